@@ -58,6 +58,7 @@ ENDS: Final = frozenset(
         *("rules.remove", "sender.delete", "signer.ungrant", "statement.unpay", "store.forget"),
         *("auto-rule.remove", "remote-wallet.remove"),
         "status.maintenance.end",
+        "tenant.delete",
         "store.check_cancel",
         *("console.remove", "offline.key-remove", "store.moves_cancel", "store.scan_cancel", "worker.retire"),
     }
@@ -135,7 +136,9 @@ DOES: Final = frozenset(
             "store.redeclare",
             "store.remove_leftovers",
             "store.scan",
+            "tenant.restore",
             "token.join",
+            "token.restore",
             "token.revoke",
             "console.join",
         ),

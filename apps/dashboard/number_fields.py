@@ -10,7 +10,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
+from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.formatting import ATTO_PER_FIL, ATTO_PER_NANO
@@ -75,6 +78,32 @@ class Integer(Text):
     def prepare_value(self, value: Any) -> Any:
         """Write it; 0 is an empty field."""
         return value or ""
+
+
+class Whole(forms.IntegerField):
+    """A whole number that must be there, within limits."""
+
+    def __init__(self, *, least: int, most: int, initial: Any = None) -> None:
+        super().__init__(min_value=least, max_value=most, initial=initial)
+        limits_say(self, least=least, most=most, invalid=_("enter a whole number"))
+
+
+class Number(forms.DecimalField):
+    """A number that must be there, within limits."""
+
+    def __init__(self, *, least: Decimal, most: Decimal, initial: Any = None) -> None:
+        super().__init__(min_value=least, max_value=most, initial=initial)
+        limits_say(self, least=least, most=most, invalid=_("must be a number, such as 600"))
+
+
+def limits_say(field: forms.Field, *, least: Any, most: Any, invalid: Any) -> None:
+    """Have a field of Django's refuse in our words."""
+    limits = format_lazy(_("must be from {least} to {most}"), least=least, most=most)
+    words = {"invalid": invalid, "required": invalid, "min_value": limits, "max_value": limits}
+    field.error_messages.update(words)
+    for check in field.validators:
+        if isinstance(check, MinValueValidator | MaxValueValidator):
+            check.message = limits
 
 
 class Size(Text):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from django import forms
@@ -10,6 +10,9 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.sanitize import has_marks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 TEXTS_MAX: Final = 100
 KEY_MAX: Final = 64
@@ -23,9 +26,18 @@ def new_key() -> str:
 class Text(forms.CharField):
     """What was typed, without spaces around it; the services say what may be empty."""
 
-    def __init__(self, *, initial: Any = "", strip: bool = True, is_secret: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        initial: Any = "",
+        strip: bool = True,
+        is_secret: bool = False,
+        required: bool = False,
+        longest: int | None = None,
+    ) -> None:
         """`is_secret`: nobody reads it, a password: it may have any characters."""
-        super().__init__(required=False, initial=initial, strip=strip)
+        super().__init__(required=required, initial=initial, strip=strip, max_length=longest)
+        self.error_messages["required"] = _("must not be empty")
         self.is_secret = is_secret
 
     def to_python(self, value: Any) -> str:
@@ -38,6 +50,10 @@ class Text(forms.CharField):
         return text
 
 
+TICKED: Final = frozenset({"1", "on", "yes", "True"})
+"""What browsers send for a box that is ticked, and a question's hidden fields after it was read."""
+
+
 class Tick(Text):
     """A box that is ticked or not."""
 
@@ -47,7 +63,20 @@ class Tick(Text):
 
     def clean(self, value: Any) -> bool:
         """Return whether it was ticked."""
-        return bool(value == "1")
+        return value in TICKED
+
+
+class Choice(forms.TypedChoiceField):
+    """One of what is offered, as `coerce` reads it; that it is empty is allowed where that is offered."""
+
+    def __init__(
+        self, choices: Iterable[tuple[Any, Any]], *, initial: Any = "", coerce: Callable[[Any], Any] = str
+    ) -> None:
+        options = list(choices)
+        has_none = any(value == "" for value, _label in options)
+        super().__init__(choices=options, coerce=coerce, initial=initial, required=not has_none)
+        for name in ("required", "invalid_choice"):
+            self.error_messages[name] = _("choose one of the options")
 
 
 class Key(Text):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.api.auth.fields import AuthFault, Field, address, addresses, flag, text
 from apps.api.auth.routes import ADMIN, HANDLER, OWN, VOID, Route
 from apps.api.auth.tenants import NOT_FOUND, tenant_json, tenant_required
-from apps.miners.services.ownership import miner_assign, miner_unassign
+from apps.miners.services.ownership import miner_unassign, tenant_miner_grant
 from apps.users.selectors.grants import (
     miner_grant_find,
     miners_of_tenant,
@@ -16,7 +16,8 @@ from apps.users.selectors.grants import (
     signers_of_tenant,
 )
 from apps.users.selectors.tenants import tenant_find
-from apps.users.services.grants import SIGNER_PROTOCOLS, signer_grant, signer_grant_revoke
+from apps.users.services.grants import SIGNER_PROTOCOLS
+from apps.users.services.tenant_grants import signer_revoke, tenant_signers_grant, tenant_signers_revoke
 from poolsite.filecoin.address import ID, address_parse, id_address
 
 if TYPE_CHECKING:
@@ -75,13 +76,15 @@ def miner_list(caller: Principal, data: dict[str, Any]) -> Json:
     ]
 
 
-def miner_add(_caller: Principal, data: dict[str, Any]) -> Json:
+def miner_add(caller: Principal, data: dict[str, Any]) -> Json:
     """Assign a miner to a tenant; true if nobody had it."""
-    actor_id = actor_id_of(data["miner"])
+    actor_id_of(data["miner"])
     tenant = tenant_find(data["user"])
     if tenant is None:
         raise AuthFault(f"can't bind miner:{data['miner']} to not exist user:{data['user']}")
-    return miner_assign(tenant=tenant, actor_id=actor_id, open_mining=data["openmining"])
+    return tenant_miner_grant(
+        principal=caller, tenant=tenant, miner=data["miner"], open_mining=data["openmining"]
+    )
 
 
 def miner_del(caller: Principal, data: dict[str, Any]) -> Json:
@@ -97,7 +100,7 @@ def miner_del(caller: Principal, data: dict[str, Any]) -> Json:
         return False
     if grant.deleted_at is not None:
         raise AuthFault("not exist")
-    return miner_unassign(actor_id=grant.actor_id)
+    return miner_unassign(actor_id=grant.actor_id, by=caller)
 
 
 def signer_users(_caller: Principal, data: dict[str, Any]) -> Json:
@@ -131,28 +134,29 @@ def signer_list(caller: Principal, data: dict[str, Any]) -> Json:
     ]
 
 
-def signer_register(_caller: Principal, data: dict[str, Any]) -> Json:
+def signer_register(caller: Principal, data: dict[str, Any]) -> Json:
     """Grant senders to a tenant; safe to repeat."""
     kinds = [address_parse(signer).protocol for signer in data["signers"]]
     for kind in kinds:
         if kind not in SIGNER_PROTOCOLS:
             raise AuthFault(f"invalid protocol type: {kind}")
     tenant = tenant_find(data["user"])
-    for signer in data["signers"]:
-        if tenant is None:
-            fault = f"can't bind signer:{signer} to not exist user:{data['user']}"
-            raise AuthFault(f"unregister signer:{signer}, error: {fault}")
-        signer_grant(tenant=tenant, address=signer, is_by_hand=True)
+    if tenant is not None:
+        tenant_signers_grant(principal=caller, tenant=tenant, addresses=data["signers"])
+    elif data["signers"]:
+        signer = data["signers"][0]
+        fault = f"can't bind signer:{signer} to not exist user:{data['user']}"
+        raise AuthFault(f"unregister signer:{signer}, error: {fault}")
     return VOID
 
 
-def signer_unregister(_caller: Principal, data: dict[str, Any]) -> Json:
+def signer_unregister(caller: Principal, data: dict[str, Any]) -> Json:
     """Revoke a tenant's senders; one that was never granted is no error."""
     tenant = tenant_required(data["user"])
     for signer in data["signers"]:
         if signer_grant_revoked(tenant=tenant, address=signer):
             raise AuthFault(f"unregister signer:{signer}, error: not exist")
-        signer_grant_revoke(tenant=tenant, address=signer)
+    tenant_signers_revoke(principal=caller, tenant=tenant, addresses=data["signers"])
     return VOID
 
 
@@ -162,11 +166,11 @@ def signer_del(caller: Principal, data: dict[str, Any]) -> Json:
         raise AuthFault("this token is limited to certain miners or signers", status=403)
     grants = signer_grants(data["signer"])
     if caller.is_operator and caller.may("admin"):
-        return signer_grant_revoke(tenant=None, address=data["signer"])
+        return signer_revoke(address=data["signer"], by=caller)
     own = [grant.tenant for grant in grants if grant.tenant_id == caller.tenant_id]
     if not own or not caller.may("write"):
         raise AuthFault(f"need admin prem or {data['signer']} ownership check error: Permission Deny")
-    return signer_grant_revoke(tenant=own[0], address=data["signer"])
+    return signer_revoke(address=data["signer"], tenant=own[0], by=caller)
 
 
 USER: Final = Field("User", text, is_required=True)
@@ -182,8 +186,8 @@ def miner_routes(listing: str, add: str, remove: str, owner: str) -> tuple[Route
     return (
         Route("GET", owner, ADMIN, miner_owner, (MINER_REQUIRED,), "GetUserByMinerRequest"),
         Route("GET", listing, OWN, miner_list, (USER,), "ListMinerReq", owner="user"),
-        Route("POST", add, ADMIN, miner_add, (USER, MINER, OPEN), "UpsertMinerReq", action="miner.grant"),
-        Route("POST", remove, HANDLER, miner_del, (MINER_REQUIRED,), "DelMinerReq", action="miner.ungrant"),
+        Route("POST", add, ADMIN, miner_add, (USER, MINER, OPEN), "UpsertMinerReq"),
+        Route("POST", remove, HANDLER, miner_del, (MINER_REQUIRED,), "DelMinerReq"),
     )
 
 
@@ -213,7 +217,6 @@ ROUTES: Final = (
         signer_register,
         (USER, SIGNERS),
         "RegisterSignersReq",
-        action="signer.grant",
     ),
     Route(
         "POST",
@@ -222,8 +225,7 @@ ROUTES: Final = (
         signer_unregister,
         (USER, SIGNERS),
         "UnregisterSignersReq",
-        action="signer.ungrant",
     ),
     Route("GET", "signer/has", ADMIN, signer_is_granted, (SIGNER,), "HasSignerReq"),
-    Route("POST", "signer/del", HANDLER, signer_del, (SIGNER,), "DelSignerReq", action="signer.ungrant"),
+    Route("POST", "signer/del", HANDLER, signer_del, (SIGNER,), "DelSignerReq"),
 )

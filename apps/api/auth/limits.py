@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.api.auth.fields import AuthFault, Field, integer, lowered, text
 from apps.api.auth.routes import ADMIN, Route
 from apps.api.auth.tenants import NAME, tenant_required
+from apps.core.errors import NotFound
 from apps.users.selectors.tenants import rate_limits_of
-from apps.users.services.grants import rate_limit_delete, rate_limit_set
+from apps.users.services.rate_limits import tenant_rate_limit_delete, tenant_rate_limit_set
 
 if TYPE_CHECKING:
     from apps.users.models import RateLimit
@@ -45,25 +47,28 @@ def get(_caller: Principal, data: dict[str, Any]) -> Json:
     return [limit_json(row) for row in rows] or None
 
 
-def upsert(_caller: Principal, data: dict[str, Any]) -> Json:
+def upsert(caller: Principal, data: dict[str, Any]) -> Json:
     """Make or change a limit."""
     rate = lowered(data["reqlimit"] or {})
-    row = rate_limit_set(
+    row = tenant_rate_limit_set(
+        principal=caller,
         tenant=tenant_required(data["name"]),
         capacity=integer(rate.get("cap", 0)),
         reset_ns=integer(rate.get("resetdur", 0)),
         service=data["service"][:50],
         api=data["api"][:50],
-        limit_id=limit_id(data["id"]),
+        key=limit_id(data["id"]),
     )
     return str(row.uuid)
 
 
-def delete(_caller: Principal, data: dict[str, Any]) -> Json:
-    """Remove a limit."""
+def delete(caller: Principal, data: dict[str, Any]) -> Json:
+    """Remove a limit; one that is not there is no error."""
     if not data["name"] or not data["id"]:
         raise AuthFault("user and rate-limit id is required for removing rate limit regulation")
-    rate_limit_delete(tenant=tenant_required(data["name"]), limit_id=limit_id(data["id"]))
+    tenant, key = tenant_required(data["name"]), limit_id(data["id"])
+    with suppress(NotFound):
+        tenant_rate_limit_delete(principal=caller, tenant=tenant, key=key)
     return data["id"]
 
 
@@ -84,7 +89,6 @@ ROUTES: Final = (
             Field("ReqLimit", lowered, default=None),
         ),
         "UserRateLimit",
-        action="ratelimit.set",
     ),
     Route(
         "POST",
@@ -93,6 +97,5 @@ ROUTES: Final = (
         delete,
         (Field("Name", text, default=""), ID),
         "DelUserRateLimitReq",
-        action="ratelimit.drop",
     ),
 )

@@ -9,14 +9,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db import transaction
 from django.http import HttpResponse
 
 from apps.api.auth.fields import AuthFault, Field, fields_read, request_values
 from apps.api.callers import principal_from_request
 from apps.api.errors import domain_error
+from apps.core.errors import NotAllowed
 from apps.users.errors import TokenRefused
-from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,9 +36,6 @@ HEADERS: Final = {
 NOBODY, READ, ADMIN, OWN, HANDLER = "nobody", "read", "admin", "own", "handler"
 """Who may call: everybody; level read; the operator; the operator or the tenant named in the request; the
 handler itself decides."""
-SECRET_KEYS: Final = frozenset({"token"})
-"""Fields that the audit log does not keep."""
-
 VOID: Final = object()
 """An empty answer."""
 
@@ -57,10 +53,6 @@ class Route:
     """Go's name of the request, as in error texts."""
     owner: str = ""
     """Field that names the tenant, for access `own`."""
-    action: str = ""
-    """What it is called in the audit log; empty for reading."""
-    facts: Callable[[Any], dict[str, Any]] | None = None
-    """Returns the audit log's values from the answer; None: they are the request's fields."""
 
 
 def denied(route: Route, detail: str) -> AuthFault:
@@ -101,7 +93,7 @@ def answer(request: HttpRequest, table: dict[str, Route]) -> HttpResponse:
             return respond(route.handler(None, {}))  # type: ignore[arg-type]  # an open route's handler reads no caller
         data = fields_read(request_values(request), route.fields, struct=route.struct)
         access_check(route, caller, data)
-        return respond(carry_out(route, caller, data))
+        return respond(route.handler(caller, data))
     except TokenRefused as error:
         return respond({"error": error.reason}, status=401)
     except AuthFault as error:
@@ -110,21 +102,7 @@ def answer(request: HttpRequest, table: dict[str, Route]) -> HttpResponse:
         refusal = domain_error(error)
         if refusal is None:
             raise
-        return respond({"error": refusal.reason}, status=400)
-
-
-def carry_out(route: Route, caller: Principal, data: dict[str, Any]) -> Json:
-    """Run the handler; what changes something is written into the audit log with it, or not at all."""
-    if not route.action:
-        return route.handler(caller, data)
-    with transaction.atomic():
-        result = route.handler(caller, data)
-        shown = {key: value for key, value in data.items() if key not in SECRET_KEYS and value is not None}
-        if route.facts is not None:
-            shown = route.facts(result)
-        target = str(data.get(route.owner or "name") or data.get("user") or "")
-        audit_record(principal=caller, action=route.action, target=target, after=shown)
-    return result
+        return respond({"error": refusal.reason}, status=403 if isinstance(refusal, NotAllowed) else 400)
 
 
 def respond(

@@ -10,7 +10,7 @@ from apps.miners.services.ownership import tenant_remove
 from apps.users.errors import TenantNameTaken
 from apps.users.selectors.approvals import accounts_missing
 from apps.users.selectors.tenants import tenant_find, tenants_visible
-from apps.users.services.tenants import tenant_create, tenant_restore, tenant_update
+from apps.users.services.tenant_management import tenant_add, tenant_edit, tenant_restore
 
 if TYPE_CHECKING:
     from apps.users.models import Tenant
@@ -22,8 +22,6 @@ ENABLED, DISABLED = 1, 2
 """States on the wire; 0 is `undefined`: any in a filter, unchanged in an update, enabled for a new one."""
 PAGE_MAX: Final = 1000
 NOT_FOUND: Final = "Key not found"
-NAME_MAX: Final = 50
-COMMENT_MAX: Final = 255
 
 
 def tenant_required(name: str) -> Tenant:
@@ -61,26 +59,23 @@ def state_read(state: int) -> bool | None:
     return None if state == 0 else state == ENABLED
 
 
-def create(_caller: Principal, data: dict[str, Any]) -> Json:
+def create(caller: Principal, data: dict[str, Any]) -> Json:
     """Create a tenant."""
-    if len(data["name"]) > NAME_MAX or len(data["comment"] or "") > COMMENT_MAX:
-        raise AuthFault("the name or comment is too long")
-    enabled = state_read(data["state"])
+    enabled = state_read(data["state"]) is not False
     try:
-        tenant = tenant_create(
-            name=data["name"], comment=data["comment"] or "", enabled=True if enabled is None else enabled
+        tenant = tenant_add(
+            principal=caller, name=data["name"], comment=data["comment"] or "", enabled=enabled
         )
     except TenantNameTaken:
         raise AuthFault("user already exists") from None
     return tenant_json(tenant)
 
 
-def update(_caller: Principal, data: dict[str, Any]) -> Json:
+def update(caller: Principal, data: dict[str, Any]) -> Json:
     """Change comment or state."""
-    if len(data["comment"] or "") > COMMENT_MAX:
-        raise AuthFault("the comment is too long")
-    tenant_update(
-        tenant=tenant_required(data["name"]), comment=data["comment"], enabled=state_read(data["state"])
+    enabled = state_read(data["state"])
+    tenant_edit(
+        principal=caller, tenant=tenant_required(data["name"]), comment=data["comment"], enabled=enabled
     )
     return VOID
 
@@ -111,20 +106,20 @@ def exists(_caller: Principal, data: dict[str, Any]) -> Json:
     return tenant_find(data["name"]) is not None
 
 
-def delete(_caller: Principal, data: dict[str, Any]) -> Json:
+def delete(caller: Principal, data: dict[str, Any]) -> Json:
     """Delete a tenant."""
-    tenant_remove(tenant=tenant_required(data["name"]))
+    tenant_remove(principal=caller, tenant=tenant_required(data["name"]))
     return VOID
 
 
-def recover(_caller: Principal, data: dict[str, Any]) -> Json:
+def recover(caller: Principal, data: dict[str, Any]) -> Json:
     """Bring it back."""
     tenant = tenant_find(data["name"], is_deleted_too=True)
     if tenant is None:
         raise AuthFault(NOT_FOUND)
     if tenant.deleted_at is None:
         raise AuthFault("user is not deleted")
-    tenant_restore(tenant=tenant)
+    tenant_restore(principal=caller, tenant=tenant)
     return VOID
 
 
@@ -135,18 +130,8 @@ SKIP: Final = Field("Skip", integer, default=0)
 LIMIT: Final = Field("Limit", integer, default=20)
 
 ROUTES: Final = (
-    Route(
-        "PUT", "user/new", ADMIN, create, (NAME, COMMENT, STATE), "CreateUserRequest", action="user.create"
-    ),
-    Route(
-        "POST",
-        "user/update",
-        ADMIN,
-        update,
-        (NAME, COMMENT, STATE),
-        "UpdateUserRequest",
-        action="user.update",
-    ),
+    Route("PUT", "user/new", ADMIN, create, (NAME, COMMENT, STATE), "CreateUserRequest"),
+    Route("POST", "user/update", ADMIN, update, (NAME, COMMENT, STATE), "UpdateUserRequest"),
     Route("GET", "user/list", ADMIN, list_, (SKIP, LIMIT, STATE), "ListUsersRequest"),
     Route("GET", "user", OWN, get, (NAME,), "GetUserRequest", owner="name"),
     Route(
@@ -158,6 +143,6 @@ ROUTES: Final = (
         "VerifyUsersReq",
     ),
     Route("GET", "user/has", ADMIN, exists, (NAME,), "HasUserRequest"),
-    Route("POST", "user/del", ADMIN, delete, (NAME,), "DeleteUserRequest", action="user.delete"),
-    Route("POST", "user/recover", ADMIN, recover, (NAME,), "RecoverUserRequest", action="user.recover"),
+    Route("POST", "user/del", ADMIN, delete, (NAME,), "DeleteUserRequest"),
+    Route("POST", "user/recover", ADMIN, recover, (NAME,), "RecoverUserRequest"),
 )

@@ -129,7 +129,7 @@ class SharedSettingsView(PoolView):
         body.is_valid(raise_exception=True)
         data, tenant = body.validated_data, None
         if data["tenant"] or not self.principal.is_operator:
-            tenant = tenant_by_name(data["tenant"] or self.principal.tenant_name)
+            tenant = tenant_by_name(data["tenant"] or self.principal.tenant_name, field="tenant")
             if not self.principal.is_operator and tenant.pk != self.principal.tenant_id:
                 raise NotAllowed(gettext("only the operator can set those of another tenant"), field="tenant")
         elif data["group"]:

@@ -11,10 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.serializers import InputSerializer, checked
-from apps.api.v1.tokens import tenant_to_equip
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.users.services.join_tokens import VALID_FOR, join_token_issue
+from apps.users.services.people import tenant_resolve
 from apps.users.states import JOINS
 
 
@@ -43,7 +43,8 @@ class JoinTokensView(PoolView):
     def post(self, request: Request) -> Response:
         """Create a join token.  Its text is returned only in this response."""
         data = checked(JoinTokenInput(data=request.data))
-        tenant = tenant_to_equip(self.principal, data.get("tenant", ""))
+        name = data.get("tenant", "") or self.principal.tenant_name
+        tenant = tenant_resolve(self.principal, name=name)
         text = join_token_issue(tenant=tenant, part=data["part"], by=self.principal)
         return created({"token": text, "expires_at": clock.now() + VALID_FOR})
 

@@ -16,12 +16,10 @@ from apps.core import clock
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.transfer import TransferRequest
 from apps.proving.services.transfer import miner_transfer
-from apps.users.errors import TenantUnknown
 from apps.users.selectors.tenants import tenant_by_name
 
 if TYPE_CHECKING:
     from apps.miners.models import MinerTransfer
-    from apps.users.models import Tenant
 
 
 class MinerTransferInput(InputSerializer):
@@ -66,14 +64,6 @@ def transfer_body(row: MinerTransfer) -> dict[str, Any]:
     }
 
 
-def to_tenant_by_name(name: str) -> Tenant:
-    """Find who is to have the miner.  Raises TenantUnknown."""
-    try:
-        return tenant_by_name(name)
-    except TenantUnknown:
-        raise TenantUnknown(name, field="tenant") from None
-
-
 class MinerTransferView(PoolView):
     """`/miners/{address}/transfer`: a miner goes to another tenant."""
 
@@ -93,7 +83,7 @@ class MinerTransferView(PoolView):
         miner = miner_get(self.principal, address)
         transfer = TransferRequest(
             miner=miner,
-            to_tenant=to_tenant_by_name(body.validated_data["tenant"]),
+            to_tenant=tenant_by_name(body.validated_data["tenant"], field="tenant"),
             from_tenant=body.validated_data.get("from_tenant", ""),
             key=request.headers.get("Idempotency-Key", ""),
         )

@@ -27,7 +27,7 @@ from apps.miners.services.creation_plan import MinerSpec
 from apps.miners.services.importing import miner_import
 from apps.miners.states import MinerState, ProvenBy
 from apps.users.rules.principals import Principal
-from apps.users.selectors.tenants import tenant_by_name
+from apps.users.services.people import tenant_resolve
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
@@ -116,10 +116,8 @@ def miner_added(principal: Principal, *, key: str, name: str, **body: Any) -> Mi
 
     Raises DomainError with the field to blame.
     """
-    wished = body.get("tenant", principal.tenant_name)
-    if wished != principal.tenant_name and not principal.is_operator:
-        raise BadValue(gettext("you can only add miners of your own tenant"), field="tenant")
-    tenant, client, network = tenant_by_name(wished), chain_client(), network_current()
+    tenant = tenant_resolve(principal, name=body.get("tenant", principal.tenant_name))
+    client, network = chain_client(), network_current()
     if "address" in body:
         return miner_import(
             body["address"],

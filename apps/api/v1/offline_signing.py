@@ -14,7 +14,6 @@ from rest_framework.response import Response
 from apps.api.v1.message_input import zero_amount
 from apps.api.v1.message_output import MessageOutput, head_height_or_zero, message_body
 from apps.api.v1.serializers import AddressField, AmountField, InputSerializer, checked
-from apps.api.v1.tokens import tenant_to_equip
 from apps.api.v1.views import PoolView, created
 from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
@@ -35,6 +34,7 @@ from apps.messages.services.offline import (
     offline_key_remove,
     signatures_import,
 )
+from apps.users.services.people import tenant_resolve
 from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class OfflineKeysView(PoolView):
         data = checked(OfflineKeyInput(data=request.data))
         wallet = offline_key_add(
             principal=self.principal,
-            tenant=tenant_to_equip(self.principal, data.get("tenant", "")),
+            tenant=tenant_resolve(self.principal, name=data.get("tenant") or self.principal.tenant_name),
             address=data["address"],
             label=data["label"],
         )

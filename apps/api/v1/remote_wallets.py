@@ -12,8 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.serializers import InputSerializer
-from apps.api.v1.tokens import tenant_to_equip
 from apps.api.v1.views import PoolView, created
+from apps.users.services.people import tenant_resolve
 from apps.wallets.selectors import remote_wallet_keys, remote_wallets
 from apps.wallets.services.remote_wallets import (
     NAME_MAX,
@@ -85,7 +85,8 @@ class RemoteWalletsView(PoolView):
         body = RemoteWalletInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = body.validated_data
-        tenant = tenant_to_equip(self.principal, data.get("tenant", ""))
+        name = data.get("tenant") or self.principal.tenant_name
+        tenant = tenant_resolve(self.principal, name=name)
         row = remote_wallet_add(
             principal=self.principal, tenant=tenant, name=data["name"], url=data["url"], token=data["token"]
         )

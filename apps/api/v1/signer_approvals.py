@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -15,12 +13,9 @@ from rest_framework.response import Response
 from apps.api.v1.pagination import Pages, page_of
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView
-from apps.core.errors import NotFound
-from apps.gateway.services.connection_test import account_approval_revoke_and_disconnect
-from apps.users.selectors.approvals import approval_of, approvals_visible
+from apps.gateway.services.connection_test import account_approval_decide
+from apps.users.selectors.approvals import approvals_visible
 from apps.users.selectors.tenants import tenant_by_name
-from apps.users.services.audit import audit_record
-from apps.users.services.grants import account_approve
 
 
 class SignerApprovalOutput(serializers.Serializer[Any]):
@@ -56,20 +51,16 @@ class SignerApprovalsView(PoolView):
         return page_of(self, request, approvals_visible(self.principal), SignerApprovalOutput)
 
     @extend_schema(request=SignerApprovalInput, responses=SignerApprovalOutput)
-    @transaction.atomic
     def post(self, request: Request) -> Response:
         """Approve that another tenant's signers serve this account, or revoke that."""
         data = checked(SignerApprovalInput(data=request.data))
-        name = data.get("account", self.principal.tenant_name)
-        if not self.principal.is_operator and name != self.principal.tenant_name:
-            raise NotFound(gettext("there is no account {name!r}").format(name=name), field="account")
-        pair = {"signer_tenant": tenant_by_name(data["signer"]), "account": tenant_by_name(name)}
-        if data["approve"]:
-            account_approve(**pair)
-        else:
-            account_approval_revoke_and_disconnect(**pair)
-        audit_record(principal=self.principal, action="account.approve", target=name, after=data)
-        return Response(SignerApprovalOutput(approval_of(**pair)).data)
+        row = account_approval_decide(
+            principal=self.principal,
+            signer_tenant=tenant_by_name(data["signer"], field="signer"),
+            account=tenant_by_name(data.get("account", self.principal.tenant_name), field="account"),
+            is_approved=data["approve"],
+        )
+        return Response(SignerApprovalOutput(row).data)
 
 
 urlpatterns = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 from django.urls import path
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -15,8 +14,7 @@ from apps.api.v1.pagination import Pages, page_of
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView, created
 from apps.users.selectors.tenants import tenant_by_name, tenants_visible
-from apps.users.services.audit import audit_record
-from apps.users.services.tenants import tenant_create, tenant_update
+from apps.users.services.tenant_management import tenant_add, tenant_edit
 
 
 class TenantOutput(serializers.Serializer[Any]):
@@ -59,13 +57,10 @@ class TenantsView(PoolView):
         return page_of(self, request, tenants_visible(self.principal), TenantOutput)
 
     @extend_schema(request=TenantInput, responses={201: TenantOutput})
-    @transaction.atomic
     def post(self, request: Request) -> Response:
         """Create a tenant."""
         data = checked(TenantInput(data=request.data))
-        tenant = tenant_create(name=data["name"], comment=data["comment"])
-        audit_record(principal=self.principal, action="tenant.create", target=tenant.name, after=data)
-        return created(TenantOutput(tenant).data)
+        return created(TenantOutput(tenant_add(principal=self.principal, **data)).data)
 
 
 class TenantView(PoolView):
@@ -77,15 +72,11 @@ class TenantView(PoolView):
     whole_methods = ("PATCH",)
 
     @extend_schema(request=TenantChange, responses=TenantOutput)
-    @transaction.atomic
     def patch(self, request: Request, name: str) -> Response:
         """Change its comment, or disable or enable it."""
         data = checked(TenantChange(data=request.data))
-        tenant = tenant_by_name(name)
-        before = {"comment": tenant.comment, "enabled": tenant.enabled}
-        changed = tenant_update(tenant=tenant, comment=data.get("comment"), enabled=data.get("enabled"))
-        audit_record(principal=self.principal, action="tenant.update", target=name, before=before, after=data)
-        return Response(TenantOutput(changed).data)
+        tenant = tenant_edit(principal=self.principal, tenant=tenant_by_name(name), **data)
+        return Response(TenantOutput(tenant).data)
 
 
 urlpatterns = [

@@ -174,10 +174,17 @@ def field(context: Context, name: str, label: str, **options: Any) -> Shown:
 
 
 @register.inclusion_tag("core/_choose.html", takes_context=True)
-def choose(context: Context, name: str, label: str, options: Iterable[Any], **more: Any) -> Shown:
-    """Return a line of the page's form whose value is one of a few: texts, or pairs of value and text."""
-    pairs = [(option, option) if isinstance(option, str) else option for option in options]
-    return field(context, name, label, options=pairs, **more)
+def choose(
+    context: Context, name: str, label: str, options: Iterable[Any] | None = None, **more: Any
+) -> Shown:
+    """Return a line of the page's form whose value is one of a few: those of its field, or what is given.
+
+    Those are texts, or pairs of value and text.
+    """
+    bound = context["form"][name]
+    given = bound.field.choices if options is None else options
+    pairs = [(one, one) if isinstance(one, str) else (str(one[0]), one[1]) for one in given]
+    return field(context, name, label, options=pairs, value=str(bound.shown), **more)
 
 
 @register.inclusion_tag("core/_method_list.html")

@@ -13,14 +13,16 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core import clock
-from apps.core.errors import BadValue, DomainError
+from apps.core.errors import BadValue, DomainError, NotAllowed
 from apps.gateway.hub.blocking_client import connection_send
 from apps.gateway.hub.routes import END, PROVE, ConnectionRef
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.gateway.selectors.connections import ALIVE_S
 from apps.gateway.states import Purpose
+from apps.users.errors import TenantUnknown
+from apps.users.selectors.approvals import approval_of
 from apps.users.services.audit import audit_record
-from apps.users.services.grants import account_approval_revoke
+from apps.users.services.grants import account_approval_revoke, account_approve
 from poolsite.filecoin.cids import cid_from_json, cid_to_commr
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.proof_verifier import BAD_PROOFS, KeyMissing, ProofVerifier
@@ -28,7 +30,7 @@ from poolsite.filecoin.proof_verifier import BAD_PROOFS, KeyMissing, ProofVerifi
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from apps.users.models import Tenant
+    from apps.users.models import AccountApproval, Tenant
     from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
@@ -60,9 +62,33 @@ def connection_end(*, principal: Principal, row: SignerConnection | ProverConnec
     connection_request(row, method=END, payload=None, timeout_s=END_S)
 
 
-def account_approval_revoke_and_disconnect(*, signer_tenant: Tenant, account: Tenant) -> None:
-    """Revoke the approval and close the signers that serve the account; they dial again."""
-    account_approval_revoke(signer_tenant=signer_tenant, account=account)
+@transaction.atomic
+def account_approval_decide(
+    *, principal: Principal, signer_tenant: Tenant, account: Tenant, is_approved: bool
+) -> AccountApproval:
+    """Approve that the signers of one tenant serve another's account, or refuse and revoke that.
+
+    Raises NotAllowed, TenantUnknown.
+    """
+    if not principal.may("admin"):
+        raise NotAllowed(gettext("this requires the level 'admin'"))
+    if not principal.is_operator and account.pk != principal.own_id:
+        raise TenantUnknown(account.name, field="account")
+    pair = {"signer_tenant": signer_tenant, "account": account}
+    if is_approved:
+        account_approve(**pair)
+    if is_approved or account_approval_revoke_and_disconnect(**pair):
+        after = {"signer": signer_tenant.name, "approve": is_approved}
+        audit_record(principal=principal, action="account.approve", target=account.name, after=after)
+    return approval_of(**pair)
+
+
+def account_approval_revoke_and_disconnect(*, signer_tenant: Tenant, account: Tenant) -> bool:
+    """Revoke the approval and close the signers that serve the account; they dial again.
+
+    False if there was none.
+    """
+    is_revoked = account_approval_revoke(signer_tenant=signer_tenant, account=account)
     serving = SignerConnection.objects.filter(
         tenant=signer_tenant, closed_at=None, accounts__contains=[account.name]
     )
@@ -75,6 +101,7 @@ def account_approval_revoke_and_disconnect(*, signer_tenant: Tenant, account: Te
                 log.warning("signer_not_closed", connection=str(row.pk), reason=error.reason)
 
     transaction.on_commit(end)
+    return is_revoked
 
 
 def signer_test(row: SignerConnection) -> ConnectionTestResult:

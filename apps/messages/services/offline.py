@@ -74,7 +74,7 @@ def offline_key_add(*, principal: Principal, tenant: Tenant, address: str, label
 
     Raises NotAllowed, BadValue and Conflict naming the field.
     """
-    if not (principal.may("admin") and principal.sees_pool):
+    if principal.is_limited or not (principal.may("admin") and principal.sees_pool):
         raise NotAllowed(gettext("only the pool's operator may"))
     try:
         parsed = address_parse(address)

@@ -23,6 +23,7 @@ from apps.miners.selectors.miners import miner_principal
 from apps.miners.services.creation_plan import WORKER_FUND, MinerSpec, creation_plan, may_create
 from apps.miners.services.miner_values import address_read, name_read
 from apps.miners.states import MinerState
+from apps.users.rules.principals import SYSTEM
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors import power
 from poolsite.filecoin.actors.method import params_read
@@ -81,7 +82,7 @@ def miner_create(
                 value=WORKER_FUND,
                 method=METHOD_SEND,
             )
-        miner = create_miner_push(
+        return create_miner_push(
             tenant=tenant,
             name=name_read(spec.name),
             owner=plan.owner,
@@ -91,15 +92,6 @@ def miner_create(
             message_id=message_id,
             by=principal,
         )
-        after = {
-            "tenant": tenant.name,
-            "owner": plan.owner,
-            "worker": plan.worker,
-            "size": " ".join(size(miner.sector_size)),
-            "worker_fund": fil_format(plan.worker_fund),
-        }
-        audit_record(principal=principal, action="miner.create", target=miner.name, after=after)
-    return miner
 
 
 def _made_before(spec: MinerSpec, message_id: str) -> Miner | None:
@@ -156,7 +148,7 @@ def create_miner_push(
         "post_proof": int(seal_proof.window_post_proof),
         "sector_size": int(seal_proof.sector_size),
     }
-    miner, _ = Miner.objects.get_or_create(create_message_id=message_id, defaults=facts)
+    miner, is_new = Miner.objects.get_or_create(create_message_id=message_id, defaults=facts)
     if miner.tenant_id != tenant.pk:
         raise MinerTaken(
             gettext("message id {message_id} belongs to another tenant's miner").format(
@@ -176,6 +168,15 @@ def create_miner_push(
         params=_params(owner=miner.owner, worker=miner.worker, proof=post_proof(miner.post_proof)),
         kind=KIND,
     )
+    if is_new:
+        after = {
+            "tenant": tenant.name,
+            "owner": miner.owner,
+            "worker": miner.worker,
+            "size": " ".join(size(miner.sector_size)),
+            "deposit": fil_format(deposit),
+        }
+        audit_record(principal=by or SYSTEM, action="miner.create", target=miner.name, after=after)
     publish(Change("miner", miner.pk, miner.tenant_id))
     return miner
 

@@ -19,6 +19,7 @@ from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.users.errors import TenantUnknown
 from apps.users.models import Tenant
+from apps.users.selectors.grants import miner_owner
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import miner_grant, miner_grant_revoke
 from apps.users.services.tenant_grants import miner_read
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
 
 
+@transaction.atomic
 def assignment_check(*, actor_id: int, tenant: Tenant | None) -> None:
     """Refuse to give a miner that the pool works for to another tenant, or to nobody.  Raises MinerInUse."""
     worked = Miner.objects.select_related("tenant").select_for_update(of=("self",)).filter(actor_id=actor_id)
@@ -71,23 +73,28 @@ def miner_assign(*, tenant: Tenant, actor_id: int, open_mining: bool = True) -> 
 
 
 @transaction.atomic
-def miner_unassign(*, actor_id: int) -> bool:
+def miner_unassign(*, actor_id: int, by: Principal) -> bool:
     """Unassign a miner from its tenant.  False if nobody had it.  Raises MinerInUse."""
     assignment_check(actor_id=actor_id, tenant=None)
-    return miner_grant_revoke(actor_id=actor_id)
+    before = {"tenant": miner_owner(actor_id=actor_id)}
+    if not miner_grant_revoke(actor_id=actor_id):
+        return False
+    audit_record(principal=by, action="miner.ungrant", target=str(id_address(actor_id)), before=before)
+    return True
 
 
 @transaction.atomic
-def tenant_miner_grant(*, principal: Principal, tenant: Tenant, miner: str, open_mining: bool) -> None:
-    """Grant a miner to a tenant, revoking any other grant.
+def tenant_miner_grant(*, principal: Principal, tenant: Tenant, miner: str, open_mining: bool) -> bool:
+    """Grant a miner to a tenant, revoking any other grant.  True if nobody had it.
 
     Raises NotAllowed, BadValue, MinerInUse, TenantUnknown.
     """
     tenants_manage_check(principal)
     actor_id = miner_read(miner)
-    miner_assign(tenant=tenant, actor_id=actor_id, open_mining=open_mining)
+    was_free = miner_assign(tenant=tenant, actor_id=actor_id, open_mining=open_mining)
     after = {"tenant": tenant.name, "open_mining": open_mining}
     audit_record(principal=principal, action="miner.grant", target=str(id_address(actor_id)), after=after)
+    return was_free
 
 
 @transaction.atomic
@@ -97,14 +104,13 @@ def tenant_miner_revoke(*, principal: Principal, tenant: Tenant, miner: str) -> 
     actor_id = miner_read(miner)
     if not tenant.miner_grants.filter(actor_id=actor_id, deleted_at=None).exists():
         raise NotFound(gettext("that miner is not granted to this tenant"), field="miner")
-    miner_unassign(actor_id=actor_id)
-    before = {"tenant": tenant.name}
-    audit_record(principal=principal, action="miner.ungrant", target=str(id_address(actor_id)), before=before)
+    miner_unassign(actor_id=actor_id, by=principal)
 
 
 @transaction.atomic
-def tenant_remove(*, tenant: Tenant) -> None:
-    """Remove a tenant and its grants.  Raises MinerInUse, PoolTenantKept."""
+def tenant_remove(*, principal: Principal, tenant: Tenant) -> None:
+    """Remove a tenant and its grants.  Raises NotAllowed, MinerInUse, PoolTenantKept."""
+    tenants_manage_check(principal)
     # A concurrent assignment comes before this or after it.
     Tenant.objects.select_for_update().get(pk=tenant.pk)
     rows = Miner.objects.select_for_update().filter(tenant=tenant).order_by("pk")
@@ -115,3 +121,5 @@ def tenant_remove(*, tenant: Tenant) -> None:
             pattern = gettext("its miner {miner} is being created: disable the tenant instead")
         raise MinerInUse(pattern.format(miner=first), field="name")
     tenant_delete(tenant=tenant)
+    before = {"comment": tenant.comment, "enabled": tenant.enabled}
+    audit_record(principal=principal, action="tenant.delete", target=tenant.name, before=before)

@@ -13,8 +13,6 @@ from apps.users.states import Role
 if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
 
-    pass
-
 
 def tenants_visible(viewer: Principal) -> QuerySet[Tenant]:
     """Return the tenants that this caller may know of."""
@@ -68,11 +66,11 @@ def tenant_find(name: str, *, is_deleted_too: bool = False) -> Tenant | None:
     return (tenants if is_deleted_too else tenants.filter(deleted_at=None)).first()
 
 
-def tenant_by_name(name: str) -> Tenant:
-    """Find a tenant that was not deleted.  Raises TenantUnknown."""
+def tenant_by_name(name: str, *, field: str = "name") -> Tenant:
+    """Find a tenant that was not deleted.  Raises TenantUnknown that blames `field`."""
     tenant = tenant_find(name)
     if tenant is None:
-        raise TenantUnknown(name)
+        raise TenantUnknown(name, field=field)
     return tenant
 
 

@@ -45,10 +45,8 @@ def token_by_text(token: str) -> Token | None:
     return row
 
 
-def token_facts(text: str) -> dict[str, Any]:
-    """Return the audit log's values of a new token, the same for pages, REST and commands."""
-    row = token_by_text(text)
-    assert row is not None
+def token_facts(row: Token) -> dict[str, Any]:
+    """Return the audit log's values of a new token."""
     return {
         "uuid": str(row.uuid),
         "perm": row.perm,

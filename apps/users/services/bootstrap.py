@@ -13,7 +13,7 @@ from django.db import transaction
 
 from apps.users.models import Tenant, Token, User
 from apps.users.rules.principals import SYSTEM
-from apps.users.selectors.tokens import token_by_text, token_facts
+from apps.users.selectors.tokens import token_by_text
 from apps.users.services.audit import audit_record
 from apps.users.services.operator_file import operator_read, operator_write
 from apps.users.services.passwords import password_generate, user_create, user_set_password
@@ -21,7 +21,7 @@ from apps.users.services.second_factor import totp_remove_unreadable
 from apps.users.services.sessions import sessions_end
 from apps.users.services.site_key import site_key_replace, site_key_require
 from apps.users.services.tenants import tenant_create
-from apps.users.services.tokens import token_issue, token_revoke
+from apps.users.services.tokens import TokenSpec, token_create, token_revoke
 from apps.users.states import PART_PERMS, POOL, Perm, Role
 from poolsite.private_files import private_write
 
@@ -76,8 +76,7 @@ def pool_secrets_replace(*, var: Path, url: str, by: Principal) -> dict[str, str
         known = [_token_known(var, name=name, entry=entry) for name, *_ in PROGRAMS]
         own = Token.objects.filter(tenant=tenant, name__startswith=LABEL, revoked_at=None)
         for token in own.exclude(pk__in=[one.row.pk for one in known if one is not None]):
-            token_revoke(token)
-            audit_record(principal=by, action="token.revoke", target=str(token))
+            token_revoke(token, by=by)
         password = _password_ensure(tenant, entry) or _password_replace(by=by)
         # Another folder may have taken over before, and so revoked those of this one.
         return _files_write(
@@ -140,10 +139,8 @@ def _token_add(*, tenant: Tenant, name: str, perm: str, scopes: tuple[str, ...],
     label = f"bootstrap {name}"
     if Token.objects.filter(tenant=tenant, name=label, revoked_at=None).exists():
         label = f"bootstrap {name} on {socket.gethostname()}"[:TOKEN_NAME_MAX]
-    text = token_issue(tenant=tenant, name=label, perm=perm, scopes=scopes, is_operator=is_operator)
-    after = token_facts(text)
-    audit_record(principal=SYSTEM, action="token.create", target=f"{tenant.name}/{label}", after=after)
-    return text
+    spec = TokenSpec(name=label, perm=perm, scopes=scopes, is_operator=is_operator)
+    return token_create(spec, tenant=tenant, principal=SYSTEM)[1]
 
 
 def _password_ensure(tenant: Tenant, entry: dict[str, Any]) -> str:

@@ -64,10 +64,9 @@ def console_token_issue(*, by: Principal) -> str:
     )
     row = token_by_text(text)
     assert row is not None
-    Token.objects.filter(pk=row.pk).update(joins=CONSOLE)
-    audit_record(
-        principal=by, action="token.create", target=f"{POOL}/join a console", after=token_facts(text)
-    )
+    row.joins = CONSOLE
+    row.save(update_fields=["joins"])
+    audit_record(principal=by, action="token.create", target=str(row), after=token_facts(row))
     return text
 
 

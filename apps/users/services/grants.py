@@ -79,9 +79,9 @@ def account_approve(*, signer_tenant: Tenant, account: Tenant) -> None:
     )
 
 
-def account_approval_revoke(*, signer_tenant: Tenant, account: Tenant) -> None:
-    """Revoke that approval."""
-    AccountApproval.objects.filter(signer_tenant=signer_tenant, account=account).delete()
+def account_approval_revoke(*, signer_tenant: Tenant, account: Tenant) -> bool:
+    """Revoke that approval.  False if there was none."""
+    return bool(AccountApproval.objects.filter(signer_tenant=signer_tenant, account=account).delete()[0])
 
 
 @transaction.atomic
@@ -91,7 +91,8 @@ def rate_limit_set(
     """Create a limit, or change the one with this id.  Raises BadLimit."""
     if capacity < 0 or reset_ns < 0 or (capacity and not reset_ns):
         raise BadLimit(
-            gettext("the capacity must be at least 0, and the reset time above 0 unless the capacity is 0")
+            gettext("the capacity must be at least 0, and the reset time above 0 unless the capacity is 0"),
+            field="capacity" if capacity < 0 else "reset_ns",
         )
     fields = {"tenant": tenant, "capacity": capacity, "reset_ns": reset_ns, "service": service, "api": api}
     if not limit_id:

@@ -10,8 +10,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core import clock
+from apps.core.errors import NotAllowed
 from apps.users.errors import JoinTokenUsed, NoJoinToken
 from apps.users.models import Token
 from apps.users.selectors.tokens import token_by_text, token_facts
@@ -29,11 +31,15 @@ VALID_FOR: Final = timedelta(days=1)
 
 @transaction.atomic
 def join_token_issue(*, tenant: Tenant, part: str, by: Principal) -> str:
-    """Create a join token for a part of `JOINS` and return its text."""
+    """Create a join token for a part of `JOINS` and return its text.  Raises NotAllowed."""
+    if by.is_limited:
+        raise NotAllowed(gettext("a limited token cannot create other tokens"))
     name, expires_at = f"join a {part}", clock.now() + VALID_FOR
     text = token_issue(tenant=tenant, name=name, perm=Perm.READ, scopes=[JOIN], expires_at=expires_at, by=by)
-    Token.objects.filter(pk=_row(text).pk).update(joins=part)
-    audit_record(principal=by, action="token.create", target=f"{tenant.name}/{name}", after=token_facts(text))
+    row = _row(text)
+    row.joins = part
+    row.save(update_fields=["joins"])
+    audit_record(principal=by, action="token.create", target=str(row), after=token_facts(row))
     return text
 
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.core.locks import transaction_lock
-from apps.users.errors import InvitationExpired, PersonNameTaken, TokenRefused
+from apps.users.errors import InvitationExpired, PersonNameTaken, TenantUnknown, TokenRefused
 from apps.users.models import Tenant, User
 from apps.users.selectors.people import people_visible
 from apps.users.selectors.principals import principal_of
@@ -112,17 +112,17 @@ def person_principal_lock(username: str) -> Principal:
 
 
 def tenant_resolve(principal: Principal, *, name: str) -> Tenant:
-    """Return the tenant of a new person, token or host: only the operator names another.
+    """Return the tenant of a new person, token, host or miner: only the operator names another.
 
     Leaving it out does not mean the pool's own, once there are others: that would give its rights.
-    Raises NotAllowed, BadValue, TenantUnknown.
+    Raises BadValue, TenantUnknown, also for the tenant of others.
     """
     wanted = name or tenant_evident(principal)
     if not wanted:
         raise BadValue(gettext("choose a tenant"), field="tenant")
     if wanted != principal.tenant_name and not principal.is_operator:
-        raise NotAllowed(gettext("a tenant admin can only invite people to their own tenant"), field="tenant")
-    return tenant_by_name(wanted)
+        raise TenantUnknown(wanted, field="tenant")
+    return tenant_by_name(wanted, field="tenant")
 
 
 def invitation_create(person: User) -> tuple[str, str]:

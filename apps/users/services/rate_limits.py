@@ -1,9 +1,8 @@
-"""Setting and removing the rate limits of a tenant from the console."""
+"""Setting and removing the rate limits of a tenant."""
 
 from __future__ import annotations
 
 import uuid
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
@@ -19,26 +18,29 @@ if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
 
 SERVICE_MAX: Final = 50
-CAPACITY_MAX: Final = 10**9
-SECONDS_MAX: Final = 366 * 86_400
-"""A limit over more than a year is none."""
 
 
 @transaction.atomic
 def tenant_rate_limit_set(
-    *, principal: Principal, tenant: Tenant, service: str, api: str, capacity: str, seconds: str
-) -> None:
-    """Set a rate limit of a tenant.  Raises NotAllowed, BadValue."""
+    *,
+    principal: Principal,
+    tenant: Tenant,
+    capacity: int,
+    reset_ns: int,
+    service: str = "",
+    api: str = "",
+    key: str = "",
+) -> RateLimit:
+    """Set a rate limit of a tenant, or change the one with this key.  Raises NotAllowed, BadValue."""
     tenants_manage_check(principal)
     for name, text in (("service", service), ("api", api)):
         if len(text) > SERVICE_MAX:
             raise BadValue(gettext("at most {most} characters").format(most=SERVICE_MAX), field=name)
-    count = int(number_read(capacity, field="capacity", most=CAPACITY_MAX))
-    reset_ns = int(number_read(seconds, field="seconds", most=SECONDS_MAX) * 10**9)
-    if count < 1 or reset_ns < 1:
-        raise BadValue(gettext("must be above 0"), field="capacity" if count < 1 else "seconds")
-    row = rate_limit_set(tenant=tenant, capacity=count, reset_ns=reset_ns, service=service, api=api)
+    row = rate_limit_set(
+        tenant=tenant, capacity=capacity, reset_ns=reset_ns, service=service, api=api, limit_id=key
+    )
     audit_record(principal=principal, action="ratelimit.set", target=tenant.name, after=_limit_fields(row))
+    return row
 
 
 def _limit_fields(row: RateLimit) -> dict[str, str]:
@@ -46,17 +48,6 @@ def _limit_fields(row: RateLimit) -> dict[str, str]:
     requests = gettext("{capacity} requests").format(capacity=row.capacity)
     reset = f"{row.reset_ns / 10**9:g} s"
     return {"service": row.service, "api": row.api, "capacity": requests, "reset": reset, "id": str(row.pk)}
-
-
-def number_read(text: str, *, field: str, most: int) -> Decimal:
-    """Read a number.  Raises BadValue."""
-    try:
-        value = Decimal(text.strip() or "x")
-    except InvalidOperation:
-        raise BadValue(gettext("must be a number, such as 600"), field=field) from None
-    if not value.is_finite() or not 0 <= value <= most:
-        raise BadValue(gettext("must be from 0 to {most}").format(most=most), field=field)
-    return value
 
 
 @transaction.atomic

@@ -1,4 +1,4 @@
-"""Granting signers to a tenant from the console, and revoking them; miners are granted by `apps.miners`."""
+"""Granting signers to a tenant, and revoking them; miners are granted by `apps.miners`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from apps.core.addresses import address_fault
 from apps.core.errors import BadValue, NotFound
 from apps.users.errors import BadGrant
 from apps.users.models import SignerGrant, Tenant
-from apps.users.selectors.grants import address_canonical
+from apps.users.selectors.grants import address_canonical, signer_grants
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import signer_grant, signer_grant_revoke
 from apps.users.services.tenant_management import tenants_manage_check
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.users.rules.principals import Principal
 
 ACTOR_MAX: Final = 2**63 - 1
@@ -59,5 +61,31 @@ def tenant_signer_revoke(*, principal: Principal, tenant: Tenant, address: str) 
         key = ""
     if not SignerGrant.objects.filter(tenant=tenant, address=key, deleted_at=None).exists():
         raise NotFound(gettext("that address is not granted to this tenant"), field="address")
-    signer_grant_revoke(tenant=tenant, address=key)
-    audit_record(principal=principal, action="signer.ungrant", target=key, before={"tenant": tenant.name})
+    signer_revoke(address=key, tenant=tenant, by=principal)
+
+
+@transaction.atomic
+def signer_revoke(*, address: str, by: Principal, tenant: Tenant | None = None) -> bool:
+    """Revoke a sender of one tenant, or of all that have it.  False if none has."""
+    grants = signer_grants(address_canonical(address))
+    grants = [grant for grant in grants if tenant is None or grant.tenant_id == tenant.pk]
+    signer_grant_revoke(tenant=tenant, address=address)
+    for grant in grants:
+        before = {"tenant": grant.tenant.name}
+        audit_record(principal=by, action="signer.ungrant", target=grant.address, before=before)
+    return bool(grants)
+
+
+@transaction.atomic
+def tenant_signers_grant(*, principal: Principal, tenant: Tenant, addresses: Sequence[str]) -> None:
+    """Grant a tenant the use of senders, all or none.  Raises NotAllowed, BadValue."""
+    for address in addresses:
+        tenant_signer_grant(principal=principal, tenant=tenant, address=address)
+
+
+@transaction.atomic
+def tenant_signers_revoke(*, principal: Principal, tenant: Tenant, addresses: Sequence[str]) -> None:
+    """Revoke those of these senders that a tenant has.  Raises NotAllowed."""
+    tenants_manage_check(principal)
+    for address in addresses:
+        signer_revoke(address=address, tenant=tenant, by=principal)

@@ -1,4 +1,4 @@
-"""Adding and changing tenants from the console."""
+"""Adding, changing and restoring tenants."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed, NotFound
+from apps.users.models import Tenant
 from apps.users.selectors.tenants import tenants_visible
 from apps.users.services.audit import audit_record
 from apps.users.services.tenants import tenant_create, tenant_update
 
 if TYPE_CHECKING:
-    from apps.users.models import Tenant
     from apps.users.rules.principals import Principal
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}")
@@ -41,7 +42,7 @@ def visible_tenant_find(viewer: Principal, *, key: str) -> Tenant:
 
 
 @transaction.atomic
-def tenant_add(*, principal: Principal, name: str, comment: str = "") -> Tenant:
+def tenant_add(*, principal: Principal, name: str, comment: str = "", enabled: bool = True) -> Tenant:
     """Create a tenant.  Raises NotAllowed, BadValue, TenantNameTaken."""
     tenants_manage_check(principal)
     if NAME.fullmatch(name) is None:
@@ -49,8 +50,9 @@ def tenant_add(*, principal: Principal, name: str, comment: str = "") -> Tenant:
             gettext("must be 1 to 50 letters, digits, dots or dashes, starting with a letter or digit"),
             field="name",
         )
-    tenant = tenant_create(name=name, comment=comment_read(comment))
-    audit_record(principal=principal, action="tenant.create", target=name, after={"comment": comment})
+    tenant = tenant_create(name=name, comment=comment_read(comment), enabled=enabled)
+    after = {"comment": comment, "enabled": enabled}
+    audit_record(principal=principal, action="tenant.create", target=name, after=after)
     return tenant
 
 
@@ -64,7 +66,7 @@ def comment_read(text: str) -> str:
 @transaction.atomic
 def tenant_edit(
     *, principal: Principal, tenant: Tenant, comment: str | None = None, enabled: bool | None = None
-) -> None:
+) -> Tenant:
     """Change a tenant's comment, or disable and enable it.
 
     Raises NotAllowed, BadValue, PoolTenantKept.
@@ -73,7 +75,16 @@ def tenant_edit(
     requested = {"comment": comment_read(comment) if comment is not None else None, "enabled": enabled}
     after = {key: value for key, value in requested.items() if value not in (None, getattr(tenant, key))}
     if not after:
-        return
+        return tenant
     before = {key: getattr(tenant, key) for key in after}
-    tenant_update(tenant=tenant, comment=comment, enabled=enabled)
+    changed = tenant_update(tenant=tenant, comment=comment, enabled=enabled)
     audit_record(principal=principal, action="tenant.update", target=tenant.name, before=before, after=after)
+    return changed
+
+
+@transaction.atomic
+def tenant_restore(*, principal: Principal, tenant: Tenant) -> None:
+    """Restore a deleted tenant, without its miners and signers.  Raises NotAllowed."""
+    tenants_manage_check(principal)
+    Tenant.objects.filter(pk=tenant.pk).update(deleted_at=None, updated_at=clock.now())
+    audit_record(principal=principal, action="tenant.restore", target=tenant.name)

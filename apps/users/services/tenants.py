@@ -1,4 +1,4 @@
-"""Tenants: created, changed, deleted and restored."""
+"""Tenants' rows: created, changed, deleted."""
 
 from __future__ import annotations
 
@@ -69,8 +69,3 @@ def tenant_delete(*, tenant: Tenant) -> None:
     SignerGrant.objects.filter(tenant=tenant, deleted_at=None).update(deleted_at=now, updated_at=now)
     Tenant.objects.filter(pk=tenant.pk).update(deleted_at=now, updated_at=now)
     access_change_publish()
-
-
-def tenant_restore(*, tenant: Tenant) -> None:
-    """Restore a deleted tenant, without its miners and signers."""
-    Tenant.objects.filter(pk=tenant.pk).update(deleted_at=None, updated_at=clock.now())

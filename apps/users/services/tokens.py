@@ -11,9 +11,11 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core import clock
-from apps.core.errors import BadValue
+from apps.core.addresses import address_fault
+from apps.core.errors import BadValue, NotAllowed
 from apps.users.errors import (
     BadPerm,
+    TenantUnknown,
 )
 from apps.users.models import (
     MinerGrant,
@@ -21,9 +23,12 @@ from apps.users.models import (
     Tenant,
     Token,
 )
-from apps.users.selectors.tokens import USE_NOTED_EVERY, token_digest
+from apps.users.selectors.grants import address_canonical
+from apps.users.selectors.tokens import USE_NOTED_EVERY, token_by_text, token_digest, token_facts
 from apps.users.services.access import access_change_publish
-from apps.users.states import PERMS, Perm
+from apps.users.services.audit import audit_record
+from apps.users.states import PART_PERMS, PERMS, Perm
+from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.jwt import Claims, token_sign
 
 if TYPE_CHECKING:
@@ -46,6 +51,67 @@ class TokenLimits:
 
 
 NO_LIMITS: Final = TokenLimits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSpec:
+    """A token that somebody asks for."""
+
+    name: str
+    perm: str
+    scopes: Sequence[str] = ()
+    methods: Sequence[str] = ()
+    miners: Sequence[int] = ()
+    signers: Sequence[str] = ()
+    expires_at: datetime | None = None
+    is_operator: bool = False
+    ext: str = ""
+
+
+@transaction.atomic
+def token_create(spec: TokenSpec, *, tenant: Tenant, principal: Principal) -> tuple[Token, str]:
+    """Create a token of a tenant and return it with its text, which nobody can read again.
+
+    Raises NotAllowed, TenantUnknown, BadPerm, BadValue naming the field.
+    """
+    if not principal.may(Perm.ADMIN):
+        raise NotAllowed(gettext("this requires the level 'admin'"))
+    if principal.is_limited:
+        raise NotAllowed(gettext("a limited token cannot create other tokens"))
+    if not principal.is_operator:
+        if spec.is_operator:
+            reason = gettext("only the operator can create tokens that see every tenant")
+            raise NotAllowed(reason, field="operator")
+        if tenant.pk != principal.own_id:
+            raise TenantUnknown(tenant.name, field="tenant")
+    _perm_check(spec)
+    if spec.expires_at is not None and spec.expires_at <= clock.now():
+        raise BadValue(gettext("must be in the future"), field="expires_at")
+    try:
+        signers = [address_canonical(text) for text in spec.signers]
+    except BadAddress as error:
+        raise BadValue(address_fault(error), field="signers") from None
+    limits = TokenLimits(methods=spec.methods, miners=spec.miners, signers=signers)
+    if not spec.is_operator:
+        token_limits_check(tenant=tenant, limits=limits)
+    text = token_issue(
+        tenant=tenant, name=spec.name, perm=spec.perm, scopes=spec.scopes, expires_at=spec.expires_at,
+        is_operator=spec.is_operator, ext=spec.ext, limits=limits, by=principal,
+    )  # fmt: skip
+    row = token_by_text(text)
+    assert row is not None
+    audit_record(principal=principal, action="token.create", target=str(row), after=token_facts(row))
+    return row, text
+
+
+def _perm_check(spec: TokenSpec) -> None:
+    """Refuse a level with which a part of the token's could not work.  Raises BadPerm, BadValue."""
+    if spec.perm not in PERMS:
+        raise BadPerm(spec.perm)
+    least = max((PART_PERMS.get(part, Perm.READ) for part in spec.scopes), key=PERMS.index, default=Perm.READ)
+    if PERMS.index(spec.perm) < PERMS.index(least):
+        reason = gettext("this component needs at least level {least}").format(least=least)
+        raise BadValue(reason, field="perm")
 
 
 def token_limits_check(*, tenant: Tenant, limits: TokenLimits) -> None:
@@ -119,15 +185,25 @@ def token_lend(*, tenant: Tenant, name: str, scope: str, lasts: timedelta) -> It
         access_change_publish()
 
 
-def token_revoke(token: Token) -> None:
-    """Revoke a token from the next request on; its open sockets are closed by their process."""
-    Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=clock.now())
+@transaction.atomic
+def token_revoke(token: Token, *, by: Principal | None = None) -> bool:
+    """Revoke a token from the next request on; its open sockets are closed by their process.
+
+    False if it was revoked before.  Without `by` it is a part of another act, whose line tells of it.
+    """
+    if not Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=clock.now()):
+        return False
     access_change_publish()
+    if by is not None:
+        audit_record(principal=by, action="token.revoke", target=str(token), after={"uuid": str(token.pk)})
+    return True
 
 
-def token_restore(token: Token) -> None:
+@transaction.atomic
+def token_restore(token: Token, *, by: Principal) -> None:
     """Undo a revocation."""
     Token.objects.filter(pk=token.pk).update(revoked_at=None)
+    audit_record(principal=by, action="token.restore", target=str(token), after={"uuid": str(token.pk)})
 
 
 def token_use_record(token: Token, *, now: datetime, source: str) -> None:

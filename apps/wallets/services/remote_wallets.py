@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from apps.chain.errors import BadNodeAddress
 from apps.chain.node.addresses import node_address
 from apps.chain.node.public_hosts import is_private_literal
-from apps.core.errors import BadValue, Conflict
+from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.core.live import Change, publish
 from apps.users.models import Tenant
 from apps.users.rules.encryption import text_encrypt
@@ -45,8 +45,12 @@ def remote_wallet_add(
     """Add a wallet of a tenant, to which the pool connects within seconds.
 
     `url` is a URL or a multiaddress, as programs of the field write it, also behind its token.  What a tenant
-    names must be public; an operator may name a private address.  Raises BadValue naming the field, Conflict.
+    names must be public; an operator may name a private address.
+
+    Raises NotAllowed, Conflict, and BadValue naming the field.
     """
+    if principal.is_limited or not principal.may("admin"):
+        raise NotAllowed(gettext("this requires the level 'admin', without limits"))
     name = name.strip()
     if not 0 < len(name) <= NAME_MAX:
         raise BadValue(gettext("must have 1 to {most} characters").format(most=NAME_MAX), field="name")

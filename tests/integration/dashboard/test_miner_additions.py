@@ -299,7 +299,7 @@ def test_a_miner_without_sectors_is_imported_without_a_word(node):
         ({"address": "nonsense"}, "enter a miner address"),
         ({"address": "f09999"}, "actor not found"),
         ({"address": "f03004"}, "is not one the pool can seal for"),
-        ({"tenant": "nobody"}, "choose one of the tenants"),
+        ({"tenant": "nobody"}, "there is no tenant"),
         ({"name": ""}, "must be 1 to 64 printable characters"),
         ({"proven_by": ""}, "it has 3 live sectors: choose who proves them now"),
     ],

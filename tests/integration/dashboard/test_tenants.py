@@ -50,7 +50,7 @@ def test_a_tenant_is_made_and_shown_with_nothing(olga):
     assert made["Location"] == path_of("carol")
     assert "two miners soon" in page
     assert "No miners." in page
-    assert last_row() == ("tenant.create", "carol", None, {"comment": "two miners soon"})
+    assert last_row() == ("tenant.create", "carol", None, {"comment": "two miners soon", "enabled": True})
     assert "carol" in text_of(olga.get("/tenants/"))
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
 
 from apps.api.management.caller import COMMAND
 from apps.chain.node.client import ChainClient, chain_client
@@ -26,7 +25,6 @@ from apps.miners.services.creation_plan import creation_deposit_read
 from apps.miners.states import MinerState
 from apps.users.rules.principals import SYSTEM
 from apps.users.selectors.tenants import tenant_by_name
-from apps.users.services.audit import audit_record
 from apps.users.services.bootstrap import pool_prepare, pool_secrets_replace
 from apps.users.services.operator_file import DamagedFile
 from apps.users.services.site_key import OtherKey
@@ -149,27 +147,15 @@ def pool_miner_prepare(*, addresses: dict[str, str], client: ChainClient) -> Min
     made = known.filter(state=MinerState.ACTIVE).first()
     if made is not None:  # its tenant is not compared: the miner may have been transferred since
         return made
-    deposit = creation_deposit_read(client)
-    is_again = known.exists()
-    with transaction.atomic():
-        miner = create_miner_push(
-            tenant=tenant_by_name(POOL),
-            name="pool",
-            owner=addresses["owner"],
-            worker=addresses["worker"],
-            seal_proof=pool_seal_proof(),
-            deposit=deposit,
-            message_id=MINER_MESSAGE,
-        )
-        if not is_again:
-            after = {
-                "tenant": POOL,
-                "owner": miner.owner,
-                "worker": miner.worker,
-                "deposit": f"{deposit} attoFIL",
-            }
-            audit_record(principal=SYSTEM, action="miner.create", target=miner.name, after=after)
-    return miner
+    return create_miner_push(
+        tenant=tenant_by_name(POOL),
+        name="pool",
+        owner=addresses["owner"],
+        worker=addresses["worker"],
+        seal_proof=pool_seal_proof(),
+        deposit=creation_deposit_read(client),
+        message_id=MINER_MESSAGE,
+    )
 
 
 def pool_seal_proof() -> RegisteredSealProof:

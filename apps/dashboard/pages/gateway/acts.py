@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
@@ -19,15 +18,13 @@ from apps.dashboard.sessions import sign_in_required
 from apps.gateway.selectors.connections import as_prover, as_signer, connection_get
 from apps.gateway.services.connection_test import (
     ConnectionTestResult,
-    account_approval_revoke_and_disconnect,
+    account_approval_decide,
     connection_end,
     prover_test,
     signer_test,
 )
 from apps.proving.selectors.winning_post_test import trial_request
 from apps.users.selectors.approvals import approvals_visible
-from apps.users.services.audit import audit_record
-from apps.users.services.grants import account_approve
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -83,16 +80,14 @@ def approve(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRe
     row = approvals_visible(viewer).filter(pk=pk).first()
     if row is None:
         raise Http404
-    if op == "approve" and (held := reauthenticate_first(request, viewer)) is not None:
+    if (held := reauthenticate_first(request, viewer)) is not None:
         return held
-    pair = {"signer_tenant": row.signer_tenant, "account": row.account}
-    after = {"signer": row.signer_tenant.name, "approve": op == "approve"}
-    with transaction.atomic():
-        if op == "approve":
-            account_approve(**pair)
-        else:
-            account_approval_revoke_and_disconnect(**pair)
-        audit_record(principal=viewer, action="account.approve", target=row.account.name, after=after)
+    account_approval_decide(
+        principal=viewer,
+        signer_tenant=row.signer_tenant,
+        account=row.account,
+        is_approved=op == "approve",
+    )
     if not getattr(request, "htmx", False):
         return redirect("gateway")
     return render(request, "gateway/_approvals.html", approvals_context(PageData(viewer)))

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 from apps.chain.node.client import chain_client, page_client
 from apps.chain.selectors.network import network_current
 from apps.core import formatting
-from apps.core.errors import BadValue, DomainError
+from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.dashboard.confirm_page import (
@@ -33,12 +33,11 @@ from apps.miners.services.create import creation_verdicts_read, miner_create
 from apps.miners.services.creation_plan import MinerSpec, creation_deposit_read, creation_plan
 from apps.miners.services.importing import miner_import
 from apps.miners.states import ProvenBy
-from apps.users.selectors.tenants import tenants_visible
+from apps.users.services.people import tenant_resolve
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.users.models import Tenant
     from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
 
@@ -89,7 +88,7 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def review_page(request: HttpRequest, viewer: Principal, form: MinerForm) -> HttpResponse:
     """Show what a new miner is and costs before it is created.  Raises DomainError naming the field."""
     sent = form.cleaned_data
-    tenant = tenant_of(viewer, sent["tenant"])
+    tenant = tenant_resolve(viewer, name=sent["tenant"])
     spec = spec_of(sent)
     network = network_current()
     plan = creation_plan(spec, principal=viewer, tenant=tenant, client=chain_client(), network=network)
@@ -168,7 +167,7 @@ def spec_of(form: dict[str, str], *, fund_worker: bool = False) -> MinerSpec:
 
 def miner_added(viewer: Principal, form: dict[str, str]) -> Miner:
     """Do what the form says.  Raises DomainError with the field to blame."""
-    tenant = tenant_of(viewer, form["tenant"])
+    tenant = tenant_resolve(viewer, name=form["tenant"])
     client, network = chain_client(), network_current()
     if form["how"] == "import":
         return miner_import(
@@ -182,16 +181,6 @@ def miner_added(viewer: Principal, form: dict[str, str]) -> Miner:
         )
     spec = spec_of(form, fund_worker=form["fund_worker"] == "yes")
     return miner_create(spec, principal=viewer, tenant=tenant, client=client, network=network)
-
-
-def tenant_of(viewer: Principal, name: str) -> Tenant:
-    """Return whose the miner will be: an operator says it, anybody else has no choice.  Raises BadValue."""
-    if not viewer.is_operator:
-        return tenants_visible(viewer).get()
-    found = tenants_visible(viewer).filter(name=name).first()
-    if found is None:
-        raise BadValue(gettext("choose one of the tenants"), field="tenant")
-    return found
 
 
 def choices_of(viewer: Principal, form: dict[str, str]) -> dict[str, Any]:

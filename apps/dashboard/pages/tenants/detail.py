@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.checks.services.channels import can_manage_channels
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
-from apps.dashboard.number_fields import OptionalSize
+from apps.dashboard.number_fields import Number, OptionalSize, Whole
 from apps.dashboard.pages.pieces.storage import storage_bar
 from apps.dashboard.pages.tenants.channels import channel_rows
 from apps.dashboard.pages.tenants.listing import tenant_label
@@ -23,7 +23,7 @@ from apps.dashboard.pages.tenants.rates import RateRow, rate_row
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Text, Tick
 from apps.gateway.selectors.signer_grants import grants_unchosen
 from apps.miners.services.ownership import assignment_check, tenant_miner_grant, tenant_miner_revoke
 from apps.pieces.selectors import storage_use
@@ -109,7 +109,7 @@ class TenantForm(PageForm):
     """What is changed of a tenant, one thing at a time."""
 
     miner = Text()
-    open_mining = Text()
+    open_mining = Tick()
     address = Text()
     service = Text()
     api = Text()
@@ -120,6 +120,14 @@ class TenantForm(PageForm):
     limit_bytes = OptionalSize()
 
 
+class RateForm(TenantForm):
+    """A rate that is set."""
+
+    capacity = Whole(least=1, most=10**9)
+    seconds = Number(least=Decimal("1e-9"), most=Decimal(366 * 86_400))
+    """A limit over more than a year is none."""
+
+
 @require_safe
 @sign_in_required
 def tenant(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
@@ -128,11 +136,12 @@ def tenant(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     return tenant_page(request, viewer, row, form_of(request, row))
 
 
-def form_of(request: HttpRequest, row: Tenant) -> TenantForm:
+def form_of(request: HttpRequest, row: Tenant, op: str = "") -> TenantForm:
     """Return the form as it was sent, or with what is set."""
     use = storage_use(row.pk)
     own = None if use.is_default else use.limit_bytes
-    return TenantForm.of(request, comment=row.comment, limit_bytes=own)
+    kind = RateForm if op == "rate" else TenantForm
+    return kind.of(request, comment=row.comment, limit_bytes=own)
 
 
 def tenant_page(request: HttpRequest, viewer: Principal, row: Tenant, form: TenantForm) -> HttpResponse:
@@ -168,7 +177,7 @@ def tenant_page(request: HttpRequest, viewer: Principal, row: Tenant, form: Tena
     )
 
 
-def question_of(row: Tenant, op: str, form: dict[str, str]) -> ConfirmPage | None:
+def question_of(row: Tenant, op: str, form: dict[str, Any]) -> ConfirmPage | None:
     """Write the question before an action; None for what can be taken back as easily as it is done."""
     if op not in TEXTS:
         return None
@@ -183,12 +192,6 @@ def question_of(row: Tenant, op: str, form: dict[str, str]) -> ConfirmPage | Non
     )
 
 
-def miner_check(row: Tenant, op: str, form: dict[str, str]) -> None:
-    """Refuse to move a miner that the pool works for.  Raises BadValue, MinerInUse."""
-    if op in ("miner", "miner-take"):
-        assignment_check(actor_id=miner_read(form["miner"]), tenant=row if op == "miner" else None)
-
-
 def act_do(viewer: Principal, row: Tenant, op: str, form: dict[str, Any]) -> None:
     """Do one action.  Raises DomainError."""
     who: dict[str, Any] = {"principal": viewer, "tenant": row}
@@ -197,7 +200,7 @@ def act_do(viewer: Principal, row: Tenant, op: str, form: dict[str, Any]) -> Non
     elif op == "comment":
         tenant_edit(**who, comment=form["comment"])
     elif op == "miner":
-        tenant_miner_grant(**who, miner=form["miner"], open_mining=form["open_mining"] == "on")
+        tenant_miner_grant(**who, miner=form["miner"], open_mining=form["open_mining"])
     elif op == "miner-take":
         tenant_miner_revoke(**who, miner=form["miner"])
     elif op == "signer":
@@ -207,8 +210,8 @@ def act_do(viewer: Principal, row: Tenant, op: str, form: dict[str, Any]) -> Non
     elif op == "quota":
         piece_quota_set(row, limit_bytes=form["limit_bytes"], by=viewer)
     elif op == "rate":
-        rate: dict[str, Any] = {name: form[name] for name in ("service", "api", "capacity", "seconds")}
-        tenant_rate_limit_set(**who, **rate)
+        rate: dict[str, Any] = {name: form[name] for name in ("service", "api", "capacity")}
+        tenant_rate_limit_set(**who, **rate, reset_ns=int(form["seconds"] * 10**9))
     else:
         tenant_rate_limit_delete(**who, key=form["key"])
 
@@ -222,11 +225,12 @@ def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpR
         raise Http404
     if (held := reauthenticate_first(request, viewer)) is not None:
         return held
-    form = form_of(request, row)
+    form = form_of(request, row, op)
     if form.is_valid():
         with form.refusals():
-            with transaction.atomic():
-                miner_check(row, op, form.cleaned_data)
+            if op in ("miner", "miner-take"):  # a move that would be refused is not asked for
+                actor_id = miner_read(form.cleaned_data["miner"])
+                assignment_check(actor_id=actor_id, tenant=row if op == "miner" else None)
             question = question_of(row, op, form.cleaned_data)
             if question is not None and not is_confirm_submitted(request):
                 return confirm_page_render(request, viewer, question)

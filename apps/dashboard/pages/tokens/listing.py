@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -26,7 +25,6 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.users.selectors.tokens import TokenPlace, tokens_count, tokens_page, tokens_visible
-from apps.users.services.audit import audit_record
 from apps.users.services.people import can_manage_people
 from apps.users.services.tokens import token_revoke
 from poolsite.filecoin.address import id_address
@@ -141,9 +139,7 @@ def revoke(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
         back = reverse("tokens")
         ask = ConfirmPage(title, text, _("Revoke"), back=back, page=_("Tokens"), section="tokens")
         return confirm_page_render(request, viewer, ask)
-    with transaction.atomic():
-        token_revoke(row)
-        audit_record(principal=viewer, action="token.revoke", target=str(row))
+    token_revoke(row, by=viewer)
     return redirect("tokens")
 
 

@@ -6,17 +6,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.core import clock
 from apps.core.addresses import address_fault
-from apps.core.errors import NotAllowed
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -30,15 +27,12 @@ from apps.dashboard.program_commands import (
 )
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text, TextList
+from apps.dashboard.text_fields import Choice, Text, TextList
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
-from apps.users.selectors.grants import address_canonical
 from apps.users.selectors.tenants import tenant_evident
-from apps.users.selectors.tokens import token_facts
-from apps.users.services.audit import audit_record
 from apps.users.services.people import can_manage_people, tenant_resolve
-from apps.users.services.tokens import TokenLimits, token_issue, token_limits_check
-from apps.users.states import PART_PERMS, PERMS, Perm
+from apps.users.services.tokens import TokenSpec, token_create
+from apps.users.states import PART_PERMS, Perm
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 
 if TYPE_CHECKING:
@@ -82,36 +76,14 @@ class TokenForm(PageForm):
     """What a token is for, and what it is limited to."""
 
     blamed = "name"
-    name = Text()
-    part = Text()
-    perm = Text()
-    life = Text(initial="90")
+    name = Text(required=True, longest=100)
+    part = Choice(PARTS)
+    perm = Choice(LEVELS)
+    life = Choice(LIVES, initial=90, coerce=int)
     tenant = Text()
     methods = TextList()
     miners = TextList()
     signers = TextList()
-
-    def clean_name(self) -> str:
-        """Create a token.  Raises ValidationError."""
-        if not self.cleaned_data["name"]:
-            raise ValidationError(_("enter a name"))
-        return str(self.cleaned_data["name"])[:100]
-
-    def clean_life(self) -> int:
-        """Read the days.  Raises ValidationError."""
-        if self.cleaned_data["life"] not in {str(days) for days, _label in LIVES}:
-            raise ValidationError(_("choose one of the options"))
-        return int(self.cleaned_data["life"])
-
-    def clean_perm(self) -> str:
-        """Read the level: what the part needs, or more.  Raises ValidationError."""
-        part, perm = self.cleaned_data["part"], self.cleaned_data["perm"]
-        if part not in dict(PARTS) or perm not in dict(LEVELS):
-            raise ValidationError(_("choose one of the options"))
-        least = PART_PERMS.get(part, Perm.READ)
-        if perm and PERMS.index(perm) < PERMS.index(least):
-            raise ValidationError(_("this component needs at least level %(least)s"), params={"least": least})
-        return str(perm or least)
 
     def clean_miners(self) -> list[int]:
         """Read ID addresses.  Raises ValidationError."""
@@ -123,39 +95,20 @@ class TokenForm(PageForm):
             raise ValidationError(_("use ID addresses for miners, such as f01000"))
         return [address.actor_id for address in found]
 
-    def clean_signers(self) -> list[str]:
-        """Read addresses.  Raises ValidationError."""
-        try:
-            return [address_canonical(text) for text in self.cleaned_data["signers"]]
-        except BadAddress as error:
-            raise ValidationError(address_fault(error)) from None
 
-
-@transaction.atomic
-def token_make(viewer: Principal, form: TokenForm) -> str:
+def token_made_by(viewer: Principal, form: TokenForm) -> str:
     """Create the token that a form asks for and return its text.  Raises DomainError."""
     sent = form.cleaned_data
-    if not viewer.may(sent["perm"]):
-        raise NotAllowed(gettext("cannot be above your own level"), field="perm")
-    tenant = tenant_resolve(viewer, name=sent["tenant"])
-    limits = TokenLimits(methods=sent["methods"], miners=sent["miners"], signers=sent["signers"])
-    token_limits_check(tenant=tenant, limits=limits)
-    text = token_issue(
-        tenant=tenant,
+    spec = TokenSpec(
         name=sent["name"],
-        perm=sent["perm"],
+        perm=sent["perm"] or PART_PERMS.get(sent["part"], Perm.READ),
         scopes=[sent["part"]] if sent["part"] else [],
+        methods=sent["methods"],
+        miners=sent["miners"],
+        signers=sent["signers"],
         expires_at=clock.now() + timedelta(days=sent["life"]) if sent["life"] else None,
-        limits=limits,
-        by=viewer,
     )
-    audit_record(
-        principal=viewer,
-        action="token.create",
-        target=f"{tenant.name}/{sent['name']}",
-        after=token_facts(text),
-    )
-    return text
+    return token_create(spec, tenant=tenant_resolve(viewer, name=sent["tenant"]), principal=viewer)[1]
 
 
 def is_for_node(form: TokenForm) -> bool:
@@ -175,7 +128,7 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         return held
     if form.is_valid():
         with form.refusals():
-            request.session[MADE] = text_encrypt(token_make(viewer, form))
+            request.session[MADE] = text_encrypt(token_made_by(viewer, form))
             request.session[MADE_FOR] = form.cleaned_data["part"] or (NODE if is_for_node(form) else "")
             return redirect("token-made")
     offered = tenant_named(viewer, form.typed["tenant"])
@@ -186,9 +139,6 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         form,
         title=_("New token"),
         section="tokens",
-        perms=LEVELS,
-        parts=PARTS,
-        lives=[(str(days), label) for days, label in LIVES],
         tenants=picker(viewer, "tenant", value=form.typed["tenant"]) if viewer.is_operator else None,
         miners=tenant_picker(viewer, "miner", tenant=offered),
         signers=tenant_picker(viewer, "wallet", tenant=offered),

@@ -164,7 +164,7 @@ def test_what_is_done_is_in_the_audit_log(client, admin, operator):
 
     rows = send(client, "GET", "audit", operator).json()["results"]
     assert [row["action"] for row in rows] == ["token.create", "tenant.update", "tenant.create"]
-    assert rows[1]["before"] == {"comment": "", "enabled": True}
+    assert (rows[1]["before"], rows[1]["after"]) == ({"enabled": True}, {"enabled": False})
     assert rows[0]["actor"] == "token alice/alice-admin"
     own = send(client, "GET", "audit", admin).json()["results"]
     assert [row["action"] for row in own] == ["token.create"]

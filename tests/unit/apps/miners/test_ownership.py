@@ -64,7 +64,7 @@ def test_miner_that_the_pool_works_for_stays_with_its_tenant() -> None:
 
 def test_removed_tenant_gets_no_miner() -> None:
     stale = tenant("alice")
-    tenant_remove(tenant=stale)
+    tenant_remove(principal=SYSTEM, tenant=stale)
 
     with pytest.raises(TenantUnknown):
         miner_assign(tenant=stale, actor_id=1000)
@@ -80,9 +80,9 @@ def test_tenant_stays_while_its_miner_is_being_created(state: MinerState, is_rem
     Miner.objects.filter(pk=miner.pk).update(state=state, actor_id=None)
 
     if is_removed:
-        tenant_remove(tenant=miner.tenant)
+        tenant_remove(principal=SYSTEM, tenant=miner.tenant)
     else:
         with pytest.raises(MinerInUse, match="first is being created"):
-            tenant_remove(tenant=miner.tenant)
+            tenant_remove(principal=SYSTEM, tenant=miner.tenant)
 
     assert (Tenant.objects.get(pk=miner.tenant_id).deleted_at is not None) is is_removed

@@ -16,6 +16,7 @@ from apps.miners.services.ownership import tenant_remove
 from apps.sectors.models import Sector, SectorNumbers
 from apps.sectors.services.sealing.pledge import pledge_create
 from apps.users.models import Tenant
+from apps.users.rules.principals import SYSTEM
 from apps.users.selectors.grants import miner_owner
 from tests import factories, people
 from tests.transfer_fixtures import ADDRESS, TransferCase, transfer_case
@@ -150,7 +151,9 @@ def test_tenant_deleted_during_a_transfer_keeps_or_never_gets_it(
     bob = people.tenant("bob")
 
     done, refused, has_waited = beside(
-        pool.go, "apps.proving.services.transfer.ownership_move", lambda: tenant_remove(tenant=bob)
+        pool.go,
+        "apps.proving.services.transfer.ownership_move",
+        lambda: tenant_remove(principal=SYSTEM, tenant=bob),
     )
 
     assert isinstance(done, MinerTransfer)

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from apps.api.management.commands import bootstrap
 from apps.chain.errors import NodeUnavailable
 from apps.miners.models import Miner
+from apps.miners.services import create
 from apps.miners.states import MinerState
 from apps.users.models import AuditEntry
 from apps.users.services.grants import signer_grant
@@ -77,7 +78,7 @@ def test_the_miner_is_asked_for_once_however_often_it_runs(node):
 
 def test_a_kill_leaves_no_miner_without_a_line(node, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(bootstrap, "audit_record", kill)
+        patch.setattr(create, "audit_record", kill)
         with pytest.raises(Killed):
             run()
     assert not Miner.objects.exists()

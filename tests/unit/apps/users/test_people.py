@@ -81,7 +81,7 @@ def test_a_weak_password_leaves_the_link_good(admin):
     [
         ({"role": "OPERATOR"}, NotAllowed),
         ({"role": "KING"}, BadValue),
-        ({"tenant": "bob"}, NotAllowed),
+        ({"tenant": "bob"}, TenantUnknown),
         ({"username": ""}, BadValue),
         ({"username": "two words"}, BadValue),
         ({"username": "ADAM"}, PersonNameTaken),

@@ -11,7 +11,9 @@ from apps.checks.models import AlertChannel, Notification
 from apps.checks.services.deliver import notifications_deliver
 from apps.core import clock
 from apps.users.models import AuditEntry, IdempotentAnswer
-from apps.users.services.tenants import tenant_delete, tenant_restore
+from apps.users.rules.principals import SYSTEM
+from apps.users.services.tenant_management import tenant_restore
+from apps.users.services.tenants import tenant_delete
 from apps.users.services.tokens import TokenLimits
 from tests import people
 from tests.alerts import SECRET_URL, Hook, channel
@@ -123,7 +125,7 @@ def test_channels_of_a_deleted_tenant_are_hidden_until_it_is_restored(client: Cl
     tenant_delete(tenant=tenant)
     assert seen() == ["pool"]
     assert ask(client, "GET", f"/{row.uuid}", by=operator).status_code == 404
-    tenant_restore(tenant=tenant)
+    tenant_restore(principal=SYSTEM, tenant=tenant)
     assert seen() == ["ops", "pool"]
 
 

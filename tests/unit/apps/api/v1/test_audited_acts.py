@@ -18,27 +18,37 @@ pytestmark = pytest.mark.django_db
 
 APPROVAL = {"signer": "alice", "account": "bob"}
 REST: dict[str, tuple[str, str, str, dict[str, Any]]] = {
-    "tenant created": ("tenants", "post", "tenants", {"name": "carol"}),
-    "tenant changed": ("tenants", "patch", "tenants/alice", {"enabled": False}),
-    "token created": ("tokens", "post", "tokens", {"name": "new", "perm": "read", "tenant": "alice"}),
-    "token revoked": ("tokens", "delete", "tokens/{token}", {}),
+    "tenant created": ("users.services.tenant_management", "post", "tenants", {"name": "carol"}),
+    "tenant changed": ("users.services.tenant_management", "patch", "tenants/alice", {"enabled": False}),
+    "token created": (
+        "users.services.tokens",
+        "post",
+        "tokens",
+        {"name": "new", "perm": "read", "tenant": "alice"},
+    ),
+    "token revoked": ("users.services.tokens", "delete", "tokens/{token}", {}),
     "approved": (
-        "signer_approvals",
+        "gateway.services.connection_test",
         "post",
         "signer-approvals",
         {"signer": "bob", "account": "alice", "approve": True},
     ),
-    "approval revoked": ("signer_approvals", "post", "signer-approvals", {**APPROVAL, "approve": False}),
+    "approval revoked": (
+        "gateway.services.connection_test",
+        "post",
+        "signer-approvals",
+        {**APPROVAL, "approve": False},
+    ),
 }
 """Each with its module, method, path and body."""
 PAGES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "token created": (
-        "tokens.new",
+        "users.services.tokens",
         "/tokens/new/",
         {"name": "new", "perm": "read", "life": "30", "tenant": "alice"},
     ),
-    "token revoked": ("tokens.listing", "/tokens/{token}/revoke/", {CONFIRM_FIELD: "yes"}),
-    "approval revoked": ("gateway.acts", "/gateway/approvals/{approval}/refuse/", {}),
+    "token revoked": ("users.services.tokens", "/tokens/{token}/revoke/", {CONFIRM_FIELD: "yes"}),
+    "approval revoked": ("gateway.services.connection_test", "/gateway/approvals/{approval}/refuse/", {}),
 }
 
 
@@ -76,7 +86,7 @@ def killed(monkeypatch: pytest.MonkeyPatch, module: str) -> list[bool]:
 def test_rest(rows: dict[str, object], act: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module, method, path, body = REST[act]
     by = people.bearer(people.operator_token())
-    fallen, before = killed(monkeypatch, f"apps.api.v1.{module}"), written()
+    fallen, before = killed(monkeypatch, f"apps.{module}"), written()
 
     client = Client(raise_request_exception=False)
     request = getattr(client, method)
@@ -92,7 +102,7 @@ def test_page(rows: dict[str, object], act: str, monkeypatch: pytest.MonkeyPatch
     people.operator_person()
     client = signed_in("olga")
     client.raise_request_exception = False
-    fallen, before = killed(monkeypatch, f"apps.dashboard.pages.{module}"), written()
+    fallen, before = killed(monkeypatch, f"apps.{module}"), written()
 
     client.post(path.format(**rows), body)
 
