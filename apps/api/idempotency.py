@@ -7,7 +7,6 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from django.db import transaction
 from django.http import HttpResponse, JsonResponse
 
 from apps.api.errors import IdempotencyKeyReused, RequestInProgress, error_body, http_status
@@ -16,8 +15,8 @@ from apps.core.errors import BadValue, Conflict, DomainError
 from apps.core.locks import try_lock
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 from apps.users.services.idempotency import (
-    idempotent_answer_claim,
     idempotent_answer_complete,
+    idempotent_answer_keep,
     idempotent_answer_read,
     idempotent_answer_release,
     idempotent_answer_reserve,
@@ -64,15 +63,12 @@ def answered_once(
             return _answered_without_transaction(
                 answer, caller=caller, key=key, digest=digest, refusal=refusal
             )
-        with transaction.atomic():
-            row, is_new = idempotent_answer_claim(caller=caller, key=key, request=digest)
+        with idempotent_answer_keep(caller=caller, key=key, request=digest) as (row, is_new):
             if not is_new:
                 return refusal() or repeated(row, digest)
             response = answer()
             response.render()
-            if response.status_code >= 400:
-                transaction.set_rollback(True)  # a refused request changed nothing, so its key stays free
-            else:
+            if response.status_code < 400:
                 idempotent_answer_complete(row, status=response.status_code, body=response.content.decode())
             return response
     except DomainError as error:

@@ -50,7 +50,7 @@ class Text(forms.CharField):
         return text
 
 
-TICKED: Final = frozenset({"1", "on", "yes", "True"})
+TICKED: Final = frozenset({"1", "on", "yes", str(True)})
 """What browsers send for a box that is ticked, and a question's hidden fields after it was read."""
 
 

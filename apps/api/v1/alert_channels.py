@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
 from django.urls import path
 from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
@@ -21,10 +20,8 @@ from apps.checks.services.channels import (
     TARGET_MAX,
     ChannelSpec,
     channel_add,
-    channel_callback_set,
-    channel_edit,
+    channel_change,
     channel_remove,
-    channel_set,
     channel_test,
 )
 from apps.checks.states import ChannelKind
@@ -193,20 +190,13 @@ class AlertChannelView(PoolView):
         return Response(ChannelOutput(channel_visible(self.principal, uuid)).data)
 
     @extend_schema(request=ChannelChange, responses=ChannelOutput)
-    @transaction.atomic
     def patch(self, request: Request, uuid: str) -> Response:
         """Disable it, enable it again, change what it is told of and where, or what PagerDuty signs with."""
         data = checked(ChannelChange(data=request.data))
         row = channel_visible(self.principal, uuid)
         if not data:
             raise BadValue(gettext("name what is to change"), field="enabled")
-        if "callback_secret" in data:
-            channel_callback_set(principal=self.principal, channel=row, secret=data["callback_secret"])
-        edited = {name: value for name, value in data.items() if name not in ("callback_secret", "enabled")}
-        if edited:
-            channel_edit(principal=self.principal, channel=row, **edited)
-        if "enabled" in data:
-            channel_set(principal=self.principal, channel=row, is_enabled=data["enabled"])
+        channel_change(principal=self.principal, channel=row, **data)
         return Response(ChannelOutput(channel_visible(self.principal, uuid)).data)
 
     @extend_schema(responses={204: None})

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db import transaction
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -20,13 +18,10 @@ from apps.checks.selectors.data import CheckData
 from apps.checks.services.check_settings import (
     MUTE_HOURS_MAX,
     REASON_MAX,
+    check_change,
     check_find,
-    check_mute_end,
-    check_mute_set,
-    check_severity_set,
 )
 from apps.core import clock
-from apps.core.errors import BadValue
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -162,21 +157,13 @@ class CheckView(PoolView):
         return Response(setting_body(check_find(name), at=clock.now()))
 
     @extend_schema(request=CheckChange, responses=CheckSettingOutput)
-    @transaction.atomic
     def patch(self, request: Request, name: str) -> Response:
         """Set its severity, mute it for some hours with a reason, or end its mute."""
         data, at = checked(CheckChange(data=request.data)), clock.now()
-        check = check_find(name)
-        if "mute_reason" in data and not data.get("mute_hours"):
-            raise BadValue(gettext("goes with mute_hours of 1 or more"), field="mute_reason")
-        if "severity" in data:
-            check_severity_set(principal=self.principal, name=name, severity=data["severity"] or "")
-        if data.get("mute_hours"):
-            hours, reason = data["mute_hours"], data.get("mute_reason", "")
-            check_mute_set(principal=self.principal, name=name, hours=hours, reason=reason, now=at)
-        elif "mute_hours" in data:
-            check_mute_end(principal=self.principal, name=name, now=at)
-        return Response(setting_body(check, at=at))
+        if data.get("severity", "") is None:
+            data["severity"] = ""
+        check_change(principal=self.principal, name=name, now=at, **data)
+        return Response(setting_body(check_find(name), at=at))
 
 
 def setting_body(check: Check, *, at: datetime) -> dict[str, Any]:

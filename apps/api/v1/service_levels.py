@@ -119,8 +119,8 @@ class ServiceLevelsView(PoolView):
     )
     def get(self, request: Request) -> Response:
         """List the months that are counted for a tenant, newest first: 13 at most."""
-        asked = request.query_params.get("tenant") or self.principal.tenant_name
-        tenant = tenant_by_name(asked, field="tenant")
+        wanted = request.query_params.get("tenant") or self.principal.tenant_name
+        tenant = tenant_by_name(wanted, field="tenant")
         if not self.principal.is_operator and tenant.pk != self.principal.own_id:
             raise NotFound(gettext("there is no such tenant"))
         months = service_months(service_days_visible(self.principal).filter(tenant=tenant))

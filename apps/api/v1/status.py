@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db import transaction
 from django.urls import path
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -135,7 +134,6 @@ class StatusView(PoolView):
         return Response(status_body(clock.now()))
 
     @extend_schema(request=StatusChange, responses=StatusOutput)
-    @transaction.atomic
     def patch(self, request: Request) -> Response:
         """Show the page to everybody, or only to people who signed in."""
         data = checked(StatusChange(data=request.data))

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
-import structlog
-from celery import current_app
-from django.db import transaction
 from django.urls import path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from kombu.exceptions import OperationalError as BrokerAway
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,6 +17,7 @@ from apps.api.v1.wire_schema import document_schema
 from apps.api.v1.worker_view import JobView, WorkerView, answer_of, heartbeat_note
 from apps.core import clock
 from apps.core.streams import STREAM_MAX_BYTES, DiskAnswer
+from apps.proving.services.proof_hints import proof_accept_enqueue
 from apps.sectors.selectors.jobs import jobs_of_miners
 from apps.sectors.services.jobs.c1_outputs import c1_read, c1_store, is_sealing
 from apps.sectors.services.jobs.claims import jobs_claim
@@ -30,16 +26,6 @@ from apps.sectors.services.jobs.stage_events import job_event_record
 from apps.sectors.services.runs.unsealing import unsealed_store
 from poolsite.wire.job_reports import Complete, Event, EventAnswer, Fail, Progress, Release
 from poolsite.wire.jobs import Claim, Claimed
-
-log = structlog.get_logger(__name__)
-
-
-def proof_accept(job: str) -> None:
-    """Process a finished proof at once; without a broker the next head does it."""
-    try:
-        current_app.send_task("proving.accept", kwargs={"job": job}, queue="proving", retry=False, expires=10)
-    except (BrokerAway, OSError) as error:
-        log.warning("proofs_not_taken", reason=str(error)[:200])
 
 
 class ClaimView(WorkerView):
@@ -89,7 +75,7 @@ class CompleteView(JobView):
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Record a proof, or the numbers of the sectors that cannot be proven."""
         job_complete(uuid, complete=self.read(Complete), tenant_id=self.tenant_id, now=clock.now())
-        transaction.on_commit(partial(proof_accept, uuid))
+        proof_accept_enqueue(uuid)
         return Response(status=204)
 
 

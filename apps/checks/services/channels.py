@@ -265,6 +265,24 @@ def channel_callback_set(*, principal: Principal, channel: AlertChannel, secret:
 
 
 @transaction.atomic
+def channel_change(
+    *,
+    principal: Principal,
+    channel: AlertChannel,
+    callback_secret: str | None = None,
+    enabled: bool | None = None,
+    **edited: Any,
+) -> None:
+    """Change what is given of a channel, all or nothing.  Raises NotAllowed, NotFound, BadValue."""
+    if callback_secret is not None:
+        channel_callback_set(principal=principal, channel=channel, secret=callback_secret)
+    if edited:
+        channel_edit(principal=principal, channel=channel, **edited)
+    if enabled is not None:
+        channel_set(principal=principal, channel=channel, is_enabled=enabled)
+
+
+@transaction.atomic
 def channel_remove(*, principal: Principal, channel: AlertChannel) -> None:
     """Remove a channel with its notifications."""
     _allowed(principal, channel.tenant_id)

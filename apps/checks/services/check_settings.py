@@ -110,3 +110,28 @@ def check_mute_end(*, principal: Principal, name: str, now: datetime) -> None:
     row.save(update_fields=["muted_until", "mute_reason"])
     audit_record(principal=principal, action="check.unmute", target=name, before=before)
     publish(Change("check", name, None))
+
+
+@transaction.atomic
+def check_change(
+    *,
+    principal: Principal,
+    name: str,
+    now: datetime,
+    severity: str | None = None,
+    mute_hours: int | None = None,
+    mute_reason: str | None = None,
+) -> None:
+    """Set what is given of a check, all or nothing; `mute_hours` of 0 ends its mute.
+
+    Raises NotAllowed, NotFound, BadValue.
+    """
+    check_find(name)
+    if mute_reason is not None and not mute_hours:
+        raise BadValue(gettext("goes with mute_hours of 1 or more"), field="mute_reason")
+    if severity is not None:
+        check_severity_set(principal=principal, name=name, severity=severity)
+    if mute_hours:
+        check_mute_set(principal=principal, name=name, hours=mute_hours, reason=mute_reason or "", now=now)
+    elif mute_hours is not None:
+        check_mute_end(principal=principal, name=name, now=now)

@@ -14,11 +14,14 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.call_timeouts import LONG
 from apps.chain.node.failover import NO_NODE
 from apps.chain.node.tipsets import key_to_json, tipset_from_json
+from apps.core.formatting import plural
 from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.rules.displaced import displaced_columns
+from apps.messages.services.audit import message_audit
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.spend import ADDED, exit_code_cap, gas_cost_compute, spend_record
 from apps.messages.states import MessageState, Wait
+from apps.users.services.audit import audit_record
 from poolsite.filecoin.message import receipt_from_json
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.chain.node.client import ChainClient
+    from apps.users.rules.principals import Principal
 
 SEARCHED_AT_ONCE: Final = LONG.at_once
 """Stored before the next are asked for: without an index of its chain a node walks it back for each message,
@@ -62,6 +66,26 @@ def messages_search(
         landed += more
         displaced += lost
     return landed, displaced
+
+
+def message_search(message: Message, *, client: ChainClient, now: datetime, key: str, by: Principal) -> bool:
+    """Search the node for one message; return whether it or another of its nonce was found.
+
+    Raises NodeUnavailable.
+    """
+    landed, displaced = messages_search(client=client, now=now, key=key, ids=[message.pk])
+    message_audit(
+        by, action="message.search", message=message, after={"landed": landed, "replaced": displaced}
+    )
+    return landed + displaced > 0
+
+
+def open_messages_search(*, client: ChainClient, now: datetime, key: str, by: Principal) -> int:
+    """Search the node for all messages in flight; return of how many it knows.  Raises NodeUnavailable."""
+    landed, displaced = messages_search(client=client, now=now, key=key)
+    after = {"landed": plural(landed, "message"), "replaced": plural(displaced, "message")}
+    audit_record(principal=by, action="message.search", target="all in flight", after=after)
+    return landed + displaced
 
 
 def _parts(rows: Iterable[Message]) -> Iterator[list[Message]]:

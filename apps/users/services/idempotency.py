@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +12,7 @@ from apps.users.models import IdempotentAnswer
 from apps.users.rules.encryption import text_encrypt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
 IN_PROGRESS_MAX: Final = timedelta(minutes=2)
@@ -38,6 +39,20 @@ def idempotent_answer_claim(*, caller: str, key: str, request: str) -> tuple[Ide
         with suppress(IntegrityError):
             return rows.get_or_create(caller=caller, key=key, defaults={"request": request})
     return rows.get_or_create(caller=caller, key=key, defaults={"request": request})
+
+
+@contextmanager
+def idempotent_answer_keep(*, caller: str, key: str, request: str) -> Iterator[tuple[IdempotentAnswer, bool]]:
+    """Yield the row of a caller's key, locked, and whether this request made it, as it is claimed.
+
+    What is done inside stays only if the answer is completed: a refused request changed nothing, and its key
+    stays free.
+    """
+    with transaction.atomic():
+        row, is_new = idempotent_answer_claim(caller=caller, key=key, request=request)
+        yield row, is_new
+        if is_new and not IdempotentAnswer.objects.filter(pk=row.pk).exclude(status=0).exists():
+            transaction.set_rollback(True)
 
 
 def idempotent_answer_complete(row: IdempotentAnswer, *, status: int, body: str) -> None:

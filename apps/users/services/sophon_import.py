@@ -18,12 +18,15 @@ from django.utils.translation import gettext
 from apps.users.models import MinerGrant, RateLimit, SignerGrant, Tenant
 from apps.users.rules.sophon_records import DISABLED, MYSQL_COLUMNS, Row, is_deleted, rows_read, time_read
 from apps.users.selectors.tokens import token_by_text
+from apps.users.services.audit import audit_record
 from apps.users.services.tokens import token_record
 from apps.users.states import PERMS, Perm
 from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from apps.users.rules.principals import Principal
 
 
 @dataclass(slots=True)
@@ -36,8 +39,11 @@ class ImportResult:
 
 
 @transaction.atomic
-def sophon_import(lines: Iterable[str]) -> ImportResult:
-    """Import everything, or nothing; safe to repeat.  Raises BadValue that names the line."""
+def sophon_import(lines: Iterable[str], *, name: str, by: Principal) -> ImportResult:
+    """Import everything of a file of this name, or nothing; safe to repeat.
+
+    Raises BadValue that names the line.
+    """
     rows: dict[str, list[Row]] = {name: [] for name in MYSQL_COLUMNS}
     for table, row in rows_read(lines):
         rows[table].append({key.lower().replace("_", ""): value for key, value in row.items()})
@@ -52,6 +58,7 @@ def sophon_import(lines: Iterable[str]) -> ImportResult:
     ):
         for row in rows[table]:
             import_row(row, result=result)
+    audit_record(principal=by, action="import", target=name, after=dict(result.made))
     return result
 
 

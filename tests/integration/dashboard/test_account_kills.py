@@ -77,9 +77,9 @@ def test_a_kill_leaves_no_account_changed_without_a_line(what: str, monkeypatch:
     client = signed_in()
     BEFORE.get(what, lambda *_: None)(ann, client)
     action, act = ACTS[what]
-    before, module = stored(), "password" if what == "password" else "page"
+    before = stored()
     with monkeypatch.context() as patch:
-        patch.setattr(f"apps.dashboard.pages.account.{module}.audit_record", kill)
+        patch.setattr("apps.users.services.own_account.audit_record", kill)
         with pytest.raises(Killed):
             act(client)
     assert stored() == before

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
 
 from apps.api.management.caller import COMMAND
 from apps.core.errors import BadValue
-from apps.users.services.audit import audit_record
 from apps.users.services.sophon_import import sophon_import
 
 
@@ -27,9 +25,8 @@ class Command(BaseCommand):
         """Import it and say what came over and what did not."""
         path: Path = options["file"]
         try:
-            with path.open() as lines, transaction.atomic():
-                imported = sophon_import(lines)
-                audit_record(principal=COMMAND, action="import", target=path.name, after=dict(imported.made))
+            with path.open() as lines:
+                imported = sophon_import(lines, name=path.name, by=COMMAND)
         except OSError as error:
             raise CommandError(f"{path}: {error.strerror}") from None
         except (BadValue, UnicodeDecodeError) as error:

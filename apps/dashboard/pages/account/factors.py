@@ -7,7 +7,6 @@ import json
 from typing import TYPE_CHECKING, Final
 
 import segno
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -17,23 +16,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from apps.core import clock
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import CodeForm
-from apps.dashboard.pages.account.page import changed, own_page, person_before
+from apps.dashboard.pages.account.page import own_page, person_before
 from apps.dashboard.reauthentication import reauthenticated
 from apps.dashboard.sessions import sign_in_required
 from apps.users.errors import WrongCode
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.selectors.people import totp_waiting
+from apps.users.services.own_account import own_recovery_codes_make, own_totp_add, own_totp_remove
 from apps.users.services.second_factor import (
     has_second_factor,
     recovery_codes_count,
-    recovery_codes_generate,
-    recovery_codes_remove_unneeded,
     totp_begin,
-    totp_confirm,
-    totp_remove,
     totp_secret_format,
     totp_uri_build,
 )
@@ -41,7 +36,6 @@ from apps.users.services.second_factor import (
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-    from apps.users.models import User
     from apps.users.rules.principals import Principal
 
 
@@ -67,10 +61,7 @@ def totp(request: HttpRequest, viewer: Principal) -> HttpResponse:
     error = ""
     if form.is_valid():
         try:
-            with transaction.atomic():
-                totp_confirm(person, code=form.cleaned_data["code"], now=clock.now())
-                changed(viewer, "person.totp.add")
-                return codes_new(request, person) if not recovery_codes_count(person) else redirect("account")
+            return codes_show(request, own_totp_add(person, code=form.cleaned_data["code"], by=viewer))
         except WrongCode as refusal:
             error = gettext("{reason} Check that the phone's clock is correct.").format(reason=refusal.reason)
     return own_page(
@@ -109,16 +100,15 @@ def totp_delete(request: HttpRequest, viewer: Principal) -> HttpResponse:
             "Its codes stop working. Without another second factor, your password alone signs you in."
         )
         return confirm_page_render(request, viewer, account_ask(_("Remove the app"), text, _("Remove")))
-    with transaction.atomic():
-        if totp_remove(person_before(request)):
-            changed(viewer, "person.totp.remove")
-        recovery_codes_remove_unneeded(person_before(request))
+    own_totp_remove(person_before(request), by=viewer)
     return redirect("account")
 
 
-def codes_new(request: HttpRequest, person: User) -> HttpResponse:
-    """Make recovery codes and show them on a page of their own, once."""
-    request.session[CODES] = text_encrypt(json.dumps(recovery_codes_generate(person)))
+def codes_show(request: HttpRequest, codes: list[str]) -> HttpResponse:
+    """Show new recovery codes on a page of their own, once; without any go back to the account."""
+    if not codes:
+        return redirect("account")
+    request.session[CODES] = text_encrypt(json.dumps(codes))
     return redirect("account-recovery")
 
 
@@ -135,9 +125,7 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
             return confirm_page_render(
                 request, viewer, account_ask(_("Generate new recovery codes"), text, _("Generate codes"))
             )
-        with transaction.atomic():
-            changed(viewer, "person.recovery.make")
-            return codes_new(request, person_before(request))
+        return codes_show(request, own_recovery_codes_make(person_before(request), by=viewer))
     try:
         codes = json.loads(text_decrypt(request.session.pop(CODES, "")))
     except DecryptionFailed:

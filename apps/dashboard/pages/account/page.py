@@ -24,7 +24,6 @@ from apps.dashboard.passkeys import place_of, question_json
 from apps.dashboard.reauthentication import credentials_check, is_submitted, reauthentication_page
 from apps.dashboard.sessions import sign_in_required
 from apps.users.selectors.people import passkeys_of, totp_confirmed
-from apps.users.services.audit import audit_record
 from apps.users.services.language import language_choose
 from apps.users.services.passkeys import assertion_options_generate
 from apps.users.services.second_factor import has_second_factor, recovery_codes_count
@@ -146,11 +145,6 @@ def confirm_options(request: HttpRequest, _viewer: Principal) -> HttpResponse:
     return question_json(
         request, assertion_options_generate(person_before(request), place=place, must_verify=True)
     )
-
-
-def changed(viewer: Principal, action: str, **after: Any) -> None:
-    """Write a change of one's own account to the audit log."""
-    audit_record(principal=viewer, action=action, target=viewer.actor, after=after or None)
 
 
 @require_POST

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -13,18 +12,18 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from apps.core.errors import DomainError
+from apps.core.errors import DomainError, NotFound
 from apps.dashboard.confirm_page import confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm
-from apps.dashboard.pages.account.factors import account_ask, codes_new
-from apps.dashboard.pages.account.page import account_page, changed, person_before
+from apps.dashboard.pages.account.factors import account_ask, codes_show
+from apps.dashboard.pages.account.page import account_page, person_before
 from apps.dashboard.passkeys import challenge_pop, place_of, question_json
 from apps.dashboard.reauthentication import reauthenticated
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.users.selectors.people import passkeys_of
-from apps.users.services.passkeys import passkey_add, passkey_remove, registration_options_generate
-from apps.users.services.second_factor import recovery_codes_count, recovery_codes_remove_unneeded
+from apps.users.services.own_account import own_passkey_add, own_passkey_remove
+from apps.users.services.passkeys import registration_options_generate
 
 if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
@@ -60,18 +59,17 @@ def passkey_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         called = urlencode({"passkey": name[:60]})
         return redirect(f"{reverse('account')}?{called}#passkeys")
     try:
-        with transaction.atomic():
-            row = passkey_add(
-                person,
-                challenge=challenge_pop(request),
-                place=place_of(request),
-                name=name,
-                answer=answer,
-            )
-            changed(viewer, "person.passkey.add", name=row.name)
-            return codes_new(request, person) if not recovery_codes_count(person) else redirect("account")
+        codes = own_passkey_add(
+            person,
+            challenge=challenge_pop(request),
+            place=place_of(request),
+            name=name,
+            answer=answer,
+            by=viewer,
+        )
     except DomainError as refusal:
         return account_page(request, viewer, error=refusal.reason)
+    return codes_show(request, codes)
 
 
 @require_POST
@@ -87,12 +85,10 @@ def passkey_drop(request: HttpRequest, viewer: Principal, pk: int) -> HttpRespon
             viewer,
             account_ask(gettext("Remove the passkey {name}").format(name=row.name), text, _("Remove")),
         )
-    with transaction.atomic():
-        name = passkey_remove(person_before(request), pk=pk)
-        if not name:
-            raise Http404
-        changed(viewer, "person.passkey.remove", name=name)
-        recovery_codes_remove_unneeded(person_before(request))
+    try:
+        own_passkey_remove(person_before(request), pk=pk, by=viewer)
+    except NotFound:
+        raise Http404 from None
     return redirect("account")
 
 

@@ -8,7 +8,6 @@ from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import PasswordChangeForm
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
@@ -20,11 +19,8 @@ from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.account.page import own_page, person_before
 from apps.dashboard.sessions import client_ip
 from apps.users.selectors.principals import principal_of
-from apps.users.services.access import access_change_publish
-from apps.users.services.audit import audit_record
-from apps.users.services.passwords import password_change
+from apps.users.services.own_account import own_password_change
 from apps.users.services.reauthentication import password_reauthenticate
-from apps.users.services.sessions import session_rekey, sessions_end
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -58,18 +54,18 @@ def password(request: HttpRequest) -> HttpResponse:
     user = person_before(request)
     form = PasswordForm(user, request.POST or None, source=client_ip(request))
     if request.method == "POST" and form.is_valid():
-        with transaction.atomic():
-            password_change(user=user, new_password=form.cleaned_data["new_password1"])
-            old = request.session.session_key or ""
+
+        def rekey() -> str:
             update_session_auth_hash(request, user)
-            session_rekey(old=old, new=request.session.session_key or "")
-            sessions_end(user, but=request.session.session_key or "")
-            access_change_publish()  # closes the live sockets of the other sessions at once
-            audit_record(
-                principal=principal_of(user, source=client_ip(request)),
-                action="person.password",
-                target=user.get_username(),
-            )
+            return request.session.session_key or ""
+
+        own_password_change(
+            user,
+            new_password=form.cleaned_data["new_password1"],
+            key=request.session.session_key or "",
+            rekey=rekey,
+            by=principal_of(user, source=client_ip(request)),
+        )
         notice_leave(request, _("Password changed. Your other browsers are signed out."))
         return redirect("today")
     status = 422 if form.errors else 200

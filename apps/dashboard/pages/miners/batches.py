@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -18,7 +17,7 @@ from apps.dashboard.pages.miners.batch_form import CHOICES, GROUPS, POREPS, YES_
 from apps.dashboard.pages.miners.batch_send import packing_facts, waiting_facts
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
-from apps.miners.services.porep import porep_rule_read, porep_rules_list, porep_set
+from apps.miners.services.porep import porep_rule_read, porep_rules_list
 from apps.sectors.rules.policy import BASE_FEES, FLAGS, LIMITS, sealing_policy
 from apps.sectors.selectors.batch_settings import batch_settings_own
 from apps.sectors.services.batches.requests import waiting_sectors_group
@@ -47,11 +46,13 @@ def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
         raise Http404
     if request.method == "POST" and form.is_valid():
         with form.refusals():
-            porep = form.cleaned_data["porep"]
-            with transaction.atomic():
-                if porep and data.network is not None:
-                    porep_set(miner, rule=porep, network=data.network, by=viewer)
-                batch_settings_set(miner, values=form.values(), by=viewer)
+            batch_settings_set(
+                miner,
+                values=form.values(),
+                porep=form.cleaned_data["porep"],
+                network=data.network,
+                by=viewer,
+            )
             notice_leave(request, _("Saved."))
             return redirect("miner-batches", address)
     pool, typed = sealing_policy(), form.typed

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
 from apps.core.units import value_with_unit
+from apps.miners.services.porep import porep_set
 from apps.sectors.models import BatchSettings
 from apps.sectors.rules.policy import BATCH_FIELDS, FLAGS, range_problem
 from apps.users.services.audit import audit_record
@@ -17,11 +18,21 @@ from apps.users.services.audit import audit_record
 if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.users.rules.principals import Principal
+    from poolsite.filecoin.policy import Network
 
 
-def batch_settings_set(miner: Miner, *, values: dict[str, int | bool | None], by: Principal) -> BatchSettings:
+@transaction.atomic
+def batch_settings_set(
+    miner: Miner,
+    *,
+    values: dict[str, int | bool | None],
+    by: Principal,
+    porep: str = "",
+    network: Network | None = None,
+) -> BatchSettings:
     """Set what is named, None meaning as the pool has it; what is not named stays.
 
+    With `porep` its new sectors are sealed by that rule of its network.
     Raises BadValue naming the field, NotAllowed.
     """
     if not by.may("sign"):
@@ -31,22 +42,23 @@ def batch_settings_set(miner: Miner, *, values: dict[str, int | bool | None], by
             raise BadValue(gettext("there is no such setting"), field=name)
         if name not in FLAGS and value is not None and (problem := range_problem(name, value)):
             raise BadValue(problem, field=name)
-    with transaction.atomic():
-        row, _ = BatchSettings.objects.select_for_update().get_or_create(miner=miner)
-        before = {name: getattr(row, name) for name in values}
-        changed = {name: value for name, value in values.items() if before[name] != value}
-        if changed:
-            for name, value in changed.items():
-                setattr(row, name, value)
-            row.save()
-            audit_record(
-                principal=by,
-                action="miner.batches",
-                target=str(miner),
-                before=_shown({name: before[name] for name in changed}),
-                after=_shown(changed),
-            )
-            publish(Change("miner", miner.pk, miner.tenant_id))
+    if porep and network is not None:
+        porep_set(miner, rule=porep, network=network, by=by)
+    row, _ = BatchSettings.objects.select_for_update().get_or_create(miner=miner)
+    before = {name: getattr(row, name) for name in values}
+    changed = {name: value for name, value in values.items() if before[name] != value}
+    if changed:
+        for name, value in changed.items():
+            setattr(row, name, value)
+        row.save()
+        audit_record(
+            principal=by,
+            action="miner.batches",
+            target=str(miner),
+            before=_shown({name: before[name] for name in changed}),
+            after=_shown(changed),
+        )
+        publish(Change("miner", miner.pk, miner.tenant_id))
     return row
 
 

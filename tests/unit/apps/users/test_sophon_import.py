@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.api.management.commands import import_sophon_auth
 from apps.core import clock
 from apps.users.errors import TokenRefused
 from apps.users.models import MinerGrant, RateLimit, SignerGrant, Tenant, Token
+from apps.users.rules.principals import SYSTEM
 from apps.users.rules.sophon_records import tuples_read
+from apps.users.services import sophon_import as sophon_import_module
 from apps.users.services.sophon_import import sophon_import
 from poolsite.filecoin.jwt import Claims, token_sign
 from tests.killed_writes import Killed, kill
@@ -84,7 +85,7 @@ def badger() -> list[str]:
 
 @pytest.mark.parametrize("lines", [badger(), MYSQL.splitlines()], ids=["badger", "mysql"])
 def test_everything_comes_over_and_tokens_stay_good(lines):
-    sophon_import(lines)
+    sophon_import(lines, name="export", by=SYSTEM)
 
     holder = principal_by_token(ALICE, now=clock.now())
     alice = Tenant.objects.get(name="alice")
@@ -99,13 +100,13 @@ def test_everything_comes_over_and_tokens_stay_good(lines):
 
 
 def test_an_admin_token_is_a_services_token_as_it_was():
-    sophon_import(badger())
+    sophon_import(badger(), name="export", by=SYSTEM)
 
     assert principal_by_token(ADMIN, now=clock.now()).is_operator
 
 
 def test_what_cannot_come_over_is_said():
-    taken = sophon_import(badger())
+    taken = sophon_import(badger(), name="export", by=SYSTEM)
 
     assert len(taken.skipped) == 2
     assert any("weird" in sentence for sentence in taken.skipped)
@@ -113,17 +114,17 @@ def test_what_cannot_come_over_is_said():
 
 
 def test_a_second_import_changes_nothing():
-    sophon_import(badger())
+    sophon_import(badger(), name="export", by=SYSTEM)
     before = (Tenant.objects.count(), Token.objects.count(), SignerGrant.objects.count())
 
-    again = sophon_import(badger())
+    again = sophon_import(badger(), name="export", by=SYSTEM)
 
     assert not any(again.made.values())
     assert (Tenant.objects.count(), Token.objects.count(), SignerGrant.objects.count()) == before
 
 
 def test_the_texts_of_a_dump_are_read_with_their_quotes():
-    sophon_import(MYSQL.splitlines())
+    sophon_import(MYSQL.splitlines(), name="export", by=SYSTEM)
 
     assert Tenant.objects.get(name="alice").comment == "it's 'me', (1)"
 
@@ -155,7 +156,7 @@ def test_the_command_says_what_came_over(tmp_path):
 def test_a_kill_leaves_no_import_without_a_line(tmp_path, monkeypatch):
     path = tmp_path / "export"
     path.write_text("\n".join(badger()))
-    monkeypatch.setattr(import_sophon_auth, "audit_record", kill)
+    monkeypatch.setattr(sophon_import_module, "audit_record", kill)
 
     with pytest.raises(Killed):
         call_command("import_sophon_auth", str(path))

@@ -18,14 +18,12 @@ from apps.core import clock
 from apps.messages.errors import BadMessage, MessageNotFound
 from apps.messages.selectors.messages import message_get
 from apps.messages.selectors.tracking import tracked_key
-from apps.messages.services.audit import message_audit
 from apps.messages.services.cancel import message_mark_bad, messages_clear
 from apps.messages.services.publish import message_republish, messages_publish
 from apps.messages.services.replace import message_replace
 from apps.messages.services.retry import message_retry, messages_recover
-from apps.messages.services.search import messages_search
+from apps.messages.services.search import message_search, open_messages_search
 from apps.messages.states import STATES_BY_CODE, WIRE_NAMES, MessageState
-from apps.users.services.audit import audit_record
 from poolsite.filecoin.address import Address
 
 if TYPE_CHECKING:
@@ -92,23 +90,15 @@ def update_filled_message_by_id(call: Call, id_: str) -> str:
     if row.state in (MessageState.LANDED, MessageState.REPLACED):
         text = f"message state({WIRE_NAMES[row.state]}) has been final, can not update"
         raise BadMessage(text, field="id")
-    landed, displaced = messages_search(
-        client=chain_client(), key=tracked_key(), now=clock.now(), ids=[row.pk]
-    )
-    message_audit(
-        call.principal, action="message.search", message=row, after={"landed": landed, "replaced": displaced}
-    )
-    if not landed + displaced:
+    by = call.principal
+    if not message_search(row, client=chain_client(), key=tracked_key(), now=clock.now(), by=by):
         raise MessageNotFound(f"search message {row.cid} from node nil")
     return str(row.push_id)
 
 
 def update_all_filled_message(call: Call) -> int:
     """Search every message in flight on chain."""
-    landed, displaced = messages_search(client=chain_client(), key=tracked_key(), now=clock.now())
-    found = {"landed": f"{landed} messages", "replaced": f"{displaced} messages"}
-    audit_record(principal=call.principal, action="message.search", target="all in flight", after=found)
-    return landed + displaced
+    return open_messages_search(client=chain_client(), key=tracked_key(), now=clock.now(), by=call.principal)
 
 
 def update_message_state_by_id(call: Call, id_: str, state: int) -> None:

@@ -5,7 +5,6 @@ Source: filecoin-project/venus venus-shared/api/messager/api.go; texts of sophon
 
 from __future__ import annotations
 
-import logging
 import uuid
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -18,25 +17,11 @@ from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.selectors.rules import actor_rules_all, extra_nodes
 from apps.messages.services.extra_nodes import extra_node_delete, extra_node_save
 from apps.messages.services.fee_rules import shared_rules_set
+from apps.messages.services.log_levels import LEVELS, SUBSYSTEMS, log_level_set
 from apps.messages.services.method_rules import actor_rules_set
-from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
-
-LOG_SUBSYSTEMS: Final = ("apps.chain", "apps.messages", "apps.wallets", "apps.gateway")
-"""Loggers whose level can be set."""
-
-LOG_LEVELS: Final = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warn": logging.WARNING,
-    "error": logging.ERROR,
-    "dpanic": logging.CRITICAL,
-    "panic": logging.CRITICAL,
-    "fatal": logging.CRITICAL,
-}
-"""go-log's levels."""
 
 
 class NotServed(Conflict):
@@ -155,18 +140,16 @@ def set_log_level(call: Call, subsystem: str, level: str) -> None:
 
     Raises BadLog with go-log's words.
     """
-    if level.lower() not in LOG_LEVELS:
+    if level.lower() not in LEVELS:
         raise BadLog(f'unrecognized level: "{level}"', field="level")
-    if subsystem not in ("*", *LOG_SUBSYSTEMS):
+    if subsystem not in ("*", *SUBSYSTEMS):
         raise BadLog("error: No such logger", field="subsystem")
-    audit_record(principal=call.principal, action="log.level", target=subsystem, after={"level": level})
-    for name in LOG_SUBSYSTEMS if subsystem == "*" else (subsystem,):
-        logging.getLogger(name).setLevel(LOG_LEVELS[level.lower()])
+    log_level_set(subsystem, level=level, by=call.principal)
 
 
 def log_list(call: Call) -> list[str]:  # noqa: ARG001  # handlers have one form
     """List the log's parts."""
-    return list(LOG_SUBSYSTEMS)
+    return list(SUBSYSTEMS)
 
 
 def version(call: Call) -> dict[str, Any]:  # noqa: ARG001  # handlers have one form
