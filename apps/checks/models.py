@@ -66,6 +66,8 @@ class Alert(models.Model):
     tenant = models.ForeignKey(Tenant, null=True, on_delete=models.CASCADE, related_name="alerts")
     """In whose part of the pool; None: in all of it."""
     check_name = models.CharField(max_length=64)
+    part_of = models.CharField(max_length=64, blank=True, default="", db_default="")
+    """The check that explains all that was found last: its alert tells of it; empty: none does."""
     title = models.CharField(max_length=200)
     """What is true while the check passes."""
     severity = models.CharField(max_length=16)

@@ -40,7 +40,7 @@ class Bell:
 
 
 def bell_of(data: PageData) -> Bell:
-    """Return the bell of a viewer: the same findings as on the page Checks."""
+    """Return the bell of a viewer: the same incidents as on *Today*."""
     found = todos(data)
     rest = len(found) - LISTED
     return Bell(

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
 from django.utils.translation import gettext
 
+from apps.checks.findings.text import named
 from apps.checks.services.acknowledgements import can_acknowledge
 from apps.core import formatting
 from apps.core.formatting import plural
-from apps.core.languages import clauses_text, list_text
+from apps.core.languages import clauses_text, list_text, sentence_text
 from apps.core.local_time import clock_text, moment_text
 from apps.dashboard.cards import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from apps.checks.findings.results import Act
     from apps.checks.models import Alert
-    from apps.checks.report.report import Found, Report
+    from apps.checks.report.report import Found, Incident, Report
     from apps.dashboard.page_data import PageData
+
+
+CLAUSES_MAX: Final = 4
+"""Issues that the sentence of a page names; its lists and the page Checks have all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,12 @@ class Todo:
     acknowledged: str = ""
     """By whom its alert is acknowledged, and since when; empty if by nobody."""
     can_acknowledge: bool = False
+    parts: tuple[Todo, ...] = ()
+    """What it explains: with these it is one incident."""
+    touches: str = ""
+    """The first of these in words, and how many more there are."""
+    because: str = ""
+    """What explains it, in words, where it is shown by itself; empty: it stands by itself."""
 
     @property
     def title(self) -> str:
@@ -95,8 +104,29 @@ def todo_of(found: Found, data: PageData) -> Todo:
 
 
 def todos(data: PageData) -> list[Todo]:
-    """Return what needs somebody, in the order of the report, with who works on it."""
-    return [todo_with_alert(todo_of(found, data), found, data) for found in data.report.found]
+    """Return what needs somebody by its causes, in the order of the report, with who works on it."""
+    return [incident_todo(incident, data) for incident in data.report.incidents]
+
+
+def incident_todo(incident: Incident, data: PageData) -> Todo:
+    """Lay out an incident: its cause is the headline, with what all of it costs."""
+    todo = todo_with_alert(todo_of(incident.cause, data), incident.cause, data)
+    if not incident.effects:
+        return todo
+    parts = tuple(todo_of(one, data) for one in incident.effects)
+    due = incident.due
+    left = due.due_s - data.at.timestamp() if due.due_s is not None else None
+    cost = cost_text(incident.per_day, incident.at_risk, has_more=incident.has_more)
+    return replace(
+        todo,
+        is_costly=incident.is_critical,
+        cost=gettext("cost unknown") if incident.is_unpriced else cost,
+        until=due.due_s,
+        left=formatting.time_left(left) if left is not None else "",
+        until_label=due.due_label,
+        parts=parts,
+        touches=named([part.say for part in parts]),
+    )
 
 
 def todo_with_alert(todo: Todo, found: Found, data: PageData) -> Todo:
@@ -139,7 +169,7 @@ def found_of(report: Report, data: PageData, *, reasons: bool = False) -> Object
 
 def todo_sum(data: PageData) -> str:
     """Return what all findings cost together, and how many have no figure, for the head of the list."""
-    unpriced = data.report.unpriced
+    unpriced = sum(one.is_unpriced for one in data.report.incidents)
     more = [gettext("{unpriced} with unknown cost").format(unpriced=unpriced)] if unpriced else []
     has_more = any(one.finding.has_more and one.finding.money for one in data.report.found)
     cost = cost_text(data.report.per_day, data.report.at_risk, has_more=has_more)
@@ -156,9 +186,31 @@ def checked_text(report: Report) -> str:
 def verdict_by(report: Report, well: Verdict) -> Verdict:
     """Return what the checks found, with the page's own facts behind; without findings the facts alone."""
     checked = checked_text(report)
-    found: Sequence[Found] = report.found
-    if not found:
+    incidents = report.incidents
+    if not incidents:
         return Verdict(well.strong, well.rest, checked)
     facts = f" {well.strong} {well.rest}" if well.strong or well.rest else ""
-    strong = f"{plural(len(found), 'issue')}:"
-    return Verdict(strong, f"{clauses_text(one.finding.say for one in found)}.{facts}", checked)
+    strong = f"{plural(len(incidents), 'issue')}:"
+    texts = [incident_say(one, report) for one in incidents[:CLAUSES_MAX]]
+    if more := len(incidents) - CLAUSES_MAX if len(incidents) > CLAUSES_MAX else 0:
+        texts.append(gettext("and {rest} more").format(rest=more))
+    return Verdict(strong, f"{clauses_text(texts)}.{facts}", checked)
+
+
+def incident_say(incident: Incident, report: Report) -> str:
+    """Return what an incident is on a page: what the page is about, and its cause if that is elsewhere."""
+    own = next(one for one in incident.found if any(one.check is row.check for row in report.results))
+    if own is incident.cause:
+        return own.finding.say
+    return gettext("{effect}, because {cause}").format(
+        effect=own.finding.say, cause=incident.cause.finding.say
+    )
+
+
+def issues_verdict(data: PageData) -> Verdict:
+    """`29 issues, 4 critical, 537 FIL a day`: how many, how bad, and what they cost together."""
+    incidents = data.report.incidents
+    critical = sum(one.is_critical for one in incidents)
+    counts = [gettext("{count} critical").format(count=critical)] if critical else []
+    parts = (plural(len(incidents), "issue"), *counts, todo_sum(data))
+    return Verdict(sentence_text(list_text(filter(None, parts))), "", checked_text(data.report))

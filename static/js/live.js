@@ -71,7 +71,7 @@
 
   // What is fetched or pushed is new elements: focus, what somebody has typed, picked or opened, and what was refused stay.
   let held = null, typed = [], refused = [], opened = new Map();
-  const all = (selector) => [...document.querySelectorAll(selector)];
+  const all = (selector) => [...document.querySelectorAll(selector)], title = (one) => one.id || one.textContent;
   const isBox = (field) => field.type === "checkbox" || field.type === "radio";
   const isChanged = (field) => isBox(field) ? field.checked !== field.defaultChecked
     : field.options ? field.selectedIndex !== Math.max(0, [...field.options].findIndex((one) => one.defaultSelected))
@@ -80,10 +80,10 @@
     held = document.activeElement;
     typed = all("main form :is(input:not([type=hidden], [data-select]), select, textarea)[id]").filter(isChanged);
     refused = all("#f-page form[id]:has([aria-invalid])");
-    opened = new Map(all("#f-page summary").map((one) => [one.textContent, one.parentElement.open]));
+    opened = new Map(all("#f-page summary").map((one) => [title(one), one.parentElement.open]));
   };
   const giveBack = () => {
-    for (const one of all("#f-page summary")) one.parentElement.open = opened.get(one.textContent) ?? one.parentElement.open;
+    for (const one of all("#f-page summary")) one.parentElement.open = opened.get(title(one)) ?? one.parentElement.open;
     for (const form of refused) find(form.id)?.replaceWith(form);
     if (held?.id && held !== document.activeElement) find(held.id)?.focus({ preventScroll: true });
     for (const old of typed) {

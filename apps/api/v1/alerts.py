@@ -48,8 +48,13 @@ class AlertOutput(serializers.Serializer[Any]):
         source="tenant.name", default=None, allow_null=True, help_text="null: of the whole pool."
     )
     check = serializers.CharField(source="check_name")
+    part_of = serializers.CharField(
+        help_text="The check that explains all that was found, whose alert tells of it; empty: none."
+    )
     title = serializers.CharField(help_text="What is true while the check passes.")
-    severity = serializers.ChoiceField(choices=SEVERITIES)
+    severity = serializers.ChoiceField(
+        choices=SEVERITIES, help_text="The worst of the check's own and of those that it explains."
+    )
     say = serializers.CharField(help_text="What was found last.")
     count = serializers.IntegerField(help_text="How many objects that covers.")
     began_at = serializers.DateTimeField()

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView
+from apps.checks.findings.results import Severity
 from apps.checks.report.cache import report_last
 from apps.checks.selectors.check_settings import check_setting, mutes_active
 from apps.checks.selectors.data import CheckData
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from apps.checks.findings.results import Check, Finding
     from apps.checks.models import CheckSetting
-    from apps.checks.report.report import Result
+    from apps.checks.report.report import Incident, Report, Result
 
 
 class FindingOutput(serializers.Serializer[Any]):
@@ -48,6 +49,9 @@ class FindingOutput(serializers.Serializer[Any]):
     at_risk = serializers.CharField(help_text="attoFIL that will be lost once if nobody acts.")
     due = serializers.IntegerField(allow_null=True, help_text="Unix time at which it is too late.")
     due_label = serializers.CharField(help_text="What happens at that time.")
+    cause = serializers.CharField(
+        allow_null=True, help_text="Key of the finding that explains it; null: it stands by itself."
+    )
     page = serializers.CharField(help_text="Page of the console where it can be fixed.")
 
 
@@ -70,6 +74,19 @@ class CheckOutput(serializers.Serializer[Any]):
     findings = FindingOutput(many=True)
 
 
+class CauseOutput(serializers.Serializer[Any]):
+    """Findings of one cause, as *To do*, the bell and alerts show them."""
+
+    key = serializers.CharField(help_text="Key of the finding that is the cause.")
+    say = serializers.CharField()
+    severity = serializers.ChoiceField(choices=SEVERITIES, help_text="The worst of its findings.")
+    per_day = serializers.CharField(help_text="attoFIL that its findings together cost per day.")
+    at_risk = serializers.CharField(help_text="attoFIL of them that will be lost once if nobody acts.")
+    findings = serializers.ListField(
+        child=serializers.CharField(), help_text="Keys of its findings, the cause first."
+    )
+
+
 class ChecksOutput(serializers.Serializer[Any]):
     """One evaluation of all checks that the caller may see."""
 
@@ -80,10 +97,23 @@ class ChecksOutput(serializers.Serializer[Any]):
     unpriced = serializers.IntegerField(
         help_text="Critical findings of unknown cost, not included in the sums."
     )
+    incidents = CauseOutput(many=True)
     checks = CheckOutput(many=True)
 
 
-def finding_body(finding: Finding, result: Result) -> dict[str, Any]:
+def incident_body(incident: Incident) -> dict[str, Any]:
+    """Return one incident as JSON."""
+    return {
+        "key": incident.cause.finding.key,
+        "say": incident.cause.finding.say,
+        "severity": str(Severity.CRITICAL if incident.is_critical else Severity.WARNING),
+        "per_day": str(incident.per_day),
+        "at_risk": str(incident.at_risk),
+        "findings": [one.finding.key for one in incident.found],
+    }
+
+
+def finding_body(finding: Finding, result: Result, report: Report) -> dict[str, Any]:
     """Return one finding as JSON."""
     return {
         "key": finding.key,
@@ -96,11 +126,12 @@ def finding_body(finding: Finding, result: Result) -> dict[str, Any]:
         "at_risk": str(finding.at_risk),
         "due": finding.due_s,
         "due_label": finding.due_label,
+        "cause": report.causes.get(finding.key),
         "page": (finding.link or result.check.link).address,
     }
 
 
-def check_body(result: Result, mute: CheckSetting | None) -> dict[str, Any]:
+def check_body(result: Result, mute: CheckSetting | None, report: Report) -> dict[str, Any]:
     """Return one check as JSON."""
     check = result.check
     return {
@@ -112,7 +143,7 @@ def check_body(result: Result, mute: CheckSetting | None) -> dict[str, Any]:
         "passed": result.passed,
         "count": result.count,
         "has_more": result.has_more,
-        "findings": [finding_body(one, result) for one in result.findings],
+        "findings": [finding_body(one, result, report) for one in result.findings],
     }
 
 
@@ -195,7 +226,10 @@ class ChecksView(PoolView):
                 "per_day": str(report.per_day),
                 "at_risk": str(report.at_risk),
                 "unpriced": report.unpriced,
-                "checks": [check_body(result, mutes.get(result.check.name)) for result in report.results],
+                "incidents": [incident_body(one) for one in report.incidents],
+                "checks": [
+                    check_body(result, mutes.get(result.check.name), report) for result in report.results
+                ],
             }
         )
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.blocks.selectors.luck import luck_since
 from apps.blocks.states import RoundState
 from apps.checks.findings.acts import ACTS_MAX, blocks_unwanted, miner_warm_up
+from apps.checks.findings.parts import NODE, needs_of, process_part, round_parts
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.core.formatting import fil, plural, time_left
@@ -55,6 +56,8 @@ def lost(data: CheckData) -> Iterator[Finding]:
             count=len(rows),
             per_day=missing,
             acts=_acts([of[0].miner for of in group], last),
+            needs=needs_of(round_parts(row.miner, row) for row in rows),
+            seen_s=int(last.at.timestamp()),
         )
 
 
@@ -130,6 +133,8 @@ def rounds_not_run(data: CheckData) -> Iterator[Finding]:
             button=gettext("Round") if len(group) == 1 else "",
             count=rounds,
             acts=(miner_warm_up(miners[group[0].miner_id]),) if len(group) == 1 else (),
+            needs=needs_of(round_parts(miners[one.miner_id], one.last) for one in group),
+            seen_s=int(last.at.timestamp()),
         )
 
 
@@ -149,6 +154,7 @@ def rounds_not_begun(data: CheckData) -> Iterator[Finding]:
             count=len(group),
             per_day=per_day,
             acts=(miner_warm_up(group[0]),) if len(group) == 1 else (),
+            needs=((NODE, process_part("blocks")),),
         )
 
 

@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 from apps.chain.selectors.status import BEHIND_WORD, GONE_WORD, LATE_WORD, unreadable_text
 from apps.chain.states import CONDITIONS_FOREIGN, NodeCondition
 from apps.checks.findings.acts import nodes_leave
+from apps.checks.findings.parts import NODE, process_part
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import grouped, named
 from apps.checks.selectors.exposure import fees_per_day
@@ -20,6 +21,8 @@ F3_LAG: Final = 30
 """Epochs between the head and the newest certificate, when the nodes were asked."""
 LATE_LEAST_S: Final = 60
 """On a devnet with epochs of seconds a head is late for a moment again and again."""
+
+STALLED_BY: Final = ((NODE, process_part("follower")),)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +42,8 @@ def chain_stalled(data: CheckData) -> Iterator[Finding]:
             gettext("the chain has not advanced for {age_s}").format(age_s=time_left(chain_status.age_s)),
             _stalled_text(data),
             per_day=per_day,
+            breaks=(NODE,),
+            needs=STALLED_BY,
         )
     if chain_status.word == str(BEHIND_WORD):
         yield Finding(
@@ -48,6 +53,8 @@ def chain_stalled(data: CheckData) -> Iterator[Finding]:
                 "our nodes are catching up, or this machine's clock is ahead: windows are not proven in time"
             ),
             per_day=per_day,
+            breaks=(NODE,),
+            needs=STALLED_BY,
         )
 
 
@@ -76,12 +83,12 @@ def head_late(data: CheckData) -> Iterator[Finding]:
         return
     if chain_status.word == str(LATE_WORD):
         say = gettext("no new head for {age_s}").format(age_s=time_left(chain_status.age_s))
-        yield Finding("head-late", say, gettext("four epochs in a row without a block are rare"))
+        why = gettext("four epochs in a row without a block are rare")
+        yield Finding("head-late", say, why, needs=STALLED_BY)
     else:
         say = gettext("the newest head is {old_s} old").format(old_s=time_left(chain_status.old_s))
-        yield Finding(
-            "head-late", say, gettext("our nodes are catching up, or this machine's clock is ahead")
-        )
+        why = gettext("our nodes are catching up, or this machine's clock is ahead")
+        yield Finding("head-late", say, why, needs=STALLED_BY)
 
 
 def nodes_foreign(data: CheckData) -> Iterator[Finding]:
@@ -125,6 +132,7 @@ def nodes_unreadable(data: CheckData) -> Iterator[Finding]:
             gettext("no node can be read"),
             gettext("nothing is sent or proven until one answers{why}").format(why=why),
             per_day=sum(data.fault_fee_per_day(miner, miner.active_sectors) for miner in data.miners),
+            breaks=(NODE,),
         )
 
 

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.chain.selectors.heads import heads_late_s
 from apps.checks.findings.acts import channels_test
+from apps.checks.findings.parts import process_part
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import named
 from apps.checks.selectors.alerts import channels_undelivered, ping_outage
@@ -86,7 +87,8 @@ def processes_down(data: CheckData) -> Iterator[Finding]:
         why = gettext(
             "one that is down is started again, and its log says why it ends; end one that is silent"
         )
-        yield Finding("processes", say, why, count=len(ill))
+        breaks = tuple(process_part(process.name) for process in ill)
+        yield Finding("processes", say, why, count=len(ill), breaks=breaks)
     if often := [process for process in data.processes if process.exits_lately >= EXITS_MANY]:
         texts = [
             gettext("{name} restarted {times}").format(name=one.name, times=plural(one.exits_lately, "time"))
@@ -134,7 +136,7 @@ def notifications_undelivered(data: CheckData) -> Iterator[Finding]:
             age=time_left((data.at - last).total_seconds())
         )
         why = gettext("nobody is notified of anything: see whether tasks-slow runs, and its log (alerts.run)")
-        yield Finding("alerts-late", say, why)
+        yield Finding("alerts-late", say, why, needs=((process_part("tasks-slow"),),))
     outage = ping_outage() if settings.ALERTS_PING_URL else None
     if outage is not None and data.at - outage[0] > ALERTS_LATE:
         age = time_left((data.at - outage[0]).total_seconds())

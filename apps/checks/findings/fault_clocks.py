@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.checks.findings.links import miner_link
+from apps.checks.findings.parts import faults_part
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import grouped, miners_named
 from apps.checks.selectors.exposure import termination_fees
@@ -102,6 +103,7 @@ def cutoffs_missed(data: CheckData) -> Iterator[Finding]:
             count=sum(late[key] for key in keys),
             per_day=sum(_per_day(miner, late, data) for miner in group),
             is_part=True,  # of what these sectors cost by `sectors_faulty` and `sector_files`
+            needs=tuple((faults_part(key[0]),) if not faults[key] else () for key in keys),
         )
 
 

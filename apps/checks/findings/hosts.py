@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 
 from apps.checks.findings.acts import ACTS_MAX, hosts_resume
 from apps.checks.findings.links import hosts_link
+from apps.checks.findings.parts import host_part, prover_part
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import NAMED, grouped, named
 from apps.checks.selectors.exposure import deposits_of
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from apps.checks.selectors.data import CheckData
     from apps.sectors.models import Worker
 
+FACTS: Final = ("uuid", "tenant_id", "host", "name", "hardware")
+PARTS_MAX: Final = 1_000
+"""Hosts of one finding by which others know that they are of the same cause."""
 ERROR_MAX: Final = 130
 """Characters of what an away host said last: which version is to be upgraded, or what broke."""
 
@@ -79,7 +83,26 @@ def hosts_away(data: CheckData) -> Iterator[Finding]:
         count=count,
         at_risk=deposits,
         deposits=deposits,
+        breaks=(*hosts_parts(away), *_proofs_parts(data, away)),
     )
+
+
+def _host_part(host: Worker) -> str:
+    return host_part(host.tenant_id, host.host or host.name)
+
+
+def hosts_parts(hosts: QuerySet[Worker]) -> tuple[str, ...]:
+    """Return the names of hosts as parts, by their machines, as roles have them."""
+    rows = hosts.order_by().values_list("tenant_id", "name", "host")[:PARTS_MAX]
+    return tuple(dict.fromkeys(host_part(tenant, host or name) for tenant, name, host in rows))
+
+
+def _proofs_parts(data: CheckData, away: QuerySet[Worker]) -> tuple[str, ...]:
+    """Return the provers of the miners that nobody proves for while these hosts are silent."""
+    served = tenants_proving(data.viewer, now=data.at)
+    silent = away.filter(kinds__contains=[JobKind.WINDOW_POST]).exclude(tenant__in=served.distinct())
+    tenants = set(silent.order_by().values_list("tenant_id", flat=True).distinct())
+    return tuple(prover_part(miner) for miner in data.miners if miner.tenant_id in tenants)
 
 
 def _bound(data: CheckData, away: QuerySet[Worker]) -> tuple[dict[int, int], int]:
@@ -130,7 +153,7 @@ def hosts_short_of_disk(data: CheckData) -> Iterator[Finding]:
     if not data.host_counts.perhaps_short:
         return
     here = hosts_told(hosts_here(data.viewer, now=data.at), PERHAPS_SHORT)
-    short = [worker for worker in here.only("uuid", "name", "hardware") if is_short_of_disk(worker.hardware)]
+    short = [worker for worker in here.only(*FACTS) if is_short_of_disk(worker.hardware)]
     if short:
         worst = min(short, key=lambda worker: disk_share(worker.hardware) or 0.0)
         free = " ".join(size(disk_space(worst.hardware)[0]))
@@ -139,7 +162,8 @@ def hosts_short_of_disk(data: CheckData) -> Iterator[Finding]:
             "{worst}: {free} free, {share}; no new sector starts there until space is freed"
         ).format(worst=worst.name, free=free, share=share)
         say = gettext("{short} low on disk space").format(short=named([worker.name for worker in short]))
-        yield Finding("disk", say, why, link=hosts_link(short), count=len(short))
+        breaks = tuple(map(_host_part, short))
+        yield Finding("disk", say, why, link=hosts_link(short), count=len(short), breaks=breaks)
 
 
 def host_folders_away(data: CheckData) -> Iterator[Finding]:
@@ -147,7 +171,7 @@ def host_folders_away(data: CheckData) -> Iterator[Finding]:
     if not data.host_counts.folder_lost:
         return
     lost = hosts_told(hosts_here(data.viewer, now=data.at), FOLDER_LOST)
-    for group in grouped(list(lost.only("uuid", "name", "hardware"))):
+    for group in grouped(list(lost.only(*FACTS))):
         worker = group[0]
         folder = next((disk["folder"] for disk in worker.hardware.get("disks", ())), "")
         yield Finding(
@@ -159,6 +183,7 @@ def host_folders_away(data: CheckData) -> Iterator[Finding]:
             ).format(folder=folder or gettext("its folder")),
             link=hosts_link(group),
             count=len(group),
+            breaks=tuple(map(_host_part, group)),
         )
 
 
@@ -177,7 +202,8 @@ def hosts_paused(data: CheckData) -> Iterator[Finding]:
         ).format(why=why, sectors=plural(bound, "sector"))
     has_draining = idle.filter(is_paused=False).exists()
     link = hosts_link(first, "" if has_draining else "state=paused")
-    yield Finding("hosts-paused", named(texts, count), why, link=link, count=count, acts=hosts_resume(first))
+    acts, breaks = hosts_resume(first), hosts_parts(idle)
+    yield Finding("hosts-paused", named(texts, count), why, link=link, count=count, acts=acts, breaks=breaks)
 
 
 def hosts_slow(data: CheckData) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from apps.checks.findings.acts import (
     messages_push_again,
     messages_review,
 )
+from apps.checks.findings.parts import FEES, needs_of, sender_part
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import at_least
 from apps.checks.selectors.data import FAILED_MAX
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 COUNTED_MAX: Final = 200
 """Messages below the base fee that are counted; of more the check says "at least"."""
+WAITS_MAX: Final = 100
+"""Senders of stuck messages by which other findings know that they are of the same cause."""
 FAILED_SHOWN: Final = timedelta(hours=1)
 """A signer's failed request is named for so long."""
 
@@ -99,7 +102,26 @@ def stuck(data: CheckData) -> Iterator[Finding]:
         at_risk=value + deposits,
         deposits=deposits,
         acts=message_mend(first, data),
+        needs=_stuck_parts(data),
     )
+
+
+def _stuck_parts(data: CheckData) -> tuple[tuple[str, ...], ...]:
+    """Return, for each sender and wait of stuck messages, what may have broken them."""
+    rows = data.stuck_messages.select_related(None).order_by().values_list("from_addr", "wait").distinct()
+    found = [(sender_part(address), wait) for address, wait in rows[: WAITS_MAX + 1]]
+    needs = needs_of(_wait_parts(sender, wait) for sender, wait in found)
+    return needs if len(found) <= WAITS_MAX else ()
+
+
+def _wait_parts(sender: str, wait: str) -> tuple[str, ...]:
+    parts = {
+        Wait.FUNDS.value: (sender,),
+        Wait.NO_ACTOR.value: (sender,),
+        Wait.IN_POOL.value: (sender, FEES),
+        Wait.FEE_CAP.value: (FEES,),
+    }
+    return parts.get(wait, ())
 
 
 def unapproved(data: CheckData) -> Iterator[Finding]:
@@ -205,4 +227,5 @@ def base_fee_above_cap(data: CheckData) -> Iterator[Finding]:
             count=len(found),
             has_more=has_more,
             acts=fees_raise(found, many, data),
+            breaks=(FEES,),
         )

@@ -11,6 +11,7 @@ from django.utils.translation import gettext, ngettext
 from apps.chain.selectors.heads import head_arrived_by
 from apps.checks.findings.acts import funds_send
 from apps.checks.findings.links import miner_link
+from apps.checks.findings.parts import NODE, process_part
 from apps.checks.findings.results import Act, Finding, Link
 from apps.checks.findings.text import grouped, miner_name, miners_named
 from apps.checks.selectors.exposure import fees_per_day, first_close
@@ -51,6 +52,7 @@ def miners_unread(data: CheckData) -> Iterator[Finding]:
             link=miner_link(group),
             count=len(group),
             per_day=fees_per_day(data, group),
+            needs=((NODE, process_part("tasks")),),
             due_s=due,
             due_label="" if due is None else gettext("until a window closes"),
         )

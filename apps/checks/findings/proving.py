@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 
 from apps.checks.findings.acts import deadlines_dry_run
 from apps.checks.findings.links import miner_link
+from apps.checks.findings.parts import faults_part, store_part, window_part
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.checks.findings.windows import sectors_expected
@@ -47,6 +48,8 @@ def faults(data: CheckData) -> Iterator[Finding]:
             per_day=sum(data.fault_fee_per_day(miner, miner.faulty_sectors) for miner in group),
             due_s=cutoff,
             due_label=gettext("to declare recovery") if cutoff is not None else "",
+            breaks=tuple(faults_part(miner.pk) for miner in group),
+            needs=tuple((window_part(row.miner_id, row.index),) for row in rows),
         )
 
 
@@ -86,6 +89,7 @@ def recoveries_capped(data: CheckData) -> Iterator[Finding]:
             count=left,
             per_day=data.fault_fee_per_day(miner, left),
             is_part=True,
+            needs=((faults_part(pk),),),
         )
 
 
@@ -95,6 +99,7 @@ def sector_files(data: CheckData) -> Iterator[Finding]:
     for group in grouped(ill):
         rows = [row for miner in group for row in data.bad_sectors[miner.pk]]
         counts = {miner.pk: len({row.number for row in data.bad_sectors[miner.pk]}) for miner in group}
+        tenants = {miner.pk: miner.tenant_id for miner in group}
         first = rows[0]
         where = gettext("sector {number} on {host}, {path}").format(
             number=first.number, host=first.host or gettext("a host"), path=first.path or first.store
@@ -110,6 +115,10 @@ def sector_files(data: CheckData) -> Iterator[Finding]:
             per_day=sum(data.fault_fee_per_day(miner, counts[miner.pk]) for miner in group),
             due_s=_cutoff_first(rows, data),
             due_label=gettext("until they are declared faulty"),
+            needs=tuple(
+                (store_part(tenant, name),)
+                for tenant, name in {(tenants[row.miner_id], row.store): None for row in rows}
+            ),
         )
 
 

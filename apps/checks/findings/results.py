@@ -118,6 +118,12 @@ class Finding:
     """What happens then: `until the window closes`."""
     acts: tuple[Act, ...] = ()
     """What mends it with one click; empty: it takes more, on the linked page."""
+    breaks: tuple[str, ...] = ()
+    """What does not work because of it, by the names of `parts.py`."""
+    needs: tuple[tuple[str, ...], ...] = ()
+    """For each of its objects what may have broken it, one of these; empty: nobody knows."""
+    seen_s: int | None = None
+    """Seconds since 1970 at which it was seen last; None: it is so now."""
 
     def __post_init__(self) -> None:
         """Cut a reason that is too long, so that one sees that it goes on."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 from django.utils.translation import gettext as say
 
+from apps.checks.findings.parts import host_part, prover_part
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import grouped, miners_named, named
 from apps.checks.selectors.exposure import first_close
@@ -38,6 +39,12 @@ def roles_unheld(data: CheckData) -> Iterator[Finding]:
             per_day=sum(_per_day(miner, data) for miner in group),
             due_s=due,
             due_label=gettext("until a window closes") if due is not None else "",
+            breaks=tuple(map(prover_part, group)),
+            needs=tuple(
+                tuple(host_part(miner.tenant_id, host) for host in role.hosts)
+                for miner in group
+                for role in data.roles_unheld[miner.pk]
+            ),
         )
 
 

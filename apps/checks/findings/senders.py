@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.checks.findings.acts import ACTS_MAX, funds_send, senders_resume, senders_send_too
+from apps.checks.findings.parts import sender_part
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import named
 from apps.checks.selectors.exposure import fees_per_day, provers_of
@@ -40,7 +41,8 @@ def _senders(
         names = texts or [shortened(row.address) for row in rows]
         link = Link("sender", (str(rows[0].address),)) if len(rows) == 1 else None
         say = f"{plural(len(rows), 'sender')} {what}"
-        yield Finding(key, say, f"{named(names)}{why}", link=link, count=len(rows), acts=acts)
+        breaks = tuple(sender_part(str(row.address)) for row in rows)
+        yield Finding(key, say, f"{named(names)}{why}", link=link, count=len(rows), acts=acts, breaks=breaks)
 
 
 def nonce_gaps(data: CheckData) -> Iterator[Finding]:
@@ -113,4 +115,5 @@ def runway_short(data: CheckData) -> Iterator[Finding]:
             due_s=int(data.at.timestamp()) + left,
             due_label=gettext("until {label} is empty").format(label=first.label or shortened(first.address)),
             acts=tuple(funds_send(address, name) for address, name in rows)[:ACTS_MAX],
+            breaks=tuple(sender_part(wallet.address) for _, wallet in short),
         )

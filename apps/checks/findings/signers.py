@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.checks.findings.messages import FAILED_SHOWN
+from apps.checks.findings.parts import key_part, needs_of, process_part, prover_part
 from apps.checks.findings.results import Act, Finding, Link
 from apps.checks.findings.text import grouped, miners_named, named
 from apps.checks.selectors.exposure import (
@@ -21,9 +22,9 @@ from apps.core.languages import clauses_text
 from apps.core.stored_texts import stored_text
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.selectors import signer_grants as grants
-from apps.gateway.selectors.connections import signers_connected
+from apps.gateway.selectors.connections import keys_held, signers_connected
 from apps.gateway.states import Purpose
-from apps.users.states import Perm
+from apps.users.states import POOL, Perm
 from poolsite.filecoin.address import id_address
 from poolsite.wire.proposals import ANY_ESCROW, NO_VOTES, PROOFS_BY_DAY
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apps.checks.selectors.data import CheckData
+    from apps.miners.models import Miner
 
 
 def signers_away(data: CheckData) -> Iterator[Finding]:
@@ -60,12 +62,16 @@ def signers_away(data: CheckData) -> Iterator[Finding]:
             per_day=fees_per_day(data, needed.provers) + rewards_per_day(data, needed.addresses),
             due_s=due,
             due_label=gettext("until a window closes") if due is not None else "",
+            breaks=tuple(key_part(wallet.address) for wallet in away),
+            # The console's own signer is of the operator's tenant.
+            needs=needs_of((process_part("signer"),) if wallet.account == POOL else () for wallet in away),
         )
 
 
 def winning_proofs_failed(data: CheckData) -> Iterator[Finding]:
     """Winning proofs that a prover did not give: each is a block that was won and lost."""
     connections = [row for row in data.failed_connections if isinstance(row, ProverConnection)]
+    miners = {miner.actor_id: miner for miner in data.miners} if connections else {}
     for group in grouped([row for row in connections if row.purpose == Purpose.PROOF]):
         names = list(dict.fromkeys(str(id_address(row.actor_id)) for row in group))
         yield Finding(
@@ -73,7 +79,19 @@ def winning_proofs_failed(data: CheckData) -> Iterator[Finding]:
             gettext("winning proofs of {names} failed").format(names=named(names)),
             gettext("latest: {last_failure}").format(last_failure=stored_text(group[0].last_failure)),
             count=len(group),
+            breaks=tuple(prover_part(miners[row.actor_id]) for row in group if row.actor_id in miners),
+            needs=needs_of(_proof_parts(miners.get(row.actor_id)) for row in group),
+            seen_s=_seen_s(group[0]),
         )
+
+
+def _proof_parts(miner: Miner | None) -> tuple[str, ...]:
+    """Return what a winning proof may have failed by: a prover, or a signer that left it no time."""
+    return () if miner is None else (prover_part(miner), key_part(miner.worker))
+
+
+def _seen_s(row: SignerConnection | ProverConnection) -> int | None:
+    return None if row.failed_at is None else int(row.failed_at.timestamp())
 
 
 def requests_failed(data: CheckData) -> Iterator[Finding]:
@@ -83,11 +101,15 @@ def requests_failed(data: CheckData) -> Iterator[Finding]:
     rows = [row for row in signers if row.failed_at is not None and row.failed_at > since]
     if rows:
         say = gettext("requests to {signers} failed").format(signers=plural(len(rows), "signer"))
+        held = keys_held(rows)
         yield Finding(
             "requests",
             say,
             gettext("latest: {last_failure}").format(last_failure=stored_text(rows[0].last_failure)),
             count=len(rows),
+            breaks=tuple(map(key_part, sorted(set().union(*held.values())))),
+            needs=needs_of(tuple(map(key_part, sorted(held[row.pk]))) for row in rows),
+            seen_s=_seen_s(rows[0]),
         )
 
 

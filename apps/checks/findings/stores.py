@@ -10,6 +10,7 @@ from django.utils.translation import gettext as say
 
 from apps.checks.findings.acts import sectors_rebuild
 from apps.checks.findings.links import hosts_link, stores_link
+from apps.checks.findings.parts import host_part, store_part
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import NAMED, at_least, grouped, named
 from apps.core.formatting import DAY_S, plural, size, time_left, whole
@@ -86,7 +87,21 @@ def stores_away(data: CheckData) -> Iterator[Finding]:
             count=stores,
             has_more=many == LOST_COUNTED_MAX + 1,
             per_day=sum(fees),
+            breaks=tuple(store_part(tenant, name) for tenant, names in missing.items() for name in names),
+            needs=_silent_parts(data, missing),
         )
+
+
+def _silent_parts(data: CheckData, missing: Mapping[int, set[str]]) -> tuple[tuple[str, ...], ...]:
+    """Return, for each of these stores, the silent hosts that read it."""
+    readers: dict[tuple[int, str], list[str]] = {
+        (tenant, name): [] for tenant, names in missing.items() for name in names
+    }
+    silent = hosts_gone(data.viewer, now=data.at).filter(tenant__in=missing).order_by()
+    for tenant, name, host, stores in silent.values_list("tenant_id", "name", "host", "stores"):
+        for store in missing[tenant].intersection(stores):
+            readers[tenant, store].append(host_part(tenant, host or name))
+    return tuple(tuple(hosts) for hosts in readers.values())
 
 
 def _sectors_text(many: int) -> str:
@@ -121,7 +136,9 @@ def sealing_stores_away(data: CheckData) -> Iterator[Finding]:
     """Disks in which hosts seal and that they cannot read: what was begun there waits for them."""
     if not data.host_counts.sealing_away:
         return
-    hosts = hosts_told(hosts_here(data.viewer, now=data.at), SEALING_AWAY).only("uuid", "name", "hardware")
+    hosts = hosts_told(hosts_here(data.viewer, now=data.at), SEALING_AWAY).only(
+        "uuid", "tenant_id", "host", "name", "hardware"
+    )
     away = [
         (worker, disk["folder"], disk["sealing"])
         for worker in hosts
@@ -142,6 +159,7 @@ def sealing_stores_away(data: CheckData) -> Iterator[Finding]:
             ),
             link=hosts_link([one for one, _, _ in group]),
             count=len(group),
+            needs=tuple((host_part(one.tenant_id, one.host or one.name),) for one, _, _ in group),
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.chain.selectors.read_cache import chain_read_once
+from apps.checks.findings.parts import host_part
 from apps.checks.findings.results import Finding, Link
 from apps.checks.selectors.waiting_sectors import (
     hosts_of_waiting,
@@ -19,7 +20,7 @@ from apps.core.languages import clauses_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.sectors.models import Job
 from apps.sectors.rules.hardware import sealing_disks
-from apps.sectors.selectors.hosts import worker_is_away
+from apps.sectors.selectors.hosts import worker_is_away, worker_machine
 from apps.sectors.selectors.proof_forms import parameters_error
 from apps.sectors.selectors.shared_stores import shared_room
 from apps.sectors.selectors.stores import stores_room, stores_visible
@@ -69,6 +70,10 @@ def sectors_unclaimed(data: CheckData) -> Iterator[Finding]:
         (clauses_text(why) or gettext("no sealing host has joined: add one under Hosts, Join a host")),
         link=Link("hosts"),
         count=count,
+        # Beyond those that are named there may be hosts with another reason.
+        needs=tuple((host_part(host.tenant_id, worker_machine(host)),) for host in hosts)
+        if len(hosts) < HOSTS_NAMED
+        else (),
     )
 
 

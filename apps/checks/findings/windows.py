@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext, gettext_noop
 
 from apps.checks.findings.links import miner_link
+from apps.checks.findings.parts import missed_parts, needs_of, window_part, window_parts
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.core.formatting import plural
@@ -33,11 +35,33 @@ def windows_missed_check(data: CheckData) -> Iterator[Finding]:
     missed = {
         key: row.reason for key, row in data.deadlines.items() if row.forecast == Forecast.MISSED and row.live
     }
-    for key, error in windows_missed(list(miners), since_epoch=since).items():
-        missed[key] = error or missed.get(key, "")
-    yield from _deadlines_findings(
+    needs = {key: _needs_of(miners[key[0]], data.deadlines.get(key)) for key in missed}
+    seen = {key: _closed_epoch(data.deadlines[key], data) for key in missed}
+    for key, found in windows_missed(list(miners), since_epoch=since).items():
+        missed[key] = found.error or missed.get(key, "")
+        needs[key] = (missed_parts(miners[key[0]], data.deadlines.get(key), is_proved=found.is_proved),)
+        seen[key] = found.close_epoch
+    for finding, keys in _deadlines_findings(
         missed, miners, data, key="missed", say=gettext_noop("{deadlines} of {group} missed")
-    )
+    ):
+        yield replace(
+            finding,
+            breaks=tuple(window_part(*one) for one in keys),
+            needs=needs_of(parts for one in keys for parts in needs[one]),
+            seen_s=data.clock.starts_at(max(seen[one] for one in keys)),
+        )
+
+
+def _needs_of(miner: Miner, row: Deadline | None) -> tuple[tuple[str, ...], ...]:
+    return ((),) if row is None else window_parts(miner, row)
+
+
+def _closed_epoch(row: Deadline, data: CheckData) -> int:
+    """Return when a missed window closed; its row may be about the next one already."""
+    assert data.clock is not None
+    assert data.network is not None
+    is_next = row.close_epoch > data.clock.epoch
+    return row.close_epoch - (data.network.proving_period if is_next else 0)
 
 
 def windows_at_risk(data: CheckData) -> Iterator[Finding]:
@@ -48,14 +72,17 @@ def windows_at_risk(data: CheckData) -> Iterator[Finding]:
         for key, row in data.deadlines.items()
         if row.forecast == Forecast.AT_RISK and row.live
     }
-    yield from _deadlines_findings(
+    for finding, keys in _deadlines_findings(
         risky, miners, data, key="at_risk", say=gettext_noop("{deadlines} of {group} at risk")
-    )
+    ):
+        parts = (_needs_of(miners[one[0]], data.deadlines.get(one)) for one in keys)
+        yield replace(finding, needs=needs_of(part for some in parts for part in some))
 
 
 def _deadlines_findings(
     reasons: dict[tuple[int, int], str], miners: dict[int, Miner], data: CheckData, *, key: str, say: str
-) -> Iterator[Finding]:
+) -> Iterator[tuple[Finding, list[tuple[int, int]]]]:
+    """Yield findings, each with its deadlines."""
     by_miner: dict[int, list[int]] = defaultdict(list)
     for miner_pk, index in sorted(reasons):
         by_miner[miner_pk].append(index)
@@ -71,7 +98,7 @@ def _deadlines_findings(
             row.close_epoch for row in rows if data.clock is not None and row.close_epoch > data.clock.epoch
         ]
         is_ahead = key == "at_risk" and closes and data.clock is not None
-        yield Finding(
+        finding = Finding(
             f"deadlines-{key}-{miners[group[0]].address or group[0]}",
             gettext(say).format(
                 deadlines=plural(len(keys), "deadline"), group=miners_named(miners[pk] for pk in group)
@@ -84,6 +111,7 @@ def _deadlines_findings(
             due_s=data.clock.starts_at(min(closes)) if is_ahead and data.clock is not None else None,
             due_label=gettext("until it closes") if is_ahead else "",
         )
+        yield finding, keys
 
 
 def sectors_expected(row: Deadline) -> int:

@@ -183,7 +183,12 @@ def publish_difference(report: Report, viewer: Principal, *, was_late: bool) -> 
     Also where the result before was late or missing, which the pages say until then.
     """
     found = sha256(
-        repr([(one.check.name, str(one.check.severity), one.finding.say) for one in report.found]).encode()
+        repr(
+            [
+                (one.check.name, str(one.check.severity), one.finding.say, report.causes.get(one.finding.key))
+                for one in report.found
+            ]
+        ).encode()
     ).hexdigest()
     key = key_of(audience(viewer), get_language() or settings.LANGUAGE_CODE)
     before = redis_client().getset(f"{key}:found", found)
@@ -229,7 +234,8 @@ def report_write(report: Report) -> str:
         result.check.name: [str(result.check.severity), [asdict(one) for one in result.findings]]
         for result in report.results
     }
-    return json.dumps([report.at.isoformat(), found, report.per_day_max, report.deposits_max])
+    sums = (report.per_day_max, report.deposits_max)
+    return json.dumps([report.at.isoformat(), found, *sums, dict(report.causes)])
 
 
 def report_known(stored: dict[str, Any]) -> Report | None:
@@ -242,19 +248,20 @@ def report_known(stored: dict[str, Any]) -> Report | None:
 
 def report_read(text: str) -> Report:
     """Return the report that `report_write` wrote, without checks that only another version has."""
-    at, found, per_day_max, deposits_max = json.loads(text)
+    at, found, per_day_max, deposits_max, causes = json.loads(text)
     results = (
         Result(check_as_set(CHECKS_BY_NAME[name], {name: severity}), tuple(_finding(row) for row in rows))
         for name, (severity, rows) in found.items()
         if name in CHECKS_BY_NAME
     )
-    return Report(datetime.fromisoformat(at), tuple(results), per_day_max, deposits_max)
+    return Report(datetime.fromisoformat(at), tuple(results), per_day_max, deposits_max, causes=causes)
 
 
 def _finding(row: dict[str, Any]) -> Finding:
     link = row["link"]
     acts = tuple(Act(**{**act, "link": _link(act["link"])}) for act in row["acts"])
-    return Finding(**{**row, "link": None if link is None else _link(link), "acts": acts})
+    lists = {"acts": acts, "breaks": tuple(row["breaks"]), "needs": tuple(map(tuple, row["needs"]))}
+    return Finding(**{**row, "link": None if link is None else _link(link), **lists})
 
 
 def _link(row: dict[str, Any]) -> Link:

@@ -12,6 +12,7 @@ from django.utils.timezone import override
 from django.utils.translation import gettext
 
 from apps.checks.findings.results import Finding, Link, Severity
+from apps.checks.report.incidents import causes_find
 from apps.checks.report.report import Report, Result, broken_key
 from apps.checks.table.checks import CHECKS
 
@@ -41,15 +42,16 @@ def _report(checks: Iterable[Check], data: CheckData) -> Report:
         results = tuple(
             Result(check_as_set(check, data.severities), _findings(check, data)) for check in checks
         )
+    causes = causes_find(results, at_s=data.at.timestamp())
     costs = any(finding.per_day or finding.deposits for result in results for finding in result.findings)
     if not costs:
-        return Report(data.at, results)
+        return Report(data.at, results, causes=causes)
     per_day = sum(
         data.fault_fee_per_day(miner, miner.live_sectors) + data.reward_per_day(miner)
         for miner in data.miners
     )
     deposits = sum(int(miner.deposits) for miner in data.miners)
-    return Report(data.at, results, per_day_max=per_day, deposits_max=deposits or None)
+    return Report(data.at, results, per_day_max=per_day, deposits_max=deposits or None, causes=causes)
 
 
 def check_as_set(check: Check, severities: Mapping[str, str]) -> Check:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from apps.checks.findings.results import DAY_S, Check, Finding, Link, Severity, Topic
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
 
@@ -77,6 +78,45 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Incident:
+    """What one cause does: the finding of the cause, and those that it explains."""
+
+    cause: Found
+    effects: tuple[Found, ...] = ()
+    """What costs most first."""
+    per_day: int = 0
+    """attoFIL that all of them cost each day."""
+    at_risk: int = 0
+    """attoFIL of all of them that are lost once if nobody acts."""
+
+    @property
+    def found(self) -> tuple[Found, ...]:
+        """Return all of its findings, the cause first."""
+        return (self.cause, *self.effects)
+
+    @property
+    def is_critical(self) -> bool:
+        """Return whether one of them costs power or FIL: a warning that explains it is as bad."""
+        return any(one.is_critical for one in self.found)
+
+    @property
+    def is_unpriced(self) -> bool:
+        """Return whether it costs power or FIL, and nobody can say how much."""
+        return self.is_critical and not (self.per_day or self.at_risk)
+
+    @property
+    def has_more(self) -> bool:
+        """Return whether its sums are lower bounds."""
+        return any(one.finding.has_more for one in self.found)
+
+    @property
+    def due(self) -> Finding:
+        """Return the finding of which it is too late first."""
+        timed = [one.finding for one in self.found if one.finding.due_s is not None]
+        return min(timed, key=lambda one: one.due_s or 0, default=self.cause.finding)
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """One evaluation: every check that the viewer may see, in the order of the table."""
 
@@ -88,6 +128,10 @@ class Report:
     """attoFIL that the miners have deposited for pre-committed sectors; None if not known."""
     is_evaluated: bool = True
     """False where it stands for a result that is not there: it only says so."""
+    causes: Mapping[str, str] = field(default_factory=dict)
+    """By the key of each finding that another explains, the key of that one."""
+    others: tuple[Result, ...] = ()
+    """Of a part of a report the rest, in which causes may be."""
 
     @property
     def found(self) -> list[Found]:
@@ -96,7 +140,10 @@ class Report:
         Then comes what is critical and has no figure, then what costs most later; warnings without a figure
         stand last, by their deadlines.
         """
-        found = [Found(result.check, finding) for result in self.results for finding in result.findings]
+        return self._ranked(self.results)
+
+    def _ranked(self, results: tuple[Result, ...]) -> list[Found]:
+        found = [Found(result.check, finding) for result in results for finding in result.findings]
         return sorted(
             found,
             key=lambda one: (
@@ -109,14 +156,53 @@ class Report:
         )
 
     @property
+    def incidents(self) -> list[Incident]:
+        """Return what was found by its causes, in the order of the worst that each has done.
+
+        Of a part of a report those with a finding in it, as whole as in all of it.  A finding whose cause
+        this viewer does not see stands by itself.
+        """
+        ranked = self._ranked((*self.results, *self.others))
+        own = {one.finding.key for one in self.found}
+        by_key = {one.finding.key: one for one in ranked}
+        groups: dict[str, list[Found]] = {}
+        for one in ranked:
+            key = one.finding.key
+            cause = self.causes.get(key, key)
+            groups.setdefault(cause if cause in by_key else key, []).append(one)
+        return [
+            self._incident(by_key[key], group)
+            for key, group in groups.items()
+            if any(one.finding.key in own for one in group)
+        ]
+
+    def _incident(self, cause: Found, group: list[Found]) -> Incident:
+        effects = tuple(one for one in group if one is not cause)
+        findings = [cause.finding, *(one.finding for one in effects)]
+        costs = [one.per_day for one in findings if not one.is_part] or [one.per_day for one in findings]
+        return Incident(cause, effects, self._bounded(costs), self._risk_of(findings))
+
+    def explained_by(self, result: Result) -> str:
+        """Return the name of the check that explains all that another found; empty if there is none."""
+        checks = {one.key: row.check.name for row in self.results for one in row.findings}
+        causes = {checks.get(self.causes.get(one.key, ""), "") for one in result.findings}
+        return causes.pop() if len(causes) == 1 else ""
+
+    def explained(self, name: str) -> list[Result]:
+        """Return the results of the checks that one of this name explains as a whole."""
+        return [result for result in self.results if not result.passed and self.explained_by(result) == name]
+
+    @property
     def unpriced(self) -> int:
         """Return how many findings cost power or FIL and have no figure: no sum holds them."""
         return sum(one.is_unpriced for one in self.found)
 
     def of(self, *topics: Topic) -> Report:
         """Return the part of the report that concerns these topics."""
-        chosen = tuple(result for result in self.results if set(result.check.topics) & set(topics))
-        return replace(self, results=chosen)
+        wanted = set(topics)
+        chosen = tuple(result for result in self.results if wanted.intersection(result.check.topics))
+        rest = tuple(result for result in self.results if not wanted.intersection(result.check.topics))
+        return replace(self, results=chosen, others=rest)
 
     def result(self, name: str) -> Result | None:
         """Return the result of one check; None if the viewer does not see it."""
@@ -138,13 +224,17 @@ class Report:
         Several may be about the same sector or block: together they never cost more than all would, by the
         chain's estimates.  One alone may, as wins that were lost: then no sum is below it.
         """
-        costs = [one.finding.per_day for one in self.found if not one.finding.is_part]
+        return self._bounded([one.finding.per_day for one in self.found if not one.finding.is_part])
+
+    def _bounded(self, costs: list[int]) -> int:
         return sum(costs) if self.per_day_max is None else min(sum(costs), max(self.per_day_max, *costs, 0))
 
     @property
     def at_risk(self) -> int:
         """attoFIL that would be lost once: of deposits at most those that there are."""
-        findings = [one.finding for one in self.found]
+        return self._risk_of([one.finding for one in self.found])
+
+    def _risk_of(self, findings: list[Finding]) -> int:
         deposits = sum(finding.deposits for finding in findings)
         twice = 0 if self.deposits_max is None else max(0, deposits - self.deposits_max)
         return sum(finding.at_risk for finding in findings) - twice

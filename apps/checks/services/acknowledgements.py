@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 HOURS: Final = (1, 4, 12)
 """For how long an alert can be acknowledged; 0: until its check passes."""
 COMMENT_MAX: Final = 2000
+EFFECT: Final = "+"
+"""Before the name of a check among an alert's keys that the alert's own explains."""
 SAME: Final = timedelta(minutes=1)
 """A request of the same person that would move the end by less is one that was sent twice."""
 
@@ -143,9 +145,10 @@ def acknowledgement_check(row: Alert, *, now: datetime) -> bool:
     """
     if not row.is_acknowledged:
         return False
-    known = row.acknowledged_keys
+    known, keys = (_keys_parted(one) for one in (row.acknowledged_keys, row.keys))
     # Of so many findings the last stands for several objects: only their count tells that there are others.
-    is_other = 0 < len(known) < FINDINGS_MAX and not set(known).issuperset(row.keys)
+    is_other = 0 < len(known[0]) < FINDINGS_MAX and not known[0].issuperset(keys[0])
+    is_other = is_other or not known[1].issuperset(keys[1])
     rises = row.severity == Severity.CRITICAL and row.acknowledged_severity != Severity.CRITICAL
     is_worse = rises or is_other or row.count > row.acknowledged_count
     has_expired = row.acknowledged_until is not None and row.acknowledged_until <= now
@@ -157,6 +160,12 @@ def acknowledgement_check(row: Alert, *, now: datetime) -> bool:
             action_notifications_write(row, event=AlertEvent.UNACKNOWLEDGED, actor="", now=now)
         acknowledgement_publish(row)
     return is_worse
+
+
+def _keys_parted(keys: list[str]) -> tuple[set[str], set[str]]:
+    """Return the keys of an alert's own findings, and the checks that it explains."""
+    effects = {key for key in keys if key.startswith(EFFECT)}
+    return set(keys) - effects, effects
 
 
 def acknowledgement_publish(row: Alert) -> None:

@@ -14,7 +14,7 @@ from apps.checks.findings.results import Severity
 from apps.checks.models import Alert, AlertChannel, CallbackEvent, Notification
 from apps.checks.selectors.alerts import RUN_KEY
 from apps.checks.selectors.check_settings import mutes_active
-from apps.checks.services.acknowledgements import acknowledgement_check
+from apps.checks.services.acknowledgements import EFFECT, acknowledgement_check
 from apps.checks.services.alert_entries import alerts_end, change_note, entry_add
 from apps.checks.services.channels import REPEATS_S
 from apps.checks.services.notifications import finding_describe, notification_build
@@ -64,11 +64,12 @@ def alerts_update(
     failed = [result for result in report.results if not result.passed]
     lately = _ended_lately([one.check.name for one in failed], tenant=tenant, now=now)
     known = lately | open_ones
-    failing = [_alert_record(one, known.get(one.check.name), tenant=tenant, now=now) for one in failed]
+    failing = [
+        _alert_record(one, known.get(one.check.name), report=report, tenant=tenant, now=now) for one in failed
+    ]
     worse = {row.pk for row in failing if acknowledgement_check(row, now=now)}
     still = {row.pk for row in failing}
     alerts_end([row for row in open_ones.values() if row.pk not in still], at=now)
-    results = {result.check.name: result for result in report.results}
     rows: list[Notification] = []
     muted = mutes_active(now) if tenant is None else {}
     unmuted = [alert for alert in failing if alert.check_name not in muted]
@@ -77,13 +78,11 @@ def alerts_update(
         for alert in failing:
             if alert.is_acknowledged and held.get(alert.pk) in FAILING:
                 row = notification_build(
-                    channel, alert=alert, event=AlertEvent.ACKNOWLEDGED, result=None, pool=pool, now=now
+                    channel, alert=alert, event=AlertEvent.ACKNOWLEDGED, report=None, pool=pool, now=now
                 )
                 rows.append(row)
         for alert, event in _events(channel, failing=failing, unmuted=unmuted, worse=worse, now=now):
-            row = notification_build(
-                channel, alert=alert, event=event, result=results.get(alert.check_name), pool=pool, now=now
-            )
+            row = notification_build(channel, alert=alert, event=event, report=report, pool=pool, now=now)
             if event in FAILING and held.get(alert.pk) == AlertEvent.ACKNOWLEDGED:
                 row.body["reopens"] = True
             rows.append(row)
@@ -105,13 +104,21 @@ def _ended_lately(names: Sequence[str], *, tenant: Tenant | None, now: datetime)
     return {row.check_name: row for row in rows.filter(ended_at__gt=now - FLAP_WITHIN).order_by("pk")}
 
 
-def _alert_record(result: Result, row: Alert | None, *, tenant: Tenant | None, now: datetime) -> Alert:
-    """Return the open alert of a check that fails, with what was found now."""
+def _alert_record(
+    result: Result, row: Alert | None, *, report: Report, tenant: Tenant | None, now: datetime
+) -> Alert:
+    """Return the open alert of a check that fails, with what was found now.
+
+    It is as bad as the worst that it explains, whose checks stand among its keys.
+    """
+    effects = report.explained(result.check.name)
+    is_critical = any(one.check.severity is Severity.CRITICAL for one in (result, *effects))
     found: dict[str, Any] = {
         "say": "; ".join(map(finding_describe, result.findings))[:SAY_MAX],
         "count": result.count,
-        "severity": str(result.check.severity),
-        "keys": [finding.key for finding in result.findings],
+        "severity": str(Severity.CRITICAL if is_critical else result.check.severity),
+        "part_of": report.explained_by(result),
+        "keys": [finding.key for finding in result.findings] + [EFFECT + one.check.name for one in effects],
         "object_names": _object_names(result, [] if row is None else row.object_names),
     }
     if row is None:
@@ -154,9 +161,10 @@ def _events(
     """Yield what a channel is sent: a failing check at most once in `repeat_s`, even one that flaps.
 
     A critical one that fails anew after it passed, or has become worse, or fails for something else, waits at
-    most the shortest interval.  One that somebody has acknowledged is not repeated; `worse` are the alerts
-    whose acknowledgement ended with this evaluation as they are worse, which are told of at once.  `unmuted`
-    are those of `failing` that are not muted.
+    most the shortest interval, and not at all if it explains a check more than it was told of.  One that
+    somebody has acknowledged is not repeated; `worse` are the alerts whose acknowledgement ended with this
+    evaluation as they are worse, which are told of at once.  `unmuted` are those of `failing` that are not
+    muted.  What the channel is told of a cause has what it explains.
     """
     names = {row.check_name for row in failing}
     for alert in _ended_untold(channel, failing=names, now=now):
@@ -166,8 +174,10 @@ def _events(
     sent = sent.select_related("alert").defer("body").annotate(count=F("body__count"))
     last = {row.alert.check_name: row for row in sent if row.alert}
     known = _keys_reported(channel, failing=failing, since=now - timedelta(seconds=channel.repeat_s))
-    for alert in unmuted:
-        if channel.critical_only and alert.severity != Severity.CRITICAL:
+    wanted = [one for one in unmuted if not channel.critical_only or one.severity == Severity.CRITICAL]
+    names_wanted = {one.check_name for one in wanted}
+    for alert in wanted:
+        if alert.part_of in names_wanted:
             continue
         before = last.get(alert.check_name)
         is_new = before is None or before.alert_id != alert.pk or before.created_at < alert.since
@@ -175,13 +185,21 @@ def _events(
             continue
         reported = known.get(alert.check_name)
         is_other = reported is not None and not reported.issuperset(alert.keys)
+        has_joined = reported is not None and any(
+            key.startswith(EFFECT) and key not in reported for key in alert.keys
+        )
         is_worse = is_other or (before is not None and alert.count >= WORSE * before.count)
         # With a long interval the last notification would stay "passes again", or a far lower count, for up
         # to a day while power or FIL is being lost.
         is_urgent = (is_new or is_worse) and alert.severity == Severity.CRITICAL
         wait_s = min(channel.repeat_s, REPEATS_S[0]) if is_urgent else channel.repeat_s
         # Further in the future it was written by a clock that was ahead.
-        if before is None or alert.pk in worse or abs(now - before.created_at) >= timedelta(seconds=wait_s):
+        if (
+            before is None
+            or alert.pk in worse
+            or has_joined
+            or abs(now - before.created_at) >= timedelta(seconds=wait_s)
+        ):
             event = AlertEvent.STARTED if is_new else AlertEvent.REPEATED
             if channel.with_actions and is_new and before is not None and before.alert_id == alert.pk:
                 event = AlertEvent.REOPENED

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
     from apps.checks.findings.results import Finding
     from apps.checks.models import Alert
-    from apps.checks.report.report import Result
+    from apps.checks.report.report import Report, Result
 
 ACTIONS: Final = {
     AlertEvent.ACKNOWLEDGED: "Acknowledged by {actor}: {found}",
     AlertEvent.UNACKNOWLEDGED: "Acknowledgement ended by {actor}: {found}",
     AlertEvent.COMMENTED: "{actor} commented on “{found}”: {comment}",
 }
+EFFECTS_MAX: Final = 500
 OVER: Final = "Acknowledgement is over: {found}"
 MINER_PAGE: Final = "miner"
 HEADS: Final = {
@@ -35,18 +36,26 @@ HEADS: Final = {
 
 
 def notification_build(
-    channel: AlertChannel, *, alert: Alert, event: AlertEvent, result: Result | None, pool: str, now: datetime
+    channel: AlertChannel, *, alert: Alert, event: AlertEvent, report: Report | None, pool: str, now: datetime
 ) -> Notification:
-    """Return an unsaved notification: what lists on pages say, without reasons and addresses."""
+    """Return an unsaved notification: what lists on pages say, without reasons and addresses.
+
+    What the alert's check explains is told with it.
+    """
+    result = None if report is None else report.result(alert.check_name)
+    effects = [] if report is None else report.explained(alert.check_name)
     head = HEADS.get(event, "{severity}").format(severity=alert.severity.capitalize())
     about = alert.title if event == AlertEvent.ENDED else alert.say
     text = f"[{pool}] {head}: {about}"
+    if effects and event != AlertEvent.ENDED:
+        says = "; ".join(finding_describe(one) for effect in effects for one in effect.findings)
+        text = gettext("{text}. Because of it: {effects}").format(text=text, effects=says[:EFFECTS_MAX])
     if alert.is_acknowledged:
         text = gettext("{text} (acknowledged by {actor})").format(text=text, actor=alert.acknowledged_by)
     row = _written(channel, alert=alert, event=event, text=text, pool=pool, now=now)
-    row.keys = [one.key for one in result.findings] if result is not None else []
+    row.keys = alert.keys if result is not None else []
     if result is not None and event != AlertEvent.ENDED:
-        row.body |= _found(result)
+        row.body |= _found(result, effects)
     return row
 
 
@@ -95,13 +104,20 @@ def _written(
     return row
 
 
-def _found(result: Result) -> dict[str, Any]:
+def _found(result: Result, effects: list[Result]) -> dict[str, Any]:
+    own = list(result.findings)
+    others = [one for effect in effects for one in effect.findings]
+    costs = [*own, *(one for one in others if not one.is_part)]
     return {
         "count": result.count,
-        "has_more": result.has_more,
-        "per_day": str(sum(one.per_day for one in result.findings)),
-        "at_risk": str(sum(one.at_risk for one in result.findings)),
-        "findings": [finding_describe(one) for one in result.findings],
+        "has_more": any(one.has_more for one in (result, *effects)),
+        "per_day": str(sum(one.per_day for one in costs)),
+        "at_risk": str(sum(one.at_risk for one in (*own, *others))),
+        "findings": [finding_describe(one) for one in own],
+        "explains": [
+            {"check": one.check.name, "findings": list(map(finding_describe, one.findings))}
+            for one in effects
+        ],
         "page": settings.CONSOLE_URL + result.check.link.address,
     }
 

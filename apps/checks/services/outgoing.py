@@ -158,6 +158,8 @@ def _mail_text(row: Notification) -> str:
         ]
     )
     lines += [f"- {one}" for one in findings]
+    effects = [one for effect in body.get("explains", ()) for one in effect["findings"]]
+    lines += ["", say("Because of it:"), *(f"- {one}" for one in effects)] if effects else []
     costs = [
         f"{fil(int(body[name]))} FIL {label}"
         for name, label in (("at_risk", "at risk"), ("per_day", "lost per day"))

@@ -20,7 +20,9 @@ REASON_MAX: Final = 200
 CLIENT: Final = "Poolsite"
 DEDUP_PREFIX: Final = "poolsite-"
 """Before an alert's UUID in the key of its incident."""
-DETAILS: Final = ("check", "title", "count", "has_more", "per_day", "at_risk", "findings", "acknowledged_by")
+DETAILS: Final = (
+    *("check", "title", "count", "has_more", "per_day", "at_risk", "findings", "explains", "acknowledged_by"),
+)
 """Fields of a body that go along as they are."""
 ACTIONS: Final = {
     AlertEvent.STARTED: ("trigger",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path, reverse
@@ -25,7 +25,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import checked_text, todo_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
@@ -55,12 +55,18 @@ class CheckRow:
     todos: tuple[Todo, ...]
 
 
-def check_row(result: Result, data: PageData, mute: CheckSetting | None) -> CheckRow:
-    """Lay out one check."""
+def check_row(
+    result: Result, data: PageData, mute: CheckSetting | None, because: Mapping[str, str]
+) -> CheckRow:
+    """Lay out one check; `because` says by keys of findings what explains them."""
     check = result.check
     own = str(CHECKS_BY_NAME[check.name].severity)
     failed = StateLabel("bad" if check.severity is Severity.CRITICAL else "warn", _("failed"))
-    found = tuple(todo_of(one, data) for one in data.report.found if one.check is check)
+    found = tuple(
+        replace(todo_of(one, data), because=because.get(one.finding.key, ""))
+        for one in data.report.found
+        if one.check is check
+    )
     return CheckRow(
         name=check.name,
         title=check.title,
@@ -84,7 +90,7 @@ def checks_verdict(data: PageData) -> Verdict:
     say = gettext("{checks} failed:").format(checks=plural(failed, "check"))
     return Verdict(
         say,
-        sentence_text(plural(len(report.found), "issue")),
+        sentence_text(plural(len(report.incidents), "issue")),
         checked_text(report),
     )
 
@@ -92,10 +98,17 @@ def checks_verdict(data: PageData) -> Verdict:
 def checks_context(data: PageData) -> dict[str, Any]:
     """Everything on the page; failed checks first."""
     mutes = mutes_active(data.at) if data.viewer.sees_pool else {}
-    rows = [check_row(result, data, mutes.get(result.check.name)) for result in data.report.results]
+    incidents = data.report.incidents
+    because = {
+        one.finding.key: incident.cause.finding.say for incident in incidents for one in incident.effects
+    }
+    places: dict[str, int] = {}
+    for one in (one for incident in incidents for one in incident.found):
+        places.setdefault(one.check.name, len(places))
+    rows = [check_row(result, data, mutes.get(result.check.name), because) for result in data.report.results]
     return {
         "verdict": checks_verdict(data),
-        "rows": sorted(rows, key=lambda row: (row.word.tone == "ok", row.severity)),
+        "rows": sorted(rows, key=lambda row: (places.get(row.name, len(places)), row.severity)),
     }
 
 

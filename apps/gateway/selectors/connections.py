@@ -167,6 +167,17 @@ def connections_failed(viewer: Principal, *, since: datetime) -> list[SignerConn
     return found
 
 
+def keys_held(rows: Sequence[SignerConnection]) -> dict[UUID, set[str]]:
+    """Return the keys of these connections; of one that ended all of its tenant's: others have them."""
+    found: dict[UUID, set[str]] = {row.pk: set() for row in rows}
+    keys = SignerKey.objects.filter(removed_at=None, tenant__in={row.tenant_id for row in rows})
+    for tenant, connection, address in keys.values_list("tenant_id", "connection_id", "address"):
+        for row in rows:
+            if connection == row.pk or (row.closed_at is not None and row.tenant_id == tenant):
+                found[row.pk].add(str(address))
+    return found
+
+
 def connection_get(viewer: Principal, key: UUID | str) -> SignerConnection | ProverConnection:
     """Find a connection that is open.  Raises NotFound."""
     found = connections_open(viewer, keys=[key])[:1]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from django.db.models import Count, Exists, Max, OuterRef, Prefetch, Q
+from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, Max, OuterRef, Prefetch, Q
 
 from apps.proving.models import PostNote, ProofAttempt, WindowPost
 from apps.proving.states import OPEN_ATTEMPTS, PostState
@@ -33,14 +33,24 @@ def posts_opened(miners: Collection[int], *, since_epoch: int) -> QuerySet[Windo
     return WindowPost.objects.filter(miner__in=miners, open_epoch__gte=since_epoch).only(*POST_FIELDS)
 
 
-def windows_missed(miners: Collection[int], *, since_epoch: int) -> dict[tuple[int, int], str]:
-    """Return the windows that closed without a proof after `since_epoch`, by miner pk and deadline index.
+class MissedWindow(NamedTuple):
+    """A window that closed without a proof on chain."""
 
-    Each with the last reason why it was not proved.
-    """
+    error: str
+    """The last reason why."""
+    is_proved: bool
+    """Whether a proof was made, which did not land."""
+    close_epoch: int
+
+
+def windows_missed(miners: Collection[int], *, since_epoch: int) -> dict[tuple[int, int], MissedWindow]:
+    """Return the windows that closed without a proof after `since_epoch`, by miner pk and deadline index."""
     rows = WindowPost.objects.filter(state=PostState.MISSED, close_epoch__gt=since_epoch, miner__in=miners)
-    found = rows.order_by("open_epoch", "part").values_list("miner_id", "deadline_index", "error")
-    return {(miner, index): error for miner, index, error in found}
+    is_proved = ExpressionWrapper(Q(proof__isnull=False), output_field=BooleanField())
+    found = rows.order_by("open_epoch", "part").values_list(
+        "miner_id", "deadline_index", "error", is_proved, "close_epoch"
+    )
+    return {(miner, index): MissedWindow(*facts) for miner, index, *facts in found}
 
 
 def posts_tried(miner: Miner, *, open_after: int, since_epoch: int) -> QuerySet[WindowPost]:

@@ -144,14 +144,24 @@ def test_check_fails_and_no_page_contradicts_it(quiet, monkeypatch, name):
     assert result.findings, name
     assert not any(one.key.startswith("broken-") for other in report.results for one in other.findings)
     pages = ["today"] + [topic for topic in result.check.topics if topic != Topic.PROCESSES]
-    issues = "1 issue" if len(report.found) == 1 else f"{len(report.found)} issues"
+    issues = "1 issue" if len(report.incidents) == 1 else f"{len(report.incidents)} issues"
+    causes = {
+        one.finding.key: incident.cause.finding.say
+        for incident in report.incidents
+        for one in incident.effects
+    }
     client = signed_in("olga")
     for page in pages:
         text = text_of(client.get(reverse(page)))
         verdict = verdict_of(text)
         assert f'aria-label="{issues}"' in text, page
+        said = verdict
+        if page == "today":
+            assert verdict.strip().startswith(f"<strong>{issues}")
+            said = text.partition('id="f-todo"')[2].partition("</section>")[0]
         for finding in result.findings:
-            assert plain(finding.say) in plain(verdict), page
+            told = [finding.say] if page == "today" else [finding.say, causes.get(finding.key, finding.say)]
+            assert any(plain(one) in plain(said) for one in told), page
         assert not any(word in verdict for word in WELL), page
     text = text_of(client.get(reverse("checks")))
     row = text[text.index(f'id="check-{name}"') :].partition("</tr>")[0]
@@ -342,9 +352,10 @@ def test_critical_without_a_figure_stands_after_losses_and_is_counted(quiet, mon
 
     assert [found.finding.key for found in data.report.found] == ["debt-f03001", "console-disk"]
     assert todo_sum(data) == f"{cost_text(0, 5 * 10**18)}, 1 with unknown cost"
-    todo = text_of(signed_in("olga").get("/")).partition('id="f-todo"')[2].partition("</section>")[0]
-    assert "cost unknown" in todo
-    assert "1 with unknown cost" in todo
+    text = text_of(signed_in("olga").get("/"))
+    assert "cost unknown" in text.partition('id="f-todo"')[2].partition("</section>")[0]
+    assert "2 critical" in verdict_of(text)
+    assert "1 with unknown cost" in verdict_of(text)
 
 
 def finding(key: str, **facts: Any) -> Finding:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path, reverse
@@ -79,6 +80,8 @@ class AlertRow:
     """By whom it is acknowledged; empty if by nobody."""
     todos: tuple[Todo, ...] = ()
     """The findings that still fail, with their reasons; empty for an ended or another tenant's alert."""
+    parts: tuple[Alert, ...] = ()
+    """Alerts of what its check explains."""
 
 
 def alert_row(row: Alert, *, at: datetime, data: PageData | None = None) -> AlertRow:
@@ -86,6 +89,36 @@ def alert_row(row: Alert, *, at: datetime, data: PageData | None = None) -> Aler
     lasted = ((row.ended_at or at) - row.began_at).total_seconds()
     todos = () if data is None else alert_todos(row, data)
     return AlertRow(row, alert_label(row), lasted, acknowledged_text(row), todos)
+
+
+def alert_rows(data: PageData) -> list[AlertRow]:
+    """Lay out the newest alerts, each open one with those of what its check explains.
+
+    Of open ones the critical stand first, then what costs most.
+    """
+    found = alerts_recent(data.viewer, ALERTS_SHOWN)
+    open_ones = {row.check_name for row in found if row.ended_at is None}
+    parts: dict[str, list[Alert]] = {}
+    for row in found:
+        if row.ended_at is None and row.part_of in open_ones:
+            parts.setdefault(row.part_of, []).append(row)
+    whole = [row for row in found if row not in parts.get(row.part_of, ())]
+    costs: Counter[str] = Counter()
+    for one in data.report.incidents:
+        costs[one.cause.check.name] += one.per_day + one.at_risk
+    whole.sort(  # what ended stays in its order
+        key=lambda row: (
+            row.ended_at is not None,
+            row.ended_at is None and (row.severity, -costs[row.check_name]),
+        )
+    )
+    return [
+        replace(
+            alert_row(row, at=data.at, data=data),
+            parts=tuple(parts.get(row.check_name, ())) if row.ended_at is None else (),
+        )
+        for row in whole
+    ]
 
 
 def alert_todos(alert: Alert, data: PageData) -> tuple[Todo, ...]:
@@ -206,7 +239,7 @@ def alerts_context(data: PageData) -> dict[str, Any]:
     return {
         "verdict": alerts_verdict(data, channels),
         "channels": channel_rows(data, channels) if is_operator else [],
-        "alerts": [alert_row(row, at=data.at, data=data) for row in alerts_recent(data.viewer, ALERTS_SHOWN)],
+        "alerts": alert_rows(data),
         "notifications": [(row, notification_label(row)) for row in sent],
     }
 

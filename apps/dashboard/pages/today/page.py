@@ -26,7 +26,7 @@ from apps.dashboard.pages.today.stats import stats_of
 from apps.dashboard.pages.wallets.rows import wallet_row
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.todo import checked_text, todo_sum, todos, verdict_by
+from apps.dashboard.todo import Todo, checked_text, issues_verdict, todos, verdict_by
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.selectors.stuck import stuck_marked
 from apps.sectors.selectors.hosts import workers_visible
@@ -47,7 +47,7 @@ SHOWN: Final = 8
 def verdict_of(data: PageData) -> Verdict:
     """Return in one sentence how the pool stands."""
     if data.report.found:
-        return verdict_by(data.report, Verdict("", ""))
+        return issues_verdict(data)
     if data.clock is None:
         return Verdict(
             _("No chain yet."),
@@ -62,6 +62,15 @@ def verdict_of(data: PageData) -> Verdict:
     forecast = forecast_text(data)
     rest = f"{counts} {forecast}" if forecast else counts
     return verdict_by(data.report, Verdict(_("All is well:"), rest))
+
+
+def todo_context(data: PageData) -> dict[str, list[Todo]]:
+    """Return the critical incidents, which are shown open, and the others, which are folded below them."""
+    rows = todos(data)
+    return {
+        "todos": [row for row in rows if row.is_costly],
+        "others": [row for row in rows if not row.is_costly],
+    }
 
 
 def strips_of(data: PageData) -> list[MinerRow]:
@@ -106,9 +115,8 @@ def page_context(data: PageData) -> dict[str, Any]:
     return (
         {
             "verdict": verdict_of(data),
-            "todos": todos(data),
-            "todo_sum": todo_sum(data),
             "stats": stats_of(data),
+            **todo_context(data),
             "strips": strips_of(data),
         }
         | sectors_context(data)
@@ -122,8 +130,8 @@ def page_context(data: PageData) -> dict[str, Any]:
 def vital_signs(context: FragmentContext) -> Iterable[str]:
     data = context.data
     yield fragment("dashboard/_verdict.html", verdict=verdict_of(data))
-    yield fragment("dashboard/_todo.html", todos=todos(data), todo_sum=todo_sum(data))
     yield fragment("dashboard/_stats.html", stats=stats_of(data))
+    yield fragment("dashboard/_todo.html", **todo_context(data))
 
 
 def miners_fragment(context: FragmentContext) -> Iterable[str]:
