@@ -17,9 +17,9 @@ from apps.api.v1.serializers import InputSerializer, RefusedSector
 from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.proving.services.failures import failures_retry, retried_key_read
-from apps.sectors.selectors.failures import CHANGES, KINDS, failures_grouped
+from apps.sectors.selectors.failures import CHANGES, KINDS, failure_find, failures_grouped
 from apps.sectors.selectors.sectors import sector_get
-from apps.sectors.services.failures import failure_find, sector_state_set
+from apps.sectors.services.sealing.steps import sector_state_set
 from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import SECTOR_STATES
 

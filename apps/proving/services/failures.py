@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
-from apps.core.errors import BadValue, Conflict, NotFound
+from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.messages.models import Message
 from apps.miners.selectors.miners import miner_get
 from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.compaction import compacted_partitions_read, compaction_send
-from apps.sectors.models import Sector
+from apps.sectors.errors.changes import ChangeRefused
+from apps.sectors.models import Job, PipelineRun, Sector, StoreMove
+from apps.sectors.selectors.failures import CHANGES, change_request_read, failure_find
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.stopped_work import COMPACT, compaction_place
-from apps.sectors.services import failures
-from apps.sectors.services.failures import NO_EARLIER_STATE, failure_find
+from apps.sectors.services.changes.steps import CHANGES_MAX, changes_request
+from apps.sectors.services.runs.decisions import run_retry
+from apps.sectors.services.runs.unsealing import unseal_retry
+from apps.sectors.services.sealing.steps import sector_retry
+from apps.sectors.services.stores.moves import moves_begin
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.selectors.failures import FailureGroup
+    from apps.sectors.selectors.failures import Failed, FailureGroup
     from apps.users.rules.principals import Principal
 
+NO_EARLIER_STATE: Final = _("it has no earlier state to go back to")
 Retried = Sector | Message
 """What goes on, or does not: a sector, or of a compaction its message."""
 
@@ -43,18 +50,71 @@ def retried_key_read(one: Retried) -> str:
 def failures_retry(
     key: str, *, by: Principal, now: datetime, state: str | None = None
 ) -> tuple[list[Retried], list[tuple[Retried, str]]]:
-    """Go on with all of a group: sectors as in their own service, deadlines are compacted once more.
+    """Go on with all of a group, from the stage that failed or from an earlier `state`.
 
-    Each by itself: returns what goes on, and what does not with the reason.  Raises FailureUnknown, BadValue,
-    NotAllowed, NodeUnavailable, NetworkUnknown.
+    Each by itself: returns what goes on, and what does not with the reason.  Terminations and extensions are
+    asked for again as they were, at their price of now; deadlines are compacted once more.  Raises
+    FailureUnknown, BadValue, NotAllowed, NodeUnavailable, NetworkUnknown.
     """
     group = failure_find(key, viewer=by)
-    if group.kind == COMPACT:
+    if group.kind in (*CHANGES, COMPACT):
         if state not in (None, group.state):
             raise BadValue(str(NO_EARLIER_STATE), field="state")
-        return _compactions_again(group, by=by)
-    done, refused = failures.failures_retry(key, by=by, now=now, state=state)
-    return list(done), list(refused)
+        if group.kind == COMPACT:
+            return _compactions_again(group, by=by)
+        return _changes_again(group, by=by)
+    done: list[Retried] = []
+    refused: list[tuple[Retried, str]] = []
+    for sector, row in zip(group.sectors, group.rows, strict=True):
+        try:
+            _retry(row, by=by, now=now, state=state)
+            done.append(sector)
+        except Conflict as refusal:
+            refused.append((sector, refusal.reason))
+    return done, refused
+
+
+def _retry(row: Failed, *, by: Principal, now: datetime, state: str | None) -> None:
+    """Go on with one row, whatever it is but a change.  Raises Conflict."""
+    if isinstance(row, Sector):
+        sector_retry(row, actor=by.actor, now=now, state=state, by=by)
+    elif isinstance(row, PipelineRun):
+        run_retry(row, by=by, now=now, state=state)
+    elif state is not None and state != row.state:
+        raise Conflict(str(NO_EARLIER_STATE), field="state")
+    elif isinstance(row, Job):
+        unseal_retry(row, by=by, now=now)
+    elif isinstance(row, StoreMove):
+        moves_begin(row.from_store, target=row.to_store, numbers=[str(row.sector.uuid)], now=now, by=by)
+
+
+def _changes_again(group: FailureGroup, *, by: Principal) -> tuple[list[Retried], list[tuple[Retried, str]]]:
+    if not by.may("sign"):
+        raise NotAllowed(gettext("requires permission to sign for the miner's tenant"))
+    request, work = change_request_read(group), sealing_context_read()
+    chosen, beyond = group.sectors[:CHANGES_MAX], group.sectors[CHANGES_MAX:]
+    late = gettext("at most {limit} sectors at a time").format(limit=CHANGES_MAX)
+    left = [(one, late) for one in beyond]
+    try:
+        plan, made = changes_request(
+            chosen,
+            request=request,
+            by=by,
+            client=work.client,
+            head=work.head,
+            network=work.network,
+            now=work.now,
+        )
+    except ChangeRefused as refusal:
+        if not refusal.refused:
+            raise
+        return [], [*((one, refusal.refused[one.uuid]) for one in chosen), *left]
+    written = {change.sector_id for change in made}
+    why = {one.sector.pk: one.refusal for one in plan.refused}
+    other = gettext("the sectors changed in the meantime: reload and try again")
+    done = [one for one in chosen if one.pk in written]
+    refused = [(one, why.get(one.pk, other)) for one in chosen if one.pk not in written]
+    return done, [*refused, *left]
 
 
 def _compactions_again(

@@ -6,14 +6,16 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import clock
 from apps.messages.models import Message
 from apps.miners.selectors.miners import miners_visible
+from apps.sectors.errors.sectors import FailureUnknown
 from apps.sectors.models import Job, JobEvent, PipelineRun, Sector, SectorChange, StoreMove
+from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.selectors.sectors import resume_choices, sectors_visible
 from apps.sectors.selectors.stopped_work import (
@@ -223,3 +225,22 @@ def _hosts_of(jobs: Iterable[int]) -> dict[int, Worker]:
 def _host_add(group: FailureGroup, worker: Worker | None) -> None:
     if worker is not None and (host := worker_machine(worker)) not in group.hosts:
         group.hosts.append(host)
+
+
+def failure_find(key: str, *, viewer: Principal) -> FailureGroup:
+    """Return a group by its fingerprint.  Raises FailureUnknown."""
+    group = next((one for one in failures_grouped(viewer) if one.key == key), None)
+    if group is None:
+        raise FailureUnknown(key)
+    return group
+
+
+def change_request_read(group: FailureGroup) -> ChangeRequest:
+    """Return what was asked for of all sectors of a group of failed changes."""
+    first = cast("SectorChange", group.rows[0])
+    return ChangeRequest(
+        kind=ChangeKind(first.kind),
+        expiration=first.expiration if first.kind == ChangeKind.EXTEND else None,
+        drops_claims=first.drops_claims,
+        reason=first.reason,
+    )

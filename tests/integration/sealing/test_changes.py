@@ -20,6 +20,7 @@ from apps.core import clock
 from apps.messages.models import Message, UnmatchedMessage
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.models import Miner
+from apps.proving.services.failures import failures_retry
 from apps.sectors.models import Batch, Job, JobEvent, Sector, SectorChange
 from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.failures import failures_grouped
@@ -29,7 +30,6 @@ from apps.sectors.services.changes import following, push, sending
 from apps.sectors.services.changes.messages import METHODS
 from apps.sectors.services.changes.plans import ChangePlan, changes_plan
 from apps.sectors.services.changes.steps import change_cancel
-from apps.sectors.services.failures import failures_retry
 from apps.sectors.services.waiting_verdicts import waiting_verdicts_read
 from apps.users.models import AuditEntry
 from poolsite.devnet.forks import reorg

@@ -12,11 +12,10 @@ from apps.api.v1.sector_failures import group_body
 from apps.core import clock
 from apps.core.management.any_order import AnyOrderCommand
 from apps.proving.services.failures import failures_retry, retried_describe
-from apps.sectors.selectors.failures import CHANGES, failures_grouped
+from apps.sectors.selectors.failures import CHANGES, change_request_read, failure_find, failures_grouped
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.stopped_work import COMPACT
 from apps.sectors.services.changes.plans import changes_plan
-from apps.sectors.services.failures import change_request_read, failure_find
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

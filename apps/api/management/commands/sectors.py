@@ -40,13 +40,12 @@ from apps.sectors.services.adoptions.plans import adoption_begin, adoption_plan
 from apps.sectors.services.adoptions.rows import adoption_follow
 from apps.sectors.services.changes.plans import changes_plan
 from apps.sectors.services.changes.steps import changes_request
-from apps.sectors.services.failures import sector_state_set
 from apps.sectors.services.reservations import numbers_format, numbers_parse
 from apps.sectors.services.sealing.pledge import pledge_create
 from apps.sectors.services.sealing.pledge_verdicts import pledge_verdicts_read
 from apps.sectors.services.sealing.prices import payment_plan_make, pledge_price
 from apps.sectors.services.sealing.restore import restoration_plan, sector_restore
-from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
+from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_state_set, sector_stop
 from apps.sectors.services.stores.file_removals import removals_plan, removals_request
 from apps.sectors.states import AdoptionState
 from poolsite.wire.pipeline.changes import ChangeKind

@@ -22,10 +22,9 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
 from apps.proving.services.failures import failures_retry
-from apps.sectors.selectors.failures import CHANGES, FAILURES_MAX, MOVE, failures_grouped
+from apps.sectors.selectors.failures import CHANGES, FAILURES_MAX, MOVE, change_request_read, failures_grouped
 from apps.sectors.selectors.stopped_work import COMPACT
 from apps.sectors.services.changes.steps import CHANGES_MAX
-from apps.sectors.services.failures import change_request_read
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, RUN_NEXT
 from poolsite.wire.pipeline.changes import ChangeKind

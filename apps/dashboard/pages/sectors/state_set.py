@@ -19,7 +19,7 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.sectors import sector_get
-from apps.sectors.services.failures import sector_state_set
+from apps.sectors.services.sealing.steps import sector_state_set
 from apps.sectors.states import ENDED_SECTORS
 from poolsite.wire.pipeline import SECTOR_STATES
 

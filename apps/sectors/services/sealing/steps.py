@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection, transaction
 from django.utils.translation import gettext, gettext_noop
 
+from apps.core.errors import BadValue, Conflict
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.selectors.messages import message_may_land, messages_by_ids
@@ -21,12 +22,21 @@ from apps.sectors.services.audit import sector_audit
 from apps.sectors.services.files.c1_files import c1_file_delete, is_c1_file_kept
 from apps.sectors.services.files.removals import files_remove
 from apps.sectors.services.timeline import job_event_write
-from apps.sectors.states import BatchState, JobState
+from apps.sectors.states import ENDED_SECTORS, BatchState, JobState
 from poolsite.tracing import span
 from poolsite.tracing.subjects import of_jobs
 from poolsite.wire.commands import Operation
 from poolsite.wire.job_reports import Level
-from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, Owner, SectorEvent, SectorState, stage_rank
+from poolsite.wire.pipeline import (
+    BACK_TO,
+    NEXT_STAGE,
+    RECOVER_TO,
+    SECTOR_STATES,
+    Owner,
+    SectorEvent,
+    SectorState,
+    stage_rank,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -333,3 +343,32 @@ def sectors_requeue(sectors: Sequence[Sector], *, error: str, work: SealingConte
         pause_s = work.policy.retries(sector.step).pause_after(sector.attempts + 1)
         not_before = work.now + timedelta(seconds=pause_s)
         sector_console_fail(sector, error=error, level=Level.TEMPORARY, now=work.now, not_before=not_before)
+
+
+@transaction.atomic
+def sector_state_set(sector: Sector, *, state: str, reason: str, by: Principal, now: datetime) -> Sector:
+    """Set a sector to any state of its table, whatever the table says; nothing of it is deleted.
+
+    For a person who knows better than the rows: what the state needs, such as a ticket or files, is not
+    made.  The reason is kept.  Raises BadValue, Conflict for one that has ended.
+    """
+    if not reason.strip():
+        raise BadValue(gettext("give a reason: it is kept in the history"), field="reason")
+    if state not in SECTOR_STATES or state in ENDED_SECTORS:
+        raise BadValue(gettext("unknown state, or one that cannot be set manually"), field="state")
+    job, current = job_lock(sector.pk)
+    if current.state in ENDED_SECTORS:
+        raise Conflict(
+            gettext("sector {number} is {state}, which is final").format(
+                number=current.number, state=current.state.lower()
+            ),
+            field="state",
+        )
+    if current.state == state:
+        raise BadValue(gettext("it is already in this state"), field="state")
+    before = copy(current)
+    sector_step(
+        current, event=f"{RECOVER_TO}{state}", job=job, now=now, actor=by.actor, note=reason, paused_at=None
+    )
+    sector_audit(by, action="sector.state-set", before=before, after=current, note=reason)
+    return current
