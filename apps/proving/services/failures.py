@@ -112,7 +112,7 @@ def _changes_again(group: FailureGroup, *, by: Principal) -> tuple[list[Retried]
     written = {change.sector_id for change in made}
     why = {one.sector.pk: one.refusal for one in plan.refused}
     other = gettext("the sectors changed in the meantime: reload and try again")
-    done = [one for one in chosen if one.pk in written]
+    done: list[Retried] = [one for one in chosen if one.pk in written]
     refused = [(one, why.get(one.pk, other)) for one in chosen if one.pk not in written]
     return done, [*refused, *left]
 
