@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from apps.checks.report.cache import report_last
 from apps.checks.selectors.alerts import alerts_open
@@ -22,7 +22,7 @@ from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from apps.checks.findings.results import Topic
     from apps.checks.models import Alert
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from apps.sectors.selectors.host_speed import HostSpeed
     from apps.wallets.models import Wallet
 
+Part = TypeVar("Part")
 LOWEST_SHOWN: Final = 8
 """Wallets on Today."""
 
@@ -55,6 +56,18 @@ class PageData(CheckData):
     def tenants_sealing(self) -> set[int]:
         """Keys of the tenants of which a host that seals has registered."""
         return tenants_of_kind(self.viewer, JobKind.SEAL)
+
+    def of(self, kind: Callable[[PageData], Part]) -> Part:
+        """Return what a page's module reads for itself, read once."""
+        if kind not in self.parts:
+            self.parts[kind] = kind(self)
+        found: Part = self.parts[kind]
+        return found
+
+    @cached_property
+    def parts(self) -> dict[Any, Any]:
+        """Return what was read so, by kind."""
+        return {}
 
     @property
     def vesting_text(self) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core import signing
-from django.db.models import Q
+from django.db.models import IntegerField, Q, Subquery
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 
 from apps.core import formatting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
     from typing import TypeVar
 
     from django.db.models import QuerySet
@@ -22,6 +25,18 @@ if TYPE_CHECKING:
 
 ROWS: Final = 50
 """Rows of one page."""
+COUNT_MAX: Final = 10_000
+"""Up to here the rows of a list without end are counted: a page costs no more, however many there are."""
+
+
+class CountOf(Subquery):
+    """How many rows a query finds, asked within another one; up to one more than `COUNT_MAX`."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
+
+    def __init__(self, rows: QuerySet[Any, Any]) -> None:
+        plain = rows.order_by().prefetch_related(None).values("pk")[: COUNT_MAX + 1]
+        super().__init__(plain, output_field=IntegerField())
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +48,31 @@ class Pager:
     """Address of the first page; empty on it."""
     older: str
     """Address of the next page; empty on the last."""
+    before: int | None = 0
+    """Rows on earlier pages; None if the cursor does not say."""
+    total: int | None = None
+    """Rows of all pages, as far as they are counted; None if nobody did."""
+
+    @property
+    def span(self) -> str:
+        """Return which rows of how many these are: `51–100 of 12 403`."""
+        if self.before is None or not self.shown:
+            return gettext("{shown} shown").format(shown=formatting.whole(self.shown))
+        first, last = self.before + 1, self.before + self.shown
+        rows = (
+            formatting.whole(first)
+            if first == last
+            else f"{formatting.whole(first)}–{formatting.whole(last)}"
+        )
+        if not self.older:
+            total = formatting.whole(last)
+        elif self.total is None:
+            return rows
+        elif self.total > COUNT_MAX:
+            total = gettext("more than {count}").format(count=formatting.whole(COUNT_MAX))
+        else:
+            total = formatting.whole(max(self.total, last))
+        return gettext("{rows} of {total}").format(rows=rows, total=total)
 
     def oldest(self, orders: Sequence[float]) -> float | None:
         """Return the order above which a row belongs on the first page, of its rows'; None on others."""
@@ -68,7 +108,7 @@ def facets_of(
 ) -> list[Facet]:
     """Return a filter for each state (key, label, tone, icon); its address keeps search and other filters.
 
-    `counts`: the number of rows of each state, by key.
+    `counts`: the number of rows of states, by key, as far as it is known.
     """
     return [
         Facet(
@@ -76,7 +116,7 @@ def facets_of(
             label=label,
             href=_address(here, {"state": key, "q": q, **others}),
             on=key == state,
-            count=None if counts is None else formatting.whole(counts.get(key, 0)),
+            count=None if counts is None or key not in counts else formatting.whole(counts[key]),
             tone=tone,
             icon=icon,
         )
@@ -106,13 +146,21 @@ def _address(here: str, query: Mapping[str, str]) -> str:
 
 def cursor_read(text: str, *, of: str) -> str:
     """Return the value of a signed cursor; empty if it was changed or is another list's."""
+    return _cursor(text, of=of)[0]
+
+
+def _cursor(text: str, *, of: str) -> tuple[str, int | None]:
+    """Return a cursor's value, and how many rows stand before what it leads to; None: it does not say."""
     try:
-        return str(signing.loads(text, salt=f"cursor.{of}")) if text else ""
+        found = signing.loads(text, salt=f"cursor.{of}") if text else ""
     except signing.BadSignature:
-        return ""
+        found = ""
+    if isinstance(found, list):
+        return str(found[0]), int(found[1])
+    return str(found), None if found else 0
 
 
-def page_of(
+def page_of(  # noqa: PLR0913  # what a page is cut by
     rows: Sequence[Row],
     *,
     of: str,
@@ -122,6 +170,8 @@ def page_of(
     stopped_at: str = "",
     field: str = "after",
     many: int = 0,
+    before: int | None = None,
+    total: int | None = None,
 ) -> tuple[list[Row], Pager]:
     """Cut one page from up to ROWS + 1 rows, or `many` + 1; return it with the addresses of its neighbours.
 
@@ -133,31 +183,91 @@ def page_of(
     params = {key: value for key, value in query.items() if value and key != field}
     first = "?" + urlencode(params)
     cursor = cursor_of(shown[-1]) if more else stopped_at
-    after = signing.dumps(cursor, salt=f"cursor.{of}")
+    before = 0 if is_first else before
+    place = cursor if before is None else [cursor, before + len(shown)]
+    after = signing.dumps(place, salt=f"cursor.{of}")
     older = "?" + urlencode({**params, field: after}) if cursor else ""
-    return shown, Pager(shown=len(shown), newer="" if is_first else first, older=older)
+    newer = "" if is_first else first
+    return shown, Pager(shown=len(shown), newer=newer, older=older, before=before, total=total)
+
+
+def page_newest(
+    rows: QuerySet[Any, Row], after: str, *, of: str, query: Mapping[str, str]
+) -> tuple[list[Row], Pager]:
+    """Cut one page of rows in the order of their keys, newest first."""
+    return _page_keyed(
+        rows,
+        after,
+        of=of,
+        query=query,
+        cursor_of=lambda row: str(row.pk),
+        below=lambda cursor: Q(pk__lt=int(cursor)),
+    )
+
+
+def page_by_time(
+    rows: QuerySet[Any, Row], after: str, *, of: str, query: Mapping[str, str]
+) -> tuple[list[Row], Pager]:
+    """Cut one page of rows in the order in which they were made, newest first."""
+
+    def below(cursor: str) -> Q:
+        moment, _, pk = cursor.partition(" ")
+        at = datetime.fromisoformat(moment)
+        # An index stops at the time, the exclusion settles equal times.
+        return Q(created_at__lte=at) & ~Q(created_at=at, pk__gte=pk)
+
+    def cursor_of(row: Any) -> str:
+        return f"{row.created_at.isoformat()} {row.pk}"
+
+    return _page_keyed(rows, after, of=of, query=query, cursor_of=cursor_of, below=below)
+
+
+def _page_keyed(
+    rows: QuerySet[Any, Row],
+    after: str,
+    *,
+    of: str,
+    query: Mapping[str, str],
+    cursor_of: Callable[[Any], str],
+    below: Callable[[str], Q],
+) -> tuple[list[Row], Pager]:
+    cursor, before = _cursor(after, of=of)
+    counted = rows.annotate(rows_in_all=CountOf(rows))
+    found: list[Any] = list((counted.filter(below(cursor)) if cursor else counted)[: ROWS + 1])
+    return page_of(
+        found,
+        of=of,
+        cursor_of=cursor_of,
+        query=query,
+        is_first=not cursor,
+        before=before,
+        total=found[0].rows_in_all if found else 0,
+    )
 
 
 def page_counted(
     rows: Sequence[Row] | QuerySet[Any, Row],
     after: str,
     *,
+    of: str = "counted",
     query: Mapping[str, str] | None = None,
     field: str = "after",
     many: int = 0,
 ) -> tuple[list[Row], Pager]:
     """Cut one page from all rows of a list whose order changes by itself: the cursor `after` counts rows."""
-    cursor, many = cursor_read(after, of="counted"), many or ROWS
+    cursor, many = cursor_read(after, of=of), many or ROWS
     at = int(cursor) if cursor.isdigit() else 0
     numbered = list(enumerate(rows[at : at + many + 1], start=at + 1))
     shown, pager = page_of(
         numbered,
-        of="counted",
+        of=of,
         cursor_of=lambda row: str(row[0]),
         query=query or {},
         is_first=at == 0,
         field=field,
         many=many,
+        before=at,
+        total=len(rows) if isinstance(rows, Sequence) else None,
     )
     return [row for _, row in shown], pager
 

@@ -122,7 +122,7 @@ def test_a_new_row_waits_behind_the_pill(visit: Visit, alice: User, sector: Sect
 
 def test_a_field_keeps_focus_caret_and_text(visit: Visit, alice: User, sector: Sector) -> None:
     page = visit(alice).go("/sectors/")
-    page.see("#sq").fill("hello")
+    page.see("#list-q").fill("hello")
     page.run("document.getElementById('sq').setSelectionRange(2, 4)")
 
     stop(sector)

@@ -16,9 +16,8 @@ from apps.api.v1.pagination import CURSOR, LIMIT, number
 from apps.api.v1.serializers import AddressField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
 from apps.sectors.selectors.sector_records import record_of, records_of
-from apps.sectors.selectors.sectors import sector_get
+from apps.sectors.selectors.sectors import sector_get, sectors_listed
 from apps.sectors.services.adoptions.records import RECORDS_MAX, RecordImport, records_import
 
 PAGE_DEFAULT = 100
@@ -77,8 +76,7 @@ class MinerSectorRecordsView(PoolView):
         miner = miner_get(self.principal, address)
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=RECORDS_MAX)
         before = number(request, "cursor", least=1, default=0, most=10**12)
-        filters = SectorFilter(miner=miner.address, before=before or None)
-        rows = sectors_page(self.principal, filters, limit=limit + 1)
+        rows = list(sectors_listed(self.principal, before=before or None).filter(miner=miner)[: limit + 1])
         more = str(rows[limit - 1].pk) if len(rows) > limit else None
         return Response({"results": records_of(rows[:limit]), "next": more})
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from django.db.models import Q
 from django.utils.translation import gettext, ngettext
 
 from apps.checks.findings.results import Finding
@@ -13,8 +12,8 @@ from apps.checks.selectors.rare import COUNTED_MAX
 from apps.core.formatting import plural, size
 from apps.sectors.selectors.ended_sectors import sectors_removable
 from apps.sectors.selectors.host_groups import stores_of_hosts
+from apps.sectors.selectors.sector_filters import expires_soon
 from poolsite.filecoin.power import quality_power_max
-from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,22 +23,10 @@ if TYPE_CHECKING:
     from apps.checks.selectors.data import CheckData
     from apps.sectors.models import Sector
 
-EXPIRING_S: Final = 30 * 86_400
-"""A sector whose life ends within 30 days is named: extending it takes a decision and a message."""
-
-
-def expires_soon(data: CheckData) -> Q:
-    """The condition for sealed sectors whose life ends within `EXPIRING_S`; nothing without a chain."""
-    if data.clock is None:
-        return Q(pk=None)
-    before = data.clock.epoch + EXPIRING_S // data.clock.delay_s
-    # What has ended stays in this state and can be extended no more.
-    return Q(state=SectorState.PROVING, expiration__gte=data.clock.epoch, expiration__lte=before)
-
 
 def sectors_expiring(data: CheckData) -> Iterator[Finding]:
     """Sealed sectors whose life ends soon."""
-    rows = data.sectors.select_related(None).order_by("expiration").filter(expires_soon(data))
+    rows = data.sectors.select_related(None).order_by("expiration").filter(expires_soon(data.clock))
     found = list(rows.only("miner", "expiration")[: COUNTED_MAX + 1])
     if found and data.clock is not None:
         has_more = len(found) > COUNTED_MAX

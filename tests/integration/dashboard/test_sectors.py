@@ -219,7 +219,7 @@ def test_sectors_come_in_pages_without_gaps(ann):
 
     while path:
         answer = client.get(path)
-        seen += [line.row.number for line in answer.context["sectors"]]
+        seen += [line.row.row.number for line in answer.context["lines"]]
         older = answer.context["pager"].older
         path = "/sectors/" + older if older else ""
 
@@ -235,7 +235,7 @@ def test_sectors_come_in_pages_without_gaps(ann):
         ("active", {0}),
         ("sealed", {1, 2}),
         ("aborted", {8}),
-        ("nonsense", {0, 1, 2, 3, 4, 5, 6, 7, 8}),
+        ("nonsense", set()),
     ],
 )
 def test_sectors_are_filtered_by_state(ann, state, numbers):
@@ -243,7 +243,7 @@ def test_sectors_are_filtered_by_state(ann, state, numbers):
 
     answer = signed_in().get("/sectors/", {"state": state})
 
-    assert {line.row.number for line in answer.context["sectors"]} == numbers
+    assert {line.row.row.number for line in answer.context["lines"]} == numbers
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_sectors_are_found_by_number(ann, q, numbers):
 
     answer = signed_in().get("/sectors/", {"q": q})
 
-    assert {line.row.number for line in answer.context["sectors"]} == numbers
+    assert {line.row.row.number for line in answer.context["lines"]} == numbers
 
 
 def test_the_list_is_narrowed_by_miner_host_and_store_and_bulk_acts_too(ann):
@@ -315,7 +315,7 @@ def test_filter_for_sectors_that_are_not_active_says_so(ann):
 
     answer = signed_in().get("/sectors/", {"state": "sealed"})
 
-    labels = {str(line.label.word) for line in answer.context["sectors"]}
+    labels = {str(line.row.label.word) for line in answer.context["lines"]}
     assert labels >= {"faulty", "expired", "files lost", "awaiting first proof"}
     [chip] = re.findall(r'<a [^>]*aria-current="[^"]*"[^>]*>(?:(?!</a>).)*Not active', text_of(answer))
     assert "state=sealed" in chip

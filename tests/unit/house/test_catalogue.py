@@ -266,7 +266,8 @@ def unmarked(source: str) -> Iterator[str]:
         name = getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
         if isinstance(node, ast.Raise) or name in NOT_READ | NO_TEXTS:
             skipped |= {id(one) for one in ast.walk(node)}
-        elif isinstance(node, ast.Expr):  # a docstring
+        elif isinstance(node, ast.Expr | ast.keyword) and getattr(node, "arg", "css") == "css":
+            # A docstring, or the classes of a cell.
             skipped.add(id(node.value))
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:

@@ -17,11 +17,14 @@ WORD: Final = re.compile(r"[\w-]+")
 
 
 def _classes_used() -> set[str]:
-    """Return the words of every `class` in the templates, and of every string in the scripts."""
+    """Return the words of every `class` in the templates and cells, and of every string in the scripts."""
     words: set[str] = set()
     for template in (ROOT / "templates").rglob("*.html"):
         for found in CLASSES.findall(template.read_text(encoding="utf8")):
             words.update(WORD.findall(" ".join(found)))
+    for module in (ROOT / "apps/dashboard").rglob("*.py"):
+        for text in re.findall(r"""(?:css=|class=\\?)"([^"]*)\"""", module.read_text(encoding="utf8")):
+            words.update(WORD.findall(text))
     for script in (ROOT / "static/js").glob("*.js"):
         for text in re.findall(r"""["'`]([^"'`]*)["'`]""", script.read_text(encoding="utf8")):
             words.update(WORD.findall(text))

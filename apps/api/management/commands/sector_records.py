@@ -14,8 +14,8 @@ from apps.api.management.caller import COMMAND
 from apps.api.management.words import refusals_as_command_errors
 from apps.miners.selectors.miners import miner_get
 from apps.moves.selectors.lotus_metadata import lotus_snapshot, snapshot_require
-from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
 from apps.sectors.selectors.sector_records import record_of
+from apps.sectors.selectors.sectors import sectors_listed
 from apps.sectors.services.adoptions.records import RECORDS_MAX, records_import
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Command(BaseCommand):
     def _export(self, address: str) -> None:
         miner, before = miner_get(COMMAND, address), None
         while True:
-            rows = sectors_page(COMMAND, SectorFilter(miner=miner.address, before=before), limit=RECORDS_MAX)
+            rows = list(sectors_listed(COMMAND, before=before).filter(miner=miner)[:RECORDS_MAX])
             for row in rows:
                 self.stdout.write(json.dumps(record_of(row)))
             if len(rows) < RECORDS_MAX:

@@ -34,8 +34,8 @@ from apps.sectors.selectors.adoptions import adoption_get
 from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.expirations import CUTOFF, precommits_open, sectors_expiring
 from apps.sectors.selectors.sealing_context import sealing_context_read
-from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
-from apps.sectors.selectors.sectors import sector_get, sectors_by_numbers
+from apps.sectors.selectors.sector_filters import SectorFilters
+from apps.sectors.selectors.sectors import sector_get, sectors_by_numbers, sectors_listed
 from apps.sectors.services.adoptions.plans import adoption_begin, adoption_plan
 from apps.sectors.services.adoptions.rows import adoption_follow
 from apps.sectors.services.changes.plans import changes_plan
@@ -179,11 +179,12 @@ class Command(AnyOrderCommand):
             self.stdout.write(f"{row.miner} / {row.number}: {act}")
 
     def _list(self, options: dict[str, Any]) -> None:
-        states = tuple(word for word in (options["state"] or "").split(",") if word)
+        states = (options["state"] or "").split(",")
         before: int | None = None
         while True:
-            filters = SectorFilter(miner=options["miner"], states=states, before=before)
-            rows = sectors_page(COMMAND, filters, limit=PAGE)
+            narrowed = {"miner": options["miner"], "state": states}
+            listed = sectors_listed(COMMAND, before=before)
+            rows = list(SectorFilters(narrowed, listed, viewer=COMMAND).rows()[:PAGE])
             for row in rows:
                 paused = ""
                 if row.paused_at is not None:

@@ -92,7 +92,8 @@ class HostFilter:
 
 def facets(rows: QuerySet[Worker], wanted: HostFilter, viewer: Principal) -> list[Facet]:
     """Return a filter for each state, with the number of its hosts, and one for each group."""
-    counts = hosts_by_state(hosts_chosen(rows, group=wanted.group, q=wanted.q))
+    found = hosts_by_state(hosts_chosen(rows, group=wanted.group, q=wanted.q))
+    counts = dict.fromkeys((TROUBLE, WORKING, IDLE, PAUSED), 0) | found
     counts[""] = sum(counts.values())
     here, groups = reverse("hosts"), groups_of_hosts(viewer, GROUPS_MAX)
     return [

@@ -10,10 +10,10 @@ from apps.core.errors import BadValue
 from apps.dashboard.forms import PageForm
 from apps.dashboard.number_fields import Integer
 from apps.dashboard.pages.sectors.change_plan import DAY_S
-from apps.dashboard.pages.sectors.filters import ListFilter, narrowed
 from apps.dashboard.text_fields import MultiChoice, Text
 from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.expirations import sectors_ending
+from apps.sectors.selectors.sector_filters import SectorFilters
 from apps.sectors.selectors.sectors import sectors_picked, sectors_visible
 from apps.sectors.services.changes.steps import CHANGES_MAX
 from poolsite.wire.pipeline import SectorState
@@ -31,12 +31,8 @@ class ChangeForm(PageForm):
 
     id = MultiChoice()
     all = Text()
-    """Set: not the ids, but all that fit the filter below."""
-    state = Text()
-    q = Text()
+    """Set: not the ids, but all that fit the filters of the list, which are sent along."""
     miner = Text()
-    host = Text()
-    store = Text()
     ends_from = Integer()
     ends_to = Integer()
     days = Integer()
@@ -54,13 +50,18 @@ class ChangeForm(PageForm):
         """Return whether it names the sectors one by one."""
         return bool(self.cleaned_data["id"]) and not self.cleaned_data["all"]
 
+    @property
+    def narrowed(self) -> dict[str, list[str]]:
+        """Return the filters of the list that all of them fit."""
+        return SectorFilters.read(self.data)
+
     def selection_fields(self) -> list[tuple[str, str]]:
         """Return what names the sectors, for the next click."""
         values = self.cleaned_data
         if self.has_ids:
             return [("id", one) for one in values["id"]]
-        names = ("all", "state", "q", "miner", "host", "store", "ends_from", "ends_to")
-        return [(name, str(values[name])) for name in names if values[name]]
+        named = [(name, str(values[name])) for name in ("all", "ends_from", "ends_to") if values[name]]
+        return [*named, *((name, text) for name, texts in self.narrowed.items() for text in texts)]
 
 
 def picked(form: ChangeForm, viewer: Principal, data: PageData) -> list[Sector]:
@@ -77,7 +78,8 @@ def picked(form: ChangeForm, viewer: Principal, data: PageData) -> list[Sector]:
             viewer, miner=values["miner"], start=values["ends_from"], stop=values["ends_to"]
         )
     elif values["all"]:
-        rows = narrowed(viewer, ListFilter.of(values), data=data).filter(state=SectorState.PROVING)
+        fitting = SectorFilters(form.narrowed, sectors_visible(viewer), viewer=viewer, page=data)
+        rows = fitting.rows().filter(state=SectorState.PROVING)
     else:
         rows = sectors_visible(viewer).none()
     return list(rows[:CHANGES_MAX])

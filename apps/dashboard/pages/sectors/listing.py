@@ -2,42 +2,63 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
 
-from django.urls import path, reverse
-from django.utils.http import urlencode
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_safe
 
 from apps.checks.findings.results import Topic
+from apps.core import formatting
 from apps.core.formatting import plural
-from apps.core.languages import list_text, sentence_text
+from apps.core.languages import colon_text, list_text, sentence_text
+from apps.dashboard import cells
 from apps.dashboard.bulk_bar import BulkBar
 from apps.dashboard.cards import Verdict
-from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.csv_export import rows_in_turn
+from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import STAGES
-from apps.dashboard.layout import page_render
-from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.sectors.filters import PLACES, STATES, ListFilter, narrowed
-from apps.dashboard.pages.sectors.rows import list_context
-from apps.dashboard.pagination import ROWS, cursor_read, facets_of, page_of
+from apps.dashboard.list_page import Column, Empty, Link, ListPage
+from apps.dashboard.pages.sectors.rows import list_context, place_text
 from apps.dashboard.registry import NavItem
-from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.sectors.selectors.hosts import is_uuid
+from apps.sectors.selectors.sector_filters import SectorFilters
 from apps.sectors.selectors.sectors import sectors_visible
+from poolsite.wire.pipeline import NEXT_STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from django.http import HttpRequest, HttpResponse
+    from django.utils.safestring import SafeString
 
-    from apps.users.rules.principals import Principal
+    from apps.dashboard.fragments import FragmentContext
+    from apps.dashboard.page_data import PageData
+    from apps.dashboard.pages.sectors.rows import SectorRow
+    from apps.dashboard.pagination import Pager
+
+STATES: Final = (
+    ("", _("All"), "", ""),
+    ("work", _("In progress"), "run", "run"),
+    ("failed", _("Failed"), "bad", "bad"),
+    ("paused", _("Awaiting a decision"), "warn", "warn"),
+    ("active", _("Active"), "ok", "ok"),
+    ("sealed", _("Not active"), "warn", "warn"),
+    ("expiring", _("Expires within 30 d"), "warn", "warn"),
+    ("changing", _("Terminating or extending"), "run", "run"),
+    ("terminated", _("Terminated"), "", ""),
+    ("aborted", _("Aborted"), "", ""),
+)
+CSV_FIELDS: Final = (
+    *("uuid", "miner__actor_id", "number", "state", "active", "deadline", "partition", "activation"),
+    *("expiration", "created_at", "pk"),
+)
+"""What its CSV is made of: a row's other fields are not read, least of all its batches' params."""
 
 
-def list_verdict_of(data: PageData) -> Verdict:
+def verdict(data: PageData) -> Verdict:
     """Return in one sentence how sealing stands, and what ends soon."""
     return verdict_by(data.report_of(Topic.SECTORS), sealing_verdict(data))
 
@@ -70,35 +91,30 @@ def active_text(data: PageData) -> str:
     return gettext("{sectors} active{waits}").format(sectors=plural(active, "sector"), waits=waits)
 
 
-def list_verdict(context: FragmentContext) -> Iterable[str]:
-    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(context.data))
+def changed(context: FragmentContext, keys: list[str]) -> Any:
+    """Return the sectors that changed."""
+    return sectors_visible(context.viewer).filter(uuid__in=[key for key in keys if is_uuid(key)])
 
 
-def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
-    """Render the changed rows: a page shows those that it has, and counts others that belong on it."""
-    uuids = [key for key in keys if is_uuid(key)]
-    wanted = ListFilter.of(dict(parse_qsl(context.key)))
-    fitting = narrowed(context.viewer, wanted, data=context.data).filter(uuid__in=uuids)
-    fits = set(fitting.values_list("pk", flat=True))
-    for row in list_context(sectors_visible(context.viewer).filter(uuid__in=uuids), context.data):
-        yield fragment("sectors/_row.html", sector=row, fits=row.row.pk in fits)
-
-
-def bulk_acts(state: str) -> tuple[tuple[str, str], ...]:
-    """Return label and address of what can be done to rows that were picked."""
-    acts: list[tuple[str, str]] = []
-    if state in ("", "active", "sealed", "expiring"):
-        acts += [
-            (gettext("Extend…"), reverse("sectors-change", args=["extend"])),
-            (gettext("Terminate…"), reverse("sectors-change", args=["terminate"])),
-        ]
-    if state in ("", "active", "expiring"):
-        acts.insert(1, (gettext("Snap up…"), reverse("sectors-snap-up")))
-    return tuple(acts)
-
-
-def bulk_bar(wanted: ListFilter) -> BulkBar:
-    """Return what can be done to picked rows of the filter."""
+def bulk_bar(data: PageData, wanted: SectorFilters, _rows: Any, _pager: Pager) -> BulkBar | None:
+    """Return what can be done to picked rows of the filter; None where nothing can."""
+    state = wanted["state"]
+    acts = [
+        (
+            gettext("Extend…"),
+            reverse("sectors-change", args=["extend"]),
+            ("", "active", "sealed", "expiring"),
+        ),
+        (gettext("Snap up…"), reverse("sectors-snap-up"), ("", "active", "expiring")),
+        (
+            gettext("Terminate…"),
+            reverse("sectors-change", args=["terminate"]),
+            ("", "active", "sealed", "expiring"),
+        ),
+    ]
+    fitting = tuple((label, href) for label, href, states in acts if state in states)
+    if not fitting or not data.viewer.may("sign"):
+        return None
     return BulkBar(
         label=gettext("Selected sectors"),
         one=gettext("sector selected"),
@@ -106,63 +122,137 @@ def bulk_bar(wanted: ListFilter) -> BulkBar:
         select_all=gettext("Select all matching, up to 1,000"),
         all_selected=gettext("All matching selected"),
         action=reverse("sectors-change", args=["extend"]),
-        acts=bulk_acts(wanted.state),
-        filter=(("state", wanted.state), ("q", wanted.q), *(one for one in wanted.places.items() if one[1])),
+        acts=fitting,
+        filter=(("state", state), ("q", wanted["q"]), *wanted.pairs("state", "q")),
         is_hidden=True,
     )
 
 
-@require_safe
-@sign_in_required
-def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Return the list, newest first."""
-    wanted = ListFilter.of(request.GET)
-    state, q = wanted.state, wanted.q
-    cursor = cursor_read(request.GET.get("after", ""), of="sectors")
-    data = PageData(viewer)
-    rows = narrowed(viewer, wanted, data=data)
-    if cursor:
-        rows = rows.filter(pk__lt=int(cursor))
-    shown, pager = page_of(
-        list(rows[: ROWS + 1]),
-        of="sectors",
-        cursor_of=lambda row: str(row.pk),
-        query=request.GET.dict(),
-        is_first=not cursor,
+def links(data: PageData) -> Iterable[Link]:
+    """Return the buttons above the list."""
+    if data.viewer.may("write"):
+        yield Link(_("Failures"), reverse("sectors-failures"))
+        yield Link(_("Expirations"), reverse("sectors-expirations"))
+        yield Link(_("Pledge…"), reverse("pledge"), icon="plus", kind="primary")
+
+
+def empty(data: PageData) -> Empty:
+    """Return what is said before the first sector."""
+    text = _(
+        "A pledged sector is sealed on a host, committed on chain and then proven in every proving period."
     )
-    here, query = reverse("sectors"), urlencode(wanted.query)
-    return page_render(
-        request,
-        "sectors/list.html",
-        title=_("Sectors"),
-        section="sectors",
-        page_key=f"sectors:{query}",
-        data=data,
-        sectors=list_context(shown, data),
-        pager=pager,
-        oldest=pager.oldest([row.pk for row in shown]),
-        verdict=list_verdict_of(data),
-        facets=facets_of(here, STATES, state=state, q=q, **wanted.places),
-        filtered=bool(wanted.query),
-        wanted=wanted,
-        places=[(name, label, getattr(wanted, name)) for name, label in PLACES],
-        here=here,
-        csv=reverse("sectors-csv") + "?" + query,
-        can_pledge=viewer.may("write"),
-        may_pick=viewer.may("sign"),
-        bulk=bulk_bar(wanted) if viewer.may("sign") and bulk_acts(state) else None,
-        pledge_label=_("Pledge…") if viewer.may("write") else "",
+    return Empty(
+        _("No sectors yet"), text, _("Pledge…") if data.viewer.may("write") else "", reverse("pledge")
     )
 
 
+def counts(data: PageData) -> dict[str, int]:
+    """Return how many sectors some states have, as the sentence above knows already."""
+    under_way = dict(data.sector_counts)
+    return {"work": sum(under_way.values()), "paused": under_way.get("PAUSED", 0)}
+
+
+def picked(row: SectorRow) -> SafeString:
+    """Return the box of a row for which something can be done together with others."""
+    if not row.can_pick:
+        return cells.EMPTY
+    name = gettext("Select sector {name}").format(name=row.name)
+    return cells.pick(row.row.uuid, str(row.row.uuid), name)
+
+
+def progress(row: SectorRow) -> SafeString:
+    """Return how far the stage is; of one that stands still, why."""
+    if row.progress is not None:
+        shown = {"pct": round(100 * row.progress), "text": formatting.percent(row.progress, 1)}
+        return cells.partial("charts/_bar.html", **shown)
+    attempt = gettext("attempt {attempt}").format(attempt=row.attempt) if row.attempt > 1 else ""
+    text = colon_text(attempt, row.say) if attempt and row.say else attempt or row.say or formatting.NOTHING
+    return format_html('<span class="muted s">{}</span>', text)
+
+
+def next_event(row: SectorRow) -> SafeString:
+    """Return what comes next, and when."""
+    ahead = row.countdown
+    return format_html(
+        '<span class="say" data-tone="{}"><span>{} {}</span></span>',
+        *(ahead.tone, ahead.say or formatting.NOTHING, cells.until(ahead.until, ahead.left)),
+    )
+
+
+SECTORS: Final = ListPage(
+    name="sectors",
+    one="sector",
+    title=_("Sectors"),
+    table=_("Table of sectors"),
+    caption=_("Sectors, newest first"),
+    icon="sectors",
+    rows=lambda data: sectors_visible(data.viewer),
+    lay_out=list_context,
+    id_of=attrgetter("row.uuid"),
+    order_of=attrgetter("row.pk"),
+    tones=("bad",),
+    data_of=lambda row: {"data-state": row.row.state},
+    below=lambda row: format_html('<tbody id="f-sector-{}-refusal"></tbody>', row.row.uuid),
+    verdict=verdict,
+    verdict_on=("sector", "miner", "deadline", "head"),
+    live={"sector": changed},
+    filters=SectorFilters,
+    search=_("Sector number"),
+    search_hint=_("Number"),
+    places=("miner", "host", "store"),
+    places_label=_("Miner, host, store"),
+    facets=STATES,
+    counts=counts,
+    links=links,
+    empty=empty,
+    none=Empty(_("No matching sectors"), _("No sectors match these filters.")),
+    bulk=bulk_bar,
+    columns=(
+        Column(
+            head="",
+            head_html=lambda: cells.pick_all(_("Select all proving sectors on this page")),
+            cell=picked,
+            css="tight c-pick",
+            is_plain=True,
+        ),
+        Column(
+            head=_("Sector"),
+            cell=lambda row: cells.link(
+                reverse("sector", args=[row.row.uuid]), row.name, id=f"name-{row.row.uuid}"
+            ),
+            css="keep",
+            is_name=True,
+        ),
+        Column(head=_("State"), cell=lambda row: cells.chip(row.label), css="c-state tight", is_plain=True),
+        Column(head=_("Progress"), cell=progress, css="c-half"),
+        Column(head=_("Next event"), cell=next_event, css="c-half c-says"),
+        Column(head=_("Host"), cell=attrgetter("host"), css="keep"),
+        Column(head=_("Deadline"), cell=lambda row: place_text(row.row), css="lo keep"),
+        Column(head=_("Expires in"), cell=attrgetter("expires"), css="lo keep"),
+        Column(head=_("Pledged"), cell=lambda row: time_html(row.row.created_at), css="num keep"),
+        Column(
+            head=_("Actions"),
+            acts=lambda row, token: cells.acts(
+                row.actions, row.row.uuid, f"f-sector-{row.row.uuid}-refusal", token=token
+            ),
+            css="tight c-wide",
+        ),
+    ),
+    csv={
+        "id": attrgetter("uuid"),
+        "miner": lambda row: "" if row.miner__actor_id is None else f"f0{row.miner__actor_id}",
+        "number": attrgetter("number"),
+        "state": attrgetter("state"),
+        "stage": lambda row: NEXT_STAGE[row.state].stage,
+        "active": attrgetter("active"),
+        "deadline": attrgetter("deadline"),
+        "partition": attrgetter("partition"),
+        "activation": attrgetter("activation"),
+        "expiration": attrgetter("expiration"),
+        "pledged": lambda row: row.created_at.isoformat(),
+    },
+    csv_rows=lambda rows, _data: rows_in_turn(rows.select_related(None).values_list(*CSV_FIELDS, named=True)),
+)
 NAV: Final = NavItem("sectors", _("Sectors"), "sectors", place=(1, 5), is_tab=True)
-urlpatterns: Final = [
-    path("sectors/", sectors, name="sectors"),
-]
-LIVE: Final = {
-    "sectors": LivePage(
-        dict.fromkeys(("sector", "miner", "deadline", "head"), (list_verdict,)),
-        rows={"sector": rows},
-        findings=list_verdict,
-    )
-}
+urlpatterns: Final = SECTORS.urls
+LIVE: Final = SECTORS.live_pages

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from django.urls import path, reverse
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_safe
 
 from apps.checks.findings.results import Topic
+from apps.core import formatting
 from apps.core.formatting import plural
+from apps.dashboard import cells
 from apps.dashboard.cards import Verdict
-from apps.dashboard.fragments import FragmentContext, LivePage, fragment
-from apps.dashboard.layout import page_render
-from apps.dashboard.page_data import PageData
+from apps.dashboard.list_page import Column, Empty, Link, ListPage
 from apps.dashboard.pages.senders.rows import SenderList
 from apps.dashboard.pagination import page_counted
 from apps.dashboard.registry import NavItem
-from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.templatetags.poolsite import html_key
 from apps.dashboard.todo import verdict_by
 from apps.messages.selectors.messages import senders_of
 from apps.messages.selectors.senders import senders_visible
@@ -26,83 +26,139 @@ from apps.messages.selectors.senders import senders_visible
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from django.http import HttpRequest, HttpResponse
+    from django.utils.safestring import SafeString
 
+    from apps.dashboard.fragments import FragmentContext
+    from apps.dashboard.page_data import PageData
+    from apps.dashboard.pages.senders.rows import SenderRow
     from apps.messages.models import Sender
-    from apps.users.rules.principals import Principal
-
 
 LIVE_MAX: Final = 200
 """Senders whose rows a head renders anew, the first of the list; those further down wait for a reload."""
 
 
-def list_verdict_of(count: int, data: PageData) -> Verdict:
+def verdict(data: PageData) -> Verdict:
     """Return in one sentence whether every address sends."""
-    report = data.report_of(Topic.SENDERS)
+    report, count = data.report_of(Topic.SENDERS), data.of(SenderList).count
     if not count:
         return verdict_by(report, Verdict("", _("No messages pushed yet.")))
     rest = "" if report.found else gettext("no nonce gaps, nothing stuck.")
     return verdict_by(report, Verdict(f"{plural(count, 'sender')}{',' if rest else '.'}", rest))
 
 
-def list_verdict(context: FragmentContext) -> Iterable[str]:
-    count = senders_visible(context.viewer).count()
-    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(count, context.data))
-
-
-def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
-    """Render the changed senders; a page shows those that it has."""
+def changed(context: FragmentContext, keys: list[str]) -> list[Sender]:
+    """Return the senders that changed."""
     known = [key for key in keys if key.isdigit()]
-    yield from _rows(senders_visible(context.viewer).filter(pk__in=known), context)
+    return context.data.of(SenderList).worst_first(senders_visible(context.viewer).filter(pk__in=known))
 
 
-def rows_of_messages(context: FragmentContext, keys: list[str]) -> Iterable[str]:
-    """Render the senders of the changed messages."""
-    yield from _rows(senders_visible(context.viewer).filter(address__in=senders_of(keys)), context)
+def changed_by_messages(context: FragmentContext, keys: list[str]) -> list[Sender]:
+    """Return the senders of the messages that changed."""
+    rows = senders_visible(context.viewer).filter(address__in=senders_of(keys))
+    return context.data.of(SenderList).worst_first(rows)[:LIVE_MAX]
 
 
-def all_rows(context: FragmentContext, _keys: list[str]) -> Iterable[str]:
-    """Render every sender: a head moved the chain's nonces and balances."""
-    yield from _rows(senders_visible(context.viewer), context)
+def changed_by_head(context: FragmentContext, _keys: list[str]) -> list[Sender]:
+    """Return every sender: a head moved the chain's nonces and balances."""
+    return context.data.of(SenderList).all[:LIVE_MAX]
 
 
-def _rows(senders: Iterable[Sender], context: FragmentContext) -> Iterable[str]:
-    found = SenderList(context.data)
-    shown = found.worst_first(senders)[:LIVE_MAX]
-    for row in found.rows(shown) if shown else ():
-        yield fragment("senders/_row.html", sender=row)
+def links(_data: PageData) -> Iterable[Link]:
+    """Return the buttons above the list."""
+    yield Link(_("Gas and budgets"), reverse("gas"))
+    yield Link(_("Offline signing"), reverse("offline"))
 
 
-@require_safe
-@sign_in_required
-def senders(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Return the list, those that need somebody first."""
-    data = PageData(viewer)
-    found = SenderList(data)
-    ordered = found.worst_first(senders_visible(viewer))
-    shown, pager = page_counted(ordered, request.GET.get("after", ""))
-    return page_render(
-        request,
-        "senders/list.html",
-        title=_("Senders"),
-        section="senders",
-        page_key="senders",
-        data=data,
-        senders=found.rows(shown),
-        pager=pager,
-        verdict=list_verdict_of(len(ordered), data),
-        csv=reverse("senders-csv"),
+def name(row: SenderRow) -> SafeString:
+    """Return what a sender is called, and its address."""
+    address = row.row.address
+    return cells.joined(
+        cells.link(reverse("sender", args=[address]), row.name),
+        cells.sub(formatting.shortened(address), "id", title=address),
     )
 
 
+def lane(row: SenderRow) -> SafeString:
+    """Return its nonces as a picture, and what holds it up."""
+    picture = cells.partial("senders/_lane.html", lane=row.view, name=row.name, tall=False)
+    return cells.joined(picture, cells.sub(row.why, "wrap"))
+
+
+def in_flight(row: SenderRow) -> SafeString:
+    """Return how many of its quota are on their way."""
+    quota = gettext("of {quota}").format(quota=formatting.whole(row.quota))
+    return cells.unit(formatting.whole(row.lane.in_flight), quota)
+
+
+SENDERS: Final = ListPage(
+    name="senders",
+    one="sender",
+    title=_("Senders"),
+    table=_("Table of senders"),
+    caption=_("Senders, those that need attention first"),
+    icon="messages",
+    rows=lambda data: data.of(SenderList).all,
+    page=page_counted,
+    lay_out=lambda rows, data: data.of(SenderList).rows(rows),
+    id_of=lambda row: html_key(row.row.address),
+    verdict=verdict,
+    verdict_on=("message", "messages", "sender", "head"),
+    live={
+        "sender": changed,
+        "message": changed_by_messages,
+        "messages": changed_by_head,
+        "head": changed_by_head,
+    },
+    links=links,
+    empty=lambda _data: Empty(_("No senders yet"), _("An address appears here with its first message.")),
+    columns=(
+        Column(head=_("State"), cell=lambda row: cells.chip(row.label), css="tight c-state", is_plain=True),
+        Column(
+            head=_("Sender"),
+            cell=name,
+            css="keep",
+            is_name=True,
+            key="name",
+            sort=lambda row, data: data.of(SenderList).order_of(row)[1:],
+        ),
+        Column(head=_("Nonces"), cell=lane, css="c-wide lane-cell"),
+        Column(
+            head=_("In flight"),
+            cell=in_flight,
+            css="num",
+            key="in-flight",
+            sort=lambda row, data: data.of(SenderList).open_of(row).in_flight,
+        ),
+        Column(
+            head=_("Waiting"),
+            cell=lambda row: formatting.whole(row.lane.waiting),
+            css="num",
+            key="waiting",
+            sort=lambda row, data: data.of(SenderList).open_of(row).waiting,
+        ),
+        Column(head=_("Balance"), cell=lambda row: cells.fil(row.balance, is_strong=True), css="num"),
+        Column(
+            head=_("Runway"), cell=lambda row: cells.say(row.runway_tone, row.runway, mutes=False), css="num"
+        ),
+        Column(head=_("Gas, 7 days"), cell=lambda row: cells.fil(row.spent), css="num lo"),
+    ),
+    csv={
+        "address": attrgetter("row.address"),
+        "state": attrgetter("row.state"),
+        "chain_nonce": attrgetter("row.chain_nonce"),
+        "next_nonce": attrgetter("row.next_nonce"),
+        "in_flight": attrgetter("lane.in_flight"),
+        "waiting": attrgetter("lane.waiting"),
+        "missing_nonces": attrgetter("lane.gaps"),
+        "balance_atto": attrgetter("balance"),
+        "gas_7_days_atto": attrgetter("spent"),
+        "quota": attrgetter("row.quota"),
+        "max_fee_atto": attrgetter("row.max_fee"),
+        "gas_fee_cap_atto": attrgetter("row.gas_fee_cap"),
+        "base_fee_gate_atto": attrgetter("row.base_fee"),
+    },
+    csv_rows=lambda rows, data: data.of(SenderList).rows(rows),
+)
 NAV: Final = NavItem("senders", _("Senders"), "pipeline", place=(1, 10))
-urlpatterns: Final = [
-    path("senders/", senders, name="senders"),
-]
-LIVE: Final = {
-    "senders": LivePage(
-        dict.fromkeys(("message", "messages", "sender", "head"), (list_verdict,)),
-        rows={"sender": rows, "message": rows_of_messages, "messages": all_rows, "head": all_rows},
-        findings=list_verdict,
-    )
-}
+urlpatterns: Final = SENDERS.urls
+LIVE: Final = SENDERS.live_pages

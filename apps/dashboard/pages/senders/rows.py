@@ -19,6 +19,7 @@ from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.selectors.foreign import is_used_elsewhere
 from apps.messages.selectors.nonce_lanes import OpenCount, lanes_of, open_by_sender
 from apps.messages.selectors.queue_costs import LEARN_DAYS
+from apps.messages.selectors.senders import senders_visible
 from apps.messages.selectors.spend import PACE_DAYS_LEAST, spend_by_sender
 from apps.messages.selectors.stuck import stuck_by_sender
 from apps.messages.states import NoncesBy, SenderState, Wait
@@ -227,6 +228,20 @@ class SenderList:
     data: PageData
 
     @cached_property
+    def all(self) -> list[Sender]:
+        """Return those that the viewer may see, worst first."""
+        return self.worst_first(senders_visible(self.data.viewer))
+
+    @property
+    def count(self) -> int:
+        """Return how many there are."""
+        return len(self.all) if "all" in vars(self) else senders_visible(self.data.viewer).count()
+
+    def open_of(self, sender: Sender) -> OpenCount:
+        """Return what a sender has on its way."""
+        return self.open_counts.get(sender.address, OpenCount())
+
+    @cached_property
     def open_counts(self) -> dict[str, OpenCount]:
         """Return what each sender has on its way."""
         return open_by_sender(self.data.viewer)
@@ -238,7 +253,7 @@ class SenderList:
 
     def order_of(self, sender: Sender) -> tuple[int, str, str]:
         """Return where a sender stands in the list."""
-        counts, stuck = self.open_counts.get(sender.address, OpenCount()), self.stuck.get(sender.address, 0)
+        counts, stuck = self.open_of(sender), self.stuck.get(sender.address, 0)
         label = sender_label(sender, counts, stuck=stuck, at=self.data.at)
         return TONES.index(label.tone), name_of(sender, self.data), sender.address
 

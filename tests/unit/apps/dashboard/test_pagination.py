@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs
 
-from apps.dashboard.pagination import ROWS, cursor_read, page_of
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.dashboard.pagination import ROWS, cursor_read, page_newest, page_of
+from apps.sectors.models import Sector
+from tests import factories
 
 
 def page(count, query=None, *, is_first=True):
@@ -50,3 +56,32 @@ def test_a_changed_cursor_counts_for_nothing():
 
 def test_no_cursor_is_the_first_page():
     assert cursor_read("", of="sectors") == ""
+
+
+@pytest.mark.django_db
+def test_a_page_says_which_rows_of_how_many_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.dashboard.pagination.ROWS", 2)
+    for number in range(5):
+        factories.sector(factories.miner(), number=number)
+    rows, after, spans = Sector.objects.order_by("-pk"), "", []
+    while True:
+        with CaptureQueriesContext(connection) as queries:
+            shown, pager = page_newest(rows, after, of="sectors", query={})
+        spans.append((len(shown), pager.span, len(queries)))
+        if not pager.older:
+            break
+        after = parse_qs(pager.older.removeprefix("?"))["after"][0]
+
+    assert spans == [(2, "1–2 of 5", 1), (2, "3–4 of 5", 1), (1, "5 of 5", 1)]
+
+
+@pytest.mark.django_db
+def test_rows_beyond_a_limit_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.dashboard.pagination.ROWS", 2)
+    monkeypatch.setattr("apps.dashboard.pagination.COUNT_MAX", 3)
+    for number in range(6):
+        factories.sector(factories.miner(), number=number)
+
+    _, pager = page_newest(Sector.objects.order_by("-pk"), "", of="sectors", query={})
+
+    assert (pager.total, pager.span) == (4, "1–2 of more than 3")

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.core.errors import DomainError
-from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.sectors.filters import filtered
 from apps.sectors.rules.sector_names import sector_name_parse
+from apps.sectors.selectors.sector_filters import SectorFilters
 from apps.sectors.selectors.sectors import sector_get, sectors_picked, sectors_visible
 from apps.users.rules.principals import SYSTEM
 from tests import factories
@@ -34,7 +33,7 @@ def test_each_form_finds_the_sector(name: str) -> None:
 
     assert sector_get(SYSTEM, name) == sector
     assert sectors_picked(SYSTEM, [name, sector.uuid, str(sector.uuid).upper()]) == [sector]
-    assert list(filtered(sectors_visible(SYSTEM), state="", q=name, data=PageData(SYSTEM))) == [sector]
+    assert list(SectorFilters({"q": name}, sectors_visible(SYSTEM), viewer=SYSTEM).rows()) == [sector]
 
 
 @pytest.mark.django_db

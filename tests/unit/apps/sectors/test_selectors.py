@@ -7,8 +7,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.sectors.models import ActiveSectors
-from apps.sectors.selectors.sector_pages import SectorFilter, sectors_page
-from apps.sectors.selectors.sectors import sector_is_unknown
+from apps.sectors.selectors.sector_filters import SectorFilters
+from apps.sectors.selectors.sectors import sector_is_unknown, sectors_listed
 from tests import factories, people
 
 pytestmark = pytest.mark.django_db
@@ -21,10 +21,9 @@ def test_a_number_alone_is_looked_up_in_the_viewers_miners() -> None:
         factories.sector(of, number=7)
         factories.sector(of, number=8)
 
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
-        found = sectors_page(people.principal("alice"), SectorFilter(number=7), limit=10)
+    viewer = people.principal("alice")
+    with CaptureQueriesContext(connection) as queries:
+        found = list(SectorFilters({"number": "7"}, sectors_listed(viewer), viewer=viewer).rows())
 
     assert {(row.miner_id, row.number) for row in found} == {(of.pk, 7) for of in mine}
     keys = ", ".join(str(of.pk) for of in mine)

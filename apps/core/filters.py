@@ -1,0 +1,190 @@
+"""Filters of a list, declared once beside its noun: pages, exports, REST and its command read them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.http import QueryDict
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django_filters import Filter, FilterSet
+
+from apps.core.errors import BadValue
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from django.db.models import QuerySet
+    from django_stubs_ext import StrOrPromise
+
+NAME_MAX: Final = 100
+"""Most characters of a name that a refusal repeats."""
+NUMBER_MAX: Final = 2**63 - 1
+"""The largest number that a column holds."""
+NO_SUCH_WORD: Final = _("must be one of {values}")
+FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
+
+
+class FlagField(forms.Field):
+    """True or false; empty is neither."""
+
+    def to_python(self, value: Any) -> bool | None:
+        """Return it.  Raises ValidationError."""
+        text = str(value or "").strip().lower()
+        if text and text not in FLAGS:
+            raise ValidationError(_("must be true or false"))
+        return FLAGS.get(text)
+
+
+class WholeField(forms.Field):
+    """A whole number that is not negative; one larger than any column holds is the largest."""
+
+    def to_python(self, value: Any) -> int | None:
+        """Return it.  Raises ValidationError."""
+        text = str(value if value is not None else "").strip()
+        if not text:
+            return None
+        if not (text.isascii() and text.isdigit()) or len(text) > len(str(NUMBER_MAX)):
+            raise ValidationError(_("must be a whole number of at least {least}").format(least=0))
+        return min(int(text), NUMBER_MAX)
+
+
+class ChoicesField(forms.MultipleChoiceField):
+    """Some of a few words."""
+
+    def __init__(self, *, words: Sequence[str], refusal: StrOrPromise, **options: Any) -> None:
+        super().__init__(choices=[(word, word) for word in words], **options)
+        self.words, self.refusal = words, refusal
+
+    def validate(self, value: list[str]) -> None:
+        """Raise ValidationError for a word that is none of them."""
+        if not set(value) <= set(self.words):
+            raise ValidationError(str(self.refusal).format(values=", ".join(self.words)))
+
+    def to_python(self, value: Any) -> list[str]:
+        """Return the words that were given; an empty one is none."""
+        return [word for word in super().to_python(value) if word]
+
+
+class ListFilter(Filter):  # type: ignore[misc]  # the package has no types
+    """One filter of a list: its name in addresses is the attribute's."""
+
+    kind = "string"
+    """Type of its value in the document of REST."""
+    is_repeatable = False
+
+    def __init__(self, *, label: StrOrPromise = "", about: str = "", **options: Any) -> None:
+        """`label`: what a page's field is called, if it has one; `about`: what REST's document says."""
+        super().__init__(label=label, **options)
+        self.about = about
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return the only values that it takes; empty if there are others."""
+        return ()
+
+
+class Words(ListFilter):
+    """What was typed, without spaces around it."""
+
+    field_class = forms.CharField
+
+
+class Whole(ListFilter):
+    """A whole number."""
+
+    kind = "integer"
+    field_class = WholeField
+
+
+class Flag(ListFilter):
+    """Yes or no."""
+
+    kind = "boolean"
+    field_class = FlagField
+
+
+class Choices(ListFilter):
+    """One or more of a few words."""
+
+    is_repeatable = True
+    field_class = ChoicesField
+
+    def __init__(self, words: Iterable[str], *, refusal: StrOrPromise = NO_SUCH_WORD, **options: Any) -> None:
+        """`refusal`: what is said of any other word."""
+        self.offered = tuple(words)
+        super().__init__(words=self.offered, refusal=refusal, **options)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return what is offered."""
+        return self.offered
+
+
+class ListFilters(FilterSet):  # type: ignore[misc]  # as above
+    """The filters of one noun over the rows that a viewer may see."""
+
+    base_filters: Mapping[str, ListFilter]
+
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        rows: QuerySet[Any],
+        *,
+        viewer: Any,
+        page: Any = None,
+        beside: Collection[str] = (),
+    ) -> None:
+        """`page`: what the page has read already, so that nothing is read twice; `beside`: other names."""
+        self.viewer, self.page = viewer, page
+        self.given = {name: texts for name, texts in _texts(values).items() if name not in beside}
+        """What the list is narrowed to, by name: the address with it is the saved view."""
+        data = QueryDict(mutable=True)
+        for name, texts in self.given.items():
+            data.setlist(name, texts)
+        super().__init__(data, queryset=rows)
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Return what a form has of these filters, by name."""
+        return {name: texts for name, texts in _texts(values).items() if name in cls.base_filters}
+
+    def __bool__(self) -> bool:
+        """Return whether anything is narrowed."""
+        return bool(self.given)
+
+    def __getitem__(self, name: str) -> str:
+        """Return what was given for a name, the first of several; empty for nothing."""
+        return self.given.get(name, [""])[0]
+
+    def pairs(self, *without: str) -> tuple[tuple[str, str], ...]:
+        """Return name and value of what is narrowed, for the fields of a form."""
+        return tuple(
+            (name, text) for name, texts in self.given.items() if name not in without for text in texts
+        )
+
+    def rows(self) -> QuerySet[Any]:
+        """Return the rows that fit.  Raises BadValue for a name that is no filter, or a wrong value."""
+        self.check()
+        rows: QuerySet[Any] = self.qs if self.given else self.queryset
+        return rows
+
+    def check(self) -> None:
+        """Raise BadValue, with the field, for what cannot be read."""
+        for name, texts in self.given.items():
+            if name not in self.filters:
+                raise BadValue(gettext("there is no such filter"), field=name[:NAME_MAX])
+            if len(texts) > 1 and not self.filters[name].is_repeatable:
+                raise BadValue(gettext("is given more than once"), field=name)
+        if self.given and not self.form.is_valid():
+            field, [reason, *_more] = next(iter(self.form.errors.items()))
+            raise BadValue(str(reason), field=field)
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, list[str]]:
+    pairs = values.lists() if isinstance(values, QueryDict) else values.items()
+    listed = {name: value if isinstance(value, list | tuple) else [value] for name, value in pairs}
+    found = {name: [str(one or "").strip() for one in texts] for name, texts in listed.items()}
+    return {name: given for name, texts in found.items() if (given := [text for text in texts if text])}

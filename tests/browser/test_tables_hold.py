@@ -1,0 +1,81 @@
+"""Tables hold: no name or comment, however long, pushes a column out, and the name stays in sight."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from apps.miners.models import Miner
+from apps.sectors.models import Worker
+from apps.users.models import Tenant
+from tests.browser.chrome import FLAGS, chrome_find
+from tests.demo_data import busy_pool
+from tests.page_client import signed_in, text_of
+from tests.people import operator_person
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+STYLES: Final = Path(__file__).parents[2] / "static/css"
+PAGES: Final = ("tenants", "planner", "hosts", "sectors", "miners", "senders")
+TOO_WIDE: Final = """() => [...document.querySelectorAll('.scroll')]
+  .filter(one => one.scrollWidth > one.clientWidth).map(one => [one.scrollWidth, one.clientWidth])"""
+NAME_AT: Final = """() => {
+  const table = document.querySelector('.scroll'), name = document.querySelector('tbody .c-name');
+  table.scrollLeft = 400;
+  return [table.scrollLeft > 0, name.getBoundingClientRect().left - table.getBoundingClientRect().left];
+}"""
+
+
+def styled(path: str) -> str:
+    """A page as a file: its styles in it, without scripts."""
+    html = text_of(signed_in("olga").get(f"/{path}/"))
+    html = re.sub(r"<link[^>]*stylesheet[^>]*>|<script.*?</script>", "", html, flags=re.DOTALL)
+    names = ("tokens", "base", "components", "charts")
+    styles = "".join((STYLES / f"{name}.css").read_text() for name in names)
+    return html.replace("</head>", f"<style>{styles}</style></head>")
+
+
+@pytest.fixture
+def long_names() -> None:
+    """Have the longest comment and names that anything can have."""
+    busy_pool()
+    operator_person()
+    Tenant.objects.update(comment="long " * 51)
+    Miner.objects.update(name="m" * 64)
+    for row in Worker.objects.all():
+        Worker.objects.filter(pk=row.pk).update(name=f"{row.pk}".ljust(64, "h"))
+
+
+def opened(page: Page, html: str, width: int) -> Page:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.set_content(html)
+    return page
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("long_names")
+def test_a_long_text_pushes_no_column_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    pages = {path: styled(path) for path in PAGES}
+    assert 'title="long long' in pages["tenants"]
+    assert 'title="mmmm' in pages["miners"]
+
+    with sync_playwright() as chrome:
+        browser = chrome.chromium.launch(executable_path=chrome_find(), args=list(FLAGS))
+        page = browser.new_page()
+        too_wide = {
+            (path, width): opened(page, html, width).evaluate(TOO_WIDE)
+            for path, html in pages.items()
+            for width in (1440, 390)
+        }
+        is_scrolled, left = opened(page, pages["miners"], 900).evaluate(NAME_AT)
+        browser.close()
+
+    assert not any(too_wide.values()), too_wide
+    assert is_scrolled
+    assert left == pytest.approx(0, abs=1)

@@ -1,0 +1,107 @@
+"""A noun's filters: read in the same way from an address, a form and a request, and refused by name."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.http import QueryDict
+from django.test.utils import CaptureQueriesContext
+
+from apps.core.clock import now
+from apps.core.errors import BadValue
+from apps.dashboard.live_fragments import fragments_render
+from apps.miners.errors import MinerUnknown
+from apps.sectors.selectors.sector_filters import SectorFilters
+from apps.sectors.selectors.sectors import sectors_visible
+from apps.users.rules.principals import SYSTEM
+from poolsite.wire.pipeline import SectorState
+from tests import factories, people
+from tests.page_client import signed_in, text_of
+
+pytestmark = pytest.mark.django_db
+WRONG = (
+    ("colour=red", "colour", "there is no such filter"),
+    ("state=asleep", "state", "there is no such state"),
+    ("stage=PC9", "stage", "there is no such stage"),
+    ("active=perhaps", "active", "must be true or false"),
+    ("number=-1", "number", "must be a whole number of at least 0"),
+    ("store=a&store=b", "store", "is given more than once"),
+)
+
+
+def numbers(query: str) -> set[int]:
+    found = SectorFilters(QueryDict(query), sectors_visible(SYSTEM), viewer=SYSTEM)
+    return {row.number for row in found.rows()}
+
+
+@pytest.mark.parametrize(("query", "field", "reason"), WRONG)
+def test_what_is_no_filter_is_refused_by_page_csv_and_rest_alike(
+    ann: None, query: str, field: str, reason: str
+) -> None:
+    with pytest.raises(BadValue) as refusal:
+        numbers(query)
+    assert (refusal.value.field, refusal.value.reason) == (field, reason)
+    browser = signed_in()
+
+    page, taken = browser.get(f"/sectors/?{query}"), browser.get(f"/sectors.csv?{query}")
+    told = browser.get(f"/api/v1/sectors?{query}")
+
+    assert page.status_code == taken.status_code == 422
+    assert told.status_code == 400
+    assert reason in text_of(page)
+    assert "Show all" in text_of(page)
+    assert taken.content == reason.encode()
+    assert (told.json()["field"], told.json()["message"]) == (field, reason)
+
+
+@pytest.mark.parametrize(
+    ("query", "fits"),
+    [
+        ("", {1, 2, 3}),
+        ("state=active", {1}),
+        ("state=active&state=PC1_DONE", {1, 2}),
+        ("state=work", {2, 3}),
+        ("stage=PC2", {2}),
+        ("stage=PC2&state=PROVING", {1, 2}),
+        ("paused=true", {3}),
+        ("paused=0&active=false", {2}),
+        ("miner=f02001&number=2", {2}),
+        ("store=disk-1&q= f02001-1 ", {1}),
+        ("q=disk-1", {1}),
+        ("state=", {1, 2, 3}),
+    ],
+)
+def test_a_page_its_csv_rest_and_live_rows_have_the_same_rows(ann: None, query: str, fits: set[int]) -> None:
+    miner = factories.miner(2001)
+    rows = {
+        1: factories.sector(miner, number=1, state=SectorState.PROVING, active=True, store="disk-1"),
+        2: factories.sector(miner, number=2, state=SectorState.PC1_DONE),
+        3: factories.sector(miner, number=3, state=SectorState.ALLOCATED, paused_at=now()),
+    }
+    browser = signed_in()
+
+    page = {line.row.row.number for line in browser.get(f"/sectors/?{query}").context["lines"]}
+    told = {row["number"] for row in browser.get(f"/api/v1/sectors?{query}").json()["results"]}
+    lines = text_of(browser.get(f"/sectors.csv?{query}")).splitlines()[1:]
+    keys = {("sector", str(row.uuid)) for row in rows.values()}
+    frame = fragments_render(keys, viewer=people.principal(), page=f"sectors:{query}")
+    live = {number for number, row in rows.items() if f'{row.uuid}" data-order' in frame}
+
+    assert numbers(query) == page == told == live == {int(line.split(",")[2]) for line in lines} == fits
+
+
+def test_a_miner_that_the_viewer_does_not_see_is_named() -> None:
+    with pytest.raises(MinerUnknown):
+        numbers("miner=f02001")
+
+
+def test_filters_of_a_page_ask_nothing_that_it_has_read_already(ann: None) -> None:
+    factories.head(1000)
+    browser, counts = signed_in(), []
+    browser.get("/sectors/")
+    for query in ("", "state=expiring", "state=changing", "state=active&store=x"):
+        with CaptureQueriesContext(connection) as queries:
+            browser.get(f"/sectors/?{query}")
+        counts.append(len(queries))
+
+    assert len({*counts}) == 1, counts
