@@ -8,7 +8,7 @@ from django.utils.translation import override
 
 from apps.core.reason_fields import CODED
 from apps.core.reasons import CLAUSES, OLD, TEXT, Reason, as_reason, coded
-from apps.core.stored_texts import TEXT_HOLES, stored_text, template_of
+from apps.core.stored_texts import FIGURE_HOLES, SURE_MIN, TEXT_HOLES, stored_text, template_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ def _reason_of(text: str, known: Texts, *, is_cut: bool = False) -> Reason | Non
     """Return a text as the reason that it was made of; None if it is of none."""
     for code, one in sorted(known, key=lambda pair: pair[1].rank):
         values = one.values_of_cut(text) if is_cut else one.values_of(text) if one.holes else None
-        if values is not None or one.literals == (text,):
+        if one.literals == (text,) or (values is not None and _is_likely(one, values)):
             return Reason(
                 text,
                 code,
@@ -58,6 +58,18 @@ def _reason_of(text: str, known: Texts, *, is_cut: bool = False) -> Reason | Non
             )
     parts = [_reason_of(part, known) for part in text.split("; ")] if "; " in text else [None]
     return Reason(text, CLAUSES.code, {"parts": parts}) if all(parts) else None
+
+
+def _is_likely(template: Template, values: Mapping[str, str]) -> bool:
+    """Return whether values are such as the template takes: ` of ` is in many texts, clauses are no name."""
+    names = {name: value for name, value in values.items() if name.partition(":")[0] not in TEXT_HOLES}
+    figures = {name for name, value in names.items() if value[:1].isdigit()}
+    others = [value for name, value in names.items() if name not in figures]
+    if FIGURE_HOLES & (names.keys() - figures) or any("; " in value for value in names.values()):
+        return False
+    if template.weight >= SURE_MIN or not names:
+        return True
+    return bool(figures) and not any(" " in value for value in others)
 
 
 def _value(name: str, text: str, known: Texts) -> str:

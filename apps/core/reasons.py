@@ -1,7 +1,7 @@
 """Reasons: why something is as it is, as a code with values, which a page shows in its reader's language.
 
 Each app declares its own in `reasons.py`.  A reason is its English text, so that machines, logs and searches
-read it as any other; decisions ask for its code (decision 49).
+read it as any other; decisions ask for its code (decision 51).
 """
 
 from __future__ import annotations

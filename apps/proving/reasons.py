@@ -8,7 +8,6 @@ from apps.core.reasons import ngettext_noop, reason
 
 # What hosts did
 SECTORS = reason("proving.sectors", *ngettext_noop("sector {numbers}", "sectors {numbers}"))
-PROGRESS = reason("proving.progress", gettext_noop("{progress_done} of {progress_total} {progress_unit}"))
 NO_PROGRESS = reason(
     "proving.no_progress", gettext_noop("no progress on {host} since epoch {moved_height} ({count})")
 )

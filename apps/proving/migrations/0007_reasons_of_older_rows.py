@@ -6,7 +6,6 @@ from apps.core.coded_rows import rows_code
 
 TEXTS = {
     "proving.sectors": ["sector {numbers}", "sectors {numbers}"],
-    "proving.progress": "{progress_done} of {progress_total} {progress_unit}",
     "proving.no_progress": "no progress on {host} since epoch {moved_height} ({count})",
     "proving.no_progress_reported": "no progress reported by {host} since epoch {moved_height}",
     "proving.long_proving": "{host} has been proving since epoch {claimed_height}",

@@ -10,7 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from apps.proving.reasons import LONG_PROVING, NO_PROGRESS, NO_PROGRESS_REPORTED, PROGRESS, TOO_SLOW
+from django.utils.translation import gettext, gettext_noop
+
+from apps.core.reasons import MARKED, as_reason
+from apps.proving.reasons import LONG_PROVING, NO_PROGRESS, NO_PROGRESS_REPORTED, TOO_SLOW
 from apps.sectors.states import JobState
 
 if TYPE_CHECKING:
@@ -48,15 +51,15 @@ def stall_detect(job: Job, *, context: ProvingContext, last: int) -> StallReason
         return None
     left = max(last - context.head.height, 0)
     quiet, held = context.head.height - job.moved_height, context.head.height - job.claimed_height
-    host = job.worker.name if job.worker is not None else "a host"
+    host = job.worker.name if job.worker is not None else MARKED(text=gettext_noop("a host"))
     if _is_counting(job) and _is_used_up(quiet, left, share=COUNTED_SHARE):
-        count = PROGRESS(
+        count = gettext("{progress_done} of {progress_total} {progress_unit}").format(
             progress_done=job.progress_done,
             progress_total=job.progress_total,
             progress_unit=job.progress_unit,
         )
         is_long = quiet * context.network.epoch_s >= HICCUP_S or _is_used_up(quiet, left, share=SILENT_SHARE)
-        text = NO_PROGRESS(host=host, moved_height=job.moved_height, count=count)
+        text = NO_PROGRESS(host=host, moved_height=job.moved_height, count=as_reason(count))
         return StallReason(text, is_stalled=is_long)
     if not _is_counting(job) and _is_used_up(quiet, left, share=SILENT_SHARE):
         return StallReason(NO_PROGRESS_REPORTED(host=host, moved_height=job.moved_height))

@@ -194,7 +194,9 @@ def values_for(kind: ReasonKind) -> dict[str, Any]:
     """A value for each name, unlike any other."""
     holes = [(name, form) for _, name, form, _ in Formatter().parse(kind.template) if name]
     numbers = {"count", "done", "number", *([kind.counted] if kind.many else [])}
-    values = {name: 7 + at if form or name in numbers else f"v{at}x" for at, (name, form) in enumerate(holes)}
+    values = {
+        name: 7 + at if form or name in numbers else f"{7 + at}x" for at, (name, form) in enumerate(holes)
+    }
     return values | ({kind.counted: 7} if kind.many else {})
 
 
