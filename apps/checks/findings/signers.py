@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apps.checks.selectors.data import CheckData
-    from apps.miners.models import Miner
 
 
 def signers_away(data: CheckData) -> Iterator[Finding]:
@@ -80,14 +79,11 @@ def winning_proofs_failed(data: CheckData) -> Iterator[Finding]:
             gettext("latest: {last_failure}").format(last_failure=stored_text(group[0].last_failure)),
             count=len(group),
             breaks=tuple(prover_part(miners[row.actor_id]) for row in group if row.actor_id in miners),
-            needs=needs_of(_proof_parts(miners.get(row.actor_id)) for row in group),
+            needs=needs_of(
+                (prover_part(miners[row.actor_id]),) if row.actor_id in miners else () for row in group
+            ),
             seen_s=_seen_s(group[0]),
         )
-
-
-def _proof_parts(miner: Miner | None) -> tuple[str, ...]:
-    """Return what a winning proof may have failed by: a prover, or a signer that left it no time."""
-    return () if miner is None else (prover_part(miner), key_part(miner.worker))
 
 
 def _seen_s(row: SignerConnection | ProverConnection) -> int | None:

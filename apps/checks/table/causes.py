@@ -15,11 +15,11 @@ CAUSES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "chain_stalled": ("head_late", "miners_unread", "rounds_unbegun", "windows_at_risk", "windows_missed"),
     "signers_away": (
-        *("requests_failed", "rounds_undrawn", "wins_lost", "winning_proofs_failed"),
+        *("requests_failed", "rounds_undrawn", "wins_lost"),
         *("windows_at_risk", "windows_missed"),
     ),
     "requests_failed": (
-        *("rounds_undrawn", "wins_lost", "winning_proofs_failed"),
+        *("rounds_undrawn", "wins_lost"),
         *("windows_at_risk", "windows_missed"),
     ),
     "hosts_away": (

@@ -11,10 +11,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from apps.blocks.models import Round
+from apps.blocks.states import RoundState
 from apps.checks.findings.results import Topic
 from apps.checks.report.cache import report_evaluate, report_read, report_write
 from apps.checks.selectors.data import CheckData
 from apps.core import live
+from apps.core.clock import now
 from apps.core.live import CHECKS, Change, changes_number, publish
 from apps.core.redis_clients import redis_client
 from apps.dashboard.live_fragments import fragments_render
@@ -168,3 +171,22 @@ def test_closed_deadline_of_a_sector_is_not_said_to_close(quiet):
     text = text_of(signed_in("olga").get(reverse("sectors")))
 
     assert "deadline 1 is closed until the next proving period" in text
+
+
+def test_bell_and_checks_show_what_one_cause_does_as_one(quiet):
+    miner = factories.miner(2001)
+    factories.signer_connection(str(miner.worker), failed_at=now(), last_failure="no answer within 5 s")
+    Round.objects.create(
+        miner=miner, epoch=990, base_height=989, at=now(), expected=0.2, state=RoundState.SIGNER_AWAY
+    )
+
+    page = signed_in("olga")
+    today, checks = (text_of(page.get(reverse(name))) for name in ("today", "checks"))
+
+    assert 'aria-label="1 issue"' in today
+    bell = today.partition('id="f-bell-list"')[2].partition('href="/status/checks/"')[0]
+    assert "requests to 1 signer failed" in bell
+    assert f"Causes: 1 round of {miner.name} could not be run" in bell
+    row = checks.partition('id="check-rounds_undrawn"')[2].partition("</tr>")[0]
+    assert "Because of: requests to 1 signer failed" in row
+    assert checks.index('id="check-requests_failed"') < checks.index('id="check-rounds_undrawn"')

@@ -185,6 +185,16 @@ def test_causes_are_kept_with_the_result() -> None:
     assert again.causes
 
 
+def test_a_prover_that_gave_no_proof_is_not_the_signers_fault() -> None:
+    miner = own_miner(2001)
+    slow_signer(miner.worker)
+    factories.prover_connection(2001, failed_at=now(), last_failure="no answer in time")
+    failed_round(miner, RoundState.PROOF_TIMEOUT, wins=1)
+
+    assert names(of("requests_failed")) == []
+    assert names(of("winning_proofs_failed")) == ["wins_lost"]
+
+
 def test_a_failed_proof_has_its_prover_as_cause() -> None:
     miner = own_miner(2001)
     factories.prover_connection(2001, failed_at=now(), last_failure="out of memory")
