@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -99,11 +98,12 @@ class Number(forms.DecimalField):
 def limits_say(field: forms.Field, *, least: Any, most: Any, invalid: Any) -> None:
     """Have a field of Django's refuse in our words."""
     limits = format_lazy(_("must be from {least} to {most}"), least=least, most=most)
-    words = {"invalid": invalid, "required": invalid, "min_value": limits, "max_value": limits}
-    field.error_messages.update(words)
-    for check in field.validators:
-        if isinstance(check, MinValueValidator | MaxValueValidator):
-            check.message = limits
+    field.error_messages |= {
+        "invalid": invalid,
+        "required": invalid,
+        "min_value": limits,
+        "max_value": limits,
+    }
 
 
 class Size(Text):

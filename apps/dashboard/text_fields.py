@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.sanitize import has_marks
@@ -38,6 +39,7 @@ class Text(forms.CharField):
         """`is_secret`: nobody reads it, a password: it may have any characters."""
         super().__init__(required=required, initial=initial, strip=strip, max_length=longest)
         self.error_messages["required"] = _("must not be empty")
+        self.error_messages["max_length"] = format_lazy(_("at most {most} characters"), most=longest)
         self.is_secret = is_secret
 
     def to_python(self, value: Any) -> str:
@@ -70,11 +72,19 @@ class Choice(forms.TypedChoiceField):
     """One of what is offered, as `coerce` reads it; that it is empty is allowed where that is offered."""
 
     def __init__(
-        self, choices: Iterable[tuple[Any, Any]], *, initial: Any = "", coerce: Callable[[Any], Any] = str
+        self,
+        choices: Iterable[tuple[Any, Any]],
+        *,
+        initial: Any = "",
+        coerce: Callable[[Any], Any] = str,
+        empty: Any = "",
     ) -> None:
+        """`empty`: what the empty choice is read as."""
         options = list(choices)
         has_none = any(value == "" for value, _label in options)
-        super().__init__(choices=options, coerce=coerce, initial=initial, required=not has_none)
+        super().__init__(
+            choices=options, coerce=coerce, initial=initial, required=not has_none, empty_value=empty
+        )
         for name in ("required", "invalid_choice"):
             self.error_messages[name] = _("choose one of the options")
 

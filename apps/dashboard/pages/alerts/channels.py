@@ -32,7 +32,7 @@ from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.alerts.page import OPS, every_text
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text, Tick
+from apps.dashboard.text_fields import Choice, Text, Tick
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -52,14 +52,9 @@ class EditForm(PageForm):
 
     target = Text()
     secret = Text()
-    repeat_s = Text(initial="3600")
+    repeat_s = Choice([(seconds, seconds) for seconds in REPEATS_S], initial=3600, coerce=int)
     critical_only = Tick()
     with_actions = Tick()
-
-    def clean_repeat_s(self) -> int:
-        """Read seconds; what is no number is none of those offered."""
-        typed = self.cleaned_data["repeat_s"]
-        return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 9 else -1
 
 
 class ChannelForm(EditForm):
@@ -175,7 +170,7 @@ def channel_settings(request: HttpRequest, viewer: Principal, key: UUID) -> Http
     """Show which notifications a channel gets, and change that, or where they go."""
     row, back = channel_managed(viewer, key)
     ticks = {name: "1" for name in ("critical_only", "with_actions") if getattr(row, name)}
-    form = EditForm.of(request, repeat_s=str(row.repeat_s), **ticks)
+    form = EditForm.of(request, repeat_s=row.repeat_s, **ticks)
     if form.is_valid():
         if (held := reauthenticate_first(request, viewer)) is not None:
             return held

@@ -19,12 +19,11 @@ from apps.dashboard.pickers import picker, tenant_named, tenant_viewer
 from apps.dashboard.program_commands import console_url
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Choice, Text
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.selectors.tenants import tenant_evident
 from apps.users.services.join_tokens import join_token_issue
 from apps.users.services.people import can_manage_people, tenant_resolve
-from apps.users.states import JOINS
 
 if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
@@ -43,23 +42,11 @@ class JoinForm(PageForm):
     """What the host shall do, and whose it is."""
 
     blamed = "part"
-    part = Text(initial="sealer")
+    part = Choice(PARTS, initial="sealer")
     tenant = Text()
     store = Text(initial="/mnt/store")
-    sector_size = Text()
-
-    def clean_part(self) -> str:
-        """Read the part.  Raises ValidationError."""
-        if self.cleaned_data["part"] not in JOINS:
-            raise ValidationError(_("must be one of the options"))
-        return str(self.cleaned_data["part"])
-
-    def clean_sector_size(self) -> str:
-        """Read the size, as the command takes it.  Raises ValidationError."""
-        size = str(self.cleaned_data["sector_size"])
-        if size and size not in SIZES:
-            raise ValidationError(_("must be one of the options"))
-        return size
+    sector_size = Choice([("", ""), *((size, size) for size in SIZES)])
+    """As the command takes it."""
 
     def clean_store(self) -> str:
         """Read the folder on the host.  Raises ValidationError."""
@@ -106,7 +93,6 @@ def host_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
         form,
         title=_("Join a host"),
         section="hosts",
-        parts=PARTS,
         sizes=SIZES,
         tenants=picker(viewer, "tenant", value=form.typed["tenant"]) if viewer.is_operator else None,
     )

@@ -28,13 +28,14 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Key, Text
+from apps.dashboard.text_fields import Choice, Key, Text, Tick
 from apps.miners.services.create import creation_verdicts_read, miner_create
 from apps.miners.services.creation_plan import MinerSpec, creation_deposit_read, creation_plan
 from apps.miners.services.importing import miner_import
 from apps.miners.states import ProvenBy
 from apps.users.services.people import tenant_resolve
 from poolsite.filecoin.amounts import fil_format
+from poolsite.filecoin.sector import RegisteredSealProof
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
@@ -42,19 +43,23 @@ if TYPE_CHECKING:
     from apps.wallets.models import Wallet
 
 
+SIZES: Final = sorted({int(proof.sector_size) for proof in RegisteredSealProof})
+"""Of sectors, in bytes; the page offers those of the network."""
+
+
 class MinerForm(PageForm):
     """A miner that is made anew, or imported; the key makes a double click one miner."""
 
-    how = Text()
+    how = Choice([("", ""), ("make", ""), ("import", "")])
     name = Text()
     tenant = Text()
     owner = Text()
     worker = Text()
-    sector_size = Text()
+    sector_size = Choice([("", ""), *((size, size) for size in SIZES)], coerce=int, empty=0)
     address = Text()
-    proven_by = Text()
+    proven_by = Choice([("", ""), *ProvenBy.choices])
     key = Key()
-    fund_worker = Text()
+    fund_worker = Tick()
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -152,20 +157,13 @@ def held_text(address: str, held: dict[str, Wallet]) -> str:
     return list_text((f"{row.label} {address}".strip(), f"{formatting.fil(row.balance)} FIL"))
 
 
-def spec_of(form: dict[str, str], *, fund_worker: bool = False) -> MinerSpec:
-    """Read the form of a new miner."""
-    size = int(form["sector_size"]) if form["sector_size"].isascii() and form["sector_size"].isdigit() else 0
-    return MinerSpec(
-        name=form["name"],
-        owner=form["owner"],
-        worker=form["worker"],
-        sector_size=size,
-        key=form["key"],
-        fund_worker=fund_worker,
-    )
+def spec_of(form: dict[str, Any]) -> MinerSpec:
+    """Return what the form of a new miner asks for."""
+    names = ("name", "owner", "worker", "sector_size", "key", "fund_worker")
+    return MinerSpec(**{name: form[name] for name in names})
 
 
-def miner_added(viewer: Principal, form: dict[str, str]) -> Miner:
+def miner_added(viewer: Principal, form: dict[str, Any]) -> Miner:
     """Do what the form says.  Raises DomainError with the field to blame."""
     tenant = tenant_resolve(viewer, name=form["tenant"])
     client, network = chain_client(), network_current()
@@ -179,8 +177,7 @@ def miner_added(viewer: Principal, form: dict[str, str]) -> Miner:
             network=network,
             proven_by=form["proven_by"],
         )
-    spec = spec_of(form, fund_worker=form["fund_worker"] == "yes")
-    return miner_create(spec, principal=viewer, tenant=tenant, client=client, network=network)
+    return miner_create(spec_of(form), principal=viewer, tenant=tenant, client=client, network=network)
 
 
 def choices_of(viewer: Principal, form: dict[str, str]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.dashboard.forms import PageForm
 from apps.dashboard.number_fields import Amount
-from apps.dashboard.text_fields import Text
-from apps.sectors.rules.policy import BASE_FEES, BATCH_FIELDS, FLAGS, LIMITS, range_problem
+from apps.dashboard.text_fields import Choice, Text
+from apps.sectors.rules.policy import BASE_FEES, BATCH_FIELDS, LIMITS, range_problem
 from poolsite.filecoin.porep.parameters import ChallengeRule
 
 if TYPE_CHECKING:
@@ -123,6 +123,12 @@ class Own(Text):
         return int(text)
 
 
+def own_switch() -> Choice:
+    """Return the field of a switch of the miner's own; empty: as the pool has it."""
+    options = [(word, word) for word in ("", *YES_NO)]
+    return Choice(options, coerce=lambda word: word == YES_NO[0], empty=None)
+
+
 class OwnFee(Amount):
     """A base fee of the miner's own, 0 meaning no limit; empty: as the pool has it."""
 
@@ -176,10 +182,10 @@ class BatchesForm(PageForm):
     attempts_max = Own()
     pause_s = Own()
     pause_max_s = Own()
-    aggregate_commits = Text()
-    snap_up_first = Text()
-    send_funds = Text()
-    porep = Text()
+    aggregate_commits = own_switch()
+    snap_up_first = own_switch()
+    send_funds = own_switch()
+    porep = Choice([("", ""), *((str(rule), label) for rule, label in POREPS.items())])
     """How new sectors are sealed."""
 
     def clean(self) -> dict[str, Any]:
@@ -192,8 +198,4 @@ class BatchesForm(PageForm):
 
     def values(self) -> dict[str, int | bool | None]:
         """Return what is to be set."""
-        values = {name: self.cleaned_data[name] for name in BATCH_FIELDS}
-        for name in FLAGS:
-            word = self.cleaned_data[name]
-            values[name] = word == "yes" if word in YES_NO else None
-        return values
+        return {name: self.cleaned_data[name] for name in BATCH_FIELDS}

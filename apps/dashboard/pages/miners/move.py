@@ -22,7 +22,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.move_rows import WINDOWS_SHOWN, step_row, window_row
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Text, Tick
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.miners.states import MinerState
@@ -152,8 +152,8 @@ class MoveForm(PageForm):
     act = Text()
     height = Text()
     sectorid = Text()
-    force = Text()
-    """"yes": also while steps that come before are unfinished, which the review names."""
+    force = Tick()
+    """Also while steps that come before are unfinished, which the review names."""
 
     def clean_height(self) -> int:
         """Read a height, with or without the spaces that pages write into it."""
@@ -250,7 +250,7 @@ def act_do(miner: Miner, direction: Direction, sent: dict[str, object], *, by: P
             number=number if act == "numbers" else height,
             by=by,
             allocated=numbers_allocated(chain_client(), miner.address) if direction == Direction.OUT else (),
-            is_forced=sent["force"] == "yes",
+            is_forced=bool(sent["force"]),
         )
 
 

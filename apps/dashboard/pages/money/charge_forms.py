@@ -18,7 +18,7 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Day, Percent
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Key, Text
+from apps.dashboard.text_fields import Choice, Key, Text
 from apps.users.services.tenant_management import can_manage_tenants
 
 if TYPE_CHECKING:
@@ -41,10 +41,13 @@ class TermsForm(PageForm):
     monthly_sum = Amount()
 
 
+DIRECTIONS: Final = (("charge", _("Charge")), (CREDIT, _("Credit")))
+
+
 class CorrectionForm(PageForm):
     """A correction; the key makes a double click one."""
 
-    direction = Text(initial="charge")
+    direction = Choice(DIRECTIONS, initial="charge")
     amount = Amount()
     note = Text()
     key = Key()
@@ -115,7 +118,6 @@ def correction_new(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRe
         title=gettext("Correct the charges of {tenant}").format(tenant=tenant.name),
         section="money",
         tenant=tenant,
-        directions=[("charge", _("Charge")), (CREDIT, _("Credit"))],
     )
 
 

@@ -20,7 +20,7 @@ from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Percent
 from apps.dashboard.pages.money.charge_forms import managed_tenant_find
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Choice
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -36,12 +36,7 @@ class TargetsForm(PageForm):
     posts_percent = Percent()
     wins_percent = Percent()
     console_percent = Percent()
-    landing_s = Text()
-
-    def clean_landing_s(self) -> int:
-        """Read seconds; what is no number is none of those offered."""
-        typed = self.cleaned_data["landing_s"] or "0"
-        return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 9 else -1
+    landing_s = Choice([(one, one) for one in ("", 0, *LANDING_EDGES_S)], coerce=int, empty=0)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -52,7 +47,7 @@ def targets(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     held = next(iter(targets_of(tenant)), None)
     initial = {}
     if held is not None:
-        initial = {name: getattr(held, name) for name in PERCENTS} | {"landing_s": str(held.landing_s)}
+        initial = {name: getattr(held, name) for name in PERCENTS} | {"landing_s": held.landing_s}
     form = TargetsForm.of(request, **initial)
     if form.is_valid():
         with form.refusals():
