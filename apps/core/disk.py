@@ -25,8 +25,8 @@ SAMPLES_KEY: Final = f"disk-samples:{settings.MACHINE_NAME}"
 SAMPLE_EVERY_S: Final = 60.0
 SAMPLES_S: Final = 6 * 3600.0
 """The rate is that of the last hours."""
-RATE_AFTER_S: Final = 600.0
-"""A shorter time says nothing about a rate."""
+RATE_AFTER_S: Final = 3600.0
+"""A shorter time says nothing about a rate: minutes may be one restore, or one log."""
 
 Sample = tuple[float, int]
 """Time in seconds since 1970 and free bytes."""

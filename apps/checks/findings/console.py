@@ -16,7 +16,7 @@ from apps.checks.findings.results import Finding
 from apps.checks.findings.text import named
 from apps.checks.selectors.alerts import channels_undelivered, ping_outage
 from apps.core.consoles import consoles_seen
-from apps.core.disk import DiskLevel, DiskSpace, disk_spaces
+from apps.core.disk import RATE_AFTER_S, DiskLevel, DiskSpace, disk_spaces
 from apps.core.formatting import plural, time_left
 from apps.core.languages import clauses_text, colon_text
 from apps.core.stored_texts import stored_text
@@ -159,6 +159,10 @@ def console_disk(data: CheckData) -> Iterator[Finding]:
                     span=time_left(space.measured_s), hours=hours
                 )
                 if hours is not None
+                else gettext("; measuring how long it lasts, {left} left").format(
+                    left=time_left(max(RATE_AFTER_S - space.measured_s, 0.0))
+                )
+                if space.measured_s < RATE_AFTER_S
                 else ""
             )
             say = (

@@ -164,6 +164,15 @@ def store_rate_span(store: Store) -> timedelta | None:
     return span if span >= RATE_LEAST else None
 
 
+def store_rate_wait(store: Store) -> timedelta | None:
+    """Return in what time the rate of a store of `stores_visible` can be told; None if it can, or never."""
+    first_at: datetime | None = getattr(store, "first_at", None)
+    if first_at is None or store.told_at is None or not attachments_of(store):
+        return None
+    left = RATE_LEAST - (store.told_at - first_at)
+    return left if left > timedelta() else None
+
+
 def store_fill_rate(store: Store) -> float | None:
     """Return the bytes a day that were put into a store of `stores_visible` lately; None while not known."""
     if (span := store_rate_span(store)) is None:

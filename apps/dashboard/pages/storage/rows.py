@@ -21,6 +21,7 @@ from apps.sectors.selectors.stores import (
     store_days_left,
     store_fill_rate,
     store_rate_span,
+    store_rate_wait,
     store_status,
     stores_room,
 )
@@ -149,7 +150,7 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
         free=free_text(store),
         share=used / store.total_bytes if store.total_bytes and store.is_bounded else 0.0,
         left=formatting.time_left(days * 86_400) if days is not None else "",
-        rate=rate_text(rate, span=store_rate_span(store)),
+        rate=rate_text(rate, span=store_rate_span(store), wait=store_rate_wait(store)),
         sectors=formatting.whole(store.sectors),
         is_readable=status.is_readable,
         is_proven=is_proven,
@@ -157,8 +158,11 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
     )
 
 
-def rate_text(rate: float | None, *, span: timedelta | None) -> str:
-    """Return `+1.20 TiB a day, measured over 3 d 02 h`, or that it is not measured yet, or not filling."""
+def rate_text(rate: float | None, *, span: timedelta | None, wait: timedelta | None = None) -> str:
+    """Return `+1.20 TiB a day, measured over 3 d 02 h`, or that it is not filling, or when it is measured."""
+    if wait is not None:
+        left = formatting.time_left(wait.total_seconds())
+        return gettext("measuring the fill rate, {left} left").format(left=left)
     if rate is None or span is None:
         return gettext("fill rate not measured yet")
     if rate <= 0:

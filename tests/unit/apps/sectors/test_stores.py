@@ -15,6 +15,7 @@ from apps.sectors.selectors.stores import (
     store_days_left,
     store_fill_rate,
     store_get,
+    store_rate_wait,
     store_status,
     stores_page,
     stores_room,
@@ -138,11 +139,14 @@ def test_days_to_full_come_from_what_was_measured() -> None:
 
     soon = NOON + timedelta(hours=23)
     beat(worker, told(free_bytes=TIB // 4), at=soon)
-    assert store_fill_rate(store_get(principal(), uuid, now=soon)) is None, "hours say nothing of a day"
+    measured = store_get(principal(), uuid, now=soon)
+    assert store_fill_rate(measured) is None, "hours say nothing of a day"
+    assert store_rate_wait(measured) == timedelta(hours=1)
     beat(worker, told(free_bytes=TIB // 4 - 1), at=later)
 
     store = store_get(principal(), uuid, now=later)
     rate = store_fill_rate(store)
+    assert store_rate_wait(store) is None
     assert rate == pytest.approx(TIB / 4)
     assert store_days_left(store, rate) == pytest.approx(1.0)
     assert store_days_left(store, -1.0) is None
