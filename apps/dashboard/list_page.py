@@ -12,9 +12,11 @@ from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
-from apps.core.errors import DomainError
+from apps.core.errors import BadValue, DomainError
+from apps.core.filters import NAME_MAX
 from apps.core.languages import colon_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard import cells
@@ -274,6 +276,8 @@ class ListPage:
         """Return the rows that fit the address, in its order.  Raises DomainError."""
         if wanted is not None:
             rows = wanted.rows()
+        elif (unknown := next((name for name in request.GET if name not in BESIDE), None)) is not None:
+            raise BadValue(gettext("there is no such filter"), field=unknown[:NAME_MAX])
         name, descends = self.order(request)
         if name:
             column = next(one for one in self.columns if one.sort is not None and one.key == name)

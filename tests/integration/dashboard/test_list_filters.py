@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.db import connection
 from django.http import QueryDict
@@ -105,3 +107,26 @@ def test_filters_of_a_page_ask_nothing_that_it_has_read_already(ann: None) -> No
         counts.append(len(queries))
 
     assert len({*counts}) == 1, counts
+
+
+def test_a_list_that_is_read_whole_is_put_in_order_by_its_heads(ann: None) -> None:
+    for number, faulty, active in ((2001, 1, 7), (2002, 3, 5), (2003, 2, 6)):
+        factories.miner(number, qa_power=number, faulty_sectors=faulty, active_sectors=active)
+    browser = signed_in()
+
+    def order(query: str) -> list[str]:
+        return re.findall(r'id="name-\d+" href="/miners/(f0\d+)/"', text_of(browser.get(f"/miners/{query}")))
+
+    assert order("") == ["f02003", "f02002", "f02001"]
+    assert order("?sort=faults") == order("?sort=-sectors") == ["f02001", "f02003", "f02002"]
+    text = text_of(browser.get("/miners/?sort=-faults"))
+    assert '<a href="?sort=faults">Faults</a>' in text
+    assert text.count('aria-sort="descending"') == 1
+
+
+@pytest.mark.parametrize("path", ["/miners/?colour=red", "/senders/?state=paused", "/senders.csv?q=x"])
+def test_a_list_without_filters_refuses_them_all(ann: None, path: str) -> None:
+    answer = signed_in().get(path)
+
+    assert answer.status_code == 422
+    assert "there is no such filter" in text_of(answer)

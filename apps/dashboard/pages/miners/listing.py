@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Count
-from django.urls import path
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_safe
 
 from apps.checks.findings.results import Topic
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import list_text, sentence_text
+from apps.dashboard import cells
 from apps.dashboard.cards import Verdict
-from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.labels import StateLabel
-from apps.dashboard.layout import page_render
-from apps.dashboard.page_data import PageData
+from apps.dashboard.list_page import Column, Empty, Link, ListPage
 from apps.dashboard.pages.miners.deadlines import NextDeadline, deadline_next, deadline_strip
 from apps.dashboard.pagination import page_counted
 from apps.dashboard.registry import NavItem
-from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.miners.selectors.miners import miners_visible
 from apps.miners.states import MinerState
 from apps.proving.selectors.deadlines import miners_of_deadlines
 from apps.proving.states import Forecast
@@ -35,9 +33,11 @@ from poolsite.wire.pipeline import FINAL_STATES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from django.http import HttpRequest, HttpResponse
+    from django.utils.safestring import SafeString
 
     from apps.dashboard.charts import Strip
+    from apps.dashboard.fragments import FragmentContext
+    from apps.dashboard.page_data import PageData
     from apps.miners.models import Miner
     from apps.proving.models import Deadline
     from apps.users.rules.principals import Principal
@@ -114,7 +114,7 @@ def miner_rows(miners: Sequence[Miner], data: PageData) -> list[MinerRow]:
     return [miner_row(miner, data=data, in_work=under_way.get(miner.pk, 0)) for miner in miners]
 
 
-def list_verdict_of(data: PageData) -> Verdict:
+def verdict(data: PageData) -> Verdict:
     """Return in one sentence what the miners have."""
     report = data.report_of(Topic.MINERS)
     if not data.miners:
@@ -127,60 +127,124 @@ def list_verdict_of(data: PageData) -> Verdict:
     )
 
 
-def list_verdict(context: FragmentContext) -> Iterable[str]:
-    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(context.data))
-
-
-def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
-    """Render the changed miners by their pk or ID number."""
-    data = context.data
-    wanted = [
+def changed(context: FragmentContext, keys: list[str]) -> list[Miner]:
+    """Return the miners that changed, by pk or ID number."""
+    named = set(keys)
+    return [
         miner
-        for miner in data.miners
-        if {str(miner.pk), str(miner.actor_id), miner.address, str(miner.uuid)} & set(keys)
+        for miner in context.data.miners
+        if {str(miner.pk), str(miner.actor_id), miner.address, str(miner.uuid)} & named
     ]
-    for row in miner_rows(wanted, data.of_miners(wanted)):
-        yield fragment("miners/_row.html", miner=row)
 
 
-def rows_of_deadlines(context: FragmentContext, keys: list[str]) -> Iterable[str]:
-    """Render the miners whose deadlines changed."""
-    numbers_only = [key for key in keys if key.isdigit()]
-    miners = miners_of_deadlines(numbers_only)
-    return rows(
-        context,
-        [str(pk) for pk in miners_visible(context.viewer).filter(pk__in=miners).values_list("pk", flat=True)],
+def changed_by_deadlines(context: FragmentContext, keys: list[str]) -> list[Miner]:
+    """Return the miners whose deadlines changed."""
+    miners = set(miners_of_deadlines([key for key in keys if key.isdigit()]))
+    return [miner for miner in context.data.miners if miner.pk in miners]
+
+
+def links(data: PageData) -> Iterable[Link]:
+    """Return the buttons above the list."""
+    if data.viewer.may("sign"):
+        yield Link(_("Add a miner…"), reverse("miner-new"), icon="plus", kind="primary")
+
+
+def empty(_data: PageData) -> Empty:
+    """Return what is said before the first miner."""
+    text = gettext(
+        "Connect a signer (page Wallets), have FIL for the deposit, then add a miner. It exists once its "
+        "CreateMiner message has landed."
     )
+    return Empty(_("No miners yet"), text)
 
 
-@require_safe
-@sign_in_required
-def miners(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Return the list, most power first."""
-    data = PageData(viewer)
-    shown, pager = page_counted(data.miners, request.GET.get("after", ""))
-    return page_render(
-        request,
-        "miners/list.html",
-        title=_("Miners"),
-        section="miners",
-        page_key="miners",
-        data=data,
-        miners=miner_rows(shown, data.of_miners(shown)),
-        pager=pager,
-        verdict=list_verdict_of(data),
-        may_create=viewer.may("sign"),
-    )
+def name(row: MinerRow) -> SafeString:
+    """Return what a miner is called, and whose it is."""
+    link = cells.link(reverse("miner", args=[row.key]), row.name, id=f"name-{row.row.pk}")
+    return cells.joined(link, cells.sub(row.row.tenant.name))
 
 
+def power(row: MinerRow) -> SafeString:
+    """Return its power by quality, and the raw one."""
+    number, unit = formatting.size(row.row.qa_power)
+    raw = gettext("raw {raw}").format(raw=formatting.joined_size(row.row.raw_power))
+    return cells.joined(cells.unit(format_html("<strong>{}</strong>", number), unit), cells.sub(raw))
+
+
+def period(row: MinerRow) -> SafeString:
+    """Return its deadlines as a picture."""
+    if row.strip is None:
+        return format_html('<span class="muted s">{}</span>', gettext("no deadlines yet"))
+    return cells.partial("charts/_strip.html", strip=row.strip)
+
+
+def sectors(row: MinerRow) -> SafeString:
+    """Return how many of its sectors are active, and how many are sealed."""
+    in_work = gettext("{in_work} in progress").format(in_work=formatting.whole(row.in_work))
+    return cells.joined(formatting.whole(row.row.active_sectors), cells.sub(in_work))
+
+
+def next_deadline(row: MinerRow) -> SafeString | str:
+    """Return which deadline comes next, and when."""
+    if row.next is None:
+        return formatting.NOTHING
+    return format_html("{} {}", row.next.say, cells.until(row.next.until, row.next.left))
+
+
+MINERS: Final = ListPage(
+    name="miners",
+    one="miner",
+    title=_("Miners"),
+    table=_("Table of miners"),
+    caption=_("Miners by power"),
+    icon="miners",
+    rows=lambda data: data.miners,
+    page=page_counted,
+    lay_out=lambda rows, data: miner_rows(rows, data.of_miners(rows)),
+    id_of=attrgetter("row.pk"),
+    verdict=verdict,
+    verdict_on=("head", "miner", "deadline"),
+    live={"miner": changed, "deadline": changed_by_deadlines},
+    links=links,
+    empty=empty,
+    foot="charts/_strip_key.html",
+    columns=(
+        Column(
+            head=_("Miner"),
+            cell=name,
+            css="keep",
+            is_name=True,
+            key="name",
+            sort=lambda miner, _data: (miner.name, miner.actor_id or 0),
+        ),
+        Column(head=_("State"), cell=lambda row: cells.chip(row.label), css="tight c-state", is_plain=True),
+        Column(head=_("Power"), cell=power, css="num", key="power", sort=lambda miner, _data: miner.qa_power),
+        Column(head=_("Deadlines of this period"), cell=period, css="c-wide strip-cell"),
+        Column(
+            head=_("Active sectors"),
+            label=_("Sectors"),
+            cell=sectors,
+            css="num",
+            key="sectors",
+            sort=lambda miner, _data: miner.active_sectors,
+        ),
+        Column(
+            head=_("Faults"),
+            cell=lambda row: cells.say("bad" if row.row.faulty_sectors else "", str(row.row.faulty_sectors)),
+            css="num",
+            key="faults",
+            sort=lambda miner, _data: miner.faulty_sectors,
+        ),
+        Column(
+            head=_("Available"),
+            cell=lambda row: cells.fil(row.row.available),
+            css="num",
+            key="available",
+            sort=lambda miner, _data: miner.available or 0,
+        ),
+        Column(head=_("Next deadline"), cell=next_deadline, css="keep c-half"),
+    ),
+)
 NAV: Final = NavItem("miners", _("Miners"), "miners", place=(1, 2), is_tab=True)
-urlpatterns: Final = [
-    path("miners/", miners, name="miners"),
-]
-LIVE: Final = {
-    "miners": LivePage(
-        dict.fromkeys(("head", "miner", "deadline"), (list_verdict,)),
-        rows={"miner": rows, "deadline": rows_of_deadlines},
-        findings=list_verdict,
-    )
-}
+urlpatterns: Final = MINERS.urls
+LIVE: Final = MINERS.live_pages
