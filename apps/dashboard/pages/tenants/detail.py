@@ -41,6 +41,8 @@ from apps.users.services.tenant_management import can_manage_tenants, tenant_edi
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from django import forms
+
     from apps.dashboard.pages.pieces.storage import StorageBar
     from apps.dashboard.pickers import Picker
     from apps.users.models import MinerGrant, SignerGrant, Tenant
@@ -113,8 +115,8 @@ class TenantForm(PageForm):
     address = Text()
     service = Text()
     api = Text()
-    capacity = Text()
-    seconds = Text()
+    capacity: forms.Field = Text()
+    seconds: forms.Field = Text()
     key = Text()
     comment = Text()
     limit_bytes = OptionalSize()
