@@ -7,11 +7,14 @@ import uuid
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import uuid4
 
 from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.states import NodeCondition
 from apps.core.clock import now
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
+from apps.market.models import Deal
+from apps.market.states import DealDoor, DealSource, DealState
 from apps.messages.models import ApprovalRule, AutoBumpRule, GasGuard, GasSpend, Message, Sender
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import Miner, MinerDay, Role
@@ -36,6 +39,8 @@ from tests.people import tenant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from poolsite.filecoin.piece_cids import SizedPiece
 
 NETWORK = "localnet-poolsite-test"
 FIL = 10**18
@@ -339,6 +344,27 @@ def piece_fields(*, state: str = PieceState.READY, **data: Any) -> dict[str, Any
         "state_since": now(),
         **data,
     }
+
+
+def deal(of: Miner, sized: SizedPiece, **data: Any) -> Deal:
+    """A deal about data of this commitment, accepted a moment ago; its client uploads them."""
+    return Deal.objects.create(
+        miner=of,
+        **{
+            "uuid": uuid4(),
+            "state": DealState.ACCEPTED,
+            "state_since": now(),
+            "door": DealDoor.MK20,
+            "client": secp(5),
+            "piece_cid": str(sized.cid),
+            "padded_size": sized.padded_size,
+            "raw_size": sized.payload_size,
+            "duration": 600_000,
+            "source": DealSource.PUT,
+            "data_until": now() + timedelta(days=7),
+            **data,
+        },
+    )
 
 
 def stored_piece(of: Miner, **data: Any) -> Piece:

@@ -19,6 +19,7 @@ may go from any state to any other (`RECOVER_TO_…`): those arrows are left out
 def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
     """Return each table under the name of its rows, and where it stands."""
     from apps.blocks.states import TRANSITIONS as ROUNDS
+    from apps.market.states import TRANSITIONS as DEALS
     from apps.messages.states import APPROVAL_TRANSITIONS, SENDER_TRANSITIONS
     from apps.messages.states import TRANSITIONS as MESSAGES
     from apps.miners.states import ROLE_TRANSITIONS
@@ -64,6 +65,7 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
         "Miners": ("apps/miners/states.py", MINERS),
         "Roles of hosts": ("apps/miners/states.py", ROLE_TRANSITIONS),
         "Pieces": ("apps/pieces/states.py", PIECES),
+        "Deals": ("apps/market/states.py", DEALS),
         "Deliveries of pieces": ("apps/pieces/states.py", DELIVERY_TRANSITIONS),
         "Proofs of windows": ("apps/proving/states.py", POST_TRANSITIONS),
         "Attempts at a proof": ("apps/proving/states.py", ATTEMPT_TRANSITIONS),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,14 +17,20 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, parse_cookie
+from django.utils.encoding import escape_uri_path
 
 from apps.api.callers import token_text
+from apps.api.mk20.auth import PREFIX, BadAuth, client_authenticate
 from apps.api.rpc import limits
 from apps.api.rpc.callers import caller_cache
 from apps.api.rpc.limits import FREE_BYTES, MemoryBudget, Overloaded
+from apps.core import clock
 from apps.core.database_threads import in_database
 from apps.core.health import database_unavailable_text
 from apps.core.streams import STREAM_MAX_BYTES, STREAMS_MAX, drain, is_streamed
+from apps.market.errors import DealUnknown
+from apps.market.rules import ulid_decode
+from apps.market.selectors import deal_of_client
 from apps.users.errors import TokenRefused
 
 if TYPE_CHECKING:
@@ -40,6 +47,8 @@ MIB: Final = 1024 * 1024
 SLOW: Final = 408
 """The rest of such a body is not waited for."""
 RPC: Final = "/rpc/"
+DEAL: Final = re.compile(r"/market/mk20/uploads?/([^/]+)")
+"""The paths by which clients upload what a deal is about."""
 LIMITS: Final[tuple[tuple[str, int], ...]] = (
     ("/api/v1/jobs", 64 * MIB),
     ("/api/v1/workers", 64 * MIB),
@@ -75,7 +84,10 @@ def too_large(limit: int) -> Refused:
 async def owner_of(scope: dict[str, Any]) -> str:
     """Return the tenant or person behind a request's token or session; empty for a stranger."""
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    if authorization := headers.get(b"authorization", ""):
+    authorization = headers.get(b"authorization", "")
+    if authorization.startswith(PREFIX):
+        return await in_database(deal_client_of, scope["method"], scope["path"], authorization)
+    if authorization:
         source = scope["client"][0] if scope.get("client") else ""
         try:
             return (await caller_cache().principal(token_text(authorization), source)).tenant_name
@@ -83,6 +95,18 @@ async def owner_of(scope: dict[str, Any]) -> str:
             return ""
     key = parse_cookie(headers.get(b"cookie", "")).get(settings.SESSION_COOKIE_NAME)
     return await in_database(person_of, key) if key else ""
+
+
+def deal_client_of(method: str, path: str, authorization: str) -> str:
+    """Return the client behind a signature of market 2.0 who has the deal of a path; empty for a stranger."""
+    found = DEAL.match(path)
+    try:
+        client = client_authenticate(
+            authorization, method=method, path=escape_uri_path(path), now=clock.now()
+        )
+        return "" if found is None else str(deal_of_client(ulid_decode(found[1]), client=client).miner.tenant)
+    except (BadAuth, DealUnknown, ValueError):
+        return ""
 
 
 def person_of(session_key: str) -> str:

@@ -23,6 +23,7 @@ TAGS: Final = {
     "checks": "What needs attention.",
     "claims": "Verified data in sectors, and until when they count.",
     "consoles": "Machines that run the console.",
+    "deals": "What clients proposed to the miners, and how far each deal is.",
     "gas": "Base fee, guards, automatic fee bumps and spending.",
     "host-settings": "Settings that several hosts share.",
     "jobs": "Leased work, as hosts claim and report it.",

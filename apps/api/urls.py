@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("apps.api.v1.urls")),
     path("api/schema/", SchemaView.as_view(), name="api-schema"),
     path("api/docs/", DocsView.as_view(), name="api-docs"),
+    path("market/mk20/", include("apps.api.mk20.views")),
     path("pagerduty/<uuid:channel>", pagerduty_event, name="pagerduty-event"),
     path("piece/<str:cid>", piece_retrieve, name="piece-retrieve"),
     path("piecestore/<str:name>", piece_store, name="piece-store"),

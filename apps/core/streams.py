@@ -15,7 +15,10 @@ from django.utils.translation import gettext
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-STREAMED: Final = re.compile(r"/api/v1/(miners/[^/]+/pieces|pieces/uploads/[^/]+|jobs/[^/]+/data)/?")
+STREAMED: Final = re.compile(
+    r"/api/v1/(miners/[^/]+/pieces|pieces/uploads/[^/]+|jobs/[^/]+/data|deals/[^/]+/data)/?"
+    r"|/market/mk20/(upload/[^/]+|uploads/[^/]+/\d+)"
+)
 """The paths of such bodies."""
 STREAM_MAX_BYTES: Final = (64 << 30) // 128 * 127
 """Of one body: what the largest sector holds."""

@@ -48,6 +48,8 @@ class Piece(WithReasons, Named, Timestamped):
     is_resumable = models.BooleanField(default=False)
     source_url = models.TextField(blank=True)
     """Whole, with what may be a key, until the piece is READY or FAILED: then as `url_shown` writes it."""
+    source_headers = models.TextField(blank=True, default="", db_default="")
+    """Encrypted JSON of what is sent to that URL besides, in pairs; empty from READY or FAILED on."""
     source_tag = models.TextField(blank=True, default="")
     """Strong ETag of what came of a download; empty: it begins from the start after an interruption."""
     has_data = models.BooleanField(default=True)
@@ -68,7 +70,8 @@ class Piece(WithReasons, Named, Timestamped):
     terms_epoch = models.BigIntegerField(null=True)
     """Until when the chain takes it under its allocation or deal; None: without either, or not read yet."""
     term_min = models.BigIntegerField(null=True)
-    """Epochs that its sector must live from its activation on, at least, for its allocation."""
+    """Epochs that its sector must live from its activation on, at least: for its allocation or, without one,
+    for its client."""
     term_max = models.BigIntegerField(null=True)
     """The same, at most."""
     end_epoch = models.BigIntegerField(null=True)

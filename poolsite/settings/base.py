@@ -58,6 +58,7 @@ INSTALLED_APPS = [
     "apps.pieces",
     "apps.sectors",
     "apps.damocles",
+    "apps.market",
     "apps.proving",
     "apps.blocks",
     "apps.checks",

@@ -22,7 +22,7 @@ from apps.pieces.data.socket_watch import SocketWatch
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 CONNECT_S: Final = 10.0
 IDLE_S: Final = 60.0
@@ -41,6 +41,18 @@ RANGE_ANSWERS: Final = (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_N
 CONTENT_RANGE: Final = re.compile(r"bytes (?:\*|(?P<first>\d+)-\d+)/(?P<size>\d+|\*)", re.ASCII)
 TAG_MAX: Final = 200
 """Characters of a tag that is kept."""
+
+
+HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)
+HEADER_VALUE: Final = re.compile(r"[\x20-\x7e]{0,4000}", re.ASCII)
+OWN_HEADERS: Final = frozenset(
+    {
+        *("accept-encoding", "connection", "content-length", "content-type", "expect", "host", "if-range"),
+        *("proxy-authorization", "range", "te", "trailer", "transfer-encoding", "upgrade"),
+    }
+)
+"""What a client does not set: how the connection goes on, and which bytes are asked for."""
+HEADERS_MAX: Final = 16 << 10
 
 
 class SourceAway(Exception):
@@ -69,6 +81,21 @@ def url_shown(url: str) -> str:
     """Return a URL without what may be a key: user, password, query and fragment."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def headers_check(headers: Sequence[tuple[str, str]]) -> None:
+    """Refuse headers that are none, or that say how a connection goes on.  Raises BadValue."""
+    for name, value in headers:
+        if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(value):
+            raise BadValue(gettext("has a header that cannot be sent"), field="headers")
+        if name.lower() in OWN_HEADERS:
+            raise BadValue(
+                gettext("has a header that is not the client's: {name}").format(name=name), field="headers"
+            )
+    if sum(len(name) + len(value) for name, value in headers) > HEADERS_MAX:
+        raise BadValue(
+            gettext("has headers of more than {most} bytes").format(most=HEADERS_MAX), field="headers"
+        )
 
 
 class Body:
@@ -121,6 +148,22 @@ def _target(url: str) -> str:
     return quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=punctuation)
 
 
+def _origin(url: str) -> tuple[str, str]:
+    """Return scheme and place of a URL."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def _request_send(connection: HTTPConnection, target: str, headers: Sequence[tuple[str, str]]) -> None:
+    """Send a GET, each header as often as it is named; what the client names replaces ours."""
+    named = {name.lower() for name, _ in headers[2:]}
+    connection.putrequest("GET", target, skip_accept_encoding=True)
+    for at, (name, value) in enumerate(headers):
+        if at >= 2 or name.lower() not in named:
+            connection.putheader(name, value)
+    connection.endheaders()
+
+
 def _next_url(url: str, response: HTTPResponse, *, is_rest_asked: bool) -> str:
     """Return where to go on after an answer without the bytes: the same where it has no such rest.
 
@@ -150,25 +193,33 @@ def _is_rest(response: HTTPResponse, *, first: int, tag: str) -> bool:
 
 @contextmanager
 def url_opened(
-    url: str, *, first: int = 0, tag: str = "", stop: threading.Event | None = None
+    url: str,
+    *,
+    first: int = 0,
+    tag: str = "",
+    headers: Sequence[tuple[str, str]] = (),
+    stop: threading.Event | None = None,
 ) -> Iterator[Body]:
     """Return the body of a URL, redirects followed, ready to be read, unless `stop` is set.
+
+    The client's headers go to the host of its URL only, not to where that redirects.
 
     It begins at byte `first` if the source still has what it named `tag`, else at its first byte.  Raises
     SourceAway.
     """
     connection: HTTPConnection | None = None
-    reason = ""
+    reason, origin = "", _origin(url)
     try:
         for _ in range(REDIRECTS_MAX):
             url_check(url)
             connection = url_connect(url)
-            headers = {"User-Agent": "Poolsite", "Accept-Encoding": "identity"}
-            headers |= {"Range": f"bytes={first}-", "If-Range": tag} if first else {}
+            sent = [("User-Agent", "Poolsite"), ("Accept-Encoding", "identity")]
+            sent += headers if _origin(url) == origin else ()
+            sent += [("Range", f"bytes={first}-"), ("If-Range", tag)] if first else []
             watch = SocketWatch(connection.sock, rate=SLOW_RATE, slow_s=SLOW_S, stop=stop)
             with watch.started():
                 try:
-                    connection.request("GET", _target(url), headers=headers)
+                    _request_send(connection, _target(url), sent)
                     response = connection.getresponse()
                 except (OSError, HTTPException):
                     reason = watch.reason

@@ -66,6 +66,7 @@ def _accept(piece: Piece, commitment: Commitment, *, by: Principal) -> Piece | N
                 piece_cid=cid,
                 padded_size=commitment.padded_size,
                 source_url=url_shown(piece.source_url),
+                source_headers="",
                 error="",
                 state_since=now,
                 updated_at=now,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections import Counter
@@ -24,7 +25,7 @@ from apps.core.errors import DomainError
 from apps.core.locks import transaction_lock
 from apps.core.transitions import advance
 from apps.pieces.data.files import bytes_write, piece_opened, piece_path, piece_unlink
-from apps.pieces.data.sources import SourceAway, url_check, url_opened
+from apps.pieces.data.sources import SourceAway, headers_check, url_check, url_opened
 from apps.pieces.errors import PieceTooLarge
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_fetchable, pieces_fetching
@@ -38,8 +39,11 @@ from apps.pieces.services.uploads import (
     received_note,
 )
 from apps.pieces.states import PieceState
+from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.miners.models import Miner
     from apps.pieces.data.sources import Body
     from apps.pieces.services.uploads import PieceSpec
@@ -57,14 +61,23 @@ POLL_S: Final = 2.0
 """Pause before further ones are read, and removed ones stopped, while others are under way."""
 
 
-def piece_fetch_begin(miner: Miner, *, spec: PieceSpec, url: str, by: Principal) -> tuple[Piece, bool]:
-    """Return a piece that is to be downloaded, and whether it is new.
+def piece_fetch_begin(
+    miner: Miner,
+    *,
+    spec: PieceSpec,
+    url: str,
+    by: Principal,
+    headers: Sequence[tuple[str, str]] = (),
+) -> tuple[Piece, bool]:
+    """Return a piece that is to be downloaded, and whether it is new; the headers are kept encrypted.
 
     Nothing is downloaded twice: what the miner has, or is downloading, is that.  Raises BadValue, what
     `spec_check` does, PieceQuotaExceeded.
     """
     url_check(url)
+    headers_check(headers)
     piece = piece_build(miner, spec=spec, by=by, source_url=url)
+    piece.source_headers = text_encrypt(json.dumps([list(pair) for pair in headers])) if headers else ""
     with transaction.atomic():
         transaction_lock(FETCH_LOCK, [f"{miner.pk} {url}"])
         known = piece_repeat(piece, by=by)
@@ -95,12 +108,22 @@ class _Fetch:
     """Bytes that are on the disk for certain."""
     tag: str
     """What the source named them."""
+    headers: tuple[tuple[str, str], ...]
+    """What the client wants to be sent to the source."""
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def begin(self, body: Body, *, most: int) -> None:
         """Note what comes, and reserve room for it.  Raises DiskFull, RoomAwaited, PieceTooLarge."""
         self.received, self.tag = body.first, body.tag or (self.tag if body.first else "")
         self.size = most if body.size is None else body.size
+        stated = self.piece.payload_size
+        if stated is not None and body.size not in (None, stated):
+            raise SourceAway(
+                gettext("the source has {size} bytes, but {announced} bytes are announced").format(
+                    size=body.size, announced=stated
+                ),
+                is_final=True,
+            )
         if self.size > most:
             raise PieceTooLarge(most)
         self.room.reserve(self.size)
@@ -108,6 +131,12 @@ class _Fetch:
     def note(self, received: int) -> None:
         """Note how many bytes are on the disk: called by the thread that writes them."""
         self.received = received
+
+
+def headers_decode(piece: Piece) -> tuple[tuple[str, str], ...]:
+    """Return what is sent to the source of a piece besides.  Raises DecryptionFailed."""
+    rows = json.loads(text_decrypt(piece.source_headers)) if piece.source_headers else []
+    return tuple((name, value) for name, value in rows)
 
 
 class _Fetches:
@@ -179,8 +208,13 @@ class _Fetches:
                 waiting.add(tenant)
                 self.passed_over.discard(piece.pk)
                 return
+            try:
+                headers = headers_decode(piece)
+            except DecryptionFailed as error:
+                piece_fail(piece, reason=str(error))
+                return
             self.turns[tenant] = next(self._turn)
-            fetch = _Fetch(piece, stack.pop_all(), room, size, first, piece.source_tag)
+            fetch = _Fetch(piece, stack.pop_all(), room, size, first, piece.source_tag, headers)
         self.in_progress[self.threads.submit(_download, fetch, file)] = fetch
 
     def end_done(self) -> None:
@@ -254,7 +288,9 @@ def _download(fetch: _Fetch, file: BinaryIO) -> int:
     most, first = piece.most_bytes, fetch.received
     if first and first == piece.payload_size:  # a kill came before the row said that it is whole
         return first
-    with url_opened(piece.source_url, first=first, tag=fetch.tag, stop=fetch.stopped) as body:
+    with url_opened(
+        piece.source_url, first=first, tag=fetch.tag, headers=fetch.headers, stop=fetch.stopped
+    ) as body:
         fetch.begin(body, most=most)
         try:
             fits = bytes_write(file, body, at=body.first, most=most, note=fetch.note)

@@ -76,6 +76,8 @@ class PieceSpec:
     first_epoch: int | None = None
     """The first epoch at which data that arrive now can be active; None: not known."""
     purpose: str = PiecePurpose.ANY
+    term_min: int | None = None
+    """Epochs that its sector must live at least; of a piece with an allocation the chain says it."""
 
 
 def piece_change_publish(piece: Piece) -> None:
@@ -166,6 +168,7 @@ def piece_build(
         deal=spec.deal,
         start_epoch=spec.start_epoch,
         purpose=spec.purpose,
+        term_min=spec.term_min,
         is_resumable=is_resumable,
         source_url=source_url,
         actor=by.actor[:200],
@@ -315,6 +318,7 @@ def piece_fail(piece: Piece, *, reason: str) -> None:
     """End a piece that did not become one: its row says why, and then its bytes go."""
     piece.refresh_from_db()
     values = {"error": reason[:1000], "has_data": False, "source_url": url_shown(piece.source_url)}
+    values |= {"source_headers": ""}
     advance(piece, "FAIL", **values, has_leftover=True, state_since=clock.now(), updated_at=clock.now())
     leftover_remove(piece)
     piece_change_publish(piece)
@@ -351,6 +355,12 @@ def piece_remove(piece: Piece, *, by: Principal) -> None:
         rows.exclude(state__in=UNCOMMITTED).update(has_data=False)
         audit_record(principal=by, action="piece.remove", target=str(piece), before={"state": piece.state})
     piece_discard(piece)
+
+
+def piece_term_set(piece: Piece, *, term_min: int) -> bool:
+    """Set how long the sector of a piece without an allocation lives; False if it is in one already."""
+    rows = Piece.objects.filter(pk=piece.pk, state__in=UNPLACED, allocation=None, removal_asked_at=None)
+    return bool(rows.update(term_min=term_min, updated_at=clock.now()))
 
 
 def piece_purpose_set(piece: Piece, *, purpose: str, by: Principal) -> Piece:

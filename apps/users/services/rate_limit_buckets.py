@@ -53,10 +53,17 @@ def rate_limit_count(principal: Principal, *, service: str, api: str) -> Usage |
     return min(usages, key=lambda usage: (not usage.is_over, usage.left))
 
 
-def address_request_count(what: str, *, address: str) -> Usage | None:
-    """Count one request of a network address to what anybody may ask; None if Redis is away."""
+def address_request_count(
+    what: str, *, address: str, capacity: int = 0, reset_us: int = 60_000_000
+) -> Usage | None:
+    """Count one request of a network address to what anybody may ask; None if Redis is away.
+
+    `capacity`: so many in `reset_us` microseconds; 0: `PER_MINUTE`.
+    """
     try:
-        return bucket_fill(Rule(f"{what}:{address}", "", "", capacity=PER_MINUTE, reset_us=60_000_000))
+        return bucket_fill(
+            Rule(f"{what}:{address}", "", "", capacity=capacity or PER_MINUTE, reset_us=reset_us)
+        )
     except (RedisError, OSError):
         return None
 

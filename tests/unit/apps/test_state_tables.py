@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from apps.blocks.states import RoundState
+from apps.market.states import DealState
 from apps.messages.states import ApprovalState, MessageState, SenderState
 from apps.miners.states import MinerState, RoleState
 from apps.pieces.states import DeliveryState, PieceState
@@ -80,6 +81,7 @@ ROWS: Final[dict[str, tuple[type[TextChoices | StrEnum], Collection[str], Collec
     "Senders": (SenderState, {SenderState.ALIVE}, ()),
     "Miners": (MinerState, {MinerState.CREATING}, ()),
     "Roles of hosts": (RoleState, {RoleState.STANDBY}, ()),
+    "Deals": (DealState, {DealState.ACCEPTED, DealState.REFUSED}, {DealState.FAILED}),
     "Pieces": (PieceState, {PieceState.UPLOADING, PieceState.FETCHING}, {PieceState.FAILED}),
     "Deliveries of pieces": (DeliveryState, {DeliveryState.WAITING}, ()),
     "Proofs of windows": (PostState, {PostState.PROVING}, ()),

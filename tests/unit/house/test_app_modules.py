@@ -20,6 +20,7 @@ ROOMS = {
     "checks": {"findings", "report", "table"},
     "damocles": set[str](),
     "gateway": {"hub", "providers"},
+    "market": set[str](),
     "messages": set[str](),
     "miners": set[str](),
     "moves": set[str](),
@@ -84,6 +85,7 @@ OWN = {
             "auto_schema",
             "callers",
             "idempotency",
+            "mk20",
         ),
         *(
             "job_tells",

@@ -143,6 +143,8 @@ class MinerDetail:
     batches_href: str
     adopt_href: str
     """Where sectors without a row are adopted; empty while none was counted."""
+    market_href: str
+    """What it asks of clients; empty for a miner that does not exist yet."""
     target_href: str
     """Where they are changed; empty for a miner that does not exist yet."""
     roles_href: str
@@ -233,6 +235,7 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         senders_href=page("senders"),
         batches_href=page("batches"),
         adopt_href=page("adopt") if miner.unlisted_sectors else "",
+        market_href=page("market"),
         target_href=page("target"),
         roles_href=page("roles"),
         move_href=page(f"move-{direction_of(miner)}"),

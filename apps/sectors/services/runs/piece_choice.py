@@ -121,6 +121,11 @@ def _refusal(piece: Piece, sector: Sector, first: int, work: SealingContext) -> 
         )
     # A term is counted from where the update lands.
     left, took = expiration - height, work.network.proving.period
+    if piece.allocation is None and (piece.term_min or 0) > left - took:
+        return gettext(
+            "its client wants it kept for {least} epochs, but sector {number} has {left} left, of which its "
+            "update may take {took}"
+        ).format(least=piece.term_min, number=sector.number, left=left, took=took)
     if terms.get("term_min", 0) <= left - took and left <= terms.get("term_max", left):
         return ""
     return gettext(

@@ -11,6 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 def pieces_as_of(migration: str) -> Any:
     """Go back to a migration, and return what pieces were then."""
+    connection.check_constraints()  # else events of triggers wait, and no column is dropped
     executor = MigrationExecutor(connection)
     executor.migrate([("pieces", migration)])
     return executor.loader.project_state([("pieces", migration)]).apps.get_model("pieces", "Piece")

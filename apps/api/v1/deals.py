@@ -1,0 +1,141 @@
+"""Clients' deals over REST: lists, one deal, and the data of one that come in another way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.urls import path
+from django.utils.translation import gettext
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.pagination import CURSOR, LIMIT, number
+from apps.api.v1.piece_uploads import UploadView
+from apps.api.v1.serializers import address_value
+from apps.api.v1.views import PoolView
+from apps.core.errors import BadValue
+from apps.market.rules import ulid_encode
+from apps.market.selectors import DealFilter, deal_get, deals_page
+from apps.market.services.transfers import deal_import
+from apps.market.states import DealDoor, DealSource, DealState
+
+if TYPE_CHECKING:
+    from apps.market.models import Deal
+
+PAGE_DEFAULT = 100
+PAGE_MAX = 1_000
+
+
+class DealOutput(serializers.Serializer[Any]):
+    """One deal."""
+
+    uuid = serializers.UUIDField()
+    ulid = serializers.CharField(help_text="the same, as clients of market 2.0 write it")
+    miner = serializers.CharField()
+    state = serializers.ChoiceField(choices=DealState.values)
+    state_since = serializers.DateTimeField()
+    reason = serializers.CharField(help_text="why it was refused or failed, or what holds it up")
+    door = serializers.ChoiceField(choices=DealDoor.values)
+    client = serializers.CharField()
+    piece_cid = serializers.CharField()
+    padded_size = serializers.IntegerField()
+    raw_size = serializers.IntegerField()
+    allocation = serializers.IntegerField(allow_null=True, help_text="null: plain data")
+    start_epoch = serializers.IntegerField(allow_null=True)
+    duration = serializers.IntegerField(help_text="epochs")
+    source = serializers.ChoiceField(choices=DealSource.values)  # type: ignore[assignment]  # a field of DRF's
+    data_until = serializers.DateTimeField(allow_null=True, help_text="until when its data may come")
+    sector = serializers.IntegerField(allow_null=True)
+    upload = serializers.CharField(allow_null=True, help_text="uuid of its piece")
+    created_at = serializers.DateTimeField()
+
+
+class DealPage(serializers.Serializer[Any]):
+    """One page, newest first."""
+
+    results = DealOutput(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+def deal_body(deal: Deal) -> dict[str, Any]:
+    """Return one deal as JSON."""
+    names = (
+        *("state", "state_since", "reason", "door", "client", "piece_cid", "padded_size", "raw_size"),
+        *("allocation", "start_epoch", "duration", "source", "data_until", "created_at"),
+    )
+    return {
+        "uuid": str(deal.uuid),
+        "ulid": ulid_encode(deal.uuid),
+        "miner": deal.miner.address,
+        "sector": deal.sector_number,
+        "upload": None if deal.piece is None else str(deal.piece.uuid),
+        **{name: getattr(deal, name) for name in names},
+    }
+
+
+class DealsView(PoolView):
+    """`/deals`: the deals of the caller's miners."""
+
+    filters = ("miner", "state", "client", "cursor", "limit")
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("miner", str),
+            OpenApiParameter("state", str, enum=DealState.values),
+            OpenApiParameter("client", str),
+            CURSOR,
+            LIMIT,
+        ],
+        responses=DealPage,
+    )
+    def get(self, request: Request) -> Response:
+        """List deals, newest first; `cursor` is the `next` of the previous page."""
+        query = request.query_params
+        state, client = query.get("state", ""), query.get("client", "")
+        if state and state not in DealState.values:
+            raise BadValue(gettext("there is no such state"), field="state")
+        limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
+        before = number(request, "cursor", least=1, default=0, most=10**12)
+        wanted = DealFilter(
+            miner=query.get("miner", ""),
+            state=state,
+            client=address_value(client, field="client") if client else "",
+            before=before or None,
+        )
+        rows = deals_page(self.principal, wanted, limit=limit + 1)
+        more = str(rows[limit - 1].pk) if len(rows) > limit else None
+        return Response({"results": [deal_body(row) for row in rows[:limit]], "next": more})
+
+
+class DealView(PoolView):
+    """`/deals/{uuid}`: one deal."""
+
+    filters = ()
+
+    @extend_schema(responses=DealOutput)
+    def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show its state, or why it was refused or failed."""
+        return Response(deal_body(deal_get(self.principal, uuid)))
+
+
+class DealDataView(UploadView):
+    """`/deals/{uuid}/data`: the data of a deal that come on disks, or otherwise past the client's doors."""
+
+    filters = ()
+
+    @extend_schema(request={"application/octet-stream": OpenApiTypes.BINARY}, responses=DealOutput)
+    def post(self, request: Request, uuid: str) -> Response:
+        """Import them: the body is the raw bytes; others than the deal's are refused, and it waits on."""
+        deal = deal_get(self.principal, uuid)
+        deal_import(deal, source=request._request, by=self.principal)
+        return Response(deal_body(deal))
+
+
+urlpatterns = [
+    path("deals", DealsView.as_view(), name="v1-deals"),
+    path("deals/<str:uuid>", DealView.as_view(), name="v1-deal"),
+    path("deals/<str:uuid>/data", DealDataView.as_view(), name="v1-deal-data"),
+]

@@ -1,0 +1,92 @@
+"""What a miner asks of clients and accepts, over REST."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.serializers import AmountField, InputSerializer, checked
+from apps.api.v1.views import PoolView
+from apps.market.selectors import market_of
+from apps.market.services.markets import FIELDS, NUMBER_MAX, market_set
+from apps.market.states import ClientsRule
+from apps.miners.selectors.miners import miner_get
+
+if TYPE_CHECKING:
+    from apps.market.models import MinerMarket
+
+
+class MarketInput(InputSerializer):
+    """What is to change; the rest stays."""
+
+    is_open = serializers.BooleanField(required=False, help_text="whether it makes deals")
+    price = AmountField(required=False, help_text="attoFIL per GiB and epoch of plain data")
+    verified_price = AmountField(required=False, help_text="the same of verified data")
+    least_size = serializers.IntegerField(required=False, help_text="padded bytes of the smallest piece")
+    most_size = serializers.IntegerField(required=False, help_text="padded bytes of the largest piece")
+    is_verified_only = serializers.BooleanField(required=False)
+    clients_rule = serializers.ChoiceField(choices=ClientsRule.values, required=False)
+    clients = serializers.ListField(
+        child=serializers.CharField(max_length=128), required=False, max_length=1000
+    )
+    start_wait = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=2**53,
+        help_text="epochs that a deal must leave until its start, beyond what this farm's hosts need",
+    )
+    start_within = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=2**53,
+        help_text="epochs from now within which a deal must start; 0: no limit",
+    )
+    waiting_deals = serializers.IntegerField(
+        required=False, min_value=0, max_value=10**6, help_text="most deals that are in no sector yet"
+    )
+    waiting_bytes = serializers.IntegerField(
+        required=False, min_value=0, max_value=NUMBER_MAX, help_text="most raw bytes of those; 0: no limit"
+    )
+    takes_http = serializers.BooleanField(required=False, help_text="data from the client's URLs")
+    takes_put = serializers.BooleanField(required=False, help_text="data that the client uploads")
+    takes_offline = serializers.BooleanField(required=False, help_text="data that the operator imports")
+
+
+class MarketOutput(MarketInput):
+    """What a miner asks for and accepts."""
+
+    miner = serializers.CharField()
+
+
+def market_body(market: MinerMarket) -> dict[str, Any]:
+    """Return the settings as JSON."""
+    values = {name: getattr(market, name) for name in FIELDS}
+    prices = {name: str(values[name]) for name in ("price", "verified_price")}
+    return {"miner": market.miner.address, **values, **prices}
+
+
+class MinerMarketView(PoolView):
+    """`/miners/{address}/market`: whether and under what a miner makes deals."""
+
+    filters = ()
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"PATCH": "sign"}
+
+    @extend_schema(responses=MarketOutput)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show its ask and its rules; it makes no deals until `is_open`."""
+        return Response(market_body(market_of(miner_get(self.principal, address))))
+
+    @extend_schema(request=MarketInput, responses=MarketOutput)
+    def patch(self, request: Request, address: str) -> Response:
+        """Change what is named; deals that were accepted stay."""
+        miner = miner_get(self.principal, address)
+        values = checked(MarketInput(data=request.data))
+        return Response(market_body(market_set(miner, values=values, by=self.principal)))
+
+
+urlpatterns = [path("miners/<str:address>/market", MinerMarketView.as_view(), name="v1-miner-market")]

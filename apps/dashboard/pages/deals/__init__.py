@@ -1,0 +1,1 @@
+"""Clients' deals: the list, and one deal."""

@@ -1,0 +1,97 @@
+"""One deal in the list: with whom, about what, how far it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from apps.core import formatting
+from apps.core.languages import clauses_text
+from apps.core.stored_texts import stored_text
+from apps.dashboard.html_time import time_html
+from apps.dashboard.labels import StateLabel
+from apps.market.states import DealState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django_stubs_ext import StrOrPromise
+
+    from apps.market.models import Deal
+
+LABELS: Final[dict[str, StateLabel]] = {
+    DealState.REFUSED: StateLabel("idle", _("refused"), "close"),
+    DealState.ACCEPTED: StateLabel("idle", _("waiting for its data")),
+    DealState.TRANSFERRING: StateLabel("run", _("transferring"), "download"),
+    DealState.VERIFIED: StateLabel("idle", _("waiting for a sector")),
+    DealState.SEALING: StateLabel("run", _("being sealed")),
+    DealState.ACTIVE: StateLabel("ok", _("active")),
+    DealState.ENDED: StateLabel("idle", _("sector ended")),
+    DealState.FAILED: StateLabel("bad", _("failed")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DealRow:
+    """One deal in the list."""
+
+    key: str
+    order: int
+    """Sort key: greater for newer deals."""
+    href: str
+    client: str
+    short: str
+    """The client, shortened."""
+    miner: str
+    state: str
+    tone: str
+    word: StrOrPromise
+    icon: str
+    say: str
+    """Why it was refused or failed, or what holds it up; else its terms."""
+    size: str
+    start: str
+    created: str
+
+
+def terms_text(deal: Deal) -> str:
+    """Under what the data are kept: `allocation 3 of f01010; 600 000 epochs`."""
+    parts = [gettext("{duration} epochs").format(duration=formatting.whole(deal.duration))]
+    if deal.allocation is not None:
+        parts.insert(
+            0,
+            gettext("allocation {allocation} of f0{client}").format(
+                allocation=deal.allocation, client=deal.client_id
+            ),
+        )
+    return clauses_text(parts)
+
+
+def deal_row(deal: Deal) -> DealRow:
+    """Lay out one deal."""
+    label = LABELS[deal.state]
+    return DealRow(
+        key=str(deal.uuid),
+        order=deal.pk,
+        href=reverse("deal", args=[deal.uuid]),
+        client=deal.client,
+        short=formatting.shortened(deal.client),
+        miner=str(deal.miner),
+        state=deal.state,
+        tone=label.tone,
+        word=label.word,
+        icon=label.sign,
+        say=stored_text(deal.reason) or terms_text(deal),
+        size=" ".join(formatting.size(deal.raw_size)).strip(),
+        start=formatting.NOTHING if deal.start_epoch is None else formatting.whole(deal.start_epoch),
+        created=time_html(deal.created_at),
+    )
+
+
+def deal_rows(deals: Sequence[Deal]) -> list[DealRow]:
+    """Lay out one page of the list."""
+    return [deal_row(deal) for deal in deals]

@@ -1,0 +1,94 @@
+"""What a miner asks of clients, and whose deals it accepts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods
+
+from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.notices import notice_leave
+from apps.dashboard.number_fields import Amount, Integer, Size
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Text, Tick
+from apps.market.selectors import market_of
+from apps.market.services.markets import FIELDS, market_set
+from apps.market.states import ClientsRule
+from apps.miners.selectors.miners import miner_get
+
+if TYPE_CHECKING:
+    from apps.users.rules.principals import Principal
+
+TICKS: Final = ("is_open", "is_verified_only", "takes_http", "takes_put", "takes_offline")
+
+
+class Lines(Text):
+    """Words, one a line or between commas."""
+
+    def clean(self, value: Any) -> list[str]:
+        """Return them.  Raises ValidationError."""
+        return [self.to_python(one) for one in str(value or "").replace(",", " ").split()]
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write them, one a line."""
+        return "\n".join(value) if isinstance(value, list) else value
+
+
+class MarketForm(PageForm):
+    """A miner's ask and rules."""
+
+    is_open = Tick()
+    price = Amount()
+    verified_price = Amount()
+    least_size = Size()
+    most_size = Size()
+    is_verified_only = Tick()
+    clients_rule = Text()
+    clients = Lines()
+    start_wait = Integer()
+    start_within = Integer()
+    waiting_deals = Integer()
+    waiting_bytes = Size()
+    takes_http = Tick()
+    takes_put = Tick()
+    takes_offline = Tick()
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def market(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Show it and set it."""
+    miner = miner_get(viewer, address)
+    if request.method == "POST" and not viewer.may("sign"):
+        raise Http404
+    row = market_of(miner)
+    values = {name: getattr(row, name) for name in FIELDS}
+    form = MarketForm.of(request, **values | {name: "1" if values[name] else "" for name in TICKS})
+    if request.method == "POST" and form.is_valid():
+        with form.refusals():
+            market_set(miner, values=form.cleaned_data, by=viewer)
+            notice_leave(request, _("Saved."))
+            return redirect("miner-market", address)
+    return form_render(
+        request,
+        viewer,
+        "miners/market.html",
+        form,
+        title=_("Market"),
+        section="miners",
+        data=PageData(viewer),
+        miner=miner,
+        name=f"{miner.name} {miner.address}".strip(),
+        back=reverse("miner", args=[miner.address or miner.uuid]),
+        is_open=row.is_open,
+        rules=ClientsRule.choices,
+        may_change=viewer.may("sign"),
+    )
+
+
+urlpatterns: Final = [path("miners/<str:address>/market/", market, name="miner-market")]

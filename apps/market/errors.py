@@ -1,0 +1,71 @@
+"""Refusals about deals."""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+from django.utils.translation import gettext
+
+from apps.core.errors import Conflict, DomainError, NotFound
+
+RETRY: Final = "Please retry in some time."
+"""What a client is told whom the pool cannot serve now, in boost's words."""
+
+
+class RefusalKind(enum.StrEnum):
+    """Why a proposal is refused; each door has its own number for it."""
+
+    BAD_PROPOSAL = "bad_proposal"
+    UNAUTHORIZED = "unauthorized"
+    NOT_FOUND = "not_found"
+    BAD_SOURCE = "bad_source"
+    UNSUPPORTED_SOURCE = "unsupported_source"
+    UNSUPPORTED_PRODUCT = "unsupported_product"
+    BAD_PRODUCT = "bad_product"
+    REJECTED = "rejected"
+    OVERLOADED = "overloaded"
+    NOT_OPEN = "not_open"
+    TOO_SHORT = "too_short"
+
+
+class DealRefused(DomainError):
+    """A proposal that the miner does not accept, in the words that providers use: clients compare them."""
+
+    code = "deal_refused"
+
+    def __init__(self, reason: str, *, kind: RefusalKind = RefusalKind.BAD_PROPOSAL) -> None:
+        self.kind = kind
+        super().__init__(reason)
+
+
+class DealBusy(DealRefused):
+    """There is no room, or too many deals wait already; later there may be."""
+
+    code = "deal_busy"
+
+    def __init__(self, cause: str) -> None:
+        self.cause = cause
+        """For the miner's people; the client is only told to come again."""
+        super().__init__(RETRY, kind=RefusalKind.OVERLOADED)
+
+
+class DealUnknown(NotFound):
+    """No such deal, or not for this caller."""
+
+    code = "deal_unknown"
+
+    def __init__(self, name: object) -> None:
+        super().__init__(gettext("there is no deal {name}").format(name=str(name)[:100]))
+
+
+class DealNeedsNoData(Conflict):
+    """The data of a deal are here, or it has ended."""
+
+    code = "deal_needs_no_data"
+
+
+class ChunkRefused(Conflict):
+    """A chunk that the upload has no place for."""
+
+    code = "chunk_refused"

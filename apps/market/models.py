@@ -1,0 +1,152 @@
+"""Rows of deals, and of what each miner asks for and accepts."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from apps.core.fields import AddressField, AttoFilField, CidField
+from apps.core.models import Named, Timestamped
+from apps.market.states import TRANSITIONS, WITHOUT_DATA, ClientsRule, DealDoor, DealSource, DealState
+from apps.miners.models import Miner
+from apps.pieces.models import Piece
+
+PLACE_MIN = 128
+"""Padded bytes of the smallest piece."""
+PLACE_MAX = 64 << 30
+"""Padded bytes of the largest."""
+
+
+class MinerMarket(Timestamped):
+    """Whether and under what a miner makes deals; without a row it makes none."""
+
+    miner = models.OneToOneField(Miner, on_delete=models.CASCADE, primary_key=True, related_name="market")
+    is_open = models.BooleanField(default=False)
+    price = AttoFilField(default=0)
+    """attoFIL per GiB and epoch of plain data."""
+    verified_price = AttoFilField(default=0)
+    """The same of verified data."""
+    least_size = models.BigIntegerField(default=PLACE_MIN)
+    """Padded bytes of the smallest piece."""
+    most_size = models.BigIntegerField(default=PLACE_MAX)
+    """Padded bytes of the largest piece; the sector's size limits it, too."""
+    is_verified_only = models.BooleanField(default=False)
+    """Whether only data with an allocation are taken."""
+    clients_rule = models.CharField(max_length=8, choices=ClientsRule.choices, default=ClientsRule.ANYBODY)
+    clients = ArrayField(models.CharField(max_length=128), default=list, blank=True)
+    """Addresses to which the rule refers."""
+    start_wait = models.BigIntegerField(default=0)
+    """Epochs that a deal must leave until its start, beyond what this farm's hosts need."""
+    start_within = models.BigIntegerField(default=0)
+    """Epochs from now within which a deal must start; 0: no limit."""
+    waiting_deals = models.PositiveIntegerField(default=64)
+    """Deals at most that are accepted and not in a sector yet; further ones are told to come again."""
+    waiting_bytes = models.BigIntegerField(default=0)
+    """Raw bytes of those at most; 0: no limit but the tenant's quota."""
+    takes_http = models.BooleanField(default=True)
+    takes_put = models.BooleanField(default=True)
+    takes_offline = models.BooleanField(default=True)
+
+    def __str__(self) -> str:
+        return f"market of {self.miner}"
+
+    @property
+    def sources(self) -> list[str]:
+        """Return how data may come."""
+        sources = (
+            (DealSource.HTTP, self.takes_http),
+            (DealSource.PUT, self.takes_put),
+            (DealSource.OFFLINE, self.takes_offline),
+        )
+        return [str(source) for source, is_open in sources if is_open]
+
+
+class Deal(Named, Timestamped):
+    """What a client and a miner agreed on, or did not; `uuid` is the client's own name for it."""
+
+    TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = TRANSITIONS
+
+    miner = models.ForeignKey(Miner, on_delete=models.PROTECT, related_name="deals")
+    state = models.CharField(max_length=16, choices=DealState.choices)
+    state_since = models.DateTimeField()
+    door = models.CharField(max_length=8, choices=DealDoor.choices)
+    digest = models.CharField(max_length=64)
+    """SHA-256 of what was proposed: the same once more is the same deal."""
+    client = AddressField()
+    """Whose key signed the proposal."""
+    client_id = models.BigIntegerField(null=True)
+    """Its actor's id, known for deals with an allocation."""
+    piece_cid = CidField()
+    """Of version 1, in the place that the deal pays for."""
+    padded_size = models.BigIntegerField()
+    raw_size = models.BigIntegerField()
+    allocation = models.BigIntegerField(null=True)
+    """Of the verified registry; None: plain data."""
+    start_epoch = models.BigIntegerField(null=True)
+    """By which it must be active; None: the client leaves it open."""
+    duration = models.BigIntegerField()
+    """Epochs for which the data must be kept from then on."""
+    is_indexed = models.BooleanField(default=False)
+    """Whether the client wants its blocks to be found."""
+    is_announced = models.BooleanField(default=False)
+    """Whether it wants them announced to indexers."""
+    source = models.CharField(max_length=8, choices=DealSource.choices)
+    places = models.TextField(blank=True)
+    """Encrypted JSON of the client's URLs with their headers, in the order of trying; empty once the data are
+    here, or will not come."""
+    place_at = models.PositiveIntegerField(default=0)
+    """Which of them is being tried."""
+    chunk_size = models.BigIntegerField(null=True)
+    """Bytes of each chunk but the last; None: it is not uploaded in chunks."""
+    is_whole = models.BooleanField(default=False)
+    """Whether the client said that all chunks are here."""
+    data_until = models.DateTimeField(null=True)
+    """Fails then, if its data have not come."""
+    piece = models.ForeignKey(Piece, null=True, on_delete=models.SET_NULL, related_name="deals")
+    sector_number = models.BigIntegerField(null=True)
+    """Of the sector in which its piece was last; one that ended comes back with a reorganisation."""
+    reason = models.TextField(blank=True)
+    """Why it was refused or failed, or what went wrong last."""
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                name="deals_without_data",
+                condition=models.Q(state__in=[str(state) for state in WITHOUT_DATA]),
+            ),
+            models.Index(fields=["miner", "state"], name="deals_by_miner"),
+            models.Index(fields=["client"], name="deals_by_client"),
+        ]
+
+    def __str__(self) -> str:
+        return f"deal {self.uuid}"
+
+    @property
+    def terms(self) -> dict[str, int | None]:
+        """Return under what its piece is activated, as columns of the piece."""
+        if self.allocation is None:
+            return {"client": None, "allocation": None}
+        return {"client": self.client_id, "allocation": self.allocation}
+
+    @property
+    def chunks(self) -> int:
+        """Return how many chunks its upload has; 0 where it has none."""
+        return -(-self.raw_size // self.chunk_size) if self.chunk_size else 0
+
+
+class DealChunk(models.Model):
+    """One chunk of a deal's upload that is on the disk for certain."""
+
+    deal = models.ForeignKey(Deal, on_delete=models.CASCADE, related_name="received_chunks")
+    number = models.PositiveIntegerField()
+    """From 1 on."""
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["deal", "number"], name="one_row_per_chunk")]
+
+    def __str__(self) -> str:
+        return f"chunk {self.number} of {self.deal_id}"

@@ -1,0 +1,201 @@
+"""What follows from a proposal, the miner's rules and the chain's facts: why it is refused.
+
+In the order, and in the words, of Curio market/mk20/mk20.go sanitizeDDODeal.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from apps.market.errors import DealRefused, RefusalKind
+from apps.market.states import ClientsRule
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from apps.market.models import MinerMarket
+    from apps.market.onchain import AllocationTerms
+    from poolsite.filecoin.piece_cids import SizedPiece
+
+SEAL_LOOKBACK: Final = 900
+"""Epochs.  Source: lotus chain/actors/policy SealRandomnessLookback (ChainFinality)."""
+GIB: Final = 1 << 30
+ULID_LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+ULID: Final = re.compile(f"[0-7][{ULID_LETTERS}]{{25}}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A URL of the client's, with the headers that it wants to be sent there."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What a client asks of a miner, whichever door it came through; its signature has been checked."""
+
+    uuid: UUID
+    door: str
+    client: str
+    provider: str
+    piece: SizedPiece
+    start_epoch: int | None
+    duration: int
+    allocation: int | None
+    source: str
+    places: tuple[Place, ...] = ()
+    is_indexed: bool = False
+    is_announced: bool = False
+    digest: str = ""
+
+    @property
+    def piece_cid(self) -> str:
+        """The commitment as the chain has it."""
+        return str(self.piece.cid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the chain and the farm say while a proposal is looked at."""
+
+    height: int
+    first_epoch: int | None
+    """The first at which data that come now can be active; None: not known."""
+    least_duration: int
+    longest_term: int
+    """Epochs that a sector can be extended at most."""
+    allocation: AllocationTerms | None
+    pool_miners: Collection[int]
+    """Actor ids of the pool's miners."""
+    life_refusal: str
+    """Why no new sector lives as long as asked; empty if one does."""
+
+
+def market_check(proposal: Proposal, *, market: MinerMarket) -> None:
+    """Refuse what the miner takes in no case.  Raises DealRefused."""
+    if not market.is_open:
+        raise DealRefused("provider is disabled", kind=RefusalKind.BAD_PRODUCT)
+    if proposal.source not in market.sources:
+        raise DealRefused(
+            f"data source {proposal.source} is not enabled", kind=RefusalKind.UNSUPPORTED_SOURCE
+        )
+
+
+def size_check(proposal: Proposal, *, market: MinerMarket, sector_size: int) -> None:
+    """Refuse a piece that is too large or too small.  Raises DealRefused."""
+    size = proposal.piece.padded_size
+    if size > sector_size:
+        raise DealRefused("Deal size is larger than the miner's sector size")
+    if size > market.most_size:
+        raise DealRefused(
+            f"piece size {size} is larger than the maximum of {market.most_size}", kind=RefusalKind.REJECTED
+        )
+    if size < market.least_size:
+        raise DealRefused(
+            f"piece size {size} is smaller than the minimum of {market.least_size}", kind=RefusalKind.REJECTED
+        )
+
+
+def client_check(client: str, *, market: MinerMarket) -> None:
+    """Refuse a client with whom the miner makes no deals.  Raises DealRefused."""
+    is_named = client in market.clients
+    if market.clients_rule == ClientsRule.ANYBODY:
+        return
+    if is_named != (market.clients_rule == ClientsRule.ONLY):
+        raise DealRefused(
+            "Client is not allowed to make deal with this provider", kind=RefusalKind.UNAUTHORIZED
+        )
+
+
+def start_check(proposal: Proposal, *, market: MinerMarket, facts: Facts) -> None:
+    """Refuse a start that has passed, that this farm cannot meet, or that is too far away.
+
+    Raises DealRefused.
+    """
+    start = proposal.start_epoch
+    if start is None:
+        return
+    if start < facts.height:
+        raise DealRefused("Start epoch is less than the current chain height")
+    if start < max(facts.first_epoch or 0, facts.height) + market.start_wait:
+        raise DealRefused(
+            "Start epoch is less than the current chain height plus the expected PoRep seal duration"
+        )
+    if market.start_within and start > facts.height + market.start_within:
+        raise DealRefused(
+            f"Start epoch is more than {market.start_within} epochs after the current chain height",
+            kind=RefusalKind.REJECTED,
+        )
+
+
+def allocation_check(proposal: Proposal, *, provider: int, facts: Facts) -> None:
+    """Refuse an allocation that is not for these data at this miner.  Raises DealRefused."""
+    found = facts.allocation
+    if found is None:
+        raise DealRefused("Verified piece must have a valid allocation ID")
+    if found.provider not in facts.pool_miners:
+        raise DealRefused("Allocation provider does not belong to the list of miners of this pool")
+    if found.provider != provider:
+        raise DealRefused("Allocation provider is not the provider of the deal")
+    if found.piece_cid != proposal.piece_cid:
+        raise DealRefused("Allocation data CID does not match the piece CID")
+    if found.size != proposal.piece.padded_size:
+        raise DealRefused("Allocation size does not match the piece size")
+    _term_check(proposal, found, facts)
+
+
+def _term_check(proposal: Proposal, found: AllocationTerms, facts: Facts) -> None:
+    """Refuse a duration or a start that does not fit the allocation."""
+    if found.term_min > facts.longest_term - SEAL_LOOKBACK:
+        raise DealRefused("Allocation term min is greater than the maximum sector expiration extension")
+    if found.term_min > proposal.duration:
+        raise DealRefused("Allocation term min is greater than deal duration")
+    if found.term_max < proposal.duration:
+        raise DealRefused("Allocation term max is less than deal duration")
+    if proposal.start_epoch is not None and found.expiration < proposal.start_epoch:
+        raise DealRefused("Allocation expiration is less than deal start epoch")
+    if found.expiration <= max(facts.height, facts.first_epoch or 0):
+        raise DealRefused("Allocation expiration is less than the expected PoRep seal duration from now")
+
+
+def terms_check(proposal: Proposal, *, market: MinerMarket, facts: Facts) -> None:
+    """Refuse a duration that no sector keeps, and what pays less than is asked for.  Raises DealRefused."""
+    is_verified = proposal.allocation is not None
+    if not is_verified and proposal.duration < facts.least_duration:
+        raise DealRefused(f"duration must be at least {facts.least_duration}", kind=RefusalKind.TOO_SHORT)
+    if facts.life_refusal:
+        raise DealRefused(facts.life_refusal)
+    if market.is_verified_only and not is_verified:
+        raise DealRefused("provider only accepts verified deals", kind=RefusalKind.REJECTED)
+    if price := market.verified_price if is_verified else market.price:
+        # Nothing is paid on chain under this product.
+        raise DealRefused(
+            f"storage price per epoch less than asking price: 0 < {_fee(price, proposal.piece.padded_size)}",
+            kind=RefusalKind.REJECTED,
+        )
+
+
+def _fee(price: int, size: int) -> int:
+    """Return attoFIL per epoch for so many padded bytes.  Source: boost storagemarket/deal_acceptance.go."""
+    return price * size // GIB
+
+
+def ulid_decode(text: str) -> UUID:
+    """Return the 128 bits of a ULID, as market 2.0 names its deals.  Raises ValueError."""
+    name = text.upper()
+    if not ULID.fullmatch(name):
+        raise ValueError(f"{text[:40]} is no ULID")
+    number = 0
+    for letter in name:
+        number = number * 32 + ULID_LETTERS.index(letter)
+    return UUID(int=number)
+
+
+def ulid_encode(key: UUID) -> str:
+    """Return the ULID of 128 bits."""
+    return "".join(ULID_LETTERS[key.int >> shift & 31] for shift in range(125, -1, -5))

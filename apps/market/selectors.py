@@ -1,0 +1,176 @@
+"""Reading deals, and what miners ask for."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db.models import Count, F, Q, Sum
+
+from apps.market.errors import DealUnknown
+from apps.market.models import Deal, DealChunk, MinerMarket
+from apps.market.states import WITH_PIECE, WITHOUT_DATA, DealState
+from apps.miners.selectors.miners import miner_get, miners_active
+from apps.pieces.models import Piece
+from apps.pieces.selectors import piece_same
+from apps.pieces.states import PieceState
+from poolsite.filecoin.address import ID, BadAddress, address_parse
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from apps.miners.models import Miner
+    from apps.users.rules.principals import Principal
+
+WAITING = (*WITHOUT_DATA, DealState.VERIFIED)
+"""Accepted, and in no sector yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingUse:
+    """How much is accepted and in no sector yet."""
+
+    deals: int
+    raw_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DealFilter:
+    """What a list of deals is narrowed to; empty leaves a question open."""
+
+    miner: str = ""
+    state: str = ""
+    client: str = ""
+    before: int | None = None
+    """Only deals with a smaller row number: the keyset of the next page."""
+
+
+def deals_visible(viewer: Principal) -> QuerySet[Deal]:
+    """Return the deals of the miners that this caller may see, newest first."""
+    deals = Deal.objects.select_related("miner__tenant", "piece").order_by("-pk")
+    if viewer.miners:
+        deals = deals.filter(miner__actor_id__in=viewer.miners)
+    return deals if viewer.is_operator else deals.filter(miner__tenant_id=viewer.own_id)
+
+
+def deals_page(viewer: Principal, wanted: DealFilter, *, limit: int) -> list[Deal]:
+    """Return up to `limit` deals, newest first.  Raises MinerUnknown."""
+    rows = deals_visible(viewer)
+    if wanted.miner:
+        rows = rows.filter(miner=miner_get(viewer, wanted.miner))
+    if wanted.state:
+        rows = rows.filter(state=wanted.state)
+    if wanted.client:
+        rows = rows.filter(client=wanted.client)
+    if wanted.before is not None:
+        rows = rows.filter(pk__lt=wanted.before)
+    return list(rows[:limit])
+
+
+def deals_counts(viewer: Principal) -> dict[str, int]:
+    """Count the deals by state."""
+    rows = deals_visible(viewer).select_related(None).order_by()
+    return dict(rows.values_list("state").annotate(Count("pk")))
+
+
+def deals_by_uuid(viewer: Principal, keys: list[str]) -> list[Deal]:
+    """Return the visible ones of these deals."""
+    return list(deals_visible(viewer).filter(uuid__in=[key for key in keys if uuid_read(key)]))
+
+
+def deal_get(viewer: Principal, name: str) -> Deal:
+    """Return a deal by its UUID.  Raises DealUnknown, also for one that the viewer may not see."""
+    key = uuid_read(name)
+    deal = None if key is None else deals_visible(viewer).filter(uuid=key).first()
+    if deal is None:
+        raise DealUnknown(name)
+    return deal
+
+
+def deal_of_client(key: uuid.UUID, *, client: str) -> Deal:
+    """Return the deal of a client by the name that it gave it.  Raises DealUnknown."""
+    rows = Deal.objects.select_related("miner__tenant", "piece").filter(uuid=key, client=client)
+    deal = rows.exclude(state=DealState.REFUSED).first()
+    if deal is None:
+        raise DealUnknown(key)
+    return deal
+
+
+def deal_by_uuid(key: uuid.UUID) -> Deal | None:
+    """Return a deal by the name that a client gave it, whoever that was."""
+    return Deal.objects.select_related("miner__tenant", "piece").filter(uuid=key).first()
+
+
+def deals_followed() -> list[Deal]:
+    """Return the deals that go on with a head, oldest first: those of `due.DEALS`."""
+    same = Q()
+    for piece_state, state in WITH_PIECE.items():
+        same |= Q(state=state, piece__state=piece_state)
+    moved = Q(state__in=[DealState.VERIFIED, DealState.SEALING, DealState.ACTIVE]) & ~same
+    back = Q(state=DealState.ENDED, piece__state__in=[PieceState.PACKED, PieceState.ACTIVE])
+    rows = Deal.objects.filter(
+        Q(state__in=WITHOUT_DATA) | moved | back & Q(piece__sector_number=F("sector_number"))
+    )
+    return list(rows.select_related("miner__tenant", "piece__miner__tenant").order_by("pk"))
+
+
+def piece_of_deal(deal: Deal) -> Piece | None:
+    """Return the piece that holds a deal's data, also where the same data came in another way."""
+    if deal.piece is not None:
+        return deal.piece
+    named = Piece(miner=deal.miner, **deal.terms)
+    piece = piece_same(named, deal.piece_cid)
+    return None if piece is None or piece.state == PieceState.ENDED else piece
+
+
+def chunks_received(deal: Deal) -> list[int]:
+    """Return the numbers of a deal's chunks that are here, in order."""
+    rows = DealChunk.objects.filter(deal=deal).order_by("number")
+    return list(rows.values_list("number", flat=True))
+
+
+def market_of(miner: Miner) -> MinerMarket:
+    """Return what a miner asks for; closed, and not written, where nobody has set it."""
+    return MinerMarket.objects.filter(miner=miner).first() or MinerMarket(miner=miner)
+
+
+def miner_of_provider(address: str) -> Miner | None:
+    """Return the pool's active miner of an address; None if it is not ours."""
+    try:
+        parsed = address_parse(address)
+    except BadAddress:
+        return None
+    rows = miners_active()
+    found = rows.filter(actor_id=parsed.actor_id) if parsed.protocol == ID else rows.filter(robust=parsed)
+    return found.first()
+
+
+def miner_ids_of_pool() -> frozenset[int]:
+    """Return the actor ids of all of the pool's active miners."""
+    numbers = miners_active().exclude(actor_id=None).values_list("actor_id", flat=True)
+    return frozenset(number for number in numbers if number is not None)
+
+
+def waiting_use(miner: Miner) -> WaitingUse:
+    """Return how many deals of a miner wait for their data or a sector, and their bytes."""
+    return _use(Deal.objects.filter(miner=miner, state__in=WAITING))
+
+
+def promised_bytes(*, tenant_id: int | None = None) -> int:
+    """Return the raw bytes of deals whose data have not begun to come, of one tenant or of all."""
+    rows = Deal.objects.filter(state=DealState.ACCEPTED, piece=None)
+    return _use(rows if tenant_id is None else rows.filter(miner__tenant_id=tenant_id)).raw_bytes
+
+
+def _use(rows: QuerySet[Deal]) -> WaitingUse:
+    found = rows.order_by().aggregate(count=Count("pk"), raw=Sum("raw_size"))
+    return WaitingUse(found["count"], int(found["raw"] or 0))
+
+
+def uuid_read(text: str) -> uuid.UUID | None:
+    """Return a UUID; None for what is none."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,157 @@
+"""What a head moves: downloads begin, uploads are put together, and a deal follows its piece to its end."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from apps.chain.node.isolation import for_each_isolated
+from apps.core.disk import DiskFull
+from apps.core.errors import BadValue, DomainError
+from apps.market.models import Deal
+from apps.market.selectors import deals_followed, piece_of_deal
+from apps.market.services.transfers import (
+    chunks_discard,
+    chunks_join,
+    deal_fetch_begin,
+    deal_move,
+    deal_note,
+    deal_wait,
+    places_decode,
+)
+from apps.market.states import WITH_PIECE, WITHOUT_DATA, DealSource, DealState
+from apps.pieces.errors import PieceBusy, PieceMismatch, PieceQuotaExceeded, PieceTooLarge, PieceTooLate
+from apps.pieces.services.reservations import RoomAwaited
+from apps.pieces.services.uploads import piece_term_set
+from apps.pieces.states import PieceState
+from apps.users.rules.encryption import DecryptionFailed
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.pieces.models import Piece
+
+log = structlog.get_logger(__name__)
+
+EVENTS: Final = {
+    DealState.VERIFIED: "VERIFY",
+    DealState.SEALING: "SEAL",
+    DealState.ACTIVE: "ACTIVATE",
+    DealState.ENDED: "END",
+}
+"""By which event a deal comes into the state of its piece."""
+COMING: Final = (PieceState.UPLOADING, PieceState.FETCHING, PieceState.RECEIVED)
+HELD_UP: Final = (DiskFull, RoomAwaited, PieceQuotaExceeded, PieceBusy)
+"""Refusals that pass by themselves."""
+
+
+def deals_advance(*, height: int, now: datetime) -> None:
+    """Move each deal that goes on as far as it is now; what fails with one holds up no other."""
+    for_each_isolated(
+        deals_followed(), partial(deal_advance, height=height, now=now), event="deal_not_advanced"
+    )
+
+
+def deal_advance(deal: Deal, *, height: int, now: datetime) -> None:
+    """Move one deal: by its piece, if it has one; else its data are fetched, put together, or given up."""
+    if deal.state in WITHOUT_DATA and deal.is_whole:
+        _join(deal)
+    piece = piece_of_deal(deal)
+    if piece is not None:
+        _piece_follow(deal, piece)
+    elif deal.state != DealState.ACCEPTED:
+        deal_wait(deal, reason="its data are gone: they are awaited again")
+    if deal.state not in WITHOUT_DATA:
+        return
+    if late := _late_reason(deal, height=height, now=now):
+        deal_fail(deal, reason=late)
+    elif deal.state == DealState.ACCEPTED and deal.source == DealSource.HTTP:
+        _fetch(deal)
+
+
+def deal_fail(deal: Deal, *, reason: str) -> None:
+    """End a deal that came to nothing; its chunks go, and its piece as any that nobody ends."""
+    chunks_discard(deal)
+    deal_move(deal, event="FAIL", piece=deal.piece, reason=reason)
+    log.warning("deal_failed", deal=str(deal.uuid), reason=reason[:200])
+
+
+def _late_reason(deal: Deal, *, height: int, now: datetime) -> str:
+    if deal.start_epoch is not None and deal.start_epoch <= height:
+        return f"its data did not come before its start epoch {deal.start_epoch}"
+    if deal.data_until is not None and deal.data_until <= now:
+        return "its data did not come in time"
+    return ""
+
+
+def _join(deal: Deal) -> None:
+    """Put the chunks together, or say why that waits."""
+    try:
+        chunks_join(deal)
+    except HELD_UP as refusal:
+        deal_note(deal, reason=refusal.reason)
+    except (PieceMismatch, PieceTooLarge):  # said on the deal already
+        deal.refresh_from_db()
+
+
+def _fetch(deal: Deal) -> None:
+    """Begin the download, or go on to the next of the client's URLs."""
+    try:
+        deal_fetch_begin(deal)
+    except HELD_UP as refusal:
+        deal_note(deal, reason=refusal.reason)
+    except (PieceTooLate, DecryptionFailed) as refusal:
+        deal_fail(deal, reason=str(refusal))
+    except BadValue as refusal:
+        _place_next(deal, reason=refusal.reason)
+    except DomainError as refusal:
+        deal_note(deal, reason=refusal.reason)
+
+
+def _place_next(deal: Deal, *, reason: str) -> None:
+    """Try the client's next URL with the next head; without one the deal fails."""
+    if deal.place_at + 1 >= len(places_decode(deal)):
+        deal_fail(deal, reason=reason)
+        return
+    deal_wait(deal, reason=reason, place_at=deal.place_at + 1)
+
+
+def _piece_follow(deal: Deal, piece: Piece) -> None:
+    """Move a deal to where its piece is."""
+    if piece.state in COMING:
+        if deal.state == DealState.ACCEPTED:
+            deal_move(deal, event="TRANSFER", piece=piece)
+        return
+    if piece.state == PieceState.FAILED:
+        _piece_failed(deal, piece)
+        return
+    if deal.state in WITHOUT_DATA and (refusal := _term_refusal(deal, piece)):
+        deal_fail(deal, reason=refusal)
+        return
+    target = WITH_PIECE[piece.state]
+    if deal.state == target:
+        return
+    event = EVENTS[target] if EVENTS[target] in Deal.TRANSITIONS[deal.state] else "SEAL"
+    if event in Deal.TRANSITIONS[deal.state]:
+        deal_move(deal, event=event, piece=piece, reason=piece.error if deal.allocation else "")
+
+
+def _piece_failed(deal: Deal, piece: Piece) -> None:
+    """Wait for the data anew where they may come again; a refusal of the chain, or of all URLs, is final."""
+    if deal.state not in WITHOUT_DATA:
+        deal_fail(deal, reason=piece.error)
+    elif deal.source == DealSource.HTTP:
+        _place_next(deal, reason=piece.error)
+    else:
+        deal_wait(deal, reason=piece.error)
+
+
+def _term_refusal(deal: Deal, piece: Piece) -> str:
+    """Return why a piece cannot be kept as long as its deal asks; empty, and it is set, where it can."""
+    if deal.allocation is not None or (piece.term_min or 0) >= deal.duration:
+        return ""
+    if piece.state == PieceState.READY and piece_term_set(piece, term_min=deal.duration):
+        return ""
+    return f"the miner stores these data already, in a sector that need not live for {deal.duration} epochs"

@@ -1,0 +1,102 @@
+"""What a miner asks of clients and accepts, as its people set it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.core.errors import BadValue
+from apps.core.live import Change, publish
+from apps.market.models import PLACE_MAX, PLACE_MIN, MinerMarket
+from apps.market.selectors import market_of
+from apps.market.states import ClientsRule
+from apps.miners.models import Miner
+from apps.users.services.audit import audit_record
+from poolsite.filecoin.address import BadAddress, address_format, address_parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from apps.users.rules.principals import Principal
+
+FIELDS: Final = (
+    *("is_open", "price", "verified_price", "least_size", "most_size", "is_verified_only"),
+    *("clients_rule", "clients", "start_wait", "start_within", "waiting_deals", "waiting_bytes"),
+    *("takes_http", "takes_put", "takes_offline"),
+)
+UNITS: Final = {
+    **dict.fromkeys(("price", "verified_price"), "attoFIL per GiB and epoch"),
+    **dict.fromkeys(("least_size", "most_size", "waiting_bytes"), "bytes"),
+    **dict.fromkeys(("start_wait", "start_within"), "epochs"),
+    "waiting_deals": "deals",
+}
+CLIENTS_MAX: Final = 1000
+NUMBER_MAX: Final = 1 << 62
+
+
+@transaction.atomic
+def market_set(miner: Miner, *, values: Mapping[str, Any], by: Principal) -> MinerMarket:
+    """Set what a miner asks for and accepts; what is not named stays.  Deals that were accepted stay, too.
+
+    Raises BadValue.
+    """
+    Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
+    row = market_of(miner)
+    before = {name: getattr(row, name) for name in FIELDS}
+    for name, value in values.items():
+        setattr(row, name, value)
+    row.clients = [_client(text) for text in dict.fromkeys(row.clients)]
+    _check(row)
+    after = {name: getattr(row, name) for name in FIELDS}
+    changed = [name for name in FIELDS if before[name] != after[name]]
+    row.save()
+    if changed:
+        audit_record(
+            principal=by,
+            action="market.set",
+            target=str(miner),
+            before={name: _with_unit(name, before[name]) for name in changed},
+            after={name: _with_unit(name, after[name]) for name in changed},
+        )
+        publish(Change("deal", str(miner.uuid), miner.tenant_id))
+    return row
+
+
+def _with_unit(name: str, value: Any) -> Any:
+    """Return a setting as the audit log keeps it: numbers with their unit."""
+    unit = UNITS.get(name)
+    return f"{value} {unit}" if unit else value if isinstance(value, bool | list) else str(value)
+
+
+def _client(text: str) -> str:
+    try:
+        return address_format(address_parse(text))
+    except BadAddress:
+        raise BadValue(gettext("{text} is not an address").format(text=text[:100]), field="clients") from None
+
+
+def _check(row: MinerMarket) -> None:
+    """Refuse values that no deal could meet.  Raises BadValue."""
+    for name in ("price", "verified_price", "start_wait", "start_within", "waiting_deals", "waiting_bytes"):
+        if not 0 <= getattr(row, name) <= NUMBER_MAX:
+            raise BadValue(gettext("must be from 0 to {most}").format(most=NUMBER_MAX), field=name)
+    for name in ("least_size", "most_size"):
+        size = getattr(row, name)
+        if not PLACE_MIN <= size <= PLACE_MAX or size.bit_count() != 1:
+            raise BadValue(
+                gettext("must be a power of two from {least} to {most}").format(
+                    least=PLACE_MIN, most=PLACE_MAX
+                ),
+                field=name,
+            )
+    if row.least_size > row.most_size:
+        raise BadValue(gettext("must be no larger than the largest size"), field="least_size")
+    if row.clients_rule not in ClientsRule.values:
+        raise BadValue(
+            gettext("must be one of {values}").format(values=", ".join(ClientsRule.values)),
+            field="clients_rule",
+        )
+    if len(row.clients) > CLIENTS_MAX:
+        raise BadValue(gettext("has at most {most} addresses").format(most=CLIENTS_MAX), field="clients")

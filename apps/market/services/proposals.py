@@ -1,0 +1,236 @@
+"""Proposals of clients: checked in the providers' order, accepted with room for their data, or refused."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from django.db import IntegrityError, transaction
+
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.network import network_current
+from apps.core.disk import DiskFull
+from apps.core.errors import NotReachable
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.market.errors import DealBusy, DealRefused
+from apps.market.models import Deal
+from apps.market.onchain import allocation_read
+from apps.market.rules import (
+    Facts,
+    allocation_check,
+    client_check,
+    market_check,
+    size_check,
+    start_check,
+    terms_check,
+)
+from apps.market.selectors import (
+    deal_by_uuid,
+    market_of,
+    miner_ids_of_pool,
+    miner_of_provider,
+    promised_bytes,
+    waiting_use,
+)
+from apps.market.states import DealSource, DealState
+from apps.pieces.data.files import room_require
+from apps.pieces.models import Piece
+from apps.pieces.selectors import storage_use
+from apps.pieces.states import PiecePurpose
+from apps.sectors.rules.lifetimes import lifetime_refusal
+from apps.sectors.selectors.first_epochs import first_data_epoch_read
+from apps.users.models import Tenant
+from apps.users.rules.encryption import text_encrypt
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.chain.node.client import ChainClient
+    from apps.market.models import MinerMarket
+    from apps.market.onchain import AllocationTerms
+    from apps.market.rules import Proposal
+    from apps.miners.models import Miner
+
+log = structlog.get_logger(__name__)
+
+REFUSALS_KEPT: Final = 500
+"""Newest refused proposals of a miner whose rows stay."""
+UPLOAD_WAIT: Final = timedelta(days=7)
+"""For so long a client may take to bring its data, where no start epoch comes before."""
+IMPORT_WAIT: Final = timedelta(days=60)
+"""The same of data that come on disks."""
+
+
+def proposal_decide(proposal: Proposal, *, client: ChainClient, now: datetime) -> Deal:
+    """Return the deal that a proposal made; the same proposal again is the same deal.
+
+    A refusal by the miner's rules leaves a row that says why, and nothing else.  Raises DealRefused,
+    NotReachable, NodeUnavailable, NodeRefused.
+    """
+    known = deal_by_uuid(proposal.uuid)
+    if known is not None and known.state != DealState.REFUSED:
+        return _repeated(known, proposal)
+    miner = miner_of_provider(proposal.provider)
+    if miner is None:
+        raise DealRefused("Provider not available in this pool")
+    if known is not None and (known.client, known.miner_id) != (proposal.client, miner.pk):
+        raise DealRefused("deal with this identifier already exists")
+    market = market_of(miner)
+    try:
+        market_check(proposal, market=market)
+        allocation = _checked(proposal, miner, market, client)
+        return _accept(proposal, miner, market, allocation=allocation, known=known, now=now)
+    except DealRefused as refusal:
+        if market.is_open:
+            _refusal_note(proposal, miner, refusal, known=known, now=now)
+        raise
+
+
+def _repeated(known: Deal, proposal: Proposal) -> Deal:
+    """Return the deal that a proposal repeats.  Raises DealRefused for another one of the same name."""
+    if known.digest != proposal.digest or known.client != proposal.client:
+        raise DealRefused("deal with this identifier already exists")
+    return known
+
+
+def _checked(
+    proposal: Proposal, miner: Miner, market: MinerMarket, client: ChainClient
+) -> AllocationTerms | None:
+    """Refuse what the rules, the chain and this farm's speed do not allow; return the allocation."""
+    size_check(proposal, market=market, sector_size=miner.sector_size)
+    client_check(proposal.client, market=market)
+    head = head_current()
+    if head is None:
+        raise NotReachable("the chain's head is not known yet")
+    allocation = (
+        None
+        if proposal.allocation is None
+        else allocation_read(client, owner=proposal.client, number=proposal.allocation)
+    )
+    network = network_current()
+    facts = Facts(
+        height=head.height,
+        first_epoch=first_data_epoch_read(miner, purpose=PiecePurpose.ANY),
+        least_duration=network.min_sector_expiration,
+        longest_term=network.max_sector_expiration_extension,
+        allocation=allocation,
+        pool_miners=miner_ids_of_pool(),
+        life_refusal=lifetime_refusal(
+            [_piece_like(proposal, allocation)], height=head.height, network=network
+        ),
+    )
+    start_check(proposal, market=market, facts=facts)
+    if proposal.allocation is not None:
+        allocation_check(proposal, provider=miner.actor_id or 0, facts=facts)
+    terms_check(proposal, market=market, facts=facts)
+    return allocation
+
+
+def _piece_like(proposal: Proposal, allocation: AllocationTerms | None) -> Piece:
+    """Return an unwritten piece with the terms of a proposal."""
+    if allocation is None:
+        return Piece(start_epoch=proposal.start_epoch, term_min=proposal.duration)
+    return Piece(
+        start_epoch=proposal.start_epoch,
+        term_min=allocation.term_min,
+        term_max=allocation.term_max,
+        terms_epoch=allocation.expiration,
+    )
+
+
+def _accept(
+    proposal: Proposal,
+    miner: Miner,
+    market: MinerMarket,
+    *,
+    allocation: AllocationTerms | None,
+    known: Deal | None,
+    now: datetime,
+) -> Deal:
+    """Write the deal, if there is room for its data.  Raises DealBusy."""
+    try:
+        room_require(promised_bytes() + proposal.piece.payload_size)
+    except DiskFull as full:
+        raise DealBusy(full.reason) from None
+    wait = IMPORT_WAIT if proposal.source == DealSource.OFFLINE else UPLOAD_WAIT
+    values = _columns(proposal) | {
+        "client_id": None if allocation is None else allocation.client,
+        "places": text_encrypt(json.dumps([[one.url, one.headers] for one in proposal.places])),
+        "data_until": now + wait,
+        "reason": "",
+        "state_since": now,
+    }
+    try:
+        with transaction.atomic():
+            _room_check(proposal, miner, market)
+            if known is None:
+                deal = Deal.objects.create(
+                    uuid=proposal.uuid, miner=miner, state=DealState.ACCEPTED, **values
+                )
+            else:
+                deal = known
+                advance(deal, "ACCEPT", **values, updated_at=now)
+            publish(Change("deal", str(deal.uuid), miner.tenant_id))
+    except IntegrityError:  # the same proposal came twice at once
+        again = deal_by_uuid(proposal.uuid)
+        if again is None:
+            raise
+        return _repeated(again, proposal)
+    log.info("deal_accepted", deal=str(deal.uuid), miner=str(miner), client=proposal.client)
+    return deal
+
+
+def _room_check(proposal: Proposal, miner: Miner, market: MinerMarket) -> None:
+    """Refuse what the miner has no room for now; others of the tenant wait until this one is written.
+
+    Raises DealBusy.
+    """
+    Tenant.objects.select_for_update(no_key=True).get(pk=miner.tenant_id)
+    size, waiting = proposal.piece.payload_size, waiting_use(miner)
+    if waiting.deals >= market.waiting_deals:
+        raise DealBusy(f"{waiting.deals} deals wait for their data or a sector")
+    if market.waiting_bytes and waiting.raw_bytes + size > market.waiting_bytes:
+        raise DealBusy(f"{waiting.raw_bytes} bytes wait for a sector")
+    if not storage_use(miner.tenant_id).has_room(promised_bytes(tenant_id=miner.tenant_id) + size):
+        raise DealBusy("the tenant's quota of pieces has no room")
+
+
+def _refusal_note(
+    proposal: Proposal, miner: Miner, refusal: DealRefused, *, known: Deal | None, now: datetime
+) -> None:
+    """Write down why a proposal was refused; the oldest ones of a miner make room."""
+    cause = refusal.cause if isinstance(refusal, DealBusy) else refusal.reason
+    values = _columns(proposal) | {"reason": cause[:1000], "state_since": now}
+    with transaction.atomic():
+        if known is not None:
+            advance(known, "REFUSE", **values, updated_at=now)
+        else:
+            Deal.objects.bulk_create(
+                [Deal(uuid=proposal.uuid, miner=miner, state=DealState.REFUSED, **values)],
+                ignore_conflicts=True,
+            )
+            refused = Deal.objects.filter(miner=miner, state=DealState.REFUSED)
+            last = refused.order_by("-pk").values_list("pk", flat=True)[REFUSALS_KEPT : REFUSALS_KEPT + 1]
+            for key in last:
+                refused.filter(pk__lte=key).delete()
+        publish(Change("deal", str(proposal.uuid), miner.tenant_id))
+
+
+def _columns(proposal: Proposal) -> dict[str, Any]:
+    return {
+        "door": proposal.door,
+        "digest": proposal.digest,
+        "client": proposal.client,
+        "piece_cid": proposal.piece_cid,
+        "padded_size": proposal.piece.padded_size,
+        "raw_size": proposal.piece.payload_size,
+        "allocation": proposal.allocation,
+        "start_epoch": proposal.start_epoch,
+        "duration": proposal.duration,
+        "is_indexed": proposal.is_indexed,
+        "is_announced": proposal.is_announced,
+        "source": proposal.source,
+    }

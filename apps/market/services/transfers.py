@@ -1,0 +1,302 @@
+"""The data of a deal: downloaded, uploaded whole or in chunks, or imported; they become a piece."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.core import clock
+from apps.core.connection_faults import fault_text
+from apps.core.errors import BadValue, LostRace
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.market.errors import ChunkRefused, DealNeedsNoData
+from apps.market.models import Deal, DealChunk
+from apps.market.rules import Place
+from apps.market.selectors import chunks_received
+from apps.market.states import WITHOUT_DATA, DealSource, DealState
+from apps.miners.selectors.miners import miner_principal
+from apps.pieces.data.files import bytes_write, file_locked
+from apps.pieces.errors import PieceMismatch, PieceTooLarge, UploadIncomplete
+from apps.pieces.services.fetches import piece_fetch_begin
+from apps.pieces.services.reservations import Room
+from apps.pieces.services.uploads import PieceSpec, part_upload, piece_discard, upload_begin
+from apps.pieces.states import PieceState
+from apps.users.rules.encryption import text_decrypt
+from apps.users.services.audit import audit_record
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from apps.pieces.data.files import Source
+    from apps.pieces.models import Piece
+    from apps.users.rules.principals import Principal
+
+CHUNK_LEAST: Final = 1 << 20
+CHUNK_MOST: Final = 1 << 30
+"""Bytes of a chunk, a power of two, as Curio has them (deps/config MK20Config; the least is smaller here)."""
+
+
+def piece_spec_build(deal: Deal) -> PieceSpec:
+    """Return what a deal says of its piece."""
+    return PieceSpec(
+        piece_cid=deal.piece_cid,
+        padded_size=deal.padded_size,
+        payload_size=deal.raw_size,
+        start_epoch=deal.start_epoch,
+        term_min=deal.duration if deal.allocation is None else None,
+        client=deal.terms["client"],
+        allocation=deal.terms["allocation"],
+    )
+
+
+def client_principal_make(deal: Deal) -> Principal:
+    """Return as whom a client's data come in: its miner's tenant, under the client's name."""
+    return replace(miner_principal(deal.miner), actor=f"client {deal.client}")
+
+
+def places_decode(deal: Deal) -> list[Place]:
+    """Return the client's URLs with their headers.  Raises DecryptionFailed."""
+    rows = json.loads(text_decrypt(deal.places)) if deal.places else []
+    return [Place(url, tuple((name, value) for name, value in headers)) for url, headers in rows]
+
+
+def deal_change_publish(deal: Deal) -> None:
+    """Publish to open pages that a deal has changed."""
+    publish(Change("deal", str(deal.uuid), deal.miner.tenant_id))
+
+
+@transaction.atomic
+def deal_move(deal: Deal, *, event: str, piece: Piece | None, reason: str = "") -> None:
+    """Move a deal one step, with its piece and what is to be said of it."""
+    advance(
+        deal,
+        event,
+        piece=piece,
+        reason=reason[:1000],
+        state_since=clock.now(),
+        updated_at=clock.now(),
+        **({"sector_number": piece.sector_number} if event == "SEAL" and piece is not None else {}),
+        **({} if event in ("WAIT", "TRANSFER", "VERIFY") else {"places": ""}),
+    )
+    deal_change_publish(deal)
+
+
+def deal_fetch_begin(deal: Deal) -> None:
+    """Begin the download from the next of the client's URLs; the same once more is the same download.
+
+    Raises what `piece_fetch_begin` does, DecryptionFailed.
+    """
+    place = places_decode(deal)[deal.place_at]
+    piece, _ = piece_fetch_begin(
+        deal.miner,
+        spec=piece_spec_build(deal),
+        url=place.url,
+        headers=place.headers,
+        by=client_principal_make(deal),
+    )
+    deal_move(deal, event="TRANSFER", piece=piece)
+
+
+def deal_upload(deal: Deal, *, source: Source, by: Principal) -> None:
+    """Store all bytes of a deal at once; what came of an upload that was cut off is written anew.
+
+    Raises DealNeedsNoData, ChunkRefused, PieceMismatch, and what uploads of pieces do.
+    """
+    _data_require(deal)
+    if deal.chunk_size is not None:
+        raise ChunkRefused(gettext("it is being uploaded in chunks"))
+    if deal.piece is not None and deal.piece.state == PieceState.UPLOADING:
+        piece_discard(deal.piece)
+        deal.refresh_from_db()
+    piece = deal.piece or upload_begin(deal.miner, spec=piece_spec_build(deal), by=by, is_resumable=True)
+    _transfer_note(deal, piece)
+    _part_take(deal, piece, source, offset=0, by=by)
+
+
+def deal_import(deal: Deal, *, source: Source, by: Principal) -> None:
+    """Store the data of a deal that came in another way, as its miner's people bring them.
+
+    Raises what `deal_upload` does.
+    """
+    deal_upload(deal, source=source, by=by)
+    audit_record(principal=by, action="deal.import", target=str(deal.uuid), after={"bytes": deal.raw_size})
+
+
+def chunks_begin(deal: Deal, *, raw_size: int, chunk_size: int) -> None:
+    """Begin the upload of a deal in chunks.  Raises BadValue, DealNeedsNoData, ChunkRefused."""
+    _data_require(deal)
+    if raw_size != deal.raw_size:
+        raise BadValue("raw size of deal does not match the one provided in deal", field="raw_size")
+    if chunk_size.bit_count() != 1:
+        raise BadValue("chunk size must be a power of 2", field="chunk_size")
+    if chunk_size < CHUNK_LEAST:
+        raise BadValue("chunk size too small", field="chunk_size")
+    if chunk_size > CHUNK_MOST:
+        raise BadValue("chunk size too large", field="chunk_size")
+    rows = Deal.objects.filter(pk=deal.pk, chunk_size=None, piece=None, state=DealState.ACCEPTED)
+    if not rows.update(chunk_size=chunk_size, updated_at=clock.now()):
+        raise ChunkRefused("deal upload has already started")
+    deal.refresh_from_db()
+
+
+def chunk_upload(deal: Deal, *, number: int, source: Source) -> None:
+    """Write one chunk of a deal; several may come side by side, each once.
+
+    Raises ChunkRefused, DealNeedsNoData, PieceBusy, UploadIncomplete, DiskFull, RoomAwaited.
+    """
+    _data_require(deal)
+    if not 1 <= number <= deal.chunks:
+        raise ChunkRefused("chunk not found", field="chunk")
+    if number in chunks_received(deal) or deal.is_whole:
+        raise ChunkRefused("chunk already uploaded")
+    size, path = _chunk_bytes(deal, number), chunk_place(deal, number=number)
+    with file_locked(path) as file, Room(path) as room:
+        room.reserve(size)
+        try:
+            is_all = bytes_write(file, source, at=0, most=size, note=lambda _: None)
+        except OSError as error:
+            raise UploadIncomplete(
+                gettext("the upload was cut off: {error}").format(error=fault_text(error))
+            ) from error
+        if not is_all or file.tell() != size:
+            raise UploadIncomplete(
+                gettext("only {received} of {size} bytes were received").format(
+                    received=file.tell(), size=size
+                )
+            )
+        DealChunk.objects.bulk_create([DealChunk(deal=deal, number=number)], ignore_conflicts=True)
+    deal_change_publish(deal)
+
+
+def upload_complete(deal: Deal) -> None:
+    """Note that the client has sent all; once more is fine.  Raises ChunkRefused while something lacks."""
+    if deal.state not in WITHOUT_DATA:
+        return
+    if deal.chunk_size is None:
+        if deal.piece is None or deal.piece.state == PieceState.UPLOADING:
+            raise ChunkRefused("deal upload has not finished")
+        return
+    if not deal.is_whole and len(chunks_received(deal)) < deal.chunks:
+        raise ChunkRefused("deal upload has not finished")
+    Deal.objects.filter(pk=deal.pk).update(is_whole=True, updated_at=clock.now())
+    deal.refresh_from_db()
+
+
+def chunks_join(deal: Deal) -> None:
+    """Put the chunks of a deal together into its piece; a kill amid it is gone on from where it was.
+
+    Raises what uploads of pieces do.
+    """
+    by = client_principal_make(deal)
+    piece = deal.piece or upload_begin(deal.miner, spec=piece_spec_build(deal), by=by, is_resumable=True)
+    _transfer_note(deal, piece)
+    while deal.piece is not None and piece.state == PieceState.UPLOADING:
+        at = piece.received
+        number = at // (deal.chunk_size or 1) + 1
+        path = chunk_place(deal, number=number)
+        if at >= deal.raw_size:  # a kill came after the last byte
+            _part_take(deal, piece, _Nothing(), offset=at, by=by)
+            break
+        try:
+            with path.open("rb") as file:
+                file.seek(at - (number - 1) * (deal.chunk_size or 1))
+                _part_take(deal, piece, file, offset=at, by=by)
+        except FileNotFoundError:
+            _chunk_lost(deal, number)
+            return
+        path.unlink(missing_ok=True)
+    deal.refresh_from_db()
+
+
+def chunks_discard(deal: Deal) -> None:
+    """Delete the chunks of a deal; none is fine."""
+    if deal.chunk_size is None:
+        return
+    for number in range(1, deal.chunks + 1):
+        chunk_place(deal, number=number).unlink(missing_ok=True)
+    DealChunk.objects.filter(deal=deal).delete()
+
+
+def deal_wait(deal: Deal, *, reason: str, place_at: int | None = None) -> None:
+    """Return a deal to where it waits for its data: those that came were not all, or not the right ones.
+
+    `place_at`: which of the client's URLs is next; None: the same.
+    """
+    chunks_discard(deal)
+    next_at = deal.place_at if place_at is None else place_at
+    with transaction.atomic():
+        Deal.objects.filter(pk=deal.pk).update(chunk_size=None, is_whole=False, place_at=next_at)
+        deal.refresh_from_db()
+        if deal.state != DealState.ACCEPTED:
+            deal_move(deal, event="WAIT", piece=None, reason=reason)
+        else:
+            deal_note(deal, reason=reason)
+
+
+def deal_note(deal: Deal, *, reason: str) -> None:
+    """Note what holds a deal up."""
+    if deal.reason != reason[:1000]:
+        deal.reason = reason[:1000]
+        Deal.objects.filter(pk=deal.pk).update(reason=deal.reason, updated_at=clock.now())
+        deal_change_publish(deal)
+
+
+def chunk_place(deal: Deal, *, number: int) -> Path:
+    """Return where a chunk lies: beside the pieces, whose reservations of room it shares."""
+    return Path(settings.PIECES_DIR) / f"{deal.uuid}.{number}.chunk"
+
+
+class _Nothing:
+    """A source without bytes."""
+
+    def read(self, _size: int, /) -> bytes:
+        """Return none."""
+        return b""
+
+
+def _data_require(deal: Deal) -> None:
+    """Refuse data that nobody waits for.  Raises DealNeedsNoData."""
+    if deal.state not in WITHOUT_DATA or deal.source == DealSource.HTTP:
+        raise DealNeedsNoData("deal not found")
+
+
+def _transfer_note(deal: Deal, piece: Piece) -> None:
+    with suppress(LostRace):  # a head was faster
+        if deal.state == DealState.ACCEPTED:
+            deal_move(deal, event="TRANSFER", piece=piece)
+    deal.refresh_from_db()
+
+
+def _part_take(deal: Deal, piece: Piece, source: Source | BinaryIO, *, offset: int, by: Principal) -> None:
+    """Write bytes of a deal; all together must have its commitment.  Raises PieceMismatch."""
+    try:
+        stored, _ = part_upload(piece, source=source, offset=offset, by=by)
+    except (PieceMismatch, PieceTooLarge) as refusal:
+        deal.refresh_from_db()
+        deal_wait(deal, reason=refusal.reason)
+        raise
+    if stored.pk != piece.pk:  # the miner had these data already
+        Deal.objects.filter(pk=deal.pk).update(piece=stored)
+        deal.refresh_from_db()
+
+
+def _chunk_bytes(deal: Deal, number: int) -> int:
+    """Return how many bytes a chunk has."""
+    size = deal.chunk_size or 0
+    return min(size, deal.raw_size - (number - 1) * size)
+
+
+def _chunk_lost(deal: Deal, number: int) -> None:
+    """Begin the upload anew: a chunk that was here is gone."""
+    if deal.piece is not None and deal.piece.state == PieceState.UPLOADING:
+        piece_discard(deal.piece)
+        deal.refresh_from_db()
+    deal_wait(deal, reason=f"chunk {number} is gone from the disk: send the data again")

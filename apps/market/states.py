@@ -1,0 +1,94 @@
+"""The states of a deal and how they follow each other; how data come, and which clients are accepted."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class DealState(models.TextChoices):
+    """Where a deal is between its proposal and the end of its sector."""
+
+    REFUSED = "REFUSED", _("Refused")
+    """By the miner's rules; the same proposal may come again."""
+    ACCEPTED = "ACCEPTED", _("Waiting for its data")
+    TRANSFERRING = "TRANSFERRING", _("Transferring")
+    """Its data come, or their commitment is being computed."""
+    VERIFIED = "VERIFIED", _("Waiting for a sector")
+    """Its data are here, and are what the client said."""
+    SEALING = "SEALING", _("Being sealed")
+    ACTIVE = "ACTIVE", _("Active")
+    ENDED = "ENDED", _("Ended")
+    """Its sector was terminated or has expired."""
+    FAILED = "FAILED", _("Failed")
+
+
+TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    DealState.REFUSED: {"ACCEPT": DealState.ACCEPTED, "REFUSE": DealState.REFUSED},
+    DealState.ACCEPTED: {
+        "TRANSFER": DealState.TRANSFERRING,
+        "VERIFY": DealState.VERIFIED,
+        "SEAL": DealState.SEALING,
+        "ACTIVATE": DealState.ACTIVE,
+        "FAIL": DealState.FAILED,
+    },
+    DealState.TRANSFERRING: {
+        "WAIT": DealState.ACCEPTED,
+        "VERIFY": DealState.VERIFIED,
+        "SEAL": DealState.SEALING,
+        "ACTIVATE": DealState.ACTIVE,
+        "FAIL": DealState.FAILED,
+    },
+    DealState.VERIFIED: {
+        "WAIT": DealState.ACCEPTED,
+        "SEAL": DealState.SEALING,
+        "ACTIVATE": DealState.ACTIVE,
+        "FAIL": DealState.FAILED,
+    },
+    DealState.SEALING: {
+        "VERIFY": DealState.VERIFIED,
+        "ACTIVATE": DealState.ACTIVE,
+        "END": DealState.ENDED,
+        "FAIL": DealState.FAILED,
+    },
+    DealState.ACTIVE: {"SEAL": DealState.SEALING, "END": DealState.ENDED},
+    DealState.ENDED: {"SEAL": DealState.SEALING},
+    DealState.FAILED: {},
+}
+"""From a state and an event to the next.  WAIT: the data that came were not those of the deal, or were
+removed: it waits for others.  VERIFY of a deal that is being sealed follows an aborted sector; SEAL of an
+active or ended one a reorganisation."""
+
+WITHOUT_DATA: Final = (DealState.ACCEPTED, DealState.TRANSFERRING)
+"""Accepted, and its data are not all here."""
+WITH_PIECE: Final = {
+    "READY": DealState.VERIFIED,
+    "PACKED": DealState.SEALING,
+    "ACTIVE": DealState.ACTIVE,
+    "ENDED": DealState.ENDED,
+}
+"""From the state of a deal's piece to the deal's."""
+
+
+class DealDoor(models.TextChoices):
+    """Through which interface a deal was proposed."""
+
+    MK20 = "mk20", _("HTTP, market 2.0")
+
+
+class DealSource(models.TextChoices):
+    """How the data of a deal come."""
+
+    HTTP = "http", _("Download from the client's URLs")
+    PUT = "put", _("Upload by the client")
+    OFFLINE = "offline", _("Import by the operator")
+
+
+class ClientsRule(models.TextChoices):
+    """With whom a miner makes deals."""
+
+    ANYBODY = "anybody", _("Anybody")
+    ONLY = "only", _("Only these clients")
+    EXCEPT = "except", _("Anybody but these clients")

@@ -1,0 +1,198 @@
+"""Deals and a miner's market over REST and on their pages: what is shown to whom, set and imported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from apps.core import clock
+from apps.market.models import Deal, MinerMarket
+from apps.market.rules import ulid_decode
+from apps.market.services.follow import deals_advance
+from apps.users.models import AuditEntry
+from tests import factories, people
+from tests.mk20 import sized
+from tests.page_client import signed_in, text_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from django.test import Client
+
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+DATA = bytes(number % 251 for number in range(1500))
+
+
+@pytest.fixture
+def miner(settings: Any, tmp_path: Path) -> Miner:
+    settings.PIECES_DIR = str(tmp_path / "pieces")
+    factories.head(1000)
+    return factories.miner(2001)
+
+
+def deal(of: Miner, **changes: Any) -> Deal:
+    return factories.deal(of, sized(DATA), **changes)
+
+
+def get(client: Client, path: str, *, of: str = "alice") -> Any:
+    return client.get(f"/api/v1/{path}", headers=people.bearer(people.token("read", of=of)))
+
+
+def test_deals_are_listed_to_the_tenant_of_their_miner(client: Client, miner: Miner) -> None:
+    first, second = deal(miner), deal(miner, state="FAILED", reason="the source answered 404")
+    deal(factories.miner(2002, of="bob"))
+
+    rows = get(client, "deals").json()["results"]
+    page = get(client, "deals?limit=1").json()
+
+    assert [row["uuid"] for row in rows] == [str(second.uuid), str(first.uuid)]
+    assert (rows[0]["state"], rows[0]["reason"]) == ("FAILED", "the source answered 404")
+    assert ulid_decode(rows[0]["ulid"]) == second.uuid
+    assert [row["uuid"] for row in get(client, f"deals?cursor={page['next']}").json()["results"]] == [
+        str(first.uuid)
+    ]
+    assert [row["uuid"] for row in get(client, "deals?state=FAILED").json()["results"]] == [str(second.uuid)]
+    assert len(get(client, f"deals?client={first.client}&miner=f02001").json()["results"]) == 2
+    assert get(client, "deals?state=x").status_code == 400
+
+
+def test_a_deal_of_another_tenant_does_not_exist(client: Client, miner: Miner) -> None:
+    one = deal(miner)
+
+    assert get(client, f"deals/{one.uuid}").json()["client"] == one.client
+    for path in (f"deals/{one.uuid}", f"deals/{uuid4()}", "deals/x"):
+        assert get(client, path, of="bob").status_code == 404
+    answer = client.post(
+        f"/api/v1/deals/{one.uuid}/data",
+        DATA,
+        content_type="application/octet-stream",
+        headers=people.bearer(people.token("write", of="bob")),
+    )
+    assert answer.status_code == 404
+    people.person("bea", of="bob")
+    assert signed_in("bea").get(f"/deals/{one.uuid}/").status_code == 404
+
+
+def test_the_data_of_an_offline_deal_are_imported(client: Client, miner: Miner) -> None:
+    one = deal(miner, source="offline")
+    path = f"/api/v1/deals/{one.uuid}/data"
+    headers = people.bearer(people.token("write"))
+    kind = "application/octet-stream"
+
+    wrong = client.post(path, bytes(1500), content_type=kind, headers=headers)
+    right = client.post(path, DATA, content_type=kind, headers=headers)
+    again = client.post(path, DATA, content_type=kind, headers=headers)
+    deals_advance(height=1000, now=clock.now())
+
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "piece_mismatch")
+    assert (right.status_code, right.json()["state"]) == (200, "TRANSFERRING")
+    assert again.status_code == 409
+    assert get(client, f"deals/{one.uuid}").json()["state"] == "VERIFIED"
+    entry = AuditEntry.objects.get(action="deal.import")
+    assert (entry.target, entry.after) == (str(one.uuid), {"bytes": 1500})
+
+
+def test_a_market_is_closed_until_its_people_open_it(client: Client, miner: Miner) -> None:
+    assert get(client, "miners/f02001/market").json()["is_open"] is False
+    assert not MinerMarket.objects.exists()
+
+    def patch(perm: str, values: dict[str, Any]) -> Any:
+        return client.patch(
+            "/api/v1/miners/f02001/market",
+            values,
+            content_type="application/json",
+            headers=people.bearer(people.token(perm)),
+        )
+
+    values = {"is_open": True, "verified_price": "5", "clients_rule": "only", "clients": ["t01005"]}
+    assert patch("write", values).status_code == 403
+    found = patch("sign", values).json()
+
+    assert (found["is_open"], found["verified_price"], found["clients"]) == (True, "5", ["f01005"])
+    assert patch("sign", {"is_open": True}).json() == found
+    entry = AuditEntry.objects.get(action="market.set")
+    assert entry.before is not None
+    assert entry.after is not None
+    assert (entry.before["is_open"], entry.after["is_open"]) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"least_size": 100}, "least_size"),
+        ({"most_size": 3 << 30}, "most_size"),
+        ({"least_size": 2048, "most_size": 1024}, "least_size"),
+        ({"clients": ["nobody"]}, "clients"),
+        ({"clients_rule": "some"}, "clients_rule"),
+        ({"price": "-1"}, "price"),
+        ({"prize": "1"}, "prize"),
+    ],
+)
+def test_a_market_that_cannot_be_is_refused_by_its_field(
+    client: Client, miner: Miner, values: dict[str, Any], field: str
+) -> None:
+    answer = client.patch(
+        "/api/v1/miners/f02001/market",
+        values,
+        content_type="application/json",
+        headers=people.bearer(people.token("sign")),
+    )
+
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert not MinerMarket.objects.exists()
+
+
+def test_the_pages_show_how_far_a_deal_is_and_why_not_further(miner: Miner) -> None:
+    people.person()
+    browser = signed_in()
+    assert "No deals yet" in text_of(browser.get("/deals/"))
+    one = deal(miner, start_epoch=1500)
+    failed = deal(miner, state="FAILED", reason="the source answered 404")
+
+    listed, filtered = text_of(browser.get("/deals/")), text_of(browser.get("/deals/?state=FAILED"))
+
+    assert "1 deal in progress" in listed
+    assert "the source answered 404" in listed
+    assert "waiting for its data" in listed
+    assert "waiting for its data" not in filtered
+    shown = text_of(browser.get(f"/deals/{one.uuid}/"))
+    assert one.client in shown
+    assert "1 500, in" in shown.replace("\u202f", " ")
+    assert "Data may come until" in shown
+    assert "the source answered 404" in text_of(browser.get(f"/deals/{failed.uuid}/"))
+
+
+def test_the_market_page_sets_what_it_shows(miner: Miner) -> None:
+    people.person()
+    browser = signed_in()
+    assert "every proposal is refused." in text_of(browser.get("/miners/f02001/market/"))
+    sent = {
+        "is_open": "1",
+        "price": "0.5",
+        "least_size": "128 B",
+        "most_size": "1 KiB",
+        "clients_rule": "except",
+        "clients": "f01005\nf01006",
+        "waiting_deals": "7",
+        "takes_put": "1",
+    }
+
+    assert browser.post("/miners/f02001/market/", sent).status_code == 302
+
+    row = MinerMarket.objects.get()
+    assert (row.is_open, row.price, row.most_size, row.clients) == (
+        True,
+        10**18 // 2,
+        1024,
+        ["f01005", "f01006"],
+    )
+    assert (row.takes_put, row.takes_http, row.waiting_deals, row.verified_price) == (True, False, 7, 0)
+    assert "clients can propose deals." in text_of(browser.get("/miners/f02001/market/"))
+    wrong = browser.post("/miners/f02001/market/", sent | {"clients": "nobody", "least_size": "3 KiB"})
+    assert "nobody is not an address" in text_of(wrong)
+    assert MinerMarket.objects.get().clients == ["f01005", "f01006"]

@@ -1,0 +1,400 @@
+"""The data of deals: how each way ends, what a kill leaves, and how a deal follows its piece."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.core import clock
+from apps.core.errors import BadValue
+from apps.market.errors import ChunkRefused, DealNeedsNoData
+from apps.market.rules import Place
+from apps.market.selectors import chunks_received
+from apps.market.services import transfers
+from apps.market.services.follow import deals_advance
+from apps.market.services.transfers import (
+    chunk_place,
+    chunk_upload,
+    chunks_begin,
+    client_principal_make,
+    deal_import,
+    deal_upload,
+    upload_complete,
+)
+from apps.market.states import DealSource
+from apps.pieces.data.files import piece_path
+from apps.pieces.errors import PieceMismatch, UploadIncomplete
+from apps.pieces.models import Piece
+from apps.pieces.services import uploads
+from apps.pieces.services.fetches import pieces_fetch
+from apps.pieces.services.retention import UNCHECKED, pieces_tidy
+from apps.pieces.services.uploads import piece_remove
+from apps.users.models import AuditEntry
+from apps.users.rules.encryption import text_encrypt
+from tests import factories, people
+from tests.mk20 import sized
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from apps.market.models import Deal
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+DATA = bytes(number % 251 for number in range(1500))
+
+
+@pytest.fixture
+def miner(settings: Any, tmp_path: Path) -> Miner:
+    settings.PIECES_DIR, settings.PIECE_URLS_PRIVATE = str(tmp_path / "pieces"), True
+    factories.head(1000)
+    return factories.miner(2001)
+
+
+class Site:
+    """A client's web server; what it was asked with, and what it gives."""
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+        self.data = DATA
+        self.statuses: dict[str, int] = {}
+        self.asked: list[tuple[str, str | None]] = []
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found.asked.append((self.path, self.headers["Authorization"]))
+            status = found.statuses.get(self.path, 200)
+            self.send_response(status)
+            if status == 302:
+                self.send_header("Location", f"http://localhost:{server.server_port}/there")
+            body = found.data if status == 200 else b""
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    found = Site(f"http://127.0.0.1:{server.server_port}")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield found
+    server.shutdown()
+    server.server_close()
+
+
+def deal(of: Miner, data: bytes = DATA, *, places: tuple[Place, ...] = (), **changes: Any) -> Deal:
+    values = {
+        "source": DealSource.HTTP if places else DealSource.PUT,
+        "places": text_encrypt(json.dumps([[one.url, one.headers] for one in places])),
+    }
+    return factories.deal(of, sized(data), **(values | changes))
+
+
+def go_on(deal: Deal, *, height: int = 1000, **later: int) -> Deal:
+    deals_advance(height=height, now=clock.now() + timedelta(**later))
+    deal.refresh_from_db()
+    return deal
+
+
+def fetched() -> None:
+    pieces_fetch()
+    pieces_tidy(now=clock.now() + 2 * UNCHECKED)
+
+
+def upload(one: Deal, data: bytes = DATA) -> None:
+    deal_upload(one, source=io.BytesIO(data), by=client_principal_make(one))
+
+
+def test_data_come_from_the_clients_url_with_its_headers(miner: Miner, site: Site) -> None:
+    one = deal(miner, places=(Place(f"{site.base}/x?k=1", (("Authorization", "Bearer c"),)),))
+
+    assert go_on(one).state == "TRANSFERRING"
+    assert go_on(one).state == "TRANSFERRING", "the same download"
+    assert Piece.objects.get().source_headers != ""
+    assert "Bearer" not in Piece.objects.get().source_headers
+    fetched()
+
+    assert site.asked == [("/x?k=1", "Bearer c")]
+    assert go_on(one).state == "VERIFIED"
+    piece = Piece.objects.get()
+    assert (piece.state, piece.source_headers, piece.term_min) == ("READY", "", 600_000)
+    assert piece_path(piece).read_bytes() == DATA
+
+
+def test_headers_do_not_go_to_where_a_url_redirects(miner: Miner, site: Site) -> None:
+    site.statuses["/x"] = 302
+    deal(miner, places=(Place(f"{site.base}/x", (("Authorization", "Bearer c"),)),))
+    deals_advance(height=1000, now=clock.now())
+
+    fetched()
+
+    assert site.asked == [("/x", "Bearer c"), ("/there", None)]
+    assert Piece.objects.get().state == "READY"
+
+
+def test_the_next_url_is_tried_and_after_the_last_the_deal_fails(miner: Miner, site: Site) -> None:
+    site.statuses |= {"/a": 404, "/b": 404}
+    one = deal(miner, places=(Place(f"{site.base}/a"), Place(f"{site.base}/b")))
+    go_on(one)
+    fetched()
+    assert (go_on(one).state, one.place_at, one.reason) == ("TRANSFERRING", 1, "")
+    fetched()
+
+    assert (go_on(one).state, one.reason, one.places) == ("FAILED", "the source answered 404", "")
+    assert [path for path, _ in site.asked] == ["/a", "/b"]
+
+
+def test_a_source_that_says_another_size_is_not_read(miner: Miner, site: Site) -> None:
+    site.data = DATA + b"!"
+    one = deal(miner, places=(Place(f"{site.base}/a"),))
+    go_on(one)
+    fetched()
+
+    assert go_on(one).reason == "the source has 1501 bytes, but 1500 bytes are announced"
+
+
+def test_other_bytes_of_the_same_size_are_not_the_deals(miner: Miner, site: Site) -> None:
+    site.data = bytes(1500)
+    one = deal(miner, places=(Place(f"{site.base}/a"),))
+    go_on(one)
+    fetched()
+
+    assert go_on(one).state == "FAILED"
+    assert one.reason.startswith(f"Piece-Cid: the announced commitment is {one.piece_cid}")
+
+
+def test_a_whole_upload_is_the_deals_piece(miner: Miner) -> None:
+    one = deal(miner)
+
+    upload(one)
+
+    assert one.state == "TRANSFERRING"
+    upload_complete(one)
+    assert go_on(one).state == "VERIFIED"
+    assert Piece.objects.get().actor == f"client {one.client}"
+    with pytest.raises(DealNeedsNoData):
+        upload(one)
+
+
+def test_a_wrong_upload_leaves_the_deal_waiting(miner: Miner) -> None:
+    one = deal(miner)
+
+    with pytest.raises(PieceMismatch):
+        upload(one, bytes(1500))
+
+    one.refresh_from_db()
+    assert (one.state, one.piece, Piece.objects.count()) == ("ACCEPTED", None, 0)
+    assert "the bytes have" in one.reason
+    upload(one)
+    assert go_on(one).state == "VERIFIED"
+
+
+def test_an_upload_that_was_cut_off_begins_anew(miner: Miner) -> None:
+    one = deal(miner)
+    upload(one, DATA[:700])
+    with pytest.raises(ChunkRefused, match="deal upload has not finished"):
+        upload_complete(one)
+    assert go_on(one).state == "TRANSFERRING"
+
+    upload(one)
+
+    assert go_on(one).state == "VERIFIED"
+    assert Piece.objects.count() == 1
+
+
+def chunked(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> Deal:
+    monkeypatch.setattr(transfers, "CHUNK_LEAST", 512)
+    one = deal(miner)
+    chunks_begin(one, raw_size=1500, chunk_size=512)
+    return one
+
+
+def chunk(one: Deal, number: int, data: bytes | None = None) -> None:
+    first = 512 * (number - 1)
+    chunk_upload(one, number=number, source=io.BytesIO(DATA[first : first + 512] if data is None else data))
+
+
+def test_chunks_come_in_any_order_and_are_put_together(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = chunked(miner, monkeypatch)
+    with pytest.raises(ChunkRefused, match="already started"):
+        chunks_begin(one, raw_size=1500, chunk_size=512)
+    for number in (3, 1):
+        chunk(one, number)
+    assert chunks_received(one) == [1, 3]
+    with pytest.raises(ChunkRefused, match="deal upload has not finished"):
+        upload_complete(one)
+    with pytest.raises(ChunkRefused, match="chunk already uploaded"):
+        chunk(one, 3)
+    with pytest.raises(ChunkRefused, match="chunk not found"):
+        chunk(one, 4)
+    with pytest.raises(UploadIncomplete):
+        chunk(one, 2, b"short")
+    with pytest.raises(UploadIncomplete):
+        chunk(one, 2, bytes(513))
+    chunk(one, 2)
+    upload_complete(one)
+    upload_complete(one)
+
+    assert go_on(one).state == "VERIFIED"
+    assert piece_path(Piece.objects.get()).read_bytes() == DATA
+    assert not list(chunk_place(one, number=1).parent.glob("*.chunk"))
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_kill_while_chunks_are_put_together_loses_nothing(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    one = chunked(miner, monkeypatch)
+    for number in (1, 2, 3):
+        chunk(one, number)
+    upload_complete(one)
+    parts, real = iter(range(1, 9)), uploads.part_upload
+
+    def killed(*args: Any, **options: Any) -> Any:
+        if next(parts) == after + 1:
+            raise KeyboardInterrupt
+        answer = real(*args, **options)
+        if after == 3:
+            raise KeyboardInterrupt
+        return answer
+
+    with monkeypatch.context() as patched:
+        patched.setattr(transfers, "part_upload", killed)
+        with pytest.raises(KeyboardInterrupt):
+            deals_advance(height=1000, now=clock.now())
+
+    assert go_on(one).state == "VERIFIED"
+    assert piece_path(Piece.objects.get()).read_bytes() == DATA
+
+
+def test_a_chunk_that_is_gone_has_all_sent_again(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = chunked(miner, monkeypatch)
+    for number in (1, 2, 3):
+        chunk(one, number)
+    upload_complete(one)
+    chunk_place(one, number=2).unlink()
+
+    assert (go_on(one).state, one.chunk_size, chunks_received(one)) == ("ACCEPTED", None, [])
+    assert one.reason == "chunk 2 is gone from the disk: send the data again"
+    upload(one)
+    assert go_on(one).state == "VERIFIED"
+
+
+@pytest.mark.parametrize(
+    ("raw_size", "chunk_size", "reason"),
+    [
+        (1499, 1 << 20, "does not match"),
+        (1500, 3 << 20, "power of 2"),
+        (1500, 512, "too small"),
+        (1500, 2 << 30, "too large"),
+    ],
+)
+def test_an_upload_in_chunks_that_cannot_be_is_refused(
+    miner: Miner, raw_size: int, chunk_size: int, reason: str
+) -> None:
+    with pytest.raises(BadValue, match=reason):
+        chunks_begin(deal(miner), raw_size=raw_size, chunk_size=chunk_size)
+
+
+def test_the_operator_imports_what_came_on_a_disk(miner: Miner) -> None:
+    one = deal(miner, source=DealSource.OFFLINE)
+
+    deal_import(one, source=io.BytesIO(DATA), by=people.principal())
+
+    assert go_on(one).state == "VERIFIED"
+    assert AuditEntry.objects.filter(action="deal.import").count() == 1
+
+
+def test_data_that_the_miner_has_already_are_not_asked_for_again(miner: Miner) -> None:
+    upload(deal(miner))
+    other = deal(miner, client=factories.secp(6), source=DealSource.OFFLINE, duration=700_000)
+
+    assert go_on(other).state == "VERIFIED"
+    assert Piece.objects.get().term_min == 700_000
+
+
+def test_data_in_a_sector_that_ends_too_early_are_not_these(miner: Miner) -> None:
+    first = deal(miner)
+    upload(first)
+    Piece.objects.update(state="PACKED", sector_number=4)
+    other = deal(miner, duration=700_000)
+
+    assert go_on(other).state == "FAILED"
+    assert "in a sector that need not live for 700000 epochs" in other.reason
+    first.refresh_from_db()
+    assert (first.state, first.sector_number) == ("SEALING", 4)
+
+
+def test_a_deal_follows_its_piece_through_reorganisations_to_its_end(miner: Miner) -> None:
+    one = deal(miner)
+    upload(one)
+    steps = []
+    for state, sector in (
+        ("READY", None),
+        ("PACKED", 4),
+        ("READY", None),
+        ("PACKED", 5),
+        ("ACTIVE", 5),
+        ("PACKED", 5),
+        ("ACTIVE", 5),
+        ("ENDED", 5),
+        ("PACKED", 5),
+        ("ACTIVE", 5),
+        ("ENDED", 5),
+        ("READY", None),
+        ("PACKED", 6),
+    ):
+        Piece.objects.update(state=state, sector_number=sector)
+        steps.append(go_on(one).state)
+
+    assert steps == [
+        *("VERIFIED", "SEALING", "VERIFIED", "SEALING", "ACTIVE", "SEALING", "ACTIVE", "ENDED"),
+        *("SEALING", "ACTIVE", "ENDED", "ENDED", "ENDED"),
+    ]
+    assert one.sector_number == 5
+
+
+def test_a_piece_that_the_chain_refuses_ends_its_deal(miner: Miner) -> None:
+    one = deal(miner)
+    upload(one)
+    go_on(one)
+    Piece.objects.update(state="FAILED", error="allocation 3 of f01005 expired at epoch 900")
+
+    assert (go_on(one).state, one.reason) == ("FAILED", "allocation 3 of f01005 expired at epoch 900")
+
+
+def test_a_piece_that_somebody_removed_is_awaited_anew(miner: Miner) -> None:
+    one = deal(miner)
+    upload(one)
+    assert go_on(one).state == "VERIFIED"
+    piece_remove(Piece.objects.get(), by=people.principal())
+
+    assert (go_on(one).state, one.reason) == ("ACCEPTED", "its data are gone: they are awaited again")
+
+
+@pytest.mark.parametrize(
+    ("changes", "height", "days", "reason"),
+    [
+        ({"start_epoch": 1200}, 1200, 0, "its data did not come before its start epoch 1200"),
+        ({}, 1000, 8, "its data did not come in time"),
+    ],
+)
+def test_data_that_do_not_come_end_the_deal(
+    miner: Miner, changes: dict[str, Any], height: int, days: int, reason: str
+) -> None:
+    one = deal(miner, **changes)
+    assert go_on(one, height=1199).state == "ACCEPTED"
+
+    assert (go_on(one, height=height, days=days).state, one.reason) == ("FAILED", reason)
