@@ -34,9 +34,20 @@ CANNOT_BE_UNDONE: Final = frozenset(
 )
 """Last words of verbs, as in `rebuild-abort`."""
 FINAL: Final = frozenset(
-    {"messages mark-bad", "messages withdraw-export", "recovery create", "sectors state-set"}
+    {
+        *("messages mark-bad", "messages withdraw-export", "recovery create", "sectors state-set"),
+        *("messages batch", "messages create", "miners create", "miners sectors-create"),
+    }
 )
-"""Others that cannot."""
+"""Others that cannot: those of the second line spend."""
+FINAL_WITH: Final = {"workers commands-create": ("op", ("retire",))}
+"""Those that cannot with some values of an option."""
+ALIASES: Final = {
+    "alerts acknowledge": "alerts acknowledgement-set",
+    "messages push": "messages create",
+    "sectors pledge": "miners sectors-create",
+}
+"""Other names of commands, as people call what they do."""
 
 
 class Field(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -81,6 +92,16 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True):
     def has_dry_run(self) -> bool:
         """Return whether it has a dry run."""
         return any(field.name == "dry_run" for field in self.query)
+
+    @property
+    def may_be_final(self) -> bool:
+        """Return whether a person may be asked first."""
+        return self.is_final or f"{self.noun} {self.verb}" in FINAL_WITH
+
+    def is_final_with(self, values: dict[str, Any]) -> bool:
+        """Return whether it cannot be undone with these values of its options."""
+        name, finals = FINAL_WITH.get(f"{self.noun} {self.verb}", ("", ()))
+        return self.is_final or values.get(name) in finals
 
     def has_query(self, name: str) -> bool:
         """Return whether it has a query parameter of this name."""

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import click
 from click.shell_completion import get_completion_class
 
-from poolsite.command.acts import JSON, ROOT, acts_read
+from poolsite.command.acts import ALIASES, JSON, ROOT, acts_read
 from poolsite.command.login import login_forget, login_write, pool_found
 from poolsite.command.output import rows_of, shown
 from poolsite.compat.pool import Pool, Unanswered, clear_warn, url_read
@@ -78,8 +78,12 @@ class Nouns(click.Group):
         """Return the group of a noun, or a command of this program itself."""
         if cmd_name not in self.acts:
             return super().get_command(ctx, cmd_name)
-        acts = self.acts[cmd_name]
-        commands = {act.verb: command_of(act) for act in acts}
+        commands = {act.verb: command_of(act) for act in self.acts[cmd_name]}
+        for alias, of in ALIASES.items():
+            (noun, verb), (own_noun, own_verb) = alias.split(), of.split()
+            if noun == cmd_name:
+                act = next(act for act in self.acts[own_noun] if act.verb == own_verb)
+                commands[verb] = command_of(act, name=verb)
         return click.Group(cmd_name, commands=commands, short_help=", ".join(commands))
 
 
@@ -121,8 +125,8 @@ def completion(shell: str) -> None:
     click.echo(found(poolsite, {}, "poolsite", "_POOLSITE_COMPLETE").source())
 
 
-def command_of(act: Act) -> click.Command:
-    """Return the command of one row."""
+def command_of(act: Act, *, name: str = "") -> click.Command:
+    """Return the command of one row, under another name where one is given."""
     parameters: list[click.Parameter] = [click.Argument([name]) for name in act.arguments]
     parameters += [_option(field) for field in (*act.query, *act.body)]
     if act.sends == JSON:
@@ -139,7 +143,7 @@ def command_of(act: Act) -> click.Command:
         parameters.append(
             click.Option(["--output"], type=click.File("wb"), default="-", help="Where the data go.")
         )
-    if act.is_final:
+    if act.may_be_final:
         parameters.append(click.Option(["--yes"], is_flag=True, help="Do not ask."))
     if act.has_key:
         parameters.append(
@@ -151,7 +155,10 @@ def command_of(act: Act) -> click.Command:
     if act.has_query("cursor") or act.has_query("offset"):
         parameters.append(click.Option(["--all"], is_flag=True, help="Every page, not only the first."))
     return click.Command(
-        act.verb, params=parameters, callback=_callback(act), help=f"{act.does}.\n\n{act.method} {act.path}"
+        name or act.verb,
+        params=parameters,
+        callback=_callback(act),
+        help=f"{act.does}.\n\n{act.method} {act.path}",
     )
 
 
@@ -174,7 +181,7 @@ def _callback(act: Act) -> Callable[..., None]:
     def call(options: argparse.Namespace, /, **values: Any) -> None:
         is_json = options.is_json or values["is_json"]
         request = Request(act, pool_found(options), values)
-        if act.is_final and not values["yes"] and not values.get("dry_run"):
+        if act.is_final_with(request.body or {}) and not values["yes"] and not values.get("dry_run"):
             request.confirm(is_json=is_json)
         answer = request.send()
         if answer is not None:

@@ -117,7 +117,9 @@ def test_a_part_of_a_path_stays_one(sent: list[Any]) -> None:
 def test_the_body_may_come_from_a_file(sent: list[Any], tmp_path: Path) -> None:
     (tmp_path / "message.json").write_text('{"id": "a", "to": "f01", "value": "1", "method": 0}')
 
-    done = run("messages", "create", "--body", f"@{tmp_path}/message.json", "--value", "2", "--from", "f3a")
+    done = run(
+        "messages", "create", "--body", f"@{tmp_path}/message.json", "--value", "2", "--from", "f3a", "--yes"
+    )
 
     assert done.exit_code == 0, done.output
     assert sent[0][2]["json"] == {
@@ -138,6 +140,12 @@ def test_the_body_may_come_from_a_file(sent: list[Any], tmp_path: Path) -> None:
         ("sectors state-set f01004-1 --state ABORTED --reason old", "cannot be undone: add --yes"),
         ("messages mark-bad 5", "cannot be undone: add --yes"),
         ("miners roles-remove f01004 --host a --kind seal", "cannot be undone: add --yes"),
+        ("messages create --id a --method 0 --from f01 --to f02", "cannot be undone: add --yes"),
+        ("messages push --id a --method 0 --from f01 --to f02", "cannot be undone: add --yes"),
+        ("miners sectors-create f01004 --count 3", "cannot be undone: add --yes"),
+        ("sectors pledge f01004 --count 3", "cannot be undone: add --yes"),
+        ("workers commands-create 5 --op retire", "cannot be undone: add --yes"),
+        ('workers commands-create 5 --body {"op":"retire"}', "cannot be undone: add --yes"),
         ("messages create --body [1]", "is no JSON object"),
         ("tenants create", "missing: --name"),
         ("messages create --body {", "is not JSON"),
@@ -156,6 +164,15 @@ def test_a_wrong_line_sends_nothing(line: str, why: str, sent: list[Any]) -> Non
 def test_yes_does_what_cannot_be_undone(sent: list[Any]) -> None:
     assert run("tokens", "remove", "5", "--yes").exit_code == 0
     assert sent[0][:2] == ("DELETE", "/api/v1/tokens/5")
+
+
+def test_what_can_be_undone_asks_nothing(sent: list[Any]) -> None:
+    assert run("workers", "commands-create", "5", "--op", "drain").exit_code == 0
+    assert run("alerts", "acknowledge", "5", "--hours", "4").exit_code == 0
+    assert [place[:2] for place in sent] == [
+        ("POST", "/api/v1/workers/5/commands"),
+        ("PUT", "/api/v1/alerts/5/acknowledgement"),
+    ]
 
 
 @pytest.fixture
