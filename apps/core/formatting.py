@@ -7,11 +7,12 @@ from typing import Final
 
 from django.utils.translation import gettext, ngettext
 
+from poolsite.filecoin.amounts import FIL
+
 NARROW: Final = "\u202f"
 """Narrow no-break space: between thousands, before a percent sign."""
 NOTHING: Final = "\u2013"
 """Nothing known; zero is `0`."""
-ATTO_PER_FIL: Final = 10**18
 ATTO_PER_NANO: Final = 10**9
 SIZE_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 MINUTE_S: Final = 60
@@ -32,7 +33,7 @@ def fil(atto: int | None) -> str:
         return NOTHING
     if atto == 0:
         return "0"
-    amount = Decimal(atto) / ATTO_PER_FIL
+    amount = Decimal(atto) / FIL
     if abs(amount) < Decimal("0.0001"):
         tiny = "< 0.000001" if amount > 0 else "> -0.000001"
         return f"{amount:.2g}" if abs(amount) >= Decimal("1e-6") else tiny
@@ -42,7 +43,7 @@ def fil(atto: int | None) -> str:
 
 def fil_short(atto: int | None) -> str:
     """attoFIL for a tile: places only below 1 000 FIL, `9 998`."""
-    return whole(atto // ATTO_PER_FIL) if atto is not None and atto >= 1000 * ATTO_PER_FIL else fil(atto)
+    return whole(atto // FIL) if atto is not None and atto >= 1000 * FIL else fil(atto)
 
 
 def amount(atto: int | None) -> tuple[str, str]:
@@ -56,7 +57,7 @@ def amount(atto: int | None) -> tuple[str, str]:
 
 def amount_short(atto: int | None) -> tuple[str, str]:
     """Return the same for a tile: no places from 1 000 FIL on."""
-    return (fil_short(atto), "FIL") if atto is not None and atto >= 1000 * ATTO_PER_FIL else amount(atto)
+    return (fil_short(atto), "FIL") if atto is not None and atto >= 1000 * FIL else amount(atto)
 
 
 def amounts_text(*attos: int) -> list[str]:

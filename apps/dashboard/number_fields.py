@@ -15,9 +15,9 @@ from django.core.exceptions import ValidationError
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from apps.core.formatting import ATTO_PER_FIL, ATTO_PER_NANO
+from apps.core.formatting import ATTO_PER_NANO
 from apps.dashboard.text_fields import Text
-from poolsite.filecoin.amounts import TOTAL_FILECOIN, BadAmount, fil_parse
+from poolsite.filecoin.amounts import FIL, TOTAL_FILECOIN, BadAmount, fil_parse
 
 DIGITS_MAX: Final = 40
 INTEGER_MAX: Final = 1 << 31
@@ -40,7 +40,7 @@ class Amount(Text):
 
     def __init__(self, *, is_fee: bool = False) -> None:
         super().__init__()
-        self.factor, self.unit = (ATTO_PER_NANO, "nFIL") if is_fee else (ATTO_PER_FIL, "FIL")
+        self.factor, self.unit = (ATTO_PER_NANO, "nFIL") if is_fee else (FIL, "FIL")
 
     def clean(self, value: Any) -> int:
         """Read attoFIL.  Raises ValidationError."""

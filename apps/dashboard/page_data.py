@@ -18,7 +18,8 @@ from apps.sectors.selectors.host_speed import host_speeds
 from apps.sectors.selectors.hosts import commands_open
 from apps.sectors.selectors.sector_changes import changes_open
 from apps.wallets.selectors import wallets_by_balance, wallets_visible
-from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS
+from poolsite.filecoin.pledge import VESTING_DAYS
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ class PageData(CheckData):
     @property
     def vesting_text(self) -> str:
         """In what time rewards and deposits vest: 180 days of 30 s epochs, less where epochs are shorter."""
-        epoch_s = DAY_S / EPOCHS_IN_DAY if self.network is None else self.network.epoch_s
-        return plural(round(VESTING_DAYS * EPOCHS_IN_DAY * epoch_s / DAY_S), "day")
+        epoch_s = DAY_S / EPOCHS_PER_DAY_MAINNET if self.network is None else self.network.epoch_s
+        return plural(round(VESTING_DAYS * EPOCHS_PER_DAY_MAINNET * epoch_s / DAY_S), "day")
 
     def of_miners(self, miners: Sequence[Miner]) -> PageData:
         """Return the same look at these miners alone: one page of a long list reads no others' deadlines."""

@@ -56,6 +56,7 @@ from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_bytes
 from poolsite.filecoin.block import BlockHeader, ElectionProof, Ticket, messages_root, receipts_root
 from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.gas import INITIAL_BASE_FEE
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 from poolsite.filecoin.sector import post_proof
 from poolsite.filecoin.signature import EMPTY_BLS_AGGREGATE, Signature
 from poolsite.filecoin.sigtypes import SIG_BLS
@@ -84,7 +85,7 @@ Source: lotus chain/gen/genesis/genesis_eth.go EthNullAddresses.
 """
 FIRST_ID: Final = 1001
 """First id of actors that come later."""
-SECTOR_LIFE: Final = 5 * 365 * 2880
+SECTOR_LIFE: Final = 5 * 365 * EPOCHS_PER_DAY_MAINNET
 Q128: Final = 1 << 128
 
 _SINGLETONS: Final = {

@@ -11,17 +11,16 @@ from typing import Final
 
 from poolsite.filecoin.amounts import FIL, AttoFil
 from poolsite.filecoin.fixed_point import PRECISION
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 from poolsite.filecoin.power import Estimate, cumulative_ratio
 
-EPOCHS_IN_DAY: Final = 2880
-"""Epochs of a day; pledge and fees count mainnet's days on every network."""
 PRE_COMMIT_DEPOSIT_DAYS: Final = 20
 """Days of expected reward that a pre-commit deposits."""
 INITIAL_PLEDGE_DAYS: Final = 20
 """Days of expected reward in a sector's pledge (the storage pledge)."""
-FAULT_FEE_EPOCHS: Final = EPOCHS_IN_DAY * 351 // 100
+FAULT_FEE_EPOCHS: Final = EPOCHS_PER_DAY_MAINNET * 351 // 100
 """Epochs of expected reward (3.51 days) that a faulty sector pays each proving period."""
-INVALID_POST_EPOCHS: Final = FAULT_FEE_EPOCHS + 2 * EPOCHS_IN_DAY
+INVALID_POST_EPOCHS: Final = FAULT_FEE_EPOCHS + 2 * EPOCHS_PER_DAY_MAINNET
 """Epochs of expected reward (5.51 days) that a disputed proof costs."""
 LOCK_TARGET_NUM: Final = 3
 """Numerator of the share of the circulating supply, 3/10, that consensus pledge aims to lock."""
@@ -37,7 +36,7 @@ PLEDGE_BUFFER_PERCENT: Final = 110
 """Percentage of the computed pledge and deposit that RPC answers give, against drift until inclusion."""
 TERMINATION_PERMILLE: Final = 85
 """Full termination fee, in permille of the pledge."""
-TERMINATION_FULL_AGE: Final = 140 * EPOCHS_IN_DAY
+TERMINATION_FULL_AGE: Final = 140 * EPOCHS_PER_DAY_MAINNET
 """Age in epochs from which the full termination fee is due; below, it grows linearly."""
 TERMINATION_FLOOR_PERCENT: Final = 2
 """Lowest termination fee, in percent of the pledge."""
@@ -86,7 +85,7 @@ def pre_commit_deposit(reward: Estimate, power: Estimate, quality_power: int) ->
     `quality_power` is the sector's highest (`quality_power_max`), as the chain does not know its data yet.
     At least 1 attoFIL.  Source: monies.go PreCommitDepositForPower.
     """
-    epochs = PRE_COMMIT_DEPOSIT_DAYS * EPOCHS_IN_DAY
+    epochs = PRE_COMMIT_DEPOSIT_DAYS * EPOCHS_PER_DAY_MAINNET
     return AttoFil(max(1, expected_reward(reward, power, quality_power, epochs=epochs)))
 
 
@@ -120,7 +119,7 @@ def initial_pledge(
 
     Source: monies.go InitialPledgeForPower.
     """
-    epochs = INITIAL_PLEDGE_DAYS * EPOCHS_IN_DAY
+    epochs = INITIAL_PLEDGE_DAYS * EPOCHS_PER_DAY_MAINNET
     base = max(1, expected_reward(reward, power, quality_power, epochs=epochs))
     network = power.value
     gamma = pledge_gamma(epochs_since_ramp, ramp_epochs)
@@ -208,7 +207,7 @@ def vesting_schedule(amount: int, *, epoch: int, offset: int) -> list[tuple[int,
     Linear in daily steps over 180 days, each rounded up to the 12-hour grid with `offset` (the miner's
     proving period start).  Source: builtin-actors actors/miner/src/vesting_state.rs add_locked_funds.
     """
-    begin, period, step = epoch, VESTING_DAYS * EPOCHS_IN_DAY, EPOCHS_IN_DAY
+    begin, period, step = epoch, VESTING_DAYS * EPOCHS_PER_DAY_MAINNET, EPOCHS_PER_DAY_MAINNET
     steps: dict[int, int] = {}
     vested = 0
     at = begin

@@ -15,6 +15,7 @@ from apps.sectors.selectors.expirations import sectors_expiring
 from apps.sectors.services.changes.steps import CHANGES_MAX
 from apps.sectors.services.reservations import numbers_parse
 from poolsite.filecoin.amounts import BadAmount, fil_parse
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -27,7 +28,7 @@ FROM: Final = 120
 """Epochs from the head on: one hour."""
 TO: Final = 92_160
 """Epochs from the head on: 32 days.  Source: lotus cli/spcli/sectors.go SectorsExtendCmd."""
-TOLERANCE: Final = 7 * 2_880
+TOLERANCE: Final = 7 * EPOCHS_PER_DAY_MAINNET
 CHOSEN_MAX: Final = 10_000
 
 

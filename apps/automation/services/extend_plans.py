@@ -12,7 +12,7 @@ from apps.automation.rules.extend_specs import extend_spec_read
 from apps.automation.selectors.auto_rules import day_acts
 from apps.automation.states import SectorData
 from apps.chain.selectors.network import network_current
-from apps.core.formatting import plural
+from apps.core.formatting import DAY_S, plural
 from apps.miners.selectors.miners import miners_of_addresses
 from apps.sectors.models import Sector, SectorChange
 from apps.sectors.selectors.change_prices import ChangeRequest
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from apps.sectors.selectors.change_prices import SectorPrice
     from apps.sectors.services.changes.plans import ChangePlan
 
-DAY_S: Final = 86_400
 AT_ONCE_MAX: Final = 500
 """Sectors that a rule extends at one head; the next follow with its next look."""
 LEAST_PART: Final = 10

@@ -20,13 +20,14 @@ from apps.gateway.services.signatures import WalletSignRequest, wallet_sign_all
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.election import win_count
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 from poolsite.filecoin.signature import Signature
 
 if TYPE_CHECKING:
     from apps.blocks.rounds.mining_base import BaseInfo
     from apps.miners.models import Miner
 
-EPOCHS_MAX: Final = 2_880
+EPOCHS_MAX: Final = EPOCHS_PER_DAY_MAINNET
 """A day of the main network: each epoch costs two questions and a signature."""
 SIGN_S: Final = 60.0
 UNREADABLE: Final = (KeyError, TypeError, ValueError)

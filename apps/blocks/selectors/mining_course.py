@@ -12,6 +12,7 @@ from django.db.models.functions import Extract, Floor
 from apps.blocks.models import MiningDay, Round
 from apps.blocks.selectors.rounds import UNDRAWN
 from apps.blocks.states import RoundState
+from apps.core.formatting import DAY_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,7 +50,7 @@ def mining_course(miners: Sequence[Miner], *, now: datetime) -> list[MiningSpan]
     first = oldest.timestamp()
     width = max((now.timestamp() - first) / COURSE_SPANS, 1.0)
     if earliest := days.first():
-        width = 86_400.0
+        width = float(DAY_S)
         first = min(datetime.combine(earliest.day, time(), tzinfo=UTC).timestamp(), first // width * width)
     count = int((now.timestamp() - first) // width) + 1
     spans = [MiningSpan(first + index * width) for index in range(count)]

@@ -14,7 +14,7 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.models import Head
 from apps.chain.node.client import chain_client
 from apps.core.compiled import Compiled
-from poolsite.filecoin.pledge import EPOCHS_IN_DAY
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -80,7 +80,7 @@ def rounds_left_settle(head: HeadRow, *, network: Network) -> int:
 
     Of such tipsets it has no heads, so a node is asked.  Return how many were settled.
     """
-    epochs = LEFT_DAYS * EPOCHS_IN_DAY
+    epochs = LEFT_DAYS * EPOCHS_PER_DAY_MAINNET
     rows = Round.objects.select_related("miner", "block").filter(
         state=RoundState.SUBMITTED,
         epoch__gte=head.height - epochs,

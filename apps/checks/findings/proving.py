@@ -14,7 +14,7 @@ from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.checks.findings.windows import sectors_expected
 from apps.checks.selectors.exposure import first_close
-from apps.core.formatting import plural, time_left, whole
+from apps.core.formatting import DAY_S, plural, time_left, whole
 from apps.core.languages import colon_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.proving.selectors.settings import recover_limits
@@ -64,7 +64,7 @@ def recoveries_capped(data: CheckData) -> Iterator[Finding]:
     for row in rows:
         if row.faulty > limits[row.miner_id]:
             many[row.miner_id].append(row)
-    period_days = data.network.proving_period * data.network.epoch_s / 86_400
+    period_days = data.network.proving_period * data.network.epoch_s / DAY_S
     for pk, found in many.items():
         miner, most = miners[pk], limits[pk]
         count = sum(row.faulty for row in found)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from django.urls import reverse
 from django.utils.text import Truncator
 
+from apps.core.formatting import DAY_S
 from apps.users.states import Perm
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 FINDINGS_MAX: Final = 5
 """Findings that one check lists by themselves; the last of them counts the others."""
-DAY_S: Final = 86_400
 REASON_MAX: Final = 200
 """Longest reason in a finding; the page it links to has the whole."""
 

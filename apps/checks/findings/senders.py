@@ -11,7 +11,7 @@ from apps.checks.findings.parts import sender_part
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import named
 from apps.checks.selectors.exposure import fees_per_day, provers_of
-from apps.core.formatting import plural, shortened
+from apps.core.formatting import DAY_S, plural, shortened
 from apps.messages.selectors.foreign import is_used_elsewhere, senders_left
 from apps.messages.selectors.spend import PACE_DAYS_LEAST
 from apps.messages.states import NoncesBy, SenderState
@@ -91,8 +91,8 @@ def runway_short(data: CheckData) -> Iterator[Finding]:
     for wallet in data.wallets_used:
         cost, days = pace.get(wallet.address, (0, 1))
         if wallet.balance is not None and cost > 0 and days >= PACE_DAYS_LEAST:
-            left = int(wallet.balance) * days * 86_400 // cost
-            if left < RUNWAY_DAYS * 86_400:
+            left = int(wallet.balance) * days * DAY_S // cost
+            if left < RUNWAY_DAYS * DAY_S:
                 short.append((left, wallet))
     if short:
         short.sort(key=lambda one: one[0])

@@ -12,7 +12,7 @@ from apps.checks.findings.acts import runs_retry
 from apps.checks.findings.results import REASON_MAX, Finding, Link
 from apps.checks.findings.text import at_least
 from apps.checks.selectors.rare import COUNTED_MAX, rare_rows
-from apps.core.formatting import fil, plural
+from apps.core.formatting import DAY_S, fil, plural
 from apps.core.languages import clauses_text, colon_text
 from apps.core.stored_texts import stored_text
 from apps.pieces.selectors import pieces_failed as pieces_failed_of
@@ -37,7 +37,7 @@ SHOWN: Final = timedelta(hours=24)
 """A failure that asks for no decision is named for so long."""
 CHANGES_SHOWN: Final = timedelta(days=7)
 """A termination or an extension that failed: it was a decision, which still stands."""
-PIECES_DUE_S: Final = 24 * 3600
+PIECES_DUE_S: Final = DAY_S
 """A piece that must be active within 24 hours is named: to seal it takes many of them."""
 PIECE_WAITS: Final = timedelta(minutes=10)
 """What has waited for less is about to go into a sector."""

@@ -27,6 +27,7 @@ from apps.checks.report.evaluate import check_as_set, evaluate, evaluate_some
 from apps.checks.report.report import Report, Result
 from apps.checks.selectors.data import CheckData
 from apps.checks.table.checks import CHECKS_BY_NAME
+from apps.core.formatting import DAY_S
 from apps.core.live import CHANGES_KEY, CHECKS, OPERATOR, Change, changes_number, publish
 from apps.core.redis_clients import redis_client, turn_claim
 from apps.users.rules.principals import SYSTEM, Principal
@@ -34,7 +35,7 @@ from apps.users.states import Perm
 
 SHARED_S: Final = 5
 """Longest that an evaluation is used again: heartbeats and heads that do not come are no change."""
-KEPT_S: Final = 86_400
+KEPT_S: Final = DAY_S
 """Longest that a result is kept: it is shown with its time, and as late."""
 ASKED_S: Final = 600
 """So long after its last page an audience's checks are evaluated."""

@@ -18,7 +18,6 @@ from apps.checks.report.object_metrics import objects_figures
 from apps.checks.selectors.alerts import alerts_open
 from apps.checks.selectors.data import CheckData
 from apps.core.disk import disk_spaces
-from apps.core.formatting import ATTO_PER_FIL
 from apps.core.processes import PROCESS_STATES
 from apps.gateway.selectors.connections import provers_connected, signers_connected
 from apps.messages.models import Sender
@@ -26,6 +25,7 @@ from apps.messages.selectors.messages import messages_open
 from apps.proving.models import WindowPost
 from apps.proving.states import Forecast, PostState
 from apps.users.rules.principals import SYSTEM
+from poolsite.filecoin.amounts import FIL
 from poolsite.wire.pipeline import NEXT_STAGE
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def checks_figures(data: CheckData) -> Iterator[Metric]:
         held.add_metric([result.check.name], float(alert is not None and alert.is_acknowledged))
         found.add_metric([result.check.name, str(result.check.severity)], result.count)
         own = sum(one.per_day for one in result.findings if not one.is_part)
-        cost.add_metric([result.check.name], own / ATTO_PER_FIL)
+        cost.add_metric([result.check.name], own / FIL)
     yield found
     yield cost
     yield held

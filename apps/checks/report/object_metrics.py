@@ -14,7 +14,7 @@ from apps.checks.selectors.object_figures import (
     senders_by_work,
     wallets_by_gas,
 )
-from apps.core.formatting import ATTO_PER_FIL
+from poolsite.filecoin.amounts import FIL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ def miners_figures(data: CheckData, most: int) -> Iterator[Metric]:
     power = {"raw": "raw_power", "quality": "qa_power"}
     yield _by(rows, "miner_power_bytes", power)
     for name in ("balance", "available", "locked", "pledge", "fee_debt"):
-        money = ((row.label,) for row in rows), (int(getattr(row, name)) / ATTO_PER_FIL for row in rows)
+        money = ((row.label,) for row in rows), (int(getattr(row, name)) / FIL for row in rows)
         yield gauges_of(f"miner_{name}_fil", zip(*money, strict=True))
     yield _by(rows, "miner_sectors", {"active": "active", "faulty": "faulty"})
     yield _by(rows, "miner_window_proofs", {"landed": "proven", "missed": "missed"})
@@ -71,9 +71,9 @@ def senders_figures(data: CheckData, most: int) -> Iterator[Metric]:
         for state, first in (("waiting", row.first_waiting), ("in_flight", row.first_in_flight))
     ]
     yield gauges_of("sender_oldest_seconds", ages)
-    yield gauges_of("sender_gas_fil_today", (((row.label,), int(row.gas) / ATTO_PER_FIL) for row in rows))
+    yield gauges_of("sender_gas_fil_today", (((row.label,), int(row.gas) / FIL) for row in rows))
     balances = wallets_by_gas(most=most, since_day=today - GAS_DAYS)
-    yield gauges_of("wallet_balance_fil", (((label,), int(held) / ATTO_PER_FIL) for label, held in balances))
+    yield gauges_of("wallet_balance_fil", (((label,), int(held) / FIL) for label, held in balances))
 
 
 def hosts_figures(data: CheckData, most: int) -> Iterator[Metric]:

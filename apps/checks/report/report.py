@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from apps.checks.findings.results import DAY_S, Check, Finding, Link, Severity, Topic
+from apps.checks.findings.results import Check, Finding, Link, Severity, Topic
+from apps.core.formatting import DAY_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

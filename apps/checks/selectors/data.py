@@ -23,6 +23,7 @@ from apps.checks.selectors.check_settings import severities_set
 from apps.checks.selectors.rare import Rare, rare_read, rare_rows
 from apps.checks.selectors.used_wallets import wallets_used
 from apps.core.clock import now
+from apps.core.formatting import DAY_S
 from apps.core.processes import processes_all
 from apps.gateway.selectors.connections import connections_failed
 from apps.messages.selectors.approvals import messages_unapproved
@@ -361,7 +362,7 @@ class CheckData:
         """Return the block rewards that so many quality-adjusted bytes bring in a day, in attoFIL."""
         if self.reward is None or self.network is None:
             return 0
-        epochs = 86_400 // self.network.epoch_s
+        epochs = DAY_S // self.network.epoch_s
         return expected_reward(self.reward.reward, self.reward.power, power, epochs=epochs)
 
     def rewards_of(self, sectors: Iterable[Sector]) -> int:
@@ -384,7 +385,7 @@ class CheckData:
         if not sectors or self.reward is None or self.network is None:
             return 0
         period_s = self.network.proving_period * self.network.epoch_s
-        return self.reward.fault_fee(self.quality_of(miner, sectors)) * 86_400 // period_s
+        return self.reward.fault_fee(self.quality_of(miner, sectors)) * DAY_S // period_s
 
     def dispute_penalty(self, miner: Miner, sectors: int) -> int:
         """Return what a proof of so many sectors costs a miner that loses a dispute; 0 if it is not known."""

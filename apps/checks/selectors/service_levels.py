@@ -10,6 +10,7 @@ from django.db.models.functions import TruncMonth
 
 from apps.checks.models import ComponentDay, TenantServiceDay
 from apps.checks.states import Component
+from apps.core.formatting import DAY_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from apps.users.rules.principals import Principal
 
-LANDING_EDGES_S: Final = (15, 30, 60, 90, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 21_600, 86_400)
+LANDING_EDGES_S: Final = (15, 30, 60, 90, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 21_600, DAY_S)
 """Limits within which landings are counted: a month's percentile is one of them."""
 LANDED_SHARE: Final = 0.95
 MONTHS_SHOWN: Final = 13

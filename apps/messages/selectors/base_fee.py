@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Avg, Count, F, Max, Min
 
 from apps.chain.models import Head
+from apps.core.formatting import DAY_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DAY_S: Final = 86_400
 SPANS: Final = 96
 """Points of a whole day's history: one for each quarter of an hour."""
 WINDOW_S: Final = 2 * 3600

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from apps.core.formatting import DAY_S
 from poolsite.wire.pipeline import SEALING, Stage
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ DISK: Final = "disk"
 """What limits a host whose slots wait for room for a new sector."""
 ROOMS_MAX: Final = 300
 """Sectors at a time that are simulated of a host."""
-DAY_S: Final = 86_400.0
 LEAST_S: Final = 1e-3
 """A step takes this at least, so that time goes on."""
 

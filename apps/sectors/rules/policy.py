@@ -13,7 +13,9 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext
 
+from apps.core.formatting import DAY_S
 from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 from poolsite.wire.pipeline import Retries
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class SealingPolicy:
 
     pack_wait_s: int = 60
     """How long the oldest piece of a sector waits for others to fill it."""
-    pack_start_slack_epochs: int = 2 * 2880
+    pack_start_slack_epochs: int = 2 * EPOCHS_PER_DAY_MAINNET
     """A sector is begun when this many epochs are left before a piece in it must be active."""
 
     update_batch_max: int = 16
@@ -99,7 +101,7 @@ class SealingPolicy:
     """Whether messages carry what the miner's available balance lacks for deposit and pledge."""
     funds_margin_percent: int = 10
     """Sent on top of the pledge, which grows until the message lands; the miner keeps the rest."""
-    sector_life_epochs: int = 540 * 2880
+    sector_life_epochs: int = 540 * EPOCHS_PER_DAY_MAINNET
     """Length of a new sector's life, clipped to what the network allows."""
 
     def retries(self, spec: StageSpec | None) -> Retries:
@@ -120,7 +122,7 @@ class SealingPolicy:
 
 RETRIES: Final = tuple(one.name for one in dataclasses.fields(Retries))
 """Fields of a stage's retries that a policy may set for all stages."""
-DAY: Final = 2_880
+DAY: Final = EPOCHS_PER_DAY_MAINNET
 """Epochs of mainnet."""
 LIMITS: Final[dict[str, tuple[int, int]]] = {
     "precommit_batch_max": (1, 256),
@@ -131,20 +133,20 @@ LIMITS: Final[dict[str, tuple[int, int]]] = {
     "commit_wait_epochs": (0, DAY),
     "commit_backlog_epochs": (0, DAY),
     "commit_batch_bytes": (1, 60_000),
-    "aggregate_wait_s": (0, 86_400),
+    "aggregate_wait_s": (0, DAY_S),
     "terminate_batch_max": (1, 3_000),
     "terminate_wait_epochs": (0, DAY),
     "extend_batch_max": (1, 3_000),
     "extend_wait_epochs": (0, DAY),
     "update_batch_max": (1, 256),
     "update_wait_epochs": (0, DAY),
-    "pack_wait_s": (0, 30 * 86_400),
+    "pack_wait_s": (0, 30 * DAY_S),
     "pack_start_slack_epochs": (0, 90 * DAY),
     "sector_life_epochs": (0, 5 * 365 * DAY),
     "funds_margin_percent": (0, 100),
     "attempts_max": (1, 100),
     "pause_s": (0, 3_600),
-    "pause_max_s": (0, 86_400),
+    "pause_max_s": (0, DAY_S),
 }
 """Counts that a miner may have otherwise than the pool (`BatchSettings`), with the least and the largest."""
 BASE_FEES: Final = {

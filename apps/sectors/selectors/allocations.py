@@ -9,6 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
+from apps.core.formatting import DAY_S
 from apps.miners.selectors.miners import miner_get
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
 
 NUMBER_DIGITS: Final = 19
-NEAR_S: Final = 7 * 86_400
+NEAR_S: Final = 7 * DAY_S
 """An allocation that ends sooner, and whose data are not here, needs somebody: sealing takes its time."""
 NOT_HERE: Final = (PieceState.FAILED, PieceState.ENDED)
 """States of pieces that do not make an allocation's data be here."""

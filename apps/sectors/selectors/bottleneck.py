@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from apps.core.formatting import DAY_S
 from poolsite.wire.pipeline import SEALING, WORKER_STAGES
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ FULL: Final = 0.9
 """Slots that worked this part of the window count as full, though one is free just now."""
 SEALED_BY: Final = tuple(str(spec.stage) for spec in SEALING if spec.stage in WORKER_STAGES)
 """Stages through which every sector goes on its host."""
-DAY_S: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)

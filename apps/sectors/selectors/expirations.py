@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from apps.miners.selectors.miners import miner_get, miners_visible
 from apps.sectors.models import ClaimsEnding, Expirations
 from apps.sectors.selectors.sectors import DEPOSIT_OVER, sectors_visible
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def claims_ending(miners: Iterable[Miner]) -> list[ClaimsEnding]:
     return list(rows.select_related("miner").order_by("end_epoch", "pk"))
 
 
-EPOCHS_OF_COUNT: Final = 2880
+EPOCHS_OF_COUNT: Final = EPOCHS_PER_DAY_MAINNET
 """Epochs whose ends are counted together: a day of the main network."""
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
+from apps.core.formatting import DAY_S
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.bottleneck import SEALED_BY, Bottleneck, StageFigures, bottleneck_of
 from apps.sectors.selectors.host_lanes import STAGE_ORDER, HostLanes, Lane, host_lanes, slots_of
@@ -221,7 +222,7 @@ def sealing_report(viewer: Principal, filters: SealingFilter, *, now: datetime) 
         ),
         finished=ended.total(),
         per_day=sum(
-            ended[host.worker.pk] * 86_400 / max((now - host.since).total_seconds(), 1) for host in hosts
+            ended[host.worker.pk] * DAY_S / max((now - host.since).total_seconds(), 1) for host in hosts
         )
         if any(host.is_capped or host.worker.created_at <= since for host in hosts)
         else None,

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotAllowed
+from apps.core.formatting import DAY_S
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.core.units import values_with_units
@@ -50,7 +51,7 @@ LEASE_MAX: Final = 1_000
 AHEAD_MAX: Final = RESTORE_SKIP // 2
 """How far ahead of the counter a range may end, for the same reason."""
 TTL_S: Final = 3_600
-TTL_MAX_S: Final = 30 * 86_400
+TTL_MAX_S: Final = 30 * DAY_S
 NAME_MAX: Final = 100
 
 

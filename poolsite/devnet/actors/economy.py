@@ -14,6 +14,7 @@ from poolsite.devnet.actors.ledger import BURNT, RESERVE, REWARD, VERIFREG_ROOT,
 from poolsite.devnet.state.rows import SYSTEM
 from poolsite.filecoin import pledge
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 from poolsite.filecoin.power import Estimate
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Economy:
 
     def day_reward(self, quality: int) -> int:
         """Return a day's expected reward."""
-        return pledge.expected_reward(self.reward, self.power, quality, epochs=pledge.EPOCHS_IN_DAY)
+        return pledge.expected_reward(self.reward, self.power, quality, epochs=EPOCHS_PER_DAY_MAINNET)
 
     def daily_fee(self, quality: int) -> int:
         """Return what a sector that is activated now pays each day."""

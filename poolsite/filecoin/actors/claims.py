@@ -19,8 +19,9 @@ from poolsite.filecoin.codec import (
     Uint64,
     cbor_tuple,
 )
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 
-CLAIM_TERM_MAX: Final = 5 * 365 * 2880
+CLAIM_TERM_MAX: Final = 5 * 365 * EPOCHS_PER_DAY_MAINNET
 """Longest term of an allocation or a claim, in epochs of any network: 5 years of the main one's.
 
 Source: builtin-actors runtime/src/runtime/policy.rs MAXIMUM_VERIFIED_ALLOCATION_TERM.

@@ -14,6 +14,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.core.errors import BadValue
+from apps.core.formatting import DAY_S
 from apps.core.local_time import UTC_NAME, page_zone, zone_find, zone_names
 from apps.dashboard.languages import language_activate, zone_activate
 from apps.dashboard.layout import THEME_COOKIE, THEMES, page_render
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from apps.users.models import User
     from apps.users.rules.principals import Principal
 
-YEAR_S: Final = 365 * 86_400
+YEAR_S: Final = 365 * DAY_S
 
 
 def person_before(request: HttpRequest) -> User:

@@ -25,7 +25,7 @@ from apps.checks.findings.results import Topic
 from apps.checks.findings.text import miner_name
 from apps.core import formatting
 from apps.core.errors import DomainError
-from apps.core.formatting import plural
+from apps.core.formatting import DAY_S, plural
 from apps.core.languages import list_text
 from apps.core.local_time import day_text, moment_text
 from apps.core.stored_texts import stored_text
@@ -41,7 +41,8 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.miners.selectors.miners import miner_get
-from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS, locked_reward
+from poolsite.filecoin.pledge import VESTING_DAYS, locked_reward
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from apps.users.rules.principals import Principal
 
 X_TICKS: Final = 4
-YOUNG_S: Final = 2 * 86_400
+YOUNG_S: Final = 2 * DAY_S
 """Of a shorter course the ticks need the time of day."""
 VESTING_POINTS: Final = 60
 
@@ -199,7 +200,7 @@ def vesting_area(rewards: Sequence[tuple[datetime, int]], *, now_s: float, epoch
 
     By the day on which each block was won; the chain's own steps are in `Block.vesting`.
     """
-    period_s = VESTING_DAYS * EPOCHS_IN_DAY * epoch_s
+    period_s = VESTING_DAYS * EPOCHS_PER_DAY_MAINNET * epoch_s
     locked = [(day.timestamp(), int(locked_reward(reward))) for day, reward in rewards]
 
     def left(at_s: float) -> float:

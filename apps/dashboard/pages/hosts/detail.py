@@ -311,7 +311,7 @@ def job_full_text(job: Job) -> str:
 
 def record_text(record: HostRecord) -> str:
     """Return `3.14 sectors a day`, and over how many days; of a host younger than a day the sectors."""
-    span = formatting.time_left(record.days * 86_400)
+    span = formatting.time_left(record.days * formatting.DAY_S)
     if record.per_day is None:
         return gettext("{sectors} in {span}").format(sectors=plural(record.sectors, "sector"), span=span)
     return gettext("{per_day:.2f} sectors a day, {sectors} in {span}").format(

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from apps.chain.node.client import page_client
 from apps.core import formatting
 from apps.core.errors import BadValue, DomainError
-from apps.core.formatting import plural
+from apps.core.formatting import DAY_S, plural
 from apps.core.languages import list_text
 from apps.dashboard.labels import STAGES as NAMES
 from apps.dashboard.layout import page_render
@@ -175,14 +175,14 @@ def payer_rows(costs: PlanCosts, data: PageData) -> list[dict[str, str]]:
         name = names.wallets.get(payer.address) or names.miners.get(payer.address) or ""
         lasts = payer.days is None or payer.days >= LASTS_DAYS
         left, daily = formatting.amount_text(payer.left), formatting.amount_text(payer.per_day)
-        until = None if payer.days is None else payer.days * 86_400
+        until = None if payer.days is None else payer.days * DAY_S
         rows.append(
             {
                 "name": name or formatting.shortened(payer.address),
                 "short": formatting.shortened(payer.address),
                 "say": gettext("{left} left, {daily} per day").format(left=left, daily=daily),
                 "left": formatting.time_left(until),
-                "tone": "ok" if lasts else "bad" if (until or 0) < 86_400 else "warn",
+                "tone": "ok" if lasts else "bad" if (until or 0) < DAY_S else "warn",
                 "word": str(_("lasts") if lasts else _("runs out")),
             }
         )

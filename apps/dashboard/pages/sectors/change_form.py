@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext as _
 
 from apps.core.errors import BadValue
+from apps.core.formatting import DAY_S
 from apps.dashboard.forms import PageForm
 from apps.dashboard.number_fields import Integer
-from apps.dashboard.pages.sectors.change_plan import DAY_S
 from apps.dashboard.text_fields import MultiChoice, Text
 from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.expirations import sectors_ending

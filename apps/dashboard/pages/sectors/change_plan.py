@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from apps.sectors.services.changes.plans import ChangePlan
     from apps.users.rules.principals import Principal
 
-DAY_S: Final = 86_400
 ROWS_SHOWN: Final = 100
 """Sectors that are listed with their price; the sums are of all."""
 

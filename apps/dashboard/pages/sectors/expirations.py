@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.core import formatting
+from apps.core.formatting import DAY_S
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from apps.sectors.selectors.expirations import ExpiryBucket
     from apps.users.rules.principals import Principal
 
-DAY_S: Final = 86_400
 WIDTHS: Final[dict[str, tuple[StrOrPromise, int]]] = {
     "day": (_("Days"), DAY_S),
     "week": (_("Weeks"), 7 * DAY_S),

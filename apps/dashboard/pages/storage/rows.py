@@ -149,7 +149,7 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
         total=total_of(store),
         free=free_text(store),
         share=used / store.total_bytes if store.total_bytes and store.is_bounded else 0.0,
-        left=formatting.time_left(days * 86_400) if days is not None else "",
+        left=formatting.time_left(days * formatting.DAY_S) if days is not None else "",
         rate=rate_text(rate, span=store_rate_span(store), wait=store_rate_wait(store)),
         sectors=formatting.whole(store.sectors),
         is_readable=status.is_readable,

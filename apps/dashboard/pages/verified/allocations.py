@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core import formatting
 from apps.core.errors import DomainError
+from apps.core.formatting import DAY_S
 from apps.core.stored_texts import stored_text
 from apps.dashboard.csv_export import CHUNK, csv_answer, rows_in_turn
 from apps.dashboard.labels import StateLabel
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from apps.sectors.models import Allocation, Sector
     from apps.users.rules.principals import Principal
 
-DAY_S: Final = 86_400
 MISSING: Final = StateLabel("idle", _("not here"), "wait")
 NEAR: Final = StateLabel("warn", _("not here"), "warn")
 EXPIRED: Final = StateLabel("idle", _("expired"), "off")

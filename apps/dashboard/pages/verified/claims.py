@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core import formatting
 from apps.core.errors import DomainError
+from apps.core.formatting import DAY_S
 from apps.dashboard.csv_export import csv_answer, rows_in_turn
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from apps.sectors.models import VerifiedClaim
     from apps.users.rules.principals import Principal
 
-SOON_S: Final = 30 * 86_400
+SOON_S: Final = 30 * DAY_S
 """A sector can drop a claim in its last 30 days; as the check `claims_ending`."""
 STATES: Final = (
     ("", _("In force"), "", ""),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import F, Q
 
 from apps.chain.node.isolation import for_each_isolated
+from apps.core.formatting import DAY_S
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.sectors.models import ClaimsEnding, Sector
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from apps.sectors.onchain.live_sectors import Claim
     from apps.sectors.selectors.sealing_context import SealingContext
 
-ENDING_S: Final = 30 * 86_400
+ENDING_S: Final = 30 * DAY_S
 """A claim can be dropped in the last 30 days of its sector, and its client can lengthen it until it ends.
 
 Source: builtin-actors runtime/src/runtime/policy.rs END_OF_LIFE_CLAIM_DROP_PERIOD.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.api.rpc.services.damocles.forms import COUNT, NAME, SECTORS_MAX, listed, unsigned
 from apps.chain.selectors.network import network_current
 from apps.core import clock
+from apps.core.formatting import DAY_S
 from apps.damocles.selectors import damocles_hosts, unprovable
 from apps.miners.selectors.miners import miner_get
 from apps.miners.selectors.senders import miner_senders
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from poolsite.filecoin.policy import Network
     from poolsite.wire.jsonrpc.messages import Json
 
-DAY_S: Final = 86_400
 CHECK_S: Final = 30
 """Batches are looked at with each head."""
 
