@@ -38,6 +38,7 @@ from apps.pieces.data.sources import url_connect
 from tests.audit_routes import AUDITED
 from tests.audit_rules import CheckedLines
 from tests.fast_flush import fixture_teardown
+from tests.lock_order import LockOrder
 from tests.notes import notes_write
 from tests.open_transactions import is_transaction_open
 from tests.quick import is_long
@@ -235,6 +236,28 @@ def _services_write_in_one_unit(
     yield
     found = service_units.end()
     assert not found, f"a kill leaves half of what these write: {found}"
+
+
+@pytest.fixture(scope="session")
+def lock_order() -> Iterator[LockOrder]:
+    """What watches in which order transactions lock rows."""
+    order = LockOrder()
+    with pytest.MonkeyPatch.context() as patch:
+        order.install(patch)
+        yield order
+
+
+@pytest.fixture(autouse=True)
+def _rows_are_locked_in_order(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a transaction that locks rows in another order than `apps.core.lock_order` says."""
+    if not request.path.relative_to(SITE).as_posix().startswith(WATCHED):
+        yield
+        return
+    order: LockOrder = request.getfixturevalue("lock_order")
+    order.end()
+    yield
+    found = order.end()
+    assert not found, f"two such transactions may wait for each other: {found}"
 
 
 @pytest.fixture(autouse=True)

@@ -109,6 +109,7 @@ def network_check(name: str, *, genesis: str) -> Network | None:
 @transaction.atomic
 def network_forget() -> None:
     """Unbind the pool from its network, with the heads that were followed; the next node binds it anew."""
+    list(Head.objects.select_for_update().order_by("pk").values_list("pk", flat=True))
     Follower.objects.update(head=None, steps_key="", steps_epoch=-1)
     Head.objects.all().delete()
     Network.objects.all().delete()

@@ -139,7 +139,7 @@ def node_remove(*, principal: Principal, node: Node) -> None:
 
 
 def _nodes_lock(node: Node) -> tuple[Node, list[Node]]:
-    """Lock all nodes, in one order, and return this one and the others as they are now.
+    """Lock all nodes, and return this one and the others as they are now.
 
     Two operators may be at the last two.  Raises NotFound if this one was removed meanwhile.
     """

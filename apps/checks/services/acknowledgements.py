@@ -77,7 +77,6 @@ def alert_acknowledge(*, principal: Principal, uuid: UUID | str, hours: int, now
     Notification.objects.filter(pk__in=[one.pk for one in waiting.only("pk")]).delete()
     entry_add(row, kind=AlertEntryKind.ACKNOWLEDGED, at=now, actor=principal.actor, until=until)
     after = {"until": None if until is None else until.isoformat(timespec="seconds")}
-    _recorded(principal, row, "alert.acknowledge", after=after)
     action_notifications_write(
         row,
         event=AlertEvent.ACKNOWLEDGED,
@@ -85,6 +84,7 @@ def alert_acknowledge(*, principal: Principal, uuid: UUID | str, hours: int, now
         now=now,
         until=after["until"],
     )
+    _recorded(principal, row, "alert.acknowledge", after=after)
     acknowledgement_publish(row)
     return row
 
@@ -112,8 +112,8 @@ def alert_acknowledgement_end(
     before = {"by": row.acknowledged_by}
     acknowledgement_clear(row)
     entry_add(row, kind=AlertEntryKind.WITHDRAWN, at=now, actor=principal.actor)
-    _recorded(principal, row, "alert.unacknowledge", before=before)
     action_notifications_write(row, event=AlertEvent.UNACKNOWLEDGED, actor=principal.actor, now=now)
+    _recorded(principal, row, "alert.unacknowledge", before=before)
     acknowledgement_publish(row)
     return row
 
@@ -127,8 +127,8 @@ def alert_comment(*, principal: Principal, uuid: UUID | str, text: str, now: dat
         raise BadValue(message, field="text")
     row = _locked(principal, uuid)
     entry_add(row, kind=AlertEntryKind.COMMENTED, at=now, actor=principal.actor, text=text)
-    _recorded(principal, row, "alert.comment", after={"text": text})
     action_notifications_write(row, event=AlertEvent.COMMENTED, actor=principal.actor, now=now, comment=text)
+    _recorded(principal, row, "alert.comment", after={"text": text})
     return row
 
 

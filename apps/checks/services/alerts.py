@@ -60,7 +60,7 @@ def alerts_update(
     Run twice with the same report it writes nothing more.  `pool` names the network in notifications.
     """
     alerts = Alert.objects.select_for_update().filter(ended_at=None, tenant=tenant)
-    open_ones = {row.check_name: row for row in alerts}
+    open_ones = {row.check_name: row for row in alerts.order_by("pk")}
     failed = [result for result in report.results if not result.passed]
     lately = _ended_lately([one.check.name for one in failed], tenant=tenant, now=now)
     known = lately | open_ones
@@ -73,7 +73,9 @@ def alerts_update(
     rows: list[Notification] = []
     muted = mutes_active(now) if tenant is None else {}
     unmuted = [alert for alert in failing if alert.check_name not in muted]
-    for channel in AlertChannel.objects.select_for_update().filter(is_enabled=True, tenant=tenant):
+    for channel in (
+        AlertChannel.objects.select_for_update().filter(is_enabled=True, tenant=tenant).order_by("pk")
+    ):
         held = _newest_events(channel, failing=failing)
         for alert in failing:
             if alert.is_acknowledged and held.get(alert.pk) in FAILING:

@@ -22,6 +22,7 @@ from apps.checks.models import AlertChannel, Notification
 from apps.checks.services.pagerduty import EVENTS_URL
 from apps.checks.states import AlertEvent, ChannelKind
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
+from apps.core.formatting import DAY_S
 from apps.core.units import value_with_unit
 from apps.users.models import Tenant
 from apps.users.rules.encryption import text_encrypt
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-REPEATS_S: Final = (900, 3600, 6 * 3600, 24 * 3600)
+REPEATS_S: Final = (900, 3600, 6 * 3600, DAY_S)
 """What can be chosen as the least time between two notifications of a check."""
 TARGET_MAX: Final = 2000
 CHOSEN: Final = ("repeat_s", "critical_only", "with_actions")
@@ -286,13 +287,14 @@ def channel_change(
 def channel_remove(*, principal: Principal, channel: AlertChannel) -> None:
     """Remove a channel with its notifications."""
     _allowed(principal, channel.tenant_id)
+    target = channel_describe(channel)
+    channel.delete()
     audit_record(
         principal=principal,
         action="alerts.channel.remove",
-        target=channel_describe(channel),
+        target=target,
         before={"kind": channel.kind, "repeat_s": value_with_unit("repeat_s", channel.repeat_s)},
     )
-    channel.delete()
 
 
 @transaction.atomic

@@ -45,7 +45,7 @@ def components_record(found: Mapping[Component, ComponentFound], *, now: datetim
     days = DayCounts(_maintenances(first, now), now=now)
     days.read(first)
     open_ones = ComponentIncident.objects.select_for_update().filter(ended_at=None)
-    incidents = {row.component: row for row in open_ones}
+    incidents = {row.component: row for row in open_ones.order_by("pk")}
     changed = []
     for row in rows:
         component = Component(row.component)
@@ -61,7 +61,7 @@ def components_record(found: Mapping[Component, ComponentFound], *, now: datetim
 
 def _statuses(found: Mapping[Component, ComponentFound], *, now: datetime) -> list[ComponentStatus]:
     """Return the locked row of each component; one that is new begins now."""
-    locked = ComponentStatus.objects.select_for_update().filter(component__in=found).order_by("component")
+    locked = ComponentStatus.objects.select_for_update().filter(component__in=found).order_by("pk")
     rows = list(locked)
     if len(rows) == len(found):
         return rows

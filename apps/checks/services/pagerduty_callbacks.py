@@ -67,7 +67,6 @@ def pagerduty_event_handle(*, channel: UUID, body: bytes, signatures: str, now: 
         with transaction.atomic():
             if CallbackEvent.objects.filter(channel=row, event_id=event_id).exists():
                 return REPEATED
-            # The alert is locked before the channel, as an evaluation locks them.
             reason = _acknowledge(row, key=key, name=name, now=now)
             CallbackEvent.objects.create(channel=row, event_id=event_id, at=now)
     except IntegrityError:  # the same event at the same moment

@@ -87,7 +87,7 @@ def _tenant_alerts_update(tenant: Tenant, *, pool: str, now: datetime) -> list[N
 def alerts_end_unwatched(*, watched: list[Tenant], now: datetime) -> None:
     """End the alerts of tenants whose checks are evaluated no more."""
     rows = Alert.objects.select_for_update().filter(ended_at=None).exclude(tenant=None)
-    alerts_end(rows.exclude(tenant__in=watched), at=now)
+    alerts_end(rows.exclude(tenant__in=watched).order_by("pk"), at=now)
 
 
 def tenant_report_read(tenant: Tenant) -> Report:

@@ -125,7 +125,6 @@ def damocles_ping(principal: Principal, *, ping: Ping, now: datetime) -> None:
     host = damocles_host_register(principal, name=ping.name, now=now)
     if host.retire_asked_at is not None:
         retirement_lock(host, is_draining=True, is_busy=False)  # the order is carried out below
-    # Reports hold a job while its new event refers to this row: no lock on its key, or both wait for ever.
     worker = Worker.objects.select_for_update(no_key=True).get(pk=host.pk)
     worker.seen_at, worker.host = now, principal.source[:100]
     worker.version = ping.version[:100]

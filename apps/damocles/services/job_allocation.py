@@ -54,7 +54,7 @@ def job_allocate(
     damocles_plan_note(worker, kind=kind, now=now)
     for job, sector in _waiting(principal, spec, kind=kind, now=now):
         offered = list(job.offered_to or [])
-        if worker.pk not in offered:  # updated before the claim, which locks roles before jobs
+        if worker.pk not in offered:
             same = Job.objects.filter(pk=job.pk, offered_to=offered, lease_token=job.lease_token)
             same.update(offered_to=[*offered, worker.pk])
         if (allocated := _claim(job, sector, worker=worker, kind=kind, now=now)) is not None:

@@ -165,10 +165,9 @@ def proofs_heartbeat(principal: Principal, *, names: Sequence[str], name: str, n
     """
     reported = {(UUID(uuid), token) for uuid, token in map(_named, names)}  # read before a host's row is made
     worker = damocles_host_register(principal, name=name, now=now)
-    # Apart from the jobs: some code locks a host's jobs before its row, other code its row first.
-    Worker.objects.filter(pk=worker.pk).update(seen_at=now)
     renewed = 0
     with transaction.atomic():
+        Worker.objects.filter(pk=worker.pk).update(seen_at=now)
         leased = Job.objects.filter(kind=JobKind.WINDOW_POST, worker=worker, state=JobState.LEASED)
         named = leased.filter(uuid__in={uuid for uuid, _ in reported})
         for job in named.select_for_update(of=("self",)).order_by("pk"):

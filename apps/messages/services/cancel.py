@@ -21,6 +21,7 @@ from apps.messages.services.audit import event_record, message_audit, messages_a
 from apps.messages.services.bulk_transitions import NOT_LANDED, message_changes_publish, messages_advance
 from apps.messages.services.recovery.detect import recovery_require_over
 from apps.messages.services.replace import in_flight_require, nonce_open_require, version_require
+from apps.messages.services.selection import senders_lock
 from apps.messages.services.sign import origin_build
 from apps.messages.states import MessageState, Priority, Wait
 from apps.wallets.services.sign import messages_sign
@@ -94,6 +95,7 @@ def _store(
     message: Message, signed: SignedMessage, *, head: Head, now: datetime, by: Principal | None
 ) -> Message:
     """Return the message up and make the transfer the holder of its nonce, both or neither."""
+    senders_lock([message.from_addr])
     row = Message.objects.select_for_update().get(pk=message.pk)
     in_flight_require(row)
     version_require(row, cids=(message.cid,))
@@ -169,6 +171,7 @@ def message_mark_bad(
     Raises WrongState if it is final, BadMessage if it was signed or replaced since `message` was read, or
     was exported to be signed offline and the caller does not know (`is_withdrawal`).
     """
+    senders_lock([message.from_addr])
     row = Message.objects.select_for_update().get(pk=message.pk)
     if row.is_exported != is_withdrawal:
         reason = gettext("it was exported to be signed offline: withdraw the export instead")
@@ -202,7 +205,7 @@ def messages_clear(
     rows = Message.objects.select_for_update().filter(from_addr=address, state=MessageState.UNFILLED)
     if tenant_id is not None:
         rows = rows.filter(tenant_id=tenant_id)
-    waiting = {row.pk: row for row in rows.defer("params", "signed")}
+    waiting = {row.pk: row for row in rows.defer("params", "signed").order_by("pk")}
     data = {pk: {"wait": str(Wait.NONE)} for pk in waiting}
     moved = messages_advance("MARK_BAD", rows=data, now=now)
     message_changes_publish(moved)

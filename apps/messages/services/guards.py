@@ -144,14 +144,15 @@ def auto_bump_set(
         "every_epochs": every_epochs,
         "max_fee": max_fee,
     }
+    before = None if old is None else values_with_units({name: getattr(old, name) for name in values})
+    row, _ = AutoBumpRule.objects.update_or_create(tenant=tenant, defaults=values)
     audit_record(
         principal=principal,
         action="gas.auto-bump.set",
         target=tenant.name,
-        before=None if old is None else values_with_units({name: getattr(old, name) for name in values}),
+        before=before,
         after=values_with_units(values),
     )
-    row, _ = AutoBumpRule.objects.update_or_create(tenant=tenant, defaults=values)
     publish(Change("guard", "auto-bump", tenant.pk))
     return row
 

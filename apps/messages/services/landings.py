@@ -14,7 +14,7 @@ from apps.messages.rules.displaced import displaced_columns
 from apps.messages.selectors.recovery import waiting_alike
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.recovery.unrecorded import unrecorded_note
-from apps.messages.services.selection import chain_nonces_advance
+from apps.messages.services.selection import chain_nonces_advance, senders_lock
 from apps.messages.services.spend import ADDED, exit_code_cap, gas_cost_compute, spend_record
 from apps.messages.states import MessageState, Wait
 from apps.wallets.selectors import is_signed_for_program
@@ -41,6 +41,7 @@ def own_executions_select(executed: Executed) -> list[Execution]:
 def executions_land(executed: Executed, *, own: Sequence[Execution], now: datetime) -> tuple[int, int]:
     """Land what is ours, displace what lost its nonce to another message, notice foreign ones."""
     by_cid = {message.cid: message for message in own}
+    senders_lock(message.from_addr for message in own)
     rows = Message.objects.select_for_update().filter(cid__in=list(by_cid)).exclude(cid="").order_by("pk")
     # What was given up and what took its nonce may be one message on chain: the one in flight landed.
     holding = (MessageState.FILLED, MessageState.LANDED)
@@ -105,6 +106,7 @@ def _rivals(own: Sequence[Execution]) -> dict[tuple[str, int], list[Message]]:
         from_addr__in={address for address, _ in wanted},
         nonce__in={nonce for _, nonce in wanted},
     )
+    rows = rows.order_by("pk")
     found: dict[tuple[str, int], list[Message]] = {}
     for row in rows:
         place = (row.from_addr, row.nonce or 0)

@@ -195,7 +195,7 @@ def fee_limits_set(
 
     Raises BadMessage if it is signed already or a value cannot be paid.
     """
-    # A selection that has it signed meanwhile went by the old limits, and is done again.  Its locks' order.
+    # A selection that has it signed meanwhile went by the old limits, and is done again.
     Sender.objects.filter(address=message.from_addr).update(version=F("version") + 1)
     row = Message.objects.select_for_update().get(pk=message.pk)
     if row.state != MessageState.UNFILLED:

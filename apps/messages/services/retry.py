@@ -154,13 +154,17 @@ def messages_recover(
     """
     chain_state = sender_chain_state_read(address, client=client, key=head.key)
     with transaction.atomic():
+        # The node was asked before: a selection may have closed the gap meanwhile.
+        sender = Sender.objects.select_for_update(no_key=True).filter(address=address).first()
+        executed = 0 if sender is None or sender.chain_nonce is None else sender.chain_nonce
         rows = Message.objects.select_for_update().filter(from_addr=address, state=MessageState.FAILED)
         if tenant_id is not None:
             rows = rows.filter(tenant_id=tenant_id)
         if ids is not None:
             rows = rows.filter(pk__in=list(ids))
-        given_up = list(rows.filter(nonce__gte=chain_state.chain_nonce).order_by("created_at"))
-        used_nonces = _nonces_used(address, given_up)  # after their locks, as a landing has its rows' first
+        locked = rows.filter(nonce__gte=chain_state.chain_nonce).order_by("pk")
+        given_up = sorted(locked, key=lambda row: row.created_at)
+        used_nonces = _nonces_used(address, given_up, executed=executed)
         signed = {row.nonce: row for row in given_up if row.nonce not in used_nonces}
         data = {
             row.pk: {
@@ -180,13 +184,8 @@ def messages_recover(
     return [row.push_id for row in signed.values() if row.pk in moved]
 
 
-def _nonces_used(address: str, given_up: Collection[Message]) -> set[int | None]:
-    """Return the nonces of these that another message has, or the chain has executed, until we commit.
-
-    The node was asked before: a selection may have closed the gap meanwhile.
-    """
-    sender = Sender.objects.select_for_update().filter(address=address).first()
-    executed = 0 if sender is None or sender.chain_nonce is None else sender.chain_nonce
+def _nonces_used(address: str, given_up: Collection[Message], *, executed: int) -> set[int | None]:
+    """Return the nonces of these that another message has, or the chain has executed."""
     nonces = {row.nonce for row in given_up}
     holders = Message.objects.filter(
         from_addr=address, nonce__in=nonces, state__in=[MessageState.FILLED, MessageState.LANDED]

@@ -198,6 +198,12 @@ def mempool_nonces_read(address: str, *, client: ChainClient, key: str) -> froze
     return nonces.get(address, frozenset())
 
 
+def senders_lock(addresses: Iterable[str]) -> None:
+    """Lock senders, which comes before their messages."""
+    rows = Sender.objects.select_for_update(no_key=True).filter(address__in=set(addresses))
+    list(rows.order_by("pk").values_list("pk", flat=True))
+
+
 def chain_nonces_advance(places: Iterable[tuple[str, int]]) -> None:
     """Note that the chain has executed these, sender and nonce: it wants the ones after them.
 

@@ -26,7 +26,7 @@ from apps.messages.selectors.executions import Executed, executed_read
 from apps.messages.services.bulk_transitions import NOT_LANDED, message_changes_publish, messages_advance
 from apps.messages.services.landings import executions_land, own_executions_select
 from apps.messages.services.search import messages_search
-from apps.messages.services.selection import chain_nonces_rewind
+from apps.messages.services.selection import chain_nonces_rewind, senders_lock
 from apps.messages.services.spend import SUBTRACTED, spend_record
 from apps.messages.states import MessageState
 from apps.wallets.services.refresh import moved_wallets_mark, stale_wallets_mark
@@ -47,12 +47,12 @@ def landings_revert(keys: Sequence[str], *, now: datetime) -> int:
     """
     if not keys:
         return 0
-    rows = list(
-        Message.objects.select_for_update()
-        .filter(executed_key__in=list(keys), state__in=[MessageState.LANDED, MessageState.REPLACED])
-        .exclude(executed_key="")
-        .order_by("state", "created_at", "pk")
-    )
+    landed = Message.objects.filter(
+        executed_key__in=list(keys), state__in=[MessageState.LANDED, MessageState.REPLACED]
+    ).exclude(executed_key="")
+    senders_lock(landed.order_by().values_list("from_addr", flat=True))
+    locked = landed.select_for_update().order_by("pk")
+    rows = sorted(locked, key=lambda row: (row.state, row.created_at, row.pk))
     back: list[Message] = []
     holders = _holders(rows)
     for row in rows:  # those that landed come first

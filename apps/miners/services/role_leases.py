@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 def roles_heartbeat(*, tenant_id: int, host: str, kinds: Collection[str], now: datetime) -> list[Role]:
     """Note that a host can do these kinds: its leases go on, and it takes over what has lost its holder.
 
-    Returns the roles that hosts lost by it.  Its row locks need the caller's transaction, before jobs are
-    locked.  For one lease after a restore nobody takes over: a holder of which the backup does not know may
-    be at work so long.
+    Returns the roles that hosts lost by it.  Its row locks need the caller's transaction.  For one lease
+    after a restore nobody takes over: a holder of which the backup does not know may be at work so long.
     """
     host_roles = Role.objects.filter(host=host, kind__in=kinds, miner__tenant_id=tenant_id)
     wanted = host_roles.filter(state__in=[RoleState.STANDBY, RoleState.HELD])

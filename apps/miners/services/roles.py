@@ -1,8 +1,8 @@
 """Roles of hosts: given, taken, lost and removed.
 
-Whoever moves a role locks all role rows of the miner in the order of their keys first; claims lock those of
-their own host in the same order.  So a claim comes wholly before a fail-over, which then ends its lease, or
-finds the role gone.  What the hosts still have in hand is ended by `apps.sectors.services.roles.assignments`.
+Whoever moves a role locks all role rows of the miner first; claims lock those of their own host.  So a claim
+comes wholly before a fail-over, which then ends its lease, or finds the role gone.  What the hosts still have
+in hand is ended by `apps.sectors.services.roles.assignments`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class RoleGrant:
 
 
 def roles_lock(miner: Miner) -> list[Role]:
-    """Lock a miner and its roles, in the one order that all who move roles keep."""
+    """Lock a miner and its roles."""
     Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
     return list(Role.objects.select_for_update(no_key=True).filter(miner=miner).order_by("pk"))
 

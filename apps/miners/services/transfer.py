@@ -25,7 +25,7 @@ from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import MinerState, Use
 from apps.users.errors import TenantUnknown
 from apps.users.models import MinerGrant, Tenant
-from apps.users.services.audit import audit_record
+from apps.users.services.audit import AuditEvent, audit_entries_record, audit_record
 from apps.users.services.grants import miner_grant
 from apps.users.services.token_scope import tokens_remove_miner
 from apps.wallets.selectors import sender_allowed
@@ -172,11 +172,18 @@ def waiting_messages_count(miner: Miner) -> int:
 
 @transaction.atomic
 def ownership_move(
-    request: TransferRequest, *, miner: Miner, principal: Principal, sectors: int, now: datetime
+    request: TransferRequest,
+    *,
+    miner: Miner,
+    principal: Principal,
+    sectors: int,
+    removed: Sequence[AuditEvent],
+    now: datetime,
 ) -> MinerTransfer:
     """Write the new tenant into row and right, take the miner from the old one's tokens, and publish it.
 
-    The caller still holds the locks of `transfer_lock`.  That the pool makes blocks for it stays.
+    `removed` goes into the audit log, too.  The caller still holds the locks of `transfer_lock`.  That the
+    pool makes blocks for it stays.
     """
     assert miner.actor_id is not None, "transfer_check lets in miners of the chain only"
     from_tenant, to_tenant = miner.tenant, request.to_tenant
@@ -197,6 +204,7 @@ def ownership_move(
         tokens_kept=list(tokens.limited),
         tokens_revoked=list(tokens.revoked),
     )
+    audit_entries_record(removed)
     transfer_audit(row, principal=principal)
     transfer_publish(miner, tenants=(from_tenant, to_tenant))
     return row

@@ -44,6 +44,11 @@ class Miscount:
     held: int
 
 
+def quota_lock(tenant_id: int) -> None:
+    """Lock a tenant's quota until the transaction ends."""
+    Tenant.objects.select_for_update(no_key=True).filter(pk=tenant_id).first()
+
+
 def quota_require(tenant_id: int, *, requested: int, field: str, is_stated: bool = True) -> None:
     """Refuse bytes that do not fit into a tenant's quota.
 
@@ -53,7 +58,7 @@ def quota_require(tenant_id: int, *, requested: int, field: str, is_stated: bool
     use = storage_use(tenant_id)
     if not use.limit_bytes:
         return
-    Tenant.objects.select_for_update(no_key=True).filter(pk=tenant_id).first()
+    quota_lock(tenant_id)
     use = storage_use(tenant_id)
     if not use.has_room(requested):
         raise PieceQuotaExceeded(

@@ -16,7 +16,7 @@ from apps.pieces.data.commitments import commitment_of
 from apps.pieces.data.files import bytes_write, file_locked, is_stored, piece_path, piece_unlink
 from apps.pieces.errors import PieceBusy, PieceMismatch, UploadIncomplete
 from apps.pieces.models import Piece
-from apps.pieces.services.quotas import quota_require
+from apps.pieces.services.quotas import quota_lock, quota_require
 from apps.pieces.services.reservations import Room
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def data_restore(piece: Piece, *, source: Source) -> None:
             path.unlink(missing_ok=True)
             raise
         with transaction.atomic():
+            quota_lock(piece.miner.tenant_id)
             piece_data_lock(piece)
             _quota_require(piece)
             path.rename(piece_path(piece))

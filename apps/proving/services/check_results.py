@@ -80,9 +80,9 @@ def check_collect(run: CheckRun, *, context: ProvingContext) -> None:
 @transaction.atomic
 def _fail(run: CheckRun, reason: str, context: ProvingContext) -> None:
     advance(run, "FAIL", error=reason, sectors=[], updated_at=context.now)
-    job_strip(run.job)
     if run.kind == CheckKind.AHEAD:  # a later head begins it anew
         Deadline.objects.filter(miner=run.miner, index=run.deadline_index).update(checked_open=None)
+    job_strip(run.job)
     _publish(run)
 
 

@@ -199,8 +199,8 @@ def _faults_collect(
         note_record(post, context=context, text=reason)
         post_update(post, skipped=skipped, error=reason)
         # The other host proves sectors that are skipped from now on.
-        attempts_cancel(post, context=context, kinds=PROVERS, besides=attempt)
         proof_results_store(post, job=attempt.work, numbers=(), context=context)
+        attempts_cancel(post, context=context, kinds=PROVERS, besides=attempt)
         attempt_end(attempt, event="FAIL", context=context, reason=reason)
     if is_fallback_as_good(post):
         fallback_use(post, context=context, why=STILL_UNREAD())
@@ -236,8 +236,11 @@ def _partial_proof_store(
     with transaction.atomic():
         note_record(post, context=context, text=reason)
         numbers = _is_requested(job) - faults_read(job)
+        is_kept_back = _may_backup_better(post, partial, context)
+        # Its row before all that belongs to it.
+        post_update(post, error=reason, **({} if is_kept_back else {"skipped": partial.skipped}))
         proof_results_store(post, job=job, numbers=numbers, context=context)
-        if _may_backup_better(post, partial, context):
+        if is_kept_back:
             attempt_end(attempt, event="USE", context=context, reason=reason)
             attempt_promote(post, context=context)
             ProofAttempt.objects.create(
@@ -247,9 +250,7 @@ def _partial_proof_store(
                 reason=reason,
                 **partial_columns,
             )
-            post_update(post, error=reason)
             return
-        post_update(post, skipped=partial.skipped, error=reason)
         if is_fallback_as_good(post):
             attempts_cancel(post, context=context, kinds=PROVERS, besides=attempt)
             attempt_end(attempt, event="FAIL", context=context, reason=reason)
@@ -291,13 +292,13 @@ def _lone_proofs_store(good: Sequence[tuple[WindowPost, ProofAttempt]], context:
     attempts = [attempt for _, attempt in good]
     data = {"error": "", "tries": 0, "try_epoch": None, "proved_at": context.now, "updated_at": context.now}
     with transaction.atomic():
-        found = [(post, attempt.work) for post, attempt in good]
-        proofs_results_store(found, numbers=_is_requested, context=context)
         proofs = {post.pk: {"proof": attempt.work.proof} for post, attempt in good}
         moved = advance_many(WindowPost, "PROVE", proofs, returning="state", **data)
         for post, _ in good:
             if post.pk not in moved:
                 raise LostRace(post, "PROVE")
+        found = [(post, attempt.work) for post, attempt in good]
+        proofs_results_store(found, numbers=_is_requested, context=context)
         attempts_use(attempts, context=context)
     for post, attempt in good:
         columns_set(post, state=moved[post.pk], proof=attempt.work.proof, **data)
@@ -309,12 +310,12 @@ def _proof_store(post: WindowPost, attempt: ProofAttempt, context: ProvingContex
     """Keep a good proof, and cancel what else was tried for it."""
     job = attempt.work
     with transaction.atomic():
-        proof_results_store(post, job=job, numbers=_is_requested(job), context=context)
         if len(running_attempts_list(post)) == 2:
             reason = PROOF_FROM(host=_prover_name(job))
             note_record(post, context=context, text=reason, is_error=False)
         now = {"proved_at": context.now, "updated_at": context.now}
         advance(post, "PROVE", proof=job.proof, error="", tries=0, try_epoch=None, **now)
+        proof_results_store(post, job=job, numbers=_is_requested(job), context=context)
         attempts_cancel(post, context=context, besides=attempt)
         attempt_end(attempt, event="USE", context=context)
     post_publish(post)

@@ -79,12 +79,14 @@ def miner_transfer(request: TransferRequest, *, principal: Principal, now: datet
     earlier = repeated_transfer_find(request, miner=miner)
     if earlier is not None:
         return earlier
-    roles_forget(miner)  # roles of the old tenant's hosts, locked before jobs as everywhere
+    roles_forget(miner)
+    removed = target_transfer(miner, by=principal)
     jobs_lock(miner)
     _check(request, miner, now=now)
-    target_transfer(miner, by=principal)
     sectors = sectors_transfer(miner, tenant=request.to_tenant)
-    return ownership_move(request, miner=miner, principal=principal, sectors=sectors, now=now)
+    return ownership_move(
+        request, miner=miner, principal=principal, sectors=sectors, removed=removed, now=now
+    )
 
 
 def transfer_plan(request: TransferRequest, *, principal: Principal, now: datetime) -> TransferPlan:

@@ -12,6 +12,7 @@ from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.status import clock_of, network_known
 from apps.core.clock import now
 from apps.core.filters import Choices, Flag, ListFilters, Whole, Words
+from apps.core.formatting import DAY_S
 from apps.miners.selectors.miners import miner_get, miners_visible
 from apps.sectors.rules.sector_names import sector_name_parse
 from apps.sectors.selectors.hosts import workers_visible
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 Rows = Any
 """A query set of sectors."""
-EXPIRING_S: Final = 30 * 86_400
+EXPIRING_S: Final = 30 * DAY_S
 """A sector whose life ends within 30 days is named: extending it takes a decision and a message."""
 
 

@@ -110,6 +110,7 @@ def active_update(
             left = bitfield_union(before[at] - now[at] for at in moved) - bitfield_union(now.values())
             changed = _sectors_set(miner, tuple(entered), is_active=True, now=work.now)
             changed += _sectors_set(miner, tuple(left), is_active=False, now=work.now)
+            placements_compare(miner, numbers=(*entered, *left), now=work.now)
         numbers = list(row.numbers)
         for at, field in now.items():
             numbers[at] = bitfield_to_json(field)
@@ -161,12 +162,11 @@ def sectors_compare(miner: Miner, *, active: BitField, live: BitField, now: date
         known.append(number)
         if is_active != (number in listed):
             wrong[not is_active].append(number)
+    unlisted_sectors_record(miner, count=len(live - bitfield_of(known)))
     changed = sum(
         _sectors_set(miner, numbers, is_active=is_active, now=now) for is_active, numbers in wrong.items()
     )
     placements_compare(miner, live=set(live), now=now)
-    # Called last, as it locks the miner's row.
-    unlisted_sectors_record(miner, count=len(live - bitfield_of(known)))
     return changed
 
 
@@ -180,7 +180,6 @@ def _sectors_set(miner: Miner, numbers: Collection[int], *, is_active: bool, now
     )
     for uuid in found.values():
         publish(Change("sector", str(uuid), miner.tenant_id))
-    placements_compare(miner, numbers=numbers, now=now)
     return len(found)
 
 

@@ -74,10 +74,10 @@ def pool_secrets_replace(*, var: Path, url: str, by: Principal) -> dict[str, str
         site_key_replace()
         tenant = Tenant.objects.filter(name=POOL).first() or tenant_create(name=POOL)
         known = [_token_known(var, name=name, entry=entry) for name, *_ in PROGRAMS]
+        password = _password_ensure(tenant, entry) or _password_replace(by=by)
         own = Token.objects.filter(tenant=tenant, name__startswith=LABEL, revoked_at=None)
         for token in own.exclude(pk__in=[one.row.pk for one in known if one is not None]):
             token_revoke(token, by=by)
-        password = _password_ensure(tenant, entry) or _password_replace(by=by)
         # Another folder may have taken over before, and so revoked those of this one.
         return _files_write(
             var, url=url, entry=entry, tenant=tenant, password=password, replaces_revoked=True

@@ -73,7 +73,6 @@ def login_attempt_begin(
     Tries of a name and of a place come here one after the other.  Raises LoginThrottled.
     """
     with connection.cursor() as cursor:
-        # The locks are always taken in this order.
         for word in (f"login of {username}", f"login from {source[:64]}"):
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [word])
     wait_s = _login_delay_s(username=username, source=source, now=now, is_second=is_second)

@@ -86,5 +86,6 @@ def sessions_expire(*, now: datetime, limit: int) -> int:
     """Delete sessions that are over, those of nobody too, the oldest first; returns how many."""
     over = Session.objects.filter(expire_date__lt=now).order_by("expire_date")
     keys = list(over.values_list("session_key", flat=True)[:limit])
+    count = Session.objects.filter(session_key__in=keys, expire_date__lt=now).delete()[0]
     PersonSession.objects.filter(key__in=keys).delete()
-    return Session.objects.filter(session_key__in=keys, expire_date__lt=now).delete()[0]
+    return count

@@ -65,7 +65,7 @@ def tenant_delete(*, tenant: Tenant) -> None:
     if tenant.people.filter(role=Role.OPERATOR).exists():
         raise PoolTenantKept(tenant.name)
     now = clock.now()
+    Tenant.objects.filter(pk=tenant.pk).update(deleted_at=now, updated_at=now)
     MinerGrant.objects.filter(tenant=tenant, deleted_at=None).update(deleted_at=now, updated_at=now)
     SignerGrant.objects.filter(tenant=tenant, deleted_at=None).update(deleted_at=now, updated_at=now)
-    Tenant.objects.filter(pk=tenant.pk).update(deleted_at=now, updated_at=now)
     access_change_publish()

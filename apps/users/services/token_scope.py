@@ -43,7 +43,9 @@ def tokens_remove_miner(*, tenant: Tenant, actor_id: int) -> TokenScopeChange:
     now = clock.now()
     limited: list[str] = []
     revoked: list[str] = []
-    for token in miner_tokens_list(tenant=tenant, actor_id=actor_id).select_for_update(no_key=True):
+    for token in (
+        miner_tokens_list(tenant=tenant, actor_id=actor_id).select_for_update(no_key=True).order_by("pk")
+    ):
         rest = [one for one in token.miners if one != actor_id]
         was_valid = token.revoked_at is None
         if rest:

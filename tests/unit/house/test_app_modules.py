@@ -59,7 +59,16 @@ OWN = {
             "handler",
         ),
         *("health", "languages", "leader", "live", "local_time"),
-        *("liveness", "locks", "metrics", "middleware", "migration_steps", "month_parts", "older_consoles"),
+        *(
+            "liveness",
+            "lock_order",
+            "locks",
+            "metrics",
+            "middleware",
+            "migration_steps",
+            "month_parts",
+            "older_consoles",
+        ),
         *(
             "postgresql",
             "prepared_statements",

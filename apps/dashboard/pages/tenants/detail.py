@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.checks.services.channels import can_manage_channels
+from apps.core.formatting import DAY_S
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.number_fields import Number, OptionalSize, Whole
@@ -126,7 +127,7 @@ class RateForm(TenantForm):
     """A rate that is set."""
 
     capacity = Whole(least=1, most=10**9)
-    seconds = Number(least=Decimal("1e-9"), most=Decimal(366 * 86_400))
+    seconds = Number(least=Decimal("1e-9"), most=Decimal(366 * DAY_S))
     """A limit over more than a year is none."""
 
 

@@ -36,6 +36,7 @@ from apps.messages.selectors.recovery import (
 from apps.messages.services.recovery.chain_history import History, Landed
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE, recovery_begin
 from apps.messages.services.recovery.matching import Sent, match_write, matches_write
+from apps.messages.services.selection import senders_lock
 from apps.messages.services.selection_queue import selection_enqueue
 from apps.messages.states import MessageState, Wait
 from apps.users.services.audit import audit_record
@@ -134,8 +135,8 @@ def _end_if_done() -> None:
 def _end() -> None:
     """End recovery now, which may be minutes after the step began that read everything back."""
     with transaction.atomic():
-        Recovery.objects.filter(pk=1, since__isnull=False).update(since=None, ended_at=clock.now())
         Sender.objects.filter(wait=Wait.RECOVERY).update(wait="", error="")
+        Recovery.objects.filter(pk=1, since__isnull=False).update(since=None, ended_at=clock.now())
         publish_all((Change("messages", "all", None), RECOVERY_CHANGE))
     log.info("recovery_ended")
 
@@ -278,6 +279,7 @@ def unmatched_decide(
         if row.decided_at is not None:
             raise BadValue(gettext("already decided"), field="id")
         if message_id:
+            senders_lock([row.from_addr])
             _decided_row(row, message_id, landed, now=now)
             _foreign_forget(Sender.objects.get(address=row.from_addr))
         row.decided_at, row.decided_by, row.message_id = now, principal.actor[:200], message_id
@@ -320,6 +322,6 @@ def recovery_end(*, principal: Principal, now: datetime) -> None:
         open_ = unmatched_open()
         after = {"senders_unread": left, "undecided": plural_kept(open_.count(), "message")}
         open_.update(decided_at=now, decided_by=principal.actor[:200])
-        audit_record(principal=principal, action="recovery.end", target="pool", after=after)
         Recovery.objects.filter(pk=1).update(sectors_since=None, ended_at=now)
         _end()
+        audit_record(principal=principal, action="recovery.end", target="pool", after=after)

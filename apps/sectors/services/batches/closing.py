@@ -281,7 +281,7 @@ def _write(miner: Miner, form: BatchForm, *, kind: BatchRules, reason: str, work
         balance_lock(miner, work=work)
         unchanged: list[tuple[BatchEntry, Sector]] = []
         locked = []
-        for part in sorted(form.parts, key=lambda one: one.sector.pk):  # all lock in one order: no deadlock
+        for part in sorted(form.parts, key=lambda one: one.sector.pk):
             job, current = job_lock(part.sector.pk)
             is_same = current.comm_r == part.sector.comm_r  # a damocles-worker may have submitted another
             if current.state == kind.waits_in and current.paused_at is None and is_same:

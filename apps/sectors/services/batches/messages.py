@@ -230,8 +230,8 @@ def _withdraw(batch: Batch, message: Message, work: SealingContext, *, reason: s
         suppress(Conflict),
         transaction.atomic(),
     ):  # a message that got a nonce this moment: the chain decides
-        message_withdraw(message, reason=reason, now=work.now)
         batch_fail(batch, error=reason, exit_code=None, work=work, is_withdrawn=True)
+        message_withdraw(message, reason=reason, now=work.now)
 
 
 def _landed(batch: Batch, message: Message, work: SealingContext) -> None:

@@ -188,7 +188,7 @@ def _write(
             method=METHODS[kind],
             params=change_params_encode(kind, prices=[price for _, price in part]),
         )
-        ordered = sorted(part, key=lambda one: one[0].sector_id)  # all lock in one order: no deadlock
+        ordered = sorted(part, key=lambda one: one[0].sector_id)
         moved = [
             change_step(one, event=ChangeEvent.SEND, now=work.now, batch=batch, error="")
             for one, _ in ordered

@@ -33,7 +33,7 @@ from apps.sectors.services.stores.check_results import checks_note
 from apps.sectors.services.stores.checks import checks_continue
 from apps.sectors.services.stores.finding_results import findings_note
 from apps.sectors.services.stores.move_steps import moves_continue
-from apps.sectors.services.stores.reported import orders_note, stores_note
+from apps.sectors.services.stores.reported import orders_note, stores_lock, stores_note
 from apps.sectors.services.stores.scans import scans_note
 from apps.sectors.states import OPEN_MOVES, StoreCheckState
 from poolsite.wire.hosts import HeartbeatAnswer, Lost
@@ -98,11 +98,9 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
             raise WorkerReplaced
     elif must_register(worker):
         raise WorkerReplaced
+    retirement_lock(worker, is_draining=heartbeat.is_draining, is_busy=bool(heartbeat.held))
     if has_roles:
-        retirement_lock(worker, is_draining=heartbeat.is_draining, is_busy=bool(heartbeat.held))
         worker_roles_renew(worker, now=now)
-    _done_note(worker, heartbeat=heartbeat, now=now)
-    before = {name: getattr(worker, name) for name in REPORTED_FIELDS}
     worker.seen_at = now
     worker.is_paused, worker.is_draining = heartbeat.is_paused, heartbeat.is_draining
     worker.last_error = heartbeat.last_error
@@ -110,6 +108,10 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
     hardware = machine if heartbeat.hardware.cpus else worker.hardware
     new_hardware = None if hardware == worker.hardware else json.dumps(hardware)
     worker.hardware = hardware
+    heard = [worker.pk, now, worker.is_paused, worker.is_draining, worker.last_error, new_hardware]
+    [(has_commands,)] = HEARD.rows(heard)
+    _done_note(worker, heartbeat=heartbeat, has_more=has_moves or has_checks, now=now)
+    before = {name: getattr(worker, name) for name in REPORTED_FIELDS}
     settings_note(worker, settings=heartbeat.settings)
     leftovers_note(worker, reported=heartbeat.leftovers)
     if heartbeat.attached is not None:
@@ -124,8 +126,7 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
     changed = [name for name in REPORTED_FIELDS if getattr(worker, name) != before[name]]
     if changed:
         worker.save(update_fields=changed)
-    heard = [worker.pk, now, worker.is_paused, worker.is_draining, worker.last_error, new_hardware]
-    [(has_commands,)] = HEARD.rows(heard)
+    may_have_orders = has_commands or has_moves or has_checks or bool(changed)
     renewed = leases_renew(worker, held_jobs=heartbeat.held, now=now)
     renewed_ids = {one.id for one in renewed}
     lost = [Lost(id=job.id, reason=_lost_text(job)) for job in heartbeat.held if job.id not in renewed_ids]
@@ -134,7 +135,7 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
     return HeartbeatAnswer(
         renewed=tuple(renewed),
         lost=tuple(lost),
-        commands=commands_open(worker, now=now) if has_commands else (),
+        commands=commands_open(worker, now=now) if may_have_orders else (),
         takes_containers=takes_containers_at(network),
         epoch_s=epoch_s_at(network),
         is_retired=is_retired,
@@ -143,9 +144,14 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
     )
 
 
-def _done_note(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> None:
-    """Note what the worker has done, and what came of it."""
+def _done_note(worker: Worker, *, heartbeat: Heartbeat, has_more: bool, now: datetime) -> None:
+    """Note what the worker has done, and what came of it.
+
+    `has_more`: its moves and checks go on afterwards, whose stores are locked now.
+    """
     done = [text for text in heartbeat.done_commands if is_uuid(text)]
+    if done or has_more:
+        stores_lock(worker)
     if not done:
         return
     removals_note(worker, commands=done, now=now)

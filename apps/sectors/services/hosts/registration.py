@@ -49,7 +49,6 @@ def worker_register(
     known = Worker.objects.filter(tenant_id=tenant_id, uid=register.uid, retired_at=None).first()
     if known is not None and worker_machine(known) != machine:
         roles = worker_labels_sync(known, host=machine, by=by, now=now)
-    # No lock on its key: reports hold a job while its new event refers to this row.
     worker, is_new = Worker.objects.select_for_update(no_key=True).get_or_create(
         tenant_id=tenant_id,
         uid=register.uid,

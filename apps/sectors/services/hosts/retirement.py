@@ -52,7 +52,6 @@ def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None,
     The roles that its machine has by this worker's group go to others of the group.
     """
     roles = worker_labels_sync(worker, group="", by=by, now=now)
-    # No lock on its key: reports hold a job while its new event refers to this row.
     row = Worker.objects.select_for_update(of=("self",), no_key=True).get(pk=worker.pk)
     ended = leases_end(row, now=now, reason=gettext_noop("the worker was retired"))
     moves_end(row, now=now)
@@ -84,7 +83,7 @@ def worker_retire_drained(
     worker: Worker, *, actor: str, now: datetime, by: Principal | None = None
 ) -> WorkerCommand:
     """Drain a worker, and retire it then."""
-    row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
+    row = Worker.objects.select_for_update(of=("self",), no_key=True).get(pk=worker.pk)
     row.retire_asked_at = row.retire_asked_at or now
     row.save(update_fields=["retire_asked_at", "updated_at"])
     command = WorkerCommand.objects.create(worker=row, op=Operation.DRAIN, actor=actor)
@@ -110,7 +109,7 @@ def unfinished_jobs_count(worker: Worker) -> int:
 
 
 def retirement_lock(worker: Worker, *, is_draining: bool, is_busy: bool) -> None:
-    """Lock the roles of a worker that may be retired at the end of this transaction, before all else."""
+    """Lock the roles of a worker that may be retired at the end of this transaction."""
     if worker.retire_asked_at is not None and is_draining and not is_busy:
         worker_labels_lock(worker, group="")
 

@@ -92,7 +92,7 @@ def worker_settings_set(
 ) -> WorkerCommand:
     """Set or take away settings of one host.  Raises BadSettings."""
     threads_check(worker, values=values)
-    row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
+    row = Worker.objects.select_for_update(of=("self",), no_key=True).get(pk=worker.pk)
     before, row.settings = row.settings, _merged(row.settings, values=values)
     row.save(update_fields=["settings", "updated_at"])
     was, now = values_with_units(before), values_with_units(row.settings)
@@ -121,7 +121,7 @@ def threads_check(worker: Worker, *, values: Values) -> None:
 def worker_group_set(worker: Worker, *, group: str, actor: str, by: Principal | None = None) -> None:
     """Move a host into a group, or with an empty name into none; with it go the roles of groups."""
     roles = worker_labels_sync(worker, group=group.strip()[:100], by=by, now=clock.now())
-    row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
+    row = Worker.objects.select_for_update(of=("self",), no_key=True).get(pk=worker.pk)
     before, row.group = row.group, group.strip()[:100]
     row.save(update_fields=["group", "updated_at"])
     worker_audit(by, action="worker.group", worker=row, before={"group": before}, after={"group": row.group})
@@ -137,13 +137,13 @@ def shared_settings_set(
     row, _ = SharedSettings.objects.select_for_update(of=("self",)).get_or_create(tenant=tenant, group=group)
     before, row.values = row.values, _merged(row.values, values=values)
     row.save(update_fields=["values"])
-    settings_audit(by, row=row, before=before)
     hosts = Worker.objects.select_for_update(of=("self",), no_key=True).filter(retired_at=None)
     if tenant is not None:
         hosts = hosts.filter(tenant=tenant)
     for host in hosts.order_by("pk"):
         if group in ("", host.group):  # as it is once locked: it may be coming into the group
             settings_send(host, actor=actor)
+    settings_audit(by, row=row, before=before)
     return row
 
 

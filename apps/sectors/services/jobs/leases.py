@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def leases_end(worker: Worker, *, now: datetime, reason: str) -> int:
     """End every lease of `worker`: the tokens grow, so whatever still reports under them is refused."""
     rows = Job.objects.select_for_update(of=("self",)).filter(worker=worker, state=JobState.LEASED)
-    jobs = list(rows.order_by("pk"))  # in the order in which heartbeats lock them
+    jobs = list(rows.order_by("pk"))
     for job in jobs:
         stage, token = job.stage, job.lease_token
         advance(job, "FREE", worker=None, lease_until=None, lease_token=lease_token_next(), updated_at=now)

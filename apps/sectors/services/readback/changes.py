@@ -42,7 +42,7 @@ def _changes_import(miner: Miner, kind: ChangeKind, message: Message, work: Seal
     requests = _terminated(message) if kind is ChangeKind.TERMINATE else _extended(message)
     batch = batch_recover(miner, message=message, work=work)
     rows = Sector.objects.filter(miner=miner, number__in=requests, state=SectorState.PROVING)
-    for row in rows.order_by("pk"):  # all lock in one order: no deadlock
+    for row in rows.order_by("pk"):
         change_recover(row, kind=kind, expiration=requests[row.number], batch=batch, note=NOTE, now=work.now)
 
 

@@ -42,9 +42,13 @@ if TYPE_CHECKING:
 
 
 def worker_roles_renew(worker: Worker, *, now: datetime) -> None:
-    """Prolong the leases of a worker's host and let it take over what ran out; before jobs are locked."""
+    """Prolong the leases of a worker's host and let it take over what ran out."""
     kinds = {kind for job in worker.kinds for kind in ROLES_OF_JOBS.get(job, ())}
-    host_roles_renew(worker.tenant_id, host=worker_machine(worker), kinds=kinds, now=now)
+    lost = roles_heartbeat(tenant_id=worker.tenant_id, host=worker_machine(worker), kinds=kinds, now=now)
+    if lost:
+        Worker.objects.select_for_update(no_key=True).get(pk=worker.pk)
+    for role in lost:
+        role_jobs_end(role, now=now)
 
 
 @transaction.atomic

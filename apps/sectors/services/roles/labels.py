@@ -1,8 +1,4 @@
-"""Roles that hosts have by their labels: a machine holds exactly those of its workers' groups, and its own.
-
-Locks, in this order for all: the labels of the tenant, its miners by key, their roles by key, jobs, the
-worker, the audit log.
-"""
+"""Roles that hosts have by their labels: a machine holds exactly those of its workers' groups and its own."""
 
 from __future__ import annotations
 
@@ -30,7 +26,7 @@ LABELS_LOCK: Final = 0x4C42
 
 
 def labels_lock(tenant_id: int) -> None:
-    """Lock which hosts have which label and what groups do, before anything else in a transaction."""
+    """Lock which hosts have which label and what groups do."""
     assert connection.in_atomic_block, "the lock ends with its transaction"
     transaction_lock(LABELS_LOCK, [str(tenant_id)])
 
@@ -61,9 +57,10 @@ def worker_labels_sync(
 ) -> list[AuditEvent]:
     """Move roles to the machine and label that a worker is about to have; None: as they are.
 
-    Returns what to write into the audit log.  It comes before the worker's lock, in the same transaction.
+    Returns what to write into the audit log.
     """
     labels = worker_labels_lock(worker, host=host, group=group)
+    Worker.objects.select_for_update(no_key=True).get(pk=worker.pk)
     events: list[AuditEvent] = []
     for miner in _miners_of_labels(worker.tenant_id, labels):
         events += miner_labels_sync(miner, labels=labels, by=by, now=now)
@@ -85,7 +82,6 @@ def worker_labels_lock(
     labels[target] |= {present.group if group is None else group} - {""}
     keys = [miner.pk for miner in _miners_of_labels(worker.tenant_id, labels)]
     list(Miner.objects.select_for_update(no_key=True).filter(pk__in=keys).order_by("pk"))
-    # All at once: heartbeats lock the roles of all miners of a host in this order, too.
     list(Role.objects.select_for_update(no_key=True).filter(miner__in=keys).order_by("pk"))
     return labels
 

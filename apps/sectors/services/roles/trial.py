@@ -69,7 +69,7 @@ def role_test(
 
     Raises RoleUnknown, NoStandby if no sealer on the host is there, and what `pledge_create` raises.
     """
-    rows = roles_lock(miner)  # the miner first, as all who move roles: a pledge locks it, too
+    rows = roles_lock(miner)
     role = next((row for row in rows if (row.host, row.kind) == (host, RoleKind.SEAL)), None)
     if role is None or role.state != RoleState.HELD:
         raise RoleUnknown(RoleKind.SEAL, host)

@@ -125,10 +125,10 @@ def _withdraw(run: PipelineRun, message: Message, work: SealingContext) -> None:
     """Withdraw a message that carries too little; each of its runs goes with one that carries more."""
     # A Conflict: the message got a nonce this moment and the chain decides, or its other run was faster.
     with suppress(Conflict), transaction.atomic():
-        message_withdraw(message, reason=BALANCE_SHORT, now=work.now)
         shared = PipelineRun.objects.filter(message_id=run.message_id, state=SnapState.UPDATE_SENT)
         for one in shared.select_related("sector__miner__tenant", "job").order_by("pk"):
             _failed_back(one, BALANCE_SHORT, work, is_withdrawn=True)
+        message_withdraw(message, reason=BALANCE_SHORT, now=work.now)
 
 
 def _land_or_fail(run: PipelineRun, error: str, *, height: int, work: SealingContext) -> None:

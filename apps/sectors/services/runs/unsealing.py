@@ -15,7 +15,7 @@ from apps.pieces.data.files import room_require
 from apps.pieces.errors import PieceQuotaExceeded
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_of_sector
-from apps.pieces.services.quotas import quota_require
+from apps.pieces.services.quotas import quota_lock, quota_require
 from apps.pieces.services.reservations import RoomAwaited
 from apps.pieces.services.restored_data import (
     data_drop,
@@ -57,6 +57,7 @@ def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False) -> Jo
 
     A retry does not wait after a failure.  Raises NotUnsealed, UnsealFailed, DiskFull, PieceQuotaExceeded.
     """
+    quota_lock(piece.miner.tenant_id)
     piece_data_lock(piece)
     data_loss_note(piece)
     jobs = Job.objects.filter(kind=JobKind.UNSEAL, miner=piece.miner, inputs__piece=str(piece.uuid))

@@ -145,7 +145,7 @@ def _write(miner: Miner, tried: Sequence[UpdateTrial], work: SealingContext, *, 
         needed = sum(one.needed for one in tried)
         left = own = balance_share_compute(miner, needed=needed, work=work)
         note = "; ".join(filter(None, (reason, funds_describe(value=needed - own, from_balance=own))))
-        ordered = sorted(tried, key=lambda one: one.placed[0].pk)  # all lock in one order: no deadlock
+        ordered = sorted(tried, key=lambda one: one.placed[0].pk)
         step: dict[str, Any] = {"now": work.now, "note": note, "message_id": name}
         moved = []
         for one in ordered:

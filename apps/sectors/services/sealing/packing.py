@@ -23,6 +23,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.models import Miner
 from apps.miners.onchain.actors import numbers_allocated
+from apps.miners.services.ownership import miner_lock
 from apps.miners.states import MinerState
 from apps.pieces.models import Piece
 from apps.pieces.services.restored_data import leftover_remove
@@ -279,6 +280,7 @@ def sector_pack(
     miner: Miner, *, packed: PackedSector, work: SealingContext, allocated: Sequence[range]
 ) -> Sector | None:
     """Begin one sector and place its pieces in it, both or neither; None if a piece went elsewhere."""
+    miner_lock(miner)
     keys = [piece.pk for piece in packed.pieces]
     ready = Piece.objects.filter(pk__in=keys, state=PieceState.READY, has_data=True)
     free = ready.filter(purpose=PiecePurpose.ANY)

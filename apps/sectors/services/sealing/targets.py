@@ -33,7 +33,7 @@ from apps.sectors.selectors.targets import missing, power_room
 from apps.sectors.services.sealing.pledge import pledge_create
 from apps.sectors.services.sealing.prices import payers_list, payment_plan_make, pledge_price
 from apps.sectors.states import Hold
-from apps.users.services.audit import audit_record
+from apps.users.services.audit import AuditEvent, audit_entries_record, audit_record
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
@@ -94,30 +94,31 @@ def target_remove(miner: Miner, *, by: Principal) -> None:
     _may_set(by)
     with transaction.atomic():
         miner_lock(miner)
-        if not _remove(miner, by=by):
+        removed = _remove(miner, by=by)
+        if not removed:
             raise NotFound(gettext("{miner} has no target").format(miner=miner))
+        audit_entries_record(removed)
 
 
-def target_transfer(miner: Miner, *, by: Principal) -> None:
+def target_transfer(miner: Miner, *, by: Principal) -> list[AuditEvent]:
     """End what the tenant that gives a miner away has set: it would spend what the next tenant has.
 
-    The transaction that has locked the miner calls it, before its tenant is another.
+    The transaction that has locked the miner calls it, before its tenant is another; returns what to write
+    into the audit log.
     """
     assert connection.in_atomic_block, "the miner's lock ends with its transaction"
-    _remove(miner, by=replace(by, tenant_id=miner.tenant_id, source=""))
+    return _remove(miner, by=replace(by, tenant_id=miner.tenant_id, source=""))
 
 
-def _remove(miner: Miner, *, by: Principal) -> bool:
-    """Remove a miner's target, with a line in the audit log; False if it has none."""
+def _remove(miner: Miner, *, by: Principal) -> list[AuditEvent]:
+    """Remove a miner's target; returns what to write into the audit log, nothing if it has none."""
     row = SealTarget.objects.select_for_update().filter(miner=miner).first()
     if row is None:
-        return False
-    audit_record(
-        principal=by, action="miner.target-remove", target=str(miner), before=_audit_fields(row), after=None
-    )
+        return []
+    before = _audit_fields(row)
     row.delete()
     publish(Change("miner", miner.pk, miner.tenant_id))
-    return True
+    return [AuditEvent(principal=by, action="miner.target-remove", target=str(miner), before=before)]
 
 
 def _may_set(by: Principal) -> None:
@@ -266,7 +267,7 @@ def _pledge(
     Funds are counted again once nobody else pledges at the expense of the same addresses.  Raises what
     `pledge_create` raises.
     """
-    miner_lock(row.miner)  # first, as a transfer does
+    miner_lock(row.miner)
     rows = SealTarget.objects.select_for_update(of=("self",)).select_related("miner__tenant")
     current = rows.filter(pk=row.pk, updated_at=row.updated_at, look_at=row.look_at).first()
     if current is None:  # somebody has changed or ended it meanwhile, or a later look has begun

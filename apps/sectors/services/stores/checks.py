@@ -136,8 +136,8 @@ def check_cancel(check: StoreCheck, *, now: datetime, by: Principal) -> None:
     if row.state != StoreCheckState.RUNNING:
         raise StoreRefused(gettext("the check has already ended"))
     progress = gettext("{done} of {sectors}").format(done=row.done, sectors=plural(row.total, "sector"))
-    store_audit(by, action="store.check_cancel", target=row.store.name, before={"checked": progress})
     _end(row, "CANCEL", now=now)
+    store_audit(by, action="store.check_cancel", target=row.store.name, before={"checked": progress})
 
 
 @transaction.atomic

@@ -140,7 +140,7 @@ def removals_request(
         )
     with transaction.atomic():
         ordered: dict[Miner, list[int]] = defaultdict(list)
-        for sector in sorted(accepted, key=lambda one: one.pk):  # all lock in one order: no deadlock
+        for sector in sorted(accepted, key=lambda one: one.pk):
             if _order(sector, by=by, work=work, reason=reason):
                 ordered[sector.miner].append(sector.number)
         if not ordered:

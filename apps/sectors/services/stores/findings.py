@@ -65,7 +65,7 @@ def full_orders_describe(host: Worker) -> str:
 
 
 def findings_lock(pks: Iterable[int]) -> QuerySet[StoreFinding]:
-    """Lock findings, in the order in which all do; Django refuses it outside a transaction."""
+    """Lock findings; Django refuses it outside a transaction."""
     rows = StoreFinding.objects.select_for_update(of=("self",)).filter(pk__in=list(pks))
     return rows.select_related("sector__miner", "store__tenant").order_by("pk")
 

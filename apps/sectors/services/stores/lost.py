@@ -132,8 +132,8 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
 
     Its open moves end.  Raises BadValue for another name, StoreRefused while a host reads it or has lately.
     """
+    locked = Store.objects.select_for_update(no_key=True).get(pk=store.pk)
     moves = moves_lock(store)
-    locked = Store.objects.select_for_update().get(pk=store.pk)
     if confirm.strip() != locked.name:
         raise BadValue(gettext("type {store} to confirm").format(store=locked.name), field="confirm")
     lost = lost_store(locked, now=now)
@@ -158,9 +158,9 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
         "size": gettext("{size} bytes").format(size=lost.size),
         "moves": plural_kept(len(moves), "move"),
     }
-    store_audit(by, action="store.forget", target=locked.name, before=facts)
-    uuid, tenant_id = str(locked.uuid), locked.tenant_id
+    name, uuid, tenant_id = locked.name, str(locked.uuid), locked.tenant_id
     locked.delete()
+    store_audit(by, action="store.forget", target=name, before=facts)
     publish(Change("store", uuid, tenant_id))
     for sector in lost.named:
         publish(Change("sector", str(sector.uuid), tenant_id))

@@ -23,6 +23,7 @@ from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import SPACE_RESERVED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 AT_ONCE: Final = 2
@@ -103,6 +104,13 @@ def move_order(move: StoreMove, *, op: Operation) -> None:
         "to": move.to_store.uid,
     }
     WorkerCommand.objects.create(worker=move.worker, op=op, args=args, actor=move.actor)
+
+
+def moves_of_orders_lock(commands: Sequence[WorkerCommand]) -> None:
+    """Lock the moves that a host tells of, before their sectors."""
+    uuids = [uuid for one in commands if is_uuid(uuid := str(one.args.get("move", "")))]
+    if uuids:
+        list(StoreMove.objects.select_for_update(of=("self",)).filter(uuid__in=uuids).order_by("pk"))
 
 
 def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:

@@ -48,7 +48,7 @@ def moves_begin(
 
     Raises StoreRefused.
     """
-    # In the order of hosts' reports.  A detachment by the target's last prover waits for it, or is seen.
+    # A detachment by the target's last prover waits for it, or is seen.
     both = Store.objects.filter(pk__in=[source.pk, target.pk]).order_by("uid")
     list(both.select_for_update(of=("self",), no_key=True))
     worker = mover_choose(source, target=target, now=now)
@@ -153,6 +153,7 @@ def mover_choose(source: Store, *, target: Store, now: datetime) -> Worker:
 @transaction.atomic
 def moves_cancel(source: Store, *, by: Principal, now: datetime) -> int:
     """Cancel the moves out of a store that have not begun, or whose host is away; returns how many."""
+    Store.objects.select_for_update(no_key=True).get(pk=source.pk)
     rows = StoreMove.objects.select_for_update(of=("self",)).filter(from_store=source, state__in=OPEN_MOVES)
     known = list(rows.select_related("worker", "from_store", "to_store", "sector").order_by("pk"))
     ended = [row for row in known if row.state == MoveState.QUEUED or _is_orphan(row, now=now)]
@@ -182,7 +183,7 @@ def moves_end(worker: Worker, *, now: datetime) -> None:
 
 
 def moves_lock(store: Store) -> list[StoreMove]:
-    """Lock the open moves out of a store and into it; call it before the store's row is locked."""
+    """Lock the open moves out of a store and into it."""
     rows = StoreMove.objects.select_for_update(of=("self",)).filter(state__in=OPEN_MOVES)
     rows = rows.filter(Q(from_store=store) | Q(to_store=store)).order_by("pk")
     return list(rows.select_related("worker", "from_store", "to_store", "sector"))

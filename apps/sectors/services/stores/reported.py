@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext_noop
 from msgspec.structs import asdict
 
@@ -15,7 +16,7 @@ from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, Wor
 from apps.sectors.services.files.removals import removals_detach_store, store_leftovers_remove
 from apps.sectors.services.stores.events import ATTACHED, CHANGED, DETACHED, FAILED, event_write
 from apps.sectors.services.stores.lost import files_find, forgotten_detach, is_forgotten
-from apps.sectors.services.stores.move_steps import move_note
+from apps.sectors.services.stores.move_steps import move_note, moves_of_orders_lock
 from poolsite.wire.commands import MOVE_OPERATIONS, STORE_OPERATIONS, Operation
 from poolsite.wire.stores import READABLE, UNBOUNDED_BYTES
 
@@ -43,12 +44,21 @@ ATTACHMENTS: Final[Compiled[StoreAttachment]] = Compiled(
 )
 
 
+def stores_lock(worker: Worker, *, uids: Collection[str] = ()) -> None:
+    """Lock the stores that a host has, and those of these uids."""
+    own = Q(attachments__worker=worker) | Q(tenant_id=worker.tenant_id, uid__in=uids)
+    keys = Store.objects.filter(own).values("pk")
+    list(Store.objects.select_for_update(no_key=True).filter(pk__in=keys).order_by("uid"))
+
+
 @transaction.atomic(savepoint=False)
 def stores_note(worker: Worker, *, reported: Sequence[AttachedStore], now: datetime) -> list[str]:
     """Follow what a host tells of its stores; returns the names of those that it can read."""
     rows = {row.path: row for row in ATTACHMENTS.rows(worker=worker.pk)}
     readable = []
-    # All hosts' stores are locked in this order: no deadlock.
+    known = {path: (row.store.uid, row.store.name) for path, row in rows.items()}
+    if any(known.get(one.path) != (one.uid, one.name) for one in reported):  # its sectors' rows change, too
+        stores_lock(worker, uids=[one.uid for one in reported])
     for one in sorted(reported, key=lambda one: one.uid):
         row = rows.pop(one.path, None)
         if row is not None and row.store.uid != one.uid:
@@ -61,10 +71,10 @@ def stores_note(worker: Worker, *, reported: Sequence[AttachedStore], now: datet
         store = row.store
         if store.name != one.name and one.condition in READABLE:
             _rename(store, one.name, worker, now=now)
-        _condition_note(row, one, worker, now=now)
         if one.condition in READABLE:
             _sizes_note(store, one, now=now)
             readable.append(store.name)
+        _condition_note(row, one, worker, now=now)
     for missing in rows.values():
         _detach(missing, worker, now=now)
     return list(dict.fromkeys(readable))
@@ -195,7 +205,9 @@ def _rules(one: AttachedStore) -> dict[str, Any]:
 
 def orders_note(worker: Worker, *, done: Collection[str], errors: Mapping[str, str], now: datetime) -> None:
     """Note which orders a host could not carry out, and what became of those for stores."""
-    for command in worker.commands.filter(uuid__in=done, done_at=None, op__in=STORE_OPERATIONS):
+    commands = list(worker.commands.filter(uuid__in=done, done_at=None, op__in=STORE_OPERATIONS))
+    moves_of_orders_lock(commands)
+    for command in commands:
         error = errors.get(str(command.uuid), "")[:1_000]
         if command.op in MOVE_OPERATIONS:
             move_note(command, error=error, now=now)

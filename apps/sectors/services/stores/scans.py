@@ -95,8 +95,8 @@ def scan_cancel(scan: StoreScan, *, now: datetime, by: Principal) -> None:
     row = rows.get(pk=scan.pk)
     if row.state != ScanState.RUNNING:
         raise StoreRefused(gettext("the scan has already ended"))
-    store_audit(by, action="store.scan_cancel", target=row.store.name, before={"host": row.worker.name})
     _end(row, "CANCEL", now=now)
+    store_audit(by, action="store.scan_cancel", target=row.store.name, before={"host": row.worker.name})
 
 
 @transaction.atomic

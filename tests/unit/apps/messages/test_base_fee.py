@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from apps.core.formatting import DAY_S
 from apps.messages.selectors.base_fee import (
-    DAY_S,
     BaseFeeSpan,
     CheapWindow,
     base_fee_history,

@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 
 from apps.core.errors import NotFound
+from apps.messages.errors import BadMessage
 from apps.messages.models import ExtraNode, GasGuard, Message
 from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.bulk_transitions import messages_advance, waits_record
@@ -147,6 +148,24 @@ def test_recovery_by_hand_leaves_a_nonce_that_was_just_reused(
     )
 
     assert (recovered, pool.row("one").state, pool.row("three").nonce) == ([], MessageState.FAILED, 0)
+
+
+def test_fee_limit_set_while_its_message_is_given_up_ends_in_no_deadlock(
+    pool: Pool, beside: Callable[..., list[Any]]
+) -> None:
+    address = pool.address()
+    early = pool.push("one", address)
+    sender_select(address=address, head=pool.head, client=pool.client, now=pool.now)
+
+    given_up, refused, has_waited = beside(
+        lambda: message_mark_bad(message=pool.row("one"), now=pool.now),
+        "apps.messages.services.cancel.version_require",
+        lambda: fee_limits_set(message=early, max_fee=1, gas_fee_cap=0, now=pool.now),
+    )
+
+    assert has_waited
+    assert given_up.state == MessageState.FAILED
+    assert isinstance(refused, BadMessage), refused
 
 
 def test_two_limits_of_a_gas_guard_set_at_once_are_both_set(beside: Callable[..., list[Any]]) -> None:

@@ -282,11 +282,11 @@ def test_a_comparison_that_is_wanted_meanwhile_is_still_made(
     assert ActiveSectors.objects.get().compared_height is not None
 
 
-def test_a_comparison_locks_the_miner_after_its_sectors() -> None:
+def test_a_comparison_locks_the_miner_before_its_sectors() -> None:
     miner, chain = pool_of(1, 2)
     with CaptureQueriesContext(connection) as seen:
         follow([miner], chain)
 
     told = [one["sql"] for one in seen]
     [sectors] = [at for at, sql in enumerate(told) if sql.startswith('UPDATE "sectors_sector"')]
-    assert all(at > sectors for at, sql in enumerate(told) if sql.startswith('UPDATE "miners_miner"'))
+    assert all(at < sectors for at, sql in enumerate(told) if sql.startswith('UPDATE "miners_miner"'))
