@@ -9,12 +9,10 @@ import json
 import os
 import secrets
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from pathlib import Path
+from typing import Final, Self
 
 from poolsite.private_files import private_write
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SHARED: Final = (
     *("DATABASE_URL", "REDIS_URL", "SECRET_KEY_FALLBACKS"),

@@ -5,15 +5,13 @@ An application is called only after the head, so nobody else can end a connectio
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import asyncio
+from typing import Final
 
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from apps.core.streams import is_streamed
-
-if TYPE_CHECKING:
-    import asyncio
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,8 @@ import contextlib
 import gc
 import socket
 import sys
-from typing import TYPE_CHECKING, Final
+from types import FrameType
+from typing import Final
 
 import uvicorn
 from django.conf import settings
@@ -25,9 +26,6 @@ from poolsite.http_limits import LimitedHttp
 from poolsite.tracing import tracing_start
 from poolsite.tracing.tasks import tasks_trace
 from poolsite.websocket_limits import LimitedWebSocket
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 COLLECT: Final = (5_000, 20, 50)
 """Thresholds of the three generations: the youngest takes a millisecond, the oldest comes rarely."""

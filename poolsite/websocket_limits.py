@@ -7,14 +7,12 @@ one token could make it hold as much as the largest message has.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 from django.conf import settings
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-
-if TYPE_CHECKING:
-    from uvicorn._types import ASGISendEvent
 
 log = structlog.get_logger(__name__)
 

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.checks.findings.results import Finding
+from apps.checks.models import AlertChannel
 from apps.checks.report.report import Report, Result
 from apps.checks.services.alerts import alerts_update
 from apps.checks.services.channels import ChannelSpec, channel_add
 from apps.checks.states import ChannelKind
 from apps.checks.table.checks import CHECKS
 from apps.users.rules.principals import SYSTEM
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.checks.models import AlertChannel
 
 T0 = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

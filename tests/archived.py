@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.db import connection
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 KEYS: Final = """
 select conrelid::regclass::text, conname, pg_get_constraintdef(oid) from pg_constraint

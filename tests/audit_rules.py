@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 from django.db.models.signals import post_init
 
 from apps.users.models import AuditEntry
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CHANGES: Final = frozenset(
     {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from django.test import Client
 
 from apps.core import clock
 from apps.messages.models import Message
@@ -15,11 +17,7 @@ from apps.sectors.models import Sector, Store, StoreCheck, StoreFinding, StoreMo
 from apps.wallets.models import Wallet
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from tests.messaging import Pool
+from tests.messaging import Pool
 
 
 class World:

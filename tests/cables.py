@@ -10,16 +10,14 @@ import asyncio
 import contextlib
 import os
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tests.integration.pools import port_free
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 HELD_S: Final = 0.02
 """Between two looks whether a cut was mended."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 from django.apps import apps
 from django.contrib.sessions.models import Session
 from django.db import models
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CHINESE: Final = re.compile("[\u3400-\u9fff]")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from apps.checks.models import ComponentDay, ComponentIncident, Maintenance
 from apps.checks.report.components import ComponentFound
@@ -11,9 +11,6 @@ from apps.checks.services.components import components_record
 from apps.checks.states import Component, Condition
 from apps.checks.table.components import EFFECTS
 from apps.core.clock import now
-
-if TYPE_CHECKING:
-    from datetime import date, datetime
 
 UP, DEGRADED, DOWN, UNKNOWN = Condition.UP, Condition.DEGRADED, Condition.DOWN, Condition.UNKNOWN
 EVERY_S = 15

@@ -13,6 +13,7 @@ import inspect
 import os
 import sys
 import traceback
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +50,6 @@ from tests.timing import is_timing
 from tests.two_at_once import besides
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
-
     from pytest_django import DjangoDbBlocker
 
 ASKED_BY_NAME = (

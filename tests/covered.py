@@ -13,15 +13,13 @@ from __future__ import annotations
 import ast
 import os
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from types import CodeType, ModuleType
+from typing import Any, Final
 
 from coverage import Coverage, CoverageData
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from types import CodeType, ModuleType
 
 SITE: Final = Path(__file__).resolve().parent.parent
 DATA: Final = SITE / "var" / "coverage"

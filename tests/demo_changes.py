@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from apps.messages.models import Sender
 from apps.proving.models import Deadline
-
-if TYPE_CHECKING:
-    from tests.demo_data import Pool
+from tests.demo_data import Pool
 
 
 def changes(pool: Pool) -> set[tuple[str, str]]:

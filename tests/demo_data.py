@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.urls import reverse
 
@@ -14,24 +14,30 @@ from apps.blocks.states import ChargeKind
 from apps.checks.models import Alert, AlertChannel, Notification
 from apps.checks.states import AlertEvent, ChannelKind
 from apps.core.clock import now
+from apps.messages.models import Message
 from apps.messages.states import MessageState, SenderState, Wait
+from apps.miners.models import Miner
 from apps.miners.states import RoleKind
+from apps.pieces.models import Piece
 from apps.proving.models import Deadline
 from apps.proving.states import Forecast
-from apps.sectors.models import HostReport, NumberReservation, SealTarget, StoreFinding, StoreScan
+from apps.sectors.models import (
+    HostReport,
+    NumberReservation,
+    SealTarget,
+    Sector,
+    Store,
+    StoreFinding,
+    StoreScan,
+    Worker,
+)
 from apps.sectors.states import BatchKind, BatchState, FindingKind, ScanState
 from apps.users.rules.encryption import text_encrypt
+from apps.wallets.models import Wallet
 from poolsite.filecoin.address import id_address
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from tests import factories, verified_rows
-
-if TYPE_CHECKING:
-    from apps.messages.models import Message
-    from apps.miners.models import Miner
-    from apps.pieces.models import Piece
-    from apps.sectors.models import Sector, Store, Worker
-    from apps.wallets.models import Wallet
 
 STEPS = (
     ("ADD_PIECE", "ADD_PIECE", 0.4),

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from poolsite.devnet.node import Devnet
+from poolsite.devnet.node import Devnet
 
 
 def advance_to(node: Devnet, height: int) -> None:

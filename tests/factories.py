@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import uuid
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 from uuid import uuid4
 
 from apps.chain.models import Follower, Head, Network, Node
@@ -30,17 +31,13 @@ from apps.users.services.grants import signer_grant
 from apps.wallets.models import SignRecord, Wallet
 from poolsite.filecoin.address import bls_address, id_address, secp256k1_address
 from poolsite.filecoin.cids import cid_of_cbor, commd_cid
+from poolsite.filecoin.piece_cids import SizedPiece
 from poolsite.filecoin.sector import RegisteredPoStProof, RegisteredSealProof
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, stage_rank
 from poolsite.wire.stores import StoreCondition
 from tests.fake_node import FakeNode, Refusal, served
 from tests.people import tenant
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from poolsite.filecoin.piece_cids import SizedPiece
 
 NETWORK = "localnet-poolsite-test"
 FIL = 10**18

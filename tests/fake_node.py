@@ -10,13 +10,15 @@ import itertools
 import json
 import socket
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.cids import cid_of_cbor, cid_to_json
+from poolsite.filecoin.message import Message as ChainMessage
 from poolsite.filecoin.message import (
     SignedMessage,
     message_from_json,
@@ -25,11 +27,6 @@ from poolsite.filecoin.message import (
     signed_message_to_json,
 )
 from poolsite.filecoin.sigtypes import SIG_BLS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from poolsite.filecoin.message import Message as ChainMessage
 
 NETWORK = "localnet-poolsite-test"
 ACTOR_CODE = str(cid_of_cbor(b"account"))

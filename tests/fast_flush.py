@@ -6,12 +6,10 @@ a second; most tests write into a handful of tables.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db import connections, transaction
-
-if TYPE_CHECKING:
-    from django.test import TransactionTestCase
+from django.test import TransactionTestCase
 
 KEPT: Final = frozenset({"django_content_type", "auth_permission"})
 """Made by the migrations from the models; nothing changes them."""

@@ -5,15 +5,11 @@ Source: ChainSafe/forest src/rpc, src/message_pool/errors.rs, src/chain/store (7
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-from poolsite.filecoin.message import message_to_json
+from poolsite.filecoin.message import Message, SignedMessage, message_to_json
 from tests.fake_node import FakeNode, Refusal, Tipset
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from poolsite.filecoin.message import Message, SignedMessage
 
 INTERNAL = -32603
 """Code of most of its errors."""

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import grimp
 from importlinter.contracts.forbidden import ForbiddenContract
-
-if TYPE_CHECKING:
-    from importlinter.domain.contract import ContractCheck
+from importlinter.domain.contract import ContractCheck
 
 
 class ForbiddenAtRunTime(ForbiddenContract):

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from poolsite.filecoin.keys import key_generate
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.keys import KeyInfo
+from poolsite.filecoin.keys import KeyInfo, key_generate
 
 
 def fixed_key(key_type: str = "secp256k1", seed: int = 1) -> KeyInfo:

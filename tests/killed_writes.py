@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import pytest
 from django.db import models
 
 from apps.core.transitions import advance_many, update_returning
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Killed(KeyboardInterrupt):

@@ -11,21 +11,18 @@ import functools
 import re
 import sys
 import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+import pytest
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 from django.db.transaction import Atomic
 
 from apps.core.lock_order import LOCK_ORDER
 from apps.core.prepared_statements import Prepared
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import pytest
 
 SITE: Final = Path(__file__).resolve().parents[1]
 TESTS: Final = f"{SITE}/tests/"

@@ -7,21 +7,24 @@ where the hub would carry the question to a signer.
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from uuid import UUID
 
-from apps.chain.models import Node
+from apps.chain.models import Head, Node
 from apps.chain.node.client import ChainClient
 from apps.chain.node.link import NodeLink
 from apps.chain.selectors.heads import head_current
 from apps.chain.services.heads import head_follow
 from apps.chain.services.networks import network_bind
 from apps.chain.states import NodeCondition
+from apps.core.errors import DomainError
 from apps.gateway.errors import SignerAway, SignerRefused
-from apps.gateway.services.signatures import signature_read
+from apps.gateway.services.signatures import WalletSignRequest, signature_read
 from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem
 from apps.messages.services.approvals import approvals_expire
@@ -34,30 +37,21 @@ from apps.messages.services.recovery.restore import recovery_step
 from apps.messages.services.select import due_senders_list, sender_select
 from apps.messages.services.selection import LargePool
 from apps.messages.services.track import messages_track
+from apps.users.rules.principals import Principal
 from apps.users.services.grants import signer_grant
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.keys import KeyInfo, key_address, key_generate, key_sign
 from poolsite.filecoin.message import Message as ChainMessage
 from poolsite.filecoin.message import SignedMessage, message_from_cbor
-from poolsite.wire.origins import SIGNED_FIELD
+from poolsite.filecoin.signature import Signature
+from poolsite.wire.origins import SIGNED_FIELD, IdFound
 from tests.fake_node import FakeNode, served
 from tests.open_transactions import is_transaction_open
 from tests.people import principal, tenant
 from workers.signer.origins import SignedBefore, ids_find, origin_check
 from workers.signer.records import Records, Verdict
 from workers.signer.sign_request import MESSAGE, SignRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from uuid import UUID
-
-    from apps.chain.models import Head
-    from apps.core.errors import DomainError
-    from apps.gateway.services.signatures import WalletSignRequest
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.signature import Signature
-    from poolsite.wire.origins import IdFound
 
 FIL = 10**18
 START = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)

@@ -7,18 +7,15 @@ import hashlib
 import json
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.market.rules import ulid_encode
 from poolsite.filecoin.address import address_format, address_to_bytes
 from poolsite.filecoin.fr32 import fr32_pad
-from poolsite.filecoin.keys import key_address, key_sign
+from poolsite.filecoin.keys import KeyInfo, key_address, key_sign
 from poolsite.filecoin.piece_cids import SizedPiece, sized_cid, tree_height
 from tests.keys import fixed_key
 from tests.naive.pieces import data_commitment
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.keys import KeyInfo
 
 PATH = "/market/mk20"
 

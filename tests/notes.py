@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 REPORT: Final = "report"
 """The property that a test records, by the fixture `record_property`, for the end of the output."""

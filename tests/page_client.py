@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from html import unescape
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.test import Client
 
@@ -13,9 +14,6 @@ from apps.core import clock
 from apps.dashboard.urls import urlpatterns as pages
 from apps.users.services.reauthentication import reauthentication_note
 from tests.people import PASSWORD
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 NOBODY: Final = "00000000-0000-4000-8000-000000000000"
 """The key of no object."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from apps.users.errors import TokenRefused
 from apps.users.models import Tenant, User
@@ -15,10 +17,6 @@ from apps.users.services.passwords import user_create
 from apps.users.services.tenants import tenant_create
 from apps.users.services.tokens import token_issue
 from apps.users.states import Perm, Role
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
 
 PASSWORD = "correct horse battery"
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from workers.processors.pool import ProcessorPool
+from workers.processors.pool import ProcessorPool
 
 
 def pids_of(pool: ProcessorPool) -> tuple[int, ...]:

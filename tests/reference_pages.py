@@ -7,9 +7,10 @@ import dataclasses
 import inspect
 import os
 import textwrap
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import django
 from django.utils.translation import override
@@ -19,11 +20,7 @@ from apps.checks.report.metric_table import Board
 from poolsite.console_folder import SHARED
 from poolsite.settings.variables import VARIABLES
 from poolsite.wire.pipeline import PIPELINES, Owner
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from poolsite.wire.pipeline.specs import StageSpec
+from poolsite.wire.pipeline.specs import StageSpec
 
 SETTINGS_HEAD: Final = """# Settings
 

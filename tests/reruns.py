@@ -10,14 +10,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tests.schedule import without_group
 from tests.timing import SITE, is_timing
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 FAILED: Final = SITE / ".pytest_cache" / "v" / "cache" / "lastfailed"
 RERUNS: Final = SITE / "var" / "test-reruns.txt"

@@ -6,11 +6,12 @@ Only the test's own thread sees its rows, so what calls give to other threads is
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from asgiref.sync import async_to_sync, sync_to_async
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.api.callers import principal_from_token, request_source
@@ -18,15 +19,8 @@ from apps.api.rpc.batching import DatabaseThread
 from apps.api.rpc.services.market import NAMESPACE_HEADER
 from apps.api.rpc.transport.http import RpcRequest, RpcResponse, length_of, post_answer
 from apps.core.database_threads import DatabaseThreads
-from apps.core.live import changes_send
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.http import HttpRequest
-
-    from apps.core.live import Change
-    from apps.users.rules.principals import Principal
+from apps.core.live import Change, changes_send
+from apps.users.rules.principals import Principal
 
 VIEW_LOOP: Final[ContextVar[asyncio.AbstractEventLoop | None]] = ContextVar("rpc_view_loop", default=None)
 """The event loop of the post that is answered: others take over the context, and keep their threads."""

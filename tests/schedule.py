@@ -5,12 +5,10 @@ A file that came last would leave the other workers idle until its end.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+import pytest
 from xdist.scheduler import LoadGroupScheduling
-
-if TYPE_CHECKING:
-    import pytest
 
 LONGEST: Final = (
     "pool",

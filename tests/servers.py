@@ -13,18 +13,16 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg2
 import redis
 
 from poolsite.valkey import server_program
 from tests import template
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SITE = Path(__file__).resolve().parent.parent
 TEMPLATE = "poolsite_template"

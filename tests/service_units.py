@@ -11,19 +11,16 @@ import functools
 import re
 import sys
 import threading
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from types import CodeType, FrameType
+from typing import Any, Final
 
+import pytest
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 from django.db.transaction import Atomic
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import CodeType, FrameType
-
-    import pytest
 
 SITE: Final = Path(__file__).resolve().parents[1]
 WATCHED: Final = "tests/unit/apps/"

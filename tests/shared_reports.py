@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from apps.checks.report.cache import audience_of
 from apps.checks.report.evaluate import evaluate
-
-if TYPE_CHECKING:
-    from apps.checks.report.report import Report
-    from apps.checks.selectors.data import CheckData
+from apps.checks.report.report import Report
+from apps.checks.selectors.data import CheckData
 
 REPORT_NOW: Final = "apps.dashboard.page_data.report_last"
 """The function from which pages get their report, for tests to patch."""

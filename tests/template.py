@@ -16,11 +16,9 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from typing import Final
 
 SITE: Final = Path(__file__).resolve().parent.parent
 PATTERNS: Final = ("apps/*/migrations/*.py", "apps/*/models.py", "apps/*/models/*.py")

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.core import clock
-from apps.miners.models import Miner, MinerAddress
+from apps.gateway.models import SignerConnection
+from apps.miners.models import Miner, MinerAddress, MinerTransfer
 from apps.miners.services.transfer import TransferRequest
 from apps.miners.states import Use
 from apps.proving.services.transfer import miner_transfer
+from apps.sectors.models import Sector, Worker
 from apps.users.rules.principals import SYSTEM
 from apps.users.services.grants import miner_grant, signer_grant
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from tests import factories, people
-
-if TYPE_CHECKING:
-    from apps.gateway.models import SignerConnection
-    from apps.miners.models import MinerTransfer
-    from apps.sectors.models import Sector, Worker
 
 ADDRESS = "f02001"
 STORE = "store-1"

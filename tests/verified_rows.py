@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.core.clock import now
+from apps.miners.models import Miner
 from apps.sectors.models import Allocation, VerifiedClaim
 from tests.factories import counter, piece_cid
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 
 def allocation(of: Miner, **data: Any) -> Allocation:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 from celery import bootsteps
@@ -25,9 +26,6 @@ from workers.processors.pool import ProcessorPool
 from workers.processors.snark_choice import Snark
 from workers.stage_processors import LOCATIONS_VARIABLE, PROCESSORS_VARIABLE, HostProcessors, Location
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["app"]
 

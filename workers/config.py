@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -41,8 +42,6 @@ from workers.storage.bucket_files import store_path
 from workers.storage.bucket_settings import SCHEME, BucketSettings, url_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from workers.setting_levels import Levels
     from workers.stage_processors import Location
 

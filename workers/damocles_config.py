@@ -6,6 +6,7 @@ Its tables may stand in `config.toml` as they are.  Processors are read by `work
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from glob import glob
 from pathlib import Path as FilePath
@@ -34,8 +35,6 @@ from workers.storage.bucket_settings import BucketSettings, credentials_fault
 from workers.storage.store import MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from workers.config_mistakes import Path
 
 __all__ = ["BadFile", "DamoclesFile", "damocles_read", "is_damocles"]

@@ -6,14 +6,12 @@ Source: ipfs-force-community/damocles damocles-worker/src/config.rs, sealing/pro
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from poolsite.wire.sealing_rule_values import DURATION, READERS
 from poolsite.wire.sealing_rule_values import PLANS as THREAD_PLANS
 from workers.storage.bucket_settings import endpoint_fault, url_fault
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 PLANS: Final = (*THREAD_PLANS, "wdpost")
 CPUSET: Final = re.compile(r"[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*")

@@ -6,14 +6,13 @@ sealing/processor/external/config.rs, and of ipfs-force-community/venus-cluster 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from workers.config_mistakes import FileChecks
 from workers.damocles_keys import is_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from workers.config_mistakes import Path
 
 MOVED: Final[dict[Path, Path]] = {

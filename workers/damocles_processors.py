@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.wire.sealing_rule_values import seconds_of
@@ -14,9 +16,6 @@ from workers.setting_levels import SLOTS
 from workers.stage_processors import HostProcessors, StageProcessor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path as FilePath
-
     from workers.config_mistakes import Path
 
 STAGES: Final = {

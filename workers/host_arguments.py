@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
@@ -13,9 +14,6 @@ from poolsite.wire.pipeline import WORKER_STAGES
 from workers.config_mistakes import BadConfig, near_of
 from workers.host_folder import CONFIG_FILE, FIELD_FILE
 from workers.storage.bucket_files import store_path
-
-if TYPE_CHECKING:
-    import argparse
 
 ONLY: Final = "only"
 """Word of `--slots`."""

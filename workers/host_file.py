@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.wire.host_settings import SETTING_MAX
@@ -27,9 +29,6 @@ from workers.host_settings import SECTOR_ROOM, SECTORS_MAX
 from workers.setting_levels import slots_named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from workers.config_mistakes import Path as KeyPath
 
 OWN_STAGES: Final = (

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -26,10 +28,6 @@ from workers.setting_levels import (
     threads_of,
 )
 from workers.storage.files import write_file
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 log = structlog.get_logger(__name__)
 

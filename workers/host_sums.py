@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -17,8 +18,6 @@ from workers.storage.memory import memory_bytes
 from workers.storage.sizes import size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from workers.stage_processors import HostProcessors, StageProcessor
 
 GPU_LISTS: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")

@@ -8,12 +8,10 @@ import os
 import sys
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TextIO, cast
+from typing import Final, TextIO, cast
 
 import structlog
-
-if TYPE_CHECKING:
-    from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 NOISY: Final = ("websockets", "uvicorn", "httpx", "httpcore")
 """Libraries whose ordinary lines say nothing about our work."""

@@ -6,6 +6,7 @@ Disks are measured when a host joins and when somebody asks; the figures stay in
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -21,8 +22,6 @@ from workers.machine import Machine, disk_measure, disk_read, machine_read
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
     from workers.console.lease_keeper import LeaseKeeper
 
 log = structlog.get_logger(__name__)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Mapping
+from typing import Final
 
 from poolsite.wire.host_settings import CONSOLE_LEVELS, LEVELS, SETTING_MAX
 from poolsite.wire.hosts import SLOTS_MAX
@@ -19,9 +20,6 @@ from poolsite.wire.sealing_rules import (
     rules_of,
     thread_key,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
 
 SLOTS: Final = "slots."
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
 from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE
 from workers.processors.pool_child import READY_S, ChildSpec
 from workers.processors.snark_choice import SNARK_VARIABLE
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PROCESSORS_VARIABLE: Final = "POOLSITE_SEALER_PROCESSORS"
 """JSON of `HostProcessors`."""

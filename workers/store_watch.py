@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -16,9 +18,6 @@ from workers.storage.store_condition import SectorCounts, attached_store, store_
 from workers.storage.store_orders import StoreOrders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from poolsite.wire.stores import AttachedStore
     from workers.storage.attachment import Attachment
     from workers.storage.stores import Stores

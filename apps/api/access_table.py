@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.urls import URLPattern, URLResolver
 
@@ -15,9 +15,7 @@ from apps.api.auth.routes import ADMIN, HANDLER, NOBODY, OWN, READ
 from apps.api.auth.urls import ALL_ROUTES
 from apps.api.rpc.services.registry import SERVICES, VERSIONS
 from apps.api.v1.urls import urlpatterns as rest_patterns
-
-if TYPE_CHECKING:
-    from poolsite.wire.jsonrpc.parameters import RpcMethod
+from poolsite.wire.jsonrpc.parameters import RpcMethod
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from apps.messages.selectors.approvals import approval_rule_of
+from apps.messages.services.dry_run import DryRun
 from apps.messages.services.signer_trials import run_refusal_find
 from apps.messages.states import MessageState
-from apps.miners.selectors.address_messages import address_change_describe
+from apps.miners.selectors.address_messages import AddressMessage, address_change_describe
+from apps.miners.selectors.addresses import MinerAddresses
 from apps.miners.selectors.deal_reach import addresses_reach
-from apps.miners.services.multisig_senders import PROPOSE_METHOD
+from apps.miners.services.address_changes import ChangePlan, SentChange
+from apps.miners.services.multisig_senders import PROPOSE_METHOD, Outcome
 from apps.users.rules.principals import SYSTEM
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from apps.messages.models import Message
-    from apps.messages.services.dry_run import DryRun
-    from apps.miners.selectors.address_messages import AddressMessage
-    from apps.miners.selectors.addresses import MinerAddresses
-    from apps.miners.services.address_changes import ChangePlan, SentChange
-    from apps.miners.services.multisig_senders import Outcome
 
 
 def addresses_body(now: MinerAddresses, on_the_way: Sequence[AddressMessage]) -> dict[str, Any]:

@@ -6,15 +6,13 @@ the connection is made from the address alone).  The console's own port takes no
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 from django.core.exceptions import ImproperlyConfigured
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
 
 log = structlog.get_logger(__name__)
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.http import HttpRequest
+
 from apps.core import clock
 from apps.users.errors import TokenRefused
+from apps.users.rules.principals import Principal
 from apps.users.selectors.principals import principal_of, principal_of_token
 from apps.users.selectors.tokens import token_by_text
 from apps.users.services.tokens import token_use_record
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
-
     from apps.users.models import User
-    from apps.users.rules.principals import Principal
 
 BEARER: Final = "Bearer "
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
@@ -10,14 +10,12 @@ from apps.core.addresses import address_fault
 from apps.core.errors import BadValue, Conflict, DomainError, NotAllowed, NotFound, NotReachable
 from apps.pieces.errors import PieceTooLarge
 from apps.users.errors import TokenRefused
+from apps.users.rules.principals import Principal
+from apps.users.rules.rate_limits import Usage
 from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.cids import BadCid
 from poolsite.filecoin.kinds import BadField
 from poolsite.wire.codec import BadWire
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
-    from apps.users.rules.rate_limits import Usage
 
 PROTOCOL_ERRORS: Final = (BadAddress, BadCid, BadField, BadWire)
 """What the plain libraries raise for input that cannot be read."""

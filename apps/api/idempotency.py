@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from apps.api.errors import IdempotencyKeyReused, RequestInProgress, error_body, http_status
 from apps.core import clock
@@ -23,10 +24,6 @@ from apps.users.services.idempotency import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.http import HttpRequest
-
     from apps.users.models import IdempotentAnswer
 
 KEY: Final = re.compile(r"[\x21-\x7e]{1,100}")

@@ -6,16 +6,13 @@ of them gets, for a reason that only a claim finds (no disk space, a rule), woul
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from apps.sectors.services.jobs.free_jobs import FreeJob, WaitingHost
 from poolsite.wire.jobs import STAGED, JobKind
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from apps.sectors.services.jobs.free_jobs import FreeJob, WaitingHost
 
 FIRST: Final = 8
 """Hosts that are told of a new job at the first poll; at each further poll twice as many."""

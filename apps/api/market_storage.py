@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
+from apps.chain.node.addresses import NodeAddress
 from apps.chain.node.sockets import socket_open
 from apps.core import clock
 from apps.core.errors import DomainError
@@ -26,13 +29,6 @@ from poolsite.wire.jsonrpc.channels import Channels
 from poolsite.wire.jsonrpc.client import ClientSession
 from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import BadParam, cid, fields, number, text
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from websockets.asyncio.client import ClientConnection
-
-    from apps.chain.node.addresses import NodeAddress
 
 log = structlog.get_logger(__name__)
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from apps.checks.report.metrics import PoolCollector
 from apps.core.health import may_read_metrics
 from apps.core.metrics import exposition
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest
 
 
 @require_safe

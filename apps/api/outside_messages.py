@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
@@ -9,17 +10,15 @@ from django.utils.translation import gettext
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage
+from apps.messages.rules.push_items import PushItem
 from apps.messages.services.push import messages_push_batch
 from apps.miners.selectors.miners import miners_of_addresses
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.actors.miner import Method
+from poolsite.filecoin.address import Address
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from apps.messages.models import Message
-    from apps.messages.rules.push_items import PushItem
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.address import Address
 
 
 def outside_messages_push(requests: Sequence[tuple[Principal, PushItem]]) -> list[Message | DomainError]:

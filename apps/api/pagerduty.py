@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
+from uuid import UUID
 
-from django.http import JsonResponse
+from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
@@ -14,11 +15,6 @@ from apps.checks.services.pagerduty_callbacks import pagerduty_event_handle
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.users.services.rate_limit_buckets import address_request_count
-
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from django.http import HttpRequest
 
 TOO_OFTEN: Final = "too many requests from this address: try again in a moment"
 

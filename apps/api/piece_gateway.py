@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
@@ -25,11 +26,6 @@ from apps.pieces.data.ranges import PieceBytes, piece_data
 from apps.pieces.errors import PieceSealed, PieceUnknown
 from apps.pieces.selectors import piece_retrievable
 from poolsite.filecoin.cids import BadCid, cid_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.http import HttpRequest
 
 ANSWERS_MAX: Final = 32
 """Answers at a time in one web process."""

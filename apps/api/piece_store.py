@@ -9,22 +9,17 @@ src/sealing/sealing_thread/planner/unseal.rs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.views import PoolView
 from apps.core.streams import STREAM_MAX_BYTES
 from apps.damocles.services.unsealing import unsealed_piece_store
 from poolsite.filecoin.cids import BadCid, cid_parse
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest
-    from rest_framework.request import Request
 
 
 class PieceBrought(PoolView):

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
-from django.http import JsonResponse
+from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
 from apps.chain.selectors.network import network_state
 from apps.core.health import readiness
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest
 
 FOLLOWER = "follower"
 """The process that binds the pool to its network; a pool without it follows no chain."""

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from django.urls import re_path
+from django.urls import URLPattern, re_path
 
 from apps.api.rpc.transport.websocket import rpc_socket
-
-if TYPE_CHECKING:
-    from django.urls import URLPattern
 
 websocket_urlpatterns: list[URLPattern] = [
     re_path(r"^rpc/(?P<version>v0|v1|v2)/?$", rpc_socket),  # type: ignore[arg-type]  # an ASGI app, not a view

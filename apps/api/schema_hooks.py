@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from collections.abc import Iterator
+from typing import Any, Final
 
 REFUSALS: Final = {
     "4XX": "Refused: `code` is for programs, `message` for people, `field` names the offending input.",

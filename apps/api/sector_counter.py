@@ -7,9 +7,10 @@ Source: filguard's distributed lotus-miner, `--sctype=alloce --sclisten=IP:PORT`
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 from django.db import Error as DatabaseError
@@ -24,13 +25,9 @@ from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.numbers import numbers_of
 from apps.sectors.services.reservations import TTL_S, NumberRequest, numbers_reserve
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.bitfield import bitfield_of_runs
 from poolsite.wire.jsonrpc.messages import json_read
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

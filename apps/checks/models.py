@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from datetime import datetime
+from typing import ClassVar
 from uuid import uuid4
 
 from django.db import models
@@ -11,9 +12,6 @@ from django.db.models import Q
 from apps.checks.states import AlertEntryKind, AlertEvent, ChannelKind, Component, Condition
 from apps.core.models import Named
 from apps.users.models import Tenant
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 class AlertChannel(models.Model):

@@ -7,15 +7,12 @@ import os
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import Warning as Advice
 from django.core.checks import register
 from django.utils.translation import gettext
-
-if TYPE_CHECKING:
-    from typing import Any
 
 CATALOGUE: Final[Path] = settings.LOCALE_PATHS[0] / "zh_Hans" / "LC_MESSAGES" / "django.po"
 """What translators write: each marked text with its translation."""

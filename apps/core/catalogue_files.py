@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import re
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
+from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from babel.messages.catalog import Catalog, Message
 
 LOCALE: Final = "zh_Hans"
 HOLE: Final = re.compile(r"\{[^{}]+\}")

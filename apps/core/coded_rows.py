@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from django.utils.translation import override
 
 from apps.core.reason_fields import CODED
 from apps.core.reasons import CLAUSES, OLD, TEXT, Reason, as_reason, coded
-from apps.core.stored_texts import FIGURE_HOLES, SURE_MIN, TEXT_HOLES, stored_text, template_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from apps.core.stored_texts import Template
+from apps.core.stored_texts import FIGURE_HOLES, SURE_MIN, TEXT_HOLES, Template, stored_text, template_of
 
 STEP: Final = 500
 """Rows of one statement."""

@@ -5,18 +5,14 @@ To have Django compile a query of three tables costs more than to carry it out a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from django.db import connection
-from django.db.models import Expression, Field, ForeignObject, Lookup
+from django.db.models import Expression, Field, ForeignObject, Lookup, QuerySet
 
 from apps.core.prepared_statements import Prepared
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from django.db.models import QuerySet
 
 Row = TypeVar("Row")
 

@@ -11,12 +11,13 @@ import asyncio
 import hashlib
 import re
 import secrets
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import structlog
@@ -31,17 +32,11 @@ from apps.core.disk import disk_space
 from apps.core.leader import BLOCKS_LOCK, FOLLOWER_LOCK
 from apps.core.liveness import KEY
 from apps.core.models import Console
-from apps.core.processes import processes_all
+from apps.core.processes import Process, processes_all
 from apps.core.redis_clients import redis_client
 from poolsite.console_folder import console_id
 from poolsite.private_files import private_write
 from poolsite.wire.hosts import VERSION
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from apps.core.processes import Process
 
 log = structlog.get_logger(__name__)
 

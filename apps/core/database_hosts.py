@@ -6,10 +6,9 @@ would wait seconds for it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from psycopg2.extensions import connection
+from psycopg2.extensions import connection
 
 
 class _Reached:

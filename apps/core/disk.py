@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.conf import settings
 from django.core.cache import cache
@@ -16,9 +17,6 @@ from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from apps.core.errors import Conflict
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 SAMPLES_KEY: Final = f"disk-samples:{settings.MACHINE_NAME}"
 """Machines share Redis, and each has a disk of its own."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, Self
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final, Self
 
 import psycopg2
 import psycopg2.extensions
@@ -18,10 +20,6 @@ from django.db import connection
 
 from apps.core.database_hosts import reached_first
 from apps.core.sessions import is_surely_open
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
 
 FOLLOWER_LOCK: Final = 0x506F_6F6C
 """Any fixed number; one per role in this database."""

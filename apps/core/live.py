@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 from asgiref.sync import async_to_sync
-from channels.layers import get_channel_layer
+from channels.layers import BaseChannelLayer, get_channel_layer
 from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.conf import settings
 from django.db import transaction
 from redis.exceptions import RedisError
 
 from apps.core.redis_clients import redis_client
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from channels.layers import BaseChannelLayer
 
 log = structlog.get_logger(__name__)
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import zoneinfo
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils import dateformat
 from django.utils.timezone import get_current_timezone
 from django.utils.translation import get_language, pgettext
 
 from apps.core import clock
-
-if TYPE_CHECKING:
-    from datetime import date, tzinfo
 
 UTC_NAME: Final = "UTC"
 MINUTE_S: Final = 60

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, Final, ParamSpec
+from typing import Final, ParamSpec
 
 import structlog
 from django.db import Error, connection
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
 
 Params = ParamSpec("Params")
 

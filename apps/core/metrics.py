@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector  # type: ignore[import-untyped,unused-ignore]
+from prometheus_client.registry import Collector
 
 from poolsite.tracing import entry_note
-
-if TYPE_CHECKING:
-    from prometheus_client.registry import Collector
 
 REQUESTS: Final = Counter(
     "poolsite_http_requests_total", "HTTP requests answered.", ["method", "route", "status"]

@@ -5,20 +5,17 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import structlog
 from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
 from django.db import InterfaceError, OperationalError, connection
+from django.http import HttpRequest, HttpResponseBase
 
 from apps.core.health import database_unavailable
 from apps.core.metrics import request_count
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.http import HttpRequest, HttpResponseBase
 
 log = structlog.get_logger(__name__)
 

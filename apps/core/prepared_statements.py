@@ -6,15 +6,13 @@ answering it.  A pooler in transaction mode would not do, as it would not for th
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet
 
 from django.db import connection
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 
 class Plan(StrEnum):

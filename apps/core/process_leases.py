@@ -19,22 +19,18 @@ import json
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import psycopg2
 import structlog
 from django.conf import settings
 
-from apps.core.ability import ABLE_S
+from apps.core.ability import ABLE_S, Ability
 from apps.core.leader import database_params
 from apps.core.liveness import heartbeat_forget
 from apps.core.versions import migrations_newest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.core.ability import Ability
 
 log = structlog.get_logger(__name__)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
 from django.conf import settings
 from redis.exceptions import RedisError
@@ -13,12 +14,7 @@ from redis.exceptions import RedisError
 from apps.core.clock import now
 from apps.core.disk import SAMPLE_EVERY_S, disk_sample
 from apps.core.live import OPERATOR, Change, change_send
-from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeats
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.core.liveness import Heartbeat
+from apps.core.liveness import HEARTBEAT_EVERY_S, Heartbeat, heartbeats
 
 LATELY_S: Final = 3600
 PROCESS_STATES: Final = ("running", "silent", "down")

@@ -6,17 +6,15 @@ read it as any other; decisions ask for its code (decision 51).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import md5
 from string import Formatter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.utils.translation import gettext, gettext_noop, ngettext
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from apps.core.errors import DomainError
+from apps.core.errors import DomainError
 
 
 class Reason(str):

@@ -5,14 +5,12 @@ Django's `replaces` would not do: a database that recorded only the later name w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations import Migration
 from django.db.migrations.recorder import MigrationRecorder
-
-if TYPE_CHECKING:
-    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-    from django.db.migrations.state import ProjectState
+from django.db.migrations.state import ProjectState
 
 
 class RenamedMigration(Migration):

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import select
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE
-
-if TYPE_CHECKING:
-    from psycopg2.extensions import connection
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection
 
 
 class HasSocket(Protocol):

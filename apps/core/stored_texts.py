@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from string import Formatter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.utils.translation import get_language, gettext
@@ -16,9 +17,6 @@ from django.utils.translation import get_language, gettext
 from apps.core.catalogue import TEMPLATES
 from apps.core.languages import clauses_text, colon_text, list_text
 from apps.core.reasons import FORMATTER, MARKED, REASONS, REFUSED, TEXT, Reason, is_whole
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 TEXT_HOLES: Final = frozenset(
     {

@@ -7,13 +7,11 @@ import contextlib
 import io
 import re
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
 
 from django.http import StreamingHttpResponse
 from django.utils.translation import gettext
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
 
 STREAMED: Final = re.compile(
     r"/api/v1/(miners/[^/]+/pieces|pieces/uploads/[^/]+|jobs/[^/]+/data|deals/[^/]+/data)/?"

@@ -5,18 +5,15 @@ But for `jobs.claim_statements` of sectors, whose two statements have the step f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.db.models.sql import UpdateQuery
 
 from apps.core.errors import LostRace, WrongState
 from apps.core.reason_fields import with_codes
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from django.db.models import QuerySet
 
 
 def advance(row: Any, event: str, /, **data: Any) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final
 
 from poolsite.filecoin.amounts import fil_format
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PREFIXES: Final = {"slots.": "{value} slots"}
 FIL_NAMES: Final = ("max_fee", "daily_budget", "balance_min")

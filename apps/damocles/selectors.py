@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext
 
 from apps.messages.selectors.messages import messages_by_ids
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_visible
 from apps.pieces.models import Piece
 from apps.pieces.selectors import piece_name
-from apps.sectors.models import DAMOCLES, NAMELESS, PipelineRun, SectorCopy, Store, Worker
+from apps.sectors.models import DAMOCLES, NAMELESS, PipelineRun, Sector, SectorCopy, Store, Worker
 from apps.sectors.rules.hardware import PINGS
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.sectors.selectors.store_checks import bad_files_text
 from apps.sectors.selectors.stores import provers_of_store
 from apps.sectors.states import CopyCondition
+from apps.users.rules.principals import Principal
 from poolsite.wire.damocles import SectorSide, SectorWork
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import FINAL_STATES, RUN_FINAL, SectorState
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeKind, ChangeState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
-    from apps.users.rules.principals import Principal
 
 LISTED_MAX: Final = 10_000
 """Sectors of one answer, the newest."""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
 from apps.core.formatting import plural
 from apps.dashboard.fragments import FragmentContext, fragment
+from apps.dashboard.page_data import PageData
 from apps.dashboard.todo import Todo, checked_text, todos
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.dashboard.page_data import PageData
-
 
 LISTED: Final = 8
 """Findings that the bell's list has room for; the page Checks has all."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from apps.dashboard.charts import Spark
+
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
-
-    from apps.dashboard.charts import Spark
 
 
 @dataclass(frozen=True, slots=True)

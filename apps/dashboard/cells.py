@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from django.template.loader import render_to_string
@@ -9,15 +10,12 @@ from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.core import formatting
+from apps.dashboard.cards import Action
+from apps.dashboard.labels import StateLabel
 from apps.dashboard.templatetags.poolsite import at_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from django_stubs_ext import StrOrPromise
-
-    from apps.dashboard.cards import Action
-    from apps.dashboard.labels import StateLabel
 
 LONG: Final = 28
 """A text of more characters may be cut off in its column: it is its own title, too."""

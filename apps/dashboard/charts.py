@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from apps.dashboard.area_charts import Tick
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from django_stubs_ext import StrOrPromise
-
-    from apps.dashboard.area_charts import Tick
 
 STRIP_HEIGHT_PX: Final = 25.0
 CELL_SHARE: Final = 0.78

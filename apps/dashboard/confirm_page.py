@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.messages.services.signer_trials import Verdicts
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
-
-    from apps.messages.services.signer_trials import Verdicts
-    from apps.users.rules.principals import Principal
 
 CONFIRM_FIELD: Final = "sure"
 """Field of the second click."""

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 
+from django.http import HttpRequest
 from django.utils.http import urlencode
 from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.local_time import day_begin
 from apps.dashboard.pagination import Facet
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from django.http import HttpRequest
 
 
 def day_read(text: str) -> date | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from django import forms
+from django.http import HttpRequest, HttpResponse
 from django.utils.http import urlencode
 
 from apps.core.errors import DomainError
@@ -14,15 +16,12 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.number_fields import Amount, Factor, Integer
 from apps.dashboard.page_data import PageData
 from apps.dashboard.text_fields import Text
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
     from apps.messages.models import ActorRules, Sender, SharedRules
-    from apps.users.rules.principals import Principal
 
 
 KEYS: Final = frozenset({"id", "key"})

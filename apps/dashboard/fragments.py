@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.template.loader import render_to_string
 
 from apps.core.live import CHECKS
 from apps.dashboard.page_data import PageData
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True)

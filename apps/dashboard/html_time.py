@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime
+from typing import Final
 
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from apps.core import clock
 from apps.core.formatting import NOTHING
 from apps.core.local_time import UTC_NAME, day_text, here_of, offset_text
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from django.utils.safestring import SafeString
 
 WHOLE: Final = "%Y-%m-%d %H:%M:%S"
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.http import HttpRequest, HttpResponse
+
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.program_commands import console_url, program_commands, programs_place
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
-
-    from apps.users.rules.principals import Principal
 
 
 def join_page_render(

@@ -5,20 +5,17 @@ All else is English and UTC.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 
 from apps.core.languages import browser_language
 from apps.core.local_time import zone_named
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 FILES: Final = (".csv", ".json")
 """End the addresses of files, which programs read: their words are the same for everybody."""

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.local_time import page_zone
 from apps.dashboard.bell import bell_of
 from apps.dashboard.notices import Notice, banner_notes, notice_pop
+from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import NavItem, navigation
 from apps.dashboard.sessions import person_of
 from poolsite.wire.hosts import VERSION
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
-
-    from apps.dashboard.page_data import PageData
 
 THEMES: Final = (
     ("", _("System")),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from django.http import HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.middleware.csrf import get_token
-from django.urls import path, reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -16,30 +17,23 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from apps.core.errors import BadValue, DomainError
-from apps.core.filters import NAME_MAX
+from apps.core.filters import NAME_MAX, ListFilters
 from apps.core.languages import colon_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard import cells
+from apps.dashboard.bulk_bar import BulkBar
+from apps.dashboard.cards import Verdict
 from apps.dashboard.cells import EMPTY, title_of
-from apps.dashboard.csv_export import csv_answer, rows_in_turn
+from apps.dashboard.csv_export import Download, csv_answer, rows_in_turn
 from apps.dashboard.fragments import FragmentContext, FragmentsByKind, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pagination import Facet, Pager, facets_of, page_newest
 from apps.dashboard.sessions import sign_in_required
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from django.http import HttpRequest
-    from django.urls import URLPattern
     from django_stubs_ext import StrOrPromise
-
-    from apps.core.filters import ListFilters
-    from apps.dashboard.bulk_bar import BulkBar
-    from apps.dashboard.cards import Verdict
-    from apps.dashboard.csv_export import Download
-    from apps.users.rules.principals import Principal
 
 BESIDE: Final = ("after", "sort")
 """What an address has beside filters: the place in the list, and its order."""

@@ -8,12 +8,12 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import parse_qs
 
 import structlog
 from channels.generic.websocket import AsyncWebsocketConsumer
-from channels.layers import get_channel_layer
+from channels.layers import BaseChannelLayer, get_channel_layer
 from django.conf import settings
 from redis.exceptions import RedisError
 
@@ -26,12 +26,8 @@ from apps.dashboard.live_fragments import fragments_render
 from apps.dashboard.live_gaps import PROBE_S, GapDetector, server_run
 from apps.dashboard.sessions import PageSession, Viewer, viewer_of, viewers_of
 from apps.miners.services.transfer import MOVED
+from apps.users.rules.principals import Principal
 from apps.users.services.access import AccessChanges
-
-if TYPE_CHECKING:
-    from channels.layers import BaseChannelLayer
-
-    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 BATCH_WINDOW_S: Final = 0.25

@@ -6,8 +6,9 @@ what they may show: permission is in the selectors, which take the viewer.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.conf import settings
 from django.utils import timezone, translation
@@ -16,11 +17,7 @@ from apps.core.live import CHECKS
 from apps.dashboard.bell import bell
 from apps.dashboard.fragments import FragmentContext, FragmentRenderer, FragmentsByKind, LivePage, fragment
 from apps.dashboard.registry import live_pages
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 def chain_status(context: FragmentContext) -> Iterable[str]:

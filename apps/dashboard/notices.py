@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from django.http import HttpRequest
 from django.utils.translation import gettext
 
 from apps.checks.report.status_page import component_names
-from apps.checks.selectors.status_banners import status_banners
+from apps.checks.selectors.status_banners import StatusBanner, status_banners
 from apps.core.languages import list_text
 from apps.core.local_time import moment_text
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
     from django_stubs_ext import StrOrPromise
-
-    from apps.checks.selectors.status_banners import StatusBanner
 
 NOTICE: Final = "notice"
 

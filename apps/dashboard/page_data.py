@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from apps.checks.findings.results import Topic
 from apps.checks.report.cache import report_last
+from apps.checks.report.report import Report
 from apps.checks.selectors.alerts import alerts_open
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import senders_needed
@@ -14,7 +17,7 @@ from apps.core.formatting import DAY_S, plural
 from apps.proving.selectors.faults import sectors_faulty
 from apps.proving.selectors.posts import posts_opened
 from apps.sectors.selectors.host_groups import tenants_of_kind
-from apps.sectors.selectors.host_speed import host_speeds
+from apps.sectors.selectors.host_speed import HostSpeed, host_speeds
 from apps.sectors.selectors.hosts import commands_open
 from apps.sectors.selectors.sector_changes import changes_open
 from apps.wallets.selectors import wallets_by_balance, wallets_visible
@@ -23,15 +26,10 @@ from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from apps.checks.findings.results import Topic
     from apps.checks.models import Alert
-    from apps.checks.report.report import Report
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, WindowPost
     from apps.sectors.models import SectorChange
-    from apps.sectors.selectors.host_speed import HostSpeed
     from apps.wallets.models import Wallet
 
 Part = TypeVar("Part")

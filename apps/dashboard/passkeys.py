@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -11,10 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from apps.core import clock
-from apps.users.services.passkeys import RelyingParty
-
-if TYPE_CHECKING:
-    from apps.users.services.passkeys import PasskeyOptions
+from apps.users.services.passkeys import PasskeyOptions, RelyingParty
 
 CHALLENGE: Final = "passkey_challenge"
 """Where a session keeps what the answer must hold, and a stranger's cookie: it costs the pool no row."""

@@ -6,6 +6,7 @@ takes whatever is typed, which the form's own service checks.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,7 @@ from apps.miners.selectors.miners import miner_principal, miners_visible
 from apps.miners.states import MinerState
 from apps.sectors.selectors.host_groups import hosts_called, hosts_doing, hosts_known, machines_known
 from apps.sectors.selectors.store_groups import stores_called, stores_known
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenants_visible
 from apps.users.services.people import tenant_resolve
 from apps.wallets.selectors import wallets_visible
@@ -26,11 +28,8 @@ from poolsite.filecoin.keys import KEY_BLS, KEY_SECP256K1
 from poolsite.wire.jobs import STAGED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
     from apps.miners.models import Miner
     from apps.sectors.models import Store, Worker
-    from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
 
 

@@ -6,14 +6,12 @@ What stands on a command line is read by everybody on that machine, and the shel
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.http import HttpRequest
 from django.utils.translation import gettext
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest
 
 NODE_CONFIG: Final = """[Subsystems]
   DisableWindowPoSt = true

@@ -6,11 +6,12 @@ the first click along, so the action goes on where it was held up.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlencode, urlsplit
 
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -23,6 +24,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.passkeys import challenge_pop, place_of
 from apps.dashboard.sessions import client_ip
+from apps.users.rules.principals import Principal
 from apps.users.selectors.people import passkeys_of, totp_confirmed
 from apps.users.services.reauthentication import (
     code_reauthenticate,
@@ -33,12 +35,7 @@ from apps.users.services.reauthentication import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.http import HttpRequest
-
     from apps.users.models import User
-    from apps.users.rules.principals import Principal
 
 PASSWORD: Final = "confirm-password"  # noqa: S105  # the name of a field
 CODE: Final = "confirm-code"

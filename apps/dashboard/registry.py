@@ -7,25 +7,22 @@ nothing else lists pages.
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from itertools import groupby
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 
 from apps.dashboard import pages
+from apps.dashboard.fragments import LivePage
+from apps.dashboard.page_data import PageData
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import ModuleType
-
-    from django.urls import URLPattern
     from django_stubs_ext import StrOrPromise
-
-    from apps.dashboard.fragments import LivePage
-    from apps.dashboard.page_data import PageData
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
-from poolsite.command.acts import JSON, ROOT, acts_read
+from django.http import HttpRequest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.http import HttpRequest
-
-    from poolsite.command.acts import Act
+from poolsite.command.acts import JSON, ROOT, Act, acts_read
 
 TWINS: Final = {
     "alert": "GET alerts/{uuid}",

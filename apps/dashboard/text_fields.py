@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 from uuid import uuid4
 
 from django import forms
@@ -11,9 +12,6 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.sanitize import has_marks
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 TEXTS_MAX: Final = 100
 KEY_MAX: Final = 64

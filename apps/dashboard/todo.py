@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Final
 from django.urls import reverse
 from django.utils.translation import gettext
 
+from apps.checks.findings.results import Act
 from apps.checks.findings.text import named
+from apps.checks.report.report import Found, Incident, Report
 from apps.checks.services.acknowledgements import can_acknowledge
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import clauses_text, list_text, sentence_text
 from apps.core.local_time import clock_text, moment_text
 from apps.dashboard.cards import Verdict
+from apps.dashboard.page_data import PageData
 
 if TYPE_CHECKING:
-    from apps.checks.findings.results import Act
     from apps.checks.models import Alert
-    from apps.checks.report.report import Found, Incident, Report
-    from apps.dashboard.page_data import PageData
 
 
 CLAUSES_MAX: Final = 4

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, DomainError, NotReachable
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.message import Message
+from poolsite.filecoin.message import Message
 
 
 class ProviderRefused(DomainError):

@@ -6,14 +6,12 @@ Source: lotus node/impl/full/state.go StateGetAllocation, which looks the client
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
 from poolsite.filecoin.cids import cid_from_json
-
-if TYPE_CHECKING:
-    from apps.chain.node.client import ChainClient
 
 
 @dataclass(frozen=True, slots=True)

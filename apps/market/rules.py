@@ -6,19 +6,16 @@ In the order, and in the words, of Curio market/mk20/mk20.go sanitizeDDODeal.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID
 
 from apps.market.errors import DealRefused, RefusalKind
+from apps.market.models import MinerMarket
+from apps.market.onchain import AllocationTerms
 from apps.market.states import ClientsRule
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from apps.market.models import MinerMarket
-    from apps.market.onchain import AllocationTerms
-    from poolsite.filecoin.piece_cids import SizedPiece
+from poolsite.filecoin.piece_cids import SizedPiece
 
 SEAL_LOOKBACK: Final = 900
 """Epochs.  Source: lotus chain/actors/policy SealRandomnessLookback (ChainFinality)."""

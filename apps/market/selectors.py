@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 
 from apps.market.errors import DealUnknown
 from apps.market.models import Deal, DealChunk, MinerMarket
 from apps.market.states import WITH_PIECE, WITHOUT_DATA, DealState
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_get, miners_active
 from apps.pieces.models import Piece
 from apps.pieces.selectors import piece_same
 from apps.pieces.states import PieceState
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.address import ID, BadAddress, address_parse
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 WAITING = (*WITHOUT_DATA, DealState.VERIFIED)
 """Accepted, and in no sector yet."""

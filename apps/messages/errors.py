@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 from django.utils.translation import gettext
 
 from apps.core.addresses import address_fault
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import BadAddress
+from poolsite.filecoin.address import BadAddress
 
 RECORD_NOT_FOUND: Final = "record not found"
 """The messager's words for any row that it does not have."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 import structlog
 from celery import current_app, shared_task
@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db.models import Count, Min, Q
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.models import Head
 from apps.chain.node.client import chain_client
 from apps.chain.node.isolation import for_each_isolated
 from apps.chain.selectors.heads import head_current
@@ -36,11 +37,6 @@ from apps.messages.services.select import due_senders_list, sender_select
 from apps.messages.services.selection_queue import SELECT_EXPIRES_S, selection_enqueue
 from apps.messages.services.track import messages_track
 from apps.messages.states import MessageState, Wait
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
-    from apps.chain.models import Head
 
 log = structlog.get_logger(__name__)
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict, DomainError, NotFound
 from apps.core.formatting import joined_size
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 class PieceUnknown(NotFound):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
 from apps.pieces.errors import TermsMissing
+from apps.pieces.models import Piece
 from poolsite.filecoin.address import BadAddress, address_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.chain.node.client import ChainClient
-    from apps.pieces.models import Piece
 
 
 class NodeCaller(Protocol):

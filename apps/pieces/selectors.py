@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.conf import settings
-from django.db.models import Case, CharField, Count, F, Func, Q, Sum, Value, When
+from django.db.models import Case, CharField, Count, F, Func, Q, QuerySet, Sum, Value, When
 from django.utils.translation import gettext
 
 from apps.core.disk import disk_space
 from apps.core.errors import BadValue
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_get
 from apps.pieces.data.files import is_stored
 from apps.pieces.errors import PieceAmbiguous, PieceUnknown
 from apps.pieces.models import MinerStorage, Piece, PieceDelivery, PieceQuota
 from apps.pieces.states import UNCOMMITTED, DeliveryState, PieceState
 from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
 from apps.users.states import POOL
 from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.filecoin.piece_cids import is_sized_cid, sized_cid_read
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 MARKET: Final = Func(F("shown"), Value("/"), Value(3), function="split_part", output_field=CharField())
 """Host and port of the address to which a delivery goes."""

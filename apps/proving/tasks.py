@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 import structlog
 from celery import current_app, shared_task
@@ -15,6 +16,7 @@ from apps.chain.selectors.network import network_current
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import clock
 from apps.core.locks import single_flight
+from apps.miners.models import Miner
 from apps.miners.selectors.chain_roots import roots_active
 from apps.miners.selectors.miners import miners_active_among, miners_active_now
 from apps.proving.rules.proving_context import ProvingContext
@@ -30,12 +32,7 @@ from apps.proving.services.posts import moving_miners_list, posts_advance
 from apps.proving.services.recoveries import recoveries_advance, recovering_miners_list
 from apps.proving.services.recovery_schedule import recoveries_begin
 from apps.proving.services.windows import unproved_windows_list
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
-    from apps.miners.models import Miner
-    from poolsite.filecoin.deadlines import DeadlineInfo
+from poolsite.filecoin.deadlines import DeadlineInfo
 
 log = structlog.get_logger(__name__)
 

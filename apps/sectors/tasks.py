@@ -5,9 +5,9 @@ What each step finds to do, the follower asks beforehand: apps/sectors/due.py sa
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from celery import shared_task
 from django.conf import settings
@@ -21,7 +21,7 @@ from apps.core import clock
 from apps.core.locks import single_flight
 from apps.core.month_parts import months_keep
 from apps.miners.selectors.chain_roots import roots_active
-from apps.sectors.selectors.sealing_context import sealing_context_make
+from apps.sectors.selectors.sealing_context import SealingContext, sealing_context_make
 from apps.sectors.selectors.targets import targets_due
 from apps.sectors.services.active import active_follow, deadlines_fill
 from apps.sectors.services.adoptions.rows import adoptions_follow
@@ -53,11 +53,6 @@ from apps.sectors.services.stores.scan_comparison import scans_compare
 from apps.sectors.services.stores.scans import scans_renew
 from apps.sectors.services.verified.allocations import allocations_follow
 from apps.wallets.services.data_cap import data_caps_refresh
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 STARTED: Final = monotonic()
 """When this process began."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.db import models
 
@@ -11,9 +11,6 @@ from apps.core.fields import AddressField, AttoFilField
 from apps.core.models import Named, Timestamped
 from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
 from apps.users.models import Tenant
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 SERVED_S: Final = timedelta(seconds=30)
 """A signer that was not seen for so long is away."""

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
 
-from django.db.models import F, OuterRef, Q, Subquery, Value
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext
 
 from apps.core.errors import NotFound
 from apps.gateway.models import SignerKey
 from apps.users.models import SignerGrant
+from apps.users.rules.principals import Principal
 from apps.users.selectors.grants import signer_granted
 from apps.wallets.models import RemoteWallet, SignRecord, Wallet
 from poolsite.filecoin.address import ID, BadAddress, address_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-    from uuid import UUID
-
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
 
 MESSAGER: Final = "messager"
 """Who asks for a signature of the pool's own messages; other programs ask by the interfaces' names."""

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from poolsite.compat.pool import Pool, clear_warn, pool_of, url_read
 from poolsite.compat.verb import Refused
 from poolsite.private_files import private_write
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def login_path() -> Path:

@@ -9,6 +9,7 @@ import argparse
 import json
 import secrets
 import sys
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,8 +25,6 @@ from poolsite.compat.pool import Pool, Unanswered, clear_warn, url_read
 from poolsite.compat.verb import Refused, secret_read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from poolsite.command.acts import Act, Field
 
 OWN: Final = ("login", "logout", "completion")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import argparse
+from typing import Final
 
 from poolsite.compat.pool import Pool, pool_of
 from poolsite.compat.verb import Refused, Verb, elsewhere
-
-if TYPE_CHECKING:
-    import argparse
 
 PERMS: Final = ("read", "write", "sign", "admin")
 SOURCE_MINER: Final = 1

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from poolsite.compat.pool import SECURE, pool_of
 from poolsite.compat.verb import Verb, elsewhere, secret_read
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def wallet_add(options: argparse.Namespace) -> str:

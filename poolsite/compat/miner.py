@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from poolsite.compat.pool import pool_of
 from poolsite.compat.verb import Refused, Verb, elsewhere
-
-if TYPE_CHECKING:
-    import argparse
 
 BLOCKS: Final = "the pool makes blocks itself, for every miner that mines: start it by `make up`"
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -16,10 +18,6 @@ import httpx
 from poolsite.compat.verb import Refused, secret_file_read
 from poolsite.filecoin.multiaddr import BadMultiaddr, multiaddr_parse
 from poolsite.wire.cleartext import is_clear
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
 
 SITE: Final = Path(__file__).resolve().parents[2]
 TIMEOUT_S: Final = 60.0

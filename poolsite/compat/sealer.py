@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import re
 import sys
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from poolsite.compat.pool import Pool, pool_of
 from poolsite.compat.sealer_info import info, info_options, miner_of, miner_options
 from poolsite.compat.verb import Refused, Verb, elsewhere
-
-if TYPE_CHECKING:
-    import argparse
 
 POLL_S: Final = 2.0
 CREATE_S: Final = 1800.0

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 from poolsite.compat.pool import Pool, pool_of
 from poolsite.compat.verb import Refused
 from poolsite.filecoin.amounts import fil_format
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
 
 UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 SYNC_OK: Final = 1.5

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import getpass
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
 
 
 class Refused(Exception):

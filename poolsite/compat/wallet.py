@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from poolsite.compat.pool import SITE, Pool, pool_of, url_read, var_folder
 from poolsite.compat.verb import Refused, Verb, elsewhere, secret_file_read
-
-if TYPE_CHECKING:
-    import argparse
 
 NOT_AGREED: Final = "has not agreed"
 OWN_TENANT: Final = "pool"

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,8 +31,6 @@ from poolsite.filecoin.policy import UnknownNetwork
 from poolsite.settings.logs import logging_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.filecoin.address import Address
 
 

@@ -5,13 +5,11 @@ Source: lotus api/permissioned.go; node/impl/common/common.go AuthVerify, AuthNe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 from poolsite.devnet.rpc.dispatch import PERMS
 from poolsite.filecoin.jwt import Claims, token_sign, token_verify
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 FAR_PERMS: Final = frozenset({"read"})
 """What a real node gives to whoever brings no token."""

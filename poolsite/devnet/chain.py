@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.ledger import resolve
@@ -20,8 +21,6 @@ from poolsite.filecoin.sigtypes import SIG_DELEGATED
 from poolsite.filecoin.tipset import Tipset, TipsetKey, tipset_key_from_bytes, tipset_new
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from poolsite.devnet.state.tables import Key
     from poolsite.devnet.store import Store
     from poolsite.devnet.store_rows import BlockRow, TipsetWrite

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.baseinfo import BaseInfos
@@ -35,8 +36,6 @@ from poolsite.filecoin.message import signed_message_to_cbor
 from poolsite.filecoin.tipset import Tipset, TipsetKey, tipset_new
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from poolsite.devnet.executed_tipset import Link
     from poolsite.devnet.production import FullBlock
     from poolsite.devnet.profile import Profile

@@ -5,6 +5,7 @@ Source: lotus chain/messagepool/check.go, api/types.go CheckStatusCode; recorded
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -16,8 +17,6 @@ from poolsite.filecoin.gas import MINIMUM_BASE_FEE
 from poolsite.filecoin.message import MessageRefused, message_check_for_inclusion, message_to_cbor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from poolsite.devnet.node import Devnet
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.message import Message

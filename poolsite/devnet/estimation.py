@@ -6,6 +6,7 @@ Source: lotus node/impl/gasutils/gasutils.go, chain/stmgr/call.go CallWithGas.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -21,8 +22,6 @@ from poolsite.filecoin.signature import Signature
 from poolsite.filecoin.sigtypes import SECP256K1_SIGNATURE_LEN, SIG_SECP256K1
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.devnet.actors.call import Machine
     from poolsite.devnet.chain import Chain
     from poolsite.devnet.consensus import Rules

@@ -7,6 +7,7 @@ spec, section Virtual Machine.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -40,8 +41,6 @@ from poolsite.filecoin.gas_estimates import inclusion_gas
 from poolsite.filecoin.message import Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.message import Message
 

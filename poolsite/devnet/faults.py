@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +18,6 @@ from poolsite.filecoin.message import signed_message_to_cbor
 from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poolsite.devnet.store import Store
     from poolsite.filecoin.message import SignedMessage
 

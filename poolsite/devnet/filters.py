@@ -9,14 +9,13 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.mempool import ADDED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poolsite.devnet.clock import Clock
     from poolsite.devnet.mempool import Mempool
     from poolsite.filecoin.message import SignedMessage

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from threading import RLock
 from typing import TYPE_CHECKING, Protocol
 
 from poolsite.devnet.selection import messages_select
 
 if TYPE_CHECKING:
-    from threading import RLock
-
     from poolsite.devnet.chain import Chain
     from poolsite.devnet.executed_tipset import Link
     from poolsite.devnet.production import BuiltInMiner, FullBlock

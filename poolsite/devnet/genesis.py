@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -63,8 +64,6 @@ from poolsite.filecoin.sigtypes import SIG_BLS
 from poolsite.filecoin.tipset import Tipset, tipset_new
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from poolsite.devnet.beacon import Beacon
     from poolsite.devnet.consensus import Rules
     from poolsite.devnet.presealed.sector import PresealedSector

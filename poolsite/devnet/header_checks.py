@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.ledger import SENDER_KINDS, actor_get, address_of, key_address, resolve
@@ -12,8 +13,6 @@ from poolsite.filecoin.message import BLOCK_GAS_LIMIT, MessageRefused, message_c
 from poolsite.filecoin.signature import BadSignature, signature_verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from poolsite.devnet.baseinfo import BaseInfo
     from poolsite.devnet.executed_tipset import Link
     from poolsite.devnet.state.tables import State

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.miner.state_editor import Reader
@@ -24,8 +25,6 @@ from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.signing import message_sign
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poolsite.devnet.chain import Chain
     from poolsite.devnet.executed_tipset import Link
     from poolsite.devnet.faults import Faults

@@ -7,6 +7,7 @@ are "local": nonce gaps are accepted, the balance must cover the gas only.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.ledger import SENDER_KINDS, actor_get, key_address, resolve
@@ -26,8 +27,6 @@ from poolsite.filecoin.signature import BadSignature
 from poolsite.filecoin.sigtypes import SIG_BLS, SIG_DELEGATED, SIG_SECP256K1
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from poolsite.devnet.chain import Chain
     from poolsite.devnet.consensus import Rules
     from poolsite.devnet.signatures import Signatures

@@ -13,6 +13,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.access import Access
@@ -34,9 +36,6 @@ from poolsite.devnet.wallet import Wallet
 from poolsite.filecoin.address import id_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-
     from poolsite.devnet.clock import Clock
     from poolsite.devnet.executed_tipset import Link
     from poolsite.devnet.genesis_bundle import GenesisBundle

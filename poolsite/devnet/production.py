@@ -5,6 +5,7 @@ Source: lotus miner/miner.go mineOne, chain/consensus/filcns/mine.go CreateBlock
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,6 @@ from poolsite.filecoin.signature import bls_aggregate
 from poolsite.filecoin.sigtypes import SIG_BLS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.devnet.baseinfo import BaseInfo, BaseInfos
     from poolsite.devnet.beacon import Beacon
     from poolsite.devnet.executed_tipset import Link

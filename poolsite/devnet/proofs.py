@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec
+from collections.abc import Callable
+from typing import Concatenate, Final, ParamSpec
 
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.proof_verifier import BAD_PROOFS, KeyMissing, ProofVerifier
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Inputs = ParamSpec("Inputs")
 

@@ -10,6 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -36,10 +39,6 @@ from poolsite.wire.jsonrpc.client import request_write
 from poolsite.wire.jsonrpc.messages import CHANNEL_VALUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-    from types import TracebackType
-
     from poolsite.devnet.clock import Clock
     from poolsite.filecoin.cids import Cid
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.ledger import actor_get, resolve
@@ -11,8 +12,6 @@ from poolsite.filecoin.gas_estimates import inclusion_gas
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from poolsite.devnet.state.tables import State
     from poolsite.filecoin.message import SignedMessage
 

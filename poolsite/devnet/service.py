@@ -10,6 +10,7 @@ import contextlib
 import socket
 import threading
 import time
+from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
@@ -17,8 +18,6 @@ import uvicorn
 from poolsite.devnet.server import Server
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from poolsite.devnet.node import Devnet
 
 BACKLOG: Final = 512

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.address import address_to_bytes
@@ -17,8 +18,6 @@ from poolsite.filecoin.signature import bls_aggregate, bls_aggregate_verify
 from poolsite.filecoin.signing import message_verify
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.message import SignedMessage
     from poolsite.filecoin.signature import Signature

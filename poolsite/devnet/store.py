@@ -9,15 +9,14 @@ from __future__ import annotations
 import sqlite3
 import threading
 import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.store_rows import BlockRow, TipsetRow, TipsetWrite, changes_decode, changes_encode
 from poolsite.filecoin.cbor import BadCbor, decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
     from poolsite.devnet.state.tables import Key
 
 FORMAT: Final = 1

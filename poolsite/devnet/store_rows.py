@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,6 @@ from poolsite.devnet.state.row_classes import ROW_CLASSES
 from poolsite.filecoin.cbor import decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from poolsite.devnet.state.tables import Change, Key
 
 

@@ -7,6 +7,7 @@ plus delay times rounds, but not earlier.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
@@ -32,8 +33,6 @@ from poolsite.filecoin.proof_verifier import ProofVerifier
 from poolsite.filecoin.signature import BadSignature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from poolsite.devnet.baseinfo import BaseInfo, BaseInfos
     from poolsite.devnet.chain import Chain
     from poolsite.devnet.consensus import Rules

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from poolsite.embedded.errors import PortTaken, StartupError
 from poolsite.embedded.folders import folders_create, passable_create
@@ -23,10 +25,6 @@ from poolsite.embedded.preflight import preflight
 from poolsite.embedded.requirements import files_limit_raise
 from poolsite.embedded.supervisor import Supervisor
 from poolsite.embedded.terminal import Terminal
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable
 
 
 def main() -> int:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import errno
 import sys
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
 import psycopg2
 from django.db import InterfaceError, OperationalError, connections
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 RETRY_S: Final = 1.0
 """Between two attempts at a database that is unavailable."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from getpass import getpass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import django
@@ -33,9 +34,6 @@ from poolsite.embedded.preflight import preflight
 from poolsite.private_files import private_write
 from poolsite.settings.environment import machine_name
 from poolsite.wire.hosts import VERSION
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 ANSWER_S: Final = 30.0
 TOKEN_VARIABLE: Final = "JOIN_TOKEN"  # noqa: S105  # its name

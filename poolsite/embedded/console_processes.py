@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.embedded.children import Child, pause_even
 from poolsite.embedded.paths import SITE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-    from pathlib import Path
-
     from poolsite.embedded.options import Options
 
 ROOT_IS_MEANT: Final = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"}

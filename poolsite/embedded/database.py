@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from poolsite.embedded.errors import BackupRefused
 from poolsite.embedded.programs import postgres_programs
 from poolsite.private_files import private_write
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CONNECT_S: Final = 10
 SERVICE: Final = "poolsite"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from poolsite.embedded.children import Child, accepts
@@ -11,8 +12,6 @@ from poolsite.embedded.console_processes import step
 from poolsite.embedded.paths import SITE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from poolsite.embedded.options import Options
     from poolsite.embedded.paths import PoolPaths
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from poolsite.embedded.errors import StartupError
 from poolsite.private_files import private_write
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from poolsite.embedded.paths import PoolPaths
 
 PRIVATE_FOLDERS: Final = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolsite.embedded.children import Child, ready_after
@@ -11,9 +13,6 @@ from poolsite.embedded.options import SIZE_VARIABLE, Options
 from poolsite.embedded.paths import SITE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-    from pathlib import Path
-
     from poolsite.embedded.paths import PoolPaths
 
 

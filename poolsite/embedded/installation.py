@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from ssl import SSLCertVerificationError
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.apps import apps
 from django.conf import settings
@@ -38,9 +39,6 @@ from poolsite.embedded.errors import RequirementMissing
 from poolsite.embedded.options import SEED_VARIABLE
 from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.requirements import database_require, redis_require
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 IDLE_WAIT_S: Final = 20.0
 """A server notices within 15 s that a machine is lost, with the timeouts of our connections."""

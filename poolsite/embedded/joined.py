@@ -6,8 +6,8 @@ Loaded by name once Django is set up (`preparation`, `console`).
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -33,9 +33,6 @@ from poolsite.embedded.installation import (
     require_same_nodes,
     require_version,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def joined_prepare(pool: str) -> None:

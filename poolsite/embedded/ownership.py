@@ -7,14 +7,12 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from poolsite.embedded.errors import AlreadyRunning, PortTaken
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 TICK_S: Final = 0.1
 HOLDER_S: Final = 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -17,8 +18,6 @@ from poolsite.embedded.paths import SITE
 from poolsite.valkey import damaged_data_move
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from poolsite.embedded.options import Options
     from poolsite.embedded.paths import PoolPaths
     from poolsite.embedded.postgres import Cluster

@@ -12,6 +12,7 @@ import shutil
 import signal
 import stat
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,8 +26,6 @@ from poolsite.embedded.programs import postgres_programs
 from workers.storage.memory import memory_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poolsite.embedded.children import Slot
     from poolsite.embedded.paths import PoolPaths
 

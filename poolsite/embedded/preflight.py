@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -16,8 +17,6 @@ from poolsite.embedded.postgres import nearest, require_same_major
 from poolsite.embedded.requirements import machine_require
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from poolsite.embedded.paths import PoolPaths
     from poolsite.embedded.postgres import Cluster
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poolsite.embedded.programs import redis_program
 from poolsite.valkey import server_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from poolsite.embedded.children import Slot
     from poolsite.embedded.paths import PoolPaths
 

@@ -10,20 +10,18 @@ import errno
 import fcntl
 import os
 import resource
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import psycopg2
 
 from poolsite.embedded.children import LIBC
 from poolsite.embedded.errors import RequirementMissing
 from poolsite.embedded.postgres import POSTGRES_MIN, nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
 REDIS_MIN: Final = (6, 2)
 FILES_MIN: Final = 1024

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from poolsite.embedded.errors import StartupError
 from poolsite.embedded.own_folder import console_folder
@@ -16,9 +16,6 @@ from poolsite.embedded.ownership import owned
 from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.postgres import cluster_of
 from poolsite.embedded.preflight import require_own_folder
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def folders_of(paths: PoolPaths) -> list[Path]:

@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,8 +34,6 @@ from poolsite.private_files import private_write
 from poolsite.settings.environment import database_from_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from poolsite.embedded.postgres import Cluster
 
 TICK_S: Final = 0.1

@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import django
 import psycopg2
@@ -36,9 +37,6 @@ from poolsite.embedded.requirements import database_require, redis_require
 from poolsite.embedded.restore import dump_load, server_running
 from poolsite.settings.broker import broker_from_redis_url
 from poolsite.settings.environment import database_from_url, env_redis_url
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 DUMP: Final = "database.dump"
 MOVED: Final = {"cluster": "moved by make servers"}

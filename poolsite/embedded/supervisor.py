@@ -12,6 +12,7 @@ import shutil
 import signal
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,8 +20,6 @@ from typing import TYPE_CHECKING, Final
 from poolsite.embedded.children import KILL_WAIT_S, LIBC, Slot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from poolsite.embedded.children import Child
 
 PR_SET_CHILD_SUBREAPER: Final = 36

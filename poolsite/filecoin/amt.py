@@ -10,13 +10,11 @@ still uses for Messages and ParentMessageReceipts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from poolsite.filecoin import cbor
 from poolsite.filecoin.cids import Cid, cid_of_cbor
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 WIDTH: Final = 8
 """Children or values of one node."""

@@ -6,12 +6,10 @@ Source: bincode-org/bincode 1.3 default configuration of `serialize` (fixint, li
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from poolsite.filecoin.scalars import NODE_BYTES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 Item = TypeVar("Item")
 """What a reader of one item returns."""

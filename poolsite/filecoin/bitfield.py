@@ -17,16 +17,14 @@ Source: go-bitfield v0.2.4 rle (rleplus.go, rleplus_writer.go), spec appendix "R
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from poolsite.filecoin import cbor
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.codec import kind_register
 from poolsite.filecoin.kinds import BadField, Kind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 MAX_ENCODED_LEN: Final = 32 << 10
 """Longest encoding in bytes."""

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 from poolsite.filecoin.address import Address
 from poolsite.filecoin.amounts import AttoFil
@@ -23,9 +24,6 @@ from poolsite.filecoin.codec import Int64, JsonName, TokenAmount, Uint64, cbor_t
 from poolsite.filecoin.kinds import CID, list_of
 from poolsite.filecoin.message import Receipt, receipt_to_cbor
 from poolsite.filecoin.signature import Signature
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 BLOCK_MESSAGE_LIMIT: Final = 10_000
 """Highest number of messages in one block."""

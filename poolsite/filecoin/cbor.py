@@ -7,12 +7,10 @@ head.  Source: IPLD dag-cbor specification; whyrusleeping/cbor-gen utils.go (Cbo
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from poolsite.filecoin.cids import BadCid, Cid, cid_from_bytes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 UNSIGNED: Final = 0
 """Major type 0, the upper three bits of a head's first byte (RFC 8949, section 3.1): a number from 0."""

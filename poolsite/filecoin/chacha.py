@@ -9,10 +9,7 @@ Source: RFC 8439 section 2.3; rust-random/rand rand_chacha/src/chacha.rs (word o
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from collections.abc import Iterator
 
 CONSTANT_WORDS = struct.unpack("<4I", b"expand 32-byte k")
 """First row of the ChaCha state."""

@@ -10,11 +10,11 @@ Source: whyrusleeping/cbor-gen gen.go; encoding/json; go-state-types big/int.go,
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from types import NoneType
 from typing import (
-    TYPE_CHECKING,
     Annotated,
     Any,
     Final,
@@ -46,9 +46,6 @@ from poolsite.filecoin.kinds import (
     list_of,
     nullable,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 T = TypeVar("T")
 """A dataclass that a table is of."""

@@ -5,14 +5,11 @@ Source: filecoin-project/rust-fil-proofs filecoin-proofs/src/pieces.rs, src/api/
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from poolsite.filecoin.fr32 import PADDED_BLOCK_BYTES, RAW_BLOCK_BYTES, unpadded_bytes
 from poolsite.filecoin.sha254 import sha254_node, sha254_zero
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class BadPiece(ValueError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from poolsite.filecoin.bincode import BadBincode
 from poolsite.filecoin.porep.vanilla import porep_proof_decode
@@ -19,9 +20,6 @@ from poolsite.filecoin.proof_container import (
 from poolsite.filecoin.proof_inputs import porep_inputs_of, post_inputs_of, update_inputs_of
 from poolsite.filecoin.update.vanilla import update_proof_decode
 from poolsite.filecoin.update.verification import update_verify
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 Proof = TypeVar("Proof")
 """The vanilla proof of a challenge, a sector or a partition."""

@@ -11,6 +11,7 @@ section Expected Consensus.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,8 +20,6 @@ from poolsite.filecoin.randomness import Tag, draw_randomness, miner_entropy
 from poolsite.filecoin.signature import BadSignature, bls_verify
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.filecoin.address import Address
 
 BLOCKS_PER_EPOCH: Final = 5

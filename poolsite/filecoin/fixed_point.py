@@ -5,10 +5,8 @@ Source: go-state-types builtin/v18/util/math (ln.go, polyval.go), util/smoothing
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
+from typing import Final
 
 PRECISION: Final = 128
 """Bits behind the point."""

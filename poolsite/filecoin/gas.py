@@ -12,13 +12,11 @@ build/buildconstants/params_shared_vals.go; FIP-0115 (base fee by premium); ref-
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from poolsite.filecoin.amounts import AttoFil
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 BLOCK_GAS_LIMIT: Final = 10_000_000_000
 """Highest sum of the gas limits of one block's messages."""

@@ -5,6 +5,7 @@ Source: lotus node/impl/gasutils/gasutils.go, chain/messagepool; ref-fvm fvm/src
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from poolsite.filecoin.address import BLS
@@ -23,8 +24,6 @@ from poolsite.filecoin.signature import Signature
 from poolsite.filecoin.sigtypes import SECP256K1_SIGNATURE_LEN, SIG_BLS, SIG_SECP256K1
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.filecoin.message import Message
 
 

@@ -7,10 +7,8 @@ Source: ref-fvm fvm/src/gas/price_list.rs; the project's recordings of a real no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
+from typing import Final
 
 M: Final = 1_000_000
 """A million units of gas, in which the fits are given."""

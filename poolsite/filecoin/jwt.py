@@ -12,12 +12,10 @@ auth/jwt.go (JWTPayload).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import jwt
-
-if TYPE_CHECKING:
-    from jwt.types import Options
+from jwt.types import Options
 
 PERMISSIONS: Final = ("read", "write", "sign", "admin")
 """Permissions, each including those before it in sophon-auth; lotus lists them."""

@@ -13,9 +13,10 @@ import hashlib
 import json
 import re
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from blspy import BasicSchemeMPL
 from blspy import PrivateKey as BlsPrivateKey
@@ -31,9 +32,6 @@ from poolsite.filecoin.address import (
 from poolsite.filecoin.keccak import keccak256
 from poolsite.filecoin.signature import Signature
 from poolsite.filecoin.sigtypes import SIG_BLS, SIG_DELEGATED, SIG_SECP256K1, SIG_TYPE_NAMES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 KEY_SECP256K1: Final = "secp256k1"
 """Type of a key with an f1 address, as key files and nodes name it."""

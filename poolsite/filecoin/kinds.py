@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from poolsite.filecoin import cbor
 from poolsite.filecoin.address import UNDEF, Address, BadAddress, address_from_bytes, address_parse
 from poolsite.filecoin.amounts import AttoFil, BadAmount, amount_from_bytes, amount_parse, amount_to_bytes
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.cids import BadCid, Cid, cid_from_json, cid_to_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
 
 Json = Any
 """A value as the json module gives and takes it."""

@@ -12,14 +12,12 @@ Source: filecoin-project/rust-fil-proofs storage-proofs-core/src/merkle/proof.rs
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from poolsite.filecoin.bincode import BadBincode, BincodeReader, u32_encode, u64_encode, vector_encode
 from poolsite.filecoin.merkle import MerkleProof, PathElement
 from poolsite.filecoin.scalars import NODE_BYTES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 VARIANTS = ("Single", "Sub", "Top")
 """Names of the enum's variants; the number is the count of rows above the base trees."""

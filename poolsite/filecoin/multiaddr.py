@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from poolsite.filecoin.varint import BadVarint, uvarint_read, uvarint_write
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 """Digits of base58 by their values, as Bitcoin has them."""

@@ -11,16 +11,13 @@ Standard; eprint 2019/458 for the plain form.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import count
 from operator import mul
-from typing import TYPE_CHECKING
 
 from poolsite.filecoin.scalars import SCALAR_MODULUS, scalar_from_bytes, scalar_to_bytes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Matrix = tuple[tuple[int, ...], ...]
 """Rows of scalars."""

@@ -10,9 +10,9 @@ docs/proof-container.md describes the bytes.
 from __future__ import annotations
 
 import lzma
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
 from poolsite.filecoin.cbor import BadCbor, decode, encode
 from poolsite.filecoin.merkle import BASE_ARITY
@@ -23,9 +23,6 @@ from poolsite.filecoin.post.vanilla import VanillaPoStProof, post_proof_encode
 from poolsite.filecoin.scalars import NODE_BYTES
 from poolsite.filecoin.update.parameters import update_parameters
 from poolsite.filecoin.update.vanilla import VanillaUpdateProof, update_proof_encode
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PREFIX = b"devnet-proof/1"
 """First bytes of every container."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from poolsite.filecoin.porep.parameters import SealParameters, UnknownSealProof, seal_parameters
@@ -14,8 +15,6 @@ from poolsite.filecoin.update.parameters import UnknownUpdateProof, update_param
 from poolsite.filecoin.update.verification import BadUpdate, UpdatePublicInputs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.filecoin.update.parameters import UpdateParameters
 
 

@@ -9,6 +9,7 @@ sector number and randomness.  So a proof holds for one sector of one miner at o
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,8 +47,6 @@ from poolsite.filecoin.scalars import BadScalar
 from poolsite.filecoin.update.verification import BadUpdate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from poolsite.filecoin.groth16.keys import VerifyingKeys
     from poolsite.filecoin.groth16.powers import AggregateKey
     from poolsite.filecoin.groth16.verification import VerifyingKey

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from blspy import BasicSchemeMPL, G1Element, G2Element
 from coincurve import PublicKey
@@ -35,9 +36,6 @@ from poolsite.filecoin.sigtypes import (
     SIG_DELEGATED,
     SIG_SECP256K1,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 EMPTY_BLS_AGGREGATE: Final = b"\xc0" + bytes(95)
 """Aggregate of no signatures: the compressed point at infinity of G2."""

@@ -7,7 +7,8 @@ storagemarket/network/types.go, storagemarket/migrations/migrations.go.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from poolsite.filecoin import cbor
 from poolsite.filecoin.actors.market import DealProposal
@@ -15,9 +16,6 @@ from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.codec import struct_of
 from poolsite.filecoin.kinds import ADDRESS, AMOUNT, BOOL, CID, INT64, TEXT, UINT64, Kind, nullable
 from poolsite.filecoin.signature import SIGNATURE_OR_NULL
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 STORAGE_ASK: Final[Mapping[str, Kind]] = {
     # attoFIL for each GiB and epoch.

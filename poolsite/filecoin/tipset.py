@@ -8,6 +8,7 @@ Source: lotus chain/types/tipset.go, tipset_key.go; Filecoin spec, section Tipse
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,8 +19,6 @@ from poolsite.filecoin.codec import from_json, to_json
 from poolsite.filecoin.kinds import BadField
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from poolsite.filecoin.amounts import AttoFil
 
 CID_LEN: Final = 38

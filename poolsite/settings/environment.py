@@ -10,13 +10,11 @@ import json
 import os
 import re
 import socket
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # Over TCP neither side is told of a cut cable, or of a machine that lost power: both must find out within
 # 15 s.  A follower would go on for minutes as if it led, and the server, which looks after two hours unless

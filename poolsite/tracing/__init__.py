@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextvars
 import os
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
@@ -18,9 +18,6 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from contextlib import AbstractContextManager
-
     from poolsite.tracing.subjects import Subject
 
 log = structlog.get_logger(__name__)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import AbstractContextManager
+from typing import Any, Final
 
 from celery.signals import before_task_publish, task_postrun, task_prerun
 
 from poolsite.tracing import is_traced, span, trace_header
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
 
 HEADER: Final = "traceparent"
 _open: Final[dict[str, AbstractContextManager[None]]] = {}

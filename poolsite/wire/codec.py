@@ -12,15 +12,13 @@ from __future__ import annotations
 import re
 import types
 import typing
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import NODEFAULT, Meta, Struct, ValidationError
 from msgspec.structs import fields
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 WIRE_VERSION = 1
 """Raised when a field changes its meaning; a new field with a default does not raise it."""

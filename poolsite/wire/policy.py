@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from poolsite.wire.codec import BadWire, Document, Int, Text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 POLICY_READ: Final = "PolicyRead"
 """Answered by `PolicyState`."""

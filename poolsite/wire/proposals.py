@@ -6,16 +6,14 @@ The console proposes them and the signer's owner approves; the signer's command 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from msgspec.structs import replace
 
 from poolsite.filecoin.address import POWER_ACTOR
 from poolsite.wire.policy import AMOUNTS, PUT, PolicyEdit, RuleForm
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 CREATE_MINER: Final = "power.CreateMiner"
 MINER_METHODS: Final = "miner."

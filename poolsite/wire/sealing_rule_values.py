@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 ALL: Final = "all"
 PLANS: Final = ("sealer", "niporep", "snapup", "rebuild", "unseal")

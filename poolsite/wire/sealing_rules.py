@@ -8,9 +8,10 @@ docs/sealing/host-file.md, “Rules of hosts and threads”.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from poolsite.wire.codec import BadWire, Document, Int
 from poolsite.wire.sealing_rule_values import (
@@ -23,9 +24,6 @@ from poolsite.wire.sealing_rule_values import (
     plan_read,
     seconds_of,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 SEALING: Final = "sealing."
 """Begins the key of a host's rule, as `sealing.max_retries`."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from poolsite.wire.codec import BadWire, Document, Int, Text
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 STORES_MAX: Final = 200
 """Stores of one host."""

@@ -6,15 +6,11 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import SITE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.acceptance.pool import RunningPool
 
 
 @contextlib.contextmanager

@@ -7,22 +7,17 @@ from __future__ import annotations
 
 import base64
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from poolsite.filecoin.actors.decode import params_decode
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.bitfield import bitfield_from_json
 from poolsite.filecoin.election import election_randomness, win_count
-from poolsite.filecoin.keys import key_sign
-from tests.acceptance.chain import COMMIT_METHODS, POST_METHOD, PRECOMMIT_METHODS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from poolsite.filecoin.keys import KeyInfo
-    from tests.acceptance.chain import Chain, Executed
+from poolsite.filecoin.keys import KeyInfo, key_sign
+from tests.acceptance.chain import COMMIT_METHODS, POST_METHOD, PRECOMMIT_METHODS, Chain, Executed
 
 ONCE_METHODS: Final = {**PRECOMMIT_METHODS, **COMMIT_METHODS}
 """What names a sector only once in its life."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 
 from tests.acceptance.pool import RunningPool
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 HERE = Path(__file__).parent
 

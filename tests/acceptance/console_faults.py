@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import httpx
 
 from tests.acceptance.disturbances import Disturbance, signal_all
-from tests.acceptance.pool import descendants
+from tests.acceptance.pool import RunningPool, descendants
+from tests.acceptance.shifted_clock import ShiftedClock
 from tests.cables import Cut
-from tests.integration.pools import wait_until
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Callable, Mapping
-
-    from tests.acceptance.pool import RunningPool
-    from tests.acceptance.shifted_clock import ShiftedClock
-    from tests.integration.consoles import Site
-    from tests.integration.pools import Pool
+from tests.integration.consoles import Site
+from tests.integration.pools import Pool, wait_until
 
 ROLES: Final = ("follower", "blocks")
 FAULT_S: Final = (6.0, 12.0)

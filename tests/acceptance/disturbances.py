@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import httpx
 
-from tests.acceptance.pool import descendants
+from tests.acceptance.pool import RunningPool, descendants
+from tests.acceptance.roles import Machine
+from tests.cables import Cable
 from tests.integration.pools import wait_until
-
-if TYPE_CHECKING:
-    import random
-
-    from tests.acceptance.pool import RunningPool
-    from tests.acceptance.roles import Machine
-    from tests.cables import Cable
 
 BACK_S: Final = 60.0
 HELD_S: Final = (0.5, 3.0)

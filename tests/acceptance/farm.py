@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from tests.acceptance.machines import machine_kill, machine_start
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import SITE
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Callable
-
-    from tests.acceptance.pool import RunningPool
 
 NETWORK: Final = "10.77.13"
 CONSOLE: Final = f"{NETWORK}.1"

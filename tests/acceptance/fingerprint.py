@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
+from typing import Any, Final
 
 NOT_COUNTED: Final = frozenset(
     {"users_auditentry", "django_session", "users_ratecount", "core_processlease", "core_console"}

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from poolsite.wire.pipeline import SECTOR_STATES, SectorState
 from tests.acceptance.chain import whole_history_require
-from tests.acceptance.pool import PERIOD_S, SEALED_S
+from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool
 from tests.integration.pools import wait_until
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Sequence
-
-    from tests.acceptance.pool import RunningPool
 
 SUPERVISOR: Final = "supervisor"
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from tests.acceptance.pool import RunningPool
+from tests.acceptance.pool import RunningPool
 
 
 def token_for(pool: RunningPool, tenant: str, *, perm: str = "sign", **change: Any) -> str:

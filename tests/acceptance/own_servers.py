@@ -9,12 +9,15 @@ import shutil
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any, Final, Self
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 import httpx
 import psycopg2
 import redis
+from psycopg2.extensions import connection
 
 from poolsite.embedded.programs import postgres_programs
 from tests.acceptance.chain import NodeRefused
@@ -24,12 +27,6 @@ from tests.certificate import Certificate
 from tests.debian_packages import LIBRARIES
 from tests.integration.pools import wait_until
 from tests.servers import folder_new, port_unused, tied_to_us
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from psycopg2.extensions import connection
 
 USER: Final = "pool"
 PASSWORD: Final = "p@ss/w:rd#1%?"

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
 from poolsite.wire.pipeline import PIPELINES, Owner
-from tests.acceptance.pool import PERIOD_S, SEALED_S
+from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool
 from tests.integration.pools import wait_until
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Callable
-
-    from tests.acceptance.pool import RunningPool
 
 KILLED: Final[dict[Owner, tuple[str, ...]]] = {
     Owner.WORKER: ("sealer", "sealer-celery", "sealer-kernels"),

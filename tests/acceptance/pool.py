@@ -7,20 +7,17 @@ import json
 import os
 import random
 import signal
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import httpx
 import psycopg2
+from psycopg2.extensions import connection
 
 from poolsite.embedded.paths import PoolPaths
 from tests.acceptance.chain import Chain, NodeRefused
 from tests.integration.pools import NO_CERTIFICATES, SITE, Pool, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from psycopg2.extensions import connection
 
 PERIOD_S: Final = 60
 """Proving period of the network `test`: 60 epochs of one second."""

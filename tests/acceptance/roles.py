@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tests.acceptance.machines import machine_kill, machine_start
-
-if TYPE_CHECKING:
-    import subprocess
-    from pathlib import Path
-
-    from tests.acceptance.pool import RunningPool
+from tests.acceptance.pool import RunningPool
 
 
 class Machine:

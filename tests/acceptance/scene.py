@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.chain.models import Node
 from apps.chain.states import NodeCondition
@@ -16,11 +17,7 @@ from apps.users.services.tenants import tenant_update
 from apps.users.services.tokens import token_revoke
 from poolsite.wire.pipeline import WORKER_STAGES
 from tests import factories, people
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.acceptance.bad_requests import Case
+from tests.acceptance.bad_requests import Case
 
 
 @dataclass

@@ -8,10 +8,8 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Final
 
 SOURCE: Final = r"""
 #define _GNU_SOURCE

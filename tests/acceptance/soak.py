@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import httpx
 
 from poolsite.filecoin.cids import Cid, cid_to_json
-from poolsite.filecoin.keys import key_import
-from tests.acceptance.chain_audit import ChainAudit
-from tests.acceptance.pool import MINER_S, SEALED_S
+from poolsite.filecoin.keys import KeyInfo, key_import
+from tests.acceptance.chain import Chain
+from tests.acceptance.chain_audit import ChainAudit, Win, Window
+from tests.acceptance.disturbances import Disturbance, Disturber
+from tests.acceptance.pool import MINER_S, SEALED_S, RunningPool
 from tests.integration.pools import SITE, crowding, wait_until
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
-    from poolsite.filecoin.keys import KeyInfo
-    from tests.acceptance.chain import Chain
-    from tests.acceptance.chain_audit import Win, Window
-    from tests.acceptance.disturbances import Disturbance, Disturber
-    from tests.acceptance.pool import RunningPool
 
 SETTLED_S: Final = 4.0
 """After a disturbance of something that every block needs, whoever was connected is connected again."""

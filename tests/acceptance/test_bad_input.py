@@ -6,22 +6,19 @@ In one process with the database of the tests; test_bad_input_outside sends all 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 
 from apps.wallets.models import Wallet
 from tests import factories
 from tests.acceptance.bad_requests import BODIES, REPORTS, RPC_CASES, SENDING, WHO_CALLS, Case
 from tests.acceptance.fingerprint import fingerprint
 from tests.acceptance.scene import Scene, names_make, tokens_make
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

@@ -8,15 +8,17 @@ import json
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import httpx
 import pytest
 import websockets.sync.client
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection
 
 from apps.api.rpc.callers import REGULAR_S
-from tests.acceptance.bad_frames import FRAMES, SILENT
+from tests.acceptance.bad_frames import FRAMES, SILENT, Frame
 from tests.acceptance.bad_requests import BODIES, REPORTS, RPC_CASES, SENDING, WHO_CALLS
 from tests.acceptance.fingerprint import fingerprint
 from tests.acceptance.pool import RunningPool
@@ -24,13 +26,6 @@ from tests.acceptance.scene import Scene
 from tests.factories import MinerNode
 from tests.fake_node import served
 from tests.integration.pools import NO_CERTIFICATES, SITE, crowding, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from websockets.sync.client import ClientConnection
-
-    from tests.acceptance.bad_frames import Frame
 
 pytestmark = pytest.mark.xdist_group("pool")
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -17,10 +19,6 @@ from tests.acceptance.pool import SEALED_S, RunningPool, dice
 from tests.integration.pools import crowding, wait_until
 from workers.agent.sealing_leftovers import CHECK_S
 from workers.console.lease_keeper import PARKED_EVERY_S
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.xdist_group("pool"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +13,6 @@ from tests.acceptance.chain import whole_history_require
 from tests.acceptance.messager import token_for
 from tests.acceptance.pool import PERIOD_S, RunningPool
 from tests.integration.pools import SITE, wait_until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
 

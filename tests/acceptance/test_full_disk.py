@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,9 +13,6 @@ from tests.acceptance.chain import whole_history_require
 from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool
 from tests.integration.disks import mounted
 from tests.integration.pools import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 
@@ -11,9 +12,6 @@ from tests.acceptance.chain import POST_METHOD, whole_history_require
 from tests.acceptance.kill_points import BACK_S, SUPERVISOR, WHOLE_WAY, survive
 from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool, dice
 from tests.integration.pools import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
 

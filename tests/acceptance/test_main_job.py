@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.acceptance.chain import POST_METHOD, whole_history_require
 from tests.acceptance.kill_points import TO_THE_COMMIT, seal_through
-from tests.acceptance.pool import PERIOD_S, SEALED_S, dice
+from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool, dice
 from tests.integration.pools import crowding, wait_until
-
-if TYPE_CHECKING:
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = pytest.mark.xdist_group("pool")
 

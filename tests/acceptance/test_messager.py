@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from tests.acceptance.fingerprint import fingerprint
 from tests.acceptance.messager import token_for, worker_of
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import wait_until
-
-if TYPE_CHECKING:
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = pytest.mark.xdist_group("pool")
 

@@ -6,7 +6,9 @@ import base64
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -16,10 +18,6 @@ from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.sector import RegisteredPoStProof
 from tests.acceptance.pool import RunningPool
 from tests.integration.pools import SITE, port_free, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.xdist_group("pool")
 

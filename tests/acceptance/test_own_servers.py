@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import psycopg2
 import pytest
@@ -32,10 +34,6 @@ from tests.acceptance.own_servers import (
 from tests.debian_packages import packages_unpack, program_unpacked, wheel_unpack
 from tests.integration.pools import SITE, wait_until
 from tests.servers import folder_new, port_unused
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pool")]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -25,9 +25,6 @@ from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool, dice
 from tests.acceptance.walk_kills import DYING, killed_through, pairs_of
 from tests.integration.pools import wait_until
 from tests.piece_store import piece_store
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.xdist_group("pool")
 

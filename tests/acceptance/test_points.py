@@ -7,8 +7,10 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -17,10 +19,6 @@ from tests.acceptance.chain import whole_history_require
 from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool
 from tests.integration.pools import wait_until
 from workers.agent.journal import Journal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from tests.acceptance.chain import POST_METHOD
 from tests.acceptance.messager import token_for
-from tests.acceptance.pool import PERIOD_S, SEALED_S
+from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool
 from tests.acceptance.roles import Machine
 from tests.integration.pools import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import pytest
 
@@ -13,9 +14,6 @@ from tests.acceptance.chain import Chain, whole_history_require
 from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool, descendants
 from tests.acceptance.shifted_clock import ShiftedClock
 from tests.integration.pools import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
 

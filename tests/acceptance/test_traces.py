@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,9 +10,6 @@ from poolsite.tracing.subjects import of_jobs, of_messages
 from tests.acceptance.pool import RunningPool
 from tests.integration.pools import wait_until
 from tests.otlp import Collector, collector
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.xdist_group("pool")
 

@@ -11,8 +11,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import httpx
 import psycopg2
@@ -39,10 +41,6 @@ from tests.cables import Cable
 from tests.integration.pools import SITE, port_free, wait_until
 from tests.notes import REPORT
 from tests.servers import postgres_on_tcp, redis_on_tcp
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
 

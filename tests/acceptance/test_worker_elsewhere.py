@@ -6,7 +6,9 @@ import contextlib
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -14,10 +16,6 @@ from tests.acceptance.chain import whole_history_require
 from tests.acceptance.messager import token_for
 from tests.acceptance.pool import PERIOD_S, RunningPool, command_of, descendants
 from tests.integration.pools import SITE, port_free, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import base64
 import os
 import signal
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import pytest
 
 from tests.acceptance.chain import COMMIT_METHODS, POST_METHOD, whole_history_require
 from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool
 from tests.integration.pools import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
 

@@ -12,26 +12,21 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
 
 import httpx
 import psycopg2
+from psycopg2.extensions import connection
 
 from apps.core.leader import BLOCKS_LOCK, FOLLOWER_LOCK
+from tests.acceptance.chain import Chain
 from tests.acceptance.disturbances import Disturbance
 from tests.acceptance.machines import machine_kill, machine_start
 from tests.acceptance.pool import RunningPool
-from tests.acceptance.soak import BEHIND
+from tests.acceptance.soak import BEHIND, Soak
 from tests.integration.pools import NO_CERTIFICATES, SITE, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
-
-    from psycopg2.extensions import connection
-
-    from tests.acceptance.chain import Chain
-    from tests.acceptance.soak import Soak
 
 LOCKS: Final = {FOLLOWER_LOCK: "follower", BLOCKS_LOCK: "blocks"}
 HOLDERS: Final = """

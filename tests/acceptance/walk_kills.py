@@ -5,17 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import psycopg2
 
 from poolsite.wire.pipeline import PIPELINES, Owner
-from tests.acceptance.pipeline_walks import BACK_S, WALK_S
+from tests.acceptance.pipeline_walks import BACK_S, WALK_S, Walk
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import wait_until
-
-if TYPE_CHECKING:
-    from tests.acceptance.pipeline_walks import Walk
-    from tests.acceptance.pool import RunningPool
 
 DYING: Final = ("sealer", "sealer-kernels", "sealer-broker", "redis", "tasks", "web-1", "postgres")
 """Worker, child, the brokers of both sides, console, database."""

@@ -19,14 +19,12 @@ import subprocess
 import sys
 import traceback
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import tests.bench
 from tests.bench.baselines import BASELINES, Baselines, regressed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SITE: Final = Path(__file__).resolve().parent.parent.parent
 

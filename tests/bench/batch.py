@@ -15,11 +15,12 @@ import sys
 import threading
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -38,9 +39,6 @@ from workers.processors.pool_child import ChildSpec
 from workers.processors.terminal import size_argument
 from workers.storage.sizes import size_text
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MINER: Final = 1000
 STAGES: Final = (Stage.ADD_PIECE, Stage.TREE_D, Stage.PC1, Stage.PC2, Stage.PERSIST, Stage.C1, Stage.FINALIZE)

@@ -15,11 +15,12 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import httpx
 import websockets
@@ -29,9 +30,6 @@ from tests.integration.pools import port_free, wait_until
 from tests.peers.programs import PROGRAMS_VARIABLE
 from tests.peers.questions import Node, transfer
 from tests.peers.signer import RunningSigner
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PEER: Final = Path(os.environ.get(PROGRAMS_VARIABLE) or os.devnull) / "sophon-messager"
 SENDERS: Final = 50

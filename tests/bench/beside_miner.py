@@ -19,11 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import httpx
 import websockets
@@ -32,9 +33,6 @@ from tests.bench import blocks
 from tests.bench.beside_messager import cpu_of
 from tests.bench.block_world import FIRST_MINER, MINERS, USER
 from tests.peers.programs import SITE, built_program
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 TAG: Final = "v1.19.0"
 ROUNDS: Final = 5

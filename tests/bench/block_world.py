@@ -15,16 +15,14 @@ import json
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from poolsite.devnet.node import Devnet
+from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.keys import KEY_BLS, KeyInfo, key_address, key_generate, key_sign
 from poolsite.filecoin.randomness import draw_randomness
 from poolsite.filecoin.tipset import tipset_new, tipset_to_json
 from workers.signer.payloads import _text_map
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.block import BlockHeader
 
 MINERS: Final = 200
 FIRST_MINER: Final = 30_000

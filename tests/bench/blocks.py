@@ -11,16 +11,14 @@ import base64
 import importlib
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import django
 
 from tests.servers import TEMPLATE, PostgresServer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MINERS: Final = 200
 FIRST_MINER: Final = 5_000

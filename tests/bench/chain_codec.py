@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cbor2
 
@@ -21,9 +22,6 @@ from poolsite.filecoin.message import (
     signed_message_to_json,
 )
 from poolsite.filecoin.tipset import tipset_from_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "chain"
 BLOCK_MESSAGES = 500

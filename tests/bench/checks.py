@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tests.bench.checks_pool import SECTORS, pool
 from tests.bench.farm import backend_cpu_ms
 from tests.bench.scale_pool import Figure, cpu_ms
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 TIMES: Final = 5
 CPU_MS: Final = 300.0

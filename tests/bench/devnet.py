@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
@@ -19,9 +19,6 @@ from poolsite.filecoin.amounts import FIL
 from tests.bench.devnet_live import MESSAGES, SECONDS, WEEK_EPOCHS, live, week
 from tests.unit.devnet.people import chain, person, signed
 from tests.unit.devnet.sealing import small_miner
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 WEEK_LIMIT_S = 600
 EPOCHS = 100

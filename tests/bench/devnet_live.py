@@ -8,9 +8,11 @@ import json
 import multiprocessing
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import httpx
 
@@ -24,10 +26,6 @@ from poolsite.filecoin.message import Message, signed_message_to_json
 from poolsite.filecoin.policy import network_by_name
 from poolsite.filecoin.signing import message_sign
 from tests.unit.devnet.people import person
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from multiprocessing.connection import Connection
 
 NETWORK: Final = "localnet-poolsite-test"
 """Epochs of 1 s."""

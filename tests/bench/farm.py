@@ -15,11 +15,12 @@ import importlib
 import json
 import os
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import django
 from msgspec.structs import replace
@@ -28,9 +29,6 @@ from tests.bench import farm_plans
 from tests.bench.scale_pool import Figure
 from tests.bulk_rows import row_copies_insert
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 HOSTS: Final = 2_000
 THREADS: Final = 10

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tests.bench.scale_pool import Figure
 from tests.query_plans import plan_run, plans_watched, rows_read, scanned_whole
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 JOBS: Final = "sectors_job"
 LARGE: Final = frozenset({JOBS, "sectors_sector", "sectors_worker"})

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tests.bench.blocks import Figure, database
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MINERS: Final = 40
 DEADLINES: Final = 48

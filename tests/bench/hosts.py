@@ -21,10 +21,11 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import django
 
@@ -33,9 +34,6 @@ from tests.bench.pool import Figure
 from tests.bench.verify import answer_wait
 from tests.bulk_rows import row_copies_insert
 from tests.servers import SITE, TEMPLATE, PostgresServer, RedisServer, tied_to_us
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 HOSTS: Final = int(os.environ.get("BENCH_HOSTS") or 2_000)
 FEW: Final = 40

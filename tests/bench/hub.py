@@ -14,19 +14,17 @@ import os
 import random
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import django
 import structlog
 
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SIGNERS: Final = 10
 RATE: Final = 500

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from workers.processors import bench
-
-if TYPE_CHECKING:
-    from workers.processors.bench_figures import Figure
+from workers.processors.bench_figures import Figure
 
 
 def cases() -> list[str]:

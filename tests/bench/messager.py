@@ -13,10 +13,11 @@ import importlib
 import multiprocessing
 import os
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import django
 import pytest
@@ -25,9 +26,6 @@ from django.db import connection
 
 from poolsite.embedded.postgres import SETTINGS
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 HISTORY: Final = int(os.environ.get("BENCH_LANDED", "100000"))
 """Landed messages that lie in the table; BENCH_LANDED=5000000 shows what five millions change."""

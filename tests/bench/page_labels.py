@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,9 +22,6 @@ from workers.processors.bench import pin
 from workers.processors.bench_cases import parameters_of_size
 from workers.processors.parent_cache import drg_seed, feistel_keys
 from workers.storage.mapped import resident_bytes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 WHOLE_NODES, GRAPH_NODES = 1 << 20, 1 << 30
 RING_NODES: Final = 1 << 15

@@ -16,39 +16,33 @@ import secrets
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
-from poolsite.filecoin.post.parameters import post_parameters
+from poolsite.filecoin.post.parameters import PoStParameters, post_parameters
 from poolsite.filecoin.scalars import SCALAR_MODULUS
 from tests.bench.__main__ import machine
 from tests.bench.snark_kernels import scalars
 from workers.kernels.field import WORD_BITS, add_rows, limbs
 from workers.kernels.r1cs import scale_rows
 from workers.processors.snark import uniform_sector
+from workers.snark.arrays import Words
 from workers.snark.circuits.post import post_circuit, post_slot_values
+from workers.snark.constraints import Circuit
 from workers.snark.densities import densities_of
 from workers.snark.domain import domain_for
 from workers.snark.multiexp import multiexp
 from workers.snark.multiples import multiples
 from workers.snark.parameters import SECTIONS
-from workers.snark.points import point_compress, points_decode
+from workers.snark.points import Group, point_compress, points_decode
 from workers.snark.prover import quotient_scalars
 from workers.snark.setup import G1_GENERATOR, G2_GENERATOR
-from workers.snark.witness import witness_solve
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from poolsite.filecoin.post.parameters import PoStParameters
-    from workers.snark.arrays import Words
-    from workers.snark.constraints import Circuit
-    from workers.snark.points import Group
-    from workers.snark.witness import Witness
+from workers.snark.witness import Witness, witness_solve
 
 DISTINCT_SECTORS: Final = 64
 DISTINCT_POINTS: Final = 1 << 20

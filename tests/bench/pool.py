@@ -10,19 +10,17 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import httpx
 
 from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool, descendants
 from tests.bulk_rows import SECTOR_NUMBERS, message_copies_insert, sector_copies_insert
 from tests.integration.pools import SITE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 FIRST_START_LIMIT_S: Final = 300.0
 LATER_START_LIMIT_S: Final = 20.0

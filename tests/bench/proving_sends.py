@@ -17,19 +17,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import django
 from blspy import G1Element, G2Element
 
 from tests.bench.pool import Figure
 from tests.servers import SITE, TEMPLATE, PostgresServer, RedisServer, tied_to_us
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 MINERS: Final = int(os.environ.get("BENCH_MINERS") or 200)
 TENANT_MINERS: Final = 25

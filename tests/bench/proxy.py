@@ -10,9 +10,10 @@ import asyncio
 import importlib
 import statistics
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import httpx
 from django.conf import settings
@@ -21,9 +22,6 @@ from django.db import connection
 
 from tests.bench.messager import server_start
 from tests.servers import RedisServer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 WARM, ASKED = 50, 500
 """Calls before and in a measurement."""

@@ -8,16 +8,14 @@ from __future__ import annotations
 import atexit
 import importlib
 import os
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import django
 
 from tests.bench.pool import Figure
 from tests.bulk_rows import row_copies_insert
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 COPIES: Final = 20_000
 WINDOW_BYTES: Final = 420

@@ -15,17 +15,15 @@ import shutil
 import subprocess
 import sys
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tests.bench.__main__ import machine
 from tests.bench.baselines import RUST_BASELINES, Baselines, regressed
 from workers.kernels.cache import cache_base
 from workers.processors.bench_cases import CASES, FIELD_LINE
 from workers.processors.bench_figures import REFERENCE, RUST_FILE, TARGET
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 HERE: Final = Path(__file__).parent / "rust"
 TARGET_VARIABLE: Final = "CARGO_TARGET_DIR"

@@ -11,13 +11,11 @@ import asyncio
 import importlib
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Any, Final
 
 from tests.bench import scale_plans
 from tests.bench.scale_heads import (

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from unittest.mock import patch
 
 from tests.bench.scale_heads import followed, heights, node
 from tests.bench.scale_pool import MINERS, SECTORS, Figure, pool
-from tests.query_plans import plans_watched
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.query_plans import Watched
+from tests.query_plans import Watched, plans_watched
 
 HEADS: Final = 12
 """So many are followed: PostgreSQL plans a prepared statement for any value from the sixth time on, and every

@@ -6,17 +6,15 @@ import atexit
 import importlib
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import django
 
 from tests.bulk_rows import row_copies_insert
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SECTORS: Final = 100_000
 MINERS: Final = 40

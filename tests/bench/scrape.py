@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import importlib
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 from tests.bench.checks_pool import UUID, pool
 from tests.bench.farm import backend_cpu_ms
 from tests.bench.scale_pool import Figure
 from tests.bulk_rows import row_copies_insert
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 MINERS: Final = 1_000
 WINDOWS: Final = 48

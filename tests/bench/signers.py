@@ -18,9 +18,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import django
 import psutil  # type: ignore[import-untyped]
@@ -28,9 +29,6 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, WebSocketException
 
 from tests.servers import SITE, TEMPLATE, PostgresServer, RedisServer, tied_to_us
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SIGNERS: Final = 2000
 IDLE_S: Final = 20.0

@@ -13,12 +13,13 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numba import njit
@@ -30,9 +31,6 @@ from workers.kernels.cache import cache_base
 from workers.processors import bench
 from workers.processors.bench_cases import FIELD_LINE, best
 from workers.processors.bench_figures import Figure, machine_scale
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 PEERS: Final[dict[str, float]] = {
     "WindowPoSt proof": 1.90 + 0.08,

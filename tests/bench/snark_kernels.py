@@ -11,22 +11,19 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
 from poolsite.filecoin.scalars import SCALAR_MODULUS
+from workers.snark.arrays import Words
 from workers.snark.domain import Domain
 from workers.snark.multiexp import multiexp
 from workers.snark.multiples import multiples
 from workers.snark.points import G1, G2, point_compress, points_decode
 from workers.snark.setup import G1_GENERATOR, G2_GENERATOR
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from workers.snark.arrays import Words
 
 SPREAD: Final = 0x9E3779B97F4A7C15
 """Makes distinct scalars out of counts."""

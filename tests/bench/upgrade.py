@@ -14,8 +14,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import django
 import psycopg2
@@ -24,9 +25,6 @@ from tests.bench.scale_pool import Figure
 from tests.bulk_rows import message_copies_insert, row_copies_insert
 from tests.servers import PostgresServer
 from tests.timing import SITE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MESSAGES: Final = int(os.environ.get("BENCH_MESSAGES") or 300_000)
 DATABASE: Final = "upgraded"

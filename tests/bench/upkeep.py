@@ -9,17 +9,15 @@ from __future__ import annotations
 import os
 import statistics
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from apps.sectors.rules.policy import SealingPolicy
 from tests.acceptance.pool import SEALED_S, RunningPool, command_of, descendants
 from tests.bench import upkeep_floor
 from tests.bench.pool import Figure, bare_python, pss_mib
 from tests.integration.pools import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 IDLE_CPU_LIMIT: Final = 12.0
 """Percent of one core."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import psycopg2
 
@@ -19,9 +20,6 @@ from poolsite.embedded.postgres import SETTINGS
 from poolsite.settings.broker import broker_from_redis_url
 from tests.bench.pool import Figure, bare_python, pss_mib
 from tests.servers import SITE, PostgresServer, RedisServer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SESSIONS: Final = 16
 """Of the idle pool, about."""

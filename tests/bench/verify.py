@@ -19,18 +19,16 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import django
 
 from tests.peers.programs import CACHE
 from tests.servers import SITE, TEMPLATE, PostgresServer, RedisServer, tied_to_us
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SECONDS: Final = 5.0
 CONNECTIONS: Final = 16

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Literal
 
 import pytest
 from django.conf import settings as django_settings
 from django.db import connections
 from django.test import Client
-from playwright.sync_api import ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, ViewportSize, expect, sync_playwright
 
 from apps.checks.report.cache import requested_evaluate
+from apps.users.models import User
 from tests.browser.chrome import FLAGS, chrome_find
 from tests.browser.visitor import Visitor
 from tests.browser.web import Web
 from tests.people import operator_person, person
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from playwright.sync_api import Browser
-
-    from apps.users.models import User
-    from tests.servers import RedisServer
+from tests.servers import RedisServer
 
 CHROME = chrome_find()
 PATIENCE_MS = 60_000

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tests.browser.axe import findings
-
-if TYPE_CHECKING:
-    from tests.browser.visitor import Visitor
-
+from tests.browser.visitor import Visitor
 
 WIDTHS: Final = (320, 360, 390, 768, 1100, 1440)
 

@@ -19,17 +19,14 @@ import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.axe import findings
 from tests.browser.chrome import FLAGS, chrome_find
 from tests.browser.visitor import Visitor
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 SITE: Final = Path(__file__).resolve().parent.parent.parent
 MODES: Final = ((1440, "light"), (1440, "dark"), (390, "light"), (390, "dark"))

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from playwright.sync_api import expect
 
 from apps.pieces.models import Piece
+from apps.users.models import User
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.fr32 import fr32_pad
 from tests import factories, verified_rows
+from tests.browser.conftest import Visit
 from tests.naive.pieces import data_commitment
-
-if TYPE_CHECKING:
-    from apps.users.models import User
-    from tests.browser.conftest import Visit
 
 DATA = b"what a client stores" * 5
 PLACE = 1024

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
 from apps.sectors.models import HostReport
+from apps.users.models import User
 from tests import factories
-
-if TYPE_CHECKING:
-    from apps.users.models import User
-    from tests.browser.conftest import Visit
+from tests.browser.conftest import Visit
 
 
 def test_what_was_typed_stays_while_the_page_fetches_itself(visit: Visit, operator: User) -> None:

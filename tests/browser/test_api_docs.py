@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from playwright.sync_api import expect
 
-if TYPE_CHECKING:
-    from apps.users.models import User
-    from tests.browser.conftest import Visit
+from apps.users.models import User
+from tests.browser.conftest import Visit
 
 
 def test_a_request_is_tried_as_who_is_signed_in(visit: Visit, operator: User) -> None:

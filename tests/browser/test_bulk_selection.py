@@ -5,21 +5,18 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
 
 from apps.core.live import Change, publish
+from apps.messages.models import Message
 from apps.messages.states import MessageState
+from apps.users.models import User
 from tests import factories
 from tests.browser.axe import findings
+from tests.browser.conftest import Visit
 from tests.browser.live import elsewhere
-
-if TYPE_CHECKING:
-    from apps.messages.models import Message
-    from apps.users.models import User
-    from tests.browser.conftest import Visit
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
@@ -14,19 +14,15 @@ from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import nodes_probe
 from apps.core.clock import now
+from apps.users.models import User
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service
 from poolsite.filecoin.amounts import FIL
 from tests.browser.axe import findings
+from tests.browser.conftest import Visit
 from tests.browser.fault_injection import looks_well
 from tests.unit.devnet.people import person, signed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.users.models import User
-    from tests.browser.conftest import Visit
 
 SENDER, OTHER = person("browser sender"), person("browser other")
 

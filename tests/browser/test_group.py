@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 
 def test_the_browsers_group_reaches_the_scheduler(request: pytest.FixtureRequest) -> None:

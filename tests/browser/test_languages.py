@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from playwright.sync_api import expect
 
 from apps.core.clock import now
 from apps.sectors.services.sealing.steps import sector_stop
+from apps.users.models import User
 from tests import demo_data, factories
+from tests.browser.conftest import Visit
 from tests.browser.live import elsewhere
-
-if TYPE_CHECKING:
-    from apps.users.models import User
-    from tests.browser.conftest import Visit
 
 
 def test_open_page_turns_chinese_and_is_updated_in_chinese(visit: Visit, alice: User) -> None:

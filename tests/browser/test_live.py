@@ -6,7 +6,6 @@ import re
 import signal
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from django.urls import reverse
@@ -16,22 +15,20 @@ from apps.chain.selectors.network import network_current
 from apps.chain.selectors.status import GONE_EPOCHS
 from apps.core.clock import now
 from apps.core.live import Change, publish
+from apps.sectors.models import Sector
 from apps.sectors.services.hosts.commands import worker_command_enqueue
 from apps.sectors.services.sealing.steps import sector_retry, sector_stop
+from apps.users.models import User
 from apps.users.services.tenants import tenant_update
 from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorState
 from tests import factories
+from tests.browser.conftest import Visit
 from tests.browser.live import elsewhere
+from tests.browser.web import Web
 from tests.demo_data import busy_pool
 from tests.people import tenant
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Sector
-    from apps.users.models import User
-    from tests.browser.conftest import Visit
-    from tests.browser.web import Web
-    from tests.servers import RedisServer
+from tests.servers import RedisServer
 
 """What the product promises from commit to pixel."""
 

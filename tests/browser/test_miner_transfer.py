@@ -5,22 +5,19 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
 
 from apps.miners.models import Miner
+from apps.users.models import User
 from apps.users.services.grants import signer_grant, signer_grant_revoke
 from tests import factories
 from tests.browser.axe import findings
+from tests.browser.conftest import Visit
+from tests.browser.visitor import Visitor
 from tests.people import PASSWORD, tenant
 from tests.transfer_fixtures import ADDRESS, TransferCase, transfer_case
-
-if TYPE_CHECKING:
-    from apps.users.models import User
-    from tests.browser.conftest import Visit
-    from tests.browser.visitor import Visitor
 
 PHONE = {"viewport": {"width": 390, "height": 844}}
 DESK = {"viewport": {"width": 1440, "height": 900}}

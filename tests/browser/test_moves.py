@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
 from apps.miners.models import Miner
+from apps.users.models import User
 from tests import factories
 from tests.browser.axe import findings
+from tests.browser.conftest import Visit
+from tests.browser.visitor import Visitor
 from tests.people import PASSWORD
 from tests.unit.apps.moves.moving import MovingChain, adopted, moving, signed_for
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.users.models import User
-    from tests.browser.conftest import Visit
-    from tests.browser.visitor import Visitor
 
 PICTURES = os.environ.get("POOLSITE_PICTURES", "")
 """A folder to which pictures are written, for people who want to look."""

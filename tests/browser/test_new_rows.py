@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
 
 from apps.core.live import Change, publish
 from apps.dashboard.pagination import ROWS
+from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.sectors.models import Sector
+from apps.users.models import User
 from poolsite.wire.pipeline import SectorState
 from tests import factories
+from tests.browser.conftest import Visit
 from tests.browser.live import elsewhere
-
-if TYPE_CHECKING:
-    from apps.messages.models import Message
-    from apps.users.models import User
-    from tests.browser.conftest import Visit
-    from tests.browser.visitor import Visitor
+from tests.browser.visitor import Visitor
 
 
 def push(*rows: Message | Sector) -> None:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pytest
 from playwright.sync_api import expect
 
 from apps.messages.models import Message
 from apps.messages.services.offline import offline_key_add
+from apps.users.models import User
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.keys import KEY_SECP256K1, key_address, key_generate, key_sign
 from tests import people
+from tests.browser.conftest import Visit
 from tests.messaging import pool_world
-
-if TYPE_CHECKING:
-    import pytest
-
-    from apps.users.models import User
-    from tests.browser.conftest import Visit
 
 
 def test_an_export_is_shown_as_codes_and_its_signature_is_imported(

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
+from apps.users.models import User
 from tests import demo_data
 from tests.browser.axe import findings
-from tests.browser.conftest import DESKTOP
+from tests.browser.conftest import DESKTOP, Visit
 from tests.people import PASSWORD
-
-if TYPE_CHECKING:
-    from apps.users.models import User
-    from tests.browser.conftest import Visit
 
 EMPTY_PAGES: Final = (*demo_data.LISTS, *demo_data.FORMS)
 OPERATOR_PAGES: Final = ("alerts", "alert-channel-new", "recovery", "checks", "maintenance-announce")

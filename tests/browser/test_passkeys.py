@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.contrib.sessions.backends.db import SessionStore
 from playwright.sync_api import expect
 
@@ -11,11 +9,9 @@ from apps.users.models import PersonSession, Token, User
 from apps.users.services.reauthentication import CONFIRMED
 from apps.users.states import Role
 from tests.browser.axe import findings
+from tests.browser.conftest import Visit
+from tests.browser.visitor import Visitor
 from tests.people import PASSWORD
-
-if TYPE_CHECKING:
-    from tests.browser.conftest import Visit
-    from tests.browser.visitor import Visitor
 
 
 def authenticator_add(page: Visitor) -> None:

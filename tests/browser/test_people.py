@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from playwright.sync_api import expect
 
 from apps.core.clock import now
 from apps.sectors.models import Sector
 from apps.sectors.services.sealing.steps import sector_stop
+from apps.users.models import User
 from apps.users.states import Role
 from poolsite.wire.pipeline import SectorState
 from tests import demo_data, factories
+from tests.browser.conftest import Visit
 from tests.browser.live import elsewhere
 from tests.people import PASSWORD
-
-if TYPE_CHECKING:
-    from apps.users.models import User
-    from tests.browser.conftest import Visit
 
 
 def test_a_person_comes_in_and_goes_out(visit: Visit, alice: User) -> None:

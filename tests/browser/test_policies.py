@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -12,18 +14,13 @@ from playwright.sync_api import expect
 from poolsite.filecoin.keys import key_address
 from tests import factories, people
 from tests.browser.axe import findings
+from tests.browser.conftest import Visit
+from tests.browser.web import Web
 from tests.integration.gateway.conftest import signer_make
 from tests.keys import fixed_key
 from workers.signer.editors import editor_add
 from workers.signer.gateway import GatewayLink
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.browser.conftest import Visit
-    from tests.browser.web import Web
-    from workers.signer.signing import Signer
+from workers.signer.signing import Signer
 
 SECP = str(key_address(fixed_key("secp256k1")))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from playwright.sync_api import expect
 
@@ -13,15 +11,13 @@ from apps.messages.models import Recovery, Sender, UnmatchedMessage
 from apps.messages.selectors.recovery import unmatched_open
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE, recovery_begin
 from apps.sectors.models import SectorNumbers
+from apps.users.models import User
 from poolsite.filecoin.cids import cid_of_cbor
 from tests import factories
 from tests.browser.axe import findings
+from tests.browser.conftest import Visit
 from tests.browser.live import elsewhere
-
-if TYPE_CHECKING:
-    from apps.users.models import User
-    from tests.browser.conftest import Visit
-    from tests.browser.visitor import Visitor
+from tests.browser.visitor import Visitor
 
 REASON = "the database was restored or moved: its cluster and table changed"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from apps.miners.models import Miner
 from apps.sectors.models import Worker
@@ -16,9 +16,6 @@ from tests.browser.chrome import FLAGS, chrome_find
 from tests.demo_data import busy_pool
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
 
 STYLES: Final = Path(__file__).parents[2] / "static/css"
 PAGES: Final = ("tenants", "planner", "hosts", "sectors", "miners", "senders")

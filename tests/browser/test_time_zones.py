@@ -5,20 +5,17 @@ from __future__ import annotations
 import re
 import signal
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
 from apps.core.live import Change, publish
 from apps.messages.models import Message
+from apps.users.models import User
 from tests import factories
+from tests.browser.conftest import Visit
 from tests.browser.live import elsewhere
+from tests.browser.web import Web
 from tests.people import person
-
-if TYPE_CHECKING:
-    from apps.users.models import User
-    from tests.browser.conftest import Visit
-    from tests.browser.web import Web
 
 TIME = "#f-message-m1 [data-label=Created] time"
 AT = datetime(2020, 7, 20, 20, 3, 12, tzinfo=UTC)

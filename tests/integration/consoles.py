@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import psycopg2
@@ -18,9 +19,6 @@ from tests import template
 from tests.cables import Cable
 from tests.integration.pools import SITE, Pool, wait_until
 from tests.servers import postgres_on_tcp, redis_on_tcp
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LOCKS: Final = {"follower": FOLLOWER_LOCK, "blocks": BLOCKS_LOCK}
 ABLE: Final = """

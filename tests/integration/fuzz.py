@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+import random
+from typing import Any
 
 from poolsite.filecoin.keys import key_address
 from tests.keys import fixed_key
-
-if TYPE_CHECKING:
-    import random
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))
 

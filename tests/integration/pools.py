@@ -12,8 +12,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 import httpx
 import psycopg2
@@ -22,9 +23,6 @@ from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.postgres import cluster_create, cluster_of, link_opens
 from tests import template
 from tests.servers import folder_new, tied_to_us
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SITE = Path(__file__).resolve().parent.parent.parent
 USER = "poolsite"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -20,9 +21,6 @@ from apps.users.services.grants import signer_grant
 from poolsite.wire.jsonrpc import parameters
 from tests import factories, people
 from tests.demo_data import Pool, busy_pool
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 pytestmark = pytest.mark.django_db
 

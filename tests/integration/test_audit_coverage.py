@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from django.test import Client
@@ -30,9 +31,6 @@ from tests.audit_rules import CHANGES, DOES, ENDS, MAKES, CheckedLines, complain
 from tests.audit_world import World
 from tests.messaging import pool_world
 from tests.page_client import form_pages, hidden_fields, signed_in
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.django_db
 

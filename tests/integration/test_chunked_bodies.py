@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
 from apps.messages.models import GasGuard
 from tests.hub import WebProcess
 from tests.people import bearer, operator_token
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture

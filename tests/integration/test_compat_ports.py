@@ -6,8 +6,9 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -15,9 +16,6 @@ import pytest
 from poolsite.embedded.options import COMPAT_PORTS
 from tests.integration.pools import NO_CERTIFICATES, SITE, Pool, port_free, wait_until
 from tests.wire.auth.recordings import CLI, JWT, LOCAL, Replay, masked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.xdist_group("pool")
 

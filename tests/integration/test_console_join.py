@@ -11,8 +11,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import httpx
 import psycopg2
@@ -24,10 +26,6 @@ from tests.fake_node import FakeNode, served
 from tests.integration.consoles import JoinedConsole, Site, servers
 from tests.integration.pools import NO_CERTIFICATES, SITE, Pool, wait_until
 from tests.notes import REPORT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.xdist_group("pool")]
 

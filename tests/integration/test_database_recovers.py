@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import psycopg2
 import pytest
@@ -15,9 +16,6 @@ from apps.messages.services.recovery.detect import TIMELINE
 from tests import template
 from tests.integration.pools import Pool, wait_until
 from tests.servers import PostgresServer, tied_to_us
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.xdist_group("pool")]
 

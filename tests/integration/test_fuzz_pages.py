@@ -9,10 +9,11 @@ import json
 import random
 import re
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import pytest
+from django.test import Client
 
 from apps.dashboard.urls import urlpatterns
 from apps.users.models import Token
@@ -22,9 +23,6 @@ from tests import demo_data, factories, people
 from tests.integration.fuzz import KEY, NOBODY, SECONDS, SEED, WORDS
 from tests.integration.fuzz_shapes import SECRET
 from tests.page_client import HTMX, signed_in
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

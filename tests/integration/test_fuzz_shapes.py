@@ -14,9 +14,10 @@ import os
 import random
 import re
 import time
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from drf_spectacular.generators import SchemaGenerator
@@ -25,9 +26,6 @@ from jsonschema import Draft4Validator  # type: ignore[import-untyped]  # it shi
 from tests import factories, people
 from tests.integration.fuzz import KEY, NOBODY, WORDS, value
 from tests.integration.fuzz_shapes import SECRET
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.django_db
 

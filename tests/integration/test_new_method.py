@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.api.access_table import table_markdown
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.messager.table import METHODS
 from poolsite.wire.jsonrpc.parameters import NUMBER, RpcMethod
 from tests import people
-
-if TYPE_CHECKING:
-    from apps.api.rpc.dispatcher import Call
 
 pytestmark = pytest.mark.django_db
 

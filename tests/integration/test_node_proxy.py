@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -24,9 +25,6 @@ from tests import people
 from tests.hub import WebProcess
 from tests.integration.pools import NO_CERTIFICATES, wait_until
 from tests.unit.devnet.people import OWNER, STRANGER, chain, signed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 WAIT_S = 60.0
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,9 +23,6 @@ from poolsite.devnet.service import Service
 from poolsite.filecoin.policy import ProofForm
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

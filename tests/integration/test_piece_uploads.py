@@ -7,7 +7,9 @@ import resource
 import signal
 import socket
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connections
@@ -17,12 +19,7 @@ from apps.pieces.models import Piece
 from tests import factories, people
 from tests.browser.web import Web
 from tests.hub import WebProcess
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.servers import RedisServer
+from tests.servers import RedisServer
 
 MIB = 1 << 20
 BIG = 48 * MIB

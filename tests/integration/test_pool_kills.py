@@ -6,7 +6,8 @@ import os
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import psycopg2
@@ -14,9 +15,6 @@ import pytest
 
 from poolsite.embedded.paths import PoolPaths
 from tests.integration.pools import Pool, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.xdist_group("pool")
 

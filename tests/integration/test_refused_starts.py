@@ -9,16 +9,14 @@ import pwd
 import shutil
 import socket
 import subprocess
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.integration.disks import mounted
 from tests.integration.pools import SITE, Pool, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
 

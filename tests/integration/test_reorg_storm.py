@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
@@ -22,9 +22,6 @@ from poolsite.devnet.profile import Profile
 from poolsite.devnet.service import Service
 from poolsite.filecoin.amounts import FIL
 from tests.unit.devnet.people import person, signed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db
 

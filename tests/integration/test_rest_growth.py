@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.core.redis_clients import redis_client
@@ -14,9 +14,6 @@ from apps.users.selectors import audit_search
 from apps.wallets.models import SignRecord
 from tests import people
 from tests.query_plans import blocks_of
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

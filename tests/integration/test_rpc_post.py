@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -21,17 +22,13 @@ from apps.chain.node.link import link_to
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.states import NodeCondition
 from apps.users.models import Tenant, Token
+from apps.users.rules.principals import Principal
 from apps.users.selectors.rate_limits import RULES
 from apps.users.services.tenants import tenant_update
 from apps.users.services.tokens import token_revoke
 from tests import people
 from tests.fake_node import FakeNode, served
 from tests.hub import WebProcess
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.users.rules.principals import Principal
 
 HEAD = {"jsonrpc": "2.0", "id": 1, "method": "Filecoin.ChainHead", "params": []}
 

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,6 @@ from poolsite.embedded.children import pause_growing, pause_patient
 from poolsite.embedded.ownership import is_owned
 from poolsite.embedded.supervisor import SLOW_S
 from tests.integration.pools import SITE, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 SLEEP = ["sleep", "1000"]
 

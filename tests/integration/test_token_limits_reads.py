@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from django.apps import apps
@@ -41,9 +42,6 @@ from poolsite.wire.jsonrpc import parameters
 from tests import factories, people
 from tests.auto_rules import auto_rule
 from tests.demo_data import Pool, busy_pool
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 pytestmark = pytest.mark.django_db
 

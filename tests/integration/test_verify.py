@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
@@ -22,9 +23,6 @@ from apps.users.services.tenants import tenant_update
 from apps.users.services.tokens import token_revoke
 from poolsite.asgi import job_wait
 from tests import people
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 SITE: Any = job_wait
 """What stands behind the fast path; in the whole site a second one would wait for the first."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from poolsite.filecoin.commd import BadPiece, piece_alignment
 from poolsite.filecoin.fr32 import fr32_pad, padded_bytes
 from poolsite.filecoin.merkle import binary_arities, merkle_tree
 from poolsite.filecoin.scalars import NODE_BYTES
 from poolsite.filecoin.sha254 import sha254_node
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def data_commitment(padded: bytes) -> bytes:

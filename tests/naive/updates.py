@@ -6,7 +6,6 @@ Source: filecoin-project/rust-fil-proofs storage-proofs-update/src/vanilla.rs en
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from poolsite.filecoin.merkle import MerkleTree, binary_arities, merkle_prove, merkle_tree, tree_arities
 from poolsite.filecoin.porep.replica import replica_commitment
@@ -15,11 +14,9 @@ from poolsite.filecoin.scalars import NODE_BYTES
 from poolsite.filecoin.sha254 import sha254_node
 from poolsite.filecoin.update.challenges import update_challenges
 from poolsite.filecoin.update.encoding import update_encode, update_phi, update_rho
+from poolsite.filecoin.update.parameters import UpdateParameters
 from poolsite.filecoin.update.vanilla import UpdateChallengeProof, VanillaUpdateProof
 from poolsite.filecoin.update.verification import UpdatePublicInputs
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.update.parameters import UpdateParameters
 
 
 @dataclass(frozen=True, slots=True)

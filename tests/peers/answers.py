@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Any, Final
 
 NOTHING: Final[tuple[object, ...]] = (None, [], {}, "", 0, False)
 """What Go writes for a member that was not there, and for an empty list."""

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from pathlib import Path
+from typing import Any, Final, Self
 
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.amounts import FIL
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import wait_until
 from tests.peers.conftest import tenant_new, token_of
 from tests.peers.lotus_miner import LotusMiner
 from tests.peers.questions import transfer
 from tests.peers.signer import RunningSigner
-
-if TYPE_CHECKING:
-    from contextlib import ExitStack
-    from pathlib import Path
-
-    from tests.acceptance.pool import RunningPool
 
 VERSION: Final = "v1.36.2, tag 2k"
 FUND: Final = 20 * FIL

@@ -6,17 +6,14 @@ import contextlib
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING, Any, Final, Self
+from pathlib import Path
+from typing import Any, Final, Self
 
 import httpx
 
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import port_free, wait_until
 from tests.servers import tied_to_us
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.acceptance.pool import RunningPool
 
 INIT_S: Final = 300
 """For the message that creates a miner, five epochs deep."""

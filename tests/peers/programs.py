@@ -11,11 +11,9 @@ import shutil
 import subprocess
 import threading
 import venv
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any, Final, Self
 
 SITE: Final = Path(__file__).resolve().parent.parent.parent
 SOURCES: Final = Path(__file__).resolve().parent

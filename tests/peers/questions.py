@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import httpx
 
 from tests.peers.programs import PeerRefused
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ABSENT_SECTOR: Final = 999
 NO_UNIT: Final = "00000000-0000-0000-0000-000000000000"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.filecoin.signature import Signature, signature_verify
-
-if TYPE_CHECKING:
-    from tests.peers.programs import Peer
+from tests.peers.programs import Peer
 
 
 def text(data: bytes) -> str:

@@ -9,12 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Final, Self
+from pathlib import Path
+from typing import Final, Self
 
 from tests.servers import SITE, tied_to_us
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 COMMAND: Final = [sys.executable, "-m", "workers", "signer"]
 PATIENCE_S: Final = 60

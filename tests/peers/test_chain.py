@@ -6,19 +6,16 @@ member that was sent.  A value that the chain moves between the two questions is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import pytest
 
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import wait_until
 from tests.peers.answers import differences
 from tests.peers.programs import Peer, PeerRefused
 from tests.peers.questions import Node, asks, transfer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = pytest.mark.peer
 

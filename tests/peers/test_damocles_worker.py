@@ -7,10 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -18,9 +19,6 @@ from tests.acceptance.pipeline_walks import posted
 from tests.acceptance.pool import PERIOD_S, RunningPool
 from tests.integration.pools import SITE, port_free, wait_until
 from tests.peers.programs import CACHE, built_program
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.peer
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from poolsite.filecoin.address import address_format
 from poolsite.filecoin.keys import KEY_DELEGATED, KeyInfo, key_address, key_generate
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import wait_until
 from tests.peers.programs import node_begin, node_end, node_packages
 from tests.peers.questions import transfer
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = pytest.mark.peer
 

@@ -5,24 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.signature import signature_verify
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import wait_until
 from tests.peers.conftest import tenant_new, token_of
 from tests.peers.programs import Peer, PeerRefused
 from tests.peers.questions import transfer
 from tests.peers.signatures import message_of, meta_of, signature, text, wallet_signs
 from tests.peers.signer import RunningSigner
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = pytest.mark.peer
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from poolsite.filecoin.address import address_format
 from poolsite.filecoin.keys import KEY_SECP256K1, KeyInfo, key_address, key_export, key_generate
 from poolsite.filecoin.message import message_from_json, message_to_cbor
+from tests.acceptance.pool import RunningPool
 from tests.peers.programs import node_begin, node_end, node_packages
 from tests.peers.questions import Node, transfer
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = pytest.mark.peer
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.acceptance.chain import PRECOMMIT_METHODS
+from tests.acceptance.pool import RunningPool
 from tests.peers.farm import VERSION, Farm
 from tests.peers.programs import built_program
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = pytest.mark.peer
 

@@ -6,23 +6,20 @@ import os
 import signal
 import subprocess
 import uuid
-from typing import TYPE_CHECKING, Any, Final, Self
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Self
 
 import httpx
 import pytest
 
 from poolsite.filecoin.amounts import FIL
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import port_free, wait_until
 from tests.peers.conftest import tenant_new, token_of
 from tests.peers.programs import built_program
 from tests.peers.questions import transfer
 from tests.servers import tied_to_us
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = pytest.mark.peer
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import pytest
 
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import wait_until
 from tests.peers.answers import differences
 from tests.peers.conftest import tenant_new, token_of
 from tests.peers.programs import Peer, PeerRefused
 from tests.peers.questions import Node, transfer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = pytest.mark.peer
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import uuid
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import port_free, wait_until
 from tests.peers.conftest import tenant_new, token_of
 from tests.peers.programs import Peer, PeerRefused
 from tests.peers.questions import transfer
 from tests.peers.signer import RunningSigner
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = pytest.mark.peer
 

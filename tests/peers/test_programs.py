@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.peers.programs import PROGRAMS_VARIABLE, built_program
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_built_program_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.acceptance.pool import RunningPool
 from tests.peers.programs import ANSWER_S, SOURCES, python_environment
 from tests.peers.questions import Node
-
-if TYPE_CHECKING:
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = pytest.mark.peer
 

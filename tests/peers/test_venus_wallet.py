@@ -8,22 +8,19 @@ import os
 import pty
 import subprocess
 import uuid
-from typing import TYPE_CHECKING, Any, Final, Self
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, Self
 
 import pytest
 
 from poolsite.filecoin.keys import key_import
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import port_free, wait_until
 from tests.peers.conftest import tenant_new, token_of
 from tests.peers.programs import Peer
 from tests.peers.questions import transfer
 from tests.peers.signer import RunningSigner
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = pytest.mark.peer
 

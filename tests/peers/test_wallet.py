@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,10 +13,6 @@ from poolsite.filecoin.address import address_parse
 from tests.peers.programs import Peer, PeerRefused
 from tests.peers.signatures import message_of, meta_of, text, wallet_signs
 from tests.peers.signer import RunningSigner
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.peer
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from apps.blocks.selectors.mining_miners import miners_mining
+from apps.blocks.selectors.mining_miners import MiningMiner, miners_mining
 from apps.chain.node.client import chain_client
 from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
@@ -18,17 +19,12 @@ from apps.users.services.grants import miner_grant, signer_grant
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE
 from tests import factories, people
+from tests.acceptance.pool import RunningPool
 from tests.cables import Cable
 from tests.integration.pools import wait_until
 from tests.real_chain.node import SLOW_MS, STEP_S, RealNode
 from tests.real_chain.people import Person
 from tests.real_chain.steps import pool_on, sent
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.blocks.selectors.mining_miners import MiningMiner
-    from tests.acceptance.pool import RunningPool
 
 FUNDS_FIL: Final = 1_000
 

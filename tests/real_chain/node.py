@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 import httpx
 
 from apps.chain.node.addresses import node_address
 from poolsite.filecoin.amounts import FIL
 from tests.acceptance.chain import Chain, NodeRefused
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 NODE_VARIABLE: Final = "REAL_CHAIN_NODE"
 """Environment variable: the address of the node's JSON-RPC, as `http://127.0.0.1:1234/rpc/v1`."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from html import unescape
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 import httpx
 
-if TYPE_CHECKING:
-    from tests.acceptance.pool import RunningPool
+from tests.acceptance.pool import RunningPool
 
 PASSWORD: Final = "a long password of the second person"
 

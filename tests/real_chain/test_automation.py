@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from poolsite.filecoin.actors.market import Method as MarketMethod
 from poolsite.filecoin.actors.miner import Method as MinerMethod
 from poolsite.filecoin.amounts import FIL
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import wait_until
 from tests.peers.farm import WITHDRAWALS
 from tests.real_chain.node import STEP_S, RealNode
 from tests.real_chain.steps import landed, messages, miner_make, rule_allow, sent
-
-if TYPE_CHECKING:
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -19,6 +19,7 @@ from apps.blocks.rounds.miner_round import MinerRound
 from apps.blocks.rounds.nodes import BlockNodes
 from apps.blocks.rounds.selection import MessageSelection
 from apps.blocks.rounds.timing import RoundTimes
+from apps.blocks.selectors.mining_miners import MiningMiner
 from apps.blocks.services.rewards import paid_rewards_read
 from apps.blocks.states import RoundState
 from apps.chain.models import Head
@@ -26,11 +27,8 @@ from apps.chain.node.client import chain_client
 from apps.chain.node.link import link_to
 from poolsite.filecoin.block import PoStProof
 from poolsite.filecoin.signature import Signature
+from tests.real_chain.node import RealNode
 from tests.unit.apps.blocks.world import drawn, in_database
-
-if TYPE_CHECKING:
-    from apps.blocks.selectors.mining_miners import MiningMiner
-    from tests.real_chain.node import RealNode
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]
 

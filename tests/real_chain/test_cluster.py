@@ -8,21 +8,18 @@ from __future__ import annotations
 import base64
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import pytest
 
 from poolsite.filecoin.actors.decode import params_encode
 from tests.acceptance.chain import POST_METHOD
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import SITE, wait_until
 from tests.real_chain.daemon import FIRST_WINDOW, MINER, SECTORS, WINDOW, LotusCluster
 from tests.real_chain.node import STEP_S
 from tests.real_chain.steps import DISPUTE_METHOD, landed, messages, policy_change, pool_on
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -27,6 +27,7 @@ from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.pledge import fault_fee, termination_fee
 from poolsite.filecoin.power import Estimate, quality_power
 from tests.acceptance.chain import COMMIT_METHODS
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import wait_until
 from tests.naive.pieces import data_commitment, staged_sector
 from tests.real_chain.node import STEP_S, Hurry, RealNode
@@ -41,9 +42,6 @@ from tests.real_chain.steps import (
     sector_prove,
     sent,
 )
-
-if TYPE_CHECKING:
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from apps.blocks.models import F3Lease
+from apps.blocks.selectors.mining_miners import MiningMiner
 from apps.blocks.selectors.nodes import f3_links
 from apps.blocks.services.finality import f3_participate
 from apps.blocks.services.finality_status import f3_status_read
@@ -14,11 +15,7 @@ from apps.blocks.services.finality_tickets import TERM
 from apps.core import clock
 from tests.acceptance.chain import NodeRefused
 from tests.integration.pools import wait_until
-from tests.real_chain.node import STEP_S
-
-if TYPE_CHECKING:
-    from apps.blocks.selectors.mining_miners import MiningMiner
-    from tests.real_chain.node import RealNode
+from tests.real_chain.node import STEP_S, RealNode
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]
 

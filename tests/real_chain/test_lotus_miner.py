@@ -6,12 +6,15 @@ prover of the tenant's own that reads lotus-miner's files where they lie.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from tests.acceptance.chain import COMMIT_METHODS, POST_METHOD, PRECOMMIT_METHODS
+from tests.acceptance.pool import RunningPool
 from tests.acceptance.roles import Machine
 from tests.integration.pools import wait_until
 from tests.peers.conftest import token_of
@@ -20,12 +23,6 @@ from tests.peers.programs import built_program
 from tests.real_chain.daemon import PROGRAMS_VARIABLE
 from tests.real_chain.node import STEP_S, Hurry, RealNode
 from tests.real_chain.steps import SECTOR_BYTES, dispute_fails, landed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import wait_until
-from tests.real_chain.node import SLOW_MS, STEP_S
-
-if TYPE_CHECKING:
-    from tests.acceptance.pool import RunningPool
-    from tests.real_chain.conftest import NodeLine
-    from tests.real_chain.node import RealNode
-    from tests.real_chain.people import Person
+from tests.real_chain.conftest import NodeLine
+from tests.real_chain.node import SLOW_MS, STEP_S, RealNode
+from tests.real_chain.people import Person
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]
 

@@ -7,12 +7,13 @@ folder too; see docs/real-chain.md.
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from poolsite.filecoin.actors.decode import params_decode, params_encode
 from tests.acceptance.chain import COMMIT_METHODS, POST_METHOD
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import wait_until
 from tests.real_chain.node import STEP_S, Hurry, RealNode
 from tests.real_chain.steps import (
@@ -24,9 +25,6 @@ from tests.real_chain.steps import (
     miner_make,
     sector_prove,
 )
-
-if TYPE_CHECKING:
-    from tests.acceptance.pool import RunningPool
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -16,9 +17,6 @@ from tests.bench.pool import BARE
 from tests.bench.rust_proofs import report
 from tests.bench.rust_snark import Disagreement, compared
 from tests.integration.pools import SITE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def module(*names: str) -> SimpleNamespace:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -14,9 +15,6 @@ from poolsite.devnet.node import Devnet
 from tests.bench import beside_miner
 from tests.bench.block_world import MINERS, Door, World, worker_key
 from tests.peers.programs import PROGRAMS_VARIABLE
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 LONG = 70_000
 """Characters that need the longest form of a frame's head."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection, connections
@@ -15,9 +15,6 @@ from apps.core.redis_clients import client_for
 from poolsite.celery import StandBackStep, app, periodic_send
 from poolsite.embedded.console_processes import WORKER_ENV
 from tests.integration.pools import SITE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 @pytest.fixture

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from coverage import Coverage
 
 from tests import covered
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SAMPLE = '''"""A module."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import pytest
 from django.db import transaction
@@ -12,9 +13,6 @@ from apps.miners.models import Miner
 from apps.users.models import Tenant
 from tests import factories
 from tests.lock_order import FREE, SITE, LockOrder, locks_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 @pytest.mark.parametrize(

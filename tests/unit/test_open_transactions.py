@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.core.mail import EmailMessage
@@ -14,9 +15,6 @@ from apps.chain.node.connections import Connections
 from apps.chain.node.link import NodeLink
 from apps.gateway.hub.blocking_client import connection_send, requests_send
 from apps.gateway.hub.routes import ConnectionRef
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 NOWHERE = "http://127.0.0.1:9"
 REQUESTS: dict[str, Callable[[], Any]] = {

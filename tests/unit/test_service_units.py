@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from django.db import transaction
@@ -12,9 +13,6 @@ from django.db import transaction
 from apps.core import clock
 from apps.users.models import LoginAttempt
 from tests.service_units import CALLERS, SITE, ServiceUnits, reasons_read
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 NAME: Final = "apps/users/services/made_up.py:attempts_note"
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from tests import template
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
+import pytest
+
 from poolsite import web
 from poolsite.web import COLLECT, memory_settle
 
 if TYPE_CHECKING:
-    import pytest
     import uvicorn
 
 

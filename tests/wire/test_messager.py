@@ -6,13 +6,15 @@ import base64
 import json
 import logging
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from django.db.models import F
+from django.test import Client
 
 from apps.api.access_table import endpoints
 from apps.api.rpc.services.messager.table import METHODS
@@ -23,11 +25,6 @@ from poolsite.filecoin.kinds import BadField
 from tests.fake_node import Refusal
 from tests.messaging import Pool, pool_world
 from tests.people import bearer, operator_token, tenant, token
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.test import Client
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "messager"
 RECORDED: list[dict[str, Any]] = json.loads((GOLDEN / "messager_rpc.json").read_text())

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import shutil
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from poolsite.devnet.service import Service
 from tests.peers.programs import node_begin, node_end, node_packages
 from tests.unit.devnet.people import chain
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = [
     pytest.mark.skipif(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.messages.models import Message, Sender
 from poolsite.filecoin.address import actor_address
@@ -13,11 +15,6 @@ from tests.messaging import Pool, pool_world
 from tests.people import bearer, token
 from tests.unit.apps.api.v1.messages import WRONG as WRONG_OVER_REST
 from tests.unit.apps.messages.push import WRONG as WRONG_INSIDE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.test import Client
 
 ALL_FIL = str(2 * 10**27 + 1)
 WRONG: list[tuple[str, dict[str, Any], str]] = [

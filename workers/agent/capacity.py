@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -12,8 +13,6 @@ from workers.host_settings import SECTORS_MAX
 from workers.storage.files import space_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
-
     from poolsite.wire.sealing_rules import NewSectors
     from workers.agent.held_job import HeldJob
     from workers.agent.journal import Journal

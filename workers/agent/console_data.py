@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poolsite.filecoin.cids import commd_cid
@@ -11,8 +12,6 @@ from workers.processors.errors import BadFile, BadInput, BadPiece, TemporaryErro
 from workers.storage.files import is_complete, space_check
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from poolsite.wire.job_inputs import SealInputs
     from workers.agent.paths import SealingPaths
     from workers.console.client import Console

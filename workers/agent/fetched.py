@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from poolsite.wire.pipeline import WORKER_STAGES, StoreUse
@@ -12,8 +13,6 @@ from workers.storage.store import Store, path_remove
 from workers.storage.sums import SectorSums
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from poolsite.wire.job_inputs import SealInputs
 
 FETCHED: Final = "fetched"

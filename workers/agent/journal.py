@@ -16,8 +16,10 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from poolsite.wire.codec import BadWire, Document, Int, Text, document_decode, document_encode
 from poolsite.wire.job_inputs import SealInputs
@@ -25,10 +27,6 @@ from poolsite.wire.job_reports import Level, Progress, StageOutputs
 from workers.stage_processors import SEALING
 from workers.storage.files import write_file
 from workers.storage.store import path_remove
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 WORK: Final = "work.json"
 LOCK: Final = "lock"

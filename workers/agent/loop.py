@@ -7,6 +7,7 @@ Celery worker is only a hint: it is sent again as long as nobody works on the st
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -29,8 +30,6 @@ from workers.console.refusals import ConsoleAway, ConsoleRefused, Fenced, Replac
 from workers.processors.errors import ProcessorError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
     from celery import Celery
 
     from poolsite.wire.job_reports import EventAnswer

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.porep.parameters import ChallengeRule, seal_parameters
@@ -12,9 +14,6 @@ from workers.storage.parts import with_cache
 from workers.storage.sector import SectorFiles, sector_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from poolsite.filecoin.porep.parameters import SealParameters
     from poolsite.wire.job_inputs import Piece, SealInputs
     from workers.storage.store import Store

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -30,8 +31,6 @@ from workers.storage.store_mark import BadMark
 from workers.storage.store_scan import sector_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from poolsite.wire.job_inputs import SealInputs
     from workers.agent.journal import Journal
     from workers.host_settings import HostSettings

@@ -12,8 +12,10 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -26,9 +28,6 @@ from workers.storage.store import StoreAway, path_remove
 from workers.storage.sums import SUMS, SectorSums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
     from poolsite.wire.commands import Command
     from workers.agent.journal import Journal
     from workers.agent.places import SealingPlaces

@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -61,8 +62,6 @@ from workers.storage.stores import Stores
 from workers.store_watch import StoreWatch, disk_folders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from workers.config import SealerConfig
 
 log = structlog.get_logger(__name__)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -25,8 +26,6 @@ from workers.storage.store import NAME, StoreAway, path_remove
 from workers.storage.sums import SectorSums
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from poolsite.wire.commands import Command
     from workers.agent.journal import Journal
     from workers.agent.places import SealingPlaces

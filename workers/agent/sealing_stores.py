@@ -10,9 +10,10 @@ import json
 import os
 import uuid
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from poolsite.wire.hardware import SealingFolder
 from poolsite.wire.stores import UID_MAX
@@ -24,9 +25,6 @@ from workers.storage.files import NotEnoughSpace, write_file
 from workers.storage.sizes import size_text
 from workers.storage.store import MARK, Store, StoreAway
 from workers.storage.store_mark import BadMark, StoreMark
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 SEALING_STORES: Final = "sealing_stores.json"
 """In a worker's folder: the sealing stores, by path and identity."""

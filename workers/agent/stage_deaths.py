@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -17,8 +18,6 @@ from workers.processors.errors import TemporaryError
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from workers.agent.journal import Journal, Work
 
 RUNNING: Final = "running"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -34,9 +36,6 @@ from workers.storage.files import DamagedFile, NotEnoughSpace, TruncatedFile, wr
 from workers.storage.store import StoreAway, path_remove
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
     from poolsite.wire.job_inputs import SealInputs
     from workers.console.client import Console
     from workers.processors.pool import ProcessorPool

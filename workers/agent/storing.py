@@ -8,7 +8,9 @@ from __future__ import annotations
 import errno
 import json
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -37,9 +39,6 @@ from workers.storage.store_mark import BadMark, StoreRefuses
 from workers.storage.sums import SectorSums
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from poolsite.wire.job_inputs import SealInputs
     from workers.agent.journal import Journal
     from workers.agent.paths import SealingPaths

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin.sector import prover_id
@@ -17,8 +18,6 @@ from workers.processors.stages import stage_named
 from workers.processors.tasks import Pc1Output, Pc2Output, PieceInfo, PieceSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poolsite.wire.job_inputs import SealInputs
 
 

@@ -6,8 +6,11 @@ What they say is in `poolsite.wire`; docs/sealing/lifecycle.md, “Who does a st
 from __future__ import annotations
 
 import os
+import ssl
 import time
+from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
 import httpx
@@ -33,10 +36,6 @@ from workers.console.token_auth import TokenAuth
 from workers.storage.files import sync_file, sync_folder
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
     from poolsite.wire.hosts import Heartbeat, Register
     from poolsite.wire.job_reports import Complete, Event, Fail, Release
     from poolsite.wire.jobs import Claim

@@ -10,7 +10,8 @@ import base64
 import contextlib
 import json
 import random
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
 
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
@@ -20,9 +21,6 @@ from poolsite.wire.jsonrpc.client import ClientSession
 from poolsite.wire.jsonrpc.messages import RpcError
 from workers.config_mistakes import BadConfig
 from workers.console.repeats import Repeats
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
 
 log = structlog.get_logger(__name__)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,8 +13,6 @@ from poolsite.wire.hosts import VERSION
 from workers.console.host_report import ERROR_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poolsite.wire.commands import Command
     from workers.host_settings import HostSettings
     from workers.store_watch import StoreWatch

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
 
 from poolsite.wire.hardware import Hardware
 from workers.host_folder import UID_FILE
 from workers.storage.memory import memory_bytes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-    from typing import Any
 
 ERROR_MAX: Final = 1_000
 """Characters of what is said to be missing."""

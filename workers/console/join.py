@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from pathlib import Path
+from typing import Final, TypeVar
 
 import structlog
 
@@ -17,10 +19,6 @@ from workers.console.client import Console
 from workers.console.lease_keeper import TokenRefused, retry_pause_s
 from workers.console.refusals import ConsoleAway, ConsoleRefused, TokenNotAccepted
 from workers.host_folder import TOKEN_FILE, size_note, size_noted, token_read
-
-if TYPE_CHECKING:
-    import threading
-    from pathlib import Path
 
 log = structlog.get_logger(__name__)
 

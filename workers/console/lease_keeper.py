@@ -6,6 +6,7 @@ import random
 import secrets
 import threading
 import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeGuard
 
 import structlog
@@ -16,8 +17,6 @@ from workers.console.host_report import HostReport
 from workers.console.refusals import ConsoleAway, ConsoleRefused, Replaced, TokenNotAccepted, request_waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from poolsite.wire.host_settings import Setting
     from poolsite.wire.hosts import HeartbeatAnswer, SealingLeftover, SectorOnHost, StoredNumbers
     from poolsite.wire.job_reports import Progress

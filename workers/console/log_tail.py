@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from poolsite.wire.hosts import LOG_LINE_MAX, LOG_LINES_MAX
 from workers.logs import RECENT_LINES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CHILD_LINES: Final = 30
 """Of the log of each child, behind those of the program itself."""

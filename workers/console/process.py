@@ -7,16 +7,13 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from workers.config_mistakes import BadConfig
 from workers.host_folder import uid_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
 
 MISCONFIGURED: Final = 2
 """Exit code of a start that its command line or file forbids, as of a command line that cannot be parsed."""

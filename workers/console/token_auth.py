@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import httpx
 import structlog
@@ -12,10 +14,6 @@ import structlog
 from workers.config_mistakes import BadConfig
 from workers.console.refusals import TokenNotAccepted, reason_of
 from workers.host_folder import token_read
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-    from pathlib import Path
 
 log = structlog.get_logger(__name__)
 

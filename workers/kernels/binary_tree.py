@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -19,9 +20,6 @@ from workers.kernels.cpu import has_avx512, has_sha_ni
 from workers.kernels.flags import SERIAL
 from workers.kernels.lanes import WIDE
 from workers.kernels.llvm import I32, V16, W8
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Words = np.ndarray[Any, np.dtype[np.uint32]]
 """u32[n, 8]: nodes as little-endian words."""

@@ -9,15 +9,13 @@ Products are functions of their own: inlined they would compile for minutes and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from workers.kernels import llvm
 from workers.kernels.ifma import LANES, LaneField, equals, transposed
 from workers.kernels.llvm import I32, I64, V8, W8
 from workers.kernels.montgomery import BASE_MODULUS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 FIELD = LaneField("fp", BASE_MODULUS, 8)
 WORDS = 6

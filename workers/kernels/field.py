@@ -6,15 +6,13 @@ little-endian limbs of the canonical integer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numba import njit
 
 from workers.kernels.flags import SERIAL, STEP
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 MODULUS = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 """r, the order of the group: 255 bits."""

@@ -6,14 +6,12 @@ Everything here runs while a kernel is being compiled; nothing of it exists at r
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite has no types
 from numba import types
 from numba.extending import intrinsic
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 VOID: Any = ir.VoidType()
 I1: Any = ir.IntType(1)

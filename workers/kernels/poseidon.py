@@ -6,7 +6,8 @@ Source: argumentcomputer/neptune src/poseidon.rs.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +17,6 @@ from workers.kernels.poseidon_constants import PARTIAL_ROUNDS
 from workers.kernels.poseidon_lanes import hash_lanes
 from workers.kernels.poseidon_recurrence import constants_in_order
 from workers.kernels.poseidon_words import hash_words
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Nodes = np.ndarray[Any, np.dtype[np.uint64]]
 """u64[n, 4]: n field elements, canonical, little-endian limbs."""

@@ -13,14 +13,13 @@ Derived here; equal to neptune src/poseidon.rs by its test vectors.  Plain integ
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from workers.kernels.field import MODULUS
 from workers.kernels.poseidon_constants import FULL_ROUNDS, matrix_inverse, poseidon_constants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from workers.kernels.poseidon_constants import Matrix
 
 HALF = FULL_ROUNDS // 2

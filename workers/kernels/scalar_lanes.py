@@ -8,7 +8,8 @@ value · w by r, or at most one less where value is below 34 r; the remainder ne
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite has no types
@@ -17,9 +18,6 @@ from workers.kernels import llvm
 from workers.kernels.field import MODULUS
 from workers.kernels.ifma import LIMB, LIMB_BITS, LaneField, multiply_add
 from workers.kernels.llvm import I64, V8
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 LANES = LaneField("fr", MODULUS, 5)
 SLOT = LANES.slot

@@ -7,16 +7,14 @@ Twin: hashlib.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numba import njit
 
 from workers.kernels.flags import STEP
 from workers.kernels.llvm import V4, byte_swap, function, load, mask, store, vector
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _PRIMES = [n for n in range(2, 312) if all(n % d for d in range(2, math.isqrt(n) + 1))]
 

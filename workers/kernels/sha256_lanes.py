@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from workers.kernels.cpu import has_ternary_logic
 from workers.kernels.llvm import V16, rotate_right, splat, ternary
 from workers.kernels.sha256 import ROUND_CONSTANTS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 
 def lanes_schedule(builder: Any, words: list[Any]) -> Iterator[Any]:

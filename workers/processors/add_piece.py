@@ -5,8 +5,8 @@ Source: rust-fil-proofs filecoin-proofs/src/api/mod.rs add_piece; damocles-worke
 
 from __future__ import annotations
 
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from poolsite.filecoin.commd import piece_alignment
 from workers.processors import pieces
@@ -16,9 +16,6 @@ from workers.processors.seal_proofs import parameters_named
 from workers.processors.tasks import AddPieceOutput, AddPieceTask, PieceInfo, PieceSource
 from workers.storage.files import hole_write
 from workers.storage.mapped import Nodes, as_nodes, file_write
-
-if TYPE_CHECKING:
-    from io import BufferedReader
 
 
 def run(task: AddPieceTask, *, progress: Progress = no_progress) -> AddPieceOutput:

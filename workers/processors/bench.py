@@ -12,7 +12,7 @@ import dataclasses
 import json
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from workers.kernels import labels
 from workers.kernels.cpu import FORCE_VARIABLE
@@ -23,9 +23,6 @@ from workers.processors.errors import BadInput
 from workers.processors.parallel import THREADS_VARIABLE
 from workers.processors.terminal import size_argument
 from workers.storage.memory import NotEnoughMemory, memory_check
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PORTABLE = (
     "comm_p 8 MiB",

@@ -8,6 +8,7 @@ import io
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,6 @@ from workers.processors.tree_d import tree_d_build
 from workers.storage.mapped import resident_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poolsite.filecoin.porep.parameters import SealParameters
 
 PASSES = 3

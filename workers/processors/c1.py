@@ -6,6 +6,7 @@ storage-proofs-porep/src/stacked/vanilla/proof.rs prove_layers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,8 +33,6 @@ from workers.storage.mapped import layer_nodes, tree_d_nodes
 from workers.storage.sector import SectorFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.filecoin.porep.parameters import SealParameters
 
 

@@ -15,8 +15,9 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from numba.core.event import install_recorder
 
@@ -34,9 +35,6 @@ from workers.processors.errors import (
     file_error,
 )
 from workers.processors.stages import STAGES, Stage, output_encode, task_decode
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 SECOND_VARIABLE = "POOLSITE_KERNELS_COMPILED"
 """Set for the process that follows the one that compiled; it serves even where no cache can be written."""

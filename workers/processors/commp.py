@@ -6,17 +6,14 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from poolsite.filecoin.cids import commd_cid
 from workers.processors.errors import ProcessorError
 from workers.processors.pieces import padded_size, raw_commitment
 from workers.processors.seal import piece_source
 from workers.processors.terminal import error_text
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str]) -> int:

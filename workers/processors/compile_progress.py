@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from workers.storage.files import temporary_name
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 COMPILE_PROGRESS_VARIABLE = "POOLSITE_COMPILE_PROGRESS_FILE"
 """Environment variable of a child: where it says how far it is; unset: to nobody."""

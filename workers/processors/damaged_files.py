@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from workers.processors.parallel import parallel_for
 from workers.storage.checksums import Checksums, part_ignore
 from workers.storage.files import DamagedFile
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 
 def damaged_of(

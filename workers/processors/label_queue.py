@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -20,8 +21,6 @@ from workers.processors.parallel import Progress, no_progress, thread_count
 from workers.storage.memory import available_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from poolsite.filecoin.porep.parameters import SealParameters
 
 WAIT_S = 60.0

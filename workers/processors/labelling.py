@@ -7,8 +7,10 @@ written to its file as it grows.  Work goes on at the first layer that is not th
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,9 +26,6 @@ from workers.storage.files import is_complete
 from workers.storage.mapped import as_nodes, file_read, file_write, layer_nodes, pages_release
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
-
     from poolsite.filecoin.porep.parameters import SealParameters
     from workers.storage.mapped import Nodes
     from workers.storage.sector import SectorFiles

@@ -11,11 +11,12 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
@@ -27,9 +28,6 @@ from workers.processors.terminal import error_text
 from workers.storage.files import space_check
 from workers.storage.mapped import resident_bytes
 from workers.storage.sizes import size_text
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 SECONDS: Final = 10.0
 FILE_BYTES: Final = 1 << 30

@@ -11,9 +11,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
@@ -31,10 +33,6 @@ from workers.storage.mapped import resident_bytes
 from workers.storage.page_drives import DriveFailed, PageDrives
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from concurrent.futures import Future
-    from pathlib import Path
-
     from poolsite.filecoin.porep.parameters import SealParameters
     from workers.processors.page_reader import PageReader
     from workers.storage.mapped import Bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -17,8 +18,6 @@ from workers.storage.files import space_check
 from workers.storage.mapped import file_write, pages_release
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from workers.processors.page_batch import PageBatch
     from workers.storage.sector import SectorFiles
 

@@ -10,6 +10,7 @@ import ctypes
 import errno
 import mmap
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -19,8 +20,6 @@ from workers.kernels import uring
 from workers.storage.files import LIBC
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from workers.storage.mapped import Bytes
 
 SETUP, REGISTER = 425, 427

@@ -6,15 +6,13 @@ import argparse
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from workers.loading import loaded
 from workers.processors.terminal import error_text, size_argument
 from workers.snark.files import CircuitKind, ParametersMissing
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 NICE: Final = 19
 """Of `prepare --background`."""

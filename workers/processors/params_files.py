@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -36,8 +37,6 @@ from workers.snark.powers import powers_make
 from workers.snark.prover import proving_key
 
 if TYPE_CHECKING:
-    import argparse
-
     from workers.processors.parallel import Progress
     from workers.snark.files import CircuitSpec
 

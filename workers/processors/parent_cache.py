@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +24,6 @@ from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.storage.checksums import Checksums, file_digest
 from workers.storage.files import is_complete, space_check, unfinished_remove
 from workers.storage.mapped import file_read, file_write, pages_release
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 DRG_PARENTS = 6
 """Parents in the same layer; they come first."""

@@ -7,8 +7,8 @@ Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs seal_pre_commit_phase1.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from poolsite.filecoin.porep.replica import replica_id
 from workers.processors import inputs
@@ -25,9 +25,6 @@ from workers.storage.checksums import part_ignore
 from workers.storage.files import copy_file, is_complete, space_check
 from workers.storage.mapped import file_write
 from workers.storage.sector import SectorFiles, StoreConfig
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def run(task: Pc1Task, *, progress: Progress = no_progress) -> Pc1Output:

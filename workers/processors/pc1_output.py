@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from workers.processors import codec
 from workers.processors.errors import BadInput
 from workers.processors.seal_proofs import parameters_named
 from workers.processors.tasks import Pc1Output, StoreConfigOutput
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def output_value(output: Pc1Output) -> dict[str, Any]:

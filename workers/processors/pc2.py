@@ -9,8 +9,8 @@ Source: rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/proof.rs
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -37,9 +37,6 @@ from workers.storage.mapped import (
     tree_d_nodes,
 )
 from workers.storage.sector import SectorFiles, tree_nodes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def run(task: Pc2Task, *, progress: Progress = no_progress) -> Pc2Output:

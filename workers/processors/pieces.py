@@ -5,6 +5,7 @@ Source: rust-fil-proofs filecoin-proofs/src/pieces.rs, api/mod.rs add_piece.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,8 +23,6 @@ from workers.processors.tasks import PieceInfo
 from workers.processors.trees import binary_ancestors, binary_root, node_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from poolsite.filecoin.porep.parameters import SealParameters
     from workers.storage.mapped import Nodes
 

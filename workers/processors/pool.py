@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import IO, Any
 
 from workers.processors.admission import Admission, Place
 from workers.processors.errors import BadInput, CallGivenUp, ChildLost, ChildNotReady
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.pool_child import RESTART_PAUSE_S, ChildSpec, ProcessorChild, always, no_wait
 from workers.processors.stages import stage_named
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 log = logging.getLogger(__name__)
 

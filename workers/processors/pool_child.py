@@ -15,17 +15,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from workers.processors.errors import CallGivenUp, ChildLost, ChildNotReady, ChildTimeout, error_of
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.stages import FIELD_NAMES, Stage, foreign_task_encode, output_decode, task_encode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 READY_S = 300.0
 """How long a child may take until its first line: a cold machine compiles its kernels before."""

@@ -7,8 +7,8 @@ import base64
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from workers.processors import window_post, winning_post
@@ -16,9 +16,6 @@ from workers.processors.errors import BadInput, ProcessorError
 from workers.processors.post_tasks import Replica, WindowPostTask, WinningPostTask
 from workers.processors.sector_record import record_read
 from workers.processors.terminal import digest_argument, error_text
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 WINDOW_V1_1, WINNING_V1 = 10, 0
 """First numbers of the registered PoSt proofs in use; the sector size is added."""

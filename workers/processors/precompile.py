@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from workers.kernels.cache import cache_folder, cache_tidy
@@ -15,8 +16,6 @@ from workers.processors.errors import BadInput
 from workers.processors.stages import stage_named
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from workers.processors.stages import Stage
 
 

@@ -6,6 +6,7 @@ import argparse
 import base64
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +36,6 @@ from workers.processors.terminal import Meter, digest_argument, error_text
 from workers.processors.window_post import window_post_prove
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.filecoin.post.parameters import PoStParameters
     from poolsite.filecoin.post.vanilla import VanillaPoStProof
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from workers.processors.errors import NotEnoughRoom
@@ -11,8 +12,6 @@ from workers.storage.mapped import resident_bytes
 from workers.storage.memory import NotEnoughMemory, memory_check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from workers.storage.mapped import Bytes
 
 WAIT_S = 60.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +20,6 @@ from workers.processors.sector_record import parameters_of
 from workers.processors.trees import binary_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from workers.storage.mapped import Nodes
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -35,8 +36,6 @@ from workers.storage.memory import memory_check
 from workers.storage.sizes import size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from workers.storage.sector import SectorFiles
 
 

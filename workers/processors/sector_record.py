@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from poolsite.filecoin.merkle import TreeShape
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES, SealParameters, seal_parameters
@@ -13,10 +13,6 @@ from workers.processors.errors import BadFile, BadInput, ProcessorError
 from workers.processors.tasks import SectorRecord
 from workers.storage.files import write_file
 from workers.storage.sector import SectorFiles
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 FILE_NAME = "sector.json"
 

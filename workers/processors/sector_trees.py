@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import abc
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,10 +25,6 @@ from workers.storage.mapped import (
 from workers.storage.sector import tree_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from contextlib import ExitStack
-    from pathlib import Path
-
     from workers.storage.mapped import Nodes
     from workers.storage.sector import SectorFiles
 

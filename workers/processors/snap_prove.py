@@ -8,8 +8,8 @@ storage-proofs-update/src/vanilla.rs prove.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.filecoin.proof_container import update_container, update_fits_message
@@ -32,9 +32,6 @@ from workers.processors.trees import binary_proof, node_bytes
 from workers.snark.files import update_spec
 from workers.storage.mapped import tree_d_nodes
 from workers.storage.sector import SectorFiles
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def run(task: SnapProveTask, *, progress: Progress = no_progress) -> SnapProveOutput:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -48,8 +49,6 @@ from workers.snark.prover import groth16_prove
 from workers.snark.witness import BadWitness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from poolsite.filecoin.porep.parameters import SealParameters
     from poolsite.filecoin.porep.vanilla import VanillaPoRepProof
     from poolsite.filecoin.porep.verification import PoRepPublicInputs

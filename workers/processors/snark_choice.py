@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -23,8 +24,6 @@ from workers.snark.files import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from workers.snark.files import CircuitSpec
 
 SNARK_VARIABLE: Final = "POOLSITE_SNARK"

@@ -6,18 +6,16 @@ Whoever only hands stages to children loads this without any kernel: those come 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from poolsite.wire.pipeline import WORKER_STAGES
 from workers.loading import loaded
 from workers.processors import codec, pc1_output, post_tasks, snap_tasks, tasks
 from workers.processors.c1_json import c1_text
 from workers.processors.errors import BadInput, file_error
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 NODE_BYTES = 32
 TASK_MODULES = (tasks, post_tasks, snap_tasks)

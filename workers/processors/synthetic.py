@@ -7,8 +7,9 @@ write_synth_proofs, read_porep_proofs_from_synth.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,9 +30,6 @@ from workers.processors.tasks import SyntheticOutput, SyntheticTask
 from workers.processors.trees import node_bytes, octonary_row
 from workers.storage.mapped import Nodes, file_read, file_write, layer_nodes, tree_d_nodes
 from workers.storage.sector import SectorFiles
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 CHUNK_CHALLENGES = 64
 """Challenges whose paths are gathered together: their replica pieces take 1 MiB."""

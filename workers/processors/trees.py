@@ -5,6 +5,7 @@ Source: filecoin-project/merkletree src/merkle.rs gen_proof, gen_cached_proof.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,6 @@ from workers.kernels import ancestors, binary_tree, poseidon
 from workers.processors.parallel import Progress, no_progress, parallel_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from workers.storage.mapped import Nodes, NodesFile
 
 BINARY_CHUNK = 1 << 16

@@ -8,6 +8,7 @@ import json
 import secrets
 import sys
 from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,8 +48,6 @@ from workers.storage.files import DamagedFile
 from workers.storage.mapped import layer_nodes, sealed_nodes, tree_c_nodes, tree_d_nodes, tree_r_last_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from poolsite.filecoin.groth16.verification import VerifyingKey
     from workers.processors.tasks import SectorRecord
     from workers.storage.mapped import Nodes

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import structlog
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from poolsite.tracing import span
@@ -21,11 +23,6 @@ from poolsite.wire.origins import TRACE_FIELD
 from workers.config import host_name
 from workers.console.gateway import LISTEN_PAUSE_S, GatewaySocket, dial_forever, pack, unpack
 from workers.processors.errors import ProcessorError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from websockets.asyncio.client import ClientConnection
 
 log = structlog.get_logger(__name__)
 

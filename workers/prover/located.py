@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,6 @@ from poolsite.filecoin.porep.parameters import seal_parameters
 from workers.processors.post_tasks import Replica
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-
     from poolsite.wire.job_inputs import ProvenSector
     from workers.storage.attachment import Attachment
     from workers.storage.stores import Stores

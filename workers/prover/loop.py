@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -24,8 +25,6 @@ from workers.prover.proof_jobs import ProofJobs
 from workers.prover.winning_first import WinningFirst
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from poolsite.wire.jobs import Assignment
     from workers.console.client import Console
     from workers.console.lease_keeper import LeaseKeeper

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -40,8 +41,6 @@ from workers.storage.stores import Stores
 from workers.store_watch import StoreWatch, disk_folders
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from workers.config import HostConfig
     from workers.processors.post_tasks import WinningPostTask
 

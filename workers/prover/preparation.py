@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -17,8 +18,6 @@ import structlog
 from workers.snark.files import is_converted, is_here
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from workers.config import HostConfig
     from workers.processors.snark_choice import HostProofs
     from workers.snark.files import CircuitSpec

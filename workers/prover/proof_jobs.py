@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -29,8 +30,6 @@ from workers.prover.winning_first import WAIT_MAX_S, WinningFirst
 from workers.storage.bucket_files import store_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
     from poolsite.wire.job_inputs import AggregateInputs, SectorCheckInputs, WindowPostInputs
     from poolsite.wire.jobs import Assignment
     from workers.console.lease_keeper import LeaseKeeper

@@ -6,6 +6,7 @@ Source: filecoin-project/venus venus-shared/types/gateway/proof_event.go Compute
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
@@ -18,8 +19,6 @@ from workers.processors.post_tasks import Replica, WinningPostTask
 from workers.prover.located import OtherPlaces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from workers.processors.post_tasks import WinningPostOutput
     from workers.storage.stores import Stores
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from poolsite.private_files import private_write
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FILE: Final = "accounts"
 

@@ -5,6 +5,7 @@ Amounts that no chain takes are refused: sums of a day would shrink.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.actors import market, power
@@ -18,8 +19,6 @@ from poolsite.filecoin.codec import from_cbor
 from workers.signer.errors import NotUnderstood
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.message import Message
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from workers.signer.errors import Locked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from workers.signer.gateway import GatewayLink
     from workers.signer.signing import Signer
 

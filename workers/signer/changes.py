@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poolsite.filecoin.address import POWER_ACTOR
@@ -17,9 +19,6 @@ from workers.signer.policy_text import edit_apply, rule_form
 from workers.signer.tokens import history_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
     from poolsite.wire.policy import PolicyChange
     from workers.signer.history import Version
     from workers.signer.policy import Policy

@@ -6,14 +6,12 @@ import base64
 import hmac
 import json
 import secrets
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from poolsite.private_files import locked, private_write
 from poolsite.wire.policy import change_signature
 from workers.signer.errors import SignerError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FILE: Final = "editors.json"
 CODE_BYTES: Final = 20

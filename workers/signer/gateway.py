@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidURI
 
 from poolsite.filecoin.signature import signature_to_json
@@ -30,10 +32,6 @@ from workers.signer.policy_service import PolicyService
 from workers.signer.sign_request import VERIFY_ADDRESS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from websockets.asyncio.client import ClientConnection
-
     from workers.signer.signing import Signer
 
 log = structlog.get_logger(__name__)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from workers.signer.accounts import accounts_add
 from workers.signer.errors import SignerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.filecoin.address import Address
     from workers.signer.callers import Caller
     from workers.signer.gateway import GatewayLink

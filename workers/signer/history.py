@@ -10,13 +10,11 @@ import hmac
 import json
 import os
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from pathlib import Path
+from typing import Final
 
 from workers.signer.errors import SignerError
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from pathlib import Path
 
 BY_HAND: Final = "(edited by hand)"
 """Who took a version that appeared in the file without `policy --take`."""

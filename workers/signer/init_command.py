@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.keys import KEY_BLS, KEY_SECP256K1, key_generate
@@ -15,9 +17,6 @@ from workers.signer.signing import Signer
 from workers.signer.tokens import secret_load, token_new
 
 if TYPE_CHECKING:
-    import argparse
-    from pathlib import Path
-
     from workers.signer.keystore import KeyStore
 
 FIRST_KEYS: Final = (("owner", KEY_BLS), ("worker", KEY_BLS), ("control", KEY_SECP256K1))

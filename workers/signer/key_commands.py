@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import getpass
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from poolsite.filecoin.keys import key_export, key_generate, key_import
 from poolsite.private_files import private_write
@@ -13,9 +13,6 @@ from workers.signer.errors import SignerError
 from workers.signer.legacy_import import keys_read, keys_write
 from workers.signer.signer_folder import existing, opened, password_read
 from workers.signer.signing import Signer
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def new(options: argparse.Namespace) -> str:

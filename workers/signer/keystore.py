@@ -9,7 +9,8 @@ import json
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import structlog
 
@@ -18,9 +19,6 @@ from poolsite.filecoin.keys import KeyInfo, key_address
 from poolsite.private_files import locked, private_folder, private_write
 from workers.signer.encryption import Ciphertext, Cost, ciphertext_from_json, decrypt, encrypt
 from workers.signer.errors import DamagedStore, KeyMissing, Locked, SignerError, WrongPassword
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 log = structlog.get_logger(__name__)
 

@@ -7,6 +7,7 @@ chain/wallet/ledger/ledger.go for the path.  ledgercomm, which reaches it, is in
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
@@ -18,8 +19,6 @@ from workers.loading import loaded
 from workers.signer.errors import SignerError, Unable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from poolsite.filecoin.address import Address
 
 PACKAGE: Final = "ledgercomm[hid]==1.2.1"

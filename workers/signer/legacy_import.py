@@ -11,19 +11,17 @@ import hmac
 import json
 import secrets
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from poolsite.filecoin.keccak import keccak256
 from poolsite.filecoin.keys import BadKey, KeyInfo, key_address, key_from_json, key_to_json
 from workers.signer.errors import DamagedStore, SignerError, WrongPassword
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 SCRYPT_N: Final = 262_144
 """venus-wallet's default cost; 256 MiB and about half a second for each key."""

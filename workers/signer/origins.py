@@ -6,6 +6,8 @@ again under a fresh nonce.  The records know.
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,9 +18,6 @@ from poolsite.wire.origins import IdFound, IdsFound, Origin
 from workers.signer.errors import Denied
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterable
-
     from poolsite.filecoin.message import Message
     from workers.signer.sign_request import SignRequest
 

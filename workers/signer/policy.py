@@ -7,16 +7,14 @@ value, fee, premium, hour and caller.  Sums of a day come from the signer's own 
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from poolsite.filecoin.amounts import fil_format
 from workers.signer.records import Verdict
 from workers.signer.sign_request import FINALITY, MESSAGE, UNKNOWN, VERIFY_ADDRESS, Amounts, SignRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 ANY: Final = "*"
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import operator
+import sqlite3
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -18,9 +20,6 @@ from workers.signer.sign_request import DRAW_RANDOM, FINALITY, MESSAGE, VERIFY_A
 from workers.signer.signing import barrier_check
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Iterable
-
     from workers.signer.policy import Policy
     from workers.signer.records import Records
 

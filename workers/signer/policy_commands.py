@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import getpass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from workers.signer.changes import history_of, miners_allow, policy_set
 from workers.signer.default_policy import DEFAULT
@@ -14,9 +14,6 @@ from workers.signer.miner_address import miner_parse
 from workers.signer.policy_backtest import backtest_run
 from workers.signer.policy_parse import policy_parse
 from workers.signer.signing import Signer
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def policy_options(parser: argparse.ArgumentParser) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from workers.signer.errors import BadPolicy
 from workers.signer.policy import Policy
 from workers.signer.policy_parse import policy_parse
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class PolicyFile:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Callable, Sequence
 from datetime import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.amounts import BadAmount, fil_parse
@@ -13,9 +14,6 @@ from poolsite.wire.policy import AMOUNTS
 from workers.signer.errors import BadPolicy
 from workers.signer.policy import ANY, Policy, Rule
 from workers.signer.sign_request import TYPES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 VERSION: Final = 1
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,8 +21,6 @@ from workers.signer.policy_parse import policy_parse, rule_read
 from workers.signer.sign_request import MESSAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from poolsite.wire.policy import PolicyEdit
     from workers.signer.policy import Policy, Rule
 

@@ -14,8 +14,10 @@ import hashlib
 import json
 import sqlite3
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from workers.signer.origins import ORIGIN_COLUMNS, origin_columns
@@ -24,9 +26,6 @@ from workers.signer.sign_request import BLOCK, Amounts, SignRequest
 from workers.signer.slash_protection import height_claim, height_mark, heights_prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from poolsite.filecoin.address import Address
     from poolsite.wire.origins import Origin
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from workers.signer.records import RecordQuery
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Mapping
-
     from poolsite.wire.jsonrpc.messages import Json
     from workers.signer.callers import Caller
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import resource
 import signal
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -29,10 +31,6 @@ from workers.signer.server import WalletApp, listen_socket, serve
 from workers.signer.signer_folder import existing, password_path, password_read
 from workers.signer.signing import Signer
 from workers.signer.tokens import secret_load
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Sequence
 
 log = structlog.get_logger(__name__)
 

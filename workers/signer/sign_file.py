@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import getpass
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +32,6 @@ from workers.signer.message_payloads import message_request
 from workers.signer.signer_folder import opened
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterable
-
     from poolsite.filecoin.signature import Signature
     from workers.signer.ledger import Ledger
     from workers.signer.sign_request import SignRequest

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import getpass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from workers.signer.errors import SignerError
 from workers.signer.signing import Signer
-
-if TYPE_CHECKING:
-    import argparse
-    from pathlib import Path
 
 
 def password_path(options: argparse.Namespace) -> Path:

@@ -6,8 +6,10 @@ import contextlib
 import secrets
 import sqlite3
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -24,9 +26,6 @@ from workers.signer.sign_request import MESSAGE, Amounts, SignRequest
 from workers.signer.slash_protection import height_refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from poolsite.filecoin.signature import Signature
     from poolsite.wire.origins import IdsAsked, IdsFound, Origin
     from workers.signer.encryption import Cost

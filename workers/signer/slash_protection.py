@@ -15,17 +15,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from typing import TYPE_CHECKING, Final
+import sqlite3
+from typing import Final
 
 from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.codec import from_cbor
 from workers.signer.errors import AlreadySigned
-
-if TYPE_CHECKING:
-    import sqlite3
-
 
 SCHEMA: Final = (
     """

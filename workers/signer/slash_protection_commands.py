@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from workers.signer.errors import SignerError
 from workers.signer.miner_address import miner_parse
 from workers.signer.records import Records
 from workers.signer.slash_protection import heights_signed
-
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from pathlib import Path
 
 HEIGHTS: Final = 2**63
 """Heights are signed numbers of 64 bits."""

@@ -5,17 +5,15 @@ Source: filecoin-project/venus-wallet v1.8.0 cli/cli_strategy.
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from workers.signer.errors import SignerError
 from workers.signer.strategy import Strategy
 from workers.signer.strategy_rpc import bind_from_template, binds_remove, part
 from workers.signer.strategy_rules import CODE_NAMES, CODES, METHOD_NAMES, Group, KeyBind
-
-if TYPE_CHECKING:
-    from argparse import ArgumentParser
-    from collections.abc import Callable, Iterable
 
 DONE: Final = "success"
 ALL: Final = 2**31

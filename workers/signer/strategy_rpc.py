@@ -5,6 +5,7 @@ Source: filecoin-project/venus-wallet v1.8.0 storage/strategy/strategy.go.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.wire.jsonrpc.parameters import NUMBER, TEXT, RpcMethod, list_of
@@ -13,8 +14,6 @@ from workers.signer.strategy import Strategy
 from workers.signer.strategy_rules import GROUP, MISSING, NOT_PASSED, Group, KeyBind, mask_of, types_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from poolsite.wire.jsonrpc.messages import Json
     from workers.signer.callers import Caller
     from workers.signer.errors import Denied

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,8 +16,6 @@ from workers.signer.policy import ANY, matches
 from workers.signer.sign_request import VERIFY_ADDRESS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from workers.signer.policy import Policy
 
 CODES: Final = (

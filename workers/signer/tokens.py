@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from poolsite.filecoin.jwt import BadToken, Claims, permissions_up_to, token_sign, token_verify
 from poolsite.private_files import private_write
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SECRET_BYTES: Final = 32
 ANONYMOUS: Final = ("read",)

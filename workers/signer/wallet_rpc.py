@@ -10,6 +10,7 @@ import asyncio
 import base64
 import inspect
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -41,8 +42,6 @@ from workers.signer.strategy_rpc import STRATEGY_METHODS, strategy_refusal
 from workers.signer.tokens import token_perms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from poolsite.filecoin.address import Address
 
 VERSION: Final = {"Version": "1.20.0+poolsite", "APIVersion": 0x010100}

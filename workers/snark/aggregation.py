@@ -6,6 +6,7 @@ Halves of points and of keys are joined round by round with a challenge, until o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,6 @@ from workers.snark.pairings import rows_pairing_product
 from workers.snark.points import G1, G2, point_compress, points_decompress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from workers.snark.arrays import Progress, Words
     from workers.snark.points import Group
     from workers.snark.powers import Powers

@@ -7,6 +7,7 @@ points of them; in the portable path they are the same.  A row in lanes takes a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,6 @@ from workers.kernels.ifma import LANES
 from workers.snark.threads import each_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from workers.snark.arrays import Codes, Integers, Words
 
 _ALIGNMENT = 64

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poolsite.filecoin.groth16.keys import parameter_folder
@@ -22,8 +23,6 @@ from workers.snark.prover import counts_check, proving_key
 from workers.snark.setup import parameters_make, secrets_from_seed
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from workers.snark.arrays import Progress
     from workers.snark.constraints import Circuit
     from workers.snark.files import CircuitSpec

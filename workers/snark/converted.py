@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from hashlib import sha256
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,8 +28,6 @@ from workers.storage.checksums import file_digest
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from workers.snark.arrays import Progress, Words
 
 log = structlog.get_logger(__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,6 @@ import numpy as np
 from workers.kernels.columns import mark_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from workers.snark.arrays import Flags, Integers
     from workers.snark.constraints import Circuit, Part
 

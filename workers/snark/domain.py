@@ -5,6 +5,7 @@ Source: filecoin-project/bellperson src/domain.rs EvaluationDomain.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,6 @@ from workers.snark.threads import each_of
 from workers.snark.witness import FROM_MONTGOMERY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from workers.snark.arrays import Progress, Words
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -17,8 +18,6 @@ from workers.snark.arrays import silent
 from workers.snark.threads import each_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from workers.snark.arrays import Integers, Progress, Words
 
 LEAST_BITS, MOST_BITS = 6, 2 * ntt_lanes.MOST_LEVELS

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.groth16.circuits import (
@@ -30,8 +31,6 @@ from poolsite.filecoin.update.parameters import update_parameters
 from workers.storage.files import is_complete
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from poolsite.filecoin.porep.parameters import SealParameters
     from poolsite.filecoin.post.parameters import PoStParameters
     from poolsite.filecoin.update.parameters import UpdateParameters

@@ -9,6 +9,7 @@ import mmap
 import struct
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from poolsite.filecoin.groth16.published import (
@@ -23,8 +24,6 @@ from workers.snark.points import G1, G2, BadPoints, points_decode, points_encode
 from workers.snark.subgroups import first_outside_subgroup
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from workers.snark.arrays import Words
     from workers.snark.points import Group
 

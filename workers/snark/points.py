@@ -5,6 +5,7 @@ A point is a row of words in Montgomery form; the point at infinity is all zeros
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,6 @@ from workers.kernels.curve_fields import G1_WORDS, G2_WORDS
 from workers.snark.arithmetic import LANES_1, LANES_2, PORTABLE_1, PORTABLE_2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from workers.snark.arithmetic import Lanes, Path, Portable
     from workers.snark.arrays import Flags, Words
 

@@ -11,6 +11,7 @@ import struct
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha512
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -27,8 +28,6 @@ from workers.snark.subgroups import first_outside_subgroup
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from workers.snark.arrays import Words
 
 SEED_DOMAIN: Final = b"poolsite/aggregate-powers/1"

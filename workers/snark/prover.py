@@ -6,6 +6,7 @@ Source: filecoin-project/bellperson src/groth16/prover/native.rs create_proof_ba
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,6 @@ from workers.snark.points import G1, G2, point_compress
 from workers.snark.witness import witness_solve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from workers.snark.arrays import Flags, Progress, Words
     from workers.snark.constraints import Circuit
     from workers.snark.densities import Densities

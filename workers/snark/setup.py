@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from hashlib import sha512
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,8 +29,6 @@ from workers.snark.points import G1, G2, points_decode, points_encode
 from workers.snark.witness import FROM_MONTGOMERY
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from workers.snark.arrays import Progress, Words
     from workers.snark.constraints import Circuit
     from workers.snark.domain import Domain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -16,8 +17,6 @@ from workers.snark.constraints import NUMBER_MASK, OWN_AUX
 from workers.snark.threads import each_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from workers.snark.arrays import Integers, Words
     from workers.snark.constraints import Circuit, Matrix, Part
 

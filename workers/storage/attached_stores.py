@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from workers.storage.attachment import Attachment, NotAttached, attachment_of
 from workers.storage.bucket_files import store_path
@@ -23,10 +25,6 @@ from workers.storage.store import MARK, Store, StoreAway
 from workers.storage.store_mark import BadMark, mark_change
 from workers.storage.sums import SUMS
 from workers.storage.used import SECTOR_KINDS
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-    from pathlib import Path
 
 ATTACHED: Final = "stores.json"
 """In a worker's folder: the stores that are attached."""

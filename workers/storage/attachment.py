@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 from poolsite.wire.stores import UID_MAX
 from workers.storage.answers import answered
@@ -11,9 +12,6 @@ from workers.storage.bucket_files import store_path
 from workers.storage.bucket_settings import SCHEME, BucketSettings
 from workers.storage.store import MARK, Store, StoreAway
 from workers.storage.store_mark import BadMark, uid_of_mark
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 T = TypeVar("T")
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from workers.loading import loaded
 from workers.storage.bucket_settings import SCHEME, BucketSettings, credentials_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CONNECT: Final = "workers.storage.bucket_client:connect"
 REFUSALS: Final = "workers.storage.bucket_client:refusals"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,8 +27,6 @@ from workers.storage.bucket_settings import (
 from workers.storage.files import TruncatedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from workers.storage.bucket import Bucket
 
 CONNECT_S: Final = 5.0

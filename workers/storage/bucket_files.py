@@ -10,12 +10,14 @@ import errno
 import threading
 import time
 from base64 import b64encode
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import md5, sha256
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from poolsite.wire.stores import UNBOUNDED_BYTES
 from workers.storage.bucket import bucket_know
@@ -37,10 +39,6 @@ from workers.storage.files import (
 )
 from workers.storage.store import NAME, path_remove
 from workers.storage.used import MEASURE_S, SECTOR_KINDS, listed_bytes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
-    from datetime import datetime
 
 SINGLE_BYTES: Final = 8 << 20
 """What is not larger is put by one request."""

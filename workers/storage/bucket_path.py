@@ -11,17 +11,15 @@ import io
 import os
 import stat
 import time
+from collections.abc import Generator
 from fnmatch import fnmatchcase
 from pathlib import PosixPath
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import structlog
 
 from workers.storage.bucket import Bucket, bucket_of
 from workers.storage.bucket_settings import SCHEME
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 log = structlog.get_logger(__name__)
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import singledispatch
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from workers.storage.files import DamagedCopy, DamagedFile, write_file
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
-    from pathlib import Path
 
 READ_BYTES = 1 << 22
 """How much of a file is read at a time."""

@@ -12,16 +12,13 @@ import ctypes
 import errno
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import singledispatch
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from workers.storage.sizes import size_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from workers.storage.files import DamagedFile
 from workers.storage.used import SECTOR_KINDS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def apart_check(root: Path, other: Path, name: str) -> None:

@@ -12,7 +12,9 @@ import contextlib
 import ctypes
 import mmap
 import os
+from collections.abc import Iterator
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,9 +32,6 @@ from workers.storage.files import (
 from workers.storage.sector import tree_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from workers.storage.sector import SectorFiles
 
 HUGE_BYTES = 2 << 20

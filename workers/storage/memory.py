@@ -7,15 +7,13 @@ systemd) leave it.  Source: Linux, Documentation/admin-guide/cgroup-v1/memory.rs
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from workers.storage.sizes import size_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MEMORY_FILE: Final = Path("/proc/meminfo")
 GROUPS_FILE: Final = Path("/proc/self/cgroup")

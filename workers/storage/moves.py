@@ -7,8 +7,10 @@ that a copy goes on where it was.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -25,9 +27,6 @@ from workers.storage.sums import FileSum, SectorSums
 from workers.storage.used import SECTOR_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
-    from pathlib import Path
-
     from poolsite.filecoin.porep.parameters import SealParameters
     from workers.storage.attachment import Attachment
     from workers.storage.sector import SectorFiles

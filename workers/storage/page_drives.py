@@ -17,15 +17,13 @@ import secrets
 import stat
 import time
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from workers.storage.files import LIBC, NotEnoughSpace, finish_file, temporary_name
 from workers.storage.sizes import size_text
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 FILE_NAME: Final = "poolsite-pages"
 """The file in a folder that is named as a drive."""

@@ -6,14 +6,13 @@ that has it and no replica of the sector: what belongs to a second copy is not l
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
     from poolsite.filecoin.porep.parameters import SealParameters
     from workers.storage.sector import SectorFiles
     from workers.storage.store import Store

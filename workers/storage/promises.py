@@ -17,20 +17,18 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import structlog
 
 from poolsite.wire.stores import SPACE_RESERVED
 from workers.storage.files import NotEnoughSpace
 from workers.storage.sizes import size_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
 log = structlog.get_logger(__name__)
 

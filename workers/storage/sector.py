@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poolsite.filecoin.merkle import BASE_ARITY, tree_arities
@@ -18,8 +19,6 @@ from workers.storage.checksums import Checksums
 from workers.storage.files import TruncatedFile, is_complete, temporary_name, write_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from poolsite.filecoin.porep.parameters import SealParameters
 
 DEFAULT_DISCARDED_ROWS = 2

@@ -11,8 +11,10 @@ import re
 import secrets
 import shutil
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import singledispatch
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from workers.storage.checksums import Checksums, copy_check, file_digest, part_ignore
@@ -22,9 +24,6 @@ from workers.storage.store_mark import StoreMark, mark_read
 from workers.storage.sums import FileSum, SectorSums
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from poolsite.filecoin.porep.parameters import SealParameters
 
 NAME: Final = re.compile(r"s-t0([0-9]{1,18})-([0-9]{1,18})")

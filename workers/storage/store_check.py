@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
@@ -21,9 +23,6 @@ from workers.storage.store import stored_files
 from workers.storage.sums import FileSum, SectorSums
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-    from pathlib import Path
-
     from workers.storage.sector import SectorFiles
     from workers.storage.store import Store
 

@@ -9,13 +9,10 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from workers.storage.files import write_file
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 RESERVE: Final = "ReserveBytes"
 """Our own key: disk that is left free."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -33,8 +34,6 @@ from workers.storage.store_scan import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
-
     from poolsite.wire.commands import Command
     from poolsite.wire.store_checks import CheckedFile
     from workers.storage.moves import MovedSector

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poolsite.wire.store_checks import FILE_NAME_MAX, OTHER_FILES_MAX
@@ -18,9 +20,6 @@ from workers.storage.sums import SectorSums
 from workers.storage.used import SECTOR_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
     from workers.storage.attachment import Attachment
     from workers.storage.store import Store
 

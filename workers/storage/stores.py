@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -23,9 +25,6 @@ from workers.storage.store_mark import BadMark, StoreRefuses
 from workers.storage.used import UsedBytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-    from pathlib import Path
-
     from poolsite.filecoin.porep.parameters import SealParameters
     from workers.storage.attachment import Attachment
     from workers.storage.bucket_settings import BucketSettings

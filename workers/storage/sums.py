@@ -6,15 +6,13 @@ They lie beside the files, in `sums/s-t01000-7.json`, and so move with the disk.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from workers.storage.files import write_file
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from pathlib import Path
 
 SUMS: Final = "sums"
 """Folder of a store."""

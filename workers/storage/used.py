@@ -6,14 +6,12 @@ import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Final
 
 SECTOR_KINDS: Final = ("sealed", "cache", "update", "update-cache", "unsealed")
 """Folders of a store."""

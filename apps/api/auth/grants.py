@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
 from apps.api.auth.fields import AuthFault, Field, address, addresses, flag, text
 from apps.api.auth.routes import ADMIN, HANDLER, OWN, VOID, Route
 from apps.api.auth.tenants import NOT_FOUND, tenant_json, tenant_required
 from apps.miners.services.ownership import miner_unassign, tenant_miner_grant
+from apps.users.rules.principals import Principal
 from apps.users.selectors.grants import (
     miner_grant_find,
     miners_of_tenant,
@@ -19,11 +21,6 @@ from apps.users.selectors.tenants import tenant_find
 from apps.users.services.grants import SIGNER_PROTOCOLS
 from apps.users.services.tenant_grants import signer_revoke, tenant_signers_grant, tenant_signers_revoke
 from poolsite.filecoin.address import ID, address_parse, id_address
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 Json = Any
 

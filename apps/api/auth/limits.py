@@ -10,12 +10,12 @@ from apps.api.auth.fields import AuthFault, Field, integer, lowered, text
 from apps.api.auth.routes import ADMIN, Route
 from apps.api.auth.tenants import NAME, tenant_required
 from apps.core.errors import NotFound
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import rate_limits_of
 from apps.users.services.rate_limits import tenant_rate_limit_delete, tenant_rate_limit_set
 
 if TYPE_CHECKING:
     from apps.users.models import RateLimit
-    from apps.users.rules.principals import Principal
 
 Json = Any
 

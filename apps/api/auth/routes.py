@@ -6,23 +6,18 @@ Source: ipfs-force-community/sophon-auth auth/route.go, auth/app.go, core/const.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 
 from apps.api.auth.fields import AuthFault, Field, fields_read, request_values
 from apps.api.callers import principal_from_request
 from apps.api.errors import domain_error
 from apps.core.errors import NotAllowed
 from apps.users.errors import TokenRefused
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from django.http import HttpRequest
-
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 Json = Any
 

@@ -8,13 +8,13 @@ from apps.api.auth.fields import AuthFault, Field, integer, optional_text, text,
 from apps.api.auth.routes import ADMIN, OWN, VOID, Route
 from apps.miners.services.ownership import tenant_remove
 from apps.users.errors import TenantNameTaken
+from apps.users.rules.principals import Principal
 from apps.users.selectors.approvals import accounts_missing
 from apps.users.selectors.tenants import tenant_find, tenants_visible
 from apps.users.services.tenant_management import tenant_add, tenant_edit, tenant_restore
 
 if TYPE_CHECKING:
     from apps.users.models import Tenant
-    from apps.users.rules.principals import Principal
 
 Json = Any
 

@@ -13,6 +13,7 @@ from apps.api.auth.routes import ADMIN, HANDLER, NOBODY, READ, VOID, Route
 from apps.api.auth.tenants import LIMIT, NAME, SKIP, page
 from apps.core import clock
 from apps.users.errors import TokenRefused
+from apps.users.rules.principals import Principal
 from apps.users.selectors.principals import principal_of_token
 from apps.users.selectors.tenants import tenant_find
 from apps.users.selectors.tokens import token_by_text, token_like, tokens_of_tenant, tokens_valid
@@ -22,7 +23,6 @@ from poolsite.filecoin.jwt import BadToken, Claims, token_claims, token_sign
 
 if TYPE_CHECKING:
     from apps.users.models import Token
-    from apps.users.rules.principals import Principal
 
 Json = Any
 

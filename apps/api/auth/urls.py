@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.api.auth import grants, limits, tenants, tokens
 from apps.api.auth.routes import Route, answer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.http import HttpRequest, HttpResponse
 
 ALL_ROUTES: Final[tuple[Route, ...]] = (*tokens.ROUTES, *tenants.ROUTES, *grants.ROUTES, *limits.ROUTES)
 """Every route of this API."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import CommandError
@@ -12,17 +14,14 @@ from apps.core.formatting import fil
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.expirations import sectors_expiring
+from apps.sectors.services.changes.plans import ChangePlan
 from apps.sectors.services.changes.steps import CHANGES_MAX
 from apps.sectors.services.reservations import numbers_parse
 from poolsite.filecoin.amounts import BadAmount, fil_parse
 from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-    from collections.abc import Iterable, Iterator
-
     from apps.sectors.models import Sector
-    from apps.sectors.services.changes.plans import ChangePlan
 
 FROM: Final = 120
 """Epochs from the head on: one hour."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
@@ -12,11 +13,12 @@ from apps.core.formatting import plural, size
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.store_scans import findings_waiting
 from apps.sectors.services.hosts.leftovers import (
+    PlannedLeftover,
     sealing_leftovers_list,
     sealing_leftovers_plan,
     sealing_leftovers_remove,
 )
-from apps.sectors.services.stores.findings import findings_select
+from apps.sectors.services.stores.findings import Planned, findings_select
 from apps.sectors.services.stores.leftover_removals import (
     leftovers_plan,
     leftovers_remove,
@@ -24,11 +26,7 @@ from apps.sectors.services.stores.leftover_removals import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from apps.sectors.models import Store, Worker
-    from apps.sectors.services.hosts.leftovers import PlannedLeftover
-    from apps.sectors.services.stores.findings import Planned
 
 
 def host_lines(worker: Worker) -> Iterator[str]:

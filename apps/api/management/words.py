@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.management.base import CommandError
 from rest_framework.exceptions import ValidationError
 
 from apps.api.management.caller import COMMAND
+from apps.api.v1.serializers import InputSerializer
 from apps.core.errors import DomainError
 from apps.core.formatting import fil, plural
+from apps.sectors.services.changes.plans import ChangePlan
 from apps.sectors.services.changes.signing import signers_refusal_find
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from apps.api.v1.serializers import InputSerializer
-    from apps.sectors.services.changes.plans import ChangePlan
 
 
 def values_of(arguments: Sequence[str]) -> dict[str, Any]:

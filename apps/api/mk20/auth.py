@@ -10,14 +10,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from poolsite.filecoin.address import BadAddress, address_format, address_from_bytes
 from poolsite.filecoin.signature import BadSignature, Signature, signature_verify
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 PREFIX: Final = "CurioAuth "
 KEY_TYPES: Final = ("secp256k1", "bls", "delegated")

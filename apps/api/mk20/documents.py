@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+from uuid import UUID
 
 from apps.core.errors import BadValue
 from apps.market.errors import DealRefused, RefusalKind
@@ -16,12 +17,7 @@ from apps.market.states import DealDoor, DealSource
 from apps.pieces.data.sources import headers_check, url_check
 from poolsite.filecoin.address import BadAddress, address_format, address_parse
 from poolsite.filecoin.cids import BadCid, cid_parse
-from poolsite.filecoin.piece_cids import is_sized_cid, sized_cid_read
-
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from poolsite.filecoin.piece_cids import SizedPiece
+from poolsite.filecoin.piece_cids import SizedPiece, is_sized_cid, sized_cid_read
 
 URLS_MAX: Final = 10
 HEADERS_MAX: Final = 10

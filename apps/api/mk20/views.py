@@ -6,11 +6,12 @@ What is refused is told in plain text, under the number that Curio's clients kno
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 from django.utils.encoding import escape_uri_path
 from django.views.decorators.csrf import csrf_exempt
@@ -37,10 +38,6 @@ from apps.pieces.states import PieceState
 from apps.users.services.rate_limit_buckets import address_request_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.http import HttpRequest
-
     from apps.market.models import Deal
 
 log = structlog.get_logger(__name__)

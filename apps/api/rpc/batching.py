@@ -11,23 +11,19 @@ import contextlib
 import select
 import threading
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
 import psycopg2
 from django.conf import settings
 from django.db import connection
 
+from apps.core.errors import DomainError
 from apps.core.event_loops import PerLoop
-from apps.core.live import changes_deferred, changes_send
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from apps.core.errors import DomainError
-    from apps.core.live import Change
-    from apps.users.rules.principals import Principal
+from apps.core.live import Change, changes_deferred, changes_send
+from apps.users.rules.principals import Principal
 
 BATCH_MAX: Final = 500
 """Calls in one statement."""

@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 from django.db import Error as DatabaseError
@@ -21,15 +21,13 @@ from django.db import Error as DatabaseError
 from apps.api.callers import principal_from_token
 from apps.api.rpc.limits import SOCKET_RATES
 from apps.api.rpc.services.gateway.miners import channels_end
+from apps.api.rpc.transport.socket_state import SocketState
 from apps.core import clock
 from apps.core.database_threads import in_database, in_steady
 from apps.core.event_loops import PerLoop
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tokens import tokens_outdated
 from apps.users.services.access import AccessChanges
-
-if TYPE_CHECKING:
-    from apps.api.rpc.transport.socket_state import SocketState
-    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

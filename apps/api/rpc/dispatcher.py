@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.db import InterfaceError, OperationalError
 
 from apps.api.errors import domain_error, rpc_code
-from apps.api.rpc.threads import LONG_THREADS, NODE_THREADS, PLAIN_THREADS, RATE_THREADS
+from apps.api.rpc.threads import LONG_THREADS, NODE_THREADS, PLAIN_THREADS, RATE_THREADS, TenantThreads
 from apps.core.health import database_unavailable_text
+from apps.users.rules.principals import Principal
+from apps.users.rules.rate_limits import Usage
 from apps.users.selectors.rate_limits import RULES
 from apps.users.services.rate_limit_buckets import rate_limit_count
 from poolsite.tracing import span
-from poolsite.wire.jsonrpc.messages import RpcError, method_missing, operator_missing, perm_missing
-from poolsite.wire.jsonrpc.parameters import params_decode
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
-
-    from apps.api.rpc.threads import TenantThreads
-    from apps.users.rules.principals import Principal
-    from apps.users.rules.rate_limits import Usage
-    from poolsite.wire.jsonrpc.messages import Json
-    from poolsite.wire.jsonrpc.parameters import RpcMethod
-
+from poolsite.wire.jsonrpc.messages import Json, RpcError, method_missing, operator_missing, perm_missing
+from poolsite.wire.jsonrpc.parameters import RpcMethod, params_decode
 
 CHANNEL, COROUTINE, PLAIN = "channel", "coroutine", "plain"
 ANY_SCOPE: Final = "*"

@@ -6,15 +6,13 @@ Handlers that wait for nodes have threads of their own, so that a node that hang
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from apps.api.rpc.limits import TENANT_SHARE
 from apps.core.database_threads import DatabaseThreads
 from apps.core.event_loops import PerLoop
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class TenantSlots:

@@ -18,14 +18,13 @@ from apps.core import clock
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.adoptions import adoption_get, adoptions_of
 from apps.sectors.selectors.sealing_context import sealing_context_read
-from apps.sectors.services.adoptions.plans import adoption_begin, adoption_cancel, adoption_plan
+from apps.sectors.services.adoptions.plans import AdoptionPlan, adoption_begin, adoption_cancel, adoption_plan
 from apps.sectors.services.reservations import numbers_format, numbers_parse
 from apps.sectors.states import AdoptionState
 from poolsite.filecoin.bitfield import bitfield_of_runs
 
 if TYPE_CHECKING:
     from apps.sectors.models import SectorAdoption
-    from apps.sectors.services.adoptions.plans import AdoptionPlan
 
 NUMBERS_CHARS = 10_000
 

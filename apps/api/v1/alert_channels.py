@@ -27,11 +27,11 @@ from apps.checks.services.channels import (
 from apps.checks.states import ChannelKind
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenant_find
 
 if TYPE_CHECKING:
     from apps.users.models import Tenant
-    from apps.users.rules.principals import Principal
 
 
 class ChannelInput(InputSerializer):

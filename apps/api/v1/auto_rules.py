@@ -22,12 +22,13 @@ from apps.automation.rules.specs import MoneySpec
 from apps.automation.selectors.auto_rules import auto_rule_get, auto_rules_visible
 from apps.automation.services.extend_plans import ExtendPlan, extend_plan
 from apps.automation.services.rule_changes import (
+    Spec,
     auto_rule_add,
     auto_rule_remove,
     auto_rule_set,
     auto_rule_set_on,
 )
-from apps.automation.services.rule_plans import rule_plan
+from apps.automation.services.rule_plans import RulePlan, rule_plan
 from apps.automation.states import RuleKind, SectorData
 from apps.chain.node.client import page_client
 from apps.core import clock
@@ -35,8 +36,6 @@ from apps.core.errors import BadValue
 
 if TYPE_CHECKING:
     from apps.automation.models import AutoRule
-    from apps.automation.services.rule_changes import Spec
-    from apps.automation.services.rule_plans import RulePlan
 
 ATTO = "attoFIL"
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
+from apps.blocks.selectors.luck import Luck
 from apps.blocks.states import RoundState, WhyNot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from apps.blocks.models import Block, Round
-    from apps.blocks.selectors.luck import Luck
 
 
 class StepOutput(serializers.Serializer[Any]):

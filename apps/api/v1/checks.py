@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
@@ -12,8 +13,9 @@ from rest_framework.response import Response
 
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView
-from apps.checks.findings.results import Severity
+from apps.checks.findings.results import Check, Finding, Severity
 from apps.checks.report.cache import report_last
+from apps.checks.report.report import Incident, Report, Result
 from apps.checks.selectors.check_settings import check_setting, mutes_active
 from apps.checks.selectors.data import CheckData
 from apps.checks.services.check_settings import (
@@ -25,11 +27,7 @@ from apps.checks.services.check_settings import (
 from apps.core import clock
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.checks.findings.results import Check, Finding
     from apps.checks.models import CheckSetting
-    from apps.checks.report.report import Incident, Report, Result
 
 
 class FindingOutput(serializers.Serializer[Any]):

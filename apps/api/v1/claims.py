@@ -22,6 +22,7 @@ from apps.chain.node.client import chain_client
 from apps.sectors.selectors.claims import ClaimFilter, claims_narrowed
 from apps.sectors.services.verified.extensions import (
     CLAIMS_MAX,
+    ExtensionPlan,
     ExtensionRequest,
     extension_plan,
     extension_push,
@@ -30,7 +31,6 @@ from apps.sectors.services.verified.extensions import (
 
 if TYPE_CHECKING:
     from apps.sectors.models import VerifiedClaim
-    from apps.sectors.services.verified.extensions import ExtensionPlan
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000

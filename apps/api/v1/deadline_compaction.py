@@ -16,6 +16,7 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.miners.selectors.miners import miner_get
 from apps.proving.services.compaction import (
+    CompactionPlan,
     compacted_partitions_read,
     compaction_plan,
     compaction_send,
@@ -24,7 +25,6 @@ from apps.proving.services.compaction import (
 
 if TYPE_CHECKING:
     from apps.messages.models import Message
-    from apps.proving.services.compaction import CompactionPlan
 
 
 class CompactInput(InputSerializer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -16,14 +16,12 @@ from apps.api.v1.views import PoolView
 from apps.sectors.selectors.hosts import worker_get
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.hosts.leftovers import (
+    Leftover,
     sealing_leftovers_list,
     sealing_leftovers_plan,
     sealing_leftovers_remove,
 )
 from poolsite.wire.hosts import LEFTOVERS_MAX
-
-if TYPE_CHECKING:
-    from apps.sectors.services.hosts.leftovers import Leftover
 
 
 class LeftoverOutput(serializers.Serializer[Any]):

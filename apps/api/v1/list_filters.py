@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter
 
-if TYPE_CHECKING:
-    from apps.core.filters import ListFilter, ListFilters
+from apps.core.filters import ListFilter, ListFilters
 
 
 def parameters_of(filters: type[ListFilters]) -> list[OpenApiParameter]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from django.db.models import QuerySet
 from django.urls import path
 from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
@@ -26,8 +27,6 @@ from apps.messages.services.publish import message_republish, messages_publish
 from apps.messages.services.taken_nonces import message_push_again
 
 if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
     from apps.chain.models import Head
     from apps.messages.models import Message
 

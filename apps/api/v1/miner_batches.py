@@ -13,13 +13,12 @@ from rest_framework.response import Response
 from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.rules.policy import BASE_FEES, BATCH_FIELDS, LIMITS, sealing_policy
+from apps.sectors.rules.policy import BASE_FEES, BATCH_FIELDS, LIMITS, SealingPolicy, sealing_policy
 from apps.sectors.selectors.batch_settings import batch_policy, batch_settings_own
 from apps.sectors.services.batches.settings import batch_settings_set
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.sectors.rules.policy import SealingPolicy
 
 
 def _count(name: str, help_text: str) -> serializers.IntegerField:

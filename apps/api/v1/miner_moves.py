@@ -17,15 +17,14 @@ from apps.chain.node.client import chain_client
 from apps.core.errors import BadValue
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
-from apps.moves.rules.steps import Direction, StepState
+from apps.moves.rules.steps import Direction, Move, MoveWindow, Step, StepState
 from apps.moves.selectors.moves import move_of
 from apps.moves.services.acts import HEIGHT, NUMBERS, move_step_do
 from apps.moves.services.heights import move_cancel
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.moves.rules.steps import Move, MoveWindow, Step
-    from apps.users.rules.principals import Principal
 
 DIRECTIONS = [str(direction) for direction in Direction]
 STEP_STATES = [str(state) for state in StepState]

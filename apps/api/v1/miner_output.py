@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
 from apps.miners.selectors.senders import senders_chosen
 from apps.miners.services.porep import porep_rule_read
-from apps.miners.states import MinerState
+from apps.miners.states import MinerState, Use
 from poolsite.filecoin.porep.parameters import ChallengeRule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from apps.miners.models import Miner
-    from apps.miners.states import Use
 
 CHALLENGE_RULES = [str(rule) for rule in ChallengeRule]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.urls import path
 from django.utils.translation import gettext
@@ -22,15 +22,14 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.withdrawals import (
+    SentWithdrawal,
+    WithdrawalPlan,
     WithdrawalRequest,
     amount_read,
     signer_refusal_read,
     withdrawal_plan,
     withdrawal_push,
 )
-
-if TYPE_CHECKING:
-    from apps.miners.services.withdrawals import SentWithdrawal, WithdrawalPlan
 
 
 class WithdrawalInput(InputSerializer):

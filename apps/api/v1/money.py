@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -12,12 +12,9 @@ from rest_framework.response import Response
 
 from apps.api.v1.pagination import Pages, number, number_parameter, page_of
 from apps.api.v1.views import PoolView
-from apps.blocks.selectors.money import lines_sum, miners_with_money, money_by_miner, money_lines
+from apps.blocks.selectors.money import MoneyLine, lines_sum, miners_with_money, money_by_miner, money_lines
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get, miners_visible
-
-if TYPE_CHECKING:
-    from apps.blocks.selectors.money import MoneyLine
 
 DAYS_MAX: Final = 366
 DAYS_USUAL: Final = 30

@@ -23,10 +23,11 @@ from apps.chain.node.client import chain_client, page_client
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import NotFound
 from apps.miners.selectors.act_texts import act_method, act_params, act_text
-from apps.miners.selectors.multisigs import multisig_get, multisigs_visible
+from apps.miners.selectors.multisigs import VisibleMultisig, multisig_get, multisigs_visible
 from apps.miners.selectors.proposals import Act
 from apps.miners.services.multisig_acts import (
     DecisionRequest,
+    MultisigPlan,
     ProposalRequest,
     decision_plan,
     decision_push,
@@ -39,8 +40,6 @@ from apps.miners.states import Decision
 if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.messages.models import Message
-    from apps.miners.selectors.multisigs import VisibleMultisig
-    from apps.miners.services.multisig_acts import MultisigPlan
 
 METHOD_MAX = (1 << 63) - 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
@@ -25,7 +26,7 @@ from apps.core.errors import NotFound
 from apps.core.stored_texts import stored_text
 from apps.messages.rules.offline_files import ENTRIES_MAX, signatures_parse, unsigned_file
 from apps.messages.selectors.messages import message_get
-from apps.messages.selectors.offline import messages_exported, offline_key_require, offline_keys
+from apps.messages.selectors.offline import OfflineKey, messages_exported, offline_key_require, offline_keys
 from apps.messages.services.offline import (
     export_withdraw,
     exports_record,
@@ -38,10 +39,7 @@ from apps.users.services.people import tenant_resolve
 from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from apps.messages.models import Message
-    from apps.messages.selectors.offline import OfflineKey
 
 
 class OfflineKeyOutput(serializers.Serializer[Any]):

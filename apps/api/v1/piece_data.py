@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from django.http import HttpRequest
 from django.urls import path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -16,15 +17,12 @@ from apps.api.errors import RangeUnsatisfiable
 from apps.api.v1.views import PoolView, RawRenderer
 from apps.core import clock
 from apps.core.streams import DiskAnswer
-from apps.pieces.data.ranges import PieceRange, piece_data
+from apps.pieces.data.ranges import PieceBytes, PieceRange, piece_data
 from apps.pieces.errors import PieceSealed
 from apps.pieces.selectors import piece_get
 from apps.sectors.services.runs.unsealing import unseal_request
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
-
-    from apps.pieces.data.ranges import PieceBytes
     from apps.pieces.models import Piece
 from apps.api.v1.pieces import PieceOutput, piece_body
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -13,12 +14,7 @@ from rest_framework.response import Response
 from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.services.sealing.packing import packing_plan, packing_request
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.sectors.services.sealing.packing import PackedSector
+from apps.sectors.services.sealing.packing import PackedSector, packing_plan, packing_request
 
 
 class PackedSectorOutput(serializers.Serializer[Any]):

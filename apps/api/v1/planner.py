@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from django.urls import path
 from django.utils.translation import gettext
@@ -22,17 +23,13 @@ from apps.sectors.rules.planner import gains, simulate
 from apps.sectors.services.plans import (
     KEYS,
     SOURCES,
+    PlanCosts,
     plan_costs_estimate,
     plan_limit_find,
     plan_read,
     plan_values_collect,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from apps.sectors.services.plans import PlanCosts
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 class PlanValueOutput(serializers.Serializer[Any]):

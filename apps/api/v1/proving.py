@@ -17,6 +17,7 @@ from apps.api.v1.views import PoolView
 from apps.core.errors import Conflict, NotFound
 from apps.core.reasons import code_of
 from apps.miners.selectors.miners import miner_get
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.selectors.checks import checks_latest
 from apps.proving.services.trials import deadline_dry_run, sector_test
 from apps.proving.states import CheckKind, CheckState
@@ -24,7 +25,6 @@ from apps.proving.tasks import proving_context
 
 if TYPE_CHECKING:
     from apps.proving.models import CheckRun
-    from apps.proving.rules.proving_context import ProvingContext
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000

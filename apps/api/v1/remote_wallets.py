@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -24,8 +25,6 @@ from apps.wallets.services.remote_wallets import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from apps.wallets.models import RemoteWallet
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rest_framework import serializers
 
-from apps.sectors.selectors.bottleneck import KINDS
-
-if TYPE_CHECKING:
-    from apps.sectors.selectors.bottleneck import Bottleneck, StageFigures
-    from apps.sectors.selectors.host_lanes import Lane
-    from apps.sectors.selectors.sealing_report import SealingFilter, SealingReport
+from apps.sectors.selectors.bottleneck import KINDS, Bottleneck, StageFigures
+from apps.sectors.selectors.host_lanes import Lane
+from apps.sectors.selectors.sealing_report import SealingFilter, SealingReport
 
 
 class StageRunOutput(serializers.Serializer[Any]):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
 from apps.api.v1.serializers import APPROVAL_HELP, ErrorSerializer, RefusedSector
+from apps.sectors.selectors.change_prices import SectorPrice
+from apps.sectors.services.changes.plans import ChangePlan
 from poolsite.wire.pipeline.changes import ChangeKind, ChangeState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from apps.sectors.models import SectorChange
-    from apps.sectors.selectors.change_prices import SectorPrice
-    from apps.sectors.services.changes.plans import ChangePlan
 
 
 class ChangeOutput(serializers.Serializer[Any]):

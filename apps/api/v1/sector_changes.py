@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
@@ -36,8 +37,6 @@ from apps.sectors.services.changes.steps import CHANGES_MAX, change_cancel, chan
 from poolsite.wire.pipeline.changes import ChangeKind, ChangeState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from apps.sectors.models import Sector
 
 PAGE_DEFAULT = 100

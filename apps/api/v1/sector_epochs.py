@@ -20,11 +20,11 @@ from apps.chain.selectors.network import network_current
 from apps.core.errors import BadValue
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.expirations import CUTOFF, last_epochs, precommits_open, sectors_expiring
+from poolsite.filecoin.policy import Network
 
 if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.sectors.models import Sector
-    from poolsite.filecoin.policy import Network
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -17,14 +17,11 @@ from apps.api.v1.serializers import InputSerializer, RefusedSector
 from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.proving.services.failures import failures_retry, retried_key_read
-from apps.sectors.selectors.failures import CHANGES, KINDS, failure_find, failures_grouped
+from apps.sectors.selectors.failures import CHANGES, KINDS, FailureGroup, failure_find, failures_grouped
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.sealing.steps import sector_state_set
 from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import SECTOR_STATES
-
-if TYPE_CHECKING:
-    from apps.sectors.selectors.failures import FailureGroup
 
 SECTORS_SHOWN = 1_000
 STAGED_KINDS = (JobKind.SEAL, *RUN_KINDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
@@ -18,8 +19,6 @@ from apps.sectors.selectors.sectors import sector_get, sectors_picked
 from apps.sectors.services.stores.file_removals import REMOVALS_MAX, removals_plan, removals_request
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from apps.sectors.models import Sector
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -13,12 +13,8 @@ from rest_framework.response import Response
 
 from apps.api.v1.views import PoolView
 from apps.core import clock
-from apps.proving.selectors.sector_places import sector_places
+from apps.proving.selectors.sector_places import SectorPlace, sector_places
 from apps.sectors.selectors.sectors import sector_get
-
-if TYPE_CHECKING:
-    from apps.proving.selectors.sector_places import SectorPlace
-
 
 FILE_KINDS: Final = ("sealed", "update", "work", "piece")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -14,12 +14,10 @@ from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run, verdicts_body
 from apps.api.v1.sector_runs import RunAbortView, RunOutput, RunRetryView, run_body
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
+from apps.messages.services.signer_trials import Verdicts
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.runs.rebuild import RebuildPlan, rebuild_begin, rebuild_plan, rebuild_verdicts_read
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from apps.messages.services.signer_trials import Verdicts
 
 
 class RebuildPlanOutput(serializers.Serializer[Any]):

@@ -16,14 +16,13 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.deadlines import deadlines_of
-from apps.proving.selectors.faults import faults_of
+from apps.proving.selectors.faults import Fault, faults_of
 from apps.proving.selectors.recoveries import recoveries_latest
 from apps.proving.services.recovery_requests import recoveries_request
 from apps.proving.states import RecoveryState
 
 if TYPE_CHECKING:
     from apps.proving.models import Recovery
-    from apps.proving.selectors.faults import Fault
 
 
 class FaultOutput(serializers.Serializer[Any]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -15,10 +15,7 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.sectors import sector_get
-from apps.sectors.services.sealing.restore import restoration_plan, sector_restore
-
-if TYPE_CHECKING:
-    from apps.sectors.services.sealing.restore import Restoration
+from apps.sectors.services.sealing.restore import Restoration, restoration_plan, sector_restore
 
 
 class RestoreInput(InputSerializer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -17,13 +17,11 @@ from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.sectors import sectors_picked
 from apps.sectors.services.runs.snap_up_many import (
     SNAP_UPS_MAX,
+    SnapUp,
     snap_ups_begin,
     snap_ups_plan,
     snap_ups_verdicts_read,
 )
-
-if TYPE_CHECKING:
-    from apps.sectors.services.runs.snap_up_many import SnapUp
 
 
 class SnapUpsInput(InputSerializer):

@@ -16,6 +16,7 @@ from apps.api.v1.views import PoolView
 from apps.checks.selectors.service_levels import (
     COUNTED,
     LANDING_EDGES_S,
+    ServiceMonth,
     service_days_visible,
     service_months,
 )
@@ -28,7 +29,6 @@ from apps.users.selectors.tenants import tenant_by_name
 
 if TYPE_CHECKING:
     from apps.checks.models import ServiceTargets
-    from apps.checks.selectors.service_levels import ServiceMonth
 
 RESULTS = tuple(TargetResult.values)
 TENANT = OpenApiParameter("tenant", str, description="name; the caller's own if omitted")

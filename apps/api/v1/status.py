@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -23,9 +24,6 @@ from apps.checks.services.status_page import (
 )
 from apps.checks.states import Component, Condition
 from apps.core import clock
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 COMPONENTS: Final = tuple(Component.values)
 CONDITIONS: Final = tuple(Condition.values)

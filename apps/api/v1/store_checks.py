@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
@@ -21,8 +22,6 @@ from apps.sectors.services.stores.checks import PACE, check_begin, check_cancel
 from apps.sectors.states import StoreCheckState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from apps.sectors.models import StoreCheck
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
@@ -19,15 +20,12 @@ from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.store_scans import findings_page
 from apps.sectors.selectors.stores import store_get
 from apps.sectors.services.stores.finding_adoptions import findings_adopt
-from apps.sectors.services.stores.findings import FINDINGS_AT_ONCE, findings_select
+from apps.sectors.services.stores.findings import FINDINGS_AT_ONCE, Planned, findings_select
 from apps.sectors.services.stores.leftover_removals import leftovers_plan, leftovers_remove
 from apps.sectors.states import FindingKind, FindingState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from apps.sectors.models import StoreFinding
-    from apps.sectors.services.stores.findings import Planned
 
 
 class StoreFindingOutput(serializers.Serializer[Any]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -15,10 +15,7 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.sectors.selectors.stores import store_get
-from apps.sectors.services.stores.lost import lost_store, store_forget
-
-if TYPE_CHECKING:
-    from apps.sectors.services.stores.lost import LostStore
+from apps.sectors.services.stores.lost import LostStore, lost_store, store_forget
 
 
 class ForgetInput(InputSerializer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,16 +18,13 @@ from apps.api.v1.serializers import InputSerializer, SectorField
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.sectors.selectors.moves import moves_of, removals_awaited
+from apps.sectors.selectors.moves import Removal, moves_of, removals_awaited
 from apps.sectors.selectors.sectors import sectors_picked
 from apps.sectors.selectors.stores import store_get
 from apps.sectors.services.stores.moves import moves_begin, moves_cancel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from apps.sectors.models import StoreMove
-    from apps.sectors.selectors.moves import Removal
 
 
 class MovesInput(InputSerializer):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, cast
 
 import structlog
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.utils.translation import gettext, override
 from rest_framework import exceptions, status
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -35,16 +37,10 @@ from apps.core.stored_texts import stored_text
 from apps.pieces.errors import BadOffset, PieceQuotaExceeded
 from apps.sectors.errors.changes import ChangeRefused
 from apps.users.errors import TokenRefused
+from apps.users.rules.principals import Principal
+from apps.users.rules.rate_limits import Usage
 from apps.users.services.rate_limit_buckets import rate_limit_count
 from poolsite.wire.jsonrpc.messages import json_read
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rest_framework.request import Request
-
-    from apps.users.rules.principals import Principal
-    from apps.users.rules.rate_limits import Usage
 
 log = structlog.get_logger(__name__)
 

@@ -10,6 +10,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.job_wait import Holding
 from apps.api.v1.access import caller_of
 from apps.api.v1.views import PoolView
 from apps.core import clock
@@ -27,7 +28,6 @@ from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, documen
 from poolsite.wire.jobs import JobKind, Work
 
 if TYPE_CHECKING:
-    from apps.api.job_wait import Holding
     from apps.sectors.models import Worker
 
 T = TypeVar("T")

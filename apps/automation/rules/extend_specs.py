@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.utils.translation import gettext
 
@@ -11,9 +12,6 @@ from apps.automation.states import SectorData
 from apps.core.errors import BadValue
 from apps.sectors.rules.sector_names import sector_name_parse
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 DAYS_MAX: Final = 5 * 366
 DAY_SECTORS_MAX: Final = 100_000

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.utils.translation import gettext
 
 from apps.automation.states import RuleKind
 from apps.core.errors import BadValue
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 AMOUNTS: Final = ("low", "high", "day_max")
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from django.db.models import QuerySet
 
 from apps.automation.errors import RuleUnknown
 from apps.automation.models import AutoAct, AutoRule
 from apps.messages.states import MessageState
 from apps.users.rules.principals import Principal
 from apps.users.states import Perm
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from uuid import UUID
-
-    from django.db.models import QuerySet
 
 ACTS_SHOWN: Final = 50
 """Acts of a rule that are shown; *Messages* has all of them."""

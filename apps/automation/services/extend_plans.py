@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.utils.translation import gettext
 
-from apps.automation.rules.extend_specs import extend_spec_read
+from apps.automation.models import AutoRule
+from apps.automation.rules.extend_specs import ExtendSpec, extend_spec_read
 from apps.automation.selectors.auto_rules import day_acts
 from apps.automation.states import SectorData
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.chain.selectors.network import network_current
 from apps.core.formatting import DAY_S, plural
 from apps.miners.selectors.miners import miners_of_addresses
 from apps.sectors.models import Sector, SectorChange
-from apps.sectors.selectors.change_prices import ChangeRequest
-from apps.sectors.services.changes.plans import changes_plan
+from apps.sectors.selectors.change_prices import ChangeRequest, SectorPrice
+from apps.sectors.services.changes.plans import ChangePlan, changes_plan
 from apps.sectors.services.changes.signing import signers_refusal_find
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.amounts import fil_format
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeKind, ChangeState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.automation.models import AutoRule
-    from apps.automation.rules.extend_specs import ExtendSpec
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.sectors.selectors.change_prices import SectorPrice
-    from apps.sectors.services.changes.plans import ChangePlan
 
 AT_ONCE_MAX: Final = 500
 """Sectors that a rule extends at one head; the next follow with its next look."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -18,14 +18,12 @@ from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.core.live import Change, publish
 from apps.core.locks import transaction_lock
 from apps.miners.selectors.miners import miners_of_addresses
+from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from apps.wallets.selectors import sender_allowed, wallet_address
 from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.amounts import fil_format
-
-if TYPE_CHECKING:
-    from apps.users.models import Tenant
-    from apps.users.rules.principals import Principal
 
 Spec: TypeAlias = MoneySpec | ExtendSpec
 UNITS: Final = {

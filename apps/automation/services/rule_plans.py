@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.utils.translation import gettext
 
+from apps.automation.models import AutoAct, AutoRule
 from apps.automation.rules.specs import MoneySpec, amount_due, spec_read
 from apps.automation.selectors.auto_rules import act_last, day_spent, rule_principal
 from apps.automation.states import RuleKind
 from apps.chain.errors import NodeRefused
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
 from apps.core.errors import Conflict
 from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem
 from apps.messages.selectors.queue_costs import waiting_most
-from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.dry_run import DryRun, message_dry_run
 from apps.messages.services.selection import sender_chain_state_read
 from apps.messages.services.signer_trials import run_refusal_find
 from apps.messages.states import MessageState
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_of_addresses
 from apps.miners.services.withdrawals import (
     WithdrawalRequest,
@@ -35,15 +40,6 @@ from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import METHOD_SEND
 from poolsite.wire.proposals import WITHDRAW_BALANCE
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.automation.models import AutoAct, AutoRule
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.messages.services.dry_run import DryRun
-    from apps.miners.models import Miner
 
 SETTLE_EPOCHS: Final = 10
 """After a rule's message has landed its balance is read this much later: a node may be behind."""

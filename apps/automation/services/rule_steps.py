@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 import structlog
 from django.db import transaction
@@ -16,29 +17,24 @@ from django.db import transaction
 from apps.automation.models import NOTE_MAX, AutoAct, AutoRule
 from apps.automation.selectors.auto_rules import rule_principal
 from apps.automation.services.extend_plans import extend_plan
-from apps.automation.services.rule_plans import MARKET, rule_plan
+from apps.automation.services.rule_plans import MARKET, RulePlan, rule_plan
 from apps.automation.states import RuleKind
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.disk import disk_require
 from apps.core.errors import DomainError, NotReachable
 from apps.core.live import Change, publish
 from apps.messages.models import Message
+from apps.messages.rules.push_items import PushItem
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.services.push import message_push
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.miners.services.planned_push import planned_push_lock
+from apps.sectors.services.changes.plans import ChangePlan
 from apps.sectors.services.changes.steps import changes_write
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.amounts import fil_format
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.automation.services.rule_plans import RulePlan
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.messages.rules.push_items import PushItem
-    from apps.sectors.services.changes.plans import ChangePlan
 
 log = structlog.get_logger(__name__)
 

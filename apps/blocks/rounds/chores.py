@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.utils.translation import gettext_noop
 
-from apps.blocks.selectors.mining_miners import miners_mining
+from apps.blocks.selectors.mining_miners import MiningMiner, miners_mining
 from apps.blocks.selectors.nodes import block_links, f3_links
 from apps.blocks.services.finality import f3_participate, f3_stop
 from apps.blocks.services.finality_status import f3_statuses_store
@@ -16,16 +15,12 @@ from apps.blocks.services.retention import rounds_sum_up
 from apps.blocks.services.rewards import rewards_book
 from apps.blocks.services.rounds import rounds_interrupt
 from apps.blocks.services.settle import rounds_left_settle, rounds_settle
-from apps.chain.node.link import link_to
+from apps.chain.node.link import NodeLink, link_to
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.chain.selectors.nodes import nodes_for_reading
 from apps.core import clock
-
-if TYPE_CHECKING:
-    from apps.blocks.selectors.mining_miners import MiningMiner
-    from apps.chain.node.link import NodeLink
-    from poolsite.filecoin.policy import Network
+from poolsite.filecoin.policy import Network
 
 
 def mining_read() -> tuple[list[MiningMiner], Network | None, tuple[list[NodeLink], list[NodeLink]]]:

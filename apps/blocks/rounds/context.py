@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 import structlog
 from django.db import InterfaceError, OperationalError
 
+from apps.blocks.models import Block, Round
+from apps.blocks.rounds.mining_base import Base
+from apps.blocks.rounds.nodes import BlockNodes
+from apps.blocks.rounds.providers import BlockProviders
+from apps.blocks.rounds.selection import MessageSelection
+from apps.blocks.rounds.timing import RoundTimes
 from apps.blocks.services.guard import Reservation, blocks_reserve, signed_blocks_store
 from apps.blocks.services.rounds import Submitted, submissions_record, wins_record
 from apps.core.database_threads import DatabaseThreads
 from apps.core.grouped_calls import GroupedCalls
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.blocks.models import Block, Round
-    from apps.blocks.rounds.mining_base import Base
-    from apps.blocks.rounds.nodes import BlockNodes
-    from apps.blocks.rounds.providers import BlockProviders
-    from apps.blocks.rounds.selection import MessageSelection
-    from apps.blocks.rounds.timing import RoundTimes
-    from poolsite.filecoin.block import BlockMsg
+from poolsite.filecoin.block import BlockMsg
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -6,15 +6,12 @@ Source: filecoin-project/venus venus-shared/types (DrawRandomParams).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from apps.blocks.rounds.mining_base import Base, BaseInfo
 from poolsite.filecoin import cbor
+from poolsite.filecoin.address import Address
 from poolsite.filecoin.block import Ticket
 from poolsite.filecoin.randomness import Tag, draw_randomness, miner_entropy
-
-if TYPE_CHECKING:
-    from apps.blocks.rounds.mining_base import Base, BaseInfo
-    from poolsite.filecoin.address import Address
 
 
 @dataclass(frozen=True, slots=True)

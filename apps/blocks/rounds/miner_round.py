@@ -7,26 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 from django.utils.translation import gettext
 
 from apps.blocks.errors import BaseChanged
-from apps.blocks.models import Round
+from apps.blocks.models import Block, Round
 from apps.blocks.rounds.context import RoundContext, blocks_database_retry
-from apps.blocks.rounds.draws import election_draw, ticket_draw, ticket_quality
-from apps.blocks.rounds.mining_base import base_followed
+from apps.blocks.rounds.draws import Draw, election_draw, ticket_draw, ticket_quality
+from apps.blocks.rounds.mining_base import BaseInfo, base_followed
 from apps.blocks.rounds.nodes import repeated_while_away
 from apps.blocks.rounds.outcomes import FAILURES, outcome_of
 from apps.blocks.rounds.providers import META_BLOCK, META_DRAW
 from apps.blocks.rounds.template import BlockTemplate, proof_request, with_signature
 from apps.blocks.rounds.timing import StepTimer
-from apps.blocks.selectors.mining_miners import worker_granted
+from apps.blocks.selectors.mining_miners import MiningMiner, worker_granted
 from apps.blocks.services.guard import Reservation, signed_block_decode, unsigned_block_decode
 from apps.blocks.services.rounds import REASON_MAX, Submitted, round_advance
 from apps.blocks.states import RoundState, WhyNot
@@ -34,19 +35,9 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core import clock
 from apps.gateway.errors import SignerRefused
 from poolsite.filecoin.address import id_address
-from poolsite.filecoin.block import ElectionProof
+from poolsite.filecoin.block import BlockMsg, ElectionProof, PoStProof
 from poolsite.filecoin.election import win_count, winning_post_randomness
-from poolsite.filecoin.signature import BadSignature, signature_verify
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
-
-    from apps.blocks.models import Block
-    from apps.blocks.rounds.draws import Draw
-    from apps.blocks.rounds.mining_base import BaseInfo
-    from apps.blocks.selectors.mining_miners import MiningMiner
-    from poolsite.filecoin.block import BlockMsg, PoStProof
-    from poolsite.filecoin.signature import Signature
+from poolsite.filecoin.signature import BadSignature, Signature, signature_verify
 
 log = structlog.get_logger(__name__)
 

@@ -6,18 +6,13 @@ Source: filecoin-project/venus venus-shared/types (MiningBaseInfo).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from poolsite.filecoin.address import address_parse
-from poolsite.filecoin.block import BeaconEntry
+from poolsite.filecoin.address import Address, address_parse
+from poolsite.filecoin.block import BeaconEntry, BlockHeader
 from poolsite.filecoin.codec import from_json
 from poolsite.filecoin.election import BLOCKS_PER_EPOCH
-from poolsite.filecoin.tipset import tipset_from_json, tipset_new
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import Address
-    from poolsite.filecoin.block import BlockHeader
-    from poolsite.filecoin.tipset import Tipset, TipsetKey
+from poolsite.filecoin.tipset import Tipset, TipsetKey, tipset_from_json, tipset_new
 
 Json = Any
 

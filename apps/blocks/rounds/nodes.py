@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.blocks.rounds.mining_base import Base, BaseInfo, base_from_json, base_info_from_json
-from apps.blocks.rounds.template import messages_disjoint
+from apps.blocks.rounds.template import BlockTemplate, messages_disjoint
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.client import ChainClient
+from apps.chain.node.link import NodeLink
+from poolsite.filecoin.address import Address
 from poolsite.filecoin.block import BlockMsg
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.codec import from_json, to_json
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
-
-    from apps.blocks.rounds.template import BlockTemplate
-    from apps.chain.node.link import NodeLink
-    from poolsite.filecoin.address import Address
-    from poolsite.filecoin.tipset import TipsetKey
+from poolsite.filecoin.tipset import TipsetKey
 
 Json = Any
 T = TypeVar("T")

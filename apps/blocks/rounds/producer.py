@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Coroutine
+from typing import Final
 
 import structlog
 from django.conf import settings
@@ -19,12 +20,15 @@ from django.utils.translation import gettext, gettext_noop
 from apps.blocks.rounds.chores import chores_do, leases_renew, mining_read
 from apps.blocks.rounds.context import AWAY_S, RoundContext, blocks_database, blocks_database_retry
 from apps.blocks.rounds.miner_round import MinerRound
+from apps.blocks.rounds.mining_base import Base
 from apps.blocks.rounds.nodes import BlockNodes
 from apps.blocks.rounds.providers import BlockProviders
 from apps.blocks.rounds.selection import GATHER_SHARE, MessageSelection
 from apps.blocks.rounds.timing import NULL_ROUNDS_MAX, EpochClock
+from apps.blocks.selectors.mining_miners import MiningMiner
 from apps.blocks.services.rounds import rounds_read, rounds_record
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
+from apps.chain.node.link import NodeLink
 from apps.chain.node.reach import Reach
 from apps.core.ability import Ability
 from apps.core.database_threads import DatabaseThreads
@@ -32,14 +36,7 @@ from apps.core.leader import BLOCKS_LOCK, RETRY_S, Leadership
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
 from apps.core.process_leases import Turns
 from apps.gateway.hub.client import HubClient
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
-    from apps.blocks.rounds.mining_base import Base
-    from apps.blocks.selectors.mining_miners import MiningMiner
-    from apps.chain.node.link import NodeLink
-    from poolsite.filecoin.policy import Network
+from poolsite.filecoin.policy import Network
 
 log = structlog.get_logger(__name__)
 

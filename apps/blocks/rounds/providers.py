@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import base64
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.utils.translation import gettext
 
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
+from apps.gateway.hub.client import HubClient
 from apps.gateway.hub.requests import Deadline, HubRequest
 from apps.gateway.hub.routes import HOST_MARK, proof_route, wallet_route
 from apps.gateway.services.signatures import WalletSignRequest, signature_read
+from poolsite.filecoin.address import Address
 from poolsite.filecoin.block import PoStProof
 from poolsite.filecoin.signature import Signature
-
-if TYPE_CHECKING:
-    from apps.gateway.hub.client import HubClient
-    from poolsite.filecoin.address import Address
 
 Json = Any
 META_DRAW: Final = "drawrandomparam"

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 
+from apps.blocks.rounds.nodes import BlockNodes
 from apps.core.errors import DomainError
-
-if TYPE_CHECKING:
-    from apps.blocks.rounds.nodes import BlockNodes
-    from poolsite.filecoin.tipset import TipsetKey
+from poolsite.filecoin.tipset import TipsetKey
 
 log = structlog.get_logger(__name__)
 

@@ -6,19 +6,14 @@ Source: filecoin-project/venus venus-shared/types (BlockTemplate).
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from poolsite.filecoin.block import BeaconEntry, BlockMsg, Ticket
+from apps.blocks.rounds.mining_base import Base, BaseInfo, Json
+from poolsite.filecoin.address import Address
+from poolsite.filecoin.block import BeaconEntry, BlockMsg, ElectionProof, PoStProof, Ticket
 from poolsite.filecoin.codec import to_json
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.blocks.rounds.mining_base import Base, BaseInfo, Json
-    from poolsite.filecoin.address import Address
-    from poolsite.filecoin.block import ElectionProof, PoStProof
-    from poolsite.filecoin.signature import Signature
+from poolsite.filecoin.signature import Signature
 
 
 def proof_request(info: BaseInfo, randomness: bytes, *, epoch: int, network_version: int) -> Json:

@@ -9,19 +9,20 @@ Source: sophon-miner miner/warmup.go, which has the proof alone.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.utils.translation import gettext
 
 from apps.blocks.errors import WarmUpFailed
 from apps.blocks.rounds.draws import election_draw
-from apps.blocks.rounds.mining_base import base_from_json, base_info_from_json
+from apps.blocks.rounds.mining_base import BaseInfo, base_from_json, base_info_from_json
 from apps.blocks.rounds.nodes import NO_KEY_ADVICE
 from apps.blocks.rounds.providers import META_DRAW
 from apps.blocks.selectors.mining_miners import worker_granted
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import ChainClient, chain_client
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.gateway.errors import SignerRefused
@@ -30,20 +31,14 @@ from apps.gateway.hub.requests import HubRequest
 from apps.gateway.hub.routes import proof_route
 from apps.gateway.services.connection_test import prover_proof_check
 from apps.gateway.services.signatures import wallet_sign
+from apps.miners.models import Miner
 from apps.miners.selectors.winning_hosts import winning_account
 from apps.proving.errors import NothingToProve
 from apps.proving.selectors.winning_post_test import trial_request
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.election import BadElection, vrf_verify
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.blocks.rounds.mining_base import BaseInfo
-    from apps.chain.node.client import ChainClient
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 PROOF_S: Final = 120.0
 SIGN_S: Final = 20.0

@@ -6,26 +6,23 @@ Source: sophon-miner miner/miningmgr.go CountWinners; its texts.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.utils.translation import gettext, gettext_noop
 
 from apps.blocks.rounds.draws import election_draw
-from apps.blocks.rounds.mining_base import base_from_json, base_info_from_json
+from apps.blocks.rounds.mining_base import BaseInfo, base_from_json, base_info_from_json
 from apps.blocks.rounds.providers import META_DRAW
 from apps.blocks.selectors.mining_miners import worker_granted
 from apps.chain.node.client import chain_client
 from apps.core.errors import BadValue, DomainError
 from apps.gateway.services.signatures import WalletSignRequest, wallet_sign_all
+from apps.miners.models import Miner
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.election import win_count
 from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 from poolsite.filecoin.signature import Signature
-
-if TYPE_CHECKING:
-    from apps.blocks.rounds.mining_base import BaseInfo
-    from apps.miners.models import Miner
 
 EPOCHS_MAX: Final = EPOCHS_PER_DAY_MAINNET
 """A day of the main network: each epoch costs two questions and a signature."""

@@ -6,9 +6,11 @@ A day is settled once a later one is recorded whose first tipset lies below the 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
 
 from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Sum
 from django.utils.translation import gettext
@@ -22,15 +24,8 @@ from apps.messages.selectors.spend import today_of
 from apps.messages.selectors.tracking import tracked_height
 from apps.miners.selectors.days import day_after_charged, day_newest_below
 from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenants_visible
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import date, datetime
-    from decimal import Decimal
-    from uuid import UUID
-
-    from apps.users.rules.principals import Principal
 
 
 def final_height() -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 from django.db import connection
 
@@ -11,9 +12,6 @@ from apps.chain.models import Head
 from apps.messages.models import Recovery
 from apps.miners.models import Miner
 from apps.users.models import MinerGrant
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 FOREIGN_EPOCHS: Final = 900
 """How far back such blocks are spoken of: a finality of mainnet."""

@@ -6,10 +6,11 @@ Wins are Poisson distributed around the sum of the rounds' expected wins.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.cache import cache
@@ -18,11 +19,7 @@ from redis.exceptions import RedisError
 
 from apps.blocks.models import MiningDay, Round
 from apps.blocks.selectors.rounds import UNDRAWN
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from apps.miners.models import Miner
+from apps.miners.models import Miner
 
 LUCK_DAYS: Final = (1, 7, 30)
 """Spans of luck, in days: a short one shows a drought early, a long one a small lack."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db.models import Exists, OuterRef
 
@@ -14,9 +15,6 @@ from apps.blocks.selectors.mining_miners import miners_on
 from apps.miners.models import Miner
 from apps.sectors.models import Sector
 from apps.users.models import MinerGrant
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 UNBEGUN_EPOCHS: Final = 3
 UNBEGUN_S: Final = 60

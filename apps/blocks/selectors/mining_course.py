@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.db.models import IntegerField, Min, Q, Sum, Value
 from django.db.models.functions import Extract, Floor
@@ -13,11 +14,7 @@ from apps.blocks.models import MiningDay, Round
 from apps.blocks.selectors.rounds import UNDRAWN
 from apps.blocks.states import RoundState
 from apps.core.formatting import DAY_S
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from apps.miners.models import Miner
+from apps.miners.models import Miner
 
 COURSE_DAYS: Final = 30
 COURSE_SPANS: Final = 48

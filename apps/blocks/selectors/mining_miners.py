@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.core import clock
 from apps.core.compiled import Compiled
@@ -14,11 +15,6 @@ from apps.miners.models import Miner
 from apps.miners.selectors.winning_hosts import winning_hosts
 from apps.miners.states import MinerState
 from apps.users.models import MinerGrant, SignerGrant
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.db.models import QuerySet
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
+from apps.blocks.models import Round
 from apps.blocks.selectors.luck import epochs_to_win
 from apps.blocks.selectors.miners_without_rounds import miners_unbegun, undrawn_epochs
 from apps.blocks.selectors.mining_miners import miners_on
@@ -12,15 +13,10 @@ from apps.blocks.selectors.rounds import rounds_of
 from apps.blocks.states import NotDrawn, WhyNot
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.status import network_known
+from apps.miners.models import Miner, RewardEstimate
 from apps.miners.selectors.miners import reward_estimate
 from apps.miners.states import MinerState
 from poolsite.filecoin.election import BLOCKS_PER_EPOCH
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.blocks.models import Round
-    from apps.miners.models import Miner, RewardEstimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import date, datetime, timedelta
+from typing import Final
 
-from django.db.models import Q, Sum
+from django.db.models import Q, QuerySet, Sum
 
 from apps.blocks.models import Block
 from apps.blocks.states import RoundState
@@ -20,15 +21,8 @@ from apps.chain.selectors.network import genesis_current
 from apps.messages.models import GasSpend
 from apps.messages.selectors.miner_money import money_moved
 from apps.messages.selectors.spend import today_of
+from apps.miners.models import Miner, MinerDay
 from apps.miners.selectors.days import miner_days_since, with_days
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import date, datetime
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner, MinerDay
 
 SUMMED: Final = ("reward", "penalty", "blocks", "unknown_rewards", "received", "withdrawn", "gas")
 """Members of a line that are gathered."""

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
 from apps.blocks.models import F3Lease
-from apps.chain.node.link import link_to
+from apps.chain.node.link import NodeLink, link_to
 from apps.chain.selectors.nodes import nodes_enabled, nodes_for_reading
 from apps.chain.states import CONDITION_RANKS, CONDITIONS_FOREIGN, NodeCondition, NodeRole
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from apps.chain.node.link import NodeLink
-    from apps.miners.models import Miner
+from apps.miners.models import Miner
 
 
 def block_links() -> tuple[list[NodeLink], list[NodeLink]]:

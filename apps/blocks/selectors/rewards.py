@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime
+from typing import Final
 
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncDay
@@ -13,13 +14,8 @@ from django.db.models.functions import TruncDay
 from apps.blocks.models import Block
 from apps.blocks.states import RoundState
 from apps.chain.selectors.network import genesis_current
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.miners.models import Miner
-    from apps.miners.selectors.days import DaySpan
+from apps.miners.models import Miner
+from apps.miners.selectors.days import DaySpan
 
 VESTING_PERCENT: Final = 75
 """Of a reward: it vests over 180 days, a 180th each day.  Source: FIP-0004."""

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 from django.utils.translation import gettext
 
 from apps.blocks.models import Block, Round
 from apps.blocks.states import LOSSES, RoundState
 from apps.core.errors import NotFound
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_visible
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 UNDRAWN: Final = Q(win_count=0) & ~Q(state=RoundState.NO_WIN)
 """Rounds of which nobody knows whether they would have been won."""

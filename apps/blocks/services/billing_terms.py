@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -17,14 +18,10 @@ from apps.blocks.states import ChargeKind
 from apps.core.errors import BadValue
 from apps.messages.selectors.spend import today_of
 from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from apps.users.services.tenant_management import tenants_manage_check
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
-
-if TYPE_CHECKING:
-    from datetime import date, datetime
-
-    from apps.users.rules.principals import Principal
 
 NO_PERCENT: Final = Decimal(0)
 

@@ -7,28 +7,29 @@ on a tenant's terms is written under its row's lock, so that new terms never cha
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import date, timedelta
+from typing import Final
 
 from django.db import transaction
 
 from apps.blocks.models import BillingTerms, Charge
 from apps.blocks.selectors.billing import final_height, settled_until, terms_on
-from apps.blocks.selectors.rewards import rewards_by_span
+from apps.blocks.selectors.rewards import SpanRewards, rewards_by_span
 from apps.blocks.states import ChargeKind
 from apps.chain.errors import NetworkUnknown
 from apps.chain.node.isolation import for_each_isolated
 from apps.miners.models import MinerDay, RemovedMinerDay
-from apps.miners.selectors.days import day_spans, days_uncharged, removed_days, removed_span, tenants_on
+from apps.miners.selectors.days import (
+    DaySpan,
+    day_spans,
+    days_uncharged,
+    removed_days,
+    removed_span,
+    tenants_on,
+)
 from apps.users.models import Tenant
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import date
-
-    from apps.blocks.selectors.rewards import SpanRewards
-    from apps.miners.selectors.days import DaySpan
 
 WAITED_DAYS: Final = 7
 """So long a day waits for a reward that is not known yet, and a month for a miner that cannot be read."""

@@ -12,8 +12,9 @@ Source: lotus chain/lf3/participation.go, participation_lease.go; sophon-miner f
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import structlog
 from django.db.models import Q
@@ -30,17 +31,12 @@ from apps.blocks.services.finality_tickets import (
     refusal_code_read,
 )
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.node.link import NodeLink
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.states import NodeCondition
 from apps.core.live import Change, publish_all
 from apps.messages.services.recovery.detect import restore_check
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from datetime import datetime
-
-    from apps.chain.node.link import NodeLink
-    from apps.miners.models import Miner
+from apps.miners.models import Miner
 
 
 def restored_mark(

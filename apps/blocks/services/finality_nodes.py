@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from apps.chain.node.link import NodeLink
+from apps.chain.node.link import NodeLink
 
 Answer = TypeVar("Answer")
 ANSWER_S: Final = 5.0

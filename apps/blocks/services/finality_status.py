@@ -5,9 +5,10 @@ Source: lotus api/api_full.go F3IsRunning, F3GetProgress, F3ListParticipants, F3
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.core.cache import cache
 from django.utils.translation import gettext, gettext_noop
@@ -18,12 +19,8 @@ from apps.blocks.services.finality import F3_CHANGE
 from apps.blocks.services.finality_nodes import nodes_query
 from apps.blocks.services.finality_tickets import DISABLED, refusal_code_read
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.node.link import NodeLink
 from apps.core.live import OPERATOR, Change, publish
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from apps.chain.node.link import NodeLink
 
 STORED_S: Final = 300
 ANSWER_S: Final = 5.0

@@ -10,28 +10,23 @@ Source: lotus chain/vm/fvm.go VerifyConsensusFault, chain/gen/slashfilter/slashf
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.db import connection, transaction
 from django.utils.translation import gettext
 
 from apps.blocks.errors import SlashGuard
-from apps.blocks.models import Block
+from apps.blocks.models import Block, Round
 from apps.blocks.selectors.mining_miners import miners_on
 from apps.chain.selectors.network import genesis_current
 from apps.core import clock
 from apps.miners.models import Miner
 from poolsite.filecoin.block import BlockMsg
+from poolsite.filecoin.cids import Cid
 from poolsite.filecoin.codec import from_cbor, to_cbor
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.blocks.models import Round
-    from poolsite.filecoin.cids import Cid
-
 
 SIGNED: Final = f"""
 UPDATE {Block._meta.db_table} AS old SET cid = new.cid, signed = new.signed

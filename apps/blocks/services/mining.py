@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.live import Change, publish
+from apps.miners.models import Miner
 from apps.users.models import MinerGrant
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 
 @transaction.atomic

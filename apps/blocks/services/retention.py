@@ -5,12 +5,10 @@ A pool of 200 miners has 576,000 rounds a day, of which a few dozen are won; tho
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.db import connection
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 BATCH: Final = 20_000
 """Rounds in one statement."""

@@ -8,14 +8,15 @@ chain/consensus/compute_state.go ApplyBlocks, whose trace api/api_full.go StateC
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from apps.blocks.models import Block, Round
 from apps.blocks.states import RoundState
 from apps.chain.models import Head
-from apps.chain.node.client import chain_client
-from apps.chain.node.tipsets import key_to_json
+from apps.chain.node.client import ChainClient, chain_client
+from apps.chain.node.tipsets import TipsetFacts, key_to_json
 from apps.core.compiled import Compiled
 from apps.core.errors import DomainError
 from poolsite.filecoin.actors.method import params_read
@@ -23,12 +24,6 @@ from poolsite.filecoin.actors.miner import Method as MinerMethod
 from poolsite.filecoin.actors.miner_control import ApplyRewardsParams
 from poolsite.filecoin.actors.reward import Method as RewardMethod
 from poolsite.filecoin.address import REWARD_ACTOR, address_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.chain.node.client import ChainClient
-    from apps.chain.node.tipsets import TipsetFacts
 
 Json = Any
 BOOKED_AT_ONCE: Final = 20

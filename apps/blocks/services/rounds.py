@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext_noop
@@ -16,12 +18,7 @@ from apps.core.compiled import Compiled
 from apps.core.errors import LostRace, WrongState
 from apps.core.live import Change, publish_all
 from apps.core.transitions import advance, advance_many
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.miners.models import Miner
+from apps.miners.models import Miner
 
 REASON_MAX = 300
 

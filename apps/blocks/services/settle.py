@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.blocks.models import Round
 from apps.blocks.services.rewards import old_reward_book, reward_reset
@@ -12,16 +12,10 @@ from apps.blocks.services.rounds import round_advance
 from apps.blocks.states import LOSSES, RoundState
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.models import Head
+from apps.chain.models import Head as HeadRow
 from apps.chain.node.client import chain_client
-from apps.core.compiled import Compiled
-from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from apps.chain.models import Head as HeadRow
-    from apps.core.compiled import Parameter
-    from poolsite.filecoin.policy import Network
+from apps.core.compiled import Compiled, Parameter
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET, Network
 
 ORPHAN_DEPTH: Final = 2
 """A block that the chain does not have so many epochs later is orphaned; a reorganisation may bring it

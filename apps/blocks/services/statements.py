@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections import defaultdict
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Max, Min, Q, Sum
@@ -22,15 +22,10 @@ from apps.messages.selectors.spend import today_of
 from apps.miners.models import RemovedMinerDay
 from apps.miners.selectors.days import days_uncharged
 from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from apps.users.services.tenant_management import tenants_manage_check
 from poolsite.filecoin.amounts import fil_format
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import date, datetime
-
-    from apps.users.rules.principals import Principal
 
 
 def statements_close(*, now: datetime) -> None:

@@ -7,8 +7,9 @@ were not yet enqueued gets them at the next start, and every step is safe to run
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 from django.conf import settings
@@ -19,10 +20,14 @@ from redis.exceptions import RedisError
 
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable, WrongNetwork
 from apps.chain.heads.notify import HeadListener, LatestHead
+from apps.chain.heads.steps import Steps
 from apps.chain.heads.watch import NodeWatch
+from apps.chain.models import Follower, Head
+from apps.chain.node.addresses import NodeAddress
 from apps.chain.node.client import ChainClient, chain_client
 from apps.chain.node.link import link_to
 from apps.chain.node.reach import Reach
+from apps.chain.node.tipsets import TipsetFacts
 from apps.chain.selectors.epochs import epoch_at
 from apps.chain.selectors.network import network_current
 from apps.chain.selectors.nodes import nodes_for_reading
@@ -37,14 +42,6 @@ from apps.core.leader import FOLLOWER_LOCK, Leadership, lead_forever
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
 from apps.core.process_leases import Turns
 from poolsite.tracing import span
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.chain.heads.steps import Steps
-    from apps.chain.models import Follower, Head
-    from apps.chain.node.addresses import NodeAddress
-    from apps.chain.node.tipsets import TipsetFacts
 
 log = structlog.get_logger(__name__)
 

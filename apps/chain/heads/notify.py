@@ -10,24 +10,20 @@ from __future__ import annotations
 import json
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import structlog
 from websockets.exceptions import InvalidHandshake, WebSocketException
+from websockets.sync.client import ClientConnection
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.node.addresses import NodeAddress
+from apps.chain.node.client import ChainClient
 from apps.chain.node.sockets import node_socket_open_in_thread
 from apps.chain.node.tipsets import TipsetFacts, tipset_from_json
 from poolsite.wire.jsonrpc.client import channel_read, request_write, result_read
 from poolsite.wire.jsonrpc.messages import RpcError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from websockets.sync.client import ClientConnection
-
-    from apps.chain.node.addresses import NodeAddress
-    from apps.chain.node.client import ChainClient
 
 log = structlog.get_logger(__name__)
 

@@ -6,9 +6,10 @@ are one statement.  Every few epochs all steps are sent, whatever it finds.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from celery import current_app
 from django.conf import settings
@@ -19,9 +20,6 @@ from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.prepared_statements import Prepared
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
 
 EVERY_STEP_EPOCHS: Final = 10
 """So often every step is sent: a question that is too narrow is made good by that."""

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable
+from typing import Final
 
 import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections, connections
 
+from apps.chain.models import Node
 from apps.chain.node.addresses import NodeAddress
 from apps.chain.selectors.nodes import nodes_to_follow
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.chain.services.probes import nodes_probe
 from apps.core import clock
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from apps.chain.models import Node
 
 log = structlog.get_logger(__name__)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.gas_estimates import Estimate
 from apps.core.sanitize import sanitize_text
-from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.address import Address, address_parse
 from poolsite.filecoin.cids import Cid, cid_from_json
 from poolsite.filecoin.message import (
     Message,
@@ -18,9 +18,6 @@ from poolsite.filecoin.message import (
     receipt_from_json,
     signed_message_from_json,
 )
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import Address
 
 
 @dataclass(frozen=True, slots=True)

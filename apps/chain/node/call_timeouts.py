@@ -5,11 +5,9 @@ Every method here may be repeated: a message pushed twice is the same message.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)

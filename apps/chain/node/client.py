@@ -7,7 +7,8 @@ Source: filecoin-project/venus venus-shared/api/chain/v1; filecoin-project/lotus
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 from django.utils.translation import gettext
 
@@ -30,6 +31,7 @@ from apps.chain.node.answers import (
 from apps.chain.node.calls import (
     BEACON,
     TICKETS,
+    Call,
     deadlines_call,
     randomness_call,
     sectors_call,
@@ -50,11 +52,6 @@ from poolsite.filecoin.message import (
     message_to_json,
     signed_message_to_json,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from apps.chain.node.calls import Call
 
 T = TypeVar("T")
 PAGE_S: Final = 6.0

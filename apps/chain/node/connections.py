@@ -8,21 +8,19 @@ node that sends one a second would hold a thread for days.
 from __future__ import annotations
 
 import io
+import socket
 import ssl
 import time
 from collections import deque
+from collections.abc import Mapping
 from functools import partial
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django.utils.translation import gettext
 
 from apps.core.sessions import has_news
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Mapping
 
 
 class AnswerTooLarge(OSError):

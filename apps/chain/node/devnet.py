@@ -6,18 +6,15 @@ Source: poolsite/devnet/rpc/fault_injection.py, poolsite/devnet/faults.py.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
+from apps.chain.models import Node
 from apps.chain.node.link import link_to
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from apps.chain.models import Node
 
 READ_TIMEOUT_S: Final = 3.0
 """For questions; faults do not slow the `Devnet.*` methods down."""

@@ -8,20 +8,16 @@ the same call.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.node.call_timeouts import call_timeouts, requests_split
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from apps.chain.node.call_timeouts import CallTimeouts
-    from apps.chain.node.calls import Call
-    from apps.chain.node.link import NodeLink
+from apps.chain.node.call_timeouts import CallTimeouts, call_timeouts, requests_split
+from apps.chain.node.calls import Call
+from apps.chain.node.link import NodeLink
 
 T = TypeVar("T")
 UNREADABLE: Final = (KeyError, TypeError, IndexError, ValueError, AttributeError)

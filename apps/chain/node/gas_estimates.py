@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, AttoFil
 from poolsite.filecoin.gas_estimates import fee_cap_limit
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.message import Message
+from poolsite.filecoin.message import BLOCK_GAS_LIMIT, Message
 
 NODE_OVER_ESTIMATION: Final = 1.25
 """Times the simulated gas that a node takes for the limit by itself.

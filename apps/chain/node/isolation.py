@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
 
 import structlog
 from django.db import InterfaceError, OperationalError
@@ -10,9 +11,6 @@ from psycopg2.errors import DeadlockDetected
 
 from apps.chain.errors import NodeUnavailable
 from apps.core.errors import DomainError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
 
 log = structlog.get_logger(__name__)
 

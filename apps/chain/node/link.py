@@ -9,9 +9,10 @@ import itertools
 import json
 import time
 import weakref
+from collections.abc import Sequence
 from functools import lru_cache
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -22,9 +23,6 @@ from apps.chain.node.connections import AnswerTooLarge, Connections
 from poolsite.tracing import Facts, span
 from poolsite.wire.jsonrpc.client import request_write, result_read
 from poolsite.wire.jsonrpc.messages import RpcError, frame_read
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 CONNECT_TIMEOUT_S: Final = 1.0
 """A node that does not accept a connection within this time is taken for away."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 from apps.chain.errors import NodeUnavailable
 from apps.chain.node.isolation import AWAY_MAX
 from poolsite.tracing import trace_carried
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
 
 Row = TypeVar("Row")
 Found = TypeVar("Found")

@@ -12,19 +12,16 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPSConnection
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.conf import settings
 from django.utils.translation import gettext
 
 from apps.chain.node.connections import Connections, seconds_left
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 TRANSLATED: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 """Networks whose addresses end with an IPv4 one.  Source: RFC 6052 section 2.1, RFC 4291 section 2.5.5.1."""

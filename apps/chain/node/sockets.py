@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from django.conf import settings
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
+from websockets.sync.client import ClientConnection as ThreadConnection
 from websockets.sync.client import connect as connect_in_thread
 
 from apps.chain.errors import NodeUnavailable
+from apps.chain.node.addresses import NodeAddress
 from poolsite.wire.jsonrpc.client import request_write, result_read
 from poolsite.wire.jsonrpc.messages import RpcError, frame_read
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from websockets.asyncio.client import ClientConnection
-    from websockets.sync.client import ClientConnection as ThreadConnection
-
-    from apps.chain.node.addresses import NodeAddress
 
 OPEN_TIMEOUT_S: Final = 3.0
 CLOSE_TIMEOUT_S: Final = 0.5

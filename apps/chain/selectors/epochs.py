@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
+from apps.chain.models import Head
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.chain.models import Head
 
 NULL_EPOCHS_MAX: Final = 10
 """How far the clock runs ahead of the newest head: a chain that stands still has no new epochs."""

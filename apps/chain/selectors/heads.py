@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from apps.chain.models import Follower, Head
 from apps.core.compiled import Compiled
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 REPLACED_MAX: Final = 400
 """Newest tipsets no more on our chain, among which those are found that a reorganisation took back."""

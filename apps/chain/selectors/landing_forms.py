@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.upgrades import network_version_at
 from poolsite.filecoin.actors.decode import changed_methods
 from poolsite.filecoin.actors.method import params_at
+from poolsite.filecoin.address import Address
 from poolsite.filecoin.kinds import BadField
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import Address
-    from poolsite.filecoin.message import Message
+from poolsite.filecoin.message import Message
 
 
 def landing_params(to: Address, method: int, params: bytes, *, height: int | None = None) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
@@ -16,10 +16,8 @@ from apps.core.compiled import Compiled
 from apps.core.stored_texts import stored_text
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.network_params import network_from_params
+from poolsite.filecoin.policy import Network as NetworkRow
 from poolsite.filecoin.policy import UnknownNetwork, network_by_name
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.policy import Network as NetworkRow
 
 NETWORK_CURRENT: Final[Compiled[Network]] = Compiled(
     "network_current", lambda: Network.objects.order_by("pk")[:1]

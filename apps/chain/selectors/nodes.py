@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from apps.chain.models import Node
@@ -11,11 +13,6 @@ from apps.chain.selectors.read_cache import read_once
 from apps.chain.states import CONDITION_RANKS, CONDITIONS_SERVING, READ_RANKS, NodeCondition, NodeRole
 from apps.core.compiled import Compiled
 from apps.core.errors import NotFound
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from django.db.models import QuerySet
 
 NODES_ENABLED: Final[Compiled[Node]] = Compiled(
     "nodes_enabled",

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.chain.errors import NetworkUnknown
+from apps.chain.models import Head, Node
 from apps.chain.selectors.epochs import epoch_at
 from apps.chain.selectors.network import network_current
 from apps.chain.selectors.nodes import nodes_serve
 from apps.chain.states import NodeCondition
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.chain.models import Head, Node
-    from poolsite.filecoin.policy import Network
+from poolsite.filecoin.policy import Network
 
 LATE_EPOCHS: Final = 4
 """So many epochs without a head and the status asks for a look: as many nulls in a row are rare."""

@@ -8,8 +8,9 @@ Source: lotus api/types.go ForkUpgradeParams, build/buildconstants; venus venus-
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
@@ -18,9 +19,6 @@ from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_bound, network_current
 from poolsite.filecoin.actors.decode import method_spec
 from poolsite.filecoin.upgrades import heights_read, upgrade_version, version_at
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 FAR_EPOCHS: Final = 5_256_000
 """Five years of 30 s: an upgrade further away has no date yet."""

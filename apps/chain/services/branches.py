@@ -6,20 +6,17 @@ network itself does (expected consensus), once it is clearly heavier: a deep reo
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.chain.node.tipsets import TipsetFacts
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
+from apps.chain.node.tipsets import TipsetFacts
 
 BRANCH_DEPTH: Final = 10
 """So many epochs below the pool's head a node's tipset is compared with the pool's: few reorganisations reach

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 
 from apps.chain.errors import NodeRefused
 from apps.chain.models import Follower, Head
+from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import TipsetFacts
 from apps.chain.selectors.heads import head_at, head_by_key, head_current
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-
-    from apps.chain.node.client import ChainClient
 
 FINALITIES_STORED: Final = 3
 """How many finalities of heads stay in the table; older ones can no longer be reverted."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
@@ -10,6 +11,7 @@ from django.utils.translation import gettext
 
 from apps.chain.errors import NetworkUnknown, NodeRefused, WrongNetwork
 from apps.chain.models import Follower, Head, Network, Node
+from apps.chain.node.client import ChainClient
 from apps.chain.selectors.network import network_bound
 from apps.chain.selectors.read_cache import read_again
 from apps.chain.states import NodeCondition
@@ -17,11 +19,6 @@ from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.network_params import network_from_params
 from poolsite.filecoin.policy import UnknownNetwork, network_is_listed
 from poolsite.filecoin.sector import FIRST_V1_1, RegisteredSealProof
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from apps.chain.node.client import ChainClient
 
 MINER_PARAMS: Final = (
     "SupportedProofTypes",

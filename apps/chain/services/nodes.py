@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from datetime import datetime
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
@@ -14,13 +15,8 @@ from apps.chain.services.probes import node_probe, probe_store
 from apps.chain.states import NodeCondition, NodeRole
 from apps.core.errors import Conflict, NotFound
 from apps.core.live import Change, publish
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 
 @transaction.atomic

@@ -6,16 +6,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import structlog
 from django.utils.translation import gettext
 
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable, WrongNetwork
-from apps.chain.models import Node
+from apps.chain.models import Head, Node
 from apps.chain.node.client import ChainClient
 from apps.chain.node.link import link_to
+from apps.chain.node.tipsets import TipsetFacts
 from apps.chain.selectors.heads import head_at, head_current
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.services.branches import (
@@ -31,12 +32,6 @@ from apps.chain.states import CONDITIONS_FOREIGN, READ_RANKS, NodeCondition
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from poolsite.filecoin.upgrades import heights_read
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.chain.models import Head
-    from apps.chain.node.tipsets import TipsetFacts
 
 log = structlog.get_logger(__name__)
 

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.chain.models import Node
 from apps.chain.states import CONDITIONS_FOREIGN
 from apps.checks.findings.results import Act, Link
+from apps.checks.models import AlertChannel
+from apps.checks.selectors.data import CheckData
 from apps.core.formatting import shortened
+from apps.messages.models import Message, Sender
 from apps.messages.rules.methods import method_text
 from apps.messages.selectors.diagnosis import message_diagnose
 from apps.messages.selectors.senders import sender_may_set
+from apps.miners.models import Miner
 from apps.miners.services.network_unbind import network_may_unbind
+from apps.proving.models import Deadline
+from apps.sectors.models import PipelineRun, Sector, Worker
 from apps.users.states import Perm
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from django_stubs_ext import StrOrPromise
-
-    from apps.chain.models import Node
-    from apps.checks.models import AlertChannel
-    from apps.checks.selectors.data import CheckData
-    from apps.messages.models import Message, Sender
-    from apps.miners.models import Miner
-    from apps.proving.models import Deadline
-    from apps.sectors.models import PipelineRun, Sector, Worker
 
 ACTS_MAX: Final = 3
 """Objects of one finding that have a button; its page has all."""

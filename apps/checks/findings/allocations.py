@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from django.utils.translation import gettext, ngettext
 
 from apps.checks.findings.results import Act, Finding, Link
 from apps.checks.findings.text import at_least
+from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.rare import rare_rows
 from apps.core.formatting import joined_size
 from apps.sectors.selectors.allocations import NEAR_S, AllocationFilter, allocations_narrowed
 from apps.sectors.states import AllocationState
 from apps.users.states import Perm
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.checks.selectors.data import CheckData
 
 
 def allocations_end(data: CheckData) -> Iterator[Finding]:

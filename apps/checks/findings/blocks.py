@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 
-from apps.blocks.selectors.luck import luck_since
+from apps.blocks.models import Round
+from apps.blocks.selectors.luck import Luck, luck_since
 from apps.blocks.states import RoundState
 from apps.checks.findings.acts import ACTS_MAX, blocks_unwanted, miner_warm_up
 from apps.checks.findings.parts import NODE, needs_of, process_part, round_parts
-from apps.checks.findings.results import Finding, Link
+from apps.checks.findings.results import Act, Finding, Link
 from apps.checks.findings.text import grouped, miner_name, miners_named, named
+from apps.checks.selectors.data import CheckData
 from apps.core.formatting import fil, plural, time_left
 from apps.core.languages import colon_text
 from apps.core.local_time import moment_text
 from apps.core.stored_texts import stored_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from apps.blocks.models import Round
-    from apps.blocks.selectors.luck import Luck
-    from apps.checks.findings.results import Act
-    from apps.checks.selectors.data import CheckData
-    from apps.miners.models import Miner
+from apps.miners.models import Miner
 
 RARE: Final = 0.001
 """Probability at which a lack of wins is no chance any more, shared among all miners and spans."""

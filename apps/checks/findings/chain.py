@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 from django.utils.translation import gettext
 
@@ -12,6 +13,7 @@ from apps.checks.findings.acts import nodes_leave
 from apps.checks.findings.parts import NODE, process_part
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import grouped, named
+from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import fees_per_day
 from apps.core.formatting import plural, time_left
 from apps.core.languages import colon_text
@@ -23,11 +25,6 @@ LATE_LEAST_S: Final = 60
 """On a devnet with epochs of seconds a head is late for a moment again and again."""
 
 STALLED_BY: Final = ((NODE, process_part("follower")),)
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.checks.selectors.data import CheckData
 
 
 def chain_stalled(data: CheckData) -> Iterator[Finding]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.conf import settings
 from django.utils.translation import gettext
@@ -15,19 +16,14 @@ from apps.checks.findings.parts import process_part
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import named
 from apps.checks.selectors.alerts import channels_undelivered, ping_outage
-from apps.core.consoles import consoles_seen
+from apps.checks.selectors.data import CheckData
+from apps.core.consoles import ConsoleSeen, consoles_seen
 from apps.core.disk import RATE_AFTER_S, DiskLevel, DiskSpace, disk_spaces
 from apps.core.formatting import plural, time_left
 from apps.core.languages import clauses_text, colon_text
+from apps.core.models import Console
 from apps.core.stored_texts import stored_text
 from apps.users.selectors import guessed_factors
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.checks.selectors.data import CheckData
-    from apps.core.consoles import ConsoleSeen
-    from apps.core.models import Console
 
 AHEAD_S: Final = 5.0
 """A block is sent at the time that it bears, and the quickest of many are at every node within seconds."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 from django.utils.translation import gettext
 
@@ -11,19 +12,14 @@ from apps.checks.findings.links import miner_link
 from apps.checks.findings.parts import faults_part
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import grouped, miners_named
+from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import termination_fees
 from apps.core.formatting import plural, time_left, whole
 from apps.core.languages import clauses_text, list_text
-from apps.proving.selectors.faults import faults_of, sectors_bad
+from apps.miners.models import Miner
+from apps.proving.models import Deadline
+from apps.proving.selectors.faults import Fault, faults_of, sectors_bad
 from apps.proving.selectors.settings import recover_limits
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.checks.selectors.data import CheckData
-    from apps.miners.models import Miner
-    from apps.proving.models import Deadline
-    from apps.proving.selectors.faults import Fault
 
 PERIODS_LEFT: Final = 7
 """A faulty sector that the chain ends within so many proving periods, of 42, is named."""

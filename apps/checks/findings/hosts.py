@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max, Q, QuerySet
 from django.utils.translation import gettext
 
 from apps.checks.findings.acts import ACTS_MAX, hosts_resume
@@ -12,10 +13,12 @@ from apps.checks.findings.links import hosts_link
 from apps.checks.findings.parts import host_part, prover_part
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import NAMED, grouped, named
+from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import deposits_of
 from apps.core.formatting import percent, plural, size, time_left
 from apps.core.languages import clauses_text
 from apps.core.stored_texts import stored_text
+from apps.sectors.models import Worker
 from apps.sectors.rules.hardware import (
     FOLDER_LOST,
     PERHAPS_SHORT,
@@ -38,14 +41,6 @@ from apps.sectors.selectors.host_speed import host_speeds
 from apps.sectors.selectors.sectors import DEPOSIT_OVER, sectors_bound
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.db.models import QuerySet
-
-    from apps.checks.selectors.data import CheckData
-    from apps.sectors.models import Worker
 
 FACTS: Final = ("uuid", "tenant_id", "host", "name", "hardware")
 PARTS_MAX: Final = 1_000

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from apps.checks.findings.results import Link
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import Miner
-    from apps.sectors.models import Store, Worker
+from apps.miners.models import Miner
+from apps.sectors.models import Store, Worker
 
 
 def miner_link(miners: Sequence[Miner]) -> Link:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
@@ -18,23 +19,18 @@ from apps.checks.findings.acts import (
 from apps.checks.findings.parts import FEES, needs_of, sender_part
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import at_least
-from apps.checks.selectors.data import FAILED_MAX
+from apps.checks.selectors.data import FAILED_MAX, CheckData
 from apps.checks.selectors.exposure import STUCK_MAX, deposits_in, fees_per_day, first_close, held_by_stuck
 from apps.core.formatting import fee_text, plural, shortened, time_left
 from apps.core.languages import clauses_text, colon_text, list_text
 from apps.core.stored_texts import stored_text
+from apps.messages.models import Message
 from apps.messages.selectors.approvals import approvers_of
 from apps.messages.selectors.failed import FAILED_HOURS
 from apps.messages.selectors.recovery import unmatched_open
 from apps.messages.selectors.stuck import messages_priced_out
 from apps.messages.states import Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.checks.selectors.data import CheckData
-    from apps.messages.models import Message
 
 COUNTED_MAX: Final = 200
 """Messages below the base fee that are counted; of more the check says "at least"."""

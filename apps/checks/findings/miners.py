@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlencode
 
 from django.utils.translation import gettext, ngettext
@@ -14,6 +15,7 @@ from apps.checks.findings.links import miner_link
 from apps.checks.findings.parts import NODE, process_part
 from apps.checks.findings.results import Act, Finding, Link
 from apps.checks.findings.text import grouped, miner_name, miners_named
+from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import fees_per_day, first_close
 from apps.core.formatting import fil, whole
 from apps.messages.selectors.creations import created_id, creations_since
@@ -22,11 +24,6 @@ from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.users.states import Perm
 from poolsite.filecoin.address import id_address
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from apps.checks.selectors.data import CheckData
 
 UNREAD_EPOCHS: Final = 10
 CREATED_SHOWN: Final = timedelta(days=7)

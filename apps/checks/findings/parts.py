@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
+from apps.blocks.models import Round
 from apps.blocks.states import RoundState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.blocks.models import Round
-    from apps.miners.models import Miner
-    from apps.proving.models import Deadline
+from apps.miners.models import Miner
+from apps.proving.models import Deadline
 
 NODE: Final = "node"
 """A node that can be read."""

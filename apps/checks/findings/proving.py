@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from django.utils.translation import gettext
 
@@ -13,17 +13,13 @@ from apps.checks.findings.parts import faults_part, store_part, window_part
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.checks.findings.windows import sectors_expected
+from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import first_close
 from apps.core.formatting import DAY_S, plural, time_left, whole
 from apps.core.languages import colon_text, list_text
 from apps.core.stored_texts import stored_text
+from apps.proving.models import Deadline, Dispute, SectorCheck
 from apps.proving.selectors.settings import recover_limits
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from apps.checks.selectors.data import CheckData
-    from apps.proving.models import Deadline, Dispute, SectorCheck
 
 
 def faults(data: CheckData) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -9,15 +10,12 @@ from typing import TYPE_CHECKING, Final
 from django.urls import reverse
 from django.utils.text import Truncator
 
+from apps.checks.selectors.data import CheckData
 from apps.core.formatting import DAY_S
 from apps.users.states import Perm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from django_stubs_ext import StrOrPromise
-
-    from apps.checks.selectors.data import CheckData
 
 FINDINGS_MAX: Final = 5
 """Findings that one check lists by themselves; the last of them counts the others."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext as say
@@ -10,17 +10,13 @@ from django.utils.translation import gettext as say
 from apps.checks.findings.parts import host_part, prover_part
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import grouped, miners_named, named
+from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import first_close
 from apps.core.formatting import time_left
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_with_restored_moves
+from apps.miners.selectors.roles import UnheldRole
 from apps.miners.states import RoleKind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from apps.checks.selectors.data import CheckData
-    from apps.miners.models import Miner
-    from apps.miners.selectors.roles import UnheldRole
 
 
 def roles_unheld(data: CheckData) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from django.db.models import Count
 from django.utils.translation import gettext
@@ -10,17 +10,13 @@ from django.utils.translation import gettext
 from apps.checks.findings.acts import ACTS_MAX, sectors_retry
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import named
+from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import deposits_of
 from apps.core.formatting import plural
 from apps.core.languages import colon_text
 from apps.core.stored_texts import stored_text
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread, sectors_unpledged
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.checks.selectors.data import CheckData
 
 
 def sectors_paused(data: CheckData) -> Iterator[Finding]:

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db.models import Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.chain.selectors.status import EpochClock
 from apps.checks.findings.acts import sectors_retry
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import at_least
+from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import deposits_of
 from apps.checks.selectors.rare import rare_rows
 from apps.core.formatting import time_left
+from apps.sectors.models import Sector
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
 from apps.sectors.services.sealing.tickets import ticket_lifetime_read
 from poolsite.filecoin.noninteractive import LOOKBACK
+from poolsite.filecoin.policy import Network
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.pipeline import SectorEvent, SectorState, states_with
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.chain.selectors.status import EpochClock
-    from apps.checks.selectors.data import CheckData
-    from apps.sectors.models import Sector
-    from poolsite.filecoin.policy import Network
 
 UNCOMMITTED: Final = states_with(SectorEvent.RETICKET)
 """States with a ticket that no pre-commit has used yet."""

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext, ngettext
 
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import at_least
+from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.rare import COUNTED_MAX
 from apps.core.formatting import plural, size
+from apps.sectors.models import Sector
 from apps.sectors.selectors.ended_sectors import sectors_removable
 from apps.sectors.selectors.host_groups import stores_of_hosts
 from apps.sectors.selectors.sector_filters import expires_soon
 from poolsite.filecoin.power import quality_power_max
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.db.models import QuerySet
-
-    from apps.checks.selectors.data import CheckData
-    from apps.sectors.models import Sector
 
 
 def sectors_expiring(data: CheckData) -> Iterator[Finding]:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from django.utils.translation import gettext
 
 from apps.checks.findings.acts import ACTS_MAX, funds_send, senders_resume, senders_send_too
 from apps.checks.findings.parts import sender_part
-from apps.checks.findings.results import Finding, Link
+from apps.checks.findings.results import Act, Finding, Link
 from apps.checks.findings.text import named
+from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import fees_per_day, provers_of
 from apps.core.formatting import DAY_S, plural, shortened
+from apps.messages.models import Sender
 from apps.messages.selectors.foreign import is_used_elsewhere, senders_left
 from apps.messages.selectors.spend import PACE_DAYS_LEAST
 from apps.messages.states import NoncesBy, SenderState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from apps.checks.findings.results import Act
-    from apps.checks.selectors.data import CheckData
-    from apps.messages.models import Sender
 
 RUNWAY_DAYS: Final = 3
 """A balance that lasts shorter than this is short."""

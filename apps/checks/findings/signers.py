@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
@@ -11,6 +11,7 @@ from apps.checks.findings.messages import FAILED_SHOWN
 from apps.checks.findings.parts import key_part, needs_of, process_part, prover_part
 from apps.checks.findings.results import Act, Finding, Link
 from apps.checks.findings.text import grouped, miners_named, named
+from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import (
     fees_per_day,
     first_close,
@@ -27,11 +28,6 @@ from apps.gateway.states import Purpose
 from apps.users.states import POOL, Perm
 from poolsite.filecoin.address import id_address
 from poolsite.wire.proposals import ANY_ESCROW, NO_VOTES, PROOFS_BY_DAY
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.checks.selectors.data import CheckData
 
 
 def signers_away(data: CheckData) -> Iterator[Finding]:

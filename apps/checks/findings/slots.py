@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Count, F, Func, IntegerField, Q, Value
@@ -14,6 +15,7 @@ from django.utils.translation import gettext, pgettext
 
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import named
+from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import deposits_of
 from apps.checks.selectors.rare import SECTORS_OVER
 from apps.core.formatting import plural
@@ -22,11 +24,6 @@ from apps.sectors.selectors.host_groups import hosts_here, hosts_known, hosts_wi
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
 from apps.sectors.states import JobState
 from poolsite.wire.pipeline import WORKER_STAGES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.checks.selectors.data import CheckData
 
 WAITED: Final = timedelta(minutes=5)
 """A host that restarts has its slots again long before."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.text import Truncator
 from django.utils.translation import gettext
@@ -11,13 +12,16 @@ from django.utils.translation import gettext
 from apps.checks.findings.acts import runs_retry
 from apps.checks.findings.results import REASON_MAX, Finding, Link
 from apps.checks.findings.text import at_least
+from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.rare import COUNTED_MAX, rare_rows
 from apps.core.formatting import DAY_S, fil, plural
 from apps.core.languages import clauses_text, colon_text
 from apps.core.stored_texts import stored_text
+from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_failed as pieces_failed_of
 from apps.pieces.selectors import pieces_visible
 from apps.pieces.states import PiecePurpose
+from apps.sectors.models import Sector
 from apps.sectors.selectors.stopped_work import changes_failed as changes_failed_of
 from apps.sectors.selectors.stopped_work import moves_failed as moves_failed_of
 from apps.sectors.selectors.stopped_work import pieces_stopped as pieces_stopped_of
@@ -25,13 +29,6 @@ from apps.sectors.selectors.stopped_work import runs_stopped as runs_stopped_of
 from apps.sectors.selectors.stopped_work import unseals_failed as unseals_failed_of
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline.changes import ChangeKind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.checks.selectors.data import CheckData
-    from apps.pieces.models import Piece
-    from apps.sectors.models import Sector
 
 SHOWN: Final = timedelta(hours=24)
 """A failure that asks for no decision is named for so long."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext as say
@@ -13,9 +14,11 @@ from apps.checks.findings.links import hosts_link, stores_link
 from apps.checks.findings.parts import host_part, store_part
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import NAMED, at_least, grouped, named
+from apps.checks.selectors.data import CheckData
 from apps.core.formatting import DAY_S, plural, size, time_left, whole
 from apps.core.languages import clauses_text, colon_text
 from apps.core.stored_texts import stored_text
+from apps.sectors.models import Store
 from apps.sectors.rules.hardware import SEALING_AWAY
 from apps.sectors.selectors.ended_sectors import needs_no_proof
 from apps.sectors.selectors.host_groups import (
@@ -44,12 +47,6 @@ from apps.sectors.selectors.stores import store_days_left, store_fill_rate, stor
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import StoreCondition
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from apps.checks.selectors.data import CheckData
-    from apps.sectors.models import Store
 
 COUNTED_MAX: Final = 1_000
 """Sectors of a store that are read one by one; beyond it the hosts' own count is used."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from django.utils.translation import gettext
 
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.checks.findings.parts import host_part
 from apps.checks.findings.results import Finding, Link
+from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.waiting_sectors import (
+    HostRules,
+    SealingHosts,
+    WaitingSectors,
     hosts_of_waiting,
     sealing_hosts,
     sectors_waiting,
@@ -18,7 +23,7 @@ from apps.checks.selectors.waiting_sectors import (
 from apps.core.formatting import plural, size, time_left
 from apps.core.languages import clauses_text, list_text
 from apps.core.stored_texts import stored_text
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Worker
 from apps.sectors.rules.hardware import sealing_disks
 from apps.sectors.selectors.hosts import worker_is_away, worker_machine
 from apps.sectors.selectors.proof_forms import parameters_error
@@ -29,13 +34,6 @@ from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage
 from poolsite.wire.stores import StoreCondition
 from poolsite.wire.sums import stored_bytes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from apps.checks.selectors.data import CheckData
-    from apps.checks.selectors.waiting_sectors import HostRules, SealingHosts, WaitingSectors
-    from apps.sectors.models import Worker
 
 HOSTS_NAMED: Final = 5
 ERROR_MAX: Final = 130

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext, gettext_noop
 
@@ -12,18 +12,14 @@ from apps.checks.findings.links import miner_link
 from apps.checks.findings.parts import missed_parts, needs_of, window_part, window_parts
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import grouped, miner_name, miners_named, named
+from apps.checks.selectors.data import CheckData
 from apps.core.formatting import plural
 from apps.core.languages import colon_text
 from apps.core.stored_texts import stored_text
+from apps.miners.models import Miner
+from apps.proving.models import Deadline
 from apps.proving.selectors.posts import windows_missed
 from apps.proving.states import Forecast
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.checks.selectors.data import CheckData
-    from apps.miners.models import Miner
-    from apps.proving.models import Deadline
 
 
 def windows_missed_check(data: CheckData) -> Iterator[Finding]:

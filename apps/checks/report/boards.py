@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
-from apps.checks.report.metric_table import BY_NAME, FIGURES, Board
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.checks.report.metric_table import Figure
+from apps.checks.report.metric_table import BY_NAME, FIGURES, Board, Figure
 
 SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 ANY_JOB: Final = 'job=~"$job"'

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from apps.checks.report.report import Report
+from apps.checks.selectors.data import CheckData
 from apps.checks.states import WORST_LAST, Component, Condition
 from apps.checks.table.components import EFFECTS
-
-if TYPE_CHECKING:
-    from apps.checks.report.report import Report
-    from apps.checks.selectors.data import CheckData
 
 
 @dataclass(frozen=True, slots=True)

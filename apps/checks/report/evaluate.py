@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC
-from typing import TYPE_CHECKING
 
 import structlog
 from django.db import InterfaceError, OperationalError
 from django.utils.timezone import override
 from django.utils.translation import gettext
 
-from apps.checks.findings.results import Finding, Link, Severity
+from apps.checks.findings.results import Check, Finding, Link, Severity
 from apps.checks.report.incidents import causes_find
 from apps.checks.report.report import Report, Result, broken_key
+from apps.checks.selectors.data import CheckData
 from apps.checks.table.checks import CHECKS
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-
-    from apps.checks.findings.results import Check
-    from apps.checks.selectors.data import CheckData
 
 log = structlog.get_logger(__name__)
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Mapping
+from typing import Final
 
+from apps.checks.findings.results import Finding
+from apps.checks.report.report import Result
 from apps.checks.table.causes import CAUSES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from apps.checks.findings.results import Finding
-    from apps.checks.report.report import Result
 
 WITHIN_S: Final = 3600
 """A finding explains another that was seen so much earlier or later."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import timedelta
 from math import inf
 from typing import TYPE_CHECKING
@@ -29,8 +30,6 @@ from poolsite.filecoin.amounts import FIL
 from poolsite.wire.pipeline import NEXT_STAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from prometheus_client.core import Metric
 
 

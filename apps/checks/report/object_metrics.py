@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 
 from apps.checks.report.families import gauges_of
+from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.object_figures import (
     hosts_by_size,
     miners_by_power,
@@ -17,12 +19,7 @@ from apps.checks.selectors.object_figures import (
 from poolsite.filecoin.amounts import FIL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
     from prometheus_client.core import Metric
-
-    from apps.checks.selectors.data import CheckData
 
 DAY: Final = timedelta(days=1)
 GAS_DAYS: Final = timedelta(days=6)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from apps.checks.findings.sealing_clocks import UNCOMMITTED
 from apps.checks.report.evaluate import evaluate_some
+from apps.checks.report.report import Report
 from apps.checks.selectors.data import CheckData
+from apps.messages.models import Message, Sender
 from apps.messages.selectors.failed import is_failed
 from apps.messages.selectors.stuck import Waiting
 from apps.messages.states import MessageState, Wait
+from apps.miners.models import Miner
 from apps.sectors.models import Sector
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from apps.checks.report.report import Report
-    from apps.messages.models import Message, Sender
-    from apps.miners.models import Miner
 
 SHARED: Final = (
     "at",

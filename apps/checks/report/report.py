@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from apps.checks.findings.results import Check, Finding, Link, Severity, Topic
 from apps.core.formatting import DAY_S
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
 
 RANKED_S: Final = 7 * DAY_S
 """Findings are ranked by what is lost within a week."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from apps.checks.models import ComponentIncident, Maintenance
 from apps.checks.selectors.components import (
+    ComponentRecord,
     Seconds,
     components_records,
     incidents_recent,
@@ -15,12 +18,7 @@ from apps.checks.states import Component
 from apps.checks.table.components import EFFECTS_BY_NAME
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from django_stubs_ext import StrOrPromise
-
-    from apps.checks.models import ComponentIncident, Maintenance
-    from apps.checks.selectors.components import ComponentRecord
 
 
 @dataclass(frozen=True, slots=True)

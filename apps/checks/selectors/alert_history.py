@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from django.db.models import Aggregate, Count, DurationField, ExpressionWrapper, F, OuterRef, Subquery, Sum
+from django.db.models import (
+    Aggregate,
+    Count,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Sum,
+)
 
-from apps.checks.models import AlertEntry
+from apps.checks.models import Alert, AlertEntry, Notification
 from apps.checks.selectors.alerts import alerts_own, alerts_visible, channels_visible
 from apps.checks.states import AlertEntryKind
+from apps.users.models import AuditEntry
+from apps.users.rules.principals import Principal
 from apps.users.selectors.audit_search import AuditFilter, audit_page
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.checks.models import Alert, Notification
-    from apps.users.models import AuditEntry
-    from apps.users.rules.principals import Principal
 
 STATES: Final = ("open", "acknowledged", "ended")
 """Of alerts: an acknowledged one is open, too."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
+from uuid import UUID
 
-from django.db.models import Exists, Max, OuterRef, Q, Subquery, Value
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext
 from redis.exceptions import RedisError
@@ -19,13 +20,7 @@ from apps.core.redis_clients import redis_client
 from apps.sectors.selectors.hosts import is_uuid
 from apps.users.models import Tenant, User
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt
-
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 UNDELIVERED_TRIES: Final = 3
 """A notification that failed so often is named by a check."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from apps.checks.models import CheckSetting
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 def severities_set() -> dict[str, str]:

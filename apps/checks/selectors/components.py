@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import date, datetime, timedelta
+from typing import Final
+from uuid import UUID
 
 from django.db.models import Q
 from django.utils.translation import gettext
@@ -18,10 +19,6 @@ from apps.checks.models import (
 )
 from apps.checks.states import Component, Condition
 from apps.core.errors import NotFound
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from uuid import UUID
 
 GAP: Final = timedelta(seconds=60)
 """Four evaluations in a row are missing: longer than slow alert channels hold one up."""

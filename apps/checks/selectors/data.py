@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from apps.blocks.selectors.finality import f3_read
+from django.db.models import QuerySet
+
+from apps.blocks.models import F3Lease, Round
+from apps.blocks.selectors.finality import F3Participation, f3_read
 from apps.blocks.selectors.foreign_blocks import foreign_blocks
-from apps.blocks.selectors.luck import lucks_shared
+from apps.blocks.selectors.luck import Luck, lucks_shared
 from apps.blocks.selectors.miners_without_rounds import miners_unbegun, miners_unstarted, undrawn_epochs
-from apps.blocks.selectors.rounds import rounds_undrawn, wins_lost
+from apps.blocks.selectors.rounds import Undrawn, rounds_undrawn, wins_lost
+from apps.chain.models import Head, Node
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.nodes import nodes_all
-from apps.chain.selectors.status import chain_status_of, clock_of, network_known
-from apps.chain.selectors.upgrades import nodes_unready
+from apps.chain.selectors.status import ChainStatus, EpochClock, chain_status_of, clock_of, network_known
+from apps.chain.selectors.upgrades import Readiness, nodes_unready
 from apps.checks.selectors.alerts import alerts_last_run
 from apps.checks.selectors.backups import backup_last_taken
 from apps.checks.selectors.check_settings import severities_set
@@ -24,8 +29,10 @@ from apps.checks.selectors.rare import Rare, rare_read, rare_rows
 from apps.checks.selectors.used_wallets import wallets_used
 from apps.core.clock import now
 from apps.core.formatting import DAY_S
-from apps.core.processes import processes_all
+from apps.core.processes import Process, processes_all
+from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.selectors.connections import connections_failed
+from apps.messages.models import Message, Recovery, Sender
 from apps.messages.selectors.approvals import messages_unapproved
 from apps.messages.selectors.failed import messages_failed
 from apps.messages.selectors.foreign import FOREIGN_SHOWN, senders_odd
@@ -35,46 +42,24 @@ from apps.messages.selectors.replaced import messages_replaced
 from apps.messages.selectors.senders import senders_visible
 from apps.messages.selectors.spend import spend_pace
 from apps.messages.selectors.stuck import Waiting, messages_stuck, messages_waiting
+from apps.miners.models import Miner, RewardEstimate
 from apps.miners.selectors.miners import miners_visible, reward_estimate
-from apps.miners.selectors.roles import roles_unheld
-from apps.proving.models import Deadline
+from apps.miners.selectors.roles import UnheldRole, roles_unheld
+from apps.proving.models import Deadline, Dispute, SectorCheck
 from apps.proving.selectors.disputes import disputes_latest
 from apps.proving.selectors.faults import sectors_bad
+from apps.sectors.models import ClaimsEnding, SealTarget, Sector
 from apps.sectors.selectors.expirations import claims_ending
-from apps.sectors.selectors.host_groups import host_counts
+from apps.sectors.selectors.host_groups import HostCounts, host_counts
 from apps.sectors.selectors.sector_etas import precommit_times
 from apps.sectors.selectors.sectors import sectors_counts, sectors_visible
-from apps.sectors.selectors.store_groups import store_marks
+from apps.sectors.selectors.store_groups import StoreMarks, store_marks
 from apps.sectors.selectors.targets import targets_paused
+from apps.users.rules.principals import Principal
+from apps.wallets.models import Wallet
 from apps.wallets.selectors import wallet_labels, wallets_visible
 from poolsite.filecoin.pledge import block_reward, expected_reward
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.blocks.models import F3Lease, Round
-    from apps.blocks.selectors.finality import F3Participation
-    from apps.blocks.selectors.luck import Luck
-    from apps.blocks.selectors.rounds import Undrawn
-    from apps.chain.models import Head, Node
-    from apps.chain.selectors.status import ChainStatus, EpochClock
-    from apps.chain.selectors.upgrades import Readiness
-    from apps.core.processes import Process
-    from apps.gateway.models import ProverConnection, SignerConnection
-    from apps.messages.models import Message, Recovery, Sender
-    from apps.miners.models import Miner, RewardEstimate
-    from apps.miners.selectors.roles import UnheldRole
-    from apps.proving.models import Dispute, SectorCheck
-    from apps.sectors.models import ClaimsEnding, SealTarget, Sector
-    from apps.sectors.selectors.host_groups import HostCounts
-    from apps.sectors.selectors.store_groups import StoreMarks
-    from apps.users.rules.principals import Principal
-    from apps.wallets.models import Wallet
-    from poolsite.filecoin.policy import Network
-
+from poolsite.filecoin.policy import Network
 
 SENDERS_MAX: Final = 1_000  # counted one by one
 UNDRAWN_SHOWN: Final = timedelta(minutes=10)

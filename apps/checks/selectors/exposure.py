@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db.models import Exists, OuterRef, Q, Sum
 
+from apps.checks.selectors.data import CheckData
 from apps.messages.selectors.messages import messages_open, messages_visible
 from apps.messages.states import MessageState
+from apps.miners.models import Miner
 from apps.miners.selectors.senders import senders_chosen
 from apps.miners.states import Use
 from apps.sectors.selectors.sectors import sectors_in_messages
 from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.pledge import TERMINATION_FULL_AGE, termination_fee
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
-    from apps.checks.selectors.data import CheckData
-    from apps.miners.models import Miner
 
 STUCK_MAX: Final = 1_000
 """Stuck messages whose value is added up."""

@@ -6,8 +6,9 @@ the rest together: the sum of amounts, the greatest age, the least margin and fr
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
@@ -23,10 +24,6 @@ from apps.sectors.states import JobState
 from apps.users.models import Tenant
 from apps.wallets.models import Wallet
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from datetime import date, datetime
-    from decimal import Decimal
 
 STEPS_READ: Final = 200
 """Newest failures and finished sectors of a host that are read to count its failures."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple, TypeVar
 
-from django.db.models import BooleanField, Exists, Model, Q
-from django.db.models.expressions import RawSQL
+from django.db.models import BooleanField, Exists, Model, Q, QuerySet
+from django.db.models.expressions import Combinable, RawSQL
 
 from apps.automation.models import AutoRule
 from apps.blocks.models import Round
@@ -45,12 +45,6 @@ from apps.sectors.states import CopyCondition, Hold, JobState, MoveState
 from apps.users.selectors.guessed_factors import wrong_codes
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-    from django.db.models.expressions import Combinable
 
 Row = TypeVar("Row", bound=Model)
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import date
+from typing import Final
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.db.models.functions import TruncMonth
 
 from apps.checks.models import ComponentDay, TenantServiceDay
 from apps.checks.states import Component
 from apps.core.formatting import DAY_S
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import date
-
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 LANDING_EDGES_S: Final = (15, 30, 60, 90, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 21_600, DAY_S)
 """Limits within which landings are counted: a month's percentile is one of them."""

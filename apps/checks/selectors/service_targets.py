@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from apps.checks.models import ServiceTargets
+from apps.checks.selectors.service_levels import ServiceMonth
 from apps.checks.states import TargetResult
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
-
-    from apps.checks.selectors.service_levels import ServiceMonth
-    from apps.users.models import Tenant
+from apps.users.models import Tenant
 
 
 def targets_of(tenant: Tenant) -> list[ServiceTargets]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from django.db.models import Q
 
 from apps.messages.selectors.messages import messages_open
+from apps.miners.models import Miner
+from apps.users.rules.principals import Principal
+from apps.wallets.models import Wallet
 from apps.wallets.selectors import wallets_visible
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
-    from apps.wallets.models import Wallet
 
 
 def wallets_used(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.db import connection
 from django.db.models import Case, Count, Min, Value, When
@@ -17,15 +18,10 @@ from apps.miners.states import RoleKind, RoleState
 from apps.sectors.models import DAMOCLES, HostReport, Job, Worker
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.states import JobState
+from apps.users.rules.principals import Principal
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.sealing_rule_values import NEW_PLANS
 from poolsite.wire.sealing_rules import PLAN, SEALING, THREADS, SealingRules, rule_key, rules_of
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 WAITED: Final = timedelta(minutes=15)
 """A host with a free slot and room has taken a new sector long before."""

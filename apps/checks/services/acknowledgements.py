@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -17,13 +18,8 @@ from apps.checks.states import AlertEntryKind, AlertEvent
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.core.live import CHECKS, OPERATOR, Change, publish
 from apps.core.local_time import clock_text
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from uuid import UUID
-
-    from apps.users.rules.principals import Principal
 
 HOURS: Final = (1, 4, 12)
 """For how long an alert can be acknowledged; 0: until its check passes."""

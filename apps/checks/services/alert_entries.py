@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
 
 from apps.checks.models import Alert, AlertEntry
 from apps.checks.states import AlertEntryKind
 from apps.core.live import OPERATOR, Change, publish
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
 
 ENTRIES_MAX: Final = 200
 """Lines of one alert that evaluations write; people's lines are not counted."""

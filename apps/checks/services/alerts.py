@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Subquery
@@ -12,6 +13,7 @@ from redis.exceptions import RedisError
 
 from apps.checks.findings.results import Severity
 from apps.checks.models import Alert, AlertChannel, CallbackEvent, Notification
+from apps.checks.report.report import Report, Result
 from apps.checks.selectors.alerts import RUN_KEY
 from apps.checks.selectors.check_settings import mutes_active
 from apps.checks.services.acknowledgements import EFFECT, acknowledgement_check
@@ -20,13 +22,7 @@ from apps.checks.services.channels import REPEATS_S
 from apps.checks.services.notifications import finding_describe, notification_build
 from apps.checks.states import FAILING, AlertEntryKind, AlertEvent, ChannelKind
 from apps.core.redis_clients import redis_client
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-    from datetime import datetime
-
-    from apps.checks.report.report import Report, Result
-    from apps.users.models import Tenant
+from apps.users.models import Tenant
 
 RETENTION: Final = timedelta(days=30)
 """Notifications that were sent are kept so long."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -26,13 +27,8 @@ from apps.core.formatting import DAY_S
 from apps.core.units import value_with_unit
 from apps.users.models import Tenant
 from apps.users.rules.encryption import text_encrypt
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 import hmac
 import json
 from base64 import b64encode
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 from urllib.parse import quote_plus, urlsplit
 
 from django.utils.translation import gettext
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
-
-    from apps.checks.models import Notification
+from apps.checks.models import Notification
 
 KEYWORD: Final = "Poolsite"
 """Each text has it: robots of DingTalk and Feishu can be set to refuse texts without a keyword."""

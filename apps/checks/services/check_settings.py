@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
 
-from apps.checks.findings.results import Severity
+from apps.checks.findings.results import Check, Severity
 from apps.checks.models import CheckSetting
 from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.core.live import Change, publish
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.checks.findings.results import Check
-    from apps.users.rules.principals import Principal
 
 MUTE_HOURS_MAX: Final = 168
 """A week: what is muted for longer is forgotten."""

@@ -6,23 +6,20 @@ was an outage of the console, and is unknown of all others; it is never counted 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db import transaction
 
 from apps.checks.models import ComponentDay, ComponentIncident, ComponentStatus, Maintenance
+from apps.checks.report.components import ComponentFound
 from apps.checks.selectors.components import GAP
 from apps.checks.states import IMPAIRED, WORST_LAST, Component, Condition
 from apps.checks.table.components import STOPPED
 from apps.core.live import Change, publish_all
 from apps.messages.services.recovery.detect import restore_check
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from apps.checks.report.components import ComponentFound
 
 AHEAD: Final = timedelta(days=1)
 """A clock that was further ahead was wrong for long: what it counted is no record of anything."""

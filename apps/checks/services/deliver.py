@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 from django.db.models import Q
@@ -18,10 +19,6 @@ from apps.checks.services.channels import CLAIM
 from apps.checks.services.outgoing import NotDelivered, notification_send
 from apps.checks.states import FAILING
 from apps.core.live import OPERATOR, Change, publish
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
 
 log = structlog.get_logger(__name__)
 

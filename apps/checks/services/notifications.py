@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
 from django.conf import settings
 from django.utils.translation import gettext
 
 from apps.chain.selectors.status import network_known
-from apps.checks.findings.results import Link, Severity
-from apps.checks.models import AlertChannel, Notification
+from apps.checks.findings.results import Finding, Link, Severity
+from apps.checks.models import Alert, AlertChannel, Notification
+from apps.checks.report.report import Report, Result
 from apps.checks.states import AlertEvent
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.checks.findings.results import Finding
-    from apps.checks.models import Alert
-    from apps.checks.report.report import Report, Result
 
 ACTIONS: Final = {
     AlertEvent.ACKNOWLEDGED: "Acknowledged by {actor}: {found}",

@@ -7,9 +7,10 @@ import json
 import smtplib
 import time
 from base64 import b64encode
+from collections.abc import Mapping
 from datetime import datetime
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from django.core.mail import EmailMessage
@@ -18,6 +19,7 @@ from django.utils.translation import gettext as say
 
 from apps.chain.node.connections import Connections
 from apps.chain.node.public_hosts import HostNotPublic, PublicConnections
+from apps.checks.models import Notification
 from apps.checks.services.chat import (
     ChatRequest,
     chat_body_write,
@@ -32,11 +34,6 @@ from apps.core import clock
 from apps.core.connection_faults import fault_text
 from apps.core.formatting import fil
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from apps.checks.models import Notification
 
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 15.0

@@ -6,12 +6,10 @@ Source: PagerDuty's “Events API v2”, send an alert event.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from apps.checks.models import Notification
 from apps.checks.states import AlertEvent
-
-if TYPE_CHECKING:
-    from apps.checks.models import Notification
 
 EVENTS_URL: Final = "https://events.pagerduty.com/v2/enqueue"
 """Where events go unless the channel says otherwise: accounts of the EU have another host."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hmac
 import json
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
@@ -24,9 +25,6 @@ from apps.sectors.selectors.hosts import is_uuid
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 from apps.users.rules.principals import Principal
 from apps.users.states import Perm
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 VERSION: Final = "v1="
 """Before a signature; a header has several while a secret is being replaced."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 import structlog
 from celery import current_app
@@ -14,9 +15,6 @@ from redis.exceptions import RedisError
 from apps.checks.selectors.alerts import PING_FAILED_KEY
 from apps.checks.services.outgoing import NotDelivered, status_describe, url_open
 from apps.core.redis_clients import redis_client, turn_claim
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 log = structlog.get_logger(__name__)
 

@@ -6,9 +6,10 @@ A day is written once, whole, for all tenants.  Whose cause a loss is is only sa
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import BooleanField, Count, ExpressionWrapper, F, Q
@@ -27,9 +28,6 @@ from apps.messages.states import MessageState
 from apps.miners.selectors.days import tenants_on
 from apps.proving.models import WindowPost
 from apps.proving.states import PostState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 SETTLED: Final = timedelta(hours=12)
 """So long after its end a day is counted: what landed is beyond any reorganisation by then."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -13,13 +14,9 @@ from apps.checks.selectors.service_levels import LANDING_EDGES_S
 from apps.checks.selectors.service_targets import targets_in, targets_of
 from apps.core.errors import BadValue
 from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from apps.users.services.tenant_management import tenants_manage_check
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 PERCENTS: Final = ("posts_percent", "wins_percent", "console_percent")
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -18,13 +19,8 @@ from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.core.live import Change, publish
 from apps.core.redis_clients import redis_client
 from apps.core.sanitize import sanitize_text
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 TEXT_MAX: Final = 1000
 AHEAD_MAX: Final = timedelta(days=366)

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
 from redis.exceptions import RedisError
 
-from apps.checks.models import Alert
+from apps.checks.models import Alert, Notification
 from apps.checks.report.cache import report_evaluate
+from apps.checks.report.report import Report
 from apps.checks.selectors.alerts import tenants_notified, tenants_unnotified
 from apps.checks.selectors.data import CheckData
 from apps.checks.services.alert_entries import alerts_end
 from apps.checks.services.alerts import alerts_update
 from apps.core.redis_clients import redis_client
+from apps.users.models import Tenant
 from apps.users.rules.principals import Principal
 from apps.users.states import Perm
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from apps.checks.models import Notification
-    from apps.checks.report.report import Report
-    from apps.users.models import Tenant
 
 log = structlog.get_logger(__name__)
 

@@ -5,6 +5,7 @@ What a tenant can cause alone, such as a host that is off, is in no row: it is n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -12,15 +13,12 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.blocks.states import RoundState
 from apps.chain.selectors.status import unreadable_text
+from apps.checks.selectors.data import CheckData
 from apps.checks.states import Component, Condition
 from apps.core.disk import DiskLevel, disk_space
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from django_stubs_ext import StrOrPromise
-
-    from apps.checks.selectors.data import CheckData
 
 DEGRADED, DOWN = Condition.DEGRADED, Condition.DOWN
 CHAIN, MESSAGES, PROVING = Component.CHAIN, Component.MESSAGES, Component.PROVING

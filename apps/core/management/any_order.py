@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.core.management.base import BaseCommand
-
-if TYPE_CHECKING:
-    from django.core.management.base import CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
 
 class AnyOrderCommand(BaseCommand):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import Any
 
 from django.db import OperationalError
 from django.db.backends.postgresql import base
@@ -16,9 +17,6 @@ from psycopg2.errors import ReadOnlySqlTransaction
 
 from apps.core.database_hosts import reached_first, reached_note
 from apps.core.sessions import is_surely_open
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 
 class DatabaseReadOnly(OperationalError):

@@ -6,26 +6,21 @@ anything is made of it, and is given none with data again until it asks for piec
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.pieces.selectors import pieces_of_sector
-from apps.sectors.models import Worker
+from apps.sectors.models import DamoclesSector, Job, Sector, Worker
 from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.restored import lease_token_next
-from apps.sectors.selectors.sector_records import pieces_placed
+from apps.sectors.selectors.sector_records import PlacedPiece, pieces_placed
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.sectors.models import DamoclesSector, Job, Sector
-    from apps.sectors.selectors.sector_records import PlacedPiece
 
 WITHOUT_DATA: Final = gettext_noop("its worker does not accept client data: set enable_deals there")
 BEFORE_PIECES: Final = frozenset({"Empty", "Allocated"})

@@ -8,14 +8,15 @@ from __future__ import annotations
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import LostRace
 from apps.core.transitions import advance
-from apps.sectors.models import Job, Store
+from apps.damocles.services.sector_locks import LockedSector
+from apps.sectors.models import DamoclesRecord, Job, Sector, Store
 from apps.sectors.selectors.stores import provers_of_store
 from apps.sectors.services.sealing.steps import job_lock, sector_pause, sector_retry
 from apps.sectors.states import JobState
@@ -23,12 +24,6 @@ from poolsite.wire.codec import document_encode
 from poolsite.wire.job_inputs import DIGEST_BYTES, ProvenSector, SectorCheckInputs
 from poolsite.wire.job_reports import Level
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.damocles.services.sector_locks import LockedSector
-    from apps.sectors.models import DamoclesRecord, Sector
 
 CHECK_OFFER_S: Final = 600
 """A look that no prover has taken in this time is offered anew, to those that are there then."""

@@ -6,8 +6,8 @@ They take no commands of ours: what a person orders is obeyed here, by what they
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Q
@@ -25,15 +25,11 @@ from apps.sectors.selectors.restored import must_register, sectors_recovery
 from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.hosts.retirement import retirement_lock, worker_retire_if_drained
 from apps.sectors.states import JobState
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.policy import ProofForm
 from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import FINAL_STATES
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 BOOT: Final = "damocles"
 """damocles-workers do not say when they were started."""

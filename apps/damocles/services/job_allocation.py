@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 from django.db.models import Q
 
 from apps.damocles.services.hosts import damocles_host_choose, damocles_plan_note
 from apps.damocles.services.job_locks import FIRST_STAGES
-from apps.damocles.services.sectors import INTERACTIVE
-from apps.sectors.models import DamoclesJob, DamoclesSector, Job, Sector
+from apps.damocles.services.sectors import INTERACTIVE, AllocateSpec
+from apps.sectors.models import DamoclesJob, DamoclesSector, Job, Sector, Worker
 from apps.sectors.selectors.claim_rules import URGENCY, free_filter
 from apps.sectors.selectors.damocles_hosts import damocles_jobs_in_hand
 from apps.sectors.selectors.restored import must_register
 from apps.sectors.services.jobs.claims import jobs_claim
+from apps.users.rules.principals import Principal
+from poolsite.wire.job_inputs import SealInputs
 from poolsite.wire.jobs import Claim, JobKind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from apps.damocles.services.sectors import AllocateSpec
-    from apps.sectors.models import Worker
-    from apps.users.rules.principals import Principal
-    from poolsite.wire.job_inputs import SealInputs
 
 CONSIDERED_MAX: Final = 1_000
 """Jobs that one call looks at, the most urgent."""

@@ -7,10 +7,11 @@ another host has the job its thread is told to wipe what it has, as nothing that
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext, gettext_noop
@@ -19,7 +20,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.damocles.errors import NotDamocles, SectorEnded
 from apps.damocles.services.files import files_check_end
-from apps.damocles.services.sector_locks import sector_find
+from apps.damocles.services.sector_locks import SectorName, sector_find
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import DamoclesJob, DamoclesSector, Job, PipelineRun, Sector
 from apps.sectors.selectors.restored import lease_token_next
@@ -29,6 +30,7 @@ from apps.sectors.services.runs.steps import run_lock, run_move, run_pause
 from apps.sectors.services.runs.unsealing import unseal_step
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import ENDED_SECTORS, JobState
+from apps.users.rules.principals import Principal
 from poolsite.wire.job_reports import TEXT_MAX, Event, StageOutputs
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import (
@@ -41,13 +43,6 @@ from poolsite.wire.pipeline import (
     Stage,
     UnsealStage,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from apps.damocles.services.sector_locks import SectorName
-    from apps.users.rules.principals import Principal
 
 FIRST_STAGES: Final[dict[JobKind, str]] = {
     JobKind.SNAP_UP: SnapStage.SNAP_ENCODE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.utils.translation import gettext
 
@@ -10,18 +10,14 @@ from apps.damocles.errors import NotThatFar
 from apps.damocles.services.files import is_unseen
 from apps.damocles.services.hosts import damocles_host_register
 from apps.damocles.services.job_locks import LockedJob, damocles_job_lock
+from apps.damocles.services.sector_locks import SectorName
+from apps.damocles.services.sectors import Reported
+from apps.sectors.models import DamoclesJob, Worker
+from apps.users.rules.principals import Principal
 from poolsite.wire.damocles import REBUILT_UNTIL
 from poolsite.wire.job_reports import TEXT_MAX, Level, StageOutputs
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import RebuildState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.damocles.services.sector_locks import SectorName
-    from apps.damocles.services.sectors import Reported
-    from apps.sectors.models import DamoclesJob, Worker
-    from apps.users.rules.principals import Principal
 
 
 def job_report(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.utils.translation import gettext
 
@@ -12,6 +12,7 @@ from apps.chain.selectors.network import network_current
 from apps.damocles.errors import NotThatFar
 from apps.damocles.services.sector_locks import (
     LockedSector,
+    SectorName,
     damocles_sector_lock,
     damocles_sector_read,
 )
@@ -20,14 +21,9 @@ from apps.sectors.models import Sector
 from apps.sectors.rules.params import comm_d_of
 from apps.sectors.services.sealing.tickets import ticket_lifetime_read
 from apps.sectors.states import ENDED_SECTORS
+from apps.users.rules.principals import Principal
 from poolsite.wire.damocles import OnChainState, SubmitResult
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.damocles.services.sector_locks import SectorName
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

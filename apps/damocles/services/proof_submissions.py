@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.utils.translation import gettext
 
@@ -10,6 +10,7 @@ from apps.damocles.errors import NotThatFar
 from apps.damocles.services.files import files_wait
 from apps.damocles.services.sector_locks import (
     LockedSector,
+    SectorName,
     damocles_sector_lock,
     damocles_sector_read,
 )
@@ -20,14 +21,9 @@ from apps.sectors.models import Sector, SectorProof
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.services.jobs.stage_events import proof_check
 from apps.sectors.states import ENDED_SECTORS
+from apps.users.rules.principals import Principal
 from poolsite.wire.damocles import OnChainState, SubmitResult
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.damocles.services.sector_locks import SectorName
-    from apps.users.rules.principals import Principal
 
 
 def damocles_proof_submit(

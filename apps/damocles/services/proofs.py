@@ -5,9 +5,10 @@ A job's id names its lease: a worker whose lease went to another host proves for
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from django.db import transaction
@@ -27,17 +28,12 @@ from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.jobs.reports import job_complete, job_fail
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.wire.codec import document_decode
 from poolsite.wire.job_inputs import WindowPostInputs
 from poolsite.wire.job_reports import TEXT_MAX, Complete, Fail, Level
 from poolsite.wire.jobs import Claim, JobKind
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 LEASE_MIN_S: Final = 7
 """A damocles-worker says every 3 s that it is at a proof: more than two of these, however short a window."""

@@ -7,7 +7,7 @@ the store; until then the worker is told to ask again, which it does with its ow
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.utils.translation import gettext
 from msgspec.structs import replace
@@ -22,30 +22,22 @@ from apps.damocles.services.files import (
     files_check_start,
     missing_check_describe,
 )
-from apps.damocles.services.job_allocation import job_allocate
-from apps.damocles.services.job_locks import damocles_job_lock
+from apps.damocles.services.job_allocation import AllocatedJob, job_allocate
+from apps.damocles.services.job_locks import LockedJob, damocles_job_lock
+from apps.damocles.services.sector_locks import SectorName
+from apps.damocles.services.sectors import AllocateSpec
+from apps.damocles.services.submissions import Submitted
 from apps.pieces.selectors import pieces_of_sector
 from apps.sectors.errors.jobs import BadReport
-from apps.sectors.models import Job, Store
+from apps.sectors.models import Job, PipelineRun, Store
 from apps.sectors.rules.policy import sealing_policy
-from apps.sectors.selectors.sector_records import pieces_placed
+from apps.sectors.selectors.sector_records import PlacedPiece, pieces_placed
 from apps.sectors.selectors.stores import provers_of_store
+from apps.users.rules.principals import Principal
 from poolsite.wire.damocles import SubmitResult
 from poolsite.wire.job_reports import StageOutputs
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import RebuildState, SnapState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.damocles.services.job_allocation import AllocatedJob
-    from apps.damocles.services.job_locks import LockedJob
-    from apps.damocles.services.sector_locks import SectorName
-    from apps.damocles.services.sectors import AllocateSpec
-    from apps.damocles.services.submissions import Submitted
-    from apps.sectors.models import PipelineRun
-    from apps.sectors.selectors.sector_records import PlacedPiece
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -15,21 +16,15 @@ from apps.core.transitions import advance
 from apps.damocles.errors import NotDamocles, SectorEnded
 from apps.damocles.services.deals import deals_refuse, is_sealing_zeros
 from apps.damocles.services.hosts import damocles_host_register
-from apps.sectors.models import DAMOCLES, DamoclesSector, Job, Sector
+from apps.sectors.models import DAMOCLES, DamoclesSector, Job, Sector, Worker
 from apps.sectors.rules.params import comm_d_of
 from apps.sectors.selectors.restored import lease_token_next, sectors_recovery
 from apps.sectors.services.sealing.steps import job_lock, sector_retry, sector_step
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import ENDED_SECTORS, JobState
+from apps.users.rules.principals import Principal
 from poolsite.wire.job_reports import TEXT_MAX
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, Stage, stage_rank
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from apps.sectors.models import Worker
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ never counts on an earlier one: it takes the steps that are missing, and finds t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 from django.db.models import Q
@@ -22,27 +23,22 @@ from apps.damocles.services.sector_locks import (
     damocles_sector_lock,
     living_require,
 )
-from apps.sectors.models import DamoclesSector, Job, Sector
+from apps.sectors.models import DamoclesSector, Job, Sector, Worker
 from apps.sectors.selectors.restored import must_register
+from apps.sectors.selectors.sealing_context import SealingContext
+from apps.sectors.selectors.sector_records import PlacedPiece
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.steps import sector_abort, sector_pause
 from apps.sectors.services.sealing.tickets import tickets_assign
 from apps.sectors.states import ENDED_SECTORS
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.damocles import REACHED
 from poolsite.wire.job_reports import TEXT_MAX, Level
 from poolsite.wire.jobs import Claim, JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, Stage
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.sectors.models import Worker
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from apps.sectors.selectors.sector_records import PlacedPiece
-    from apps.users.rules.principals import Principal
 
 BATCH_MAX: Final = 100
 """Sectors of one call."""

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext, gettext_noop
 
 from apps.damocles.errors import NotThatFar
 from apps.damocles.services.files import files_wait
-from apps.damocles.services.sector_locks import damocles_sector_lock
+from apps.damocles.services.sector_locks import SectorName, damocles_sector_lock
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.seeds import seeds_assign
 from apps.sectors.states import ENDED_SECTORS
+from apps.users.rules.principals import Principal
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from apps.damocles.services.sector_locks import SectorName
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from apps.users.rules.principals import Principal
 
 SEED_AGAIN = gettext_noop("the seed has changed: resume the thread with --state PersistanceSubmitted")
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import datetime
 
-from django.db.models import F, Q, Sum
+from django.db.models import F, Q, QuerySet, Sum
 from django.utils.translation import gettext
 
 from apps.damocles.errors import NotThatFar
 from apps.damocles.services.job_locks import damocles_job_lock, job_is_named
-from apps.damocles.services.sector_locks import damocles_sector_lock, living_require
-from apps.sectors.models import DAMOCLES, DamoclesSector, Store
+from apps.damocles.services.sector_locks import SectorName, damocles_sector_lock, living_require
+from apps.sectors.models import DAMOCLES, DamoclesJob, DamoclesRecord, DamoclesSector, Store
 from apps.sectors.selectors.damocles_hosts import damocles_jobs_in_hand
 from apps.sectors.selectors.stores import (
     provers_of_store,
@@ -19,19 +20,10 @@ from apps.sectors.selectors.stores import (
     stores_room,
     stores_visible,
 )
+from apps.users.rules.principals import Principal
 from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import FINAL_STATES
 from poolsite.wire.stores import StoreCondition
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.damocles.services.sector_locks import SectorName
-    from apps.sectors.models import DamoclesJob, DamoclesRecord
-    from apps.users.rules.principals import Principal
 
 
 def damocles_reserve(

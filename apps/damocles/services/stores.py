@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.utils.translation import gettext
 
 from apps.damocles.errors import NotThatFar
 from apps.damocles.services.files import files_check_start, sector_resume_stored, stored_files_read
-from apps.damocles.services.sector_locks import damocles_sector_lock
+from apps.damocles.services.sector_locks import SectorName, damocles_sector_lock
 from apps.sectors.models import Sector, Store
 from apps.sectors.selectors.stores import attachments_of, provers_of_store, stores_visible
+from apps.users.rules.principals import Principal
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.damocles.services.sector_locks import SectorName
-    from apps.users.rules.principals import Principal
 
 
 def damocles_store(principal: Principal, *, name: str, now: datetime) -> Store | None:

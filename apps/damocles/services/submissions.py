@@ -6,14 +6,9 @@ its submission is under way until it has landed, also while somebody has to deci
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from apps.sectors.models import Sector
 from poolsite.wire.damocles import OnChainState, SubmitResult
 from poolsite.wire.pipeline import NEXT_STAGE, stage_rank
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Sector
-
 
 Submitted = tuple[SubmitResult, str]
 OnChainStatus = tuple[OnChainState, str]

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.db.models import F
 from django.utils.translation import gettext
 
 from apps.damocles.errors import NotDamocles, NotThatFar
-from apps.damocles.services.job_allocation import job_allocate
-from apps.damocles.services.job_locks import damocles_job_lock
+from apps.damocles.services.job_allocation import AllocatedJob, job_allocate
+from apps.damocles.services.job_locks import LockedJob, damocles_job_lock
+from apps.damocles.services.sector_locks import SectorName
+from apps.damocles.services.sectors import AllocateSpec
+from apps.pieces.data.files import Source
 from apps.pieces.models import Piece
 from apps.sectors.errors.jobs import JobUnknown
+from apps.sectors.models import Job
 from apps.sectors.selectors.damocles_hosts import damocles_jobs_in_hand
 from apps.sectors.services.runs.unsealing import unsealed_store
+from apps.users.rules.principals import Principal
 from poolsite.wire.job_reports import TEXT_MAX, StageOutputs
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import UnsealStage
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.damocles.services.job_allocation import AllocatedJob
-    from apps.damocles.services.job_locks import LockedJob
-    from apps.damocles.services.sector_locks import SectorName
-    from apps.damocles.services.sectors import AllocateSpec
-    from apps.pieces.data.files import Source
-    from apps.sectors.models import Job
-    from apps.users.rules.principals import Principal
 
 
 def unseal_allocate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -25,9 +25,7 @@ from apps.dashboard.notices import notice_leave
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 OPS: Final = ("severity", "mute", "unmute")
 HOURS: Final = (1, 4, 8, 24, 72, 168)

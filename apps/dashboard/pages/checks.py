@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.checks.findings.results import Severity
+from apps.checks.report.report import Result
 from apps.checks.selectors.check_settings import mutes_active
 from apps.checks.services.check_settings import can_set_checks
 from apps.checks.table.checks import CHECKS_BY_NAME
@@ -22,18 +25,13 @@ from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.todo import checked_text, todo_of
+from apps.dashboard.todo import Todo, checked_text, todo_of
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
     from apps.checks.models import CheckSetting
-    from apps.checks.report.report import Result
-    from apps.dashboard.todo import Todo
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

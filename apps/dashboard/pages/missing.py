@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import health
@@ -13,9 +12,6 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import client_ip
 from apps.users.errors import TokenRefused
 from apps.users.selectors.principals import principal_of
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
 
 
 def missing(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -17,10 +17,7 @@ from apps.dashboard.pickers import SOURCES, suggested, tenant_viewer
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get, miner_principal
 from apps.miners.services.address_changes import may_change
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
-
+from apps.users.rules.principals import Principal
 
 FIELD_ID: Final = re.compile(r"[a-z][a-z-]{0,40}")
 

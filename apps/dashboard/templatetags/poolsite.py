@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django import template
 from django.conf import settings
+from django.template.context import Context
 from django.urls import reverse
 from django.utils.text import capfirst
 from django.utils.translation import get_language, gettext
@@ -15,17 +17,11 @@ from apps.core import formatting
 from apps.core.languages import colon_text, list_text
 from apps.core.local_time import minute_text, page_zone
 from apps.core.stored_texts import stored_text
+from apps.dashboard.cards import Action
 from apps.dashboard.html_time import time_html
+from apps.dashboard.pickers import Picker
 from apps.dashboard.rest_twins import twin_of
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from django.template.context import Context
-
-    from apps.dashboard.cards import Action
-    from apps.dashboard.pickers import Picker
 
 Shown = dict[str, Any]
 """The context of a tag's template."""

@@ -6,16 +6,13 @@ Django looks each text up whenever it renders it, which takes a third of the tim
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django import template
 from django.template import Context
-from django.template.base import Node, NodeList, TextNode, VariableNode
+from django.template.base import FilterExpression, Node, NodeList, Parser, TextNode, Token, VariableNode
 from django.templatetags import i18n
 from django.utils.translation import get_language, gettext, pgettext
-
-if TYPE_CHECKING:
-    from django.template.base import FilterExpression, Parser, Token
 
 register = template.Library()
 PLACE: Final = re.compile(r"%\((\w+)\)s")

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.conf import settings
 
+from apps.core.errors import DomainError
 from apps.core.event_loops import LoopThread
 from apps.gateway.hub.client import HubClient
 from apps.gateway.hub.requests import Deadline, HubRequest, Json
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.core.errors import DomainError
-    from apps.gateway.hub.routes import ConnectionRef
+from apps.gateway.hub.routes import ConnectionRef
 
 _LOOP: Final = LoopThread("hub")
 

@@ -10,8 +10,9 @@ import json
 import random
 import time
 import uuid
+from collections.abc import Coroutine, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import redis.asyncio
 import structlog
@@ -46,9 +47,6 @@ from apps.gateway.hub.routes import (
 from apps.gateway.hub.shared_lookups import SharedLookups
 from apps.gateway.selectors.connections import is_expected
 from poolsite.tracing import span, trace_header
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
 
 log = structlog.get_logger(__name__)
 

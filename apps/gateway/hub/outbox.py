@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
+import redis.asyncio
 from redis.exceptions import RedisError
 
 from apps.gateway.hub.routes import INBOX_TTL_S
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import redis.asyncio
 
 
 class Outbox:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.gateway.errors import NoAnswer, ProviderRefused, ProviderUnable
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 Json = Any
 

@@ -7,13 +7,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from apps.core.redis_clients import redis_client
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
 
 HEARTBEAT_S: Final = 1.0
 """How often a process renews its heartbeat."""

@@ -6,8 +6,9 @@ import asyncio
 import random
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 import structlog
 from django.conf import settings
@@ -19,8 +20,10 @@ from apps.core.database_threads import in_steady
 from apps.core.event_loops import PerLoop
 from apps.core.liveness import heartbeat_send
 from apps.gateway.errors import NoAnswer, ProviderRefused, ProviderUnable
+from apps.gateway.hub.activity import Activity
 from apps.gateway.hub.client import HubClient
 from apps.gateway.hub.hedging import Attempt
+from apps.gateway.hub.requests import Deadline, HubRequest, Json
 from apps.gateway.hub.routes import (
     HEARTBEAT_S,
     PROCESS_TTL_S,
@@ -31,12 +34,6 @@ from apps.gateway.hub.routes import (
 )
 from apps.gateway.services.connections import connections_confirm
 from poolsite.tracing import span
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
-
-    from apps.gateway.hub.activity import Activity
-    from apps.gateway.hub.requests import Deadline, HubRequest, Json
 
 log = structlog.get_logger(__name__)
 

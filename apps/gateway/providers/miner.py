@@ -5,8 +5,6 @@ Source: ipfs-force-community/sophon-gateway proofevent/.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import structlog
 from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
@@ -14,13 +12,11 @@ from redis.exceptions import RedisError
 from apps.gateway.errors import NoAnswer
 from apps.gateway.hub.client import hub_database
 from apps.gateway.hub.routes import host_account, market_route, proof_route
+from apps.gateway.providers.hub_node import HubNode
 from apps.gateway.providers.provider import Provider
 from apps.gateway.services.connections import prover_connection_open
 from apps.gateway.states import Purpose
-
-if TYPE_CHECKING:
-    from apps.gateway.providers.hub_node import HubNode
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

@@ -8,30 +8,26 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncIterator
+from typing import Final
 
 import structlog
 from django.utils.translation import gettext
 
 from apps.core.sanitize import sanitize_text
 from apps.gateway.errors import AnswerTooLarge, NoAnswer, ProviderRefused, ProviderUnable
-from apps.gateway.hub.activity import Meter
+from apps.gateway.hub.activity import Activity, Meter
 from apps.gateway.hub.client import hub_database
 from apps.gateway.hub.requests import PendingAnswers
 from apps.gateway.hub.routes import END
+from apps.gateway.providers.hub_node import HubNode
 from apps.gateway.providers.payloads import Json, pack, unpack
 from apps.gateway.services.connections import connection_close
+from apps.users.rules.principals import Principal
 from poolsite.tracing import trace_header
 from poolsite.wire.origins import IDS_METHOD, TRACE_FIELD
 from poolsite.wire.policy import POLICY_METHODS
 from poolsite.wire.unable import UNABLE_FIELD, UNABLE_TEXTS
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from apps.gateway.hub.activity import Activity
-    from apps.gateway.providers.hub_node import HubNode
-    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,8 @@ import hashlib
 import os
 import random
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 import structlog
 from django.db import Error as DatabaseError
@@ -23,6 +24,8 @@ from apps.gateway.errors import NoAnswer, ProviderRefused
 from apps.gateway.hub.activity import Meter
 from apps.gateway.hub.client import hub_database
 from apps.gateway.hub.routes import PROVE, wallet_route
+from apps.gateway.providers.hub_node import HubNode
+from apps.gateway.providers.payloads import Json
 from apps.gateway.providers.provider import Provider
 from apps.gateway.services.connections import (
     accounts_claim,
@@ -31,19 +34,13 @@ from apps.gateway.services.connections import (
     keys_remove,
     signer_connection_open,
 )
+from apps.users.rules.principals import Principal
 from apps.users.selectors.approvals import accounts_refused
 from apps.users.states import POOL
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.signature import BadSignature, signature_from_json, signature_verify
 from poolsite.wire.key_labels import label_read
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.gateway.providers.hub_node import HubNode
-    from apps.gateway.providers.payloads import Json
-    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

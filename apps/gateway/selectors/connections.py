@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Prefetch, QuerySet, Sum
 from django.utils.translation import gettext
@@ -15,13 +16,7 @@ from apps.core import clock
 from apps.core.errors import NotFound
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.gateway.states import Purpose
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-    from datetime import datetime
-    from uuid import UUID
-
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 ALIVE_S: Final = timedelta(seconds=30)
 """A connection that its process did not confirm for so long went down with that process."""

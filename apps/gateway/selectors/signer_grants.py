@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.gateway.models import SignerKey
 from apps.users.models import SignerGrant
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
 
 
 def grants_unchosen() -> QuerySet[SignerGrant]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 from django.db import transaction
@@ -20,18 +21,14 @@ from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.gateway.selectors.connections import ALIVE_S
 from apps.gateway.states import Purpose
 from apps.users.errors import TenantUnknown
+from apps.users.models import AccountApproval, Tenant
+from apps.users.rules.principals import Principal
 from apps.users.selectors.approvals import approval_of
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import account_approval_revoke, account_approve
 from poolsite.filecoin.cids import cid_from_json, cid_to_commr
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.proof_verifier import BAD_PROOFS, KeyMissing, ProofVerifier
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from apps.users.models import AccountApproval, Tenant
-    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

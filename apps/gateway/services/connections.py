@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 from django.db import transaction
@@ -13,19 +14,14 @@ from django.db.models import Exists, F, OuterRef, Q
 from apps.core import clock
 from apps.core.live import Change, publish
 from apps.core.sanitize import sanitize_text
+from apps.gateway.hub.activity import Activity
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.gateway.selectors.connections import ALIVE_S
 from apps.users.models import AccountApproval, SignerGrant, Tenant
+from apps.users.rules.principals import Principal
 from apps.users.selectors.approvals import accounts_refused
 from apps.users.services.grants import signer_grant
 from poolsite.wire.key_labels import LABEL_MAX
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-    from datetime import datetime
-
-    from apps.gateway.hub.activity import Activity
-    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

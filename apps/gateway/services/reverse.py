@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db import transaction
 
 from apps.gateway.errors import BadHostKey
 from apps.gateway.models import ReverseAddress
 from apps.gateway.selectors.reverse import HOST_KEYS
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 OWN_HOST_KEYS: Final = ("AUTH", "GATEWAY", "MESSAGER", "MINER", "VENUS")
 """Host keys of what this site answers itself."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.utils.translation import gettext
 
+from apps.core.errors import DomainError
 from apps.core.sanitize import sanitize_text
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignedBefore, SignerAway, SignerRefused
 from apps.gateway.hub.blocking_client import requests_send
@@ -19,13 +21,7 @@ from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_cbor
 from poolsite.filecoin.signature import Signature, signature_from_json
 from poolsite.wire.codec import document_encode
-from poolsite.wire.origins import ORIGIN_FIELD, SIGNED_FIELD
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from apps.core.errors import DomainError
-    from poolsite.wire.origins import Origin
+from poolsite.wire.origins import ORIGIN_FIELD, SIGNED_FIELD, Origin
 
 SIGN_TIMEOUT_S: Final = 10.0
 """Time for a signature, when the caller names none."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 
@@ -23,15 +24,11 @@ from apps.market.services.transfers import (
 )
 from apps.market.states import WITH_PIECE, WITHOUT_DATA, DealSource, DealState
 from apps.pieces.errors import PieceBusy, PieceMismatch, PieceQuotaExceeded, PieceTooLarge, PieceTooLate
+from apps.pieces.models import Piece
 from apps.pieces.services.reservations import RoomAwaited
 from apps.pieces.services.uploads import piece_term_set
 from apps.pieces.states import PieceState
 from apps.users.rules.encryption import DecryptionFailed
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.pieces.models import Piece
 
 log = structlog.get_logger(__name__)
 

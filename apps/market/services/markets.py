@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -13,13 +14,9 @@ from apps.market.models import PLACE_MAX, PLACE_MIN, MinerMarket
 from apps.market.selectors import market_of
 from apps.market.states import ClientsRule
 from apps.miners.models import Miner
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.address import BadAddress, address_format, address_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from apps.users.rules.principals import Principal
 
 FIELDS: Final = (
     *("is_open", "price", "verified_price", "least_size", "most_size", "is_verified_only"),

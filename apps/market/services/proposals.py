@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import structlog
 from django.db import IntegrityError, transaction
 
+from apps.chain.node.client import ChainClient
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core.disk import DiskFull
@@ -16,10 +17,11 @@ from apps.core.errors import NotReachable
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.market.errors import DealBusy, DealRefused
-from apps.market.models import Deal
-from apps.market.onchain import allocation_read
+from apps.market.models import Deal, MinerMarket
+from apps.market.onchain import AllocationTerms, allocation_read
 from apps.market.rules import (
     Facts,
+    Proposal,
     allocation_check,
     client_check,
     market_check,
@@ -36,6 +38,7 @@ from apps.market.selectors import (
     waiting_use,
 )
 from apps.market.states import DealSource, DealState
+from apps.miners.models import Miner
 from apps.pieces.data.files import room_require
 from apps.pieces.models import Piece
 from apps.pieces.selectors import storage_use
@@ -44,15 +47,6 @@ from apps.sectors.rules.lifetimes import lifetime_refusal
 from apps.sectors.selectors.first_epochs import first_data_epoch_read
 from apps.users.models import Tenant
 from apps.users.rules.encryption import text_encrypt
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.chain.node.client import ChainClient
-    from apps.market.models import MinerMarket
-    from apps.market.onchain import AllocationTerms
-    from apps.market.rules import Proposal
-    from apps.miners.models import Miner
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import BinaryIO, Final
 
 from django.conf import settings
 from django.db import transaction
@@ -23,21 +23,16 @@ from apps.market.rules import Place
 from apps.market.selectors import chunks_received
 from apps.market.states import WITHOUT_DATA, DealSource, DealState
 from apps.miners.selectors.miners import miner_principal
-from apps.pieces.data.files import bytes_write, file_locked
+from apps.pieces.data.files import Source, bytes_write, file_locked
 from apps.pieces.errors import PieceMismatch, PieceTooLarge, UploadIncomplete
+from apps.pieces.models import Piece
 from apps.pieces.services.fetches import piece_fetch_begin
 from apps.pieces.services.reservations import Room
 from apps.pieces.services.uploads import PieceSpec, part_upload, piece_discard, upload_begin
 from apps.pieces.states import PieceState
 from apps.users.rules.encryption import text_decrypt
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from typing import BinaryIO
-
-    from apps.pieces.data.files import Source
-    from apps.pieces.models import Piece
-    from apps.users.rules.principals import Principal
 
 CHUNK_LEAST: Final = 1 << 20
 CHUNK_MOST: Final = 1 << 30

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.utils.translation import gettext_noop
 
+from apps.messages.models import Message
 from apps.messages.states import DONE_ANEW, Wait
-
-if TYPE_CHECKING:
-    from apps.messages.models import Message
 
 
 def displaced_columns(row: Message, *, is_own: bool, taker: str = "") -> dict[str, object]:

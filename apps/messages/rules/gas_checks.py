@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
 from apps.messages.errors import BadMessage, CapBelowPremium
+from apps.messages.models import Message
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.gas_estimates import unsigned_inclusion_gas
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT
-
-if TYPE_CHECKING:
-    from apps.messages.models import Message
-    from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.filecoin.message import Message as ChainMessage
 
 FACTOR_MAX: Final = 1000
 """Largest factor on gas or premium that makes any sense."""

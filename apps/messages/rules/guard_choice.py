@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from apps.messages.models import GasGuard, Message
 from apps.messages.states import PRESSING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.messages.models import GasGuard, Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
 from poolsite.filecoin.actors.decode import actor_kind, method_name
 from poolsite.filecoin.address import address_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 
 def method_text(to: str, method: int, *, kind: str, miners: Collection[str]) -> str:

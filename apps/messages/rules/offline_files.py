@@ -6,23 +6,20 @@ Source: lotus chain/types/signedmessage.go; cmd/lotus `wallet sign` writes a sig
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
+from apps.messages.models import Message
 from apps.messages.states import EXPORT_WITHIN
 from poolsite.filecoin.cids import BadCid, Cid, cid_from_json, cid_parse, cid_to_json
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_to_json, signed_message_from_json
 from poolsite.filecoin.signature import Signature
 from poolsite.wire.offline_files import FORMAT
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.messages.models import Message
 
 ENTRIES_MAX: Final = 500
 """Signatures in one file: as many messages as one sender may export at once."""

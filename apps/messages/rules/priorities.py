@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from apps.messages.models import Message
 from apps.messages.states import KIND_PRIORITIES, Priority
 from poolsite.filecoin.actors.miner import Method
-
-if TYPE_CHECKING:
-    from apps.messages.models import Message
 
 MINER_PRIORITIES: Final[dict[int, Priority]] = {
     Method.SUBMIT_WINDOWED_POST: Priority.PROOF,

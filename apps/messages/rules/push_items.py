@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import Address
+from poolsite.filecoin.address import Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.utils.translation import gettext_noop
 
+from apps.messages.models import ApprovalRule, Message
 from apps.messages.selectors.receivers import kind_from_address
 from apps.users.selectors.grants import miners_owners
 from poolsite.filecoin.actors import market, miner, miner_control, multisig, power
@@ -19,11 +21,6 @@ from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.cbor import BadCbor, encode
 from poolsite.filecoin.ethereum import METHOD_INVOKE_EVM, is_self_transfer
 from poolsite.filecoin.message import METHOD_SEND
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from apps.messages.models import ApprovalRule, Message
 
 AUTOMATIC_KINDS: Final = frozenset(
     {"window_post", "recover", "declare_faults", "precommit", "commit", "snap_up", "extend", "compact"}

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
 from apps.core.errors import NotFound
-from apps.messages.models import ApprovalRule, MessageApproval
+from apps.messages.models import ApprovalRule, Message, MessageApproval
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.states import APPROVAL_WITHIN, ApprovalState, MessageState
+from apps.users.rules.principals import Principal
 from apps.users.selectors.people import people_allowed
 from apps.users.states import Perm
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-    from uuid import UUID
-
-    from django.db.models import QuerySet
-
-    from apps.messages.models import Message
-    from apps.users.rules.principals import Principal
 
 
 def contents_approved(ids: Collection[str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
 
 from django.db.models import ExpressionWrapper, F, Sum
 
@@ -11,9 +11,6 @@ from apps.messages.models import Message, Sender
 from apps.messages.states import MessageState, SenderState
 from apps.wallets.models import Wallet
 from apps.wallets.selectors import balances_of as wallet_balances_of
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
 
 
 def balances_of(senders: Sequence[Sender]) -> dict[str, int | None]:

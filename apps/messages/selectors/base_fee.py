@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db.models import Avg, Count, F, Max, Min
 
 from apps.chain.models import Head
 from apps.core.formatting import DAY_S
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 SPANS: Final = 96
 """Points of a whole day's history: one for each quarter of an hour."""

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
+from django.db.models import QuerySet
+
+from apps.messages.models import Message
 from apps.messages.states import MessageState
 from poolsite.filecoin.actors.power import CreateMinerReturn, Method
 from poolsite.filecoin.address import POWER_ACTOR
 from poolsite.filecoin.codec import from_cbor
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.messages.models import Message
 
 CREATION_METHODS: Final = (Method.CREATE_MINER, Method.CREATE_MINER_EXPORTED)
 

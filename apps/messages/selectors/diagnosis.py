@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.chain.models import Head
 from apps.core import clock
 from apps.core.stored_texts import stored_text
 from apps.messages.models import GasGuard, Message, Sender
@@ -25,8 +26,6 @@ from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
-
-    from apps.chain.models import Head
 
 BY_ITSELF: Final[dict[str, StrOrPromise]] = {
     Wait.NONE: _("nothing more"),

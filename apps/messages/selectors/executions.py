@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from apps.chain.errors import NodeRefused
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.chain.selectors.heads import head_by_key
 from poolsite.filecoin.address import address_format
-
-if TYPE_CHECKING:
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from poolsite.filecoin.message import Message as ChainMessage
-    from poolsite.filecoin.message import Receipt
+from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.filecoin.message import Receipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
+from django.db.models import QuerySet
+
+from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.states import MessageState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.messages.models import Message
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 FAILED_HOURS: Final = 24
 """A failure is named for so long, however long the message had waited before."""

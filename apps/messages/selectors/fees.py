@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext_lazy as _
 
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import ChainClient
 from apps.chain.node.gas_estimates import GasSpec
-from apps.messages.models import ActorRules, GasGuard, Sender, SharedRules
+from apps.messages.models import ActorRules, FeeRules, GasGuard, Message, Sender, SharedRules
 from apps.messages.rules.guard_choice import guard_choose
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.selectors.rules import MethodRules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from django_stubs_ext import StrOrPromise
-
-    from apps.chain.node.client import ChainClient
-    from apps.messages.models import FeeRules, Message
 
 MAX_FEE_DEFAULT = 70_000_000_000_000_000
 """0.07 FIL: the messager's first shared rule."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
 
-from django.db.models import ExpressionWrapper, F, Q, Sum, Value
+from django.db.models import ExpressionWrapper, F, Q, QuerySet, Sum, Value
 from django.db.models.functions import Least
 from django.utils.translation import gettext
 
@@ -14,15 +16,7 @@ from apps.messages.models import AutoBumpRule, GasGuard, GasSpend, Message
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.selectors.spend import today_of
 from apps.messages.states import MessageState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-    from uuid import UUID
-
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 def guards_visible(viewer: Principal) -> QuerySet[GasGuard]:

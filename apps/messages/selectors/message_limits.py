@@ -5,11 +5,13 @@ It reads rows only, as the diagnosis does: what a method's rule is for is known 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from apps.chain.models import Head
 from apps.core import clock
-from apps.messages.models import ActorRules, GasGuard, Receiver, Sender
+from apps.messages.models import ActorRules, GasGuard, Message, Receiver, Sender
 from apps.messages.rules.gas_checks import GAS_FEE_CAP_MIN
 from apps.messages.rules.guard_choice import guard_choose, guard_is_applicable, is_binding
 from apps.messages.selectors.fees import GUARD, MESSAGE, METHOD, POOL, SENDER, TENANT, shared_rules_load
@@ -17,12 +19,6 @@ from apps.messages.selectors.gas_guards import guards_spent
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.selectors.rules import MethodRules
 from apps.messages.states import Wait
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from apps.chain.models import Head
-    from apps.messages.models import Message
 
 SETTINGS: Final = ("max_fee", "gas_fee_cap", "base_fee")
 """Of fee rules; the first level that names one decides."""

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from apps.core.compiled import Compiled
 from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
 from apps.messages.models import Message, MessageEvent, Sender, SignedVersion
 from apps.messages.states import MessageState
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.address import id_address
-from poolsite.filecoin.message import signed_message_from_cbor
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.message import SignedMessage
+from poolsite.filecoin.message import SignedMessage, signed_message_from_cbor
 
 AMBIGUOUS_MAX: Final = 20
 """Messages of one id, of as many tenants, that a refusal names at most."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection
+from typing import NamedTuple
 
 from django.db.models import Q, Sum
 
@@ -13,9 +14,6 @@ from apps.messages.states import MessageState
 from poolsite.filecoin.actors.miner_control import WithdrawBalanceReturn
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.codec import from_cbor
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 
 class MovedMoney(NamedTuple):

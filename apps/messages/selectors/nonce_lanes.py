@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db.models import Count, Q
 
-from apps.messages.models import Message
+from apps.messages.models import Message, Sender
 from apps.messages.selectors.messages import messages_open
 from apps.messages.selectors.seen_messages import message_is_visible
 from apps.messages.states import MessageState, Wait
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from apps.messages.models import Sender
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 LANDED_SHOWN: Final = 2
 NONCES_MAX: Final = 16

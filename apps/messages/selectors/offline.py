@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Q, QuerySet
 from django.utils.translation import gettext
 
 from apps.core.errors import NotFound
-from apps.messages.models import Sender
+from apps.messages.models import Message, Sender
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.states import EXPORT_WITHIN, MessageState
+from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.address import BadAddress, address_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.messages.models import Message
-    from apps.users.rules.principals import Principal
-
 
 WAITING: Final = Q(state=MessageState.UNFILLED, needs_approval=False)
 """Of an offline key: can be exported."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from decimal import Decimal
+from typing import Final
 
 from apps.chain.models import Follower, Head
 from apps.core.prepared_statements import Prepared
 from apps.messages.models import ApprovalRule, Receiver, Sender
 from apps.users.models import SignerGrant
 from apps.wallets.models import Wallet
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True)

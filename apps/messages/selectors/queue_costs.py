@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.db.models import Avg, Case, Count, F, Q, Sum, Value, When
 
@@ -12,13 +13,8 @@ from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.selectors.spend import spend_since
 from apps.messages.states import MessageState
-from apps.users.rules.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM, Principal
 from poolsite.filecoin.message import METHOD_SEND
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 LEARN_DAYS: Final = 7
 """Days of landings from which the gas of waiting messages is guessed."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
 from apps.messages.models import Receiver
 from poolsite.filecoin.actors.decode import actor_kind
 from poolsite.filecoin.address import address_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 
 def kind_from_address(address: str) -> str:

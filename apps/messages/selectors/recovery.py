@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.core.exceptions import ValidationError
-from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.utils.translation import gettext
 
 from apps.core import clock
@@ -17,12 +17,7 @@ from apps.messages.models import Message, Recovery, Sender, UnmatchedMessage
 from apps.messages.states import MessageState, Priority
 from poolsite.filecoin.actors.decode import params_forms
 from poolsite.filecoin.address import address_parse
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from poolsite.filecoin.message import Message as ChainMessage
-
+from poolsite.filecoin.message import Message as ChainMessage
 
 PROVED_LATELY: Final = timedelta(days=3)
 """A sender of a proof in this time before a restore is expected to send the next proofs."""

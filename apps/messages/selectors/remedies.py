@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.chain.models import Head
+from apps.messages.models import Message
+from apps.messages.selectors.diagnosis import Diagnosis
 from apps.messages.selectors.queue_costs import PREMIUM_USUAL
 from apps.messages.selectors.replacement_fees import premium_floor_compute
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
-
-    from apps.chain.models import Head
-    from apps.messages.models import Message
-    from apps.messages.selectors.diagnosis import Diagnosis
 
 TRANSFER_LIMIT: Final = 1_600_000
 """Gas limit of a transfer between key addresses, rounded up: 1.25 times what a trial takes."""

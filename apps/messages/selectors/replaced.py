@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from django.db.models import QuerySet
 
+from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.states import MessageState, Wait
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from apps.messages.models import Message
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 def messages_replaced(viewer: Principal) -> QuerySet[Message]:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.chain.node.gas_estimates import GasSpec
 from apps.messages.errors import FeeTooLow
+from apps.messages.models import Message
 from apps.messages.rules.gas_checks import fee_cap_check, shortfall_describe
 from apps.messages.selectors.fees import fee_choice_resolve, fee_limit_cap
 from poolsite.filecoin.amounts import AttoFil
-
-if TYPE_CHECKING:
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.messages.models import Message
-    from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.filecoin.message import Message as ChainMessage
 
 RBF_PERCENT_MIN: Final = 110
 """What every pool demands at least.  Source: lotus chain/messagepool/config.go

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from uuid import UUID
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from apps.core.errors import NotFound
 from apps.messages.models import ActorRules, ExtraNode
-
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from django.db.models import QuerySet
 
 
 def method_rules() -> QuerySet[ActorRules]:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from django.db import connection
 
 from apps.chain.models import Follower, Head
+from apps.core.errors import DomainError
 from apps.core.prepared_statements import Prepared
 from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
 from apps.messages.models import Message
 from apps.messages.selectors.messages import message_meant
 from apps.users.models import Tenant
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.core.errors import DomainError
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 COLUMNS: Final = tuple(Message._meta.concrete_fields)
 CONVERTED: Final = tuple(

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from django.db.models import QuerySet
 
 from apps.messages.errors import SenderNotFound
 from apps.messages.models import Sender
 from apps.users.models import SignerGrant
+from apps.users.rules.principals import Principal
 from apps.users.selectors.grants import signers_of
 from poolsite.filecoin.address import BadAddress, address_format, address_parse
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
 
 
 def senders_visible(viewer: Principal) -> QuerySet[Sender]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection
+from typing import Final
 
 from django.db.models import Q
 
@@ -15,13 +16,9 @@ from poolsite.filecoin.address import DELEGATED, address_parse
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.ethereum import signing_bytes
 from poolsite.filecoin.ethereum_transaction import BadTransaction
+from poolsite.filecoin.message import Message as ChainMessage
 from poolsite.filecoin.message import message_from_cbor
 from poolsite.filecoin.policy import NETWORKS
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from poolsite.filecoin.message import Message as ChainMessage
 
 MESSAGE: Final = "message"
 CID_PREFIX: Final = bytes.fromhex("0171a0e40220")

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
 
-from django.db.models import Min, Sum
+from django.db.models import Min, QuerySet, Sum
 
 from apps.messages.models import GasSpend
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.address import id_address
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import date, datetime
-
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
 
 
 def spend_visible(viewer: Principal) -> QuerySet[GasSpend]:

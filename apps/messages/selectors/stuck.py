@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from django.db.models import BooleanField, Count, ExpressionWrapper, Q
+from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
 
+from apps.chain.models import Head
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.messages import messages_open
 from apps.messages.states import MessageState, Wait
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.db.models import QuerySet
-
-    from apps.chain.models import Head
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.policy import Network
+from apps.users.rules.principals import Principal
+from poolsite.filecoin.policy import Network
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
@@ -19,15 +20,11 @@ from apps.messages.selectors.approvals import removers_of
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.services.approvals import messages_require_approval, person_require
 from apps.messages.states import ApprovalState, MessageState
+from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.users.models import Tenant
-    from apps.users.rules.principals import Principal
 
 METHOD_MAX: Final = (1 << 63) - 1
 ROWS_AT_ONCE: Final = 500

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F
@@ -21,13 +22,8 @@ from apps.messages.services.audit import event_record, message_audit
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.selection_queue import selection_enqueue
 from apps.messages.states import APPROVAL_WITHIN, ApprovalState, MessageState, Wait
+from apps.users.rules.principals import Principal
 from apps.users.services.people import person_principal_lock
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 WAITS_EVENT = "waits for approval"
 REFUSED_EVENT = "not approved"

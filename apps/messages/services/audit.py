@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
 
 from django.utils.translation import gettext_noop
 
-from apps.messages.models import MessageEvent
+from apps.messages.models import Message, MessageEvent
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import AuditEvent, audit_entries_record
 from poolsite.filecoin.amounts import fil_format
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
-
-    from apps.messages.models import Message
-    from apps.users.rules.principals import Principal
 
 
 def _message_target(message: Message) -> str:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.utils.translation import gettext
 
 from apps.messages.errors import FeeTooLow
-from apps.messages.models import GasGuard
+from apps.messages.models import GasGuard, Message
 from apps.messages.rules.guard_choice import guard_choose
 from apps.messages.selectors.gas_guards import guards_spent
 from apps.messages.selectors.receivers import receiver_kinds
 from poolsite.filecoin.amounts import fil_format
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from apps.messages.models import Message
-    from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.filecoin.message import Message as ChainMessage
 
 
 @dataclass(slots=True)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.utils.translation import gettext
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.chain.node.gas_estimates import GasSpec
 from apps.core.errors import BadValue, DomainError
 from apps.messages.errors import BadMessage
+from apps.messages.models import Message
 from apps.messages.selectors.replacement_fees import NewFees, premium_floor_compute, replace_ratio_read
 from apps.messages.services.audit import message_audit
 from apps.messages.services.cancel import message_cancel, message_mark_bad, transfer_build
@@ -17,17 +22,8 @@ from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import message_replace, version_require
 from apps.messages.services.retry import message_retry_now
 from apps.messages.states import MessageState
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.amounts import AttoFil
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-    from datetime import datetime
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.messages.models import Message
-    from apps.users.rules.principals import Principal
-
 
 BULK_STATES: Final[dict[str, tuple[MessageState, ...]]] = {
     "replace": (MessageState.FILLED,),

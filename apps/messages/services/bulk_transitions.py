@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
 
 from django.db import connection
 
@@ -13,10 +15,6 @@ from apps.messages.models import Message
 from apps.messages.states import Wait
 from poolsite.tracing import span
 from poolsite.tracing.subjects import of_messages
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
 
 NOT_LANDED: Final[dict[str, object]] = {
     "height": 0,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.db import transaction
 from django.db.models import F
 from django.utils.translation import gettext, gettext_noop
 from msgspec import structs
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.chain.node.gas_estimates import GasSpec
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -24,18 +26,12 @@ from apps.messages.services.replace import in_flight_require, nonce_open_require
 from apps.messages.services.selection import senders_lock
 from apps.messages.services.sign import origin_build
 from apps.messages.states import MessageState, Priority, Wait
+from apps.users.rules.principals import Principal
 from apps.wallets.services.sign import messages_sign
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.ethereum import transfer_method
+from poolsite.filecoin.message import Message as ChainMessage
 from poolsite.filecoin.message import SignedMessage, signed_message_to_cbor
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.message import Message as ChainMessage
 
 
 def message_cancel(

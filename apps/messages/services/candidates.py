@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
+from django.db.models import QuerySet
 from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeUnavailable
-from apps.messages.models import ApprovalRule, GasGuard
+from apps.chain.node.client import ChainClient
+from apps.chain.node.gas_estimates import GasSpec
+from apps.messages.models import ApprovalRule, GasGuard, Message, SharedRules
 from apps.messages.rules.guard_choice import GuardChoice, guard_choose
 from apps.messages.selectors.approval_choice import (
     approval_rule_describe,
@@ -19,18 +23,8 @@ from apps.messages.selectors.approval_choice import (
 from apps.messages.selectors.approvals import contents_approved
 from apps.messages.selectors.fees import FeeChoice, actor_rules_find, fee_choose
 from apps.messages.selectors.receivers import receiver_kinds
+from apps.messages.services.selection import Selection
 from apps.messages.states import PRESSING, Wait
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from django.db.models import QuerySet
-
-    from apps.chain.node.client import ChainClient
-    from apps.chain.node.gas_estimates import GasSpec
-    from apps.messages.models import Message, SharedRules
-    from apps.messages.services.selection import Selection
-
 
 log = structlog.get_logger(__name__)
 

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.core import clock
-from apps.messages.models import Sender
+from apps.messages.models import Message, Sender
+from apps.messages.rules.push_items import PushItem
 from apps.messages.selectors.approval_choice import approval_need_describe
 from apps.messages.selectors.fees import actor_rules_find, fee_choose, shared_rules_load
-from apps.messages.selectors.push_facts import push_facts
+from apps.messages.selectors.push_facts import PushFacts, push_facts
 from apps.messages.selectors.queue_costs import waiting_most
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.messages.services.selection import sender_chain_state_read
 from apps.messages.services.spend import gas_cost_compute
 from apps.messages.services.validate import message_validate, use_check
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.gas_estimates import unsigned_inclusion_gas
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, METHOD_SEND, Receipt
-
-if TYPE_CHECKING:
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.messages.models import Message
-    from apps.messages.rules.push_items import PushItem
-    from apps.messages.selectors.push_facts import PushFacts
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.filecoin.message import Message as ChainMessage
 
 RUN_GAS_DEFAULT = BLOCK_GAS_LIMIT
 """Gas that the trial run may use: a whole block's, so that it ends by itself."""

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext, gettext_noop
 
+from apps.chain.node.client import ChainClient
+from apps.chain.node.gas_estimates import Estimate, GasSpec
 from apps.messages.rules.gas_checks import GAS_FEE_CAP_MIN, gas_shortfall_describe, shortfall_describe
 from apps.messages.selectors.fees import GUARD, LEVELS, NODE, WHERE
+from apps.messages.services.candidates import Candidate
 from apps.messages.services.estimate_failures import failure_read
-from apps.messages.services.selection import Ready, free_nonces_generate
+from apps.messages.services.selection import Ready, Selection, free_nonces_generate
 from apps.messages.states import PRESSING, Wait
 from poolsite.filecoin.amounts import AttoFil, fil_format
 from poolsite.filecoin.gas_estimates import fee_cap_limit
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, METHOD_SEND
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from apps.chain.node.client import ChainClient
-    from apps.chain.node.gas_estimates import Estimate, GasSpec
-    from apps.messages.services.candidates import Candidate
-    from apps.messages.services.selection import Selection
-    from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.filecoin.message import Message as ChainMessage
 
 ESTIMATES_MAX: Final = 100
 """Different messages in one question about gas."""

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
+from apps.messages.models import Message
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.states import PRESSING, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_text
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.messages.models import Message
 
 FIRST_FINAL_CODE: Final = 16
 """Exit codes from here on are an actor's own refusal; lower ones (gas, balance, nonce) pass by themselves."""

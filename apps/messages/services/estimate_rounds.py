@@ -7,20 +7,16 @@ whether they succeed at all, has to be found again without it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
-from apps.messages.services.candidates import EXTRA_CANDIDATES
+from apps.chain.node.client import ChainClient
+from apps.messages.services.candidates import EXTRA_CANDIDATES, Candidate
 from apps.messages.services.estimate import Verdict, messages_estimate, verdict_plan
+from apps.messages.services.selection import Ready, Selection
 from apps.messages.services.sign import selection_sign
 from apps.messages.states import PRESSING, Wait
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.chain.node.client import ChainClient
-    from apps.messages.services.candidates import Candidate
-    from apps.messages.services.selection import Ready, Selection
-    from poolsite.filecoin.message import SignedMessage
+from poolsite.filecoin.message import SignedMessage
 
 ESTIMATES_AT_MOST: Final = 4
 """Estimates of one batch; what is still unsettled after the last waits for the next round."""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.chain.models import Head
 from apps.messages.models import Message
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.states import MessageState, Wait
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.chain.models import Head
 
 
 def messages_expire(*, head: Head, now: datetime) -> list[str]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import transaction
 
 from apps.chain.errors import BadNodeAddress
 from apps.chain.node.addresses import node_address
 from apps.messages.errors import BadMessage, RuleNotFound
 from apps.messages.models import ExtraNode
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 
 @transaction.atomic

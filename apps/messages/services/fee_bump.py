@@ -15,12 +15,16 @@ Source: lotus StateMinerProvingDeadline; builtin-actors miner SubmitWindowedPoSt
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Final
 
 import structlog
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.chain.errors import NodeRefused
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import DomainError
 from apps.messages.models import AutoBumpRule, Message
@@ -32,15 +36,6 @@ from apps.messages.services.replace import message_replace
 from apps.messages.states import STEP_KINDS, MessageState, Priority, Wait
 from poolsite.filecoin.actors.decode import params_decode
 from poolsite.filecoin.cbor import BadCbor
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
 
 log = structlog.get_logger(__name__)
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.units import values_with_units
 from apps.messages.errors import BadMessage
-from apps.messages.models import SharedRules
+from apps.messages.models import FeeRules, SharedRules
 from apps.messages.rules.gas_checks import FACTOR_MAX, fee_cap_check
 from apps.messages.selectors.fees import SHARED_DEFAULTS
 from apps.messages.services.retry import retry_after_rule_change
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
-
-if TYPE_CHECKING:
-    from apps.messages.models import FeeRules
-    from apps.users.rules.principals import Principal
 
 FEE_FIELDS: Final = ("gas_over_estimation", "max_fee", "gas_fee_cap", "gas_over_premium", "base_fee")
 FACTORS: Final = ("gas_over_estimation", "gas_over_premium")

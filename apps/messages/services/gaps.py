@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from django.db import transaction
 from django.db.models import Q
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.chain.node.isolation import for_each_isolated
 from apps.messages.models import Message, Sender
 from apps.messages.services.selection import nonce_gaps_find, sender_chain_state_read
 from apps.messages.states import MessageState, Priority, Wait
+from apps.users.models import Tenant
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.ethereum import transfer_method
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.users.models import Tenant
-
 
 GAP_PATIENCE_EPOCHS: Final = 5
 """A gap open for so long gets a filler although messages wait: they may wait for something else."""

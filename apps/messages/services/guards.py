@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -14,13 +14,11 @@ from apps.messages.errors import BadMessage
 from apps.messages.models import AutoBumpRule, GasGuard
 from apps.messages.services.retry import retry_after_rule_change
 from apps.messages.states import KIND_PRIORITIES
+from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
-
-if TYPE_CHECKING:
-    from apps.users.models import Tenant
-    from apps.users.rules.principals import Principal
 
 AMOUNTS: Final = ("max_fee", "daily_budget", "hold_base_fee")
 EPOCHS_MAX: Final = 1 << 30

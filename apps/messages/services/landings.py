@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 from django.db.models import F
@@ -11,6 +12,7 @@ from django.utils.translation import gettext
 
 from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.rules.displaced import displaced_columns
+from apps.messages.selectors.executions import Executed, Execution
 from apps.messages.selectors.recovery import waiting_alike
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.recovery.unrecorded import unrecorded_note
@@ -18,12 +20,7 @@ from apps.messages.services.selection import chain_nonces_advance, senders_lock
 from apps.messages.services.spend import ADDED, exit_code_cap, gas_cost_compute, spend_record
 from apps.messages.states import MessageState, Wait
 from apps.wallets.selectors import is_signed_for_program
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from apps.messages.selectors.executions import Executed, Execution
-    from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.filecoin.message import Message as ChainMessage
 
 log = structlog.get_logger(__name__)
 

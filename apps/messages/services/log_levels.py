@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 SUBSYSTEMS: Final = ("apps.chain", "apps.messages", "apps.wallets", "apps.gateway")
 """Loggers whose level can be set."""

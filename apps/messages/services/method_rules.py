@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import ChainClient
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.messages.errors import RuleNotFound
 from apps.messages.models import ActorRules, Receiver
@@ -17,13 +18,10 @@ from apps.messages.selectors.rules import MethodRules
 from apps.messages.services.fee_rules import fees_set, rules_audit, rules_describe
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.messages.services.retry import retry_after_rule_change
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
 from poolsite.filecoin.address import BadAddress, address_parse
-
-if TYPE_CHECKING:
-    from apps.chain.node.client import ChainClient
-    from apps.users.rules.principals import Principal
 
 METHOD_DIGITS = 19
 

@@ -7,18 +7,23 @@ or a person withdraws it; then the nonce goes to what is exported next, so that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.core.live import Change, publish
 from apps.gateway.models import SignerKey
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Sender
+from apps.messages.rules.offline_files import OfflineSignature
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.selectors.offline import messages_exported, messages_waiting, offline_key_require
 from apps.messages.services.audit import event_record, message_audit, messages_audit
@@ -27,23 +32,14 @@ from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import fee_limits_set
 from apps.messages.services.select import sender_select
 from apps.messages.states import MessageState, Wait
-from apps.users.models import SignerGrant
+from apps.users.models import SignerGrant, Tenant
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import Wallet
 from poolsite.filecoin.address import BLS, SECP256K1, BadAddress, address_parse
 from poolsite.filecoin.message import SignedMessage, signed_message_to_cbor
 from poolsite.filecoin.signature import BadSignature, signature_verify
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.messages.rules.offline_files import OfflineSignature
-    from apps.users.models import Tenant
-    from apps.users.rules.principals import Principal
 
 KEY_TYPES: Final = {SECP256K1: "secp256k1", BLS: "bls"}
 

@@ -7,10 +7,12 @@ Source: lotus chain/messagepool/messagepool.go (texts as recorded from a real no
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 from django.db import transaction
@@ -18,6 +20,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_noop
 
 from apps.chain.errors import BadNodeAddress, NodeRefused, NodeUnavailable
+from apps.chain.models import Head
 from apps.chain.node.addresses import node_address
 from apps.chain.node.link import ANSWER_TIMEOUT_S, NodeLink, link_to
 from apps.chain.selectors.nodes import nodes_all
@@ -27,17 +30,11 @@ from apps.messages.rules.message_states import wrong_state
 from apps.messages.services.audit import message_audit
 from apps.messages.services.bulk_transitions import message_changes_publish, waits_record
 from apps.messages.states import MessageState, Wait
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.codec import to_json
 from poolsite.filecoin.message import signed_message_from_cbor
 from poolsite.tracing import span, trace_carried
 from poolsite.tracing.subjects import of_messages
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
-
-    from apps.chain.models import Head
-    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

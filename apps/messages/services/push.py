@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -28,17 +29,12 @@ from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.messages.services.selection_queue import selections_enqueue
 from apps.messages.services.validate import message_validate, params_check, use_check
 from apps.messages.states import Wait
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.actors.decode import params_alike
-from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.address import Address, address_parse
 from poolsite.filecoin.message import METHOD_SEND
 from poolsite.tracing import span
 from poolsite.tracing.subjects import of_messages
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.address import Address
 
 INSERTED: Final[dict[str, str]] = {
     "id": "text",

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Mapping
+from typing import Final
 
 import structlog
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.node.client import chain_client
+from apps.chain.node.client import ChainClient, chain_client
 from apps.chain.selectors.network import network_version
 from apps.messages.models import Receiver
 from apps.messages.selectors.receivers import kind_from_address
 from poolsite.filecoin.actors.decode import actor_kind
 from poolsite.filecoin.address import UNDEF
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from apps.chain.node.client import ChainClient
 
 log = structlog.get_logger(__name__)
 

@@ -6,20 +6,16 @@ what landed lately.
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import ChainClient
 from apps.messages.models import Message
 from apps.messages.services.bulk_transitions import message_changes_publish
 from apps.messages.states import MessageState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.chain.node.client import ChainClient
 
 log = structlog.get_logger(__name__)
 

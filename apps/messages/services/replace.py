@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import F
 from django.utils.translation import gettext, gettext_noop
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.core.units import values_with_units
@@ -20,23 +23,15 @@ from apps.messages.selectors.replacement_fees import NewFees, auto_fees_estimate
 from apps.messages.services.audit import event_record, fees_describe, message_audit
 from apps.messages.services.budgets import Budgets, replacement_plan
 from apps.messages.services.recovery.detect import recovery_require_over
-from apps.messages.services.selection import sender_chain_state_read
+from apps.messages.services.selection import SenderChainState, sender_chain_state_read
 from apps.messages.services.selection_queue import selection_enqueue
 from apps.messages.services.sign import origin_build
 from apps.messages.states import MessageState, Wait
+from apps.users.rules.principals import Principal
 from apps.wallets.services.sign import messages_sign
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, SignedMessage, signed_message_to_cbor
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.messages.services.selection import SenderChainState
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.filecoin.message import Message as ChainMessage
 
 
 def message_replace(

@@ -6,13 +6,17 @@ waiting after its sender was funded or its fee limit raised.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db import transaction
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.utils.translation import gettext
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage
@@ -24,20 +28,11 @@ from apps.messages.services.bulk_transitions import message_changes_publish, mes
 from apps.messages.services.selection import sender_chain_state_read
 from apps.messages.services.selection_queue import selection_enqueue
 from apps.messages.states import MessageState, Wait
+from apps.users.rules.principals import Principal
 from apps.wallets.models import Wallet
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import policy_change_apply
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.users.rules.principals import Principal
-    from poolsite.wire.policy import PolicyApplied, PolicyChange
+from poolsite.wire.policy import PolicyApplied, PolicyChange
 
 RULED: Final = (Wait.FEE_LIMIT, Wait.GAS_CAP, Wait.DAILY_BUDGET)
 """What a change of fee rules or guards may end."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import OuterRef, Q, Subquery
@@ -12,6 +14,7 @@ from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.call_timeouts import LONG
+from apps.chain.node.client import ChainClient
 from apps.chain.node.failover import NO_NODE
 from apps.chain.node.tipsets import key_to_json, tipset_from_json
 from apps.core.formatting import plural
@@ -21,15 +24,9 @@ from apps.messages.services.audit import message_audit
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.spend import ADDED, exit_code_cap, gas_cost_compute, spend_record
 from apps.messages.states import MessageState, Wait
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.message import receipt_from_json
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
-
-    from apps.chain.node.client import ChainClient
-    from apps.users.rules.principals import Principal
 
 SEARCHED_AT_ONCE: Final = LONG.at_once
 """Stored before the next are asked for: without an index of its chain a node walks it back for each message,

@@ -9,14 +9,18 @@ message stopping a round, at most 100 a head, expiry not enforced).
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
-from django.db.models import Exists, F, Q, Window
+from django.db.models import Exists, F, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeRefused
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.chain.selectors.landing_forms import landing_params
 from apps.core.live import Change, publish
 from apps.core.locks import try_lock
@@ -47,15 +51,6 @@ from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import METHOD_SEND
 from poolsite.tracing import span
 from poolsite.tracing.subjects import of_messages
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
 
 SENDER_LOCK: Final = 0x4D53
 """Lock class of senders: they save double work; `Sender.version` keeps a nonce from being assigned twice."""

@@ -8,8 +8,9 @@ none waits, a transfer of nothing to oneself closes it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import uuid4
 
 import structlog
@@ -17,18 +18,13 @@ from django.db.models import Case, F, Value, When
 from django.db.models.functions import Greatest, Least
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.messages.models import Message, Sender
-from apps.messages.states import MessageState, NoncesBy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.messages.services.budgets import Budgets
-    from apps.messages.services.recovery.chain_history import Landed
-    from apps.messages.states import Wait
-    from poolsite.filecoin.message import Message as ChainMessage
+from apps.messages.services.budgets import Budgets
+from apps.messages.services.recovery.chain_history import Landed
+from apps.messages.states import MessageState, NoncesBy, Wait
+from poolsite.filecoin.message import Message as ChainMessage
 
 log = structlog.get_logger(__name__)
 

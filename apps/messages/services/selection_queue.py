@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 import structlog
 from celery import current_app
 from kombu.exceptions import OperationalError as BrokerAway
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 log = structlog.get_logger(__name__)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Final
 
 import structlog
 from django.db import transaction
@@ -12,17 +14,11 @@ from apps.messages.models import Message, Sender
 from apps.messages.services.approvals import messages_require_approval
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance, waits_record
 from apps.messages.services.estimate_failures import refusals_fail
+from apps.messages.services.selection import Ready, Selection
 from apps.messages.services.spend import ADDED, spend_record
 from apps.messages.states import PRESSING, MessageState, SenderState, Wait
-from poolsite.filecoin.message import signed_message_to_cbor
+from poolsite.filecoin.message import SignedMessage, signed_message_to_cbor
 from poolsite.filecoin.sigtypes import SIG_BLS
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from datetime import datetime
-
-    from apps.messages.services.selection import Ready, Selection
-    from poolsite.filecoin.message import SignedMessage
 
 log = structlog.get_logger(__name__)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -15,9 +15,7 @@ from apps.messages.selectors.senders import sender_may_set
 from apps.messages.services.fee_rules import FEE_FIELDS, count_read, fees_set, rules_audit, rules_describe
 from apps.messages.services.retry import retry_after_rule_change
 from apps.messages.states import SENDER_EVENTS, MessageState, NoncesBy, Wait
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 @transaction.atomic

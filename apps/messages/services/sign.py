@@ -7,31 +7,27 @@ lands where the chain has it, or waits until that nonce is used by another messa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
+from apps.chain.node.client import ChainClient
+from apps.core.errors import DomainError
 from apps.gateway.errors import SignedBefore, SignerAway
 from apps.messages.models import Message
 from apps.messages.services.recovery.chain_history import History
 from apps.messages.services.recovery.pool_name import pool_name_get
-from apps.messages.services.selection import Ready, free_nonces_generate
+from apps.messages.services.selection import Ready, Selection, SelectionId, free_nonces_generate
 from apps.messages.states import MessageState, Wait
 from apps.wallets.services.sign import messages_sign
 from poolsite.filecoin.address import BLS
+from poolsite.filecoin.message import Message as ChainMessage
 from poolsite.filecoin.message import SignedMessage
 from poolsite.filecoin.signature import Signature
 from poolsite.filecoin.sigtypes import SIG_BLS, SIG_SECP256K1
 from poolsite.wire.origins import Origin
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.chain.node.client import ChainClient
-    from apps.core.errors import DomainError
-    from apps.messages.services.selection import Selection, SelectionId
-    from poolsite.filecoin.message import Message as ChainMessage
 
 SIGN_STEPS: Final = 4
 """A refused signature shifts the nonces behind it; those are signed again at most this often."""

@@ -5,21 +5,16 @@ Nothing is signed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from apps.core.languages import list_text
 from apps.messages.rules.methods import method_text
-from apps.messages.services.dry_run import message_approval_read
+from apps.messages.rules.push_items import PushItem
+from apps.messages.services.dry_run import DryRun, message_approval_read
 from apps.messages.services.validate import message_validate
+from apps.users.rules.principals import Principal
 from apps.wallets.services.policies import signer_refusal_find
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.messages.rules.push_items import PushItem
-    from apps.messages.services.dry_run import DryRun
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection
+from typing import Final
 
 from django.db import connection
 
+from apps.messages.models import Message, SignedVersion
 from apps.messages.states import MessageState
 from poolsite.filecoin.gas import gas_outputs
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from apps.messages.models import Message, SignedVersion
-    from poolsite.filecoin.message import Message as ChainMessage
-    from poolsite.filecoin.message import Receipt
+from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.filecoin.message import Receipt
 
 ADDED: Final = 1
 SUBTRACTED: Final = -1

@@ -6,11 +6,13 @@ all the same.  Only a person knows whether such a message is still wanted: its c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.db import transaction
 from django.utils.translation import gettext, gettext_noop
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage
@@ -19,19 +21,12 @@ from apps.messages.rules.message_states import wrong_state
 from apps.messages.services.approvals import approval_reset
 from apps.messages.services.audit import event_record, message_audit
 from apps.messages.services.bulk_transitions import NOT_LANDED
-from apps.messages.services.recovery.chain_history import History
+from apps.messages.services.recovery.chain_history import History, Landed
 from apps.messages.services.recovery.matching import Sent, match_write
 from apps.messages.services.replace import version_store
 from apps.messages.services.sign import DEAD_EPOCHS
 from apps.messages.states import DONE_ANEW, MessageState, Wait
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.messages.services.recovery.chain_history import Landed
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 def message_push_again(

@@ -8,14 +8,18 @@ whatever it does twice has the same result.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 import structlog
 from django.db import transaction
 from django.db.models import F
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json, tipset_from_json
 from apps.chain.selectors.network import network_current
 from apps.chain.selectors.paths import path_between
@@ -30,13 +34,6 @@ from apps.messages.services.selection import chain_nonces_rewind, senders_lock
 from apps.messages.services.spend import SUBTRACTED, spend_record
 from apps.messages.states import MessageState
 from apps.wallets.services.refresh import moved_wallets_mark, stale_wallets_mark
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
 
 
 def landings_revert(keys: Sequence[str], *, now: datetime) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
@@ -15,7 +15,10 @@ from apps.messages.errors import BadMessage, BadMessageAddress, ReceiverNotGrant
 from apps.messages.models import MESSAGE_ID_MAX, Message
 from apps.messages.rules.gas_checks import gas_check
 from apps.messages.rules.priorities import priority_choose
+from apps.messages.rules.push_items import PushItem
+from apps.messages.selectors.push_facts import PushFacts
 from apps.messages.states import SenderState, Wait
+from apps.users.rules.principals import Principal
 from apps.wallets.errors import SenderNotGranted
 from poolsite.filecoin.actors.decode import method_name, method_spec, params_decode
 from poolsite.filecoin.address import (
@@ -39,11 +42,6 @@ from poolsite.filecoin.ethereum import (
 )
 from poolsite.filecoin.ethereum_transaction import BadTransaction
 from poolsite.filecoin.message import MAX_MESSAGE_LEN, METHOD_SEND
-
-if TYPE_CHECKING:
-    from apps.messages.rules.push_items import PushItem
-    from apps.messages.selectors.push_facts import PushFacts
-    from apps.users.rules.principals import Principal
 
 OVERHEAD_BYTES: Final = 700
 """Most that a signed message has beside its parameters: two addresses, numbers, the signature."""

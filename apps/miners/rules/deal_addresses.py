@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from django.utils.translation import gettext
 
@@ -19,9 +19,6 @@ from poolsite.filecoin.multiaddr import (
     multiaddr_text,
     peer_id_parse,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def multiaddr_shown(data: bytes) -> str:

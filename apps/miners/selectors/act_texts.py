@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.utils.translation import gettext
 
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.miners.selectors.address_messages import METHODS, act_describe
 from apps.miners.selectors.miners import miners_of_addresses
+from apps.miners.selectors.proposals import Act
 from poolsite.filecoin.actors.decode import kind_by_params, method_name, params_display
 from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner import Method
@@ -16,9 +17,6 @@ from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams
 from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.message import METHOD_SEND
-
-if TYPE_CHECKING:
-    from apps.miners.selectors.proposals import Act
 
 WITHDRAWALS = (Method.WITHDRAW_BALANCE, Method.WITHDRAW_BALANCE_EXPORTED)
 

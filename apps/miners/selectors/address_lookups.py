@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import ChainClient
 from apps.chain.selectors.network import network_current
 from apps.core.addresses import address_typed
 from apps.core.errors import BadValue
-from poolsite.filecoin.address import BadAddress, address_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.chain.node.client import ChainClient
-    from poolsite.filecoin.address import Address
+from poolsite.filecoin.address import Address, BadAddress, address_parse
 
 CONTROL_MAX: Final = 10
 """Source: builtin-actors miner MAX_CONTROL_ADDRESSES."""

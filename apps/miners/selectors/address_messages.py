@@ -6,16 +6,18 @@ miner's message, which comes here as any other.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
 from apps.messages.models import Message
 from apps.messages.states import MessageState
+from apps.miners.models import Miner
 from apps.miners.rules.deal_addresses import multiaddrs_change_text, peer_change_text
-from apps.miners.selectors.proposals import act_read, proposals_open
+from apps.miners.selectors.proposals import Act, act_read, proposals_open
 from apps.users.selectors.tenants import operator_tenants
 from poolsite.filecoin.actors.decode import method_name
 from poolsite.filecoin.actors.method import params_read
@@ -29,14 +31,6 @@ from poolsite.filecoin.actors.miner_control import (
 )
 from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.cbor import BadCbor
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from apps.miners.selectors.proposals import Act
 
 WORKER_METHODS: Final = (Method.CHANGE_WORKER_ADDRESS, Method.CHANGE_WORKER_ADDRESS_EXPORTED)
 METHODS: Final = (

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.utils.translation import gettext
 
+from apps.chain.node.client import ChainClient
 from apps.miners.errors import MinerNotReady
+from apps.miners.models import Miner
 from apps.miners.rules.deal_addresses import multiaddrs_named
 from apps.miners.states import MinerState
 from poolsite.filecoin.address import address_parse
-
-if TYPE_CHECKING:
-    from apps.chain.node.client import ChainClient
-    from apps.miners.models import Miner
 
 
 @dataclass(frozen=True, slots=True)

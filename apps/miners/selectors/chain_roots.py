@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from apps.core.compiled import Compiled
 from apps.miners.models import ChainRoots
 from apps.miners.states import MinerState
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def roots_active() -> list[ChainRoots]:

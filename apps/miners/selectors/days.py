@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING
 
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from apps.miners.models import Miner, MinerDay, MinerTransfer, RemovedMinerDay
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from django.db.models import QuerySet
 
 
 def miner_days_since(miners: Sequence[Miner], *, since: date) -> dict[int, list[MinerDay]]:

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
 from apps.chain.node.public_hosts import is_public
 from poolsite.filecoin.multiaddr import BadMultiaddr, Part, multiaddr_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 HELLO: Final = b"\x13/multistream/1.0.0\n"
 """What both sides of a libp2p connection say first."""

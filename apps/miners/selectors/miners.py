@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection
+from typing import Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from apps.core.compiled import Compiled
+from apps.messages.models import Recovery
 from apps.miners.errors import MinerUnknown
 from apps.miners.models import Miner, RewardEstimate
 from apps.miners.states import MinerState
 from apps.users.rules.principals import Principal
 from apps.users.states import Perm
 from poolsite.filecoin.address import ID, BadAddress, address_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from django.db.models import QuerySet
-
-    from apps.messages.models import Recovery
 
 
 def miners_visible(viewer: Principal) -> QuerySet[Miner]:

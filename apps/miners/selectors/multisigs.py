@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
 from apps.core.addresses import address_typed
 from apps.core.errors import NotFound
 from apps.messages.models import Receiver
-from apps.miners.onchain.multisigs import multisigs_read
+from apps.miners.models import Miner
+from apps.miners.onchain.multisigs import MultisigFacts, PendingProposal, multisigs_read
+from apps.miners.selectors.addresses import MinerAddresses
 from apps.miners.selectors.miners import miners_of_addresses, miners_visible
 from apps.miners.selectors.proposals import is_id, proposals_pending
 from apps.miners.states import MinerState
+from apps.users.rules.principals import Principal
 from apps.users.selectors.grants import miners_owners
 from apps.wallets.selectors import balances_of, senders_granted
 from poolsite.filecoin.address import BadAddress, address_format, address_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.miners.models import Miner
-    from apps.miners.onchain.multisigs import MultisigFacts, PendingProposal
-    from apps.miners.selectors.addresses import MinerAddresses
-    from apps.users.rules.principals import Principal
 
 SHOWN_MAX: Final = 100
 """Multisigs that are read at once."""

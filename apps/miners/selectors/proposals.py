@@ -5,23 +5,20 @@ A miner's owner or beneficiary may be a multisig: its acts come in proposals, no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Collection, Iterable
+from typing import Final, NamedTuple
 
 from django.db.models import Q
 
 from apps.messages.models import Message, Receiver
 from apps.messages.states import MessageState
+from apps.miners.models import Miner
+from apps.miners.onchain.multisigs import MultisigFacts, PendingProposal
 from apps.users.selectors.tenants import operator_tenants
 from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.multisig import Method, ProposeParams
 from poolsite.filecoin.address import ID, address_parse
 from poolsite.filecoin.cbor import BadCbor
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-    from apps.miners.models import Miner
-    from apps.miners.onchain.multisigs import MultisigFacts, PendingProposal
 
 PROPOSE: Final = (int(Method.PROPOSE), int(Method.PROPOSE_EXPORTED))
 APPROVE: Final = (int(Method.APPROVE), int(Method.APPROVE_EXPORTED))

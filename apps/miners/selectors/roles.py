@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.messages.selectors.recovery import recovery_row
 from apps.miners.models import Miner, Role, RoleGroup
 from apps.miners.selectors.miners import miners_visible
 from apps.miners.states import EXCLUSIVE_ROLES, ROLE_LEASE_S, RoleState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 def roles_of(miner: Miner) -> QuerySet[Role]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db.models import prefetch_related_objects
 from django.utils.translation import gettext
 
 from apps.messages.selectors.balances import balances_free
+from apps.miners.models import Miner
 from apps.miners.states import Use
 from apps.wallets.selectors import senders_granted
 from poolsite.filecoin.address import DELEGATED, address_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from apps.miners.models import Miner
 
 GOOD_FUNDS: Final = 10**17
 """attoFIL (0.1 FIL) above what a message carries; a sender with less is used only if none has that much.

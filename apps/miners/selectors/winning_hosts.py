@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection
+from datetime import datetime
+from typing import Final
+
+from django.db.models import QuerySet
 
 from apps.core.compiled import Compiled
 from apps.gateway.hub.routes import host_account
@@ -10,12 +14,6 @@ from apps.messages.selectors.recovery import recovery_row
 from apps.miners.models import Miner, Role
 from apps.miners.selectors.roles import role_is_in_force
 from apps.miners.states import RoleKind, RoleState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-
-    from django.db.models import QuerySet
 
 WINNING: Final[Compiled[Role]] = Compiled(
     "winning_roles",

@@ -6,12 +6,13 @@ Source: builtin-actors miner change_worker_address, change_owner_address, change
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import ChainClient
 from apps.core.errors import BadValue, Conflict
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
@@ -26,20 +27,14 @@ from apps.miners.selectors.address_lookups import (
     address_require_final,
     addresses_resolve,
 )
+from apps.miners.selectors.addresses import MinerAddresses
 from apps.miners.states import AddressChange
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_beneficiary import ChangeBeneficiaryParams
 from poolsite.filecoin.actors.miner_control import ChangeOwnerAddressParams, ChangeWorkerAddressParams
-from poolsite.filecoin.address import BLS, DELEGATED, address_parse
+from poolsite.filecoin.address import BLS, DELEGATED, Address, address_parse
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.codec import to_cbor
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.chain.node.client import ChainClient
-    from apps.miners.selectors.addresses import MinerAddresses
-    from poolsite.filecoin.address import Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

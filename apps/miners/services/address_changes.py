@@ -7,15 +7,18 @@ Where clients reach the node that takes its deals the worker sets.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.core.errors import Conflict, NotAllowed
 from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem, SendSpec
-from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.dry_run import DryRun, message_dry_run
+from apps.miners.models import Miner
 from apps.miners.rules.deal_addresses import multiaddrs_change, multiaddrs_text, peer_change, peer_text
 from apps.miners.selectors.address_lookups import addresses_resolve
 from apps.miners.selectors.address_messages import WORKER_METHODS, act_describe, address_messages
@@ -28,22 +31,15 @@ from apps.miners.services.address_change_messages import (
     change_message_build,
     control_addresses_describe,
 )
-from apps.miners.services.multisig_senders import act_plan, proposal_describe
+from apps.miners.services.multisig_senders import Outcome, act_plan, proposal_describe
 from apps.miners.services.planned_push import planned_message_push, planned_push_lock
 from apps.miners.states import AddressChange
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner_beneficiary import ChangeBeneficiaryParams
 from poolsite.filecoin.actors.miner_control import ChangeOwnerAddressParams, ChangeWorkerAddressParams
 from poolsite.filecoin.codec import to_cbor
-
-if TYPE_CHECKING:
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.messages.services.dry_run import DryRun
-    from apps.miners.models import Miner
-    from apps.miners.services.multisig_senders import Outcome
-    from apps.users.rules.principals import Principal
 
 NOT_ALLOWED: Final = "requires permission to sign for the miner's tenant"
 NAMING_ALL: Final = (AddressChange.CONTROL, AddressChange.WORKER)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -13,13 +14,9 @@ from apps.core.live import Change, publish
 from apps.miners.models import Miner, MinerAddress
 from apps.miners.selectors.senders import senders_named
 from apps.miners.states import Use
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.address import DELEGATED, BadAddress, address_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from apps.users.rules.principals import Principal
 
 SENDERS_MAX: Final = 12
 """Addresses of one use: an owner, a worker and the ten control addresses that the chain takes."""

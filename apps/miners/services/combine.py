@@ -5,14 +5,16 @@ Source: filguard's way back to a single lotus-miner, which first stops all that 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext, gettext_noop
 
 from apps.core.transitions import advance
 from apps.miners.errors import NoStandby, RolesNotCombined
-from apps.miners.models import Role
+from apps.miners.models import Miner, Role
 from apps.miners.services.roles import (
     RoleGrant,
     role_acquire,
@@ -22,12 +24,6 @@ from apps.miners.services.roles import (
     roles_publish,
 )
 from apps.miners.states import ROLE_LEASE_S, RoleKind, RoleState
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from apps.miners.models import Miner
 
 NOTHING: Final = "NONE"
 """In `Role.before_combine`: the host had no such role."""

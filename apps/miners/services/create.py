@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.chain.node.client import ChainClient
 from apps.core.errors import BadValue
 from apps.core.formatting import size
 from apps.core.live import Change, publish
 from apps.core.locks import transaction_lock
+from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.services.push import message_push
-from apps.messages.services.signer_trials import verdicts_read
+from apps.messages.services.signer_trials import Verdicts, verdicts_read
 from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_principal
-from apps.miners.services.creation_plan import WORKER_FUND, MinerSpec, creation_plan, may_create
+from apps.miners.services.creation_plan import WORKER_FUND, CreationPlan, MinerSpec, creation_plan, may_create
 from apps.miners.services.miner_values import address_read, name_read
 from apps.miners.states import MinerState
-from apps.users.rules.principals import SYSTEM
+from apps.users.models import Tenant
+from apps.users.rules.principals import SYSTEM, Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors import power
 from poolsite.filecoin.actors.method import params_read
@@ -31,17 +34,8 @@ from poolsite.filecoin.address import POWER_ACTOR, Address, BadAddress, address_
 from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import METHOD_SEND
-from poolsite.filecoin.sector import post_proof
-
-if TYPE_CHECKING:
-    from apps.chain.node.client import ChainClient
-    from apps.messages.models import Message
-    from apps.messages.services.signer_trials import Verdicts
-    from apps.miners.services.creation_plan import CreationPlan
-    from apps.users.models import Tenant
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.policy import Network
-    from poolsite.filecoin.sector import RegisteredPoStProof, RegisteredSealProof
+from poolsite.filecoin.policy import Network
+from poolsite.filecoin.sector import RegisteredPoStProof, RegisteredSealProof, post_proof
 
 KIND: Final = "create_miner"
 """Of the message that creates a miner."""

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import ChainClient
 from apps.core.errors import BadValue, NotAllowed
 from apps.miners.services.miner_values import key_read, name_read, seal_proof_choose
+from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.address import DELEGATED, SECP256K1, address_parse
 from poolsite.filecoin.amounts import amount_parse
-
-if TYPE_CHECKING:
-    from apps.chain.node.client import ChainClient
-    from apps.users.models import Tenant
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.policy import Network
-    from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.filecoin.policy import Network
+from poolsite.filecoin.sector import RegisteredSealProof
 
 WORKER_FUND: Final = 10**17
 """0.1 FIL: creates the worker's address on chain and pays its first messages."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from apps.core.live import Change, publish
 from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
+from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.states import MessageState
 from apps.miners.due import CREATIONS, YOUNG_EPOCHS
@@ -19,9 +20,6 @@ from apps.users.services.grants import miner_grant, miner_grant_revoke
 from poolsite.filecoin.actors import power
 from poolsite.filecoin.address import address_format
 from poolsite.filecoin.codec import from_cbor
-
-if TYPE_CHECKING:
-    from apps.messages.models import Message
 
 CREATIONS_DUE: Final = Prepared("creations_due", CREATIONS, ["text", "text"])
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
 from functools import reduce
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.chain.node.isolation import for_each_isolated
 from apps.chain.node.parallel import map_parallel
 from apps.chain.selectors.heads import head_at, head_since
@@ -13,18 +16,9 @@ from apps.chain.selectors.network import network_current
 from apps.messages.selectors.miner_money import MovedMoney, money_moved
 from apps.messages.selectors.spend import today_of
 from apps.messages.selectors.tracking import tracked_height
-from apps.miners.models import MinerDay
-from apps.miners.onchain.miner_facts import miner_facts
+from apps.miners.models import Miner, MinerDay
+from apps.miners.onchain.miner_facts import MinerFacts, miner_facts
 from apps.miners.selectors.days import miner_days_newest
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.miners.models import Miner
-    from apps.miners.onchain.miner_facts import MinerFacts
 
 SETTLED_EPOCHS: Final = 20
 """So far below the head a day's first tipset must be: reorganisations hardly reach so deep."""

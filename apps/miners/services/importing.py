@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.chain.node.client import ChainClient
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.formatting import plural
@@ -16,6 +15,8 @@ from apps.miners.models import Miner
 from apps.miners.services.miner_values import address_read, name_read, seal_proof_choose
 from apps.miners.services.refresh import miners_refresh
 from apps.miners.states import MinerState, ProvenBy
+from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
 from apps.users.selectors.grants import miner_owner
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import miner_grant
@@ -25,14 +26,8 @@ from poolsite.filecoin.address import (
     BadAddress,
     address_parse,
 )
-from poolsite.filecoin.sector import post_proof
-
-if TYPE_CHECKING:
-    from apps.chain.node.client import ChainClient
-    from apps.users.models import Tenant
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.policy import Network
-    from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.filecoin.policy import Network
+from poolsite.filecoin.sector import RegisteredSealProof, post_proof
 
 
 def miner_import(

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from django.db import transaction
 
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import ChainClient
 from apps.core.live import Change, publish
 from apps.miners.models import ChainRoots, Miner
+from apps.miners.onchain.miner_facts import MinerFacts
 from poolsite.filecoin.address import address_format, address_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.chain.node.client import ChainClient
-    from apps.miners.onchain.miner_facts import MinerFacts
 
 log = structlog.get_logger(__name__)
 

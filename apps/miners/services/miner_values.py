@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
+from apps.users.models import Tenant
 from apps.wallets.selectors import sender_allowed
 from poolsite.filecoin.address import Address, BadAddress, address_parse
-
-if TYPE_CHECKING:
-    from apps.users.models import Tenant
-    from poolsite.filecoin.policy import Network
-    from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.filecoin.policy import Network
+from poolsite.filecoin.sector import RegisteredSealProof
 
 NAME_MAX: Final = 64
 

@@ -7,37 +7,34 @@ reorganisation has given the number to another one.  Source: builtin-actors acto
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.locks import transaction_lock
 from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem
 from apps.messages.selectors.receivers import receiver_kinds
-from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.dry_run import DryRun, message_dry_run
 from apps.messages.services.push import messages_push
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.messages.services.signer_trials import run_refusal_find
 from apps.messages.states import MessageState
+from apps.miners.onchain.multisigs import PendingProposal
+from apps.miners.selectors.multisigs import VisibleMultisig
 from apps.miners.selectors.proposals import Act
 from apps.miners.services.multisig_senders import Outcome, outcome_try, proposal_build, proposal_describe
 from apps.miners.states import Decision
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.decode import method_name
 from poolsite.filecoin.actors.multisig import Method, TxnIDParams
 from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.codec import to_cbor
-
-if TYPE_CHECKING:
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.messages.services.dry_run import DryRun
-    from apps.miners.onchain.multisigs import PendingProposal
-    from apps.miners.selectors.multisigs import VisibleMultisig
-    from apps.users.rules.principals import Principal
 
 NOT_ALLOWED: Final = "requires permission to sign for the multisig's tenant"
 KIND: Final = "multisig"

@@ -5,14 +5,18 @@ Source: builtin-actors actors/multisig/src/lib.rs; lotus cli/multisig.go.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.core.errors import Conflict
-from apps.miners.onchain.multisigs import multisigs_read
+from apps.messages.rules.push_items import PushItem
+from apps.miners.onchain.multisigs import MultisigFacts, multisigs_read
 from apps.miners.selectors.multisigs import signer_keys_read, signers_held
 from apps.miners.selectors.proposals import Act
 from apps.wallets.selectors import balances_of, senders_granted
@@ -23,15 +27,6 @@ from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT
 from poolsite.filecoin.message import Message as ChainMessage
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.messages.rules.push_items import PushItem
-    from apps.miners.onchain.multisigs import MultisigFacts
-
 
 PROPOSE_METHOD: Final = "multisig.Propose"
 """As a signer's policy names it."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import transaction
 from django.utils.translation import gettext
 
@@ -13,10 +11,8 @@ from apps.core.errors import Conflict
 from apps.core.live import Change, publish
 from apps.messages.models import Message, Tracker
 from apps.miners.models import Miner
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 
 def network_may_unbind() -> bool:

@@ -8,8 +8,6 @@ together by `apps.proving.services.transfer.miner_transfer`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import transaction
 from django.utils.translation import gettext
 
@@ -19,6 +17,7 @@ from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.users.errors import TenantUnknown
 from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
 from apps.users.selectors.grants import miner_owner
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import miner_grant, miner_grant_revoke
@@ -26,9 +25,6 @@ from apps.users.services.tenant_grants import miner_read
 from apps.users.services.tenant_management import tenants_manage_check
 from apps.users.services.tenants import tenant_delete
 from poolsite.filecoin.address import id_address
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 
 @transaction.atomic

@@ -6,24 +6,20 @@ and audit line, or neither.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from apps.messages.models import Message
+from apps.messages.rules.push_items import PushItem
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.services.push import message_push
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.services.ownership import miner_lock
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.messages.models import Message
-    from apps.messages.rules.push_items import PushItem
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 @contextmanager

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
 from apps.miners.models import Miner
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-from poolsite.filecoin.policy import ProofForm
+from poolsite.filecoin.policy import Network, ProofForm
 from poolsite.filecoin.porep.parameters import ChallengeRule, seal_parameters
 from poolsite.filecoin.proof_container import porep_fits_message
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.policy import Network
 
 
 def porep_rule_read(miner: Miner) -> ChallengeRule:

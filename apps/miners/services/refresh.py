@@ -6,11 +6,13 @@ does all else, but for what vests: so everything is read once in a while all the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 import structlog
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.node.client import ChainClient
 from apps.chain.node.isolation import for_each_isolated
 from apps.chain.node.parallel import map_parallel
 from apps.miners.due import ESTIMATE_EPOCHS
@@ -26,13 +28,7 @@ from apps.miners.services.miner_changes import (
     miner_store,
     roots_store,
 )
-from poolsite.filecoin.deadlines import current_deadline
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.chain.node.client import ChainClient
-    from poolsite.filecoin.deadlines import ProvingParams
+from poolsite.filecoin.deadlines import ProvingParams, current_deadline
 
 log = structlog.get_logger(__name__)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from itertools import zip_longest
-from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -16,11 +15,9 @@ from apps.miners.models import Miner, RemovedMinerDay
 from apps.miners.selectors.days import tenants_on
 from apps.miners.services.creation_plan import may_create
 from apps.miners.states import MinerState
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import miner_grant_revoke
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 
 def may_remove(principal: Principal, *, miner: Miner) -> bool:

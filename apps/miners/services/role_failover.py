@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.db import transaction
 from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import BadValue
 from apps.miners.errors import NoStandby
+from apps.miners.models import Miner, Role
 from apps.miners.selectors.roles import role_is_heard
 from apps.miners.services.roles import (
     role_acquire,
@@ -19,11 +20,6 @@ from apps.miners.services.roles import (
     roles_publish,
 )
 from apps.miners.states import EXCLUSIVE_ROLES, ROLE_LEASE_S, RoleState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.miners.models import Miner, Role
 
 
 @transaction.atomic

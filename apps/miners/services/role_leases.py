@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable
+from datetime import datetime
 
 from django.db import transaction
 from django.utils.translation import gettext, gettext_noop
@@ -22,10 +23,6 @@ from apps.miners.services.roles import (
     roles_publish,
 )
 from apps.miners.states import RoleState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-    from datetime import datetime
 
 
 def roles_heartbeat(*, tenant_id: int, host: str, kinds: Collection[str], now: datetime) -> list[Role]:

@@ -7,9 +7,10 @@ in hand is ended by `apps.sectors.services.roles.assignments`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 from django.db import IntegrityError, transaction
@@ -25,10 +26,6 @@ from apps.miners.errors import MinerNotReady, RoleUnknown
 from apps.miners.models import Miner, Role, RoleGroup
 from apps.miners.selectors.roles import role_is_heard, role_is_restored
 from apps.miners.states import ROLE_LEASE_S, MinerState, RoleKind, RoleState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
 
 log = structlog.get_logger(__name__)
 

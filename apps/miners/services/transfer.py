@@ -9,8 +9,9 @@ on somebody's host.  So the new tenant must have what sends for the miner before
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -25,16 +26,11 @@ from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import MinerState, Use
 from apps.users.errors import TenantUnknown
 from apps.users.models import MinerGrant, Tenant
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import AuditEvent, audit_entries_record, audit_record
 from apps.users.services.grants import miner_grant
 from apps.users.services.token_scope import tokens_remove_miner
 from apps.wallets.selectors import sender_allowed
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 MOVED = "moved"
 """Kind of the change that pages of both tenants hear: whole lists of theirs are others now."""

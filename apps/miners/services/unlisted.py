@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from apps.core.live import Change, publish
 from apps.miners.models import Miner
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner as MinerRow
+from apps.miners.models import Miner as MinerRow
 
 
 def unlisted_sectors_record(miner: MinerRow, *, count: int) -> None:

@@ -6,26 +6,29 @@ Source: builtin-actors miner withdraw_balance; lotus-miner `actor withdraw`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
 from apps.messages.models.messages import WITHDRAWALS
 from apps.messages.rules.push_items import PushItem, SendSpec
-from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.dry_run import DryRun, message_dry_run
 from apps.messages.services.signer_trials import run_refusal_find
+from apps.miners.models import Miner
 from apps.miners.selectors.address_messages import messages_open
-from apps.miners.selectors.addresses import addresses_read
+from apps.miners.selectors.addresses import MinerAddresses, addresses_read
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.multisigs import proposals_waiting
 from apps.miners.selectors.proposals import act_read, proposals_open
 from apps.miners.services.address_changes import NOT_ALLOWED, may_change
-from apps.miners.services.multisig_senders import PROPOSE_METHOD, act_plan, proposal_describe
+from apps.miners.services.multisig_senders import PROPOSE_METHOD, Outcome, act_plan, proposal_describe
 from apps.miners.services.planned_push import planned_message_push, planned_push_lock
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner import Method
@@ -34,15 +37,6 @@ from poolsite.filecoin.amounts import AttoFil, fil_format
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.codec import to_cbor
 from poolsite.wire.proposals import WITHDRAW_BALANCE
-
-if TYPE_CHECKING:
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.messages.services.dry_run import DryRun
-    from apps.miners.models import Miner
-    from apps.miners.selectors.addresses import MinerAddresses
-    from apps.miners.services.multisig_senders import Outcome
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.checks.findings.results import Link
+from apps.checks.findings.results import Link
 
 
 class StepState(StrEnum):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from django.utils.translation import gettext
 
 from apps.blocks.models import Block
 from apps.chain.selectors.network import network_current
+from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_by_ids
+from apps.miners.models import Miner
 from apps.moves.errors import MoveRefused
 from apps.moves.selectors.readings import MoveReadings
+from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_by_sector
 from apps.sectors.models import Sector, SectorNumbers
 from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.sector_records import PlacedPiece, pieces_placed, zeros_of
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest, VerifiedAllocationKey
 from poolsite.filecoin.block import BlockMsg
 from poolsite.filecoin.cids import cid_parse, commd_cid, commr_cid
@@ -27,14 +32,6 @@ from poolsite.filecoin.lotus_metadata import (
     sector_entry,
 )
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from apps.messages.models import Message
-    from apps.miners.models import Miner
-    from apps.pieces.models import Piece
-    from apps.users.rules.principals import Principal
 
 PAGE: Final = 1_000
 """Sectors that are read at once."""

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from apps.miners.errors import MinerNotReady
+from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.moves.rules.steps import Direction, Move, steps_ordered
 from apps.moves.selectors.move_in.order import steps_in
 from apps.moves.selectors.move_out.order import steps_out
 from apps.moves.selectors.readings import MoveReadings
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 def direction_of(miner: Miner) -> Direction:

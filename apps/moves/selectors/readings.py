@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.db.models import Exists, OuterRef, Sum
 from django.utils.translation import gettext
@@ -23,6 +24,7 @@ from apps.core.errors import DomainError
 from apps.gateway.selectors.connections import keys_served
 from apps.messages.rules.push_items import PushItem
 from apps.messages.services.dry_run import message_approval_read
+from apps.miners.models import Miner
 from apps.miners.onchain.actors import deposits_locked
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
@@ -51,21 +53,15 @@ from apps.sectors.selectors.ended_sectors import needs_no_proof
 from apps.sectors.selectors.expirations import sectors_counted
 from apps.sectors.selectors.sectors import numbers_precommitted
 from apps.sectors.states import OPEN_MOVES, FindingKind, FindingState
+from apps.users.rules.principals import Principal
 from apps.wallets.errors import NoPolicy
 from apps.wallets.services.policies import policy_read
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.address import address_parse
-from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of
+from poolsite.filecoin.bitfield import BitField, bitfield_from_json, bitfield_of
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 from poolsite.wire.pipeline.changes import OPEN_CHANGES
 from poolsite.wire.proposals import own_miners_edit
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.bitfield import BitField
 
 NUMBERS_MAX: Final = 1_000
 """How many numbers are named one by one."""

@@ -5,7 +5,8 @@ Pages, REST and commands all call this.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -13,18 +14,14 @@ from django.utils.translation import gettext
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core import clock
 from apps.core.languages import clauses_text, colon_text
+from apps.miners.models import Miner
 from apps.moves.errors import MoveRefused
 from apps.moves.rules.steps import Direction
 from apps.moves.selectors.moves import move_of
 from apps.moves.services.heights import head_require, height_check, miner_move_in, miner_move_out
 from apps.sectors.services.reservations import sectorid_export, sectorid_import
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 HEIGHT: Final = "height"
 NUMBERS: Final = "numbers"

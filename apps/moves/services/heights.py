@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import datetime
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -29,13 +30,8 @@ from apps.moves.selectors.moves import is_pending
 from apps.proving.models import WindowPost
 from apps.sectors.services.numbers import counter_load
 from apps.sectors.services.reservations import sectorid_export
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 
 def miner_move_in(miner: Miner, *, height: int, by: Principal) -> Miner:

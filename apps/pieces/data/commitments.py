@@ -9,22 +9,18 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import structlog
 from django.conf import settings
 from django.utils.translation import gettext
 
 from apps.pieces.errors import CommitmentFailed
-from poolsite.filecoin.cids import commd_cid
+from poolsite.filecoin.cids import Cid, commd_cid
 from poolsite.filecoin.fr32 import RAW_BLOCK_BYTES, fr32_pad
 from poolsite.filecoin.scalars import NODE_BYTES
 from poolsite.filecoin.sha254 import sha254, sha254_node, sha254_zero
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from poolsite.filecoin.cids import Cid
 
 log = structlog.get_logger(__name__)
 

@@ -5,10 +5,12 @@ Source: ipfs-force-community/droplet piecestorage/, damocles-manager's unseal de
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
 from django.utils.translation import gettext
@@ -17,10 +19,6 @@ from apps.core.connection_faults import fault_text
 from apps.core.errors import BadValue
 from apps.pieces.data.socket_watch import PutWatch
 from apps.pieces.data.sources import TRY_AGAIN, SourceAway, url_check, url_connect, url_shown
-
-if TYPE_CHECKING:
-    import threading
-    from collections.abc import Iterator
 
 MARKET: Final = "market"
 ANSWER_MAX: Final = 1_000

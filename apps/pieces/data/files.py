@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from django.conf import settings
 from django.utils.translation import gettext
 
 from apps.core.disk import DiskFull, DiskLevel, disk_space
 from apps.pieces.errors import PieceBusy, UploadIncomplete
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from apps.pieces.models import Piece
+from apps.pieces.models import Piece
 
 CHUNK_BYTES: Final = 1 << 20
 """What is held of a piece in memory."""

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from apps.pieces.data.files import bytes_read, is_stored, piece_path
 from apps.pieces.errors import PieceSealed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.pieces.models import Piece
+from apps.pieces.models import Piece
 
 
 @dataclass(frozen=True, slots=True)

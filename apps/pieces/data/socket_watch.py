@@ -8,13 +8,11 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext_noop
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 POLL_S: Final = 1.0
 """How often the stop is checked."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from string import punctuation
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 from django.conf import settings
@@ -19,10 +21,6 @@ from apps.chain.node.public_hosts import is_public
 from apps.core.connection_faults import fault_text
 from apps.core.errors import BadValue
 from apps.pieces.data.socket_watch import SocketWatch
-
-if TYPE_CHECKING:
-    import threading
-    from collections.abc import Iterator, Sequence
 
 CONNECT_S: Final = 10.0
 IDLE_S: Final = 60.0

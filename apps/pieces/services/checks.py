@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.pieces.data.commitments import commitment_of
+from apps.pieces.data.commitments import Commitment, commitment_of
 from apps.pieces.data.files import is_known_stored, is_stored, piece_path, piece_unlink, piece_whole
 from apps.pieces.data.sources import url_shown
 from apps.pieces.errors import PieceBusy, PieceMismatch, PieceTooLarge
@@ -18,11 +16,8 @@ from apps.pieces.models import Piece
 from apps.pieces.selectors import failed_earlier, fetch_same, piece_same
 from apps.pieces.services.restored_data import piece_data_lock
 from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from apps.pieces.data.commitments import Commitment
-    from apps.users.rules.principals import Principal
 
 
 def piece_check(piece: Piece, *, by: Principal) -> tuple[Piece, bool]:

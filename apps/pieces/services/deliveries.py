@@ -7,13 +7,14 @@ import json
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -27,20 +28,14 @@ from apps.core.transitions import advance
 from apps.pieces.data.destinations import DeliveryRefused, Target, bytes_put, longest
 from apps.pieces.data.ranges import PieceRange, piece_data
 from apps.pieces.data.sources import SourceAway
-from apps.pieces.models import PieceDelivery
+from apps.pieces.models import Piece, PieceDelivery
 from apps.pieces.selectors import deliveries_due
 from apps.pieces.states import DeliveryState
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from apps.users.services.tokens import token_lend
 from poolsite.filecoin.fr32 import unpadded_bytes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from datetime import datetime
-
-    from apps.pieces.models import Piece
-    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

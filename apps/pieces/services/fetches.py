@@ -6,12 +6,13 @@ import json
 import os
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from django.conf import settings
 from django.db import transaction
@@ -24,14 +25,16 @@ from apps.core.disk import DiskFull
 from apps.core.errors import DomainError
 from apps.core.locks import transaction_lock
 from apps.core.transitions import advance
+from apps.miners.models import Miner
 from apps.pieces.data.files import bytes_write, piece_opened, piece_path, piece_unlink
-from apps.pieces.data.sources import SourceAway, headers_check, url_check, url_opened
+from apps.pieces.data.sources import Body, SourceAway, headers_check, url_check, url_opened
 from apps.pieces.errors import PieceTooLarge
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_fetchable, pieces_fetching
 from apps.pieces.services.checks import piece_repeat
 from apps.pieces.services.reservations import Room, RoomAwaited
 from apps.pieces.services.uploads import (
+    PieceSpec,
     piece_begin,
     piece_build,
     piece_change_publish,
@@ -40,14 +43,7 @@ from apps.pieces.services.uploads import (
 )
 from apps.pieces.states import PieceState
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import Miner
-    from apps.pieces.data.sources import Body
-    from apps.pieces.services.uploads import PieceSpec
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 TENANTS_AT_ONCE: Final = 4
 """Tenants that may each download `settings.PIECE_DOWNLOADS` pieces side by side."""

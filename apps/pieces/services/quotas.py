@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db import connection, transaction
 from django.utils.translation import gettext, gettext_noop
@@ -14,14 +14,11 @@ from apps.core.live import Change, publish
 from apps.miners.models import Miner
 from apps.pieces.errors import PieceQuotaExceeded
 from apps.pieces.models import MinerStorage, PieceQuota
-from apps.pieces.selectors import storage_use
+from apps.pieces.selectors import StorageUse, storage_use
 from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from apps.users.services.tenant_management import tenants_manage_check
-
-if TYPE_CHECKING:
-    from apps.pieces.selectors import StorageUse
-    from apps.users.rules.principals import Principal
 
 LIMIT_MAX: Final = 1 << 62
 """Bytes; as many as a size on a page may have."""

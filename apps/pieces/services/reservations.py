@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from django.conf import settings
 from django.utils.translation import gettext
 
-from apps.core.disk import DiskFull, DiskLevel, disk_space
+from apps.core.disk import DiskFull, DiskLevel, DiskSpace, disk_space
 from apps.core.errors import Conflict
 from apps.pieces.data.files import file_locked
 from apps.pieces.errors import PieceBusy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.core.disk import DiskSpace
 
 FOLDER: Final = "reserved"
 """In that of the pieces, while there are promises: each is a file of the same name as the one that grows.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -13,16 +13,11 @@ from apps.core import clock
 from apps.core.connection_faults import fault_text
 from apps.core.live import Change, publish
 from apps.pieces.data.commitments import commitment_of
-from apps.pieces.data.files import bytes_write, file_locked, is_stored, piece_path, piece_unlink
+from apps.pieces.data.files import Source, bytes_write, file_locked, is_stored, piece_path, piece_unlink
 from apps.pieces.errors import PieceBusy, PieceMismatch, UploadIncomplete
 from apps.pieces.models import Piece
 from apps.pieces.services.quotas import quota_lock, quota_require
 from apps.pieces.services.reservations import Room
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from apps.pieces.data.files import Source
 
 
 def data_restore(piece: Piece, *, source: Source) -> None:

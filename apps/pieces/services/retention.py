@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core import clock
@@ -18,9 +18,6 @@ from apps.pieces.services.checks import piece_check
 from apps.pieces.services.restored_data import leftover_remove
 from apps.pieces.services.uploads import piece_change_publish, piece_discard, piece_fail
 from apps.pieces.states import PieceState
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 UNCHECKED: Final = timedelta(seconds=5)
 """After this no other process is about to compute a commitment: it was killed."""

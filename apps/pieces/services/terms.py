@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 from django.db import IntegrityError, transaction
 
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import ChainClient
 from apps.core import clock
 from apps.core.live import Change, publish
 from apps.core.reasons import as_reason
 from apps.pieces.data.files import is_known_stored
 from apps.pieces.errors import TermsMissing
 from apps.pieces.models import Piece
-from apps.pieces.onchain import expired_allocation_read, terms_look_up, terms_read
+from apps.pieces.onchain import NodeCaller, expired_allocation_read, terms_look_up, terms_read
 from apps.pieces.reasons import ALLOCATION_EXPIRED, BYTES_GONE
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-    from apps.chain.node.client import ChainClient
-    from apps.pieces.onchain import NodeCaller
 
 log = structlog.get_logger(__name__)
 

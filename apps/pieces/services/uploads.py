@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 from django.db import transaction
@@ -21,8 +21,9 @@ from apps.core.errors import BadValue
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.errors import MinerNotReady
+from apps.miners.models import Miner
 from apps.miners.states import MinerState
-from apps.pieces.data.files import bytes_write, piece_opened, piece_path, piece_unlink, room_require
+from apps.pieces.data.files import Source, bytes_write, piece_opened, piece_path, piece_unlink, room_require
 from apps.pieces.data.sources import url_shown
 from apps.pieces.errors import (
     BadOffset,
@@ -43,16 +44,11 @@ from apps.pieces.services.quotas import quota_require
 from apps.pieces.services.reservations import Room
 from apps.pieces.services.restored_data import leftover_remove
 from apps.pieces.states import UNCOMMITTED, UNPLACED, PiecePurpose, PieceState
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commd
 from poolsite.filecoin.fr32 import unpadded_bytes
-from poolsite.filecoin.piece_cids import is_sized_cid, sized_cid_read
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from apps.pieces.data.files import Source
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.piece_cids import SizedPiece
+from poolsite.filecoin.piece_cids import SizedPiece, is_sized_cid, sized_cid_read
 
 log = structlog.get_logger(__name__)
 

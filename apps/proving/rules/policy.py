@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from poolsite.filecoin.deadlines import ProvingParams
+from poolsite.filecoin.deadlines import ProvingParams
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from apps.miners.onchain.partition_facts import PartitionFacts
+from apps.proving.models import WindowPost
 from poolsite.filecoin.bitfield import bitfield_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.onchain.partition_facts import PartitionFacts
-    from apps.proving.models import WindowPost
 
 
 def provable_sectors_select(part: PartitionFacts, *, skipped: Sequence[int]) -> list[int]:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from poolsite.filecoin.policy import Network
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
+from poolsite.filecoin.policy import Network
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,16 @@ its window leaves: what takes minutes on one network takes seconds on another.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.utils.translation import gettext, gettext_noop
 
 from apps.core.reasons import MARKED, as_reason
 from apps.proving.reasons import LONG_PROVING, NO_PROGRESS, NO_PROGRESS_REPORTED, TOO_SLOW
+from apps.proving.rules.proving_context import ProvingContext
+from apps.sectors.models import Job
 from apps.sectors.states import JobState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.proving.rules.proving_context import ProvingContext
-    from apps.sectors.models import Job
 
 QUIET_MIN: Final = 2
 """Epochs: what a host reports may be late by one."""

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable
 
+from django.db.models import QuerySet
+
+from apps.miners.models import Miner
 from apps.proving.models import CheckRun, SectorCheck
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
 
 
 def checks_latest(miners: Iterable[Miner], *, index: int | None = None) -> QuerySet[CheckRun]:

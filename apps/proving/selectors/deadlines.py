@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection
+from typing import Final
 
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 
 from apps.core.compiled import Compiled
+from apps.miners.models import Miner
 from apps.proving.models import Deadline, Partition
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
 
 
 def deadlines_of(miner: Miner) -> QuerySet[Deadline]:

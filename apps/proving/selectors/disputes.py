@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
+from apps.miners.models import Miner
 from apps.proving.models import Dispute
 from apps.proving.selectors.posts import NOTES_SHOWN
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.miners.models import Miner
 
 
 def disputes_latest(miners: Iterable[Miner | int], *, since_height: int) -> list[Dispute]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final, NamedTuple
 
 from apps.core.compiled import Compiled
+from apps.miners.models import Miner
 from apps.proving.models import Deadline, FaultDeclaration, Partition, SectorCheck
 from apps.proving.selectors.posts import NOTES_SHOWN
 from apps.sectors.models import Sector
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-
-    from apps.miners.models import Miner
 
 
 def sectors_faulty(miners: Iterable[Miner | int]) -> dict[tuple[int, int], bool]:

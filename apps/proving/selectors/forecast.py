@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from apps.core.reasons import CLAUSES, COLON, MARKED, as_reason
+from apps.proving.models import Deadline, WindowPost
 from apps.proving.reasons import (
     ABOUT_TO_PROVE,
     ALL_FAULTY,
@@ -29,10 +30,6 @@ from apps.proving.reasons import (
     WAITS_TO_OPEN,
 )
 from apps.proving.states import AttemptKind, AttemptState, Forecast, PostState
-
-if TYPE_CHECKING:
-    from apps.proving.models import Deadline, WindowPost
-
 
 LATE_EPOCHS: Final = 2
 """Epochs after a challenge counts within which its proof must have been begun."""

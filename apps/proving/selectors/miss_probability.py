@@ -13,19 +13,15 @@ long again.  The proofs of one deadline miss independently.  docs/proving/foreca
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from apps.proving.models import ProofAttempt, WindowPost
+from apps.proving.models import Deadline, ProofAttempt, WindowPost
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.states import AttemptKind, AttemptState, PostState
 from apps.sectors.states import JobState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from apps.proving.models import Deadline
-    from apps.proving.rules.proving_context import ProvingContext
 
 SAMPLES_MAX: Final = 100
 """Newest proofs and landings that are read."""

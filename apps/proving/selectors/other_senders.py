@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from apps.core.reasons import MARKED, as_reason
 from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
+from apps.miners.models import Miner
 from apps.miners.selectors.senders import senders_able
 from apps.miners.states import Use
 from apps.proving.reasons import MESSAGE_WAS, OTHER_SENDER, SENDER_STOPPED
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import Miner
 
 SENDER_WAITS: Final = (Wait.FUNDS, Wait.NO_ACTOR, Wait.POLICY, Wait.DAILY_BUDGET)
 """Reasons to wait that concern the sender: another address may be able to send."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection
+from datetime import datetime
+from typing import Final
 
 from apps.core.compiled import Compiled
 from apps.proving.models import ProofAttempt, WindowPost
@@ -10,10 +12,6 @@ from apps.proving.states import OPEN_ATTEMPTS, PostState
 from apps.sectors.models import Job, Worker
 from apps.sectors.selectors.proof_forms import forms_here, proofs_made
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
 
 
 def provers_online_count(*, tenant_id: int, since: datetime) -> int:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from apps.miners.models import Miner
 from apps.proving.models import Recovery
 from apps.proving.selectors.posts import NOTES_SHOWN
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 
 def recoveries_latest(miner: Miner, *, index: int | None = None) -> list[Recovery]:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from apps.pieces.selectors import pieces_of_sector
+from apps.proving.models import SectorCheck
 from apps.proving.selectors.checks import sector_checks
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Sector, SectorCopy
 from apps.sectors.selectors.store_checks import bad_files_text, copies_of
 from apps.sectors.selectors.stores import attachments_of, stores_visible
 from apps.sectors.states import CopyCondition
+from apps.users.rules.principals import Principal
 from poolsite.wire.pipeline import FINAL_STATES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from apps.proving.models import SectorCheck
-    from apps.sectors.models import Sector, SectorCopy
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable
 
 from django.conf import settings
 from django.db.models import F, Q
 
 from apps.proving.models import ProvingSettings
 from apps.proving.rules.policy import LIMITS, ProvingPolicy
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
 
 
 def proving_policy(miner_id: int | None = None) -> ProvingPolicy:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.db.models import F
 
 from apps.core.compiled import Compiled
+from apps.miners.models import ChainRoots
 from apps.proving.models import Deadline, Partition
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import ChainRoots
-    from apps.proving.rules.proving_context import ProvingContext
+from apps.proving.rules.proving_context import ProvingContext
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.utils.translation import gettext
 
@@ -15,10 +15,8 @@ from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.proving.errors import NothingToProve
 from apps.sectors.models import Sector
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.cids import cid_to_json, commr_cid
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 
 def trial_request(viewer: Principal, *, actor_id: int) -> dict[str, Any]:

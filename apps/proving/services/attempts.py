@@ -6,23 +6,19 @@ before its attempts do: so two tasks never wait for each other, and nothing is s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
 
 from django.db import transaction
 
 from apps.core.errors import LostRace
 from apps.core.transitions import advance, advance_many
 from apps.proving.models import ProofAttempt, WindowPost
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.jobs import job_cancel, job_strip, jobs_strip
 from apps.proving.services.retries import failed_try_record
 from apps.proving.states import AttemptKind, AttemptState
 from apps.sectors.models import Job
 from apps.sectors.states import JobState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from apps.proving.rules.proving_context import ProvingContext
 
 ENDED = (JobState.DONE, JobState.FAILED)
 PROVERS = (AttemptKind.FIRST, AttemptKind.BACKUP)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 import structlog
 from django.db import transaction
@@ -30,7 +29,8 @@ from apps.proving.reasons import (
     OFFERED_TO,
     OFFERED_TO_ALL,
 )
-from apps.proving.rules.stall_detection import QUIET_MIN, is_unheard, stall_detect
+from apps.proving.rules.proving_context import ProvingContext
+from apps.proving.rules.stall_detection import QUIET_MIN, StallReason, is_unheard, stall_detect
 from apps.proving.selectors.provers import backup_provers
 from apps.proving.services.attempts import attempt_cancel, attempt_host_find, running_attempts_list
 from apps.proving.services.jobs import job_create, proof_window_build
@@ -38,17 +38,12 @@ from apps.proving.services.offers import offer_renew, post_failures_count
 from apps.proving.services.post_updates import post_publish
 from apps.proving.services.retries import failed_try_record, is_due, last_try_epoch_compute, note_record
 from apps.proving.states import AttemptKind, AttemptState, PostState
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Worker
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_decode
 from poolsite.wire.job_inputs import WindowPostInputs
-
-if TYPE_CHECKING:
-    from apps.proving.rules.proving_context import ProvingContext
-    from apps.proving.rules.stall_detection import StallReason
-    from apps.sectors.models import Worker
 
 log = structlog.get_logger(__name__)
 

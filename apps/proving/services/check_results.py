@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final
 
 from django.db import transaction
 
@@ -12,7 +13,7 @@ from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.core.reasons import as_reason, quoted
 from apps.core.transitions import advance
-from apps.proving.models import CheckRun, Deadline, SectorCheck
+from apps.proving.models import CheckRun, Deadline, SectorCheck, WindowPost
 from apps.proving.reasons import (
     CHECK_LATE,
     GOOD_COPY,
@@ -23,6 +24,7 @@ from apps.proving.reasons import (
     UNREAD,
 )
 from apps.proving.rules.policy import interval_epochs
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.jobs import (
     BadProof,
     faults_read,
@@ -33,15 +35,8 @@ from apps.proving.services.jobs import (
 )
 from apps.proving.services.offers import offer_renew
 from apps.proving.states import CheckKind, CheckState
-from apps.sectors.models import Sector, Store
+from apps.sectors.models import Job, Sector, Store
 from apps.sectors.states import JobState
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
-
-    from apps.proving.models import WindowPost
-    from apps.proving.rules.proving_context import ProvingContext
-    from apps.sectors.models import Job
 
 
 def checks_collect(context: ProvingContext) -> None:

@@ -7,35 +7,29 @@ sector, at a set pace.  What was found is stored by store and sector.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
+from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.proving.models import CheckRun, Deadline, SectorCheck
 from apps.proving.rules.policy import again_epochs, ahead_epochs, interval_epochs
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.selectors.faults import checks_outdated
 from apps.proving.selectors.provers import provers_online
 from apps.proving.selectors.settings import proving_policy
 from apps.proving.services.jobs import check_job_create, jobs_expire, onchain_sectors_read, proof_window_build
 from apps.proving.states import CheckKind, CheckState
-from apps.sectors.models import Sector, Store
+from apps.sectors.models import Sector, Store, Worker
 from apps.sectors.rules.policy import sealing_policy
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from apps.proving.rules.proving_context import ProvingContext
-    from apps.sectors.models import Worker
 
 RETENTION_DAYS: Final = 30
 """Checks that are older are deleted with the next one at the same deadline, and their jobs with them."""

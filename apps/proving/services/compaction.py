@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
@@ -15,17 +15,21 @@ from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem
 from apps.messages.services.push import message_push
-from apps.messages.services.signer_trials import verdicts_read
+from apps.messages.services.signer_trials import Verdicts, verdicts_read
 from apps.messages.states import MessageState
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.services.planned_push import planned_push_lock
 from apps.miners.states import Use
 from apps.proving.errors import CannotCompact
+from apps.proving.models import Deadline, Partition
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.selectors.deadlines import deadline_of
 from apps.sectors.onchain.sectors import messages_try, trial_message
 from apps.sectors.selectors.stopped_work import COMPACT
 from apps.sectors.services.sealing.prices import gas_cost_estimate
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner import Method
@@ -33,15 +37,6 @@ from poolsite.filecoin.actors.miner_proving import CompactPartitionsParams
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.deadlines import deadline_info, is_mutable
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.messages.services.signer_trials import Verdicts
-    from apps.miners.models import Miner
-    from apps.proving.models import Deadline, Partition
-    from apps.proving.rules.proving_context import ProvingContext
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

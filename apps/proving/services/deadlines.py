@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from django.db import transaction
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
-from apps.miners.onchain.partition_facts import partitions_read
+from apps.miners.models import ChainRoots
+from apps.miners.onchain.partition_facts import PartitionFacts, partitions_read
 from apps.miners.selectors.chain_roots import roots_with_each
 from apps.proving.models import Deadline, FollowedWindows, Partition
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.selectors.stored_windows import StoredWindows, stored_windows_read
-from poolsite.filecoin.deadlines import current_deadline, deadline_info
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import ChainRoots
-    from apps.miners.onchain.partition_facts import PartitionFacts
-    from apps.proving.rules.proving_context import ProvingContext
-    from poolsite.filecoin.deadlines import DeadlineInfo
+from poolsite.filecoin.deadlines import DeadlineInfo, current_deadline, deadline_info
 
 
 def deadline_store(

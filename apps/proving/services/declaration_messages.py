@@ -5,21 +5,24 @@ The id is the row's and counts the messages, so that a kill between push and not
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 import structlog
 
 from apps.core.errors import DomainError
 from apps.core.reasons import refused
 from apps.messages.errors import MessageIdTaken
+from apps.messages.models import Message
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.push import message_push
 from apps.messages.states import MessageState, Wait
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
-from apps.proving.models import Partition
+from apps.proving.models import FaultDeclaration, Partition, Recovery
 from apps.proving.reasons import DEBT_CHANGED, TRANSFERRED
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.selectors.other_senders import (
     message_end_describe,
     other_sender_choose,
@@ -27,13 +30,6 @@ from apps.proving.selectors.other_senders import (
 )
 from apps.proving.states import DeclarationState, RecoveryState
 from poolsite.filecoin.actors.exitcodes import exit_code_text
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.messages.models import Message
-    from apps.proving.models import FaultDeclaration, Recovery
-    from apps.proving.rules.proving_context import ProvingContext
 
 log = structlog.get_logger(__name__)
 

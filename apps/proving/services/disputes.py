@@ -6,7 +6,7 @@ that can still be disputed.  Source: builtin-actors actors/miner/src/lib.rs disp
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 from django.db import transaction
@@ -14,19 +14,17 @@ from django.db import transaction
 from apps.chain.models import Head
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_active_now
 from apps.proving.models import Dispute, DisputesRead, WindowPost
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.states import PostState
 from poolsite.filecoin.actors import miner as miner_actor
 from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner_proving import DisputeWindowedPoStParams
 from poolsite.filecoin.address import address_format
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from apps.proving.rules.proving_context import ProvingContext
-    from poolsite.filecoin.cids import Cid
-    from poolsite.filecoin.message import Message
+from poolsite.filecoin.cids import Cid
+from poolsite.filecoin.message import Message
 
 log = structlog.get_logger(__name__)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from datetime import datetime
+from typing import Final, cast
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -14,7 +15,7 @@ from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.compaction import compacted_partitions_read, compaction_send
 from apps.sectors.errors.changes import ChangeRefused
 from apps.sectors.models import Job, PipelineRun, Sector, StoreMove
-from apps.sectors.selectors.failures import CHANGES, change_request_read, failure_find
+from apps.sectors.selectors.failures import CHANGES, Failed, FailureGroup, change_request_read, failure_find
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.stopped_work import COMPACT, compaction_place
 from apps.sectors.services.changes.steps import CHANGES_MAX, changes_request
@@ -22,12 +23,7 @@ from apps.sectors.services.runs.decisions import run_retry
 from apps.sectors.services.runs.unsealing import unseal_retry
 from apps.sectors.services.sealing.steps import sector_retry
 from apps.sectors.services.stores.moves import moves_begin
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.sectors.selectors.failures import Failed, FailureGroup
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 NO_EARLIER_STATE: Final = _("it has no earlier state to go back to")
 Retried = Sector | Message

@@ -9,7 +9,7 @@ time for it.  What is faulty already, on its way back or declared for this windo
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 from django.db import transaction
@@ -19,12 +19,14 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_by_ids
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.miners.states import MinerState
 from apps.proving.models import Deadline, FaultDeclaration, SectorCheck
 from apps.proving.reasons import CUTOFF_PASSED
 from apps.proving.rules.policy import again_epochs, ahead_epochs, interval_epochs
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.selectors.settings import proving_policy
 from apps.proving.services.declaration_messages import (
     declaration_may_have_landed,
@@ -38,10 +40,6 @@ from poolsite.filecoin.actors import miner as miner_actor
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsParams, PartitionSectors
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.codec import to_cbor
-
-if TYPE_CHECKING:
-    from apps.messages.models import Message
-    from apps.proving.rules.proving_context import ProvingContext
 
 log = structlog.get_logger(__name__)
 

@@ -7,15 +7,15 @@ partition; the one in hand is kept as a fallback, and is sent when the better on
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from django.db import transaction
 
 from apps.core.live import Change, publish
-from apps.core.reasons import AND_MORE
+from apps.core.reasons import AND_MORE, Reason
 from apps.core.transitions import advance
 from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.reasons import CHECKED_AGAIN, FALLBACK_USED, READ_AGAIN, SECTORS
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.attempts import ENDED, PROVERS, attempt_end, attempt_fail, attempts_cancel
 from apps.proving.services.jobs import (
     BadProof,
@@ -30,12 +30,8 @@ from apps.proving.services.offers import offer_find, offer_renew, post_failures_
 from apps.proving.services.post_updates import post_publish
 from apps.proving.services.retries import is_due, note_record, partial_proof_epoch_compute
 from apps.proving.states import AttemptKind, AttemptState, PostState
+from apps.sectors.models import Job
 from apps.sectors.states import JobState
-
-if TYPE_CHECKING:
-    from apps.core.reasons import Reason
-    from apps.proving.rules.proving_context import ProvingContext
-    from apps.sectors.models import Job
 
 
 def may_wait(post: WindowPost, *, context: ProvingContext) -> bool:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Exists, ExpressionWrapper, F, JSONField, OuterRef, Value
 
+from apps.chain.node.client import ChainClient
 from apps.core.errors import LostRace
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.miners.models import Miner
+from apps.proving.rules.proving_context import ProvingContext
 from apps.sectors.models import DamoclesSector, Job
 from apps.sectors.selectors.proof_forms import proof_verifier, takes_containers_here
 from apps.sectors.states import JobState
@@ -22,14 +26,6 @@ from poolsite.filecoin.proof_verifier import BAD_PROOFS
 from poolsite.wire.codec import document_decode, document_encode
 from poolsite.wire.job_inputs import DIGEST_BYTES, ProvenSector, SectorCheckInputs, WindowPostInputs
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-    from datetime import datetime
-
-    from apps.chain.node.client import ChainClient
-    from apps.miners.models import Miner
-    from apps.proving.rules.proving_context import ProvingContext
 
 LEASE_MAX_S: Final = 15
 """Longest lease of a proof job: a prover that dies must not cost the window."""

@@ -7,35 +7,27 @@ and win the next attempt as well.  With a store lost no host reads all: those co
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from apps.messages.selectors.recovery import recovery_row
+from apps.miners.models import Miner, Role
 from apps.miners.selectors.roles import role_is_in_force, roles_of, roles_of_miners
 from apps.miners.states import RoleKind
+from apps.proving.models import Recovery, WindowPost
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.rules.stall_detection import QUIET_MIN
 from apps.proving.selectors.provers import provers_online
 from apps.proving.states import AttemptState, RecoveryState
-from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.models import Job, JobEvent, Sector, Worker
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.damocles_hosts import damocles_planned
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner, Role
-    from apps.proving.models import Recovery, WindowPost
-    from apps.proving.rules.proving_context import ProvingContext
-    from apps.sectors.models import Worker
-
 
 POST_IN_VAIN: Final = Q(job__proof_attempt__state=AttemptState.FAILED) | Q(
     job__result__faults__0__isnull=False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from apps.core.live import Change, publish_all
 from apps.core.transitions import update_returning
@@ -11,9 +12,6 @@ from apps.proving.selectors.deadlines import deadlines_known
 
 NOT_MOVED: Final = "post_not_moved"
 """Event of a proof with which something went wrong: the next head tries again."""
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def post_publish(post: WindowPost) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 from django.db import transaction
@@ -18,12 +19,15 @@ from apps.core.compiled import Compiled, attach
 from apps.core.locks import lock_in_turn, try_locks
 from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
+from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.selectors.tracking import tracked_height
 from apps.messages.states import MessageState
+from apps.miners.models import Miner
 from apps.proving.due import MOVING
 from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.reasons import CHALLENGE_CHANGED, GONE_FROM_CHAIN, MISSED
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.selectors.posts import attempts_open
 from apps.proving.services.attempts import attempts_cancel
 from apps.proving.services.fault_rechecks import faults_recheck
@@ -45,14 +49,7 @@ from apps.proving.services.submissions import (
 )
 from apps.proving.services.windows import challenge_draw, posts_begin, windows_plan
 from apps.proving.states import PostState
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
-
-    from apps.messages.models import Message
-    from apps.miners.models import Miner
-    from apps.proving.rules.proving_context import ProvingContext
-    from poolsite.filecoin.deadlines import DeadlineInfo
+from poolsite.filecoin.deadlines import DeadlineInfo
 
 log = structlog.get_logger(__name__)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
@@ -12,9 +13,13 @@ from apps.core.formatting import fil
 from apps.gateway.selectors.connections import keys_served
 from apps.messages.models import Message, Sender
 from apps.messages.states import SenderState
+from apps.miners.models import Miner
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
+from apps.proving.models import Deadline
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.offers import provers_in_charge_list
+from apps.sectors.models import Worker
 from apps.wallets.models import Wallet
 from apps.wallets.services.policies import policy_refusal_find
 from poolsite.filecoin.actors.miner import Method
@@ -25,14 +30,6 @@ from poolsite.filecoin.bitfield import BitField
 from poolsite.filecoin.block import PoStProof
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import Message as ChainMessage
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from apps.miners.models import Miner
-    from apps.proving.models import Deadline
-    from apps.proving.rules.proving_context import ProvingContext
-    from apps.sectors.models import Worker
 
 GAS_FIRST: Final = 30_000_000
 """Taken for the first proof of a miner: on real chains one of a partition used 20 to 24 million."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from django.db import transaction
 
 from apps.core.compiled import attach
 from apps.core.live import Change, publish_all
 from apps.core.transitions import advance
-from apps.miners.onchain.partition_facts import partitions_read
+from apps.miners.onchain.partition_facts import PartitionFacts, partitions_read
 from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.reasons import ALL_UNREAD, NO_BETTER_PROOF, NONE_PROVABLE, PARTITION_UNREAD
 from apps.proving.rules.proof_coverage import proof_order_build, provable_sectors_select
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.attempts import PROVERS
 from apps.proving.services.backup_prover import backup_monitor
 from apps.proving.services.fault_rechecks import fallback_use
@@ -24,13 +25,7 @@ from apps.proving.services.retries import is_due, note_record, partial_proof_epo
 from apps.proving.services.windows import post_split
 from apps.proving.states import OPEN_ATTEMPTS, AttemptKind, PostState
 from apps.sectors.models import Job
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from apps.miners.onchain.partition_facts import PartitionFacts
-    from apps.proving.rules.proving_context import ProvingContext
-    from poolsite.wire.job_inputs import ProvenSector
+from poolsite.wire.job_inputs import ProvenSector
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import structlog
 from django.db import transaction
@@ -13,7 +13,7 @@ from apps.chain.node.isolation import for_each_isolated, rows_isolated, together
 from apps.core.errors import LostRace
 from apps.core.reasons import MARKED, as_reason
 from apps.core.transitions import advance, advance_many, columns_set
-from apps.miners.onchain.partition_facts import partitions_read
+from apps.miners.onchain.partition_facts import PartitionFacts, partitions_read
 from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.reasons import (
     FILES_UNREAD,
@@ -31,6 +31,7 @@ from apps.proving.rules.proof_coverage import (
     skipped_add,
     skipped_of,
 )
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.attempts import (
     PROVERS,
     attempt_cancel,
@@ -56,16 +57,10 @@ from apps.proving.services.proof_orders import Order, jobs_create, order_find, u
 from apps.proving.services.retries import note_record, partial_proof_epoch_compute
 from apps.proving.services.windows import post_split
 from apps.proving.states import AttemptKind, AttemptState, PostState
+from apps.sectors.models import Job
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_decode
 from poolsite.wire.job_inputs import WindowPostInputs
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.onchain.partition_facts import PartitionFacts
-    from apps.proving.rules.proving_context import ProvingContext
-    from apps.sectors.models import Job
 
 log = structlog.get_logger(__name__)
 

@@ -6,36 +6,32 @@ pass takes another turn than most, is asked when it is needed: slower, never wro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from apps.chain.node.calls import (
     BEACON,
     TICKETS,
+    Call,
     deadlines_call,
     partitions_call,
     randomness_call,
     sectors_call,
     tipset_by_height_call,
 )
+from apps.messages.models import Message
 from apps.messages.states import MessageState
+from apps.miners.models import Miner
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.models import WindowPost
 from apps.proving.rules.proof_coverage import proof_order_build
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.windows import partition_groups_list
 from apps.proving.states import AttemptKind, PostState
 from apps.sectors.states import JobState
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
+from poolsite.filecoin.deadlines import DeadlineInfo
 from poolsite.filecoin.randomness import Tag, miner_entropy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from apps.chain.node.calls import Call
-    from apps.messages.models import Message
-    from apps.miners.models import Miner
-    from apps.proving.rules.proving_context import ProvingContext
-    from poolsite.filecoin.deadlines import DeadlineInfo
 
 
 def windows_reader_build(

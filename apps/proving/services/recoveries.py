@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.db import transaction
 
@@ -14,10 +15,12 @@ from apps.core.live import Change, publish
 from apps.core.locks import lock_in_turn, try_lock
 from apps.core.reasons import as_reason
 from apps.core.transitions import advance
+from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.states import MessageState
 from apps.proving.models import Deadline, Partition, Recovery
 from apps.proving.reasons import CUTOFF_PASSED, DAMAGED, NOT_CHECKED, NOT_PROVED, SECTORS_GONE, UNREAD
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.declaration_messages import (
     declaration_may_have_landed,
     declaration_outcome_resolve,
@@ -43,12 +46,6 @@ from poolsite.filecoin.actors import miner as miner_actor
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams, PartitionSectors
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.codec import to_cbor
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from apps.messages.models import Message
-    from apps.proving.rules.proving_context import ProvingContext
 
 PREFIX: Final = "recover"
 """Of its messages' ids."""

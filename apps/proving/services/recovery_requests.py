@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
 from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed, NotFound
 from apps.core.languages import list_text
+from apps.miners.models import Miner
 from apps.proving.errors import CannotRecover
+from apps.proving.models import Recovery
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.selectors.deadlines import deadline_of
 from apps.proving.services.recovery_schedule import recoveries_start, undeclared_faults_find
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from apps.miners.models import Miner
-    from apps.proving.models import Recovery
-    from apps.proving.rules.proving_context import ProvingContext
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 def recoveries_request(

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.db import transaction
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.locks import lock_in_turn
+from apps.miners.models import Miner
 from apps.proving.models import Deadline, Recovery
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.selectors.settings import proving_policy
 from apps.proving.services.jobs import jobs_expire
 from apps.proving.services.recoveries import LOCK_WAIT_S, OPEN, RECOVERY_LOCK, recovery_move_now
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.miners.models import Miner
-    from apps.proving.rules.proving_context import ProvingContext
-    from apps.users.rules.principals import Principal
 
 TRY_AGAIN_S: Final = 30
 """Pause after files were found bad, before they are checked again; doubled with each failure for a window."""

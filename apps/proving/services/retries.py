@@ -8,14 +8,12 @@ window, so that they fit every network and stand still with the chain.
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from apps.proving.models import PostNote, WindowPost
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.post_updates import post_update
-
-if TYPE_CHECKING:
-    from apps.proving.rules.proving_context import ProvingContext
-    from poolsite.filecoin.policy import Network
+from poolsite.filecoin.policy import Network
 
 FIRST_SHARE: Final = 64
 """The pause before the third try is this part of a window (1 epoch on mainnet); the second goes at once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -10,15 +10,11 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
 from apps.core.units import values_with_units
+from apps.miners.models import Miner
 from apps.proving.models import ProvingSettings
 from apps.proving.rules.policy import LIMITS
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 
 def proving_settings_set(miner: Miner | None, *, values: Mapping[str, int | None], by: Principal) -> None:

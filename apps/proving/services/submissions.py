@@ -6,9 +6,10 @@ only pushed when the one before has come to its end.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 from django.db import transaction
@@ -19,6 +20,7 @@ from apps.core.reason_fields import is_kept
 from apps.core.reasons import as_reason, refused
 from apps.core.transitions import advance, advance_many, columns_set
 from apps.messages.errors import MessageIdTaken
+from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem, SendSpec
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.push import messages_push_batch
@@ -38,6 +40,7 @@ from apps.proving.reasons import (
     TRANSFERRED,
     WOULD_FAIL,
 )
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.selectors.other_senders import (
     message_end_describe,
     other_sender_choose,
@@ -55,12 +58,6 @@ from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of
 from poolsite.filecoin.block import PoStProof
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.randomness import Tag
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from apps.messages.models import Message
-    from apps.proving.rules.proving_context import ProvingContext
 
 log = structlog.get_logger(__name__)
 

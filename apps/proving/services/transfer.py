@@ -9,14 +9,14 @@ So a sealing target, which would spend on, ends.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
 from apps.miners.errors import TransferRefused
+from apps.miners.models import Miner, MinerTransfer
 from apps.miners.services.roles import roles_forget
 from apps.miners.services.transfer import (
     TransferRequest,
@@ -33,13 +33,8 @@ from apps.sectors.models import Sector
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.services.sealing.targets import target_transfer
 from apps.sectors.services.transfer import jobs_lock, sectors_transfer, unfinished_check, used_stores_list
+from apps.users.rules.principals import Principal
 from apps.users.services.token_scope import miner_tokens_list
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.miners.models import Miner, MinerTransfer
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

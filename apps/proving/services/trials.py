@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -12,23 +13,19 @@ from django.utils.translation import gettext
 from apps.core.errors import NotAllowed, NotFound
 from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish
+from apps.miners.models import Miner
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.errors import CheckUnavailable
 from apps.proving.models import CheckRun, Deadline, Partition, WindowPost
 from apps.proving.rules.proof_coverage import proof_order_build, provable_sectors_select
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.checks import checkers_list, sector_stores_find, store_uids_read
 from apps.proving.services.jobs import Window, check_job_create, job_create, onchain_sectors_read
 from apps.proving.services.offers import offer_find
 from apps.proving.states import CheckKind, CheckState, PostState
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from apps.miners.models import Miner
-    from apps.proving.rules.proving_context import ProvingContext
-    from apps.users.rules.principals import Principal
-    from poolsite.wire.job_inputs import ProvenSector
+from poolsite.wire.job_inputs import ProvenSector
 
 TEST_S = 120
 """Longest wait for the check of one sector."""

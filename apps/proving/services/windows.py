@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Max
@@ -12,16 +13,11 @@ from apps.miners.models import Miner
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.models import WindowPost
 from apps.proving.rules.proof_coverage import provable_sectors_select, skipped_of
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.post_updates import posts_publish
 from poolsite.filecoin.address import address_parse
-from poolsite.filecoin.deadlines import current_deadline
+from poolsite.filecoin.deadlines import DeadlineInfo, current_deadline
 from poolsite.filecoin.randomness import Tag, miner_entropy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from apps.proving.rules.proving_context import ProvingContext
-    from poolsite.filecoin.deadlines import DeadlineInfo
 
 
 def windows_open(miner: Miner, *, context: ProvingContext) -> list[DeadlineInfo]:

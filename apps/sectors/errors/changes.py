@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from uuid import UUID
 
 from django.utils.translation import gettext
 
 from apps.core.errors import Conflict, NotFound
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from uuid import UUID
 
 
 class ChangeRefused(Conflict):

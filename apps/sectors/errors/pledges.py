@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class BadCount(BadValue):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from poolsite.filecoin.deadlines import current_deadline, deadline_from_json, deadline_info, is_mutable
-
-if TYPE_CHECKING:
-    from apps.chain.node.client import ChainClient
-    from poolsite.filecoin.deadlines import DeadlineInfo
-
+from apps.chain.node.client import ChainClient
+from poolsite.filecoin.deadlines import (
+    DeadlineInfo,
+    current_deadline,
+    deadline_from_json,
+    deadline_info,
+    is_mutable,
+)
 
 LEAD_EPOCHS: Final = 2
 """Epochs that a message takes at least."""

@@ -6,8 +6,10 @@ Source: builtin-actors miner terminate_sectors, extend_sector_committment.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
+from apps.sectors.onchain.live_sectors import LiveSector
+from apps.sectors.rules.extensions import Extended
 from poolsite.filecoin.actors.miner_proving import PartitionSectors, TerminateSectorsParams
 from poolsite.filecoin.actors.miner_sectors import (
     ExpirationExtension2,
@@ -16,12 +18,6 @@ from poolsite.filecoin.actors.miner_sectors import (
 )
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.codec import to_cbor
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.sectors.onchain.live_sectors import LiveSector
-    from apps.sectors.rules.extensions import Extended
 
 
 def terminate_params(sectors: Iterable[LiveSector]) -> bytes:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
+from apps.sectors.onchain.live_sectors import Claim, LiveSector
 from poolsite.filecoin.expiration import BadExpiration, extension_check
 from poolsite.filecoin.pledge import daily_fee
-from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET, Network
 from poolsite.filecoin.power import quality_power
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.sectors.onchain.live_sectors import Claim, LiveSector
-    from poolsite.filecoin.policy import Network
 
 CLAIM_DROP_PERIOD: Final = 30 * EPOCHS_PER_DAY_MAINNET
 """Last epochs of a sector's life in which its claims may be given up.  Source: builtin-actors

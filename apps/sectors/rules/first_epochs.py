@@ -7,17 +7,15 @@ seed); deadline_is_mutable.
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
+from apps.pieces.models import Piece
 from apps.sectors.onchain.deadline_windows import Windows
+from poolsite.filecoin.deadlines import DeadlineInfo
+from poolsite.filecoin.policy import Network
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from apps.pieces.models import Piece
-    from poolsite.filecoin.deadlines import DeadlineInfo
-    from poolsite.filecoin.policy import Network
 
 MESSAGE_EPOCHS: Final = 1
 """Epochs from the head at which a message is sent to the one in which it lands, at least."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from poolsite.wire.sealing_rules import LOCATION, THREADS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 DISK_LOW: Final = 0.1
 """Share of free disk space below which a host is short of it."""

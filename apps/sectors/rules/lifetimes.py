@@ -6,16 +6,13 @@ can_claim_alloc; actors/market/src/lib.rs validate_deal_can_activate.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.pieces.models import Piece
-    from poolsite.filecoin.policy import Network
+from apps.pieces.models import Piece
+from poolsite.filecoin.policy import Network
 
 
 @dataclass(frozen=True, slots=True)

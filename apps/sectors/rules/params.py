@@ -6,10 +6,13 @@ Source: go-state-types builtin/v18/miner/miner_types.go.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from apps.messages.services.validate import PARAMS_BYTES_MAX
+from apps.pieces.models import Piece
+from apps.sectors.models import Sector
 from poolsite.filecoin.actors.miner_sectors import (
     DataActivationNotification,
     PieceActivationManifest,
@@ -25,20 +28,13 @@ from poolsite.filecoin.actors.miner_sectors import (
 )
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cbor import int_write
-from poolsite.filecoin.cids import cid_parse, cid_to_json, commd_cid, commr_cid
+from poolsite.filecoin.cids import Cid, cid_parse, cid_to_json, commd_cid, commr_cid
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.commd import Piece as CommittedPiece
 from poolsite.filecoin.commd import comm_d_from_pieces
 from poolsite.filecoin.sector import RegisteredAggregationProof
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.job_inputs import Piece as WirePiece
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from apps.pieces.models import Piece
-    from apps.sectors.models import Sector
-    from poolsite.filecoin.cids import Cid
 
 
 @dataclass(frozen=True, slots=True)

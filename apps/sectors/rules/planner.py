@@ -7,15 +7,13 @@ What is further on goes first, as claims have it; a sector keeps its room on the
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from apps.core.formatting import DAY_S
 from poolsite.wire.pipeline import SEALING, Stage
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 STAGES: Final = tuple(str(spec.stage) for spec in SEALING if spec.slots)
 """Stages that a host has slots for, in order."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -16,10 +16,7 @@ from django.utils.translation import gettext
 from apps.core.formatting import DAY_S
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
-from poolsite.wire.pipeline import Retries
-
-if TYPE_CHECKING:
-    from poolsite.wire.pipeline import StageSpec
+from poolsite.wire.pipeline import Retries, StageSpec
 
 
 @dataclass(frozen=True, slots=True)

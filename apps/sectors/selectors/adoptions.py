@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from django.db.models import QuerySet
 
+from apps.miners.models import Miner
 from apps.sectors.errors.adoptions import AdoptionUnknown
+from apps.sectors.models import SectorAdoption
 from apps.sectors.selectors.hosts import is_uuid
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from apps.sectors.models import SectorAdoption
 
 
 def adoptions_of(miner: Miner) -> QuerySet[SectorAdoption]:

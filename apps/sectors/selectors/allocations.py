@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
@@ -16,15 +17,9 @@ from apps.pieces.states import PieceState
 from apps.sectors.errors.verified import AllocationUnknown
 from apps.sectors.models import Allocation, AllocationsRead
 from apps.sectors.states import AllocationState
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 from poolsite.filecoin.cids import BadCid, cid_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
 
 NUMBER_DIGITS: Final = 19
 NEAR_S: Final = 7 * DAY_S

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace as replace_fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from apps.miners.models import Miner
 from apps.sectors.rules.policy import BATCH_FIELDS, LIMITS, SealingPolicy, sealing_policy
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 
 def batch_settings_own(miner: Miner) -> dict[str, int | bool | None]:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from apps.sectors.errors.hosts import WorkerReplaced, WorkerRetired
+from apps.sectors.models import Worker
 from apps.sectors.selectors.restored import must_register
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Worker
 
 
 def boot_check(worker: Worker, *, boot_id: str) -> None:

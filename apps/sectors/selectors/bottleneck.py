@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from apps.core.formatting import DAY_S
+from apps.sectors.selectors.stage_runs import OpenStage, StageRun
 from poolsite.wire.pipeline import SEALING, WORKER_STAGES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
-
-    from apps.sectors.selectors.stage_runs import OpenStage, StageRun
 
 KINDS: Final = ("growing", "full", "missing", "idle")
 """Values of `Bottleneck.kind`."""

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NetworkUnknown
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import reward_estimate
+from apps.sectors.models import Sector
 from apps.sectors.onchain.deadline_windows import Windows
-from apps.sectors.onchain.live_sectors import claims_read, live_sectors_read
+from apps.sectors.onchain.live_sectors import LiveSector, claims_read, live_sectors_read
 from apps.sectors.onchain.sectors import circulating_read
-from apps.sectors.rules.extensions import extended, longest
+from apps.sectors.rules.extensions import Extended, extended, longest
 from poolsite.filecoin.expiration import BadExpiration
+from poolsite.filecoin.policy import Network
 from poolsite.wire.pipeline.changes import ChangeKind
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
-    from apps.sectors.onchain.live_sectors import LiveSector
-    from apps.sectors.rules.extensions import Extended
-    from poolsite.filecoin.policy import Network
 
 LANDING_MARGIN: Final = 3
 """Epochs that are left for a termination to land before its deadline takes no changes."""

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.db.models import BigIntegerField, F, Func, Q, Window
 from django.db.models.functions import RowNumber
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Worker
 from apps.sectors.states import JobState
-from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.sectors.models import Worker
-    from poolsite.wire.jobs import Claim
-    from poolsite.wire.sealing_rules import NewSectors
+from poolsite.wire.jobs import Claim, JobKind
+from poolsite.wire.sealing_rules import NewSectors
 
 URGENCY: Final = ("-time_sensitive", "-priority", "-rank", "expires_at", "created_at", "pk")
 """The order of `claim_statements.BY_END` in Django's words."""

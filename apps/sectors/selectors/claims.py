@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.models import ClaimsEnding, VerifiedClaim
 from apps.sectors.selectors.allocations import NUMBER_DIGITS, client_read
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.cids import BadCid, cid_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 CLIENTS_SHOWN: Final = 20
 

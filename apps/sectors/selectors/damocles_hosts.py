@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from apps.sectors.models import DAMOCLES, DamoclesJob, Worker
 from apps.sectors.rules.hardware import PLANS
 from apps.sectors.states import JobState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from django.db.models import QuerySet
 
 PLANNED: Final = timedelta(days=1)
 """So long a damocles-worker counts as one that does what it asked for."""

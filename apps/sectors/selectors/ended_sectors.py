@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.status import network_known
-from apps.sectors.models import Sector, SectorChange
+from apps.sectors.models import Sector, SectorChange, Store
 from apps.sectors.states import ENDED_SECTORS
+from poolsite.filecoin.policy import Network
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import ChangeKind, ChangeState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.sectors.models import Store
-    from poolsite.filecoin.policy import Network
 
 
 def needs_no_proof() -> Q:

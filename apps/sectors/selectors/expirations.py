@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
+from django.db.models import QuerySet
+
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_get, miners_visible
-from apps.sectors.models import ClaimsEnding, Expirations
+from apps.sectors.models import ClaimsEnding, Expirations, Sector
 from apps.sectors.selectors.sectors import DEPOSIT_OVER, sectors_visible
-from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
+from apps.users.rules.principals import Principal
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET, Network
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.policy import Network
 
 CUTOFF: Final = 172_800
 """Epochs within which an expiration is soon: 60 days of the main network, as lotus-miner's check-expire."""

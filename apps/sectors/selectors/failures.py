@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final, cast
+from datetime import datetime, timedelta
+from typing import Final, cast
 
 from django.utils.translation import gettext_lazy as _
 
@@ -14,7 +15,7 @@ from apps.core import clock
 from apps.messages.models import Message
 from apps.miners.selectors.miners import miners_visible
 from apps.sectors.errors.sectors import FailureUnknown
-from apps.sectors.models import Job, JobEvent, PipelineRun, Sector, SectorChange, StoreMove
+from apps.sectors.models import Job, JobEvent, PipelineRun, Sector, SectorChange, StoreMove, Worker
 from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.selectors.sectors import resume_choices, sectors_visible
@@ -27,17 +28,11 @@ from apps.sectors.selectors.stopped_work import (
     runs_stopped,
     unseals_failed,
 )
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.wire.job_reports import Level
 from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline.changes import ChangeKind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from apps.sectors.models import Worker
-    from apps.users.rules.principals import Principal
 
 Failed = Sector | PipelineRun | SectorChange | StoreMove | Job | Message
 """A row that failed; a job is one of unsealing, a message compacts a deadline."""

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import takewhile
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.core.cache import cache
+from django.db.models import QuerySet
 from redis.exceptions import RedisError
 
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
+from apps.miners.models import Miner
+from apps.pieces.models import Piece
 from apps.pieces.states import PiecePurpose
 from apps.sectors.models import JobEvent, PipelineRun, Sector
 from apps.sectors.rules.first_epochs import first_epoch_compute
 from apps.sectors.selectors.percentiles import percentile
+from poolsite.filecoin.deadlines import DeadlineInfo
+from poolsite.filecoin.policy import Network
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.pipeline import SEALING, Owner, RebuildState, SectorState, SnapState, Stage
+from poolsite.wire.pipeline import SEALING, Owner, RebuildState, SectorState, SnapState, Stage, StageSpec
 from poolsite.wire.pipeline.rebuilding import REBUILDING
 from poolsite.wire.pipeline.snapping import SNAPPING, SnapStage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from apps.pieces.models import Piece
-    from poolsite.filecoin.deadlines import DeadlineInfo
-    from poolsite.filecoin.policy import Network
-    from poolsite.wire.pipeline import StageSpec
 
 FINISHED: Final = 40
 """Newest finished sectors, or runs, from which the time of one is learnt."""

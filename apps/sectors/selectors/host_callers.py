@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
-from django.db.models import JSONField
+from django.db.models import JSONField, Model
 
 from apps.core.prepared_statements import Prepared
 from apps.sectors.models import Worker
 from apps.users.models import Tenant, Token
 from apps.users.selectors.tokens import token_digest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from django.db.models import Model
 
 ROWS: Final[tuple[tuple[str, type[Model]], ...]] = (
     ("token", Token),

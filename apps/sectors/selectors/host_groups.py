@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
 
 from django.db import connection
-from django.db.models import BooleanField, Count, Func, Q, Value
+from django.db.models import BooleanField, Count, Func, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, NullIf
 
 from apps.core.compiled import Compiled
@@ -15,15 +16,8 @@ from apps.sectors.rules.hardware import FOLDER_LOST, PERHAPS_SHORT, PLANS, SEALI
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.damocles_hosts import PLANNED
 from apps.sectors.selectors.hosts import is_uuid
+from apps.users.rules.principals import Principal
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
 
 BRIEF: Final = ("uuid", "name", "tenant_id", "seen_at", "is_paused", "is_draining", "last_error")
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
+from apps.sectors.models import Worker
 from apps.sectors.selectors.bottleneck import SEALED_BY
+from apps.sectors.selectors.stage_runs import OpenStage, StageRun, StageRuns
 from poolsite.wire.pipeline import WORKER_STAGES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
-
-    from apps.sectors.models import Worker
-    from apps.sectors.selectors.stage_runs import OpenStage, StageRun, StageRuns
 
 STAGE_ORDER: Final = {stage: place for place, stage in enumerate(WORKER_STAGES)}
 

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from redis.exceptions import RedisError
 
 from apps.core.redis_clients import redis_client
-from apps.sectors.models import JobEvent
+from apps.sectors.models import JobEvent, Worker
 from poolsite.wire.pipeline import Stage
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.sectors.models import Worker
 
 DAYS: Final = 7
 COUNTED_MAX: Final = 10_000

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Count, Max, Q
 
 from apps.sectors.models import JobEvent
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 NEWEST: Final = 5_000
 """Steps of all sectors that are looked at: enough for some hundred sectors, however long the pool runs."""

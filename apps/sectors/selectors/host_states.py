@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Case, Count, Exists, OuterRef, Q, Value, When
+from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import JSONObject
 
+from apps.sectors.models import Worker
 from apps.sectors.rules.hardware import DISK_FULL, PERHAPS_SHORT, disk_share, is_short_of_disk
 from apps.sectors.selectors.host_groups import away_since, hosts_called, hosts_here, hosts_known, hosts_told
 from apps.sectors.selectors.hosts import jobs_held
 from apps.sectors.selectors.proof_forms import PARAMETER_FACTS, parameters_error
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.sectors.models import Worker
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 KERNELS: Final = ("kernels_done", "kernels_total")
 TROUBLE, WORKING, IDLE, PAUSED = "trouble", "working", "idle", "paused"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import uuid as uuids
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
-from django.db.models import Prefetch, Q
+from django.db.models import Prefetch, Q, QuerySet
 
 from apps.sectors.errors.hosts import WorkerAmbiguous, WorkerUnknown
 from apps.sectors.models import (
@@ -23,15 +23,9 @@ from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.ended_sectors import needs_no_proof
 from apps.sectors.states import JobState
 from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
 
 WORKER_OF: Final = f"SELECT * FROM {Worker._meta.db_table} WHERE uuid = %s AND tenant_id = %s"  # noqa: S608
 """Written out: every request of a host asks for it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection
+from typing import Final
 
 from django.db.models import Q
 from msgspec.structs import replace
@@ -18,9 +19,6 @@ from poolsite.wire.codec import document_decode
 from poolsite.wire.job_inputs import AggregateInputs, Piece, SealInputs, SectorCheckInputs, WindowPostInputs
 from poolsite.wire.jobs import RUN_KINDS, Assignment, JobKind
 from poolsite.wire.pipeline import UNSEAL_STAGES, RebuildState, SectorState, Stage
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 UNLABELLED: Final = Q(
     kind=JobKind.SEAL, state=JobState.READY, sector__state=SectorState.TICKET_ASSIGNED, heard_at=None

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from typing import Final
 
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.utils.translation import gettext
 
-from apps.sectors.models import SectorCopy, Store, StoreFinding, StoreScan, WorkerCommand
+from apps.miners.models import Miner
+from apps.sectors.models import Sector, SectorCopy, Store, StoreFinding, StoreScan, WorkerCommand
 from apps.sectors.selectors.stores import hosts_of_store
 from apps.sectors.states import CopyCondition, FindingKind, ScanState
 from poolsite.wire.commands import Operation
 from poolsite.wire.stores import READABLE
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
 
 CHECK_HOLDS: Final = timedelta(days=30)
 """How long a check lets a second copy go."""

@@ -6,14 +6,12 @@ Source: lotus api/api_storage.go SectorInfo (`SectorsStatus`), storage/pipeline/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def record_from_lotus(body: Mapping[str, Any], *, miner_id: int | None) -> Mapping[str, Any]:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
-from apps.sectors.models import Store, StoreMove, WorkerCommand
+from apps.sectors.models import Sector, Store, StoreMove, WorkerCommand
 from apps.sectors.selectors.leftovers import removals_open
 from apps.sectors.states import OPEN_MOVES, MoveState
 from poolsite.wire.commands import Operation
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-    from django.db.models import QuerySet
-
-    from apps.sectors.models import Sector
 
 STARTED: Final = (MoveState.COPYING, MoveState.COPIED, MoveState.CLEARING)
 OVER: Final = (MoveState.MOVED, MoveState.FAILED)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
+from django.db.models import QuerySet
+
+from apps.miners.models import Miner
 from apps.sectors.models import NumberReservation, Sector, SectorNumbers
 from apps.sectors.states import ReservationState
-from poolsite.filecoin.bitfield import bitfield_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from poolsite.filecoin.bitfield import BitField
+from poolsite.filecoin.bitfield import BitField, bitfield_of
 
 
 def reservations_named(miner: Miner, *, key: str = "runs") -> dict[str, Any]:

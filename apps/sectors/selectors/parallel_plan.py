@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.miners.selectors.miners import sector_bytes_usual
+from apps.sectors.models import HostReport, Worker
 from apps.sectors.rules.hardware import sealing_disks, thread_values
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import WORKER_STAGES, Stage
 from poolsite.wire.sealing_rule_values import NEW_PLANS
 from poolsite.wire.sealing_rules import PLAN
 from poolsite.wire.sums import labelling_bytes, memory_for_slots
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from apps.sectors.models import HostReport, Worker
 
 BOUNDS: tuple[str, ...] = ("disk", "threads", "settings", "slots", "memory", "cores")
 OF_LABELS = frozenset(BOUNDS[3:])

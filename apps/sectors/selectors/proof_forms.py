@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from django.utils.translation import gettext
 
@@ -20,17 +21,12 @@ from apps.sectors.errors.pledges import ProofFormMissing
 from apps.sectors.models import DAMOCLES, Worker
 from poolsite.filecoin import policy
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
-from poolsite.filecoin.policy import ProofForm, SetUp
+from poolsite.filecoin.policy import Network, ProofForm, SetUp
 from poolsite.filecoin.proof_container import update_fits_message
 from poolsite.filecoin.proof_verifier import ProofVerifier, has_groth16_size, is_container
 from poolsite.wire.hardware import FOREIGN_GROTH16, TOXIC_GROTH16
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from poolsite.filecoin.policy import Network
 
 PROGRAMS = {JobKind.SEAL: "sealer", JobKind.WINDOW_POST: "prover"}
 """The programs that make proofs, by the jobs they take."""

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from django.db.models import F, Q, Value
+from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Greatest
 from django.utils.translation import gettext
 
+from apps.messages.models import Recovery
 from apps.messages.selectors.recovery import recovery_row, token_floor
 from apps.miners.errors import MinerNotReady
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_active
 from apps.sectors.models import DAMOCLES, NAMELESS, HostInventory, Sector, Worker
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from apps.messages.models import Recovery
-    from apps.miners.models import Miner
 
 
 def sectors_recovery() -> Recovery | None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.utils.translation import gettext
 
 from apps.core import clock
+from apps.miners.models import Miner
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import Sector, Worker
 from apps.sectors.selectors.damocles_hosts import damocles_planned
 from apps.sectors.selectors.proof_forms import update_refusal
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 
 def hosts_of_run(sector: Sector, *, kind: str, is_clearing: bool = False) -> list[int]:

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeUnavailable
-from apps.chain.node.client import chain_client, page_client
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient, chain_client, page_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core import clock
+from apps.messages.models import Message
 from apps.messages.selectors.tracking import tracked_height
 from apps.messages.states import MessageState
 from apps.sectors.rules.policy import SealingPolicy, sealing_policy
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.messages.models import Message
-    from poolsite.filecoin.policy import Network
+from poolsite.filecoin.policy import Network
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ Reading is in `stage_runs`; what is here computes, so that it can be checked by 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.utils.translation import gettext
 
@@ -20,16 +21,17 @@ from apps.sectors.selectors.host_lanes import STAGE_ORDER, HostLanes, Lane, host
 from apps.sectors.selectors.hosts import worker_is_away, workers_visible
 from apps.sectors.selectors.percentiles import percentile
 from apps.sectors.selectors.sector_etas import SectorEta, sector_etas
-from apps.sectors.selectors.stage_runs import OpenStage, sectors_in_work, stage_runs, stage_spans, stages_open
+from apps.sectors.selectors.stage_runs import (
+    OpenStage,
+    StageRun,
+    sectors_in_work,
+    stage_runs,
+    stage_spans,
+    stages_open,
+)
+from apps.users.rules.principals import Principal
 from poolsite.wire.jobs import STAGED
 from poolsite.wire.pipeline import SEALING, WORKER_STAGES
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-    from datetime import datetime
-
-    from apps.sectors.selectors.stage_runs import StageRun
-    from apps.users.rules.principals import Principal
 
 
 def stage_figures(

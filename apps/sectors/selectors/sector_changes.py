@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+
+from django.db.models import QuerySet
 
 from apps.sectors.errors.changes import ChangeUnknown
 from apps.sectors.models import Sector, SectorChange
 from apps.sectors.selectors.hosts import is_uuid
+from apps.users.rules.principals import Principal
 from poolsite.wire.pipeline.changes import OPEN_CHANGES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
 
 
 def changes_open(viewer: Principal) -> dict[int, SectorChange]:

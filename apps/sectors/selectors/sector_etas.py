@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
 from apps.sectors.selectors.percentiles import percentile
 from apps.sectors.selectors.stage_runs import InWork, finished_spans
+from apps.users.rules.principals import Principal
 from poolsite.wire.pipeline import NEXT_STAGE, SEALING, WORKER_STAGES, SectorEvent, Stage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 WITH_TICKET: Final = tuple(
     spec for spec in SEALING if SectorEvent.RETICKET in spec.others or spec.stage == Stage.PRECOMMIT_WAIT

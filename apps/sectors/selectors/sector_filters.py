@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from apps.chain.selectors.heads import head_current
-from apps.chain.selectors.status import clock_of, network_known
+from apps.chain.selectors.status import EpochClock, clock_of, network_known
 from apps.core.clock import now
 from apps.core.filters import Choices, Flag, ListFilters, Whole, Words
 from apps.core.formatting import DAY_S
 from apps.miners.selectors.miners import miner_get, miners_visible
+from apps.sectors.models import Sector
 from apps.sectors.rules.sector_names import sector_name_parse
 from apps.sectors.selectors.hosts import workers_visible
 from apps.sectors.selectors.sector_changes import changes_visible
 from poolsite.wire.pipeline import FINAL_STATES, SECTOR_STAGES, SECTOR_STATES, STATE_OF_STAGE, SectorState
 from poolsite.wire.pipeline.changes import OPEN_CHANGES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.db.models import QuerySet
-
-    from apps.chain.selectors.status import EpochClock
-    from apps.sectors.models import Sector
 
 Rows = Any
 """A query set of sectors."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_by_ids
 from apps.sectors.models import Batch, Sector, SectorChange
 from apps.sectors.states import BatchKind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.messages.models import Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from binascii import Error as BadBase64
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
+from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_by_sector
+from apps.sectors.models import Sector
 from apps.sectors.rules.params import has_data, pieces_of
 from apps.sectors.selectors.lotus_records import record_from_lotus
 from poolsite.filecoin.address import ID, BadAddress, address_parse
@@ -32,12 +35,6 @@ from poolsite.filecoin.cids import (
 from poolsite.filecoin.fr32 import unpadded_bytes
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from apps.pieces.models import Piece
-    from apps.sectors.models import Sector
 
 RANDOMNESS_BYTES: Final = 32
 PIECE_MIN: Final = 128

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Exists, OuterRef, Q
@@ -12,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.local_time import clock_text
 from apps.core.stored_texts import stored_text
 from apps.miners.models import Miner
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.states import JobState
@@ -20,11 +21,7 @@ from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, Stage
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from django_stubs_ext import StrOrPromise
-
-    from apps.sectors.models import Sector, Worker
 
 
 @dataclass(frozen=True, slots=True)

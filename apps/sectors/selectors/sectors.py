@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Iterable
+from typing import Final
 from uuid import UUID
 
-from django.db.models import Count, Prefetch, Q
+from django.db.models import Count, Prefetch, Q, QuerySet
 
+from apps.miners.models import Miner
 from apps.sectors.errors.sectors import SectorUnknown
-from apps.sectors.models import ActiveSectors, Batch, JobEvent, Sector
+from apps.sectors.models import ActiveSectors, Batch, JobEvent, PipelineRun, Sector, Worker
 from apps.sectors.rules.sector_names import sector_name_parse
 from apps.sectors.selectors.hosts import is_uuid
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.bitfield import bitfield_from_json
 from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, RUN_FINAL, SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from apps.sectors.models import PipelineRun, Worker
-    from apps.users.rules.principals import Principal
-
 
 DEPOSIT_OVER: Final = FINAL_STATES | {SectorState.COMMIT_LANDED}
 """States in which a sector's deposit is locked no more, or nothing can be done for it."""

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
-from apps.sectors.models import Sector, StoreAttachment
+from apps.sectors.models import Sector, Store, StoreAttachment, Worker
 from apps.sectors.selectors.stores import stores_room
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SEALING, SectorState
 from poolsite.wire.stores import StoreCondition
 from poolsite.wire.sums import stored_bytes
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from apps.sectors.models import Store, Worker
 
 COMING: Final = tuple(
     str(spec.state) for spec in takewhile(lambda spec: spec.state != SectorState.PERSISTED, SEALING)

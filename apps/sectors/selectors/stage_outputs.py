@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.utils.translation import gettext
 
 from apps.sectors.errors.jobs import BadReport
 from apps.sectors.models import Store
 from apps.sectors.rules.params import pieces_column
-from poolsite.wire.pipeline import Stage
-
-if TYPE_CHECKING:
-    from apps.sectors.rules.policy import SealingPolicy
-    from poolsite.wire.job_reports import StageOutputs
-    from poolsite.wire.pipeline import StageSpec
+from apps.sectors.rules.policy import SealingPolicy
+from poolsite.wire.job_reports import StageOutputs
+from poolsite.wire.pipeline import Stage, StageSpec
 
 
 def outputs_check(

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Q
 
-from apps.sectors.models import Job, JobEvent
+from apps.miners.models import Miner
+from apps.sectors.models import Job, JobEvent, Worker
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.sectors.states import JobState
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.jobs import STAGED
 from poolsite.wire.pipeline import FINAL_STATES, WORKER_STAGES, SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-    from uuid import UUID
-
-    from apps.miners.models import Miner
-    from apps.sectors.models import Worker
-    from apps.users.rules.principals import Principal
 
 RUNS_OF_HOST: Final = 400
 """Newest runs that are read of a host."""

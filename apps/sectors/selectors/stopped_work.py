@@ -5,28 +5,23 @@ And of clients' data: what is due and does not go on.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Least
 
 from apps.messages.models import Message
 from apps.messages.states import MessageState
+from apps.miners.models import Miner
+from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
 from apps.sectors.models import RUNS_OVER, Job, PipelineRun, Sector, SectorChange, StoreMove
 from apps.sectors.states import JobState, MoveState
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import ChangeState
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from apps.pieces.models import Piece
 
 FAILED_CHANGES = (ChangeState.TERMINATE_FAILED, ChangeState.EXTEND_FAILED)
 COMPACT: Final = "compact"

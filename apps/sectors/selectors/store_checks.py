@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
-from django.db.models import BigIntegerField, Exists, F, Func, OuterRef, Q, Subquery
+from django.db.models import BigIntegerField, Exists, F, Func, OuterRef, Q, QuerySet, Subquery
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural, whole
 from apps.sectors.errors.stores import CheckUnknown
-from apps.sectors.models import RUNS_OVER, PipelineRun, SectorCopy, Store, StoreAttachment, StoreCheck
+from apps.sectors.models import RUNS_OVER, PipelineRun, Sector, SectorCopy, Store, StoreAttachment, StoreCheck
 from apps.sectors.selectors.hosts import is_uuid, worker_is_away
 from apps.sectors.states import ENDED_SECTORS, CopyCondition, StoreCheckState
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.store_checks import BAD_FILES, FileState
 from poolsite.wire.stores import READABLE
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.sectors.models import Sector
 
 BAD_COUNTED_MAX: Final = 1_000
 """Damaged sectors that are counted in one store."""

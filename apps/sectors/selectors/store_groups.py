@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.core.formatting import DAY_S
 from apps.core.prepared_statements import Prepared
@@ -17,16 +18,9 @@ from apps.sectors.selectors.host_groups import away_since
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.stores import RATE_LEAST, RATE_OVER
 from apps.sectors.states import CopyCondition
+from apps.users.rules.principals import Principal
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.stores import UNBOUNDED_BYTES, StoreCondition
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
 
 FULL_SOON_DAYS: Final = 7
 SETTLES: Final = timedelta(minutes=1)

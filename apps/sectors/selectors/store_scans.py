@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Mapping
+from typing import Final
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as say
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural, whole
 from apps.sectors.errors.stores import ScanUnknown
-from apps.sectors.models import StoreFinding
+from apps.sectors.models import Sector, Store, StoreFinding, StoreScan
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.states import FindingKind, FindingState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from django.db.models import QuerySet
-
-    from apps.sectors.models import Sector, Store, StoreScan
 
 ACTABLE: Final = (FindingState.FOUND, FindingState.REFUSED)
 """States in which a finding waits for somebody."""

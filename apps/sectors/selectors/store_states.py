@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
 from django.db import connection
-from django.db.models import Case, Count, Exists, IntegerField, OuterRef, Prefetch, Q, Subquery, Value, When
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    IntegerField,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
 from django.db.models.functions import Coalesce
 
 from apps.sectors.models import SectorCopy, Store, StoreAttachment
@@ -13,15 +26,9 @@ from apps.sectors.selectors.host_groups import away_since
 from apps.sectors.selectors.store_checks import copies_in_use
 from apps.sectors.selectors.stores import BEST_FIRST
 from apps.sectors.states import CopyCondition
+from apps.users.rules.principals import Principal
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.stores import READABLE, StoreCondition
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
 
 BAD, WARN, WELL, SET = "bad", "warn", "ok", "idle"
 """Tones: what needs somebody now or soon, what is well, and what somebody wants so."""

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, Subquery
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.utils.translation import gettext
 
 from apps.sectors.errors.hosts import WorkerUnknown
 from apps.sectors.errors.stores import StoreUnknown
-from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, WorkerCommand
+from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, Worker, WorkerCommand
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid, worker_is_away
+from apps.users.rules.principals import Principal
 from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SECTOR_STATES
 from poolsite.wire.stores import READABLE, StoreCondition, shared_disk_space
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.sectors.models import Worker
-    from apps.users.rules.principals import Principal
 
 COUNTED_MAX: Final = 1_000
 """Sectors of one state that a store's page counts; a store may hold a hundred thousand."""

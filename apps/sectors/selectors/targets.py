@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.db.models import Q
 from django.utils.translation import gettext
 
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import NotFound
+from apps.miners.models import Miner
 from apps.sectors.models import RUNS_OVER, PipelineRun, SealTarget, Sector
 from apps.sectors.states import Hold
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from apps.miners.models import Miner
 
 DAY: Final = timedelta(days=1)
 

@@ -8,7 +8,9 @@ miner at another head, all its deadlines are read and all its rows compared.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 from django.db.models import BigIntegerField, Case, F, Value, When
@@ -17,28 +19,23 @@ from django.db.models.functions import Coalesce
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
+from apps.miners.models import ChainRoots, Miner
 from apps.miners.onchain.partition_facts import active_fields, partitions_read
 from apps.miners.selectors.chain_roots import roots_with_each
 from apps.miners.services.unlisted import unlisted_sectors_record
 from apps.sectors.models import ActiveSectors, Sector
 from apps.sectors.onchain.sectors import partitions_of
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.sealing.placements import placements_compare
 from poolsite.filecoin.bitfield import (
     EMPTY,
+    BitField,
     bitfield_from_json,
     bitfield_of,
     bitfield_to_json,
     bitfield_union,
 )
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from datetime import datetime
-
-    from apps.miners.models import ChainRoots, Miner
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from poolsite.filecoin.bitfield import BitField
 
 PLACES_MAX = 100
 """Sectors of one miner whose deadline is asked for at one head."""

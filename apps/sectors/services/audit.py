@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.core.units import values_with_units
+from apps.sectors.models import Sector, SharedSettings, Worker
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Sector, SharedSettings, Worker
-    from apps.users.rules.principals import Principal
 
 
 def sector_audit(by: Principal | None, *, action: str, before: Sector, after: Sector, note: str = "") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db.models import Q, Sum
 from django.utils.translation import gettext, gettext_noop
@@ -13,11 +13,9 @@ from apps.core import formatting
 from apps.miners.models import Miner
 from apps.miners.onchain.actors import available_read
 from apps.sectors.models import Batch, PipelineRun
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.states import READ_BACK, BatchState
 from poolsite.wire.pipeline import SnapState
-
-if TYPE_CHECKING:
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 BALANCE_SHORT: Final = gettext_noop("the miner's balance no longer covers its share")
 

@@ -7,13 +7,16 @@ have used it without telling.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.local_time import minute_text
 from apps.messages.services.recovery.detect import restore_check
+from apps.miners.models import Miner
 from apps.sectors.errors.numbers import NumbersElsewhere, NumbersExhausted
 from apps.sectors.models import NumberReservation, SectorNumbers
 from poolsite.filecoin.bitfield import (
@@ -23,12 +26,6 @@ from poolsite.filecoin.bitfield import (
     bitfield_of_runs,
     bitfield_union,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.miners.models import Miner
 
 NUMBER_MAX: Final = 2**63 - 2
 """Largest sector number that is given out; the chain takes one more (go-state-types abi MaxSectorNumber),

@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.utils.translation import gettext
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.core.errors import BadValue
+from apps.miners.models import Miner
+from apps.sectors.models import Worker
 from apps.sectors.rules.hardware import sealing_disks
-from apps.sectors.rules.planner import COMMIT, ROOMS_MAX, SEED, STAGES, Plan
+from apps.sectors.rules.planner import COMMIT, ROOMS_MAX, SEED, STAGES, Outcome, Plan
 from apps.sectors.selectors.host_lanes import slots_of
 from apps.sectors.selectors.hosts import worker_is_away, workers_visible
 from apps.sectors.selectors.percentiles import percentile
 from apps.sectors.selectors.sealing_report import HOSTS_MAX
 from apps.sectors.selectors.stage_runs import stage_runs, stage_spans
-from apps.sectors.services.sealing.prices import payers_list, pledge_price
-from poolsite.filecoin.policy import ProofForm
+from apps.sectors.services.sealing.prices import PledgePrice, payers_list, pledge_price
+from apps.users.rules.principals import Principal
+from poolsite.filecoin.policy import Network, ProofForm
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SEALING, WORKER_STAGES, Owner, Stage
 from poolsite.wire.sums import memory_for_slots
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.miners.models import Miner
-    from apps.sectors.models import Worker
-    from apps.sectors.rules.planner import Outcome
-    from apps.sectors.services.sealing.prices import PledgePrice
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.policy import Network
 
 PUBLISHED_S: Final[dict[str, float]] = {
     spec.stage: spec.published_s for spec in SEALING if spec.owner is Owner.WORKER

@@ -6,9 +6,9 @@ period each row is compared, a bounded number of them at a head.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
@@ -16,14 +16,10 @@ from apps.miners.onchain.partition_facts import live_field
 from apps.miners.states import MinerState
 from apps.sectors.models import ActiveSectors, PipelineRun, Sector, SectorChange
 from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.readback.proven_compare import READ_MAX, proven_compare
 from poolsite.wire.pipeline import SectorState, SnapState
 from poolsite.wire.pipeline.changes import OPEN_CHANGES
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 AT_ONCE: Final = 5 * READ_MAX
 """Rows compared at one head, of all miners: 5 million of them within a proving period of mainnet."""

@@ -5,9 +5,10 @@ Source: lotus-miner `sectors numbers`; filguard's `--sctype=alloce|get` with its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -19,6 +20,7 @@ from apps.core.transitions import advance
 from apps.core.units import values_with_units
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.errors import MinerNotReady
+from apps.miners.models import Miner
 from apps.miners.services.role_leases import role_renew
 from apps.miners.states import MinerState, RoleKind
 from apps.sectors.errors.numbers import NumbersTaken, ReservationUnknown
@@ -36,15 +38,9 @@ from apps.sectors.services.numbers import (
     restored_skip,
 )
 from apps.sectors.states import ReservationState
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.bitfield import BitField, bitfield_of, bitfield_union, runs_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 LEASE_MAX: Final = 1_000
 """Numbers of one lease: what is passed over after a restore must cover those that the backup lacks."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
-from apps.sectors.models import JobEvent
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.sectors.models import Job, Worker
+from apps.sectors.models import Job, JobEvent, Worker
 
 
 def job_event_write(

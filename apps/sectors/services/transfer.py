@@ -6,22 +6,18 @@ miner; no host of another tenant can go on with it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.utils.translation import gettext, ngettext
 
 from apps.miners.errors import TransferRefused
+from apps.miners.models import Miner
 from apps.sectors.models import Job, Sector, StoreMove
 from apps.sectors.selectors.ended_sectors import needs_no_proof
 from apps.sectors.states import ENDED_SECTORS, OPEN_MOVES, JobState
+from apps.users.models import Tenant
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.miners.models import Miner
-    from apps.users.models import Tenant
 
 
 def jobs_lock(miner: Miner) -> None:

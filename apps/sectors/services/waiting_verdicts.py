@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from apps.chain.errors import NodeRefused
 from apps.messages.rules.push_items import Gas, PushItem
 from apps.messages.selectors.queue_costs import LIMIT_PERCENT
-from apps.messages.services.signer_trials import verdicts_read
+from apps.messages.services.signer_trials import Verdicts, verdicts_read
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_principal
 from apps.sectors.models import PipelineRun, Sector, SectorChange
 from apps.sectors.onchain.sectors import precommits_read
-from apps.sectors.rules.batches import COMMIT, COMMIT_NI, PRE_COMMIT
+from apps.sectors.rules.batches import COMMIT, COMMIT_NI, PRE_COMMIT, BatchRules
 from apps.sectors.rules.lifetimes import expiration_choose
 from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.forms import (
     BatchEntry,
     BatchForm,
@@ -39,14 +42,6 @@ from apps.sectors.services.sealing.prices import GAS_FIRST
 from apps.users.rules.principals import SYSTEM
 from poolsite.wire.pipeline import SnapState
 from poolsite.wire.pipeline.changes import ChangeKind, ChangeState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.messages.services.signer_trials import Verdicts
-    from apps.miners.models import Miner
-    from apps.sectors.rules.batches import BatchRules
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 QUEUED: Final = {
     ChangeKind.TERMINATE: ChangeState.TERMINATE_QUEUED,

@@ -7,10 +7,8 @@ Source: ipfs-force-community/metrics ratelimit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from apps.users.models import RateLimit
+from apps.users.models import RateLimit
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 Row = dict[str, Any]
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
 from django.db.models import Q, QuerySet
 
 from apps.users.models import AccountApproval, Tenant
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 def accounts_missing(names: Collection[str]) -> list[str]:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC
-from typing import TYPE_CHECKING
+
+from django.db.models import QuerySet
 
 from apps.users.models import AuditEntry
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 def audit_visible(viewer: Principal) -> QuerySet[AuditEntry]:

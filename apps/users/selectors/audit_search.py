@@ -9,20 +9,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from django.db.models import F, Func, Q, TextField, Value
+from django.db.models import F, Func, Q, QuerySet, TextField, Value
 from redis.exceptions import RedisError
 
 from apps.core import clock
 from apps.core.redis_clients import redis_client
 from apps.users.models import AuditEntry
+from apps.users.rules.principals import Principal
 from apps.users.selectors.audit import audit_hash, audit_visible
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
 
 CHECKED: Final = "audit:checked"
 """Where Redis keeps how far the chain was checked."""

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+
+from django.db.models import QuerySet
 
 from apps.users.models import MinerGrant, SignerGrant, Tenant
-from poolsite.filecoin.address import address_format, address_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.address import Address
+from apps.users.rules.principals import Principal
+from poolsite.filecoin.address import Address, address_format, address_parse
 
 
 def address_canonical(address: Address | str) -> str:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db.models import QuerySet
 
 from apps.users.models import LoginAttempt
+from apps.users.rules.principals import Principal
 from apps.users.selectors.people import people_visible
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.users.rules.principals import Principal
 
 SHOWN: Final = timedelta(days=1)
 """How long wrong codes are shown."""

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Final
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.sessions.models import Session
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
 from apps.users.models import Passkey, TotpDevice, User
-from apps.users.states import ROLE_PERMS, Role, perms_up_to
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
-    from apps.users.states import Perm
+from apps.users.rules.principals import Principal
+from apps.users.states import ROLE_PERMS, Perm, Role, perms_up_to
 
 OPEN: Final = Q(tenant=None) | Q(tenant__enabled=True, tenant__deleted_at=None)
 """Condition for people without a tenant, or whose tenant is enabled."""

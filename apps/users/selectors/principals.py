@@ -6,22 +6,18 @@ import contextlib
 import os
 import pwd
 import socket
+from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
 from apps.users.errors import TokenRefused
-from apps.users.models import Token
+from apps.users.models import Token, User
 from apps.users.rules.principals import SYSTEM, Principal
 from apps.users.states import ROLE_PERMS, Role
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from apps.users.models import User
 
 TOKEN_ACTOR: Final = "token "  # noqa: S105  # what its holder is called
 """Begins the name of a token's holder; no username has a space."""

@@ -5,16 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from redis.exceptions import RedisError
 
 from apps.core.redis_clients import redis_client
-from apps.users.models import RateLimit
+from apps.users.models import RateLimit, Tenant
 from apps.users.rules.rate_limits import Rule, Usage, rule_of, usage_of
-
-if TYPE_CHECKING:
-    from apps.users.models import Tenant
 
 RULES_CACHED_S: Final = 1.0
 """How long a process remembers a tenant's rules: a change counts within this time."""

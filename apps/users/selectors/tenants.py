@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db.models import Count, Q, QuerySet
 
 from apps.users.errors import TenantUnknown
 from apps.users.models import RateLimit, Tenant, Token, User
+from apps.users.rules.principals import Principal
 from apps.users.states import Role
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 
 def tenants_visible(viewer: Principal) -> QuerySet[Tenant]:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
 
 from django.db.models import Count, Q, QuerySet
 
 from apps.users.models import Tenant, Token
+from apps.users.rules.principals import Principal
 from apps.users.states import perms_up_to
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 USE_NOTED_EVERY: Final = timedelta(minutes=1)
 """How exact a token's last use is; a write per request would cost more than it is worth."""

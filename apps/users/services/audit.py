@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.db import connection, transaction
 
@@ -11,12 +12,8 @@ from apps.core import clock
 from apps.users.models import (
     AuditEntry,
 )
+from apps.users.rules.principals import Principal
 from apps.users.selectors.audit import audit_hash
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.users.rules.principals import Principal
 
 AUDIT_LOCK: Final = 0x706F6F6C
 """Advisory lock under which the chain of audit entries grows, one at a time."""

@@ -7,12 +7,13 @@ for, revokes and replaces.
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 from django.db import transaction
 
 from apps.users.models import Tenant, Token, User
-from apps.users.rules.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM, Principal
 from apps.users.selectors.tokens import token_by_text
 from apps.users.services.audit import audit_record
 from apps.users.services.operator_file import operator_read, operator_write
@@ -24,11 +25,6 @@ from apps.users.services.tenants import tenant_create
 from apps.users.services.tokens import TokenSpec, token_create, token_revoke
 from apps.users.states import PART_PERMS, POOL, Perm, Role
 from poolsite.private_files import private_write
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from apps.users.rules.principals import Principal
 
 OPERATOR: Final = "operator"
 """Name of the first person."""

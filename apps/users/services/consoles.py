@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from django.conf import settings
@@ -29,15 +29,13 @@ from apps.users.errors import (
     ServersEmbedded,
 )
 from apps.users.models import Tenant, Token
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tokens import token_by_text, token_facts
 from apps.users.services.audit import audit_record
 from apps.users.services.tokens import token_issue, token_revoke
 from apps.users.states import CONSOLE, JOIN_CONSOLE, POOL, Perm
 from poolsite.console_folder import SHARED
 from poolsite.wire.hosts import VERSION
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 VALID_FOR: Final = timedelta(hours=1)
 """How long a machine may take until it joins."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -20,10 +20,7 @@ from apps.users.models import (
     Tenant,
 )
 from apps.users.selectors.grants import address_canonical
-from poolsite.filecoin.address import address_parse
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import Address
+from poolsite.filecoin.address import Address, address_parse
 
 SIGNER_PROTOCOLS: Final = (1, 3, 4)
 """Address protocols that are keys: secp256k1, BLS, delegated."""

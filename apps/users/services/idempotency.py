@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.db import IntegrityError, transaction
 
 from apps.users.models import IdempotentAnswer
 from apps.users.rules.encryption import text_encrypt
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
 
 IN_PROGRESS_MAX: Final = timedelta(minutes=2)
 """A request that has not been answered for so long was killed with its process, if nobody holds its lock."""

@@ -7,7 +7,7 @@ worth nothing once its host has joined.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -15,15 +15,12 @@ from django.utils.translation import gettext
 from apps.core import clock
 from apps.core.errors import NotAllowed
 from apps.users.errors import JoinTokenUsed, NoJoinToken
-from apps.users.models import Token
+from apps.users.models import Tenant, Token
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tokens import token_by_text, token_facts
 from apps.users.services.audit import audit_record
 from apps.users.services.tokens import token_issue, token_revoke
 from apps.users.states import JOIN, JOINS, PART_PERMS, Perm
-
-if TYPE_CHECKING:
-    from apps.users.models import Tenant
-    from apps.users.rules.principals import Principal
 
 VALID_FOR: Final = timedelta(days=1)
 """How long a host may take until it joins."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
+from apps.users.models import User
 from apps.users.services.access import access_change_publish
-
-if TYPE_CHECKING:
-    from apps.users.models import User
 
 
 @transaction.atomic

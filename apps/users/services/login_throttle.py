@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.db import connection, transaction
 from django.db.models import Q
 
 from apps.users.errors import LoginThrottled
 from apps.users.models import LoginAttempt
+from apps.users.rules.principals import Principal
 from apps.users.selectors.people import people_visible
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 WINDOW: Final = timedelta(hours=1)
 """Older failures are forgiven."""

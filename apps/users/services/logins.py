@@ -7,26 +7,20 @@ A right password does not forgive the failures of a person who has a second fact
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.contrib.auth import authenticate
 from django.db import transaction
+from django.http import HttpRequest
 
 from apps.users.errors import LoginFailed, TokenRefused
 from apps.users.models import LoginAttempt, User
 from apps.users.selectors.principals import principal_of
 from apps.users.services.audit import audit_record
 from apps.users.services.login_throttle import login_attempt_begin
-from apps.users.services.passkeys import passkey_accept
+from apps.users.services.passkeys import RelyingParty, passkey_accept
 from apps.users.services.second_factor import code_accept, has_second_factor
 from apps.users.states import Factor
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from django.http import HttpRequest
-
-    from apps.users.services.passkeys import RelyingParty
 
 
 def person_login(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from django.utils.translation import gettext
 
 from poolsite.private_files import private_write
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OPERATOR_KEYS: Final = frozenset({"url", "username", "admin_token"})
 """Always in operator.json; `password` goes when the operator changes it."""

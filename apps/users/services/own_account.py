@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from django.db import transaction
 
 from apps.core import clock
 from apps.core.errors import NotFound
 from apps.core.formatting import plural
+from apps.users.models import User
+from apps.users.rules.principals import Principal
 from apps.users.services.access import access_change_publish
 from apps.users.services.audit import audit_record
-from apps.users.services.passkeys import passkey_add, passkey_remove
+from apps.users.services.passkeys import RelyingParty, passkey_add, passkey_remove
 from apps.users.services.passwords import password_change
 from apps.users.services.second_factor import (
     recovery_codes_count,
@@ -21,13 +23,6 @@ from apps.users.services.second_factor import (
     totp_remove,
 )
 from apps.users.services.sessions import session_end, session_rekey, sessions_end
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.users.models import User
-    from apps.users.rules.principals import Principal
-    from apps.users.services.passkeys import RelyingParty
 
 
 def _record(principal: Principal, action: str, **after: str) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
@@ -29,12 +30,7 @@ from webauthn.helpers.structs import (
 )
 
 from apps.users.errors import PasskeyRefused
-from apps.users.models import Passkey
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.users.models import User
+from apps.users.models import Passkey, User
 
 SITE_NAME: Final = "Poolsite"
 PASSKEYS_MAX: Final = 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.contrib.auth.tokens import default_token_generator
 from django.db import transaction
@@ -15,6 +15,7 @@ from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.core.locks import transaction_lock
 from apps.users.errors import InvitationExpired, PersonNameTaken, TenantUnknown, TokenRefused
 from apps.users.models import Tenant, User
+from apps.users.rules.principals import Principal
 from apps.users.selectors.people import people_visible
 from apps.users.selectors.principals import principal_of
 from apps.users.selectors.tenants import tenant_by_name, tenant_evident
@@ -24,9 +25,6 @@ from apps.users.services.passwords import password_check
 from apps.users.services.second_factor import second_factor_reset
 from apps.users.services.sessions import sessions_end
 from apps.users.states import Role
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 TENANT_ROLES: Final = (Role.TENANT_ADMIN, Role.TENANT, Role.AUDITOR)
 """What a tenant's own admin may assign."""

@@ -6,18 +6,15 @@ Source: ipfs-force-community/metrics ratelimit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 from redis.exceptions import RedisError
 
 from apps.core.redis_clients import redis_client
-from apps.users.rules.rate_limits import Rule, usage_of
+from apps.users.rules.principals import Principal
+from apps.users.rules.rate_limits import Rule, Usage, usage_of
 from apps.users.selectors.rate_limits import RULES
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
-    from apps.users.rules.rate_limits import Usage
 
 log = structlog.get_logger(__name__)
 

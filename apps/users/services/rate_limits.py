@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotFound
+from apps.users.models import RateLimit, Tenant
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import rate_limit_delete, rate_limit_set
 from apps.users.services.tenant_management import tenants_manage_check
-
-if TYPE_CHECKING:
-    from apps.users.models import RateLimit, Tenant
-    from apps.users.rules.principals import Principal
 
 SERVICE_MAX: Final = 50
 

@@ -6,18 +6,14 @@ nobody's access away.  A password, a code of one's app or a passkey that verifie
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import MutableMapping
+from datetime import datetime
+from typing import Any, Final
 
+from apps.users.models import User
 from apps.users.services.login_throttle import login_attempt_begin
-from apps.users.services.passkeys import passkey_accept
+from apps.users.services.passkeys import RelyingParty, passkey_accept
 from apps.users.services.second_factor import app_code_accept
-
-if TYPE_CHECKING:
-    from collections.abc import MutableMapping
-    from datetime import datetime
-
-    from apps.users.models import User
-    from apps.users.services.passkeys import RelyingParty
 
 CONFIRMED: Final = "confirmed_at"
 """Where a session keeps when the person last proved who they are."""

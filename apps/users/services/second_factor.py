@@ -8,21 +8,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 import pyotp
 import structlog
 from django.db import transaction
 
 from apps.users.errors import WrongCode
-from apps.users.models import Passkey, RecoveryCode, TotpDevice
+from apps.users.models import Passkey, RecoveryCode, TotpDevice, User
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.states import Factor
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.users.models import User
 
 log = structlog.get_logger(__name__)
 

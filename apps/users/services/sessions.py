@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.contrib.sessions.models import Session
 from django.db import transaction
 
 from apps.core import clock
-from apps.users.models import PersonSession
+from apps.users.models import PersonSession, User
 from apps.users.services.access import access_change_publish
 from apps.users.states import Factor
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.users.models import User
 
 SEEN_EVERY: Final = timedelta(minutes=1)
 """How exact the last sight of a browser is."""

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.users.models import MinerGrant, RateLimit, SignerGrant, Tenant
+from apps.users.rules.principals import Principal
 from apps.users.rules.sophon_records import DISABLED, MYSQL_COLUMNS, Row, is_deleted, rows_read, time_read
 from apps.users.selectors.tokens import token_by_text
 from apps.users.services.audit import audit_record
 from apps.users.services.tokens import token_record
 from apps.users.states import PERMS, Perm
 from poolsite.filecoin.address import BadAddress, address_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(slots=True)

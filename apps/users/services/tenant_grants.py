@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -11,16 +12,12 @@ from apps.core.addresses import address_fault
 from apps.core.errors import BadValue, NotFound
 from apps.users.errors import BadGrant
 from apps.users.models import SignerGrant, Tenant
+from apps.users.rules.principals import Principal
 from apps.users.selectors.grants import address_canonical, signer_grants
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import signer_grant, signer_grant_revoke
 from apps.users.services.tenant_management import tenants_manage_check
 from poolsite.filecoin.address import ID, BadAddress, address_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.users.rules.principals import Principal
 
 ACTOR_MAX: Final = 2**63 - 1
 """Actors are numbered in a signed 64-bit integer on chain."""

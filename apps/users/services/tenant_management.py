@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -11,12 +11,10 @@ from django.utils.translation import gettext
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenants_visible
 from apps.users.services.audit import audit_record
 from apps.users.services.tenants import tenant_create, tenant_update
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}")
 COMMENT_MAX: Final = 255

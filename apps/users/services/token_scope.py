@@ -7,18 +7,13 @@ that is brought back after it was revoked must not come back wider than it went.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from apps.core import clock
-from apps.users.models import Token
+from apps.users.models import Tenant, Token
 from apps.users.services.access import access_change_publish
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from apps.users.models import Tenant
 
 
 @dataclass(frozen=True, slots=True)

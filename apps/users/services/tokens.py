@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -23,6 +25,7 @@ from apps.users.models import (
     Tenant,
     Token,
 )
+from apps.users.rules.principals import Principal
 from apps.users.selectors.grants import address_canonical
 from apps.users.selectors.tokens import USE_NOTED_EVERY, token_by_text, token_digest, token_facts
 from apps.users.services.access import access_change_publish
@@ -30,12 +33,6 @@ from apps.users.services.audit import audit_record
 from apps.users.states import PART_PERMS, PERMS, Perm
 from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.jwt import Claims, token_sign
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import datetime, timedelta
-
-    from apps.users.rules.principals import Principal
 
 SECRET_BYTES: Final = 32
 """Every token has a secret of its own; it is forgotten once the text is made."""

@@ -13,7 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 from django.conf import settings
@@ -26,19 +26,16 @@ from apps.core import clock
 from apps.core.connection_faults import fault_text
 from apps.core.database_threads import in_database, in_steady
 from apps.gateway.errors import NoAnswer, ProviderRefused
-from apps.gateway.providers.payloads import pack
+from apps.gateway.hub.activity import Meter
+from apps.gateway.providers.hub_node import HubNode
+from apps.gateway.providers.payloads import Json, pack
 from apps.gateway.providers.wallet import REGISTER_S, VERIFY_ADDRESS, WalletProvider
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 from apps.users.rules.principals import Principal
 from apps.users.states import Perm
+from apps.wallets.models import RemoteWallet
 from apps.wallets.services.remote_wallets import remote_wallet_note, remote_wallets_acquire
 from apps.wallets.services.signed_ids import UNKNOWN_EVENT
-
-if TYPE_CHECKING:
-    from apps.gateway.hub.activity import Meter
-    from apps.gateway.providers.hub_node import HubNode
-    from apps.gateway.providers.payloads import Json
-    from apps.wallets.models import RemoteWallet
 
 log = structlog.get_logger(__name__)
 

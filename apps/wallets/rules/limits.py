@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.codec import from_cbor
-from poolsite.filecoin.message import message_from_cbor
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.message import Message
+from poolsite.filecoin.message import Message, message_from_cbor
 
 BLOCK: Final = "block"
 DRAW_RANDOM: Final = "drawrandomparam"

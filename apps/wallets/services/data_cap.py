@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import transaction
 
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
 from apps.wallets.models import Wallet
-
-if TYPE_CHECKING:
-    from apps.chain.node.client import ChainClient
 
 MOST = (1 << 63) - 1
 """What the column holds."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from apps.wallets.models import Wallet
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 LABEL_MAX: Final = Wallet._meta.get_field("label").max_length or 60
 """Longest name of a wallet."""

@@ -7,8 +7,10 @@ log's, the signer's own history is the truth.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
+from uuid import UUID
 
 from django.utils.translation import gettext
 
@@ -18,12 +20,13 @@ from apps.gateway.models import SignerConnection
 from apps.gateway.selectors.connections import signers_connected
 from apps.gateway.services.connection_test import connection_request
 from apps.gateway.services.signatures import signers_find
-from apps.users.rules.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM, Principal
 from apps.users.services.audit import audit_record
 from apps.wallets.errors import NoPolicy
+from apps.wallets.models import Wallet
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.signed_ids import UNKNOWN_EVENT
-from poolsite.filecoin.message import message_to_cbor
+from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.wire.codec import BadWire, document_decode, document_send
 from poolsite.wire.policy import (
     POLICY_APPLY,
@@ -42,14 +45,6 @@ from poolsite.wire.policy import (
     VersionAsked,
 )
 from poolsite.wire.proposals import policy_advice
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from uuid import UUID
-
-    from apps.users.rules.principals import Principal
-    from apps.wallets.models import Wallet
-    from poolsite.filecoin.message import Message
 
 T = TypeVar("T")
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import F, Q
 
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import ChainClient
 from apps.chain.node.parallel import map_parallel
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.wallets.models import Wallet
 from apps.wallets.services.served_wallets import served_wallets_sync
 from poolsite.filecoin.address import BadAddress, address_parse
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from datetime import datetime
-
-    from apps.chain.node.client import ChainClient
 
 TURN_MIN: Final = 100
 """Wallets that are asked for in turn; a pool of no more has all balances of its last turn."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
@@ -18,15 +19,10 @@ from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.core.live import Change, publish
 from apps.users.models import Tenant
 from apps.users.rules.encryption import text_encrypt
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from apps.wallets.models import RemoteWallet
 from apps.wallets.selectors import remote_wallet_get
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from uuid import UUID
-
-    from apps.users.rules.principals import Principal
 
 HELD: Final = timedelta(seconds=15)
 """A wallet whose process has not renewed its hold for so long is free, by the database's clock."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.db import transaction
+from django.db.models import QuerySet
 
-from apps.core.compiled import Compiled
+from apps.core.compiled import Compiled, Parameter
 from apps.core.live import Change, publish
 from apps.gateway.models import SignerKey
 from apps.gateway.selectors.connections import ALIVE_S, signer_keys
@@ -15,13 +17,6 @@ from apps.wallets.models import SERVED_S, Wallet
 from apps.wallets.services.sign_requests import signature_type_choose
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.sigtypes import SIG_TYPE_NAMES
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.core.compiled import Parameter
 
 
 @transaction.atomic

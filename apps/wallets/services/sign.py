@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.conf import settings
 from django.utils.translation import gettext, override
@@ -18,16 +19,11 @@ from apps.wallets.models import SignRecord
 from apps.wallets.reasons import BYTES, MESSAGE
 from apps.wallets.selectors import MESSAGER
 from apps.wallets.services.sign_requests import Accounts, sign_request
+from poolsite.filecoin.address import Address
 from poolsite.filecoin.cids import BadCid, cid_from_bytes
-from poolsite.filecoin.message import SignedMessage
+from poolsite.filecoin.message import Message, SignedMessage
 from poolsite.filecoin.signature import BadSignature, Signature, signature_verify
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from poolsite.filecoin.address import Address
-    from poolsite.filecoin.message import Message
-    from poolsite.wire.origins import Origin
+from poolsite.wire.origins import Origin
 
 SIGN_S: Final = 10.0
 """Time for one round of signatures; a signer that is away is expected back within it."""

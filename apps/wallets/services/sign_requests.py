@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
@@ -14,12 +14,9 @@ from apps.users.selectors.grants import signer_granted
 from apps.wallets.errors import SenderNotGranted
 from poolsite.filecoin.address import BLS, DELEGATED, Address
 from poolsite.filecoin.ethereum_transaction import BadTransaction
-from poolsite.filecoin.message import message_to_cbor
+from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.filecoin.signing import signing_payload
 from poolsite.filecoin.sigtypes import SIG_BLS, SIG_DELEGATED, SIG_SECP256K1
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.message import Message
 
 META_MESSAGE: Final = "message"
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
 
 from django.utils.translation import gettext
 
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway
+from apps.gateway.models import SignerConnection
 from apps.gateway.services.connection_test import connection_request
 from apps.gateway.services.signatures import signers_find
 from apps.wallets.services.sign import SIGN_S
 from poolsite.wire.codec import BadWire, document_decode, document_encode
-from poolsite.wire.origins import CIDS_MAX, IDS_METHOD, IdsAsked, IdsFound
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from uuid import UUID
-
-    from apps.gateway.models import SignerConnection
-    from poolsite.wire.origins import IdFound
+from poolsite.wire.origins import CIDS_MAX, IDS_METHOD, IdFound, IdsAsked, IdsFound
 
 UNKNOWN_EVENT: Final = "unexpect type"
 """How venus-wallet, and a signer of ours from before, refuses an event that it does not know."""

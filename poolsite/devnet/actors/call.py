@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -11,8 +12,6 @@ from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.codec import from_cbor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poolsite.devnet.profile import Profile
     from poolsite.devnet.proofs import ProofChecks
     from poolsite.devnet.state.rows import Actor

@@ -5,6 +5,7 @@ Source: builtin-actors actors/power/src/lib.rs create_miner, actors/miner/src/li
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -45,8 +46,6 @@ from poolsite.filecoin.deadlines import current_deadline, proving_period_offset
 from poolsite.filecoin.sector import BadProofType, post_proof
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from poolsite.devnet.actors.call import Call
     from poolsite.filecoin.address import Address
 

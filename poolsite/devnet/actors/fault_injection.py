@@ -6,6 +6,7 @@ state.  The real system actor has no methods; these exist on a devnet only.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -18,8 +19,6 @@ from poolsite.filecoin.address import Address
 from poolsite.filecoin.codec import TokenAmount, Uint64, cbor_tuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poolsite.devnet.actors.call import Call
     from poolsite.devnet.state.tables import Draft
     from poolsite.filecoin.message import Message

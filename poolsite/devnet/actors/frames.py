@@ -7,6 +7,7 @@ noted beside it.  Nothing of it is part of the state.  Source: ref-fvm trace; lo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,6 @@ from poolsite.filecoin.address import SYSTEM_ACTOR, id_address
 from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from poolsite.devnet.actors.call import Machine
     from poolsite.filecoin.address import Address
 

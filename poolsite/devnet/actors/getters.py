@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.actor_errors import bad_argument, illegal_state, not_found
@@ -30,8 +31,6 @@ from poolsite.filecoin.signature import BadSignature, Signature, signature_verif
 from poolsite.filecoin.sigtypes import SIG_BLS, SIG_SECP256K1
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poolsite.devnet.actors.call import Call, Machine
     from poolsite.devnet.state.power_rows import Claim
 

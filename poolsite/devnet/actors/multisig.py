@@ -5,6 +5,7 @@ Source: builtin-actors actors/multisig/src/lib.rs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -40,8 +41,6 @@ from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.codec import from_cbor, to_cbor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poolsite.devnet.actors.call import Call
 
 

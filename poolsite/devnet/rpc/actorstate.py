@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.actors.codes import CODES
@@ -25,8 +26,6 @@ from poolsite.filecoin.cids import cid_of_cbor, cid_to_json
 from poolsite.wire.jsonrpc.messages import RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poolsite.devnet.node import Devnet
     from poolsite.devnet.state.tables import State
     from poolsite.filecoin.address import Address

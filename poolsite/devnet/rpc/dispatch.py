@@ -9,6 +9,8 @@ import asyncio
 import inspect
 import logging
 import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -19,9 +21,6 @@ from poolsite.wire.jsonrpc.messages import CODE_NO_METHOD, CODE_PARAMS, CODE_PAR
 from poolsite.wire.jsonrpc.server import Dialect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from concurrent.futures import Executor
-
     from poolsite.wire.jsonrpc.parameters import Param
 
 log = logging.getLogger(__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,8 +22,6 @@ from poolsite.filecoin.gas_model import VALUE_TO_SELF, VALUE_TRANSFER
 from poolsite.filecoin.message import METHOD_SEND, Message, Receipt, message_to_json, receipt_to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.devnet.actors.call import Machine
     from poolsite.devnet.consensus import Executed
     from poolsite.devnet.execution import Applied

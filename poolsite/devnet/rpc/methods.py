@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.rpc import (
@@ -26,8 +27,6 @@ from poolsite.devnet.rpc import (
 from poolsite.devnet.rpc.eth.table import ALIASED, FILECOIN, ethereum_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from poolsite.devnet.rpc.dispatch import Method
 
 _BOTH: Final = (

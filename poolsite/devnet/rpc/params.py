@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin.address import UNDEF, BadAddress, address_parse
@@ -12,8 +13,6 @@ from poolsite.filecoin.kinds import BadField, bytes_from_json
 from poolsite.wire.jsonrpc.parameters import BadParam, Param
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.cids import Cid
 

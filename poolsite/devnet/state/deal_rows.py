@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from poolsite.devnet.state.records import Big  # noqa: TC001  # row codecs read the annotations
+from poolsite.devnet.state.records import Big  # row codecs read the annotations
 
 DEALS: Final = "deals"
 """Number of a deal to `Deal`."""

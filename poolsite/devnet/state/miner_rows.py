@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from poolsite.devnet.state.records import Big  # noqa: TC001  # row codecs read the annotations
+from poolsite.devnet.state.records import Big  # row codecs read the annotations
 
 MINERS: Final = "miners"
 """Miner's id to `Miner`."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from poolsite.devnet.state.records import Big  # noqa: TC001  # row codecs read the annotations
-from poolsite.filecoin.address import Address  # noqa: TC001  # row codecs read the annotations
+from poolsite.devnet.state.records import Big  # row codecs read the annotations
+from poolsite.filecoin.address import Address  # row codecs read the annotations
 
 ACTORS: Final = "actors"
 """Actor id to `Actor`."""

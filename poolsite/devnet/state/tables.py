@@ -8,15 +8,13 @@ not on the order in which they came to be, and a block costs work only for the r
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from poolsite.devnet.state.records import Record, record_to_bytes
 from poolsite.filecoin.cbor import encode
 from poolsite.filecoin.cids import Cid, cid_of_cbor
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 Key = int | bytes | str | tuple[int, int]
 """What names a row within its table."""

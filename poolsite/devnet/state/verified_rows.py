@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from poolsite.devnet.state.records import Big  # noqa: TC001  # row codecs read the annotations
-from poolsite.filecoin.cids import Cid  # noqa: TC001  # row codecs read the annotations
+from poolsite.devnet.state.records import Big  # row codecs read the annotations
+from poolsite.filecoin.cids import Cid  # row codecs read the annotations
 
 VERIFIERS: Final = "verifiers"
 """Actor id to the `DataCap` in bytes that it may hand out."""

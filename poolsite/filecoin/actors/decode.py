@@ -7,6 +7,7 @@ builtin/v18/*/methods.go.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,8 +44,6 @@ from poolsite.filecoin.codec import from_cbor, from_json, struct_of, to_cbor, to
 from poolsite.filecoin.kinds import AMOUNT, BadField
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from poolsite.filecoin.actors.method import MethodSpec
 
 ACTOR_METHODS: Final[Mapping[str, Mapping[int, MethodSpec]]] = MappingProxyType(

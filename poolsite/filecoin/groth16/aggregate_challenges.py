@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,8 +18,6 @@ from poolsite.filecoin.groth16.target import target_bytes
 from poolsite.filecoin.scalars import SCALAR_MODULUS, scalar_to_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from blspy import G1Element, GTElement
 
     from poolsite.filecoin.groth16.aggregate import Commitment, FinalPoints, Half

@@ -10,9 +10,10 @@ equations at once; here each is checked by itself, so that the refusal names it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from blspy import G1Element, G2Element
+from blspy import G1Element, G2Element, GTElement
 
 from poolsite.filecoin.groth16.aggregate import BadAggregate, aggregate_decode, aggregate_size
 from poolsite.filecoin.groth16.aggregate_challenges import Challenges, key_polynomial_at
@@ -22,10 +23,6 @@ from poolsite.filecoin.groth16.verification import BadGroth16Proof, inputs_check
 from poolsite.filecoin.scalars import SCALAR_MODULUS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from blspy import GTElement
-
     from poolsite.filecoin.groth16.aggregate import Aggregate
     from poolsite.filecoin.groth16.powers import AggregateKey
     from poolsite.filecoin.groth16.verification import VerifyingKey

@@ -10,12 +10,9 @@ that a compressed point is canonical, on the curve and in the subgroup.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from blspy import G1Element, G2Element
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 FIELD_MODULUS = int(
     "1a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab", 16

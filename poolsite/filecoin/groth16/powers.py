@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.groth16.circuits import PARAMETER_VERSION
@@ -24,8 +25,6 @@ from poolsite.filecoin.groth16.curve import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from blspy import G1Element, G2Element
 
 POWERS_NAME: Final = f"v{PARAMETER_VERSION}-fil-inner-product-v1.srs"

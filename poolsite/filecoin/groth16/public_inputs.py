@@ -6,6 +6,7 @@ storage-proofs-post/src/fallback/compound.rs, storage-proofs-update/src/compound
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,6 @@ from poolsite.filecoin.post.parameters import PoStKind, PoStParameters
 from poolsite.filecoin.scalars import scalar_from_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.filecoin.porep.parameters import SealParameters
     from poolsite.filecoin.porep.verification import PoRepPublicInputs
     from poolsite.filecoin.post.verification import ProvenSector

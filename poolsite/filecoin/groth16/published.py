@@ -9,12 +9,10 @@ storage-proofs-core/srs-inner-product.json; go-paramfetch checks files so.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Final
 
 PUBLISHED: Final[dict[str, str]] = json.loads(Path(__file__).with_suffix(".json").read_text())
 """Digests by file name: parameters, verifying keys, and the set-up of aggregates."""

@@ -6,17 +6,15 @@ Fp12 w² = v.  Source: filecoin-project/blstrs src/gt.rs, src/serde_impl.rs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import reduce
 from operator import mul
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from blspy import G1Element, G2Element, GTElement
 
 from poolsite.filecoin.groth16.curve import COORDINATE_BYTES, FIELD_MODULUS, BadPoint
 from poolsite.filecoin.scalars import SCALAR_MODULUS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 TARGET_BYTES: Final = 6 * COORDINATE_BYTES
 """Bytes of a compressed element."""

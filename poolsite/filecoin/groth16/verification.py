@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import secrets
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import mul
-from typing import TYPE_CHECKING
 
-from blspy import G1Element
+from blspy import G1Element, G2Element, GTElement
 
 from poolsite.filecoin.groth16.curve import (
     G1_BYTES,
@@ -34,11 +34,6 @@ from poolsite.filecoin.groth16.curve import (
 )
 from poolsite.filecoin.groth16.target import target_power
 from poolsite.filecoin.scalars import SCALAR_MODULUS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from blspy import G2Element, GTElement
 
 PROOF_BYTES = 2 * G1_BYTES + G2_BYTES
 """A proof: A in G1, B in G2, C in G1, all compressed (192 bytes)."""

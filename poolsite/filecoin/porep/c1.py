@@ -11,8 +11,9 @@ rust-fil-proofs filecoin-proofs/src/types/mod.rs SealCommitPhase1Output.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from poolsite.filecoin.merkle_codec import (
     BadProofJson,
@@ -24,9 +25,6 @@ from poolsite.filecoin.merkle_codec import (
     merkle_proof_to_json,
 )
 from poolsite.filecoin.porep.vanilla import ColumnProof, LabelingProof, VanillaPoRepProof
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 COMMITMENTS = ("comm_r", "comm_d", "replica_id", "seed", "ticket")
 """Fields after the proofs, each 32 byte values."""

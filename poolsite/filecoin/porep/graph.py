@@ -7,15 +7,12 @@ storage-proofs-porep/src/stacked/vanilla/graph.rs.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
-from typing import TYPE_CHECKING
 
 from poolsite.filecoin.chacha import chacha8_words
 from poolsite.filecoin.porep.parameters import ApiVersion
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 DRG_PARENTS = 6
 """Parents in the same layer, the previous node among them."""

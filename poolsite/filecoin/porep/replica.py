@@ -7,16 +7,13 @@ storage-proofs-porep/src/stacked/vanilla/{params,create_label/single,proof}.rs.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from itertools import cycle, islice
-from typing import TYPE_CHECKING
 
 from poolsite.filecoin.poseidon import poseidon_node
 from poolsite.filecoin.scalars import SCALAR_MODULUS, scalar_from_bytes, scalar_to_bytes
 from poolsite.filecoin.sha254 import sha254
 from poolsite.filecoin.varint import uvarint_write
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 REPEATED_PARENTS = 37
 """Parent labels in the preimage of a label; the parents are cycled to fill them."""

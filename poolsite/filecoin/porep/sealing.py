@@ -10,6 +10,7 @@ transform_and_replicate_layers, prove_layers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,6 @@ from poolsite.filecoin.scalars import NODE_BYTES
 from poolsite.filecoin.sha254 import sha254_node
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.filecoin.porep.parameters import SealParameters
 
 

@@ -9,6 +9,7 @@ storage-proofs-porep/src/stacked/circuit/proof.rs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,6 @@ from poolsite.filecoin.scalars import BadScalar
 from poolsite.filecoin.sha254 import sha254_node
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.filecoin.porep.parameters import SealParameters
 
 

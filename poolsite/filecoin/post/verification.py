@@ -6,6 +6,7 @@ filecoin-proofs/src/api/{window_post,winning_post}.rs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,6 @@ from poolsite.filecoin.post.parameters import PoStKind, PoStParameters
 from poolsite.filecoin.scalars import BadScalar, scalar_from_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.filecoin.post.vanilla import VanillaPoStProof
 
 

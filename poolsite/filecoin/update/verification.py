@@ -8,6 +8,7 @@ Source: filecoin-project/rust-fil-proofs storage-proofs-update/src/vanilla.rs ve
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,6 @@ from poolsite.filecoin.update.challenges import update_challenges
 from poolsite.filecoin.update.encoding import update_encode, update_phi, update_rho
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.filecoin.update.parameters import UpdateParameters
     from poolsite.filecoin.update.vanilla import UpdateChallengeProof, VanillaUpdateProof
 

@@ -6,12 +6,10 @@ Source: filecoin-project/go-jsonrpc websocket.go.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Final, Generic, TypeVar
 
 from poolsite.wire.jsonrpc.messages import CHANNEL_CLOSE, CHANNEL_VALUE, Json
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
 
 Owner = TypeVar("Owner")
 

@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from poolsite.wire.jsonrpc.messages import CANCEL, CHANNEL_CLOSE, CHANNEL_VALUE, Json, RpcError
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
 
 
 def request_write(number: int, method: str, params: Sequence[Json]) -> dict[str, Json]:

@@ -9,15 +9,13 @@ import base64
 import binascii
 import inspect
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from poolsite.filecoin.address import UNDEF, Address, BadAddress, address_parse
 from poolsite.filecoin.cids import BadCid, Cid, cid_parse
 from poolsite.wire.jsonrpc.messages import CODE_PARAMS, CODE_PARSE, Json, RpcError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class BadParam(ValueError):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.blocks.models import F3Lease, Round
 from apps.blocks.selectors.finality import F3Participation
@@ -35,9 +36,6 @@ from tests import factories
 from tests.auto_rules import auto_rule
 from tests.integration.dashboard.check_scenes_sealing import SEALING_SCENES, epochs_ago
 from tests.people import person, tenant
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def chain_stalled(_: Any) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.core.clock import now
 from apps.pieces.states import PieceState
@@ -28,9 +29,6 @@ from poolsite.wire.jobs import STAGED, JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import AttachedStore, StoreCondition
 from tests import factories, verified_rows
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def epochs_ago(epochs: int) -> Any:

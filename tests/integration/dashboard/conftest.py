@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
 from apps.miners.models import RewardEstimate
+from apps.users.models import User
 from poolsite.filecoin.fixed_point import PRECISION
 from poolsite.filecoin.power import Estimate
 from tests import factories
-from tests.messaging import pool_world
+from tests.factories import MinerNode
+from tests.messaging import Pool, pool_world
 from tests.people import operator_person, person
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.users.models import User
-    from tests.factories import MinerNode
-    from tests.messaging import Pool
 
 
 @pytest.fixture

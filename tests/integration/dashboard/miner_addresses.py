@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.test import Client
 
 from apps.messages.models import Message
 from tests import factories, people
+from tests.factories import MinerNode
 from tests.fake_node import Refusal
-
-if TYPE_CHECKING:
-    from tests.factories import MinerNode
 
 OWNER, WORKER, NEW, SECP = factories.bls(1), factories.bls(2), factories.bls(3), factories.secp(4)
 IDS = {OWNER: "f0101", WORKER: "f0102", NEW: "f0103", SECP: "f0104"}

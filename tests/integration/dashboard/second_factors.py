@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyotp
 from django.test import Client
@@ -12,10 +12,8 @@ from apps.core import clock
 from apps.users.models import TotpDevice, User
 from apps.users.rules.encryption import text_decrypt
 from apps.users.services.second_factor import totp_begin, totp_confirm
+from tests.authenticator import Authenticator
 from tests.people import PASSWORD
-
-if TYPE_CHECKING:
-    from tests.authenticator import Authenticator
 
 NOW = clock.now()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.users.models import AuditEntry, Passkey, PersonSession, RecoveryCode, TotpDevice, User
 from apps.users.services.second_factor import recovery_codes_generate, totp_begin
@@ -12,11 +14,6 @@ from tests import people
 from tests.authenticator import Authenticator
 from tests.integration.dashboard.second_factors import app_of, passkey_added, secret_of, signed_in
 from tests.killed_writes import Killed, kill
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from django.db import transaction
+from django.test import Client
 from django.urls import reverse
 
-from apps.api.access_table import endpoints
+from apps.api.access_table import Endpoint, endpoints
 from apps.blocks.models import Statement
 from apps.chain.models import Node
 from apps.checks.models import Alert, AlertChannel
@@ -26,13 +28,6 @@ from tests.auto_rules import auto_rule
 from tests.components import announced, incident
 from tests.messaging import pool_world
 from tests.page_client import form_pages, signed_in, text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from django.test import Client
-
-    from apps.api.access_table import Endpoint
 
 pytestmark = pytest.mark.django_db
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from apps.checks.findings.results import Finding, Link
@@ -28,11 +30,6 @@ from tests import factories
 from tests.alerts import HOUR, Hook, channel, report_of
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person, principal, tenant
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)

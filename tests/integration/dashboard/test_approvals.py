@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -20,9 +21,6 @@ from poolsite.filecoin.codec import to_cbor
 from tests.messaging import Pool, pool_world
 from tests.page_client import hidden_fields, left_open, signed_in, text_of
 from tests.people import operator_person, person, tenant
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 WITHDRAW = to_cbor(WithdrawBalanceParams(AttoFil(5 * 10**17)))
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -16,15 +16,13 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.core.redis_clients import redis_client
 from apps.dashboard.pages.audit.page import GROUPS, ChangeRow, change_rows
+from apps.users.models import AuditEntry
 from apps.users.selectors import audit_search
 from apps.users.services.audit import audit_record
 from tests import people
 from tests.audit_rules import CHANGES, DOES, ENDS, MAKES
 from tests.people import PASSWORD
 from tests.query_plans import blocks_of
-
-if TYPE_CHECKING:
-    from apps.users.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.chain.models import Network, Node
 from apps.chain.node.client import chain_client
@@ -19,11 +21,6 @@ from tests import factories
 from tests.fake_node import FakeNode, served
 from tests.page_client import signed_in
 from tests.people import operator_person, person, principal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

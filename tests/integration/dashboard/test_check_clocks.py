@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.core.cache import cache
@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from apps.chain.models import Head
 from apps.chain.selectors.network import network_current
+from apps.checks.findings.results import Finding
 from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
@@ -28,9 +29,6 @@ from tests.integration.dashboard.check_scenes import (
 )
 from tests.integration.dashboard.check_scenes_sealing import tickets_expiring
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from apps.checks.findings.results import Finding
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quiet")]
 

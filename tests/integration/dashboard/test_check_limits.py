@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.core import mail
+from django.test import Client
 
+from apps.checks.findings.results import Finding
 from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.checks.services.alerts import alerts_update
@@ -17,23 +19,16 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.today.stats import messages_foot
 from apps.dashboard.todo import cost_text, todo_sum, todos
 from apps.messages.states import MessageState, Wait
-from apps.miners.models import RewardEstimate
+from apps.miners.models import Miner, RewardEstimate
 from apps.sectors.models import Job, SectorCopy, Store, Worker
 from apps.sectors.states import JobState
-from apps.users.rules.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM, Principal
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.alerts import channel
 from tests.integration.dashboard.check_scenes_sealing import stores_away, stores_unproven
 from tests.people import bearer, operator_token, principal
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from apps.checks.findings.results import Finding
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("priced")]
 

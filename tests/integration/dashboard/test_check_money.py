@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.chain.models import Network, Node
+from apps.checks.findings.results import Finding
 from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import provers_of, senders_needed
@@ -21,9 +22,6 @@ from apps.sectors.models import Batch, ClaimsEnding, Sector, SectorChange, Secto
 from apps.users.rules.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState
 from tests import factories
-
-if TYPE_CHECKING:
-    from apps.checks.findings.results import Finding
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("priced")]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.checks.report.evaluate import evaluate
+from apps.checks.report.report import Report
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
 from apps.sectors.models import (
@@ -28,9 +29,6 @@ from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import StoreCondition
 from tests import factories
 from tests.bulk_rows import row_copies_insert
-
-if TYPE_CHECKING:
-    from apps.checks.report.report import Report
 
 pytestmark = pytest.mark.django_db
 COPIES_FROM = 100_000

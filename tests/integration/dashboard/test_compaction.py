@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
 from django.urls import reverse
 
 from apps.messages.models import Message
+from apps.miners.models import Miner
 from apps.proving.models import Partition
 from apps.proving.services import compaction
 from apps.sectors.onchain.sectors import TrialRun
@@ -21,11 +23,6 @@ from poolsite.filecoin.codec import from_cbor
 from tests import factories, people
 from tests.integration.dashboard.withdrawals import signer_says
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

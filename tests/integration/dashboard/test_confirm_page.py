@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.core import clock
 from apps.users.models import Passkey, RecoveryCode, Token, TotpDevice, User
 from apps.users.services.second_factor import recovery_codes_generate, totp_begin
 from tests import people
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
+from django.http import HttpResponse
 from django.test import Client
 
 from apps.chain.models import Node
@@ -24,11 +25,6 @@ from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service
 from tests.fake_node import FakeNode, served
 from tests.people import PASSWORD, operator_person, person
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.http import HttpResponse
 
 pytestmark = pytest.mark.django_db
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -10,6 +10,7 @@ from apps.core import clock
 from apps.dashboard.live_fragments import fragments_render
 from apps.gateway.errors import NoAnswer
 from apps.gateway.hub.activity import Activity
+from apps.gateway.models import SignerConnection
 from apps.gateway.services.connection_test import ConnectionTestResult
 from apps.gateway.services.connections import accounts_claim, connections_confirm
 from apps.proving.errors import NothingToProve
@@ -18,9 +19,6 @@ from apps.users.models import AccountApproval
 from tests import demo_data, factories, people
 from tests.page_client import signed_in, text_of
 from tests.unit.filecoin.golden_proofs import golden
-
-if TYPE_CHECKING:
-    from apps.gateway.models import SignerConnection
 
 pytestmark = pytest.mark.django_db
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from html import unescape
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 from django.db import connection, reset_queries
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from tests.bulk_rows import message_copies_insert, sector_copies_insert
@@ -18,9 +19,6 @@ from tests.page_client import signed_in
 from tests.people import operator_person, person
 from tests.query_plans import Reads, reads_of
 from tests.shared_reports import REPORT_NOW, SharedReports
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db(transaction=True)
 """Committed, so that each crowd can be vacuumed: rows that other tests rolled back must not be counted."""

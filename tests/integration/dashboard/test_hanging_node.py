@@ -6,7 +6,8 @@ import re
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -19,9 +20,6 @@ from tests.demo_data import Pool, addresses, busy_pool
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person
 from tests.shared_reports import REPORT_NOW, SharedReports
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db
 

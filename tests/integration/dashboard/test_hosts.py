@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,15 +19,13 @@ from apps.core.clock import now
 from apps.dashboard.pages.hosts.rows import COMMAND_TEXTS
 from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerCommand
 from apps.sectors.services.hosts.versions import unknown_field_note
+from apps.users.models import User
 from apps.users.rules.principals import SYSTEM
 from poolsite.wire.commands import Operation
 from poolsite.wire.hardware import Disk, SealingFolder
 from tests import factories
 from tests.page_client import HTMX, refusal_kept, signed_in, text_of
 from tests.people import operator_person
-
-if TYPE_CHECKING:
-    from apps.users.models import User
 
 pytestmark = pytest.mark.django_db
 

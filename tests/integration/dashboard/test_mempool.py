@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 from django.test import Client
@@ -20,9 +20,6 @@ from tests import factories
 from tests.people import PASSWORD, person
 from tests.unit.devnet.people import person as keyholder
 from tests.unit.devnet.people import signed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db
 

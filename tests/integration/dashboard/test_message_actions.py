@@ -6,7 +6,6 @@ import csv
 import io
 import re
 from html import unescape
-from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection
@@ -23,10 +22,8 @@ from apps.messages.models import (
 from apps.messages.rules.push_items import Gas
 from apps.messages.services.bulk import bulk_price, messages_bulk
 from apps.messages.states import MessageState
+from tests.messaging import Pool
 from tests.page_client import HTMX, hidden_fields, signed_in, text_of
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 pytestmark = pytest.mark.django_db
 CHEAP = Gas(limit=2_000_000, fee_cap=1_000, premium=100)

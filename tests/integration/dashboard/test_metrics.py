@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
+from django.test import Client
 
 from apps.blocks.models import Block, Round
 from apps.blocks.states import RoundState
@@ -18,9 +18,6 @@ from tests import factories
 from tests.demo_data import busy_pool
 from tests.integration.pools import SITE
 from tests.people import tenant
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

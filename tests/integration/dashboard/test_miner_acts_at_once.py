@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,6 @@ from poolsite.filecoin.amounts import FIL
 from tests import people
 from tests.integration.dashboard.miner_addresses import NEW, SECP, info
 from tests.integration.dashboard.withdrawals import available, requested, signer_says
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["available", "info"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -19,6 +19,7 @@ from apps.proving.states import Forecast
 from apps.sectors.services.reservations import NumberRequest, numbers_reserve
 from apps.users.models import AuditEntry, MinerGrant
 from apps.users.rules.principals import SYSTEM
+from apps.wallets.models import Wallet
 from poolsite.filecoin.actors.power import Method
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import METHOD_SEND
@@ -28,9 +29,6 @@ from tests.keys import fixed_key
 from tests.killed_writes import Killed, kill
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, principal, tenant
-
-if TYPE_CHECKING:
-    from apps.wallets.models import Wallet
 
 pytestmark = pytest.mark.django_db
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -20,6 +20,7 @@ from poolsite.filecoin.address import id_address
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.codec import from_cbor, to_cbor
 from tests import factories, people
+from tests.factories import MinerNode
 from tests.integration.dashboard.miner_addresses import (
     IDS,
     NEW,
@@ -33,9 +34,6 @@ from tests.integration.dashboard.miner_addresses import (
     rpc,
 )
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from tests.factories import MinerNode
 
 pytestmark = pytest.mark.django_db
 

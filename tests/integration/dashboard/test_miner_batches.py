@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -28,11 +28,9 @@ from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.policy import network_by_name
 from poolsite.filecoin.sha254 import sha254_zero
 from tests import factories, people
+from tests.factories import MinerNode
 from tests.integration.dashboard.withdrawals import signer_says
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from tests.factories import MinerNode
 
 pytestmark = pytest.mark.django_db
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -22,10 +22,7 @@ from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.page_client import left_open, signed_in, text_of
 from tests.people import PASSWORD, operator_person, person, principal, tenant, token
-from tests.transfer_fixtures import ADDRESS, transfer_case
-
-if TYPE_CHECKING:
-    from tests.transfer_fixtures import TransferCase
+from tests.transfer_fixtures import ADDRESS, TransferCase, transfer_case
 
 pytestmark = pytest.mark.django_db
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
 from apps.core.clock import now
+from apps.miners.models import Miner
 from poolsite.filecoin.amounts import FIL
 from tests import factories, people
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

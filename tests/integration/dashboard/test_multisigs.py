@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -22,13 +22,11 @@ from poolsite.filecoin.actors.multisig import ProposeParams, TxnIDParams
 from poolsite.filecoin.amounts import FIL, AttoFil
 from poolsite.filecoin.codec import from_cbor, to_cbor
 from tests import factories, people
+from tests.factories import MinerNode
 from tests.fake_node import Refusal
 from tests.integration.dashboard.miner_addresses import IDS, NEW, OWNER, SECP, info, pushed, rest
 from tests.integration.dashboard.withdrawals import available, signer_says
 from tests.page_client import hidden_fields, signed_in, text_of
-
-if TYPE_CHECKING:
-    from tests.factories import MinerNode
 
 pytestmark = pytest.mark.django_db
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 from importlib import import_module, reload
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from django.template.engine import Engine
@@ -16,10 +17,6 @@ from apps.users.rules.principals import SYSTEM
 from tests import factories
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.django_db
 

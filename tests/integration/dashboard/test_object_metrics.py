@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.blocks.models import Round
@@ -15,17 +15,13 @@ from apps.blocks.states import RoundState
 from apps.checks.selectors.object_figures import STEPS_READ, hosts_by_size
 from apps.core.clock import now
 from apps.messages.models import Message
+from apps.miners.models import Miner
 from apps.proving.models import WindowPost
 from apps.sectors.models import JobEvent
 from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.bulk_rows import row_copies_insert
 from tests.query_plans import plan_run, rows_read
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

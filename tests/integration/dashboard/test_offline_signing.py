@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -19,18 +21,12 @@ from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.keys import KEY_SECP256K1, KeyInfo, key_address, key_generate, key_sign
 from poolsite.wire.offline_files import document_read, frames_make
 from tests import people
-from tests.messaging import pool_world
+from tests.messaging import Pool, pool_world
 from tests.page_client import signed_in, text_of
 from tests.page_words import english_of
 from workers.signer.commands import main
 from workers.signer.encryption import Cost
 from workers.signer.keystore import KeyStore
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.messaging import Pool
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -13,9 +14,6 @@ from apps.users.services.grants import account_approve, miner_grant
 from tests import factories, people
 from tests.audit_rules import CheckedLines
 from tests.page_client import left_open, signed_in, text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db
 

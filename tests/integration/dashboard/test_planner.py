@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -14,20 +14,17 @@ from apps.core import clock
 from apps.core.formatting import whole
 from apps.dashboard.pages.planner.page import limit_text, tenths
 from apps.messages.selectors.balances import spend_open
+from apps.miners.models import Miner
 from apps.sectors.models import BatchSettings, Worker
 from apps.sectors.rules.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, Outcome, Plan
 from apps.sectors.services.plans import plan_costs_estimate, plan_values_collect
+from apps.sectors.services.sealing.prices import PledgePrice
 from poolsite.filecoin.policy import network_by_name
 from poolsite.filecoin.sector import RegisteredSealProof
 from tests import factories
-from tests.factories import DEPOSIT, FIL, PLEDGE
+from tests.factories import DEPOSIT, FIL, PLEDGE, MinerNode
 from tests.page_client import signed_in, text_of
 from tests.people import person, principal, token
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from apps.sectors.services.sealing.prices import PledgePrice
-    from tests.factories import MinerNode
 
 pytestmark = pytest.mark.django_db
 

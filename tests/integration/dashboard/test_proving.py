@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -13,6 +13,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.deadlines import deadline_strip
 from apps.dashboard.pages.proving.page import heat_map, verdict_of
 from apps.dashboard.pages.today.page import verdict_of as overview_verdict_of
+from apps.miners.models import Miner
 from apps.proving.models import CheckRun, SectorCheck, WindowPost
 from apps.proving.services.check_results import checks_collect
 from apps.proving.states import Forecast
@@ -26,9 +27,6 @@ from tests.integration.dashboard.check_scenes import SCENES
 from tests.page_client import signed_in, text_of
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.retries import done
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pyotp
 import pytest
@@ -23,9 +24,6 @@ from tests import people
 from tests.authenticator import Authenticator
 from tests.page_client import HTMX, left_open, signed_in, text_of
 from tests.people import PASSWORD, bearer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db
 

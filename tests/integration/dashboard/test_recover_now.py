@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 from django.urls import reverse
 
 from apps.chain.errors import NodeUnavailable
 from apps.messages.models import Message
+from apps.miners.models import Miner
 from apps.proving.models import Deadline, Partition, Recovery
 from apps.proving.services.recoveries import recoveries_advance
 from apps.proving.states import RecoveryState
@@ -25,11 +27,6 @@ from tests.people import bearer, token
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import look
 from tests.unit.apps.proving.retries import done
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -11,12 +11,10 @@ from apps.core import clock
 from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
 from apps.wallets.models import RemoteWallet
+from apps.wallets.models import RemoteWallet as Row
 from apps.wallets.services.remote_wallets import remote_wallet_add, remote_wallet_note
 from tests import factories, people
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from apps.wallets.models import RemoteWallet as Row
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/remote-wallets"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -13,7 +13,7 @@ from django.urls import reverse
 from apps.core import clock
 from apps.core.live import Change, change_send
 from apps.dashboard.live_fragments import fragments_render
-from apps.miners.models import Role
+from apps.miners.models import Miner, Role
 from apps.miners.selectors.roles import roles_of
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.models import Job, Sector
@@ -23,9 +23,6 @@ from tests import factories, people
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person
 from tests.unit.apps.sectors.roles import give, machine
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

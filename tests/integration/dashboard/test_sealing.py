@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from django.test import Client
@@ -13,13 +12,10 @@ from django.urls import reverse
 
 from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render
-from apps.sectors.models import Job, Sector
+from apps.sectors.models import Job, Sector, Worker
 from tests import factories
 from tests.page_client import signed_in, text_of
 from tests.people import person, principal, token
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.urls import reverse
 
 from tests import factories
-from tests.demo_data import busy_pool
+from tests.demo_data import Pool, busy_pool
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.demo_data import Pool
 
 pytestmark = pytest.mark.django_db
 

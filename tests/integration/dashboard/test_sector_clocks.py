@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -12,6 +12,7 @@ from django.urls import reverse
 from apps.api.v1.sector_output import detail_body
 from apps.checks.findings.sealing_clocks import deposits_expiring, tickets_expiring
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.sectors.clocks import Clock
 from apps.dashboard.pages.sectors.countdown import sector_countdown
 from apps.dashboard.pages.sectors.epochs import sector_clocks
 from apps.miners.models import Miner
@@ -21,9 +22,6 @@ from poolsite.filecoin.noninteractive import LOOKBACK
 from tests import factories
 from tests.page_client import signed_in, text_of
 from tests.people import person
-
-if TYPE_CHECKING:
-    from apps.dashboard.pages.sectors.clocks import Clock
 
 pytestmark = pytest.mark.django_db
 

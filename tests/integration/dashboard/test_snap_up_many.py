@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
 from apps.core.errors import BadValue
+from apps.miners.models import Miner
 from apps.pieces.models import Piece
-from apps.sectors.models import PipelineRun
+from apps.sectors.models import PipelineRun, Sector
 from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.runs.snap_up_many import SNAP_UPS_MAX, snap_ups_plan
@@ -25,10 +26,6 @@ from tests import factories, people
 from tests.integration.dashboard.withdrawals import signer_says
 from tests.page_client import signed_in, text_of
 from tests.unit.apps.sectors.sealing import NOON
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
 
 pytestmark = pytest.mark.django_db
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from celery import current_app
+from django.test import Client
 from django.urls import reverse
 from django.utils.translation import override
 
@@ -18,17 +20,10 @@ from apps.checks.tasks import alerts_run, checks_evaluate
 from apps.core import clock
 from apps.core.live import CHECKS, Change, change_send
 from apps.core.redis_clients import redis_client
-from apps.users.rules.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM, Principal
 from tests import factories
 from tests.page_client import signed_in, text_of
 from tests.people import bearer, operator_person, operator_token, person, principal, token
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.test import Client
-
-    from apps.users.rules.principals import Principal
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("stored_reports")]
 PAGES = ("/", "hosts", "stores", "sectors", "messages", "miners", "proving", "checks", "wallets")

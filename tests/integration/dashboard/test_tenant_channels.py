@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from apps.checks.models import AlertChannel, Notification
@@ -14,11 +16,6 @@ from apps.users.states import Role
 from tests import people
 from tests.alerts import SECRET_URL, Hook, channel
 from tests.page_client import left_open, signed_in, text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.core.clock import now
 from apps.dashboard.pagination import ROWS
@@ -16,9 +17,6 @@ from apps.users.services.grants import miner_grant, rate_limit_set, signer_grant
 from apps.users.services.rate_limit_buckets import rate_limit_count
 from tests import factories, people
 from tests.page_client import left_open, signed_in, text_of
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import zoneinfo
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.core.local_time import zone_find, zone_named, zone_names
 from apps.dashboard.live_fragments import fragments_render
@@ -16,9 +17,6 @@ from apps.users.rules.principals import SYSTEM
 from tests.demo_data import busy_pool
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -13,6 +14,7 @@ from django.urls import reverse
 
 from apps.chain.models import Node
 from apps.chain.states import NodeCondition
+from apps.checks.findings.results import Act
 from apps.checks.models import AlertChannel, Notification
 from apps.checks.report.cache import report_read, report_write
 from apps.checks.report.evaluate import evaluate, evaluate_some
@@ -32,11 +34,6 @@ from tests.integration.dashboard.check_scenes import SCENES
 from tests.messaging import pool_world
 from tests.page_client import hidden_fields, signed_in, text_of
 from tests.people import PASSWORD, operator_person, person, principal, tenant
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.checks.findings.results import Act
 
 pytestmark = pytest.mark.django_db
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
+from django.test import Client
 
 from apps.core.clock import now
 from apps.dashboard.pagination import ROWS
@@ -16,9 +16,6 @@ from apps.users.services.tokens import token_issue
 from tests import factories
 from tests.page_client import signed_in, text_of
 from tests.people import bearer, operator_person, operator_token, person, tenant
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

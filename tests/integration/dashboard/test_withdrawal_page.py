@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -13,12 +13,10 @@ from apps.users.models import AuditEntry
 from apps.users.states import Role
 from poolsite.filecoin.amounts import FIL
 from tests import factories, people
+from tests.factories import MinerNode
 from tests.integration.dashboard.miner_addresses import OWNER, info, pushed
 from tests.integration.dashboard.withdrawals import TERM, available, funds_set, requested, signer_says
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from tests.factories import MinerNode
 
 pytestmark = pytest.mark.django_db
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -17,6 +17,7 @@ from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams
 from poolsite.filecoin.amounts import FIL, AttoFil
 from poolsite.filecoin.codec import to_cbor
 from tests import people
+from tests.factories import MinerNode
 from tests.fake_node import Refusal
 from tests.integration.dashboard.miner_addresses import NEW, OWNER, head_at, info, pushed
 from tests.integration.dashboard.withdrawals import (
@@ -27,9 +28,6 @@ from tests.integration.dashboard.withdrawals import (
     requested,
     signer_says,
 )
-
-if TYPE_CHECKING:
-    from tests.factories import MinerNode
 
 pytestmark = pytest.mark.django_db
 

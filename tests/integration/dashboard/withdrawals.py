@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from apps.messages.models import Message
 from apps.wallets.services import policies
 from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.codec import from_cbor
 from poolsite.wire.policy import MessageVerdict
-
-if TYPE_CHECKING:
-    from apps.messages.models import Message
-    from tests.factories import MinerNode
+from tests.factories import MinerNode
 
 AVAILABLE = 12 * FIL
 TERM = {

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from django.test import Client
 
 from apps.blocks.models import Block, Round
 from apps.blocks.states import RoundState
@@ -22,11 +24,6 @@ from tests.debian_packages import program_find
 from tests.demo_data import busy_pool
 from tests.integration.pools import SITE
 from tests.promql import labels_used, untold
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from django.test import Client
 
 DEPLOY = SITE / "poolsite" / "deploy"
 RULES = DEPLOY / "prometheus" / "poolsite.rules.yml"

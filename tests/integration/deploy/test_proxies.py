@@ -7,8 +7,10 @@ import os
 import signal
 import socket
 import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -23,12 +25,7 @@ from tests.certificate import Certificate
 from tests.debian_packages import program_find
 from tests.integration.deploy.site import NAME
 from tests.integration.pools import SITE, port_free, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from tests.servers import RedisServer
+from tests.servers import RedisServer
 
 pytestmark = pytest.mark.slow
 

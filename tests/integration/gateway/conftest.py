@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,10 +16,6 @@ from workers.signer.default_policy import DEFAULT
 from workers.signer.encryption import Cost
 from workers.signer.gateway import GatewayLink
 from workers.signer.signing import Signer
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
-    from pathlib import Path
 
 CHEAP = Cost(time=1, memory_kib=8, lanes=1)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from channels.db import database_sync_to_async
 
@@ -11,10 +12,6 @@ from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor
 from tests.keys import fixed_key
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 BLS, SECP = (str(key_address(fixed_key(kind))) for kind in ("bls", "secp256k1"))
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from channels.db import database_sync_to_async
 
+from apps.gateway.models import ProverConnection
 from apps.gateway.selectors.connections import provers_connected
 from apps.users.rules.principals import SYSTEM
 from apps.users.services.grants import miner_grant
@@ -22,13 +25,6 @@ from workers.prover.gateway import ProofLine, gateway_url
 from workers.prover.winning import compute_proof
 from workers.storage.store import Store
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
-    from apps.gateway.models import ProverConnection
-
 
 MINER, NUMBER, SEAL_PROOF = 1000, 1, 5
 

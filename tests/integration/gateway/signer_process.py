@@ -9,20 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import Message
 from tests import people
+from tests.hub import WebProcess
 from tests.servers import SITE, tied_to_us
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.hub import WebProcess
 
 
 def workers(*words: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -19,9 +19,7 @@ from tests import people
 from tests.integration.gateway.conftest import connected
 from tests.integration.gateway.hub import BLS, SECP, in_thread
 from tests.integration.pools import PATIENCE_S
-
-if TYPE_CHECKING:
-    from workers.signer.signing import Signer
+from workers.signer.signing import Signer
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from channels.db import database_sync_to_async
@@ -11,6 +12,7 @@ from redis.exceptions import RedisError
 
 from apps.core.redis_clients import redis_client
 from apps.gateway.errors import NoProvider
+from apps.gateway.hub.activity import Activity
 from apps.gateway.hub.blocking_client import requests_send
 from apps.gateway.hub.outbox import Outbox
 from apps.gateway.hub.requests import Deadline, HubRequest
@@ -19,11 +21,6 @@ from apps.gateway.providers.hub_node import HubNode
 from poolsite.filecoin.keys import key_address
 from tests import factories
 from tests.keys import fixed_key
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from apps.gateway.hub.activity import Activity
 
 BATCH = 300
 SIGNER = str(key_address(fixed_key("secp256k1")))

@@ -8,7 +8,8 @@ import contextlib
 import json
 import statistics
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -21,11 +22,7 @@ from tests.integration.gateway.hub import SECP, in_thread, message, sign
 from workers.console.gateway import pack
 from workers.signer.fair_share import Limits
 from workers.signer.gateway import TOO_MANY, GatewayLink
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from workers.signer.signing import Signer
+from workers.signer.signing import Signer
 
 
 class Flood:

@@ -7,8 +7,10 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -25,15 +27,10 @@ from poolsite.filecoin.message import message_to_cbor
 from poolsite.filecoin.signature import Signature
 from poolsite.wire.origins import Origin
 from tests.fake_node import FakeNode, served
+from tests.hub import WebProcess
 from tests.integration.gateway.signer_process import SignerProcess, folder, made_once, message, start
 from tests.messaging import FIL, Pool
 from tests.unit.apps.messages.recovery import Dump, paid
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.hub import WebProcess
 
 __all__ = ["folder", "made_once", "start"]
 

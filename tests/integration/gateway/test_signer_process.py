@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from apps.core.errors import DomainError
 from apps.gateway.services.signatures import wallet_has, wallet_sign
 from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import message_to_cbor
 from poolsite.filecoin.signature import Signature, signature_verify
@@ -23,9 +23,6 @@ from tests.integration.gateway.signer_process import folder, made_once, message,
 from tests.unit.workers.signer.policy import old_default
 from tests.unit.workers.signer.slash_protection import block
 from workers.signer.default_policy import DEFAULT
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.block import BlockHeader
 
 __all__ = ["folder", "made_once", "start"]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,12 +17,7 @@ from tests import people
 from tests.integration.gateway.conftest import connected, signer_make
 from tests.integration.gateway.hub import SECP, in_thread, message, sign
 from workers.signer import gateway
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from workers.signer.signing import Signer
+from workers.signer.signing import Signer
 
 BATCH = 12
 """Requests: that all of them go to the signer that can has a chance of 1 in 4096."""

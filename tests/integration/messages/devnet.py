@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from apps.users.services.grants import signer_grant
-from poolsite.filecoin.keys import key_address
+from poolsite.devnet.node import Devnet
+from poolsite.filecoin.keys import KeyInfo, key_address
 from tests.messaging import Follows
 from tests.people import tenant
-
-if TYPE_CHECKING:
-    from poolsite.devnet.node import Devnet
-    from poolsite.filecoin.keys import KeyInfo
-
 
 KINDS = ("secp256k1", "bls")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -17,15 +18,11 @@ from apps.users.services.grants import signer_grant
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service
+from poolsite.filecoin.address import Address
 from poolsite.filecoin.keys import key_address, key_generate
 from tests.integration.messages.devnet import KINDS, DevnetPool
 from tests.messaging import FIL, RECEIVER
 from tests.people import tenant
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from poolsite.filecoin.address import Address
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import os
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import pytest
 from django.apps import apps
@@ -40,7 +40,7 @@ from apps.users.rules.principals import SYSTEM
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service
-from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.address import Address, address_parse
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.keys import KeyInfo, key_address, key_generate, key_sign
 from poolsite.filecoin.message import Message as ChainMessage
@@ -48,9 +48,6 @@ from poolsite.filecoin.message import SignedMessage
 from tests.integration.messages.devnet import KINDS, DevnetPool
 from tests.messaging import FIL
 from tests.unit.apps.messages.kills import POINTS, Kill
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.address import Address
 
 EXAMPLES: Final = 5
 STEPS_EACH: Final = 250

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import psycopg2
 import pytest
@@ -21,6 +22,7 @@ from apps.messages.services.landings import executions_land
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import message_replace
 from apps.messages.services.track import landings_revert
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.address import UNDEF, address_parse
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.message import Message as ChainMessage
@@ -30,11 +32,6 @@ from tests.bulk_rows import message_copies_insert
 from tests.messaging import Pool, pool_world
 from tests.people import principal
 from tests.query_plans import plan_of, reads_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.users.rules.principals import Principal
 
 FEW, MANY = 1_000, 20_000
 """Landed messages, those of our own senders among them."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -19,10 +21,6 @@ from poolsite.embedded.errors import BackupRefused
 from poolsite.embedded.restore import dump_load
 from tests.messaging import Pool, pool_world
 from tests.unit.apps.messages.recovery import heads, paid, without_ids
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

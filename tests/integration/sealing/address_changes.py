@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.test import Client
 
@@ -19,10 +19,7 @@ from apps.wallets.models import Wallet
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.keys import KEY_BLS, key_address, key_generate
 from tests import factories, people
-from tests.integration.sealing.world import repeated
-
-if TYPE_CHECKING:
-    from tests.integration.sealing.world import World
+from tests.integration.sealing.world import World, repeated
 
 
 class Changes:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core import clock
+from apps.miners.models import Miner
+from apps.sectors.models import Sector, SectorChange
 from apps.sectors.selectors.change_prices import ChangeRequest
+from apps.sectors.services.changes.plans import ChangePlan
 from apps.sectors.services.changes.steps import changes_request
 from poolsite.wire.pipeline.changes import ChangeKind
 from tests.people import principal
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector, SectorChange
-    from apps.sectors.services.changes.plans import ChangePlan
-
 
 TERMINATE = ChangeRequest(kind=ChangeKind.TERMINATE, reason="the disk is needed")
 

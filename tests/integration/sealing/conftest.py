@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apps.miners.models import Miner
 from apps.proving.models import WindowPost
 from apps.sectors.models import Sector
-from tests.integration.sealing.kept import world_keep, world_resume
+from tests.integration.sealing.kept import Kept, world_keep, world_resume
 from tests.integration.sealing.world import PERIOD, SKIP, World, fresh, pledged
 from workers.processors.pool import ProcessorPool
 from workers.processors.pool_child import ChildSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.integration.sealing.kept import Kept
 
 STAGES = (
     "add_piece",

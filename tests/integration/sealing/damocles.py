@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from apps.core import clock
@@ -11,10 +9,8 @@ from apps.sectors.models import Worker
 from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.integration.sealing.damocles_worker import DamoclesWorker
+from tests.integration.sealing.world import World
 from tests.people import token
-
-if TYPE_CHECKING:
-    from tests.integration.sealing.world import World
 
 
 @pytest.fixture

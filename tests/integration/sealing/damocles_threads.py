@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.test import Client
 from msgspec.structs import replace
@@ -20,9 +20,7 @@ from poolsite.wire.pipeline import RebuildState, UnsealStage
 from tests.integration.sealing.damocles_worker import DamoclesWorker
 from tests.people import bearer
 from workers.agent.paths import SealingPaths, sealing_paths
-
-if TYPE_CHECKING:
-    from workers.storage.sector import SectorFiles
+from workers.storage.sector import SectorFiles
 
 SPEC: dict[str, Any] = {"AllowedMiners": [], "AllowedProofTypes": [0, 5]}
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from django.test import Client
 from msgspec.structs import replace
@@ -16,16 +17,12 @@ from poolsite.filecoin.cids import cid_parse, commd_cid
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.job_inputs import Piece, SealInputs
 from tests import people
+from tests.integration.sealing.world import World
 from workers.agent.paths import SealingPaths, sealing_paths
 from workers.agent.task_fields import outputs_of, task_of
 from workers.processors import pc1_output
 from workers.processors.post_tasks import Replica, WindowPostTask
 from workers.storage.files import write_file
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.integration.sealing.world import World
 
 NAME = "damocles-1"
 

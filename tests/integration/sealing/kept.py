@@ -5,20 +5,15 @@ from __future__ import annotations
 import io
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from django.db import connection
 
 from apps.chain.models import Node as NodeRow
+from poolsite.wire.origins import IdFound
 from tests.fast_flush import KEPT
-from tests.integration.sealing.world import CHAIN, Node
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from poolsite.wire.origins import IdFound
-    from tests.integration.sealing.world import World
-    from workers.console.client import Console
+from tests.integration.sealing.world import CHAIN, Node, World
+from workers.console.client import Console
 
 
 @dataclass(frozen=True, slots=True)

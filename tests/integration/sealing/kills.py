@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from types import ModuleType
+import pytest
 
-    import pytest
-
-    from tests.integration.sealing.world import World
+from tests.integration.sealing.world import World
 
 
 class Killed(BaseException):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from tests.integration.sealing.world import World
+from apps.miners.models import Miner
+from tests.integration.sealing.world import World
 
 
 def money(world: World, miner: Miner) -> int:

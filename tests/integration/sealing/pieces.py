@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.test import TestCase
 
+from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.sectors.models import Job, Sector
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.cids import cid_parse
+from tests.integration.sealing.world import World
 from tests.unit.devnet.people import OWNER, STRANGER, Person
 from tests.unit.devnet.people import send as chain_send
 from tests.unit.devnet.verified_data import World as Registry
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from tests.integration.sealing.world import World
-
 
 LARGE = bytes(number % 251 for number in range(1000))
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from apps.proving.models import Deadline, Partition, WindowPost
 from apps.proving.models import Recovery as FaultRecovery
+from tests.integration.sealing.world import World
 from tests.unit.apps.sectors.restore import SECTOR_TABLES
-
-if TYPE_CHECKING:
-    from tests.integration.sealing.world import World
-    from workers.agent.loop import Agent
-
+from workers.agent.loop import Agent
 
 RESTORED_TABLES = (*SECTOR_TABLES, Deadline, Partition, WindowPost, FaultRecovery)
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.utils import timezone
 
-from apps.sectors.models import PipelineRun, SectorCopy, Store
+from apps.sectors.models import PipelineRun, Sector, SectorCopy, Store
 from apps.sectors.services.files.copies import copy_note
-from tests.integration.sealing.world import PERIOD, SKIP, fresh
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Sector
-    from tests.integration.sealing.world import World
+from tests.integration.sealing.world import PERIOD, SKIP, World, fresh
 
 
 def act(world: World, sector: Sector, verb: str, **options: Any) -> Any:

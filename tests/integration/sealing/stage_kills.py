@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import httpx
+import pytest
 from django.db import connection, transaction
 
 from apps.core import transitions
 from poolsite.wire.pipeline import PIPELINES, UNSEAL_NEXT, SectorKind
 from tests.integration.sealing.kills import Killed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import pytest
-
-    from tests.integration.sealing.world import World
+from tests.integration.sealing.world import World
 
 Step = tuple[str, str, str]
 """Model, and from where to where."""

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from apps.miners.models import Miner
 from poolsite.filecoin.amounts import FIL
 from tests.integration.sealing.address_changes import Changes
-
-if TYPE_CHECKING:
-    from tests.integration.sealing.world import World
+from tests.integration.sealing.world import World
 
 
 @pytest.fixture

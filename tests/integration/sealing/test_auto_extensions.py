@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -12,20 +12,17 @@ from apps.automation.services import rule_steps
 from apps.automation.services.extend_plans import ExtendPlan, extend_plan
 from apps.automation.services.rule_changes import auto_rule_add, auto_rule_set, auto_rule_set_on
 from apps.automation.services.rule_steps import auto_rules_step
+from apps.chain.models import Head
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
-from apps.sectors.models import SectorChange
+from apps.miners.models import Miner
+from apps.sectors.models import Sector, SectorChange
 from apps.sectors.services.changes.steps import change_cancel
 from apps.users.models import AuditEntry
 from poolsite.wire.pipeline.changes import ChangeState
+from tests.integration.sealing.world import World
 from tests.people import principal
-
-if TYPE_CHECKING:
-    from apps.chain.models import Head
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
-    from tests.integration.sealing.world import World
 
 pytestmark = pytest.mark.xdist_group("pair")  # one worker seals the two sectors
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from apps.proving.models import WindowPost
-from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, active_on_chain, fresh, pledged
+from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, World, active_on_chain, fresh, pledged
 from tests.s3_server import BUCKET, S3Server, serving
 from workers.storage.bucket_settings import BucketSettings
 from workers.storage.store import MARK
 from workers.storage.store_mark import mark_change
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.integration.sealing.world import World
 
 
 @pytest.fixture

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.sectors.models import PipelineRun, Sector
 from poolsite.filecoin.cids import commr_cid
 from tests.integration.sealing.pieces import LARGE, add, data_of
 from tests.integration.sealing.snap_up import act, run_reach
-from tests.integration.sealing.world import PERIOD, SKIP, fresh
+from tests.integration.sealing.world import PERIOD, SKIP, World, fresh
 from tests.s3_server import BUCKET, S3Server, serving
 from workers.storage.bucket_settings import BucketSettings
 from workers.storage.moves import MovedSector, sector_copy, sector_remove
 from workers.storage.store import MARK, path_remove
 from workers.storage.store_mark import mark_change
 from workers.storage.sums import SectorSums
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from apps.miners.models import Miner
-    from tests.integration.sealing.world import World
 
 pytestmark = pytest.mark.xdist_group("lone")  # one worker seals the sector
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from apps.sectors.models import Job, JobEvent
-from tests.integration.sealing.world import fresh, pledged
+from apps.sectors.models import Job, JobEvent, Sector
+from tests.integration.sealing.world import World, fresh, pledged
 from workers.config import DEFAULT_SLOTS
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from apps.sectors.models import Sector
-    from tests.integration.sealing.world import World
 
 ONLY_C2 = dict.fromkeys(DEFAULT_SLOTS, 0) | {"C2": 1}
 

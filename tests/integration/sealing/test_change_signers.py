@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import TYPE_CHECKING
 
+import pytest
 from django.core.management import call_command
 from django.urls import reverse
 
-from apps.sectors.models import SectorChange
+from apps.miners.models import Miner
+from apps.sectors.models import Sector, SectorChange
 from tests.integration.dashboard.withdrawals import signer_says
 from tests.page_client import signed_in, text_of
 from tests.people import person
-
-if TYPE_CHECKING:
-    import pytest
-
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
 
 WHY = "would refuse miner.TerminateSectors: no rule allows message"
 

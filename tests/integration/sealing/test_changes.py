@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -41,15 +42,10 @@ from tests.integration.sealing.changes import TERMINATE, ask, on_chain
 from tests.integration.sealing.kills import Killed, Kills
 from tests.integration.sealing.life import money
 from tests.integration.sealing.restored import RESTORED_TABLES
-from tests.integration.sealing.world import PERIOD, SKIP, active_on_chain, fresh
+from tests.integration.sealing.world import PERIOD, SKIP, World, active_on_chain, fresh
 from tests.page_client import HTMX, hidden_fields, signed_in, text_of
 from tests.people import person, principal
 from tests.unit.apps.messages.recovery import Dump
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tests.integration.sealing.world import World
 
 pytestmark = pytest.mark.xdist_group("pair")  # one worker seals the two sectors
 

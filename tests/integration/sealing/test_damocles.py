@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db.models import F
 
 from apps.messages.models import Message
@@ -11,10 +9,7 @@ from apps.sectors.models import DamoclesSector, Job, JobEvent, Sector, Worker
 from poolsite.wire.pipeline import SectorState
 from tests.integration.sealing.damocles import outside, sealed
 from tests.integration.sealing.damocles_worker import NAME, DamoclesWorker
-from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, active_on_chain, fresh, pledged
-
-if TYPE_CHECKING:
-    from tests.integration.sealing.world import World
+from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, World, active_on_chain, fresh, pledged
 
 __all__ = ["outside"]
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from django.test import Client
 
 from apps.chain.selectors.network import network_current
-from apps.sectors.models import WorkerCommand
+from apps.miners.models import Miner
+from apps.sectors.models import Sector, WorkerCommand
 from apps.users.models import AuditEntry
-from tests.integration.sealing.world import PERIOD, fresh
+from tests.integration.sealing.world import PERIOD, World, fresh
 from tests.people import token
 from tests.unit.apps.api.rpc.damocles_line import Line, named
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
-    from tests.integration.sealing.world import World
 
 pytestmark = pytest.mark.xdist_group("lone")  # one worker seals the sector
 

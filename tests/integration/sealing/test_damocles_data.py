@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from apps.pieces.models import Piece
 from apps.sectors.models import DamoclesSector, Job, Sector, Worker
 from tests.integration.sealing.damocles import outside, sealed
-from tests.integration.sealing.damocles_worker import NAME
+from tests.integration.sealing.damocles_worker import NAME, DamoclesWorker
 from tests.integration.sealing.pieces import LARGE, SMALL, add, allocation, at_once, come_back_unsealed
-from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, fresh
-
-if TYPE_CHECKING:
-    from tests.integration.sealing.damocles_worker import DamoclesWorker
-    from tests.integration.sealing.world import World
+from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, World, fresh
 
 __all__ = ["at_once", "outside"]
 

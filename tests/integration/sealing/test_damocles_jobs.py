@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from apps.core import clock
 from apps.messages.models import Message
+from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.sectors.models import DamoclesJob, Job, JobEvent, PipelineRun, Sector, Worker
 from poolsite.filecoin.cids import commr_cid
@@ -21,11 +23,6 @@ from tests.integration.sealing.snap_up import act, run_reach
 from tests.integration.sealing.world import PERIOD, SKIP, World, fresh
 from tests.people import token
 from workers.storage.store import path_remove
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.xdist_group("lone")  # one worker seals the sector
 

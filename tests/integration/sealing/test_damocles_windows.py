@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
+from apps.miners.models import Miner
 from apps.proving.models import WindowPost
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Sector
 from poolsite.wire.jobs import JobKind
 from tests.integration.sealing.damocles_worker import NAME, DamoclesWorker
 from tests.integration.sealing.windows import landed, next_post
-from tests.integration.sealing.world import PERIOD, active_on_chain
+from tests.integration.sealing.world import PERIOD, World, active_on_chain
 from tests.people import token
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
-    from tests.integration.sealing.world import World
 
 pytestmark = pytest.mark.xdist_group("lone")  # one worker seals the sector
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.test import Client
 
@@ -13,12 +13,9 @@ from apps.pieces.models import Piece
 from apps.sectors.models import Sector
 from tests import people
 from tests.integration.sealing.pieces import LARGE, SMALL, allocation, at_once, data_of
-from tests.integration.sealing.world import PERIOD, SKIP, WINDOW
+from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, World
 from tests.mk20 import Mk20Client, document, sized
 from tests.unit.devnet.people import OWNER, STRANGER
-
-if TYPE_CHECKING:
-    from tests.integration.sealing.world import World
 
 __all__ = ["at_once"]
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from apps.messages.models import Message
+from apps.miners.models import Miner
 from apps.proving.models import CheckRun, FaultDeclaration, SectorCheck, WindowPost
+from apps.sectors.models import Sector
 from poolsite.wire.jobs import JobKind
 from tests.integration.sealing.windows import brought_back, hidden
-from tests.integration.sealing.world import PERIOD, active_on_chain
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
-    from tests.integration.sealing.world import World
-
+from tests.integration.sealing.world import PERIOD, World, active_on_chain
 
 pytestmark = pytest.mark.xdist_group("pair")  # one worker seals the two sectors
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from io import StringIO
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -14,20 +14,15 @@ from django.urls import reverse
 from apps.chain.selectors.network import network_current
 from apps.checks.report.evaluate import evaluate
 from apps.checks.selectors.data import CheckData
+from apps.miners.models import Miner
 from apps.sectors.models import Batch, JobEvent, Sector, WorkerCommand
 from apps.users.models import AuditEntry
 from tests.integration.sealing.changes import TERMINATE, ask
-from tests.integration.sealing.world import PERIOD, fresh
+from tests.integration.sealing.world import PERIOD, World, fresh
 from tests.page_client import signed_in, text_of
 from tests.people import person, principal
 from workers.agent.places import SealingPlaces
 from workers.agent.removal import Removals
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from apps.miners.models import Miner
-    from tests.integration.sealing.world import World
 
 pytestmark = pytest.mark.xdist_group("pair")  # one worker seals the two sectors
 

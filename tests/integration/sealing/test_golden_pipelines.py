@@ -7,7 +7,8 @@ its rows and the files in the store must give the files of the golden run.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from apps.core import clock
 from apps.pieces.data.files import piece_path
 from apps.pieces.models import Piece
 from apps.pieces.services.deliveries import deliveries_send
-from apps.sectors.models import PipelineRun
+from apps.sectors.models import PipelineRun, Sector
 from apps.sectors.services.runs.deliveries import UnsealOrder, piece_deliver
 from apps.sectors.services.runs.rebuild import rebuild_begin
 from apps.sectors.services.runs.steps import run_begin
@@ -28,14 +29,9 @@ from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SnapState
 from tests import factories, people
 from tests.integration.sealing.pieces import data_of
+from tests.integration.sealing.world import World
 from tests.piece_store import piece_store
 from tests.unit.workers.processors.sealing import digest, golden, stream
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from apps.sectors.models import Sector
-    from tests.integration.sealing.world import World
 
 KIB2 = (RegisteredSealProof.STACKED_DRG_2KIB_V1_1, RegisteredPoStProof.WINDOW_2KIB_V1_1)
 MIB8 = (RegisteredSealProof.STACKED_DRG_8MIB_V1_1, RegisteredPoStProof.WINDOW_8MIB_V1_1)

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apps.core import clock
 from apps.messages.models import Message
-from apps.sectors.models import Job, JobEvent, PipelineRun, Worker
+from apps.miners.models import Miner
+from apps.sectors.models import Job, JobEvent, PipelineRun, Sector, Worker
 from apps.sectors.services.hosts.retirement import worker_retire
 from tests.integration.sealing.pieces import LARGE, add, data_of
 from tests.integration.sealing.snap_up import act, run_reach
-from tests.integration.sealing.world import PERIOD, SKIP, active_on_chain, fresh, pledged
+from tests.integration.sealing.world import PERIOD, SKIP, World, active_on_chain, fresh, pledged
 from workers.console.refusals import ConsoleRefused
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
-    from tests.integration.sealing.world import World
 
 
 def begun(world: World, *, state: str, without: str) -> Sector:

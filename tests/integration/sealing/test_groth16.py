@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,10 +28,6 @@ from workers.processors.pool_child import ChildSpec
 from workers.processors.snark_choice import SNARK_VARIABLE
 from workers.snark.catalog import key_open, toxic_make
 from workers.snark.files import CircuitKind, measured_path, spec_for
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.xdist_group("snark")  # one worker compiles the kernels
 

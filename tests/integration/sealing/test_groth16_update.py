@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from apps.messages.models import Message
-from apps.sectors.models import PipelineRun, Worker
+from apps.miners.models import Miner
+from apps.sectors.models import PipelineRun, Sector, Worker
 from apps.sectors.selectors import proof_forms
 from apps.sectors.selectors.run_hosts import hosts_of_run
 from poolsite.filecoin.cids import commr_cid
@@ -21,19 +24,11 @@ from poolsite.filecoin.update.parameters import update_parameters
 from poolsite.wire.jobs import JobKind
 from tests.integration.sealing.pieces import LARGE, add
 from tests.integration.sealing.snap_up import act, run_reach
-from tests.integration.sealing.world import PERIOD, SKIP, fresh
+from tests.integration.sealing.world import PERIOD, SKIP, World, fresh
 from tests.unit.filecoin.groth16.simulated import simulated_key_bytes, simulated_proof
 from workers.processors.pool import ProcessorPool
 from workers.processors.pool_child import ChildSpec
 from workers.processors.snap_tasks import SnapProveOutput
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
-    from tests.integration.sealing.world import World
 
 pytestmark = pytest.mark.xdist_group("lone")  # one worker seals the sector
 

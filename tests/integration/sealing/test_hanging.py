@@ -6,14 +6,19 @@ import os
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from apps.messages.models import Message
-from apps.sectors.models import Job
+from apps.miners.models import Miner
+from apps.proving.models import WindowPost
+from apps.sectors.models import Job, Sector
 from poolsite.wire.job_reports import Complete
+from poolsite.wire.jobs import Assignment
 from tests.integration.sealing.windows import fresh_post, landed, next_post, require_all_active
+from tests.integration.sealing.world import World
 from tests.processor_pids import pids_of
 from tests.unit.apps.proving.attempts import job_of
 from workers.config import HostConfig
@@ -22,16 +27,6 @@ from workers.console.refusals import Fenced
 from workers.processors.pool import ProcessorPool
 from workers.processors.pool_child import ChildSpec
 from workers.prover.loop import Prover
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.miners.models import Miner
-    from apps.proving.models import WindowPost
-    from apps.sectors.models import Sector
-    from poolsite.wire.jobs import Assignment
-    from tests.integration.sealing.world import World
-
 
 pytestmark = pytest.mark.xdist_group("pair")  # one worker seals the two sectors
 

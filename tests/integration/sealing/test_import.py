@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.miners.models import Miner
 from apps.miners.services.importing import miner_import
 from apps.users.rules.principals import SYSTEM
-
-if TYPE_CHECKING:
-    from tests.integration.sealing.world import World
+from tests.integration.sealing.world import World
 
 
 def test_an_imported_miner_is_known_before_the_next_head(world: World) -> None:

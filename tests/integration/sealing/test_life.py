@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -16,12 +16,9 @@ from poolsite.devnet.forks import reorg
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.pipeline import SECTOR_STATES
 from tests.integration.sealing.life import money
-from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, active_on_chain, fresh, pledged
+from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, World, active_on_chain, fresh, pledged
 
 FAULT_FEE_LEAST = 10**14
-
-if TYPE_CHECKING:
-    from tests.integration.sealing.world import World
 
 
 def test_the_miner_is_made_once(world: World) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apps.messages.models import Message
+from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.sectors.models import Batch, Sector
 from poolsite.filecoin.actors.market import (
@@ -23,16 +25,10 @@ from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.deals import MIN_DURATION, TERM_BUFFER
 from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 from tests.integration.sealing.pieces import LARGE, add, data_of, granted
-from tests.integration.sealing.world import PERIOD, SKIP
+from tests.integration.sealing.world import PERIOD, SKIP, World
 from tests.unit.devnet.deals import signed_by
 from tests.unit.devnet.people import STRANGER, Person
 from tests.unit.devnet.people import send as chain_send
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from apps.miners.models import Miner
-    from tests.integration.sealing.world import World
 
 GAS = 500_000_000
 OTHER = bytes(number % 241 for number in range(1000))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -21,9 +21,7 @@ from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.codec import from_cbor, to_cbor
 from tests import people
 from tests.integration.sealing.address_changes import Changes
-
-if TYPE_CHECKING:
-    from tests.integration.sealing.world import World
+from tests.integration.sealing.world import World
 
 
 class Multisig(Changes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.chain.models import Head
 from apps.chain.node.client import chain_client
@@ -27,10 +27,7 @@ from tests.integration.sealing.pieces import (
     data_of,
     killed_often,
 )
-from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, fresh
-
-if TYPE_CHECKING:
-    from tests.integration.sealing.world import World
+from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, World, fresh
 
 __all__ = ["at_once"]
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apps.messages.models import Message
+from apps.miners.models import Miner
 from apps.sectors.models import Batch, CommitAggregate, JobEvent, Sector
 from apps.sectors.states import BatchKind
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectorsNIParams
@@ -26,12 +29,6 @@ from workers.processors.pool import ProcessorPool
 from workers.processors.pool_child import ChildSpec
 from workers.snark.powers import powers_make
 from workers.storage.sector import SYNTHETIC_FILE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from apps.miners.models import Miner
 
 SYNTHETIC, NON_INTERACTIVE = 10, 15
 PARTITIONS, PADDED = 13, 32

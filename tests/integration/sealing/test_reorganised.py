@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from apps.messages.models import Message
+from apps.miners.models import Miner
 from apps.sectors.models import Batch, Sector
 from poolsite.devnet.forks import reorg
-from tests.integration.sealing.world import PERIOD, active_on_chain, fresh, pledged
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from tests.integration.sealing.world import World
+from tests.integration.sealing.world import PERIOD, World, active_on_chain, fresh, pledged
 
 
 def proving(world: World) -> tuple[Miner, Sector]:

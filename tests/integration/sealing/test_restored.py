@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -10,6 +10,7 @@ from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.recovery.restore import recovery_end
+from apps.miners.models import Miner
 from apps.miners.onchain.actors import numbers_allocated
 from apps.sectors.models import Sector, Worker
 from apps.sectors.selectors.restored import sectors_recovery
@@ -21,14 +22,11 @@ from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.porep.parameters import seal_parameters
 from tests import factories
 from tests.integration.sealing.restored import RESTORED_TABLES, idle
+from tests.integration.sealing.world import World
 from tests.people import principal
 from tests.unit.apps.messages.recovery import Dump
 from workers.config import KERNEL_STAGES
 from workers.processors.pool import ProcessorPool
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from tests.integration.sealing.world import World
 
 PRE_COMMIT = miner_params.Method.PRE_COMMIT_SECTOR_BATCH2
 COMMIT = miner_params.Method.PROVE_COMMIT_SECTORS3

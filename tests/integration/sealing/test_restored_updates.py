@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db.models import F
@@ -10,6 +11,7 @@ from django.db.models import F
 from apps.core import clock
 from apps.messages.models import Message, UnmatchedMessage
 from apps.messages.services.recovery.detect import restore_check
+from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.sectors.models import PipelineRun, Sector, SectorChange
 from apps.sectors.selectors.restored import sectors_recovery
@@ -19,14 +21,8 @@ from tests.integration.sealing.changes import on_chain
 from tests.integration.sealing.pieces import LARGE, add, allocation, data_of, killed_often
 from tests.integration.sealing.restored import RESTORED_TABLES
 from tests.integration.sealing.snap_up import act, run_reach
-from tests.integration.sealing.world import PERIOD, SKIP, fresh
+from tests.integration.sealing.world import PERIOD, SKIP, World, fresh
 from tests.unit.apps.messages.recovery import Dump
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from apps.miners.models import Miner
-    from tests.integration.sealing.world import World
 
 pytestmark = pytest.mark.xdist_group("pair")  # one worker seals the two sectors
 

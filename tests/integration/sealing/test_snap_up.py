@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apps.messages.models import Message
+from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.sectors.models import PipelineRun, Sector, SectorCopy, WorkerCommand
 from apps.sectors.services.runs import messages as run_messages
@@ -16,14 +18,8 @@ from poolsite.filecoin.cids import commr_cid
 from tests.integration.sealing.kills import Kills, kills_survived
 from tests.integration.sealing.pieces import LARGE, add, allocation, data_of, killed_often
 from tests.integration.sealing.snap_up import act, copy_found, run_reach
-from tests.integration.sealing.world import PERIOD, SKIP, fresh
+from tests.integration.sealing.world import PERIOD, SKIP, World, fresh
 from workers.storage.store import path_remove
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from apps.miners.models import Miner
-    from tests.integration.sealing.world import World
 
 pytestmark = pytest.mark.xdist_group("lone")  # one worker seals the sector
 

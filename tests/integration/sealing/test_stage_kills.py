@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,17 +24,11 @@ from tests.integration.sealing.kills import kills_survived
 from tests.integration.sealing.pieces import LARGE, add, data_of
 from tests.integration.sealing.snap_up import act
 from tests.integration.sealing.stage_kills import MOVED, StageKills, steps_of
-from tests.integration.sealing.world import PERIOD, SKIP, fresh, pledged
+from tests.integration.sealing.world import PERIOD, SKIP, World, fresh, pledged
 from tests.people import principal
 from workers.console.refusals import ConsoleAway
 from workers.storage.store import path_remove
 from workers.store_watch import StoreWatch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.integration.sealing.world import World
 
 LONG = 5 * PERIOD
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db.models import Count
@@ -31,12 +31,10 @@ from apps.sectors.services.sealing.steps import sector_abort
 from apps.sectors.services.sealing.targets import target_follow, target_set, targets_follow
 from apps.users.models import AuditEntry
 from tests.integration.sealing.restored import RESTORED_TABLES, idle
+from tests.integration.sealing.world import World
 from tests.page_client import signed_in, text_of
 from tests.people import person, principal, tenant
 from tests.unit.apps.messages.recovery import Dump
-
-if TYPE_CHECKING:
-    from tests.integration.sealing.world import World
 
 
 @pytest.fixture

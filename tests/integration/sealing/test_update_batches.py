@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apps.messages.models import Message
+from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.sectors.models import BatchSettings, JobEvent, PipelineRun, Sector, SectorCopy
 from apps.sectors.services.runs import update_batches
@@ -16,13 +18,7 @@ from poolsite.filecoin.actors.miner import Method
 from tests.integration.sealing.changes import on_chain
 from tests.integration.sealing.pieces import LARGE, add
 from tests.integration.sealing.snap_up import act, copy_found, run_reach
-from tests.integration.sealing.world import PERIOD, fresh
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from apps.miners.models import Miner
-    from tests.integration.sealing.world import World
+from tests.integration.sealing.world import PERIOD, World, fresh
 
 pytestmark = pytest.mark.xdist_group("pair")  # one worker seals the two sectors
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.messages.models import Message
 from apps.messages.services.push import messages_push_batch
+from apps.miners.models import Miner
 from apps.proving.models import PostNote
 from apps.proving.services import submissions
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Sector
 from apps.sectors.states import JobState
 from poolsite.devnet.forks import reorg
 from tests.integration.sealing.windows import (
@@ -22,12 +23,7 @@ from tests.integration.sealing.windows import (
     next_post,
     require_all_active,
 )
-from tests.integration.sealing.world import PERIOD
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
-    from tests.integration.sealing.world import World
+from tests.integration.sealing.world import PERIOD, World
 
 pytestmark = [
     pytest.mark.xdist_group("pair"),  # one worker seals the two sectors

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.test import Client
 
@@ -15,9 +15,7 @@ from apps.miners.models import Miner, MinerDay
 from apps.miners.selectors.miners import miner_principal
 from poolsite.filecoin.amounts import FIL
 from tests import people
-
-if TYPE_CHECKING:
-    from tests.integration.sealing.world import World
+from tests.integration.sealing.world import World
 
 
 def landed(world: World, pk: str) -> Message:

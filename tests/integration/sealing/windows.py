@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
 from apps.messages.models import Message
+from apps.miners.models import Miner
 from apps.proving.models import WindowPost
+from apps.sectors.models import Sector
 from poolsite.filecoin.porep.parameters import seal_parameters
-from tests.integration.sealing.world import PERIOD, active_on_chain
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
-    from tests.integration.sealing.world import World
+from tests.integration.sealing.world import PERIOD, World, active_on_chain
 
 
 def hidden(world: World, miner: Miner, sectors: Sequence[Sector]) -> list[tuple[Path, Path]]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
@@ -27,6 +29,7 @@ from apps.chain.services.heads import head_follow
 from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.core import clock
+from apps.gateway.services.signatures import WalletSignRequest
 from apps.miners.models import Miner
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.services.create import create_miner_push
@@ -39,10 +42,11 @@ from poolsite.devnet.node import Devnet
 from poolsite.devnet.profile import Profile
 from poolsite.devnet.server import Server
 from poolsite.filecoin.amounts import FIL
-from poolsite.filecoin.keys import KEY_BLS, key_address, key_generate, key_sign
+from poolsite.filecoin.keys import KEY_BLS, KeyInfo, key_address, key_generate, key_sign
 from poolsite.filecoin.message import message_from_cbor
 from poolsite.filecoin.sector import RegisteredSealProof
-from poolsite.wire.jobs import STAGED, JobKind
+from poolsite.filecoin.signature import Signature
+from poolsite.wire.jobs import STAGED, Assignment, JobKind
 from poolsite.wire.origins import IdFound
 from tests import factories
 from tests.people import tenant, token
@@ -54,20 +58,11 @@ from workers.config import DEFAULT_SLOTS, HostConfig, SealerConfig
 from workers.console.client import Console
 from workers.console.lease_keeper import LeaseKeeper
 from workers.host_settings import SECTOR_ROOM, SECTORS_MAX, HostSettings
+from workers.processors.pool import ProcessorPool
 from workers.prover.loop import Prover
 from workers.setting_levels import slots_default
 from workers.storage.store import Store
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from apps.gateway.services.signatures import WalletSignRequest
-    from poolsite.filecoin.keys import KeyInfo
-    from poolsite.filecoin.signature import Signature
-    from poolsite.wire.jobs import Assignment
-    from workers.processors.pool import ProcessorPool
 
 FUNDS = 1_000
 CHAIN = "chain.sqlite"

@@ -7,9 +7,10 @@ import json
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
@@ -21,11 +22,7 @@ from poolsite import http_limits
 from tests import people
 from tests.browser.web import Web
 from tests.hub import WebProcess
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.servers import RedisServer
+from tests.servers import RedisServer
 
 KIB = 1024
 MIB = 1024 * KIB

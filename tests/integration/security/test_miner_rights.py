@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -24,9 +25,6 @@ from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.sector import RegisteredSealProof
 from tests import factories, people
 from tests.people import bearer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db
 

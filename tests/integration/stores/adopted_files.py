@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from django.utils.timezone import now
 
@@ -10,11 +10,9 @@ from apps.sectors.models import Job, JobEvent, Sector, SectorAdoption, WorkerCom
 from apps.sectors.services.adoptions.rows import adoptions_follow
 from apps.sectors.services.stores.scan_comparison import scans_compare
 from poolsite.filecoin.cids import commr_cid
+from tests.integration.stores.conftest import Farm
 from tests.unit.apps.sectors.adoptions import Chain
 from tests.unit.apps.sectors.reconcile import work
-
-if TYPE_CHECKING:
-    from tests.integration.stores.conftest import Farm
 
 
 class Known(Chain):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -12,6 +14,7 @@ from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
 from django.utils.timezone import now
 
+from apps.sectors.models import Sector
 from apps.sectors.models import Store as StoreRow
 from apps.sectors.services.stores.scan_comparison import scans_compare
 from poolsite.filecoin.porep.parameters import seal_parameters
@@ -26,12 +29,6 @@ from workers.storage.sector import SectorFiles
 from workers.storage.store import Store
 from workers.storage.stores import Stores
 from workers.store_watch import StoreWatch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from apps.sectors.models import Sector
 
 PROOF = 5
 LONG_S = 60.0

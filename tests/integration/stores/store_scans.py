@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from apps.sectors.services.stores import leftover_removals
+from tests.integration.stores.conftest import Farm
 from tests.unit.apps.sectors.sealing import NOON
-
-if TYPE_CHECKING:
-    import pytest
-
-    from tests.integration.stores.conftest import Farm
 
 
 def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:

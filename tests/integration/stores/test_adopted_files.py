@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
+
+import pytest
 
 from apps.sectors.models import Sector, StoreFinding, StoreScan
 from apps.sectors.services.adoptions.plans import adoption_begin
@@ -11,12 +13,8 @@ from apps.sectors.services.stores import scan_comparison
 from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
 from tests.integration.stores.adopted_files import forgotten, heads, is_idle
+from tests.integration.stores.conftest import Farm
 from tests.unit.apps.sectors.reconcile import work
-
-if TYPE_CHECKING:
-    import pytest
-
-    from tests.integration.stores.conftest import Farm
 
 
 def test_files_of_adopted_sectors_are_compared_and_named(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from django.urls import reverse
@@ -21,10 +23,6 @@ from tests.unit.apps.sectors.reconcile import work
 from workers.storage.bucket_files import store_path
 from workers.storage.bucket_settings import BucketSettings
 from workers.storage.store import MARK
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from io import StringIO
-from typing import TYPE_CHECKING
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -16,10 +15,8 @@ from apps.sectors.services.stores.redeclarations import redeclarations_follow
 from apps.sectors.services.stores.scan_comparison import scans_compare
 from apps.users.models import AuditEntry
 from tests import people
+from tests.integration.stores.conftest import Farm
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from tests.integration.stores.conftest import Farm
 
 
 def heads(farm: Farm) -> StoreScan:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import pytest
 from django.core.management import call_command
 from django.urls import reverse
 
@@ -15,15 +17,9 @@ from apps.sectors.models import SectorCopy, StoreCheck, WorkerCommand
 from apps.sectors.services.stores import check_results
 from apps.sectors.services.stores import checks as store_checks
 from apps.users.models import AuditEntry
+from tests.integration.stores.conftest import Farm
 from tests.page_client import signed_in, text_of
 from tests.people import bearer, person, principal, token
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pytest
-
-    from tests.integration.stores.conftest import Farm
 
 
 def begun(farm: Farm, key: str = "", **body: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from io import StringIO
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -13,14 +13,12 @@ from django.urls import reverse
 
 from apps.sectors.models import Sector, StoreFinding, StoreScan, WorkerCommand
 from apps.users.models import AuditEntry
+from tests.integration.stores.conftest import Farm
 from tests.integration.stores.store_scans import found, no_chain
 from tests.page_client import signed_in, text_of
 from tests.people import bearer, person, token
 from workers.storage import store_orders
 from workers.storage.store_scan import sectors_scan
-
-if TYPE_CHECKING:
-    from tests.integration.stores.conftest import Farm
 
 
 def is_over() -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection
+from enum import StrEnum
+from typing import Final
 
 import pytest
+from django.db.models import TextChoices
 
 from apps.blocks.states import RoundState
 from apps.market.states import DealState
@@ -33,12 +36,6 @@ from apps.sectors.states import (
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 from poolsite.wire.pipeline.changes import QUEUED, ChangeState
 from tests.state_diagrams import tables
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from enum import StrEnum
-
-    from django.db.models import TextChoices
 
 PIPELINE: Final = {"Sectors", "Snap-ups and rebuilds"}
 """Of the sealing pipeline: `tests/unit/wire/test_pipeline.py` walks them."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from drf_spectacular.generators import SchemaGenerator
 
 from poolsite.command.acts import acts_markdown, acts_of, acts_read
@@ -15,11 +16,6 @@ from poolsite.command.output import shown
 from poolsite.compat.pool import Pool, Unanswered
 from poolsite.compat.verb import Refused
 from tests.servers import SITE
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from click.testing import Result
 
 ADDRESS = "https://pool.example"
 

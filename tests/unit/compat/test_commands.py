@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,6 @@ from poolsite.compat.pool import Pool, url_read
 from poolsite.compat.sealer import size_read
 from poolsite.compat.sealer_info import size_text
 from poolsite.compat.verb import Refused
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LINES = [(name, verb.words) for name, verbs in PROGRAMS.items() for verb in verbs]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from poolsite.devnet.actors.market.deals import Market
 from poolsite.devnet.actors.market.escrow import escrow_of
 from poolsite.devnet.state.rows import ACTORS, ESCROWS
+from poolsite.devnet.state.tables import State
 from poolsite.filecoin.actors.market import (
     AddBalanceParams,
     ClientDealProposal,
@@ -26,14 +27,11 @@ from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.deals import MIN_DURATION
 from poolsite.filecoin.keys import key_sign
+from poolsite.filecoin.message import Receipt
 from tests.naive.pieces import data_commitment
 from tests.unit.devnet.people import STRANGER, WORKER, Person, chain, send
 from tests.unit.devnet.replaying import replay_check
 from tests.unit.devnet.sealing import SmallMiner, small_miner
-
-if TYPE_CHECKING:
-    from poolsite.devnet.state.tables import State
-    from poolsite.filecoin.message import Receipt
 
 SIZE = 2048
 DATA = b"".join(bytes([number, 9]) + bytes(30) for number in range(SIZE // 32))

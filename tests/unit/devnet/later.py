@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from poolsite.devnet.actors.actor_errors import OK, ActorError
 from poolsite.devnet.actors.call import Call, Meter
 from poolsite.devnet.actors.invoke import invoke
 from poolsite.devnet.consensus import machine_at
-
-if TYPE_CHECKING:
-    from poolsite.devnet.node import Devnet
-    from poolsite.devnet.state.tables import Draft
-    from poolsite.filecoin.address import Address
+from poolsite.devnet.node import Devnet
+from poolsite.devnet.state.tables import Draft
+from poolsite.filecoin.address import Address
 
 
 class Later:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.estimation import Spec
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.profile import Profile
+from poolsite.filecoin.address import Address
 from poolsite.filecoin.amounts import FIL, AttoFil
 from poolsite.filecoin.keys import KeyInfo, key_address, key_generate
 from poolsite.filecoin.message import Message, Receipt, SignedMessage
 from poolsite.filecoin.signing import message_sign
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from poolsite.filecoin.address import Address
 
 
 def person(name: str, key_type: str = "secp256k1") -> Person:

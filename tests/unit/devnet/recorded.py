@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 
+from poolsite.devnet.node import Devnet
 from poolsite.devnet.rpc.dispatch import PERMS
 from poolsite.devnet.server import Server
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from poolsite.devnet.node import Devnet
 
 FOLDER = Path(__file__).parents[2] / "golden" / "chain" / "lotus"
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from poolsite.devnet.consensus import tipset_execute
+from poolsite.devnet.node import Devnet
 from poolsite.devnet.state.rows import ACTORS
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
-
-if TYPE_CHECKING:
-    from poolsite.devnet.node import Devnet
 
 
 def replay_check(node: Devnet) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from poolsite.devnet.actors.miner.state_editor import Reader
 from poolsite.devnet.lottery import Lottery
+from poolsite.devnet.node import Devnet
 from poolsite.filecoin.actors.miner_proving import (
     DeclareFaultsParams,
     DeclareFaultsRecoveredParams,
@@ -22,12 +24,14 @@ from poolsite.filecoin.actors.miner_sectors import (
     SectorPreCommitInfo,
 )
 from poolsite.filecoin.actors.power import CreateMinerParams, CreateMinerReturn
-from poolsite.filecoin.address import POWER_ACTOR, id_address
+from poolsite.filecoin.address import POWER_ACTOR, Address, id_address
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.block import PoStProof
 from poolsite.filecoin.cids import commd_cid, commr_cid
 from poolsite.filecoin.codec import from_cbor, to_cbor
+from poolsite.filecoin.deadlines import DeadlineInfo
+from poolsite.filecoin.message import Receipt
 from poolsite.filecoin.porep.challenges import ChallengeSource, porep_challenges
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.porep.replica import prover_id_bytes
@@ -40,14 +44,6 @@ from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.sector import RegisteredSealProof
 from tests.devnet_epochs import advance_to
 from tests.unit.devnet.people import OWNER, WORKER, send
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from poolsite.devnet.node import Devnet
-    from poolsite.filecoin.address import Address
-    from poolsite.filecoin.deadlines import DeadlineInfo
-    from poolsite.filecoin.message import Receipt
 
 SEAL_PROOF = RegisteredSealProof.STACKED_DRG_2KIB_V1_1
 POST_PROOF = int(SEAL_PROOF.window_post_proof)

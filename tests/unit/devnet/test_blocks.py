@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from poolsite.devnet.header_checks import BadBlock
 from poolsite.devnet.mempool import MessageRejected
+from poolsite.devnet.node import Devnet
 from poolsite.devnet.production import FullBlock, Template, block_create
 from poolsite.devnet.rpc.mining import miner_create_block, miner_get_base_info, sync_submit_block
 from poolsite.filecoin.actors.miner_proving import ReportConsensusFaultParams
@@ -17,17 +19,11 @@ from poolsite.filecoin.block import BeaconEntry, ElectionProof, PoStProof, Ticke
 from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.keys import key_sign
-from poolsite.filecoin.message import signed_message_to_cbor
+from poolsite.filecoin.message import SignedMessage, signed_message_to_cbor
 from poolsite.filecoin.signature import Signature
 from poolsite.filecoin.sigtypes import SIG_BLS
 from poolsite.wire.jsonrpc.messages import RpcError
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain, send, signed
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from poolsite.devnet.node import Devnet
-    from poolsite.filecoin.message import SignedMessage
 
 PREFIX = (
     "sync to submitted block failed: collectChain failed: collectChain syncMessages: "

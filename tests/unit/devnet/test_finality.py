@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,6 @@ from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.participation import TICKET_INVALID, F3Error, Lease, ticket_of, ticket_read
 from poolsite.devnet.service import Service
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 EXPIRED, MISMATCH, TOO_MANY, STARTS_BEFORE = 6, 7, 8, 9
 MINER = "f01000"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from poolsite.devnet.execution import Applied
 from poolsite.filecoin.actors.miner_control import (
     ChangeOwnerAddressParams,
     ChangeWorkerAddressParams,
@@ -40,13 +42,7 @@ from poolsite.filecoin.message import Message
 from tests.devnet_epochs import advance_to
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain
 from tests.unit.devnet.recorded import FOLDER
-from tests.unit.devnet.sealing import POST_PROOF, small_miner
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from poolsite.devnet.execution import Applied
-    from tests.unit.devnet.sealing import SmallMiner
+from tests.unit.devnet.sealing import POST_PROOF, SmallMiner, small_miner
 
 NOT_A_CID = cid_of_cbor(b"")
 

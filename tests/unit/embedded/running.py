@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg2
 
 from poolsite.embedded import database, restore
 from poolsite.embedded.folders import folders_create
 from poolsite.embedded.ownership import owned
+from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.postgres import cluster_create, cluster_of
 from poolsite.embedded.preparation import database_create
 from poolsite.settings.environment import database_from_url
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from poolsite.embedded.paths import PoolPaths
 
 
 @contextmanager

@@ -10,9 +10,10 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -23,9 +24,6 @@ from poolsite.embedded.paths import PoolPaths
 from poolsite.private_files import private_write
 from poolsite.settings.environment import database_from_url, machine_name
 from tests.unit.embedded.running import running
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture

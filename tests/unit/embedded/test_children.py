@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from poolsite.embedded import postgres
 from poolsite.embedded.children import Child, Slot
 from poolsite.embedded.postgres import Cluster, cluster_create
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SECRETS = {"SECRET_KEY": "s", "CHAIN_URLS": "token:http://node:1234/rpc/v1", "EMAIL_URL": "smtp://u:p@h"}
 NOBODY = pwd.getpwnam("nobody")

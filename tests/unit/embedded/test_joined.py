@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -12,9 +13,6 @@ from apps.core import clock
 from apps.core.models import Console
 from poolsite.console_folder import console_id
 from poolsite.embedded import joined
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.django_db

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+from poolsite.embedded.children import Child
 from poolsite.embedded.errors import StartupError
 from poolsite.embedded.options import Options
 from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.pool import heartbeat_senders, pool_table
 from poolsite.embedded.postgres import Cluster
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from poolsite.embedded.children import Child
 
 VARIABLES = (
     "PORT",

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pytest
 
 from poolsite.embedded import postgres
 from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.programs import postgres_programs
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_copied_binaries_are_those_of_the_wheel_after_each_upgrade(

@@ -7,8 +7,8 @@ import json
 import os
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,9 +18,6 @@ from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.postgres import Cluster, release_of, stale_pid_remove
 from poolsite.embedded.preflight import preflight, require_own_folder
 from poolsite.embedded.programs import postgres_programs
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

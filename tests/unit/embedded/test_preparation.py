@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -14,9 +14,6 @@ from django.db.migrations.recorder import MigrationRecorder
 from poolsite.embedded.attempts import is_temporary
 from poolsite.embedded.installation import require_version
 from poolsite.embedded.paths import SITE
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import stat
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -18,10 +19,6 @@ from poolsite.embedded.errors import ProgramMissing
 from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.programs import redis_program
 from tests.servers import folder_new
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 OLDEST_MAINTAINED = 8
 """Major version of Valkey."""

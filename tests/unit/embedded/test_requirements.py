@@ -6,9 +6,10 @@ import fcntl
 import itertools
 import re
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import psycopg2
 import pytest
@@ -17,9 +18,6 @@ from apps.core.leader import database_params
 from poolsite.embedded import requirements
 from poolsite.embedded.errors import RequirementMissing
 from poolsite.embedded.requirements import MACHINE, POSTGRES, REDIS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 GOOD = {
     "major": 15,

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from poolsite.embedded.ownership import owned
 from poolsite.embedded.reset import main
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg2
 import pytest
@@ -20,9 +21,6 @@ from poolsite.embedded.programs import postgres_programs
 from tests.integration.pools import port_free
 from tests.servers import RedisServer, folder_new, postgres_on_tcp
 from tests.unit.embedded.running import running
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 DEBIAN: Path = Path("/usr/lib/postgresql/15/bin")
 POOL = "6d1c3d0c-55a4-4d0b-8bd7-0c1d62a06a11"

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from poolsite.embedded import children, supervisor
 from poolsite.embedded.children import Child, Slot
 from poolsite.embedded.supervisor import Supervisor, exit_text, last_line
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SUPERVISOR = """
 import os, subprocess, sys, time

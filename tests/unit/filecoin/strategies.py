@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -20,10 +20,8 @@ from poolsite.filecoin.address import (
 from poolsite.filecoin.bitfield import BITFIELD, bitfield_of_runs
 from poolsite.filecoin.cids import cid_of_cbor, commd_cid, commr_cid
 from poolsite.filecoin.codec import Struct
+from poolsite.filecoin.kinds import Kind
 from poolsite.filecoin.signature import SIGNATURE, Signature
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.kinds import Kind
 
 UINT64 = st.integers(0, (1 << 64) - 1)
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -23,9 +24,6 @@ from poolsite.filecoin import (
     policy,
     tipset,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ALPHABET = st.one_of(
     st.text(max_size=60),

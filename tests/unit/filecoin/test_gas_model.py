@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 
@@ -23,9 +23,6 @@ from poolsite.filecoin.gas_model import (
     verify_post_gas,
     window_post_gas,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def test_verification_is_the_price_list_s() -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from tests.unit.filecoin.golden import actors, chain, formats, lotus, messages, mining
 from tests.unit.filecoin.golden.files import ROOT, load
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 CHECKS: dict[str, Callable[[Any], Iterator[object]]] = {
     "addresses": formats.addresses,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,6 @@ from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.post.parameters import post_parameters
 from poolsite.filecoin.proof_verifier import ProofVerifier
 from tests.unit.filecoin.golden_proofs import golden
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CHAIN = golden("real_chain_2k")
 SEALS = {seal["number"]: seal for seal in CHAIN["seals"]}

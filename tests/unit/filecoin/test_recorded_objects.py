@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from poolsite.filecoin.message import (
     message_from_json,
@@ -16,9 +17,6 @@ from poolsite.filecoin.signature import BadSignature
 from poolsite.filecoin.signing import message_verify
 from poolsite.filecoin.tipset import tipset_from_json, tipset_to_json
 from tests.unit.filecoin.golden.files import alike, load
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CHAIN_ID = 31415926
 """EIP-155 id of the recorded chain, a 2k build."""

@@ -6,8 +6,10 @@ import ast
 import errno
 import re
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 from unittest.mock import Mock
 
 import pytest
@@ -24,10 +26,6 @@ from apps.core.management.commands.makemessages import (
     template_texts,
 )
 from tests.timing import SITE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 HOLES: Final = re.compile(r"\{[^{}]*\}|%\([a-zA-Z_0-9]+\)[sd]|%[sd%]|</?[a-z][^>]*>|&[a-z]+;")
 """Values, tags and entities: what a translation takes over as it stands."""

@@ -6,15 +6,13 @@ import ast
 import io
 import re
 import tokenize
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 
 from tests.timing import SITE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROOTS: Final = ("apps", "docs", "poolsite", "tests", "workers")
 PATH: Final = re.compile(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 from django.core.management import BaseCommand, CommandError, get_commands, load_command_class
@@ -12,10 +14,6 @@ from django.core.management import BaseCommand, CommandError, get_commands, load
 from apps.core.catalogue import CATALOGUE
 from apps.core.catalogue_files import catalogue_read
 from tests.timing import SITE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 DOCUMENTS: Final = (
     *(page for page in sorted((SITE / "docs").rglob("*.md")) if page.parent.name != "decisions"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from django.contrib.postgres.operations import (
@@ -18,12 +18,10 @@ from django.contrib.postgres.operations import (
 )
 from django.db import connection, migrations, models
 from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.operations.base import Operation
 from django_migration_linter.sql_analyser.analyser import analyse_sql_statements, get_sql_analyser_class
 
 from apps.core.migration_steps import AddIndexBesideWriters, ContractMigration
-
-if TYPE_CHECKING:
-    from django.db.migrations.operations.base import Operation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

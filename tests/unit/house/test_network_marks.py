@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
@@ -13,9 +14,6 @@ from apps.chain.node.client import chain_client, page_client
 from apps.chain.node.link import NodeLink, link_to
 from apps.gateway.hub.blocking_client import connection_send, requests_send
 from apps.gateway.services.connection_test import account_approval_revoke_and_disconnect
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 ASKING: Final = (chain_client, page_client, link_to, NodeLink, requests_send, connection_send)
 """What begins every request to a node, a signer or a prover."""

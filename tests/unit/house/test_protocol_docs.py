@@ -9,14 +9,11 @@ the codes are; but each method of an actor says who may call it.
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SITE = Path(__file__).parents[3]
 FILES = sorted((SITE / "poolsite/filecoin").rglob("*.py"))

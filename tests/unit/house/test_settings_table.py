@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 from poolsite.console_folder import SHARED
 from poolsite.embedded.options import TASK_THREADS
 from poolsite.settings.variables import VARIABLES
 from tests.timing import SITE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 READ_IN: Final = ("poolsite/settings", "poolsite/embedded")
 OF_LIBRARIES: Final = {"PGOPTIONS", "PGHOST", "PGDATABASE"}

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 
 from apps.core.management.commands.makemessages import CONTEXT_MARKS, MARKS, PLURAL_MARKS
 from tests.timing import SITE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROOMS: Final = (
     "apps/api/v1",

@@ -8,7 +8,9 @@ import ssl
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -19,10 +21,6 @@ from redis.connection import parse_url
 from poolsite.settings.broker import broker_from_redis_url
 from tests.certificate import Certificate
 from tests.servers import RedisServer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 def app_for(url: str) -> Celery:

@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 from io import StringIO
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import structlog
 from django.core.exceptions import ImproperlyConfigured
+from django.test import RequestFactory
 from django.urls import resolve
 
 from poolsite.settings.environment import (
@@ -28,11 +29,6 @@ from poolsite.settings.environment import (
     origin_of,
 )
 from poolsite.settings.logs import logging_for, secrets_hide
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from django.test import RequestFactory
 
 
 def test_a_database_behind_a_socket_is_understood() -> None:

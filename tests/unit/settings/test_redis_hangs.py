@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -15,9 +16,6 @@ from redis.exceptions import RedisError
 from poolsite.settings import base
 from poolsite.settings.broker import broker_from_redis_url
 from tests.servers import RedisServer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture

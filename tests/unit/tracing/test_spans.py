@@ -6,10 +6,11 @@ import asyncio
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -18,11 +19,6 @@ from poolsite.tracing import entry_note, span, spans, trace_carried, trace_heade
 from poolsite.tracing.requests import TracedRequests
 from poolsite.tracing.subjects import of_jobs, of_messages
 from tests.integration.pools import SITE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from opentelemetry.sdk.trace import ReadableSpan
 
 CALLER = "00-11111111111111111111111111111111-2222222222222222-01"
 ONE, TWO = of_messages(["one", "two"])

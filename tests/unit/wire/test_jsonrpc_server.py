@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,6 @@ from poolsite.wire.jsonrpc.parameters import (
     params_decode,
 )
 from poolsite.wire.jsonrpc.server import CALLS_MAX, Closed, Session, body_handle
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 
 class Peer:

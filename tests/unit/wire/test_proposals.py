@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
+from poolsite.wire.policy import RuleForm
 from poolsite.wire.proposals import (
     ANY_ESCROW,
     NO_VOTES,
@@ -22,9 +21,6 @@ from poolsite.wire.proposals import (
 from workers.signer.default_policy import DEFAULT
 from workers.signer.policy_parse import policy_parse
 from workers.signer.policy_text import edit_apply, rule_form
-
-if TYPE_CHECKING:
-    from poolsite.wire.policy import RuleForm
 
 SEALING = "sealing and proving"
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from workers.agent.sealer import main
-from workers.config import prover_config, sealer_config
+from workers.config import HostConfig, prover_config, sealer_config
 from workers.config_mistakes import BadConfig
 from workers.host_folder import uid_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from workers.config import HostConfig
 
 
 def arguments(folder: Path, *more: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +14,6 @@ from workers.damocles_config import DamoclesFile, damocles_read, is_damocles
 from workers.host_settings import HostSettings
 from workers.stage_processors import HostProcessors, Location, StageProcessor
 from workers.storage.bucket_settings import BucketSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FILE = """
 [worker]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +10,6 @@ from workers import damocles_config
 from workers.config_mistakes import BadConfig
 from workers.host_file import HostFile, host_file
 from workers.stage_processors import Location
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FIRST = """
 [sealer_rpc]

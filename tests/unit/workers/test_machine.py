@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,6 @@ from workers.host_sums import HostRequirements
 from workers.machine import Machine, config_text, disk_measure, machine_read, slots_propose
 from workers.machine_report import MachineReport
 from workers.stage_processors import HostProcessors, StageProcessor
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GIB = 1 << 30
 FARM = Machine(

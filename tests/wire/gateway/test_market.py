@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import json
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -23,9 +24,6 @@ from apps.users.services.grants import rate_limit_set
 from apps.users.services.tokens import TokenLimits, token_revoke
 from tests import people
 from tests.wire.gateway.dialling import in_thread
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 NAMESPACE = {"X-VENUS-API-NAMESPACE": "v1.IMarket"}
 CALL = {"jsonrpc": "2.0", "id": 7, "method": "VENUS_MARKET.MarketListDeals", "params": []}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,6 @@ from poolsite.wire.jsonrpc.parameters import BadParam
 from tests import factories, people
 from tests.piece_store import piece_store
 from tests.wire.gateway.dialling import call, dial, in_thread
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DATA = bytes(range(100))
 CID = factories.piece_cid(7)

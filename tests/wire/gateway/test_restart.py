@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests import people
 from tests.wire.gateway.dialling import call, dial, in_thread
 from workers.console import gateway
-
-if TYPE_CHECKING:
-    from websockets.asyncio.client import ClientConnection
 
 
 async def closing_code(socket: ClientConnection) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -14,9 +14,6 @@ from apps.api.rpc.limits import MEMORY
 from poolsite.websocket_limits import PARTIAL_FRAMES
 from tests import people
 from tests.wire.gateway.dialling import call, dial, in_thread
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 
 @pytest.fixture

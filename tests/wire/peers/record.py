@@ -13,9 +13,11 @@ import os
 import subprocess
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.test")
+
+from collections.abc import Callable, Iterator
 
 from poolsite.devnet.service import Service
 from tests.peers.programs import (
@@ -32,9 +34,6 @@ from tests.peers.questions import Node, asks
 from tests.unit.devnet.people import STRANGER
 from tests.wire.peers.recorder import Exchange, Recorder
 from tests.wire.peers.world import World, world_make
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 TARGET: Final = Path(__file__).parents[2] / "golden" / "peers" / "node_clients.jsonl"
 KEPT_HEADERS: Final = ("content-type", "accept", "user-agent", "x-venus-api-namespace")

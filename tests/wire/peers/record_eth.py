@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service
 from poolsite.filecoin.amounts import FIL
 from tests.peers.programs import node_begin, node_end, node_packages
 from tests.unit.devnet.people import OWNER, Person, chain, person, send
 from tests.wire.peers.record import mining
 from tests.wire.peers.recorder import Exchange, Recorder
-
-if TYPE_CHECKING:
-    from poolsite.devnet.node import Devnet
 
 TARGET: Final = Path(__file__).parents[2] / "golden" / "peers" / "eth_clients.jsonl"
 SENDERS: Final = {"ethers": person("ethers", "delegated"), "viem": person("viem", "delegated")}

@@ -9,19 +9,16 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import httpx
 import pytest
 
+from poolsite.devnet.node import Devnet
 from poolsite.devnet.server import Server
 from tests.devnet_epochs import advance_to
 from tests.wire.peers.record_eth import SENDERS, TARGET, world_make
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from poolsite.devnet.node import Devnet
 
 ROWS: Final[list[dict[str, Any]]] = [json.loads(line) for line in TARGET.read_text().splitlines()]
 NAME: Final = re.compile(r"0x[0-9a-f]{64}")

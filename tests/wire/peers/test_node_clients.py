@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -13,9 +14,6 @@ import pytest
 from poolsite.devnet.server import Server
 from tests.unit.devnet.recorded import answer_differences
 from tests.wire.peers.world import World, world_make
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROWS: list[dict[str, Any]] = [
     json.loads(line)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
@@ -13,9 +14,6 @@ from poolsite.filecoin.amounts import FIL
 from tests.devnet_epochs import advance_to
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, signed
 from tests.unit.devnet.sealing import small_miner
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 SENT_AT: Final = 60
 """Height after which the worker's message is pushed."""

@@ -6,6 +6,7 @@ Source: rust-fil-proofs storage-proofs-porep/src/stacked/circuit/
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from poolsite.filecoin.merkle import binary_arities, tree_arities
@@ -20,8 +21,6 @@ from workers.snark.gadgets.sha256 import BLOCK_BITS, constant_word, sha256_node,
 from workers.snark.part_builder import Coefficients, PartBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from poolsite.filecoin.porep.parameters import SealParameters
     from poolsite.filecoin.porep.vanilla import VanillaPoRepProof
     from workers.snark.gadgets.booleans import Boolean

@@ -5,6 +5,7 @@ Source: rust-fil-proofs storage-proofs-post/src/fallback/circuit.rs.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from poolsite.filecoin.merkle import tree_arities
@@ -17,8 +18,6 @@ from workers.snark.gadgets.poseidon import poseidon
 from workers.snark.part_builder import Coefficients, PartBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from poolsite.filecoin.merkle import MerkleProof
     from poolsite.filecoin.post.parameters import PoStParameters
 

@@ -5,6 +5,7 @@ Source: rust-fil-proofs storage-proofs-update/src/{circuit,gadgets}.rs.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +22,6 @@ from workers.snark.gadgets.sha256 import sha256_node
 from workers.snark.part_builder import Coefficients, PartBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from poolsite.filecoin.update.parameters import UpdateParameters
     from poolsite.filecoin.update.vanilla import VanillaUpdateProof
     from workers.snark.gadgets.booleans import Boolean

@@ -5,14 +5,13 @@ Source: argumentcomputer/bellpepper crates/bellpepper-core/src/gadgets/boolean.r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from workers.snark.constraints import ONE
 from workers.snark.gadgets.numbers import UNIT, add_to, number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from workers.snark.constraints import Combination
     from workers.snark.part_builder import PartBuilder
 

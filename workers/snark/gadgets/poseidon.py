@@ -6,6 +6,7 @@ proofs use), constants in the optimised form of `poolsite.filecoin.poseidon`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from poolsite.filecoin.poseidon import FULL_ROUNDS, poseidon_constants
@@ -14,8 +15,6 @@ from workers.snark.constraints import ONE
 from workers.snark.gadgets.numbers import add_to, number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from poolsite.filecoin.poseidon import Matrix
     from workers.snark.constraints import Combination
     from workers.snark.part_builder import PartBuilder

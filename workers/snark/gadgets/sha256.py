@@ -6,6 +6,7 @@ rust-fil-proofs filecoin-hashers/src/sha256.rs hash_multi_leaf_circuit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from workers.snark.gadgets.booleans import (
@@ -22,8 +23,6 @@ from workers.snark.gadgets.booleans import (
 from workers.snark.gadgets.numbers import UNIT, add_to
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from workers.snark.constraints import Combination
     from workers.snark.part_builder import PartBuilder
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -35,8 +36,6 @@ from poolsite.filecoin.sector import SIZE_2KIB, RegisteredSealProof
 from poolsite.private_files import private_write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from apps.miners.models import Miner
 
 MINER_MESSAGE: Final = "bootstrap-miner"

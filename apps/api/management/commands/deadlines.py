@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from argparse import ArgumentParser
+from typing import Any
 
 from apps.api.management.caller import COMMAND
 from apps.api.management.words import confirm, facts, refusals_as_command_errors
@@ -18,9 +19,6 @@ from apps.proving.services.compaction import (
     compaction_send,
     compaction_verdicts_read,
 )
-
-if TYPE_CHECKING:
-    from argparse import ArgumentParser
 
 
 class Command(AnyOrderCommand):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from argparse import ArgumentParser
+from typing import Any
 
 from django.core.management.base import CommandError
 
@@ -12,15 +13,16 @@ from apps.api.v1.sector_failures import group_body
 from apps.core import clock
 from apps.core.management.any_order import AnyOrderCommand
 from apps.proving.services.failures import failures_retry, retried_describe
-from apps.sectors.selectors.failures import CHANGES, change_request_read, failure_find, failures_grouped
+from apps.sectors.selectors.failures import (
+    CHANGES,
+    FailureGroup,
+    change_request_read,
+    failure_find,
+    failures_grouped,
+)
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.stopped_work import COMPACT
 from apps.sectors.services.changes.plans import changes_plan
-
-if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
-    from apps.sectors.selectors.failures import FailureGroup
 
 
 class Command(AnyOrderCommand):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import CommandError
@@ -28,8 +29,6 @@ from apps.users.selectors.tenants import tenant_by_name
 from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
     from apps.sectors.models import Worker
 
 ORDERS: Final = {

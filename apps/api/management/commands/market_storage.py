@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from argparse import ArgumentParser
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -14,9 +15,6 @@ from apps.api.market_storage import MarketStorage
 from apps.chain.node.addresses import node_address
 from apps.core.errors import DomainError
 from apps.miners.selectors.miners import miner_get, miners_active
-
-if TYPE_CHECKING:
-    from argparse import ArgumentParser
 
 
 class Command(BaseCommand):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import CommandError
@@ -32,9 +34,6 @@ from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.sealing.targets import target_remove, target_set
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-    from collections.abc import Iterator
-
     from apps.miners.models import Miner
 
 

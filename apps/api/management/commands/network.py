@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -20,8 +21,6 @@ from apps.miners.services.network_unbind import network_unbind
 from poolsite.filecoin.policy import network_is_public
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
     from apps.chain.models import Network
 
 

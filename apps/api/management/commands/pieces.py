@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,8 +24,6 @@ from apps.sectors.services.sealing.packing import packing_plan, packing_request
 from poolsite.filecoin.piece_cids import SizedPiece, sized_cid
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
     from apps.miners.models import Miner
     from apps.pieces.models import Piece
 

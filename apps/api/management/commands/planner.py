@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from argparse import ArgumentParser
+from typing import Any
 
 from apps.api.management.caller import COMMAND
 from apps.api.management.words import facts, refusals_as_command_errors, values_of
 from apps.api.v1.planner import planner_body
 from apps.core.management.any_order import AnyOrderCommand
-
-if TYPE_CHECKING:
-    from argparse import ArgumentParser
 
 
 class Command(AnyOrderCommand):

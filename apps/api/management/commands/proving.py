@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import CommandError
@@ -24,9 +26,6 @@ from apps.proving.services.trials import deadline_dry_run, sector_test
 from poolsite.filecoin.deadlines import current_deadline
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-    from collections.abc import Callable, Iterator
-
     from apps.miners.models import Miner
 
 SHOWN = 20

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
@@ -29,9 +30,6 @@ from apps.sectors.services.roles.groups import (
 )
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-    from collections.abc import Collection
-
     from apps.miners.models import Miner
 
 NOTICES: Final = {

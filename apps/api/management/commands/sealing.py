@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management import call_command
@@ -22,9 +24,6 @@ from apps.wallets.selectors import wallets_visible
 from poolsite.wire.pipeline import SECTOR_STATES
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-    from collections.abc import Iterator
-
     from apps.miners.models import Miner
 
 MINER: Final = "M"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,8 +20,6 @@ from apps.sectors.selectors.sectors import sectors_listed
 from apps.sectors.services.adoptions.records import RECORDS_MAX, records_import
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
     from apps.miners.models import Miner
 
 NO_SPACE: Final = re.compile(r"\S")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -21,8 +22,6 @@ from apps.sectors.services.runs.snap_up_prices import snap_up_price
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
     from apps.sectors.models import Sector
 
 KINDS = {"snap-up": JobKind.SNAP_UP, "rebuild": JobKind.REBUILD}

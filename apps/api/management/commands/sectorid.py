@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -14,9 +15,6 @@ from apps.core.errors import DomainError
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.services.reservations import sectorid_export, sectorid_import
-
-if TYPE_CHECKING:
-    from argparse import ArgumentParser
 
 
 class Command(BaseCommand):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +40,7 @@ from apps.sectors.selectors.sector_filters import SectorFilters
 from apps.sectors.selectors.sectors import sector_get, sectors_by_numbers, sectors_listed
 from apps.sectors.services.adoptions.plans import adoption_begin, adoption_plan
 from apps.sectors.services.adoptions.rows import adoption_follow
-from apps.sectors.services.changes.plans import changes_plan
+from apps.sectors.services.changes.plans import ChangePlan, changes_plan
 from apps.sectors.services.changes.steps import changes_request
 from apps.sectors.services.reservations import numbers_format, numbers_parse
 from apps.sectors.services.sealing.pledge import pledge_create
@@ -51,11 +53,7 @@ from apps.sectors.states import AdoptionState
 from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-    from collections.abc import Callable, Iterable
-
     from apps.sectors.models import Sector
-    from apps.sectors.services.changes.plans import ChangePlan
 
 
 REMOVE = "remove-files"

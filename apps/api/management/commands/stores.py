@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
@@ -30,8 +31,6 @@ from apps.sectors.services.stores.scans import scan_begin, scan_cancel
 from apps.sectors.states import CopyCondition, ScanState
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
     from apps.sectors.models import Store
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.gateway.selectors.reverse import DROPLET, reverse_of
 from apps.miners.selectors.miners import miner_get
-from apps.pieces.data.ranges import PieceRange, piece_data
+from apps.pieces.data.ranges import PieceBytes, PieceRange, piece_data
 from apps.pieces.errors import PieceSealed
 from apps.pieces.selectors import piece_placed, pieces_of_sector
 from apps.sectors.services.runs.deliveries import ENDED, FAILED, UnsealOrder, piece_deliver
@@ -21,9 +22,6 @@ from apps.sectors.services.runs.unsealing import unseal_request
 from poolsite.filecoin.fr32 import unpadded_bytes
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
-    from apps.pieces.data.ranges import PieceBytes
     from apps.pieces.models import Piece
 
 POLL_S: Final = 1.0

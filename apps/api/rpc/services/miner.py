@@ -6,8 +6,10 @@ Source: sophon-miner api/api_miner.go MinerAPI, miner/multiminer.go.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from apps.api.rpc.dispatcher import Call
 from apps.blocks.rounds.warm_up import warm_up
 from apps.blocks.rounds.winners import Winner, winners_count
 from apps.blocks.selectors.mining_miners import miners_on
@@ -24,9 +26,6 @@ from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import ADDRESS, NUMBER, OBJECT, BadParam, RpcMethod, address, list_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.api.rpc.dispatcher import Call
     from apps.blocks.models import Round
     from apps.miners.models import Miner
 

@@ -9,6 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Final
 
 from apps.api.address_bodies import addresses_body, priced_body, sent_body
+from apps.api.rpc.dispatcher import Call
 from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
@@ -18,14 +19,13 @@ from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.address_change_messages import AddressRequest
 from apps.miners.services.address_changes import change_plan, change_push
+from poolsite.filecoin.address import Address
 from poolsite.filecoin.amounts import BadAmount, amount_parse
+from poolsite.wire.jsonrpc.messages import Json
 from poolsite.wire.jsonrpc.parameters import ADDRESS, OBJECT, RpcMethod
 
 if TYPE_CHECKING:
-    from apps.api.rpc.dispatcher import Call
     from apps.chain.models import Head
-    from poolsite.filecoin.address import Address
-    from poolsite.wire.jsonrpc.messages import Json
 
 KEY_MAX: Final = 64
 MEMBERS: Final = frozenset({"change", "addresses", "quota", "expiration", "key"})

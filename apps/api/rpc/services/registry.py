@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from apps.api.rpc.dispatcher import Service
 from apps.api.rpc.services.damocles.methods import DAMOCLES
 from apps.api.rpc.services.gateway.table import GATEWAY
 from apps.api.rpc.services.messager.table import MESSAGER
@@ -12,9 +13,6 @@ from apps.api.rpc.services.miner import MINER_METHODS
 from apps.api.rpc.services.miner_addresses import ADDRESS_METHODS
 from apps.api.rpc.services.node.table import NODE
 from apps.api.rpc.services.sector_numbers import NUMBER_METHODS
-
-if TYPE_CHECKING:
-    from apps.api.rpc.dispatcher import Service
 
 VERSIONS: Final = ("v0", "v1", "v2")
 """Paths /rpc/v0, /rpc/v1, /rpc/v2."""

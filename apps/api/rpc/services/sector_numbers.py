@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from apps.api.rpc.dispatcher import Call
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import BadValue
@@ -23,12 +24,11 @@ from poolsite.filecoin.bitfield import (
     bitfield_union,
 )
 from poolsite.filecoin.kinds import BadField
+from poolsite.wire.jsonrpc.messages import Json
 from poolsite.wire.jsonrpc.parameters import BOOL, NUMBER, TEXT, BadParam, Param, RpcMethod
 
 if TYPE_CHECKING:
-    from apps.api.rpc.dispatcher import Call
     from apps.miners.models import Miner
-    from poolsite.wire.jsonrpc.messages import Json
 
 
 def _numbers(value: Json) -> BitField:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from apps.api.callers import token_text
 from apps.api.rpc.dispatcher import Dispatcher
@@ -12,12 +12,9 @@ from apps.api.rpc.services.market import call_refusal, post_forward, refusal_of
 from apps.api.rpc.services.registry import NAMESPACES, SERVICES, VERSIONS
 from apps.gateway.selectors.reverse import HOST_KEYS
 from apps.users.errors import TokenRefused
-from poolsite.wire.jsonrpc.messages import RpcError, frame_read, frame_write
+from apps.users.rules.principals import Principal
+from poolsite.wire.jsonrpc.messages import Json, RpcError, frame_read, frame_write
 from poolsite.wire.jsonrpc.server import body_handle
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
-    from poolsite.wire.jsonrpc.messages import Json
 
 CORS: Final = {
     "Access-Control-Allow-Origin": "*",

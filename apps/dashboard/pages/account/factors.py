@@ -23,6 +23,7 @@ from apps.dashboard.reauthentication import reauthenticated
 from apps.dashboard.sessions import sign_in_required
 from apps.users.errors import WrongCode
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.users.rules.principals import Principal
 from apps.users.selectors.people import totp_waiting
 from apps.users.services.own_account import own_recovery_codes_make, own_totp_add, own_totp_remove
 from apps.users.services.second_factor import (
@@ -35,8 +36,6 @@ from apps.users.services.second_factor import (
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
-
-    from apps.users.rules.principals import Principal
 
 
 CODES: Final = "recovery_codes"

@@ -24,6 +24,7 @@ from apps.dashboard.pages.entry.sign_in import next_page
 from apps.dashboard.passkeys import place_of, question_json
 from apps.dashboard.reauthentication import credentials_check, is_submitted, reauthentication_page
 from apps.dashboard.sessions import sign_in_required
+from apps.users.rules.principals import Principal
 from apps.users.selectors.people import passkeys_of, totp_confirmed
 from apps.users.services.language import language_choose
 from apps.users.services.passkeys import assertion_options_generate
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.users.models import User
-    from apps.users.rules.principals import Principal
 
 YEAR_S: Final = 365 * DAY_S
 

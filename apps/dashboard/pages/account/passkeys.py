@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -21,12 +21,10 @@ from apps.dashboard.passkeys import challenge_pop, place_of, question_json
 from apps.dashboard.reauthentication import reauthenticated
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
+from apps.users.rules.principals import Principal
 from apps.users.selectors.people import passkeys_of
 from apps.users.services.own_account import own_passkey_add, own_passkey_remove
 from apps.users.services.passkeys import registration_options_generate
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 
 @require_POST

@@ -8,6 +8,7 @@ from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import PasswordChangeForm
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
@@ -23,8 +24,6 @@ from apps.users.services.own_account import own_password_change
 from apps.users.services.reauthentication import password_reauthenticate
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
-
     from apps.users.models import User
 
 

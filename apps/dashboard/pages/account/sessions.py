@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -16,10 +16,8 @@ from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.account.page import person_before
 from apps.dashboard.reauthentication import reauthenticated
 from apps.dashboard.sessions import sign_in_required
+from apps.users.rules.principals import Principal
 from apps.users.services.own_account import own_session_end, own_sessions_end
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 
 @require_POST

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
@@ -33,14 +34,12 @@ from apps.dashboard.pages.alerts.page import OPS, every_text
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Choice, Text, Tick
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from django_stubs_ext import StrOrPromise
 
     from apps.checks.models import AlertChannel
-    from apps.users.rules.principals import Principal
 
 
 PAGES: Final = {"edit": "alert-channel-settings", "callback": "alert-channel-callback"}

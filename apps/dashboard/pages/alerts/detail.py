@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -33,23 +36,18 @@ from apps.core.local_time import moment_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.alerts.page import alert_label, alert_todos, notification_label
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.dashboard.todo import acknowledged_text
+from apps.dashboard.todo import Todo, acknowledged_text
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-    from uuid import UUID
-
     from apps.checks.models import Alert, AlertEntry, Notification
-    from apps.dashboard.labels import StateLabel
-    from apps.dashboard.todo import Todo
     from apps.users.models import AuditEntry
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
@@ -15,30 +18,24 @@ from apps.checks.selectors.alert_history import (
     STATES,
     TIMES_OVER,
     AlertFilter,
+    CheckTimes,
     acknowledged_first,
     alerts_find,
     check_times,
 )
 from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core.formatting import NOTHING, time_left
-from apps.dashboard.csv_export import csv_answer, rows_in_turn
+from apps.dashboard.csv_export import Download, csv_answer, rows_in_turn
 from apps.dashboard.day_spans import day_moment, day_read
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.alerts.page import AlertRow, alert_row
 from apps.dashboard.pagination import ROWS, cursor_read, page_of
 from apps.dashboard.sessions import sign_in_required
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import datetime, timedelta
-
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
-
-    from apps.checks.selectors.alert_history import CheckTimes
-    from apps.dashboard.csv_export import Download
-    from apps.users.rules.principals import Principal
 
 FIELDS: Final = ("state", "check", "severity", "tenant", "since", "until")
 STATE_LABELS: Final = {"open": _("failing"), "acknowledged": _("acknowledged"), "ended": _("passed again")}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -32,18 +35,13 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.todo import acknowledged_text, checked_text, todo_of
+from apps.dashboard.todo import Todo, acknowledged_text, checked_text, todo_of
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
-
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
     from apps.checks.models import Alert, AlertChannel, Notification
-    from apps.dashboard.todo import Todo
-    from apps.users.rules.principals import Principal
 
 
 ALERTS_SHOWN: Final = 30

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -41,17 +44,13 @@ from apps.messages.services.approval_rules import (
     approval_rule_remove,
 )
 from apps.messages.services.method_rules import method_read
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-    from uuid import UUID
-
     from django_stubs_ext import StrOrPromise
 
     from apps.messages.models import ApprovalRule
-    from apps.users.rules.principals import Principal
 
 SHOWN_MAX: Final = 100
 """Messages that the page shows; the list of messages has a filter for all."""

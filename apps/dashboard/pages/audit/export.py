@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from django.http import HttpRequest
 from django.urls import path
 from django.views.decorators.http import require_safe
 
 from apps.dashboard.csv_export import Download, csv_answer
 from apps.dashboard.pages.audit.query import found
 from apps.dashboard.sessions import sign_in_required
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.http import HttpRequest
-
     from apps.users.models import AuditEntry
-    from apps.users.rules.principals import Principal
 
 COLUMNS: Final = (
     *("number", "at", "actor", "tenant", "source", "action", "target", "before", "after"),

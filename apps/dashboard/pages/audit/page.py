@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -22,6 +22,7 @@ from apps.dashboard.pages.audit.query import query_read, question_of
 from apps.dashboard.pagination import ROWS, cursor_read, page_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
+from apps.users.rules.principals import Principal
 from apps.users.selectors.audit_search import (
     LINES_SEARCHED,
     ChainCheck,
@@ -29,9 +30,6 @@ from apps.users.selectors.audit_search import (
     chain_check,
     chain_check_latest,
 )
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 SHORT: Final = 120
 """Longest value that stands in the row itself."""

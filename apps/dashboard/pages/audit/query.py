@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+from django.http import HttpRequest
 
 from apps.dashboard.csv_export import rows_in_turn
 from apps.dashboard.day_spans import day_moment, day_read
+from apps.users.rules.principals import Principal
 from apps.users.selectors.audit_search import AuditFilter, audit_find
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest
-
-    from apps.users.rules.principals import Principal
 
 FIELDS: Final = ("who", "what", "object", "since", "until")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -27,7 +29,7 @@ from apps.automation.services.rule_changes import (
     auto_rule_set,
     auto_rule_set_on,
 )
-from apps.automation.services.rule_plans import rule_plan
+from apps.automation.services.rule_plans import RulePlan, rule_plan
 from apps.automation.states import RuleKind, SectorData
 from apps.chain.node.client import page_client
 from apps.core import clock, formatting
@@ -42,7 +44,7 @@ from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Integer, Size
-from apps.dashboard.page_data import PageData
+from apps.dashboard.page_data import AddressNames, PageData
 from apps.dashboard.pages.messages.rows import message_row
 from apps.dashboard.pages.miners.addresses import head_required, price_facts
 from apps.dashboard.reauthentication import reauthenticate_first
@@ -50,20 +52,15 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, Tick
 from apps.miners.selectors.miners import miners_visible
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenant_evident, tenants_visible
 from apps.users.services.people import tenant_resolve
 from apps.wallets.selectors import wallets_visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from uuid import UUID
-
     from django_stubs_ext import StrOrPromise
 
     from apps.automation.models import AutoRule
-    from apps.automation.services.rule_plans import RulePlan
-    from apps.dashboard.page_data import AddressNames
-    from apps.users.rules.principals import Principal
 
 SUGGESTED_MAX: Final = 200
 NAMED_MAX: Final = 20

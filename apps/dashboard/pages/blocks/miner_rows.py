@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
 from django.utils.translation import gettext
 
-from apps.blocks.selectors.luck import lucks_shared
+from apps.blocks.selectors.luck import Luck, lucks_shared
 from apps.blocks.selectors.mining_miners import miners_on
 from apps.blocks.selectors.mining_status import MiningStatus, mining_status_of
 from apps.blocks.selectors.rounds import rounds_latest
@@ -19,14 +20,11 @@ from apps.core.formatting import plural
 from apps.core.languages import colon_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.charts import Strip, StripEntry, strip
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.blocks.states import STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from apps.blocks.models import Round
-    from apps.blocks.selectors.luck import Luck
-    from apps.dashboard.page_data import PageData
     from apps.miners.models import Miner
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.timezone import localtime
@@ -15,9 +16,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.blocks.selectors.finality import f3_read
+from apps.blocks.selectors.finality import F3Participation, f3_read
 from apps.blocks.selectors.luck import quantile
-from apps.blocks.selectors.mining_course import mining_course
+from apps.blocks.selectors.mining_course import MiningSpan, mining_course
 from apps.blocks.selectors.rewards import rewards_by_day, rewards_since
 from apps.blocks.selectors.rounds import rounds_won, wins_count
 from apps.blocks.services.mining import mining_set
@@ -41,19 +42,14 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.miners.selectors.miners import miner_get
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.pledge import VESTING_DAYS, locked_reward
 from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
     from apps.blocks.models import F3Lease, Round
-    from apps.blocks.selectors.finality import F3Participation
-    from apps.blocks.selectors.mining_course import MiningSpan
-    from apps.users.rules.principals import Principal
 
 X_TICKS: Final = 4
 YOUNG_S: Final = 2 * DAY_S

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
@@ -22,12 +22,10 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.proving.errors import NothingToProve
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
-
     from apps.blocks.models import Round
-    from apps.users.rules.principals import Principal
 
 from apps.dashboard.pages.blocks.states import STATES, STEP_TEXTS
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -21,16 +23,10 @@ from apps.dashboard.pages.chain.tipset import params_text
 from apps.dashboard.pagination import page_counted
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.rules.methods import receiver_kind
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.actors.decode import method_name
 from poolsite.filecoin.address import BadAddress
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-
-    from django.http import HttpRequest, HttpResponse
-
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.message import SignedMessage
+from poolsite.filecoin.message import SignedMessage
 
 
 def sender_rows(pending: Iterable[SignedMessage], *, names: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -9,18 +9,17 @@ from django.urls import reverse
 from django.utils.translation import gettext
 
 from apps.chain.selectors.nodes import nodes_pool
-from apps.chain.selectors.upgrades import readiness, upgrade_next
+from apps.chain.selectors.upgrades import Readiness, Upgrade, readiness, upgrade_next
 from apps.chain.states import NodeCondition, NodeRole
 from apps.core import formatting
 from apps.core.languages import colon_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action
 from apps.dashboard.charts import Spark, spark
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
     from apps.chain.models import Node
-    from apps.chain.selectors.upgrades import Readiness, Upgrade
-    from apps.users.rules.principals import Principal
 
 TONES: Final = {
     NodeCondition.HEALTHY: "ok",

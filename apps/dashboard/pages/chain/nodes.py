@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -23,11 +24,7 @@ from apps.dashboard.pages.chain.node_rows import node_row, node_rows
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,17 +21,15 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.rules.methods import receiver_kind
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.actors.decode import kind_by_params, method_name, params_display, return_decode
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.message import Message, Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from apps.chain.models import Head
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.message import Message, Receipt
 
 
 PARAMS_MAX: Final = 2000

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
@@ -16,6 +17,7 @@ from apps.core.consoles import ConsoleSeen, consoles_seen, processes_by_machine,
 from apps.core.errors import DomainError, NotFound
 from apps.core.formatting import plural
 from apps.core.languages import colon_text, list_text, sentence_text
+from apps.core.processes import Process
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
@@ -29,13 +31,8 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.users.rules.principals import Principal
 from apps.users.services.consoles import console_remove, console_token_issue
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.core.processes import Process
-    from apps.users.rules.principals import Principal
 
 MADE: Final = "console_join_made"
 """Where a session keeps a new join token, sealed, until it was shown."""

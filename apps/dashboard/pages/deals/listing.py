@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
@@ -25,14 +27,10 @@ from apps.dashboard.sessions import sign_in_required
 from apps.market.rules import ulid_encode
 from apps.market.selectors import DealFilter, deal_get, deals_by_uuid, deals_counts, deals_page
 from apps.market.states import DealState
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.http import HttpRequest, HttpResponse
-
     from apps.market.models import Deal
-    from apps.users.rules.principals import Principal
 
 COMING: Final = (DealState.ACCEPTED, DealState.TRANSFERRING, DealState.VERIFIED, DealState.SEALING)
 """Accepted, and not active yet."""

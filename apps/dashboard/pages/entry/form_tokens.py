@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from apps.dashboard.languages import language_activate
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
 
 
 def form_token_refused(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001  # Django's

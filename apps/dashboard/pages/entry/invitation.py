@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
@@ -21,9 +22,6 @@ from apps.dashboard.text_fields import Text
 from apps.users.errors import InvitationExpired, LoginFailed
 from apps.users.selectors.principals import principal_of
 from apps.users.services.people import invitation_accept, invitation_read
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
 
 
 class WelcomeForm(PageForm):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils.crypto import constant_time_compare
@@ -32,8 +33,6 @@ from apps.users.services.passkeys import assertion_options_generate
 from apps.users.states import Factor
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
-
     from apps.users.models import User
 
 PENDING_FOR: Final = timedelta(minutes=5)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.contrib.auth import login, logout
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -32,8 +33,6 @@ from apps.users.services.sessions import session_start
 from apps.users.states import Factor
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
-
     from apps.users.models import User
 
 PENDING: Final = "pending"

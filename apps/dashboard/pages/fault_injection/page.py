@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
@@ -14,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.node.devnet import FAULT_DEFAULTS, DevnetState, devnet_state
+from apps.chain.node.devnet import FAULT_DEFAULTS, DevnetState, FaultValue, devnet_state
 from apps.chain.selectors.nodes import nodes_devnet
 from apps.chain.services.fault_injection import ACTIONS, Number, devnet_action_run, faults_reset, faults_set
 from apps.core import formatting
@@ -29,15 +30,12 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from django_stubs_ext import StrOrPromise
 
     from apps.chain.models import Node
-    from apps.chain.node.devnet import FaultValue
-    from apps.users.rules.principals import Principal
 
 PARTS: Final[dict[StrOrPromise, dict[str, tuple[StrOrPromise, StrOrPromise, StrOrPromise]]]] = {
     _("Blocks"): {

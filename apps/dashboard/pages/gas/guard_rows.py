@@ -9,11 +9,11 @@ from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.languages import list_text
+from apps.dashboard.page_data import PageData
 from apps.messages.selectors.gas_guards import auto_bump_rules, guards_spent, guards_visible
 from poolsite.filecoin.actors.decode import method_name
 
 if TYPE_CHECKING:
-    from apps.dashboard.page_data import PageData
     from apps.messages.models import AutoBumpRule, GasGuard
 
 

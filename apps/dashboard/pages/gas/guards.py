@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -26,17 +28,14 @@ from apps.messages.selectors.gas_guards import auto_bump_rules, guard_get
 from apps.messages.services.fee_rules import shared_rules_set
 from apps.messages.services.guards import KINDS, auto_bump_set, guard_remove, guard_set
 from apps.messages.services.method_rules import method_read
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenants_visible
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from uuid import UUID
-
     from django_stubs_ext import StrOrPromise
 
     from apps.users.models import Tenant
-    from apps.users.rules.principals import Principal
 
 
 def guards_fragment(context: FragmentContext) -> Iterable[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -28,14 +29,12 @@ from apps.messages.services.method_rules import (
     method_rule_set,
     receiver_read,
 )
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.actors.decode import method_name
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from apps.messages.models import ActorRules
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

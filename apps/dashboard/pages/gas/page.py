@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.timezone import localtime
@@ -31,18 +33,16 @@ from apps.dashboard.pagination import Facet
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.messages.selectors.base_fee import BaseFeeSpan, base_fee_history, base_fee_shares, cheap_window
-from apps.messages.selectors.queue_costs import queue_costs
+from apps.messages.selectors.base_fee import (
+    BaseFeeSpan,
+    CheapWindow,
+    base_fee_history,
+    base_fee_shares,
+    cheap_window,
+)
+from apps.messages.selectors.queue_costs import QueueCost, queue_costs
 from apps.messages.selectors.spend import spend_since, spend_summed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from django.http import HttpRequest, HttpResponse
-
-    from apps.messages.selectors.base_fee import CheapWindow
-    from apps.messages.selectors.queue_costs import QueueCost
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 X_TICKS: Final = 5
 SECONDS_BELOW_S: Final = 600

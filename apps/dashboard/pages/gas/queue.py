@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from django.utils.translation import gettext
 
+from apps.dashboard.page_data import PageData
 from apps.messages.rules.methods import method_text
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.dashboard.page_data import PageData
-    from apps.messages.selectors.base_fee import CheapWindow
-    from apps.messages.selectors.queue_costs import QueueCost
+from apps.messages.selectors.base_fee import CheapWindow
+from apps.messages.selectors.queue_costs import QueueCost
 
 
 def what_text(to: str, method: int, *, kind: str, data: PageData) -> str:

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from django.http import HttpRequest
 from django.urls import path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.core import formatting
-from apps.dashboard.csv_export import csv_answer, rows_in_turn
+from apps.dashboard.csv_export import Download, csv_answer, rows_in_turn
 from apps.dashboard.day_spans import days_read
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.gas.queue import what_text
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.selectors.spend import spend_since
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from django.http import HttpRequest
-
-    from apps.dashboard.csv_export import Download
-    from apps.messages.selectors.spend import SpendSum
-    from apps.users.rules.principals import Principal
-
+from apps.messages.selectors.spend import SpendSum, spend_since
+from apps.users.rules.principals import Principal
 
 GROUPS: Final = (
     ("method", _("By method")),

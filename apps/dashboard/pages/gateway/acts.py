@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -24,13 +25,11 @@ from apps.gateway.services.connection_test import (
     signer_test,
 )
 from apps.proving.selectors.winning_post_test import trial_request
+from apps.users.rules.principals import Principal
 from apps.users.selectors.approvals import approvals_visible
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from apps.gateway.models import ProverConnection, SignerConnection
-    from apps.users.rules.principals import Principal
 
 LEVELS: Final = {"test": "sign", "end": "admin"}
 """What a person needs for each action."""

@@ -12,14 +12,14 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.core.languages import list_text
 from apps.dashboard.cards import Action
+from apps.dashboard.page_data import PageData
 from apps.gateway.selectors.connections import as_prover, as_signer
+from apps.gateway.services.connection_test import ConnectionTestResult
 from apps.gateway.states import Purpose
 from poolsite.filecoin.address import id_address
 
 if TYPE_CHECKING:
-    from apps.dashboard.page_data import PageData
     from apps.gateway.models import ProverConnection, SignerConnection
-    from apps.gateway.services.connection_test import ConnectionTestResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable
+from typing import Any, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -20,18 +22,11 @@ from apps.dashboard.pagination import page_counted
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.gateway.selectors.connections import connections_open
+from apps.gateway.selectors.connections import OpenConnections, connections_open
 from apps.sectors.selectors.hosts import is_uuid
+from apps.users.rules.principals import Principal
 from apps.users.selectors.approvals import approvals_visible
 from apps.wallets.selectors import remote_wallet_keys, remote_wallets
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.http import HttpRequest, HttpResponse
-
-    from apps.gateway.selectors.connections import OpenConnections
-    from apps.users.rules.principals import Principal
 
 
 def list_verdict_of(rows: OpenConnections, data: PageData) -> Verdict:

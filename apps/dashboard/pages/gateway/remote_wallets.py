@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -15,14 +16,10 @@ from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenant_evident
 from apps.users.services.people import tenant_resolve
 from apps.wallets.services.remote_wallets import remote_wallet_add, remote_wallet_remove, remote_wallet_set
-
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from apps.users.rules.principals import Principal
 
 
 class RemoteWalletForm(PageForm):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -24,13 +25,11 @@ from apps.sectors.selectors.hosts import sectors_stored_only_on, worker_get, wor
 from apps.sectors.services.hosts.commands import worker_command_enqueue
 from apps.sectors.services.hosts.retirement import unfinished_jobs_count, worker_retire, worker_retire_drained
 from apps.sectors.services.hosts.settings import values_read, worker_group_set, worker_settings_set
+from apps.users.rules.principals import Principal
 from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from apps.sectors.models import Worker
-    from apps.users.rules.principals import Principal
 
 
 ACTS: Final = (Operation.PAUSE, Operation.RESUME, Operation.DRAIN, Operation.MEASURE, Operation.UPGRADE)

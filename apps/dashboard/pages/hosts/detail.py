@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
@@ -29,26 +32,21 @@ from apps.dashboard.pages.storage.attachment_rows import host_store_rows
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.errors.hosts import WorkerUnknown
 from apps.sectors.rules.hardware import sealing_disks
-from apps.sectors.selectors.host_record import host_record, log_watch
+from apps.sectors.selectors.host_record import HostRecord, host_record, log_watch
 from apps.sectors.selectors.hosts import host_report, worker_get, worker_is_away
 from apps.sectors.selectors.parallel_plan import host_parallel_plan
 from apps.sectors.selectors.proof_forms import update_error
 from apps.sectors.services.hosts.retirement import unfinished_jobs_count
 from apps.sectors.services.hosts.versions import versions_compare
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.policy import ProofForm
 from poolsite.wire.hosts import VERSION
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from uuid import UUID
-
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
     from apps.sectors.models import HostReport, Job, Worker
-    from apps.sectors.selectors.host_record import HostRecord
-    from apps.users.rules.principals import Principal
 
 
 def sectors_by_disk(worker: Worker, report: HostReport | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -21,12 +21,10 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Choice, Text
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenant_evident
 from apps.users.services.join_tokens import join_token_issue
 from apps.users.services.people import can_manage_people, tenant_resolve
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 PARTS: Final = (("sealer", _("Sealing host")), ("prover", _("Prover")))
 SIZES: Final = ("2KiB", "8MiB", "512MiB", "32GiB", "64GiB")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -21,18 +22,16 @@ from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.hosts import worker_get
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.hosts.leftovers import (
+    Leftover,
     PlannedLeftover,
     sealing_leftovers_list,
     sealing_leftovers_plan,
     sealing_leftovers_remove,
 )
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from apps.sectors.models import Worker
-    from apps.sectors.services.hosts.leftovers import Leftover
-    from apps.users.rules.principals import Principal
 
 FOUND: Final = StateLabel("warn", _("found"))
 ORDERED: Final = StateLabel("run", _("being removed"))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
-from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
 from django.utils.translation import gettext
@@ -21,7 +23,7 @@ from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.hosts.rows import host_rows
-from apps.dashboard.pagination import facets_of, page_ranked, rows_of_keys, tags_of
+from apps.dashboard.pagination import Facet, facets_of, page_ranked, rows_of_keys, tags_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
@@ -39,19 +41,12 @@ from apps.sectors.selectors.host_states import (
 from apps.sectors.selectors.hosts import is_uuid, worker_get, workers_visible
 from apps.sectors.selectors.jobs import hosts_of_jobs
 from apps.sectors.services.hosts.commands import worker_command_enqueue
+from apps.users.rules.principals import Principal
 from apps.users.services.people import can_manage_people
 from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from uuid import UUID
-
-    from django.db.models import QuerySet
-    from django.http import QueryDict
-
-    from apps.dashboard.pagination import Facet
     from apps.sectors.models import Worker
-    from apps.users.rules.principals import Principal
 
 STATES: Final = (
     ("", _("All"), "", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -16,21 +17,18 @@ from apps.core.formatting import plural
 from apps.core.languages import clauses_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action
-from apps.dashboard.labels import STAGES
+from apps.dashboard.labels import STAGES, StateLabel
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.hosts.job_text import held_jobs, job_text, kind_text, slots_text
 from apps.dashboard.pages.hosts.state import idle_text, worker_label
 from apps.sectors.rules.hardware import PINGS, disk_share, disk_space
+from apps.sectors.selectors.host_speed import HostSpeed
 from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from django_stubs_ext import StrOrPromise
 
-    from apps.dashboard.labels import StateLabel
-    from apps.dashboard.page_data import PageData
     from apps.sectors.models import Worker
-    from apps.sectors.selectors.host_speed import HostSpeed
 
 STAGES_NAMED: Final = 2
 """Stages of a host's pace that a list has room for."""

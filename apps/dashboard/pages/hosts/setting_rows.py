@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
@@ -18,8 +19,6 @@ from poolsite.wire.sealing_rule_values import ALL
 from poolsite.wire.sealing_rules import LOCATION, PLAN, RULES, SEALING, THREADS, rule_key, thread_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from apps.sectors.models import HostReport, Worker
 
 ORIGINS: Final = {

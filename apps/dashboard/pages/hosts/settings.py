@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -23,11 +24,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.hosts import host_groups, shared_settings_visible, tenant_of_hosts
 from apps.sectors.services.hosts.settings import SETTABLE, shared_settings_set, values_read
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 Place = tuple[int | None, str]
 """Tenant and group; (None, ""): the whole pool."""

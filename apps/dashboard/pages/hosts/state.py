@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
@@ -11,15 +12,13 @@ from apps.core import formatting
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.hosts.job_text import held_jobs
 from apps.sectors.rules.hardware import DISK_FULL, disk_share, is_short_of_disk
+from apps.sectors.selectors.host_speed import HostSpeed
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.proof_forms import parameters_error, proofs_made
 from poolsite.filecoin.policy import ProofForm
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from apps.sectors.models import Worker
-    from apps.sectors.selectors.host_speed import HostSpeed
 
 
 def worker_label(worker: Worker, *, now: datetime, pace: HostSpeed | None = None) -> StateLabel:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils.translation import gettext
@@ -29,16 +31,12 @@ from apps.messages.selectors.approval_choice import amount_moved_compute, conten
 from apps.messages.selectors.approvals import approval_of, approval_until, approvers_of
 from apps.messages.services.approvals import message_approve, message_refuse
 from apps.messages.states import MessageState
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.actors.decode import method_name
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.http import HttpRequest, HttpResponse
-
     from apps.messages.models import Message
-    from apps.users.rules.principals import Principal
 
 
 PARAMS_WHOLE: Final = 200_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
@@ -25,12 +26,10 @@ from apps.dashboard.pages.messages.selection import BulkSelection, following, se
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.services.bulk import BULK_MAX, BULK_STATES, BulkResult, bulk_price, messages_bulk
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
     from apps.messages.models import Message
-    from apps.users.rules.principals import Principal
 
 
 REFUSED_SHOWN: Final = 20

@@ -29,13 +29,13 @@ from apps.messages.services.replace import version_require
 from apps.messages.services.retry import message_retry_now
 from apps.messages.services.taken_nonces import message_push_again
 from apps.messages.states import MessageState
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.chain.models import Head
     from apps.messages.models import Message
-    from apps.users.rules.principals import Principal
 
 
 def head_needed() -> Head:

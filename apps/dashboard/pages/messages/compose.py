@@ -35,12 +35,12 @@ from apps.messages.rules.push_items import PushItem
 from apps.messages.services.dry_run import message_approval_read, message_dry_run
 from apps.messages.services.push import message_push
 from apps.messages.services.signer_trials import run_refusal_find
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.amounts import BadAmount, fil_format, fil_parse
 from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
     from apps.messages.models import Message
-    from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -31,24 +33,19 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
 from apps.messages.rules.methods import method_text
-from apps.messages.selectors.diagnosis import message_diagnose
+from apps.messages.selectors.diagnosis import Diagnosis, message_diagnose
 from apps.messages.selectors.messages import message_events, message_get
-from apps.messages.selectors.remedies import message_remedies
+from apps.messages.selectors.remedies import Remedy, message_remedies
 from apps.messages.selectors.stuck import LATE_EPOCHS, stuck_mark
 from apps.messages.states import MessageState, Wait
+from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
     from django_stubs_ext import StrOrPromise
 
     from apps.messages.models import Message, MessageEvent
-    from apps.messages.selectors.diagnosis import Diagnosis
-    from apps.messages.selectors.remedies import Remedy
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

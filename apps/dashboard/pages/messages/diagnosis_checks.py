@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
@@ -13,21 +14,18 @@ from apps.core.formatting import plural
 from apps.core.languages import list_text, sentence_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Check
+from apps.dashboard.page_data import PageData
+from apps.messages.selectors.diagnosis import Diagnosis
 from apps.messages.selectors.fees import GUARD, LEVELS, MESSAGE, METHOD, POOL, TENANT, WHERE
-from apps.messages.selectors.message_limits import QUOTA, message_limits
+from apps.messages.selectors.message_limits import QUOTA, Limit, message_limits
 from apps.messages.states import Wait
 from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from django_stubs_ext import StrOrPromise
 
-    from apps.dashboard.page_data import PageData
     from apps.messages.models import Message
-    from apps.messages.selectors.diagnosis import Diagnosis
-    from apps.messages.selectors.message_limits import Limit
     from apps.wallets.models import Wallet
 
 EVIDENCE: Final[dict[str, StrOrPromise]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext
@@ -30,8 +31,6 @@ from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.cbor import BadCbor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from apps.messages.models import Message
 
 PARAM_CUT: Final = 400

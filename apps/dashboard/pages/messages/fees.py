@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.chain.node.client import chain_client, page_client
+from apps.chain.node.client import ChainClient, chain_client, page_client
 from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
@@ -33,15 +34,13 @@ from apps.messages.services.replace import (
     version_require,
 )
 from apps.messages.states import MessageState
+from apps.users.rules.principals import Principal
+from poolsite.filecoin.message import Message as ChainMessage
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
-    from apps.chain.node.client import ChainClient
     from apps.messages.models import Message
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.message import Message as ChainMessage
 
 
 USED_PERCENT: Final = 80

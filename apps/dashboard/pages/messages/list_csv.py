@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.views.decorators.http import require_http_methods
 
 from apps.core.errors import BadValue
-from apps.dashboard.csv_export import csv_answer, rows_in_turn
+from apps.dashboard.csv_export import Download, csv_answer, rows_in_turn
 from apps.dashboard.pages.messages.rows import message_why
 from apps.dashboard.pages.messages.selection import selection_read
 from apps.dashboard.sessions import sign_in_required
-
-if TYPE_CHECKING:
-    from apps.dashboard.csv_export import Download
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 COLUMNS: Final = (
     "id",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
@@ -24,22 +27,16 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.rows import message_row
 from apps.dashboard.pages.messages.selection import MessageFilter, counted
-from apps.dashboard.pagination import ROWS, cursor_read, facets_of, page_of
+from apps.dashboard.pagination import ROWS, Pager, cursor_read, facets_of, page_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.selectors.stuck import stuck_marked
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.db.models import QuerySet
-    from django.http import HttpRequest, HttpResponse
-
-    from apps.dashboard.pagination import Pager
     from apps.messages.models import Message
-    from apps.users.rules.principals import Principal
 
 OPEN_STATES: Final = ("open", "approval", "stuck", "priced-out")
 """Filters that show messages on their way."""

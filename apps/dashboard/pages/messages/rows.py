@@ -11,12 +11,12 @@ from apps.core import formatting
 from apps.core.languages import colon_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import LANDED_BAD, MESSAGES, STUCK, UNAPPROVED, StateLabel
+from apps.dashboard.page_data import AddressNames
 from apps.messages.rules.methods import method_text
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 
 if TYPE_CHECKING:
-    from apps.dashboard.page_data import AddressNames
     from apps.messages.models import Message
 
 URGENT_WAITS = frozenset(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
-from django.db.models import Q
+from django.db.models import Q, QuerySet
+from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -23,16 +25,11 @@ from apps.messages.selectors.messages import messages_visible
 from apps.messages.selectors.stuck import is_priced_out, is_stuck
 from apps.messages.services.bulk import BULK_MAX
 from apps.messages.states import MessageState
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from django.db.models import QuerySet
-    from django.http import QueryDict
-
     from apps.messages.models import Message
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

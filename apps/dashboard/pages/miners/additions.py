@@ -33,13 +33,13 @@ from apps.miners.services.create import creation_verdicts_read, miner_create
 from apps.miners.services.creation_plan import MinerSpec, creation_deposit_read, creation_plan
 from apps.miners.services.importing import miner_import
 from apps.miners.states import ProvenBy
+from apps.users.rules.principals import Principal
 from apps.users.services.people import tenant_resolve
 from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.sector import RegisteredSealProof
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from django.utils.translation import gettext as _
 
@@ -11,9 +11,6 @@ from apps.dashboard.number_fields import Amount, Integer
 from apps.dashboard.text_fields import Key, Text, TextList
 from apps.miners.services.address_change_messages import AddressRequest
 from apps.miners.states import AddressChange
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 class AddressForm(PageForm):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,35 +31,28 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.address_form import AddressForm, picked_changes
 from apps.dashboard.pages.multisigs.rows import outcome_facts
-from apps.dashboard.pickers import picker, wallet_choice
+from apps.dashboard.pickers import Picker, picker, wallet_choice
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import new_key
+from apps.messages.services.dry_run import DryRun
 from apps.messages.services.signer_trials import run_refusal_find
 from apps.messages.states import MessageState
-from apps.miners.selectors.address_messages import address_messages
-from apps.miners.selectors.addresses import addresses_read
+from apps.miners.selectors.address_messages import AddressMessage, address_messages
+from apps.miners.selectors.addresses import MinerAddresses, addresses_read
 from apps.miners.selectors.deal_reach import ReachState, addresses_reach
 from apps.miners.selectors.miners import miner_get
 from apps.miners.selectors.proposals import is_id
-from apps.miners.services.address_changes import change_plan, change_push, may_change
+from apps.miners.services.address_change_messages import AddressRequest
+from apps.miners.services.address_changes import ChangePlan, change_plan, change_push, may_change
 from apps.miners.services.multisig_senders import PROPOSE_METHOD
 from apps.miners.states import AddressChange
-from apps.users.rules.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM, Principal
 from poolsite.wire.proposals import address_changes_rule, multisig_rule, rule_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
     from apps.chain.models import Head
-    from apps.dashboard.pickers import Picker
-    from apps.messages.services.dry_run import DryRun
     from apps.miners.models import Miner
-    from apps.miners.selectors.address_messages import AddressMessage
-    from apps.miners.selectors.addresses import MinerAddresses
-    from apps.miners.services.address_change_messages import AddressRequest
-    from apps.miners.services.address_changes import ChangePlan
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -27,17 +28,14 @@ from apps.miners.selectors.miners import miner_get
 from apps.miners.states import MinerState
 from apps.sectors.selectors.adoptions import adoption_get, adoptions_of
 from apps.sectors.selectors.sealing_context import sealing_context_read
-from apps.sectors.services.adoptions.plans import adoption_begin, adoption_cancel, adoption_plan
+from apps.sectors.services.adoptions.plans import AdoptionPlan, adoption_begin, adoption_cancel, adoption_plan
 from apps.sectors.services.reservations import numbers_format, numbers_parse
 from apps.sectors.states import OPEN_ADOPTIONS, AdoptionState
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from apps.miners.models import Miner
     from apps.sectors.models import SectorAdoption
-    from apps.sectors.services.adoptions.plans import AdoptionPlan
-    from apps.users.rules.principals import Principal
 
 SHOWN: Final = 10
 """Adoptions on the page, the newest first."""

@@ -11,13 +11,11 @@ from apps.core import formatting
 from apps.dashboard.forms import PageForm
 from apps.dashboard.number_fields import Amount
 from apps.dashboard.text_fields import Choice, Text
-from apps.sectors.rules.policy import BASE_FEES, BATCH_FIELDS, LIMITS, range_problem
+from apps.sectors.rules.policy import BASE_FEES, BATCH_FIELDS, LIMITS, SealingPolicy, range_problem
 from poolsite.filecoin.porep.parameters import ChallengeRule
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
-
-    from apps.sectors.rules.policy import SealingPolicy
 
 YES_NO: Final = ("yes", "no")
 POREPS: Final[dict[ChallengeRule, StrOrPromise]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -27,17 +28,14 @@ from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.batches.requests import batches_request, waiting_sectors_group
-from apps.sectors.services.sealing.packing import packing_plan, packing_request
+from apps.sectors.services.sealing.packing import PackedSector, packing_plan, packing_request
 from apps.sectors.services.waiting_verdicts import waiting_verdicts_read
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from django_stubs_ext import StrOrPromise
 
     from apps.miners.models import Miner
-    from apps.sectors.services.sealing.packing import PackedSector
-    from apps.users.rules.principals import Principal
 
 KIND_TEXTS: Final[dict[str, StrOrPromise]] = {
     "precommit": _("Pre-commits"),

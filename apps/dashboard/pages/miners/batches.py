@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -23,9 +23,7 @@ from apps.sectors.selectors.batch_settings import batch_settings_own
 from apps.sectors.services.batches.requests import waiting_sectors_group
 from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.sealing.packing import packing_plan
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
@@ -12,7 +14,7 @@ from django.views.decorators.http import require_safe
 from apps.checks.report.objects import report_of_miner
 from apps.core import formatting
 from apps.core.stored_texts import stored_text
-from apps.dashboard.cards import Stat
+from apps.dashboard.cards import Event, Stat
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -34,17 +36,12 @@ from apps.moves.rules.steps import Direction
 from apps.moves.selectors.moves import direction_of
 from apps.proving.selectors.posts import notes_of, posts_tried
 from apps.proving.services.transfer import may_transfer
+from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallets_visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from django.http import HttpRequest, HttpResponse
-
-    from apps.dashboard.cards import Event
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, WindowPost
-    from apps.users.rules.principals import Principal
 
 
 def miner_stats(miner: Miner) -> Iterable[Stat]:

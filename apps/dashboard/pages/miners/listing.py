@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Count
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -18,8 +20,11 @@ from apps.core.formatting import plural
 from apps.core.languages import list_text, sentence_text
 from apps.dashboard import cells
 from apps.dashboard.cards import Verdict
+from apps.dashboard.charts import Strip
+from apps.dashboard.fragments import FragmentContext
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.list_page import Column, Empty, Link, ListPage
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.deadlines import NextDeadline, deadline_next, deadline_strip
 from apps.dashboard.pagination import page_counted
 from apps.dashboard.registry import NavItem
@@ -28,19 +33,12 @@ from apps.miners.states import MinerState
 from apps.proving.selectors.deadlines import miners_of_deadlines
 from apps.proving.states import Forecast
 from apps.sectors.selectors.sectors import sectors_visible
+from apps.users.rules.principals import Principal
 from poolsite.wire.pipeline import FINAL_STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from django.utils.safestring import SafeString
-
-    from apps.dashboard.charts import Strip
-    from apps.dashboard.fragments import FragmentContext
-    from apps.dashboard.page_data import PageData
     from apps.miners.models import Miner
     from apps.proving.models import Deadline
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -20,9 +20,7 @@ from apps.market.selectors import market_of
 from apps.market.services.markets import FIELDS, market_set
 from apps.market.states import ClientsRule
 from apps.miners.selectors.miners import miner_get
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 TICKS: Final = ("is_open", "is_verified_only", "takes_http", "takes_put", "takes_offline")
 

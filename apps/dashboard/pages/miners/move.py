@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -26,17 +27,14 @@ from apps.dashboard.text_fields import Text, Tick
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.miners.states import MinerState
-from apps.moves.rules.steps import Direction, StepState
+from apps.moves.rules.steps import Direction, Move, Step, StepState
 from apps.moves.selectors.moves import move_of
 from apps.moves.services.acts import HEIGHT, NUMBERS, move_step_do
 from apps.moves.services.heights import height_check, move_cancel
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from apps.miners.models import Miner
-    from apps.moves.rules.steps import Move, Step
-    from apps.users.rules.principals import Principal
 
 PAGES: Final = {Direction.IN: "miner-move-in", Direction.OUT: "miner-move-out"}
 NAMES: Final = {Direction.IN: _("Move in"), Direction.OUT: _("Move out")}

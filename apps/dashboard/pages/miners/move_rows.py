@@ -9,12 +9,10 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.formatting import time_left, whole
 from apps.dashboard.labels import StateLabel
-from apps.moves.rules.steps import StepState, first_text
+from apps.moves.rules.steps import Move, MoveWindow, Step, StepState, first_text
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
-
-    from apps.moves.rules.steps import Move, MoveWindow, Step
 
 STATES: Final = {
     StepState.DONE: StateLabel("ok", _("done")),

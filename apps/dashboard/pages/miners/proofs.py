@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.chain.selectors.status import EpochClock
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import clauses_text, colon_text, list_text
@@ -18,16 +21,12 @@ from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.hosts.job_text import progress_text
 from apps.proving.services.retries import last_try_epoch_compute, partial_proof_epoch_compute
 from apps.proving.states import AttemptKind, AttemptState, PostState
+from poolsite.filecoin.policy import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
     from django_stubs_ext import StrOrPromise
 
-    from apps.chain.selectors.status import EpochClock
     from apps.proving.models import PostNote, WindowPost
-    from poolsite.filecoin.policy import Network
 
 
 POST_STATES: Final[dict[str, StateLabel]] = {

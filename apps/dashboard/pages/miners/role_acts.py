@@ -35,12 +35,12 @@ from apps.sectors.services.roles.groups import (
     group_roles_separate,
 )
 from apps.sectors.services.roles.trial import role_test
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 CONFIRMED: Final[dict[str, tuple[StrOrPromise, StrOrPromise, StrOrPromise]]] = {
     "remove": (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import parse_qs
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -30,14 +32,7 @@ from apps.miners.selectors.roles import (
     miners_without_roles,
     roles_seen,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from django.http import HttpRequest, HttpResponse
-
-    from apps.users.rules.principals import Principal
-
+from apps.users.rules.principals import Principal
 
 MINERS_SHOWN: Final = 12
 """Miners on one page of the matrix."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -17,15 +19,12 @@ from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.miners.selectors.roles import role_is_heard, role_is_in_force, role_is_restored
 from apps.miners.states import RoleKind, RoleState
+from apps.sectors.services.roles.trial import RoleTest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
     from django_stubs_ext import StrOrPromise
 
     from apps.miners.models import Role
-    from apps.sectors.services.roles.trial import RoleTest
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -22,7 +25,7 @@ from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.role_rows import RoleRow, role_row
-from apps.dashboard.pickers import picker
+from apps.dashboard.pickers import Picker, picker
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.messages.selectors.recovery import recovery_row
@@ -36,19 +39,14 @@ from apps.sectors.services.roles.assignments import may_assign
 from apps.sectors.services.roles.groups import groups_list
 from apps.sectors.services.roles.trial import role_tests_load
 from apps.sectors.states import ReservationState
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.bitfield import bitfield_of_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
-
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
-    from apps.dashboard.pickers import Picker
     from apps.miners.models import Miner, Role, RoleGroup
     from apps.sectors.models import NumberReservation
-    from apps.users.rules.principals import Principal
 
 RESERVATIONS_SHOWN: Final = 20
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,16 +19,13 @@ from apps.dashboard.notices import notice_leave
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import MultiChoice
 from apps.miners.selectors.miners import miner_get
-from apps.miners.selectors.senders import senders_of
+from apps.miners.selectors.senders import UseSenders, senders_of
 from apps.miners.services.addresses import senders_set
+from apps.users.rules.principals import Principal
 from apps.wallets.selectors import balances_of, senders_granted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from apps.miners.models import Miner
-    from apps.miners.selectors.senders import UseSenders
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

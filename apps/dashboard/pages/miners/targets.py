@@ -28,11 +28,11 @@ from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.targets import missing, target_get
 from apps.sectors.services.sealing.targets import target_remove, target_set
 from apps.sectors.states import Hold
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.sectors.models import SealTarget
-    from apps.users.rules.principals import Principal
 
 
 class Day(Text):

@@ -25,13 +25,12 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Key, Text
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.transfer import TransferRequest
-from apps.proving.services.transfer import may_transfer, miner_transfer, transfer_plan
+from apps.proving.services.transfer import TransferPlan, may_transfer, miner_transfer, transfer_plan
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenants_visible
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
-    from apps.proving.services.transfer import TransferPlan
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext, ngettext
@@ -12,13 +13,11 @@ from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.core.local_time import minute_text
 from apps.dashboard.cards import Fact
+from apps.miners.services.transfer import TransferRequest
+from apps.proving.services.transfer import TransferPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from apps.miners.models import MinerTransfer
-    from apps.miners.services.transfer import TransferRequest
-    from apps.proving.services.transfer import TransferPlan
 
 
 def plan_facts(transfer_request: TransferRequest, plan: TransferPlan) -> tuple[Fact, ...]:

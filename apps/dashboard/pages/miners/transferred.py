@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -10,9 +10,6 @@ from django.utils.translation import gettext
 from apps.dashboard.fragments import FragmentContext, fragment
 from apps.miners.errors import MinerUnknown
 from apps.miners.selectors.miners import miner_get
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 def miner_transferred(context: FragmentContext) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -26,6 +27,8 @@ from apps.miners.selectors.miners import miner_get
 from apps.miners.selectors.proposals import is_id
 from apps.miners.services.address_changes import may_change
 from apps.miners.services.withdrawals import (
+    WithdrawalFunds,
+    WithdrawalPlan,
     WithdrawalRequest,
     funds_check,
     funds_read,
@@ -33,15 +36,12 @@ from apps.miners.services.withdrawals import (
     withdrawal_plan,
     withdrawal_push,
 )
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.amounts import FIL, fil_format
 from poolsite.wire.proposals import multisig_rule, rule_text, withdrawals_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from apps.miners.models import Miner
-    from apps.miners.services.withdrawals import WithdrawalFunds, WithdrawalPlan
-    from apps.users.rules.principals import Principal
 
 
 class AmountOrAll(Text):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils.translation import gettext
@@ -19,15 +20,11 @@ from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Day, Percent
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Choice, Key, Text
+from apps.users.rules.principals import Principal
 from apps.users.services.tenant_management import can_manage_tenants
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
-    from django.http import HttpRequest, HttpResponse
-
     from apps.users.models import Tenant
-    from apps.users.rules.principals import Principal
 
 CREDIT: Final = "credit"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from calendar import monthrange
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.blocks.selectors.billing import percent_text
+from apps.blocks.selectors.billing import ChargeLine, percent_text
 from apps.blocks.states import ChargeKind
 from apps.core import formatting
 from apps.core.formatting import plural
@@ -18,12 +19,9 @@ from apps.core.languages import list_text
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from django_stubs_ext import StrOrPromise
 
     from apps.blocks.models import BillingTerms
-    from apps.blocks.selectors.billing import ChargeLine
 
 TIB: Final = 1 << 40
 KINDS: Final = {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext, pgettext_lazy
@@ -31,17 +33,13 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.money.charge_rows import charge_rows, terms_text
 from apps.dashboard.pagination import ROWS, cursor_read, page_counted, page_of
 from apps.dashboard.sessions import sign_in_required
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenants_visible
 from apps.users.services.tenant_management import can_manage_tenants
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
-    from django.http import HttpRequest, HttpResponse
-
     from apps.blocks.models import Statement
     from apps.users.models import Tenant
-    from apps.users.rules.principals import Principal
 
 TERMS_SHOWN: Final = 10
 """Terms of a tenant on its page."""

@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.blocks.selectors.money import lines_sum, lines_total, money_by_miner
+from apps.blocks.selectors.money import MoneyLine, lines_sum, lines_total, money_by_miner
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.dashboard.cards import Stat
-from apps.dashboard.csv_export import csv_answer
+from apps.dashboard.csv_export import Download, csv_answer
 from apps.dashboard.day_spans import day_facets, day_read, days_read
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pagination import Facet
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors.spend import today_of
 from apps.miners.selectors.miners import miner_get
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
-
-    from django.http import HttpRequest, HttpResponse
-
-    from apps.blocks.selectors.money import MoneyLine
-    from apps.dashboard.csv_export import Download
-    from apps.dashboard.pagination import Facet
     from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 DAYS: Final = (1, 7, 30, 90, 365)
 DAYS_USUAL: Final = 30

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils.translation import gettext
@@ -21,7 +22,7 @@ from apps.blocks.selectors.billing import (
 from apps.blocks.services.statements import payment_record, payment_remove
 from apps.blocks.states import ChargeKind
 from apps.core import clock
-from apps.dashboard.csv_export import csv_answer, rows_in_turn
+from apps.dashboard.csv_export import Download, csv_answer, rows_in_turn
 from apps.dashboard.day_spans import day_read
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.pages.money.charge_rows import charge_rows
@@ -29,16 +30,11 @@ from apps.dashboard.pages.money.charges import charges_csv_url, statement_label
 from apps.dashboard.pagination import page_counted
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
+from apps.users.rules.principals import Principal
 from apps.users.services.tenant_management import can_manage_tenants
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from django.http import HttpRequest, HttpResponse
-
     from apps.blocks.models import Charge, Statement
-    from apps.dashboard.csv_export import Download
-    from apps.users.rules.principals import Principal
 
 OPS: Final = ("pay", "unpay")
 COLUMNS: Final = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -37,10 +38,11 @@ from apps.dashboard.pages.multisigs.rows import (
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Key, Text
-from apps.miners.selectors.multisigs import multisig_get, multisigs_visible
+from apps.miners.selectors.multisigs import VisibleMultisig, multisig_get, multisigs_visible
 from apps.miners.selectors.proposals import Act
 from apps.miners.services.multisig_acts import (
     DecisionRequest,
+    MultisigPlan,
     ProposalRequest,
     decision_plan,
     decision_push,
@@ -50,19 +52,14 @@ from apps.miners.services.multisig_acts import (
     signer_refusal_read,
 )
 from apps.miners.states import Decision
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.message import METHOD_SEND
 from poolsite.wire.proposals import multisig_rule, rule_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from django_stubs_ext import StrOrPromise
-
-    from apps.miners.selectors.multisigs import VisibleMultisig
-    from apps.miners.services.multisig_acts import MultisigPlan
-    from apps.users.rules.principals import Principal
 
 
 @require_safe

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
 from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.dashboard.pages.messages.facts import fil_shown, params_text
+from apps.miners.onchain.multisigs import PendingProposal
 from apps.miners.selectors.act_texts import act_kind, act_method, act_params, act_text
+from apps.miners.selectors.multisigs import VisibleMultisig
 from apps.miners.selectors.proposals import Act
 from apps.miners.services.multisig_acts import may_act
+from apps.miners.services.multisig_senders import Outcome
 from apps.miners.states import Decision
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.amounts import fil_format
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from apps.miners.onchain.multisigs import PendingProposal
-    from apps.miners.selectors.multisigs import VisibleMultisig
-    from apps.miners.services.multisig_senders import Outcome
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -24,12 +24,10 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.messages.selectors.offline import offline_key_require
 from apps.messages.services.offline import offline_key_add, offline_key_remove
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenant_evident
 from apps.users.services.people import tenant_resolve
 from poolsite.filecoin.address import BadAddress
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 
 class OfflineKeyForm(PageForm):

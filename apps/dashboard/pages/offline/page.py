@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -26,15 +27,9 @@ from apps.dashboard.pages.offline.rows import left_text, may_name, may_sign, off
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import MultiChoice, Text
-from apps.messages.rules.offline_files import signatures_read
-from apps.messages.services.offline import messages_export, signatures_import
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.messages.rules.offline_files import OfflineSignature
-    from apps.messages.services.offline import Imported
-    from apps.users.rules.principals import Principal
+from apps.messages.rules.offline_files import OfflineSignature, signatures_read
+from apps.messages.services.offline import Imported, messages_export, signatures_import
+from apps.users.rules.principals import Principal
 
 FILE_MAX: Final = 2 << 20
 """Bytes of all files with signatures that are sent at once."""

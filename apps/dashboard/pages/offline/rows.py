@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
@@ -14,20 +16,15 @@ from apps.core.languages import colon_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.labels import StateLabel
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.facts import param_facts
-from apps.dashboard.pages.messages.rows import message_row
-from apps.messages.selectors.offline import offline_keys, offline_messages
+from apps.dashboard.pages.messages.rows import MessageRow, message_row
+from apps.messages.selectors.offline import OfflineKey, offline_keys, offline_messages
 from apps.messages.states import EXPORT_WITHIN, Wait
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
-
-    from apps.dashboard.page_data import PageData
-    from apps.dashboard.pages.messages.rows import MessageRow
     from apps.messages.models import Message
-    from apps.messages.selectors.offline import OfflineKey
-    from apps.users.rules.principals import Principal
 
 PARAM_CUT: Final = 120
 """Characters of one parameter in the table; the message's page has more."""

@@ -22,11 +22,11 @@ from apps.dashboard.sessions import sign_in_required
 from apps.messages.rules.offline_files import unsigned_file
 from apps.messages.selectors.offline import messages_exported, offline_key_require
 from apps.messages.services.offline import exports_record
+from apps.users.rules.principals import Principal
 from poolsite.wire.offline_files import frames_make
 
 if TYPE_CHECKING:
     from apps.messages.models import Message
-    from apps.users.rules.principals import Principal
 
 CODE_DIGITS: Final = 4
 FRAMES_MAX: Final = 60

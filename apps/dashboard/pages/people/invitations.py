@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -20,6 +20,7 @@ from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenant_evident
 from apps.users.services.people import (
     assignable_roles_list,
@@ -28,9 +29,6 @@ from apps.users.services.people import (
     managed_person_find,
     person_invite,
 )
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 
 class InviteForm(PageForm):

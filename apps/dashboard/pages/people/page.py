@@ -26,6 +26,7 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
+from apps.users.rules.principals import Principal
 from apps.users.selectors.people import people_counted, people_listed
 from apps.users.services.login_throttle import recent_login_failures_list
 from apps.users.services.people import (
@@ -39,7 +40,6 @@ from apps.users.services.people import (
 
 if TYPE_CHECKING:
     from apps.users.models import User
-    from apps.users.rules.principals import Principal
 
 
 def person_label(person: User) -> StateLabel:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
 from django.views.decorators.http import require_POST
@@ -16,15 +18,10 @@ from apps.dashboard.sessions import sign_in_required
 from apps.pieces.selectors import upload_get
 from apps.pieces.services.uploads import piece_purpose_set, piece_remove
 from apps.sectors.services.runs.unsealing import unseal_request
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    import uuid
-    from collections.abc import Callable
-
-    from django.http import HttpRequest, HttpResponse
-
     from apps.pieces.models import Piece
-    from apps.users.rules.principals import Principal
 
 
 def _acted(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
@@ -29,15 +31,11 @@ from apps.pieces.selectors import PieceFilter, piece_name_read, pieces_by_uuid, 
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors.verified import AllocationUnknown
 from apps.sectors.selectors.allocations import allocation_get
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.cids import BadCid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.http import HttpRequest, HttpResponse
-
     from apps.sectors.models import Allocation
-    from apps.users.rules.principals import Principal
 
 FILTERS: Final = (
     ("", _("All"), ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -18,16 +19,14 @@ from apps.dashboard.labels import StateLabel
 from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
 from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.sectors import sectors_by_numbers
+from apps.users.rules.principals import Principal
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from django_stubs_ext import StrOrPromise
 
     from apps.pieces.models import Piece
     from apps.sectors.models import Sector
-    from apps.users.rules.principals import Principal
 
 FILE_SHOWN: Final = 40
 """Characters of a file's name, the last: CAR files of one client begin alike."""

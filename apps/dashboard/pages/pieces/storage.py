@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
 from apps.core import formatting
-from apps.pieces.selectors import storage_use
-
-if TYPE_CHECKING:
-    from apps.pieces.selectors import StorageUse
+from apps.pieces.selectors import StorageUse, storage_use
 
 SCARCE_PCT: Final = 90
 """Of the quota: from here on a bar warns."""

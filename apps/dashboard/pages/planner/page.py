@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
@@ -22,26 +23,23 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
-from apps.sectors.rules.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, gains, simulate
+from apps.sectors.rules.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, Outcome, Plan, gains, simulate
 from apps.sectors.services.plans import (
     KEYS,
     MEMORY,
+    PlanCosts,
+    PlanValue,
     plan_costs_estimate,
     plan_limit_find,
     plan_read,
     plan_values_collect,
 )
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
     from apps.miners.models import Miner
-    from apps.sectors.rules.planner import Outcome, Plan
-    from apps.sectors.services.plans import PlanCosts, PlanValue
-    from apps.users.rules.principals import Principal
 
 LASTS_DAYS: Final = 30.0
 """From here on a balance needs no word."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,18 +21,15 @@ from apps.dashboard.cards import Verdict
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
+from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import is_held_twice, policy_read, policy_version_read, signer_find
-from poolsite.wire.policy import is_old_default
+from poolsite.wire.policy import PolicyState, RuleForm, is_old_default
 from poolsite.wire.proposals import OWN_TRANSFERS, free_escrows, own_miners_edit, proofs_edit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from apps.gateway.models import SignerConnection
-    from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
-    from poolsite.wire.policy import PolicyState, RuleForm
 
 SHOWN: Final = 4
 """Methods that stand in a row; the others are counted."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
 from django.utils.translation import gettext
@@ -22,18 +23,14 @@ from apps.dashboard.pages.policies.text import review
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.miners.states import MinerState
+from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import policy_read, signer_find
 from poolsite.filecoin.amounts import BadAmount, fil_format, fil_parse
 from poolsite.wire.proposals import own_miners_edit, own_transfers_edit, proofs_edit
 
 if TYPE_CHECKING:
-    from typing import Any
-
-    from django.http import HttpRequest, HttpResponse
-
     from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 
 @require_POST

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -13,14 +14,10 @@ from apps.dashboard.pages.policies.page import editor_only, policy_page, refused
 from apps.dashboard.pages.policies.text import review
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Lines, MultiChoice, Text
+from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import policy_read
 from poolsite.wire.policy import PUT, REMOVE, PolicyEdit, RuleForm
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
-
-    from apps.users.rules.principals import Principal
 
 
 class RulePageForm(PageForm):

@@ -6,6 +6,7 @@ import base64
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
@@ -18,15 +19,13 @@ from apps.dashboard.pages.policies.page import editor_only, pack, policy_page, r
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.messages.services.retry import policy_change
+from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import policy_draft_make, policy_read
 from poolsite.wire.codec import BadWire
 from poolsite.wire.policy import REPLACE, PolicyChange, PolicyEdit
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
-
-    from apps.users.rules.principals import Principal
     from apps.wallets.models import Wallet
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.core.exceptions import ValidationError
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
@@ -17,18 +17,12 @@ from apps.dashboard.pages.policies.page import policy_page
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.messages.selectors.messages import message_get, messages_visible
+from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import policy_try
 from poolsite.filecoin.kinds import BadField
-from poolsite.filecoin.message import message_from_json
+from poolsite.filecoin.message import Message, message_from_json
 from poolsite.wire.codec import BadWire
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
-
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.message import Message
-
 
 MESSAGES_SHOWN: Final = 10
 JSON_MAX: Final = 64 * 1024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,17 +15,15 @@ from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.proving.partition_rows import SECTOR_TEXTS
 from apps.dashboard.pages.proving.rows import FAULTS_MAX, SECTORS_NAMED
 from apps.proving.selectors.faults import sectors_bad
 from apps.proving.states import CheckState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from django_stubs_ext import StrOrPromise
 
-    from apps.dashboard.page_data import PageData
     from apps.miners.models import Miner
     from apps.proving.models import CheckRun, SectorCheck
 

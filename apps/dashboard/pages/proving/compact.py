@@ -24,15 +24,19 @@ from apps.dashboard.confirm_page import (
 from apps.dashboard.pages.proving.detail import deadline_render
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
-from apps.proving.services.compaction import compaction_plan, compaction_send, compaction_verdicts_read
+from apps.proving.services.compaction import (
+    CompactionPlan,
+    compaction_plan,
+    compaction_send,
+    compaction_verdicts_read,
+)
 from apps.proving.tasks import proving_context
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.miners.models import Miner
-    from apps.proving.services.compaction import CompactionPlan
-    from apps.users.rules.principals import Principal
 
 
 @require_POST

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -30,20 +31,15 @@ from apps.proving.selectors.checks import checks_latest, sector_checks
 from apps.proving.selectors.deadlines import deadline_of
 from apps.proving.selectors.posts import posts_of_deadline
 from apps.proving.selectors.recoveries import recoveries_latest
-from apps.proving.selectors.sector_places import sector_places
+from apps.proving.selectors.sector_places import SectorPlace, sector_places
 from apps.proving.services.compaction import compactable_partitions_list
 from apps.sectors.selectors.sectors import sectors_numbered
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.http import HttpRequest, HttpResponse
-
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, Recovery, WindowPost
-    from apps.proving.selectors.sector_places import SectorPlace
     from apps.sectors.models import Sector
-    from apps.users.rules.principals import Principal
 
 NAMED_MAX: Final = 3
 """Sectors of a proof that are named: each costs a few questions."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -29,21 +31,17 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.proving.selectors.checks import checks_latest
-from apps.proving.selectors.posts import margins_of
+from apps.proving.selectors.posts import Margin, margins_of
 from apps.proving.selectors.provers import hosts_proving
 from apps.proving.states import Forecast
 from apps.sectors.selectors.stores import stores_unread
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
     from apps.miners.models import Miner
     from apps.proving.models import Deadline
-    from apps.proving.selectors.posts import Margin
-    from apps.users.rules.principals import Principal
 
 PERIODS: Final = 30
 EARLY_SHARE: Final = 2

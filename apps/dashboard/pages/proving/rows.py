@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -10,13 +11,11 @@ from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.dashboard.page_data import PageData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from django_stubs_ext import StrOrPromise
 
-    from apps.dashboard.page_data import PageData
     from apps.proving.models import Deadline, Dispute
 
 FAULTS_MAX: Final = 100

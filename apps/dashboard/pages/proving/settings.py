@@ -21,12 +21,12 @@ from apps.miners.selectors.miners import miner_get
 from apps.proving.rules.policy import LIMITS
 from apps.proving.selectors.settings import pool_policy_default, proving_policy, proving_settings_own
 from apps.proving.services.settings import proving_settings_set
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 FIELDS: Final[tuple[tuple[str, StrOrPromise, StrOrPromise], ...]] = (
     ("check_per_s", _("Sectors that a host checks per second"), _("0: as fast as possible")),

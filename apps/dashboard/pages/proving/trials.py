@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils.translation import gettext
@@ -14,19 +15,15 @@ from apps.core.errors import DomainError, NotAllowed, NotFound
 from apps.dashboard.pages.proving.detail import deadline_render
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.selectors.deadlines import deadline_index_of
 from apps.proving.services.recovery_requests import recoveries_request
 from apps.proving.services.trials import deadline_dry_run, sector_test
 from apps.proving.tasks import proving_context
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.http import HttpRequest, HttpResponse
-
     from apps.miners.models import Miner
-    from apps.proving.rules.proving_context import ProvingContext
-    from apps.users.rules.principals import Principal
 
 
 def _miner_for_test(viewer: Principal, address: str) -> Miner:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -32,16 +34,13 @@ from apps.miners.selectors.miners import miners_with_restored_moves
 from apps.moves.services.heights import moves_settle
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread, sectors_unpledged
 from apps.sectors.services.sealing.pledge import pledges_settle
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from django.db.models import QuerySet
     from django_stubs_ext import StrOrPromise
 
     from apps.messages.models import Recovery
     from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 
 def is_on(row: Recovery) -> bool:

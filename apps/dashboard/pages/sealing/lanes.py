@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -14,14 +14,12 @@ from apps.core.formatting import plural
 from apps.core.languages import colon_text
 from apps.core.local_time import clock_text
 from apps.dashboard.charts import Bar, gantt_bar
+from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.hosts.state import worker_label
 from apps.dashboard.pages.sealing.verdict import stage_name
-
-if TYPE_CHECKING:
-    from apps.dashboard.labels import StateLabel
-    from apps.sectors.selectors.host_lanes import Lane
-    from apps.sectors.selectors.sealing_report import SealingFilter, SealingReport
-    from apps.sectors.selectors.stage_runs import StageRun
+from apps.sectors.selectors.host_lanes import Lane
+from apps.sectors.selectors.sealing_report import SealingFilter, SealingReport
+from apps.sectors.selectors.stage_runs import StageRun
 
 LABEL_SHARE: Final = 0.045
 """Part of the axis from which a bar has room for its sector's number."""

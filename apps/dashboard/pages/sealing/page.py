@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.timezone import localtime
@@ -30,20 +32,21 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.miners.selectors.miners import miner_get
+from apps.sectors.selectors.bottleneck import StageFigures
 from apps.sectors.selectors.hosts import worker_named
-from apps.sectors.selectors.sealing_report import HOURS, SealingFilter, filter_read, sealing_report
+from apps.sectors.selectors.sealing_report import (
+    HOURS,
+    SealingFilter,
+    SealingReport,
+    filter_read,
+    sealing_report,
+)
+from apps.sectors.selectors.sector_etas import SectorEta
 from apps.sectors.selectors.stage_runs import RUNS_OF_HOST
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
-
-    from apps.sectors.selectors.bottleneck import StageFigures
-    from apps.sectors.selectors.sealing_report import SealingReport
-    from apps.sectors.selectors.sector_etas import SectorEta
-    from apps.users.rules.principals import Principal
 
 SECTORS_SHOWN: Final = 50
 

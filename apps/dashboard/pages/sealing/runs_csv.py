@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
-from django.http import Http404
+from django.http import Http404, HttpRequest
 from django.urls import path
 from django.views.decorators.http import require_safe
 
 from apps.core.clock import now
-from apps.dashboard.csv_export import csv_answer
+from apps.dashboard.csv_export import Download, csv_answer
 from apps.dashboard.pages.sealing.page import SealingForm, wanted_of
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.selectors.sealing_report import sealing_report
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from django.http import HttpRequest
-
-    from apps.dashboard.csv_export import Download
-    from apps.sectors.selectors.host_lanes import HostLanes
-    from apps.sectors.selectors.sealing_report import SealingFilter
-    from apps.users.rules.principals import Principal
+from apps.sectors.selectors.host_lanes import HostLanes
+from apps.sectors.selectors.sealing_report import SealingFilter, sealing_report
+from apps.users.rules.principals import Principal
 
 COLUMNS: Final = ("host", "stage", "slot", "miner", "sector", "start", "end", "seconds", "outcome", "capped")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -12,12 +12,9 @@ from apps.core.formatting import plural
 from apps.core.languages import clauses_text, list_text, sentence_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.labels import STAGES
+from apps.sectors.selectors.bottleneck import StageFigures
 from apps.sectors.selectors.host_lanes import slots_of
-
-if TYPE_CHECKING:
-    from apps.sectors.selectors.bottleneck import StageFigures
-    from apps.sectors.selectors.sealing_report import SealingReport
-
+from apps.sectors.selectors.sealing_report import SealingReport
 
 DAY_H: Final = 24
 """Over a shorter window sectors are only counted: minutes give no rate of a day."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
@@ -34,20 +36,16 @@ from apps.pieces.selectors import PieceFilter, pieces_page
 from apps.sectors.rules.sector_names import sector_name_parse
 from apps.sectors.selectors.hosts import is_uuid, workers_visible
 from apps.sectors.selectors.sectors import sectors_visible
+from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallets_visible
-from poolsite.filecoin.address import ID, BadAddress
+from poolsite.filecoin.address import ID, Address, BadAddress
 from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.filecoin.eth_text import any_address_parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
     from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.address import Address
 
 MOST: Final = 8
 """Things of one kind that are shown."""

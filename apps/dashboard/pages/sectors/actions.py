@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -21,13 +23,10 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    import uuid
-    from collections.abc import Callable
-
     from apps.sectors.models import Sector
-    from apps.users.rules.principals import Principal
 
 
 def sector_acted(

@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
+from apps.chain.selectors.status import EpochClock
 from apps.core.errors import BadValue
 from apps.core.formatting import DAY_S
 from apps.dashboard.forms import PageForm
 from apps.dashboard.number_fields import Integer
+from apps.dashboard.page_data import PageData
 from apps.dashboard.text_fields import MultiChoice, Text
 from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.expirations import sectors_ending
 from apps.sectors.selectors.sector_filters import SectorFilters
 from apps.sectors.selectors.sectors import sectors_picked, sectors_visible
 from apps.sectors.services.changes.steps import CHANGES_MAX
+from apps.users.rules.principals import Principal
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
-    from apps.chain.selectors.status import EpochClock
-    from apps.dashboard.page_data import PageData
     from apps.sectors.models import Sector
-    from apps.users.rules.principals import Principal
 
 
 class ChangeForm(PageForm):

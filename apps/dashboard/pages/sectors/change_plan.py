@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from apps.chain.selectors.status import EpochClock
 from apps.core import formatting
 from apps.core.languages import list_text
 from apps.dashboard.confirm_page import approval_facts, signer_facts
+from apps.sectors.selectors.change_prices import SectorPrice
+from apps.sectors.services.changes.plans import ChangePlan
 from apps.sectors.services.changes.signing import signers_refusal_find
+from apps.users.rules.principals import Principal
 from poolsite.wire.pipeline.changes import ChangeKind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from apps.chain.selectors.status import EpochClock
-    from apps.sectors.selectors.change_prices import SectorPrice
-    from apps.sectors.services.changes.plans import ChangePlan
-    from apps.users.rules.principals import Principal
 
 ROWS_SHOWN: Final = 100
 """Sectors that are listed with their price; the sums are of all."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import uuid
+from typing import Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -13,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client, page_client
+from apps.chain.selectors.status import EpochClock
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
@@ -26,17 +28,10 @@ from apps.dashboard.pages.sectors.change_plan import ROWS_SHOWN, plan_facts, row
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.sector_changes import change_get
-from apps.sectors.services.changes.plans import changes_plan
+from apps.sectors.services.changes.plans import ChangePlan, changes_plan
 from apps.sectors.services.changes.steps import CHANGES_MAX, change_cancel, changes_request
+from apps.users.rules.principals import Principal
 from poolsite.wire.pipeline.changes import ChangeKind
-
-if TYPE_CHECKING:
-    import uuid
-
-    from apps.chain.selectors.status import EpochClock
-    from apps.sectors.services.changes.plans import ChangePlan
-    from apps.users.rules.principals import Principal
-
 
 KINDS: Final = {"terminate": ChangeKind.TERMINATE, "extend": ChangeKind.EXTEND}
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
+from apps.chain.selectors.status import EpochClock
 from apps.checks.findings.sealing_clocks import DEPOSIT_S, ticket_needed
 from apps.core import formatting
+from apps.dashboard.page_data import PageData
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
 from apps.sectors.services.sealing.tickets import ticket_lifetime_read
+from poolsite.filecoin.policy import Network
 from poolsite.wire.pipeline import ChainClock, SectorState, states_on_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.chain.selectors.status import EpochClock
-    from apps.dashboard.page_data import PageData
     from apps.sectors.models import Sector
-    from poolsite.filecoin.policy import Network
 
 BEFORE_PRECOMMIT: Final = states_on_clock(ChainClock.TICKET)
 """A ticket that no pre-commit on the chain has used yet."""

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
+from apps.chain.selectors.status import EpochClock
 from apps.core import formatting
 from apps.dashboard.labels import CHANGES
+from apps.dashboard.page_data import PageData
 from apps.sectors.selectors.sector_waits import sector_wait
 from apps.sectors.states import JobState
 from poolsite.wire.pipeline import Owner, SectorState, Stage
@@ -16,8 +18,6 @@ from poolsite.wire.pipeline import Owner, SectorState, Stage
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-    from apps.chain.selectors.status import EpochClock
-    from apps.dashboard.page_data import PageData
     from apps.proving.models import Deadline
     from apps.sectors.models import Sector
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.translation import gettext
@@ -12,12 +15,15 @@ from django.views.decorators.http import require_safe
 
 from apps.checks.report.objects import report_of_sector
 from apps.core import formatting
+from apps.dashboard.cards import Action, Event, Fact
+from apps.dashboard.charts import Gantt
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.rows import MessageRow, message_row
 from apps.dashboard.pages.miners.transferred import transferred_fragment
 from apps.dashboard.pages.sectors.change_rows import change_text
+from apps.dashboard.pages.sectors.clocks import Clock
 from apps.dashboard.pages.sectors.countdown import has_expired
 from apps.dashboard.pages.sectors.detail_actions import detail_actions
 from apps.dashboard.pages.sectors.epochs import sector_clocks, sector_facts
@@ -36,20 +42,12 @@ from apps.sectors.errors.sectors import SectorUnknown
 from apps.sectors.selectors.sector_changes import changes_newest
 from apps.sectors.selectors.sector_messages import sectors_messages
 from apps.sectors.selectors.sectors import events_in_order, run_under_way, sector_events, sector_get
+from apps.users.rules.principals import Principal
 from poolsite.wire.pipeline import FINAL_STATES
 
 if TYPE_CHECKING:
-    import uuid
-    from collections.abc import Iterable
-
-    from django.http import HttpRequest, HttpResponse
-
-    from apps.dashboard.cards import Action, Event, Fact
-    from apps.dashboard.charts import Gantt
-    from apps.dashboard.pages.sectors.clocks import Clock
     from apps.messages.models import Message
     from apps.sectors.models import Sector
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

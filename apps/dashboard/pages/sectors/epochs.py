@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
@@ -11,6 +12,7 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.dashboard.cards import Fact
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.clocks import Clock, sealing_clocks
 from apps.dashboard.pages.sectors.countdown import expires_in, has_expired
 from apps.dashboard.pages.sectors.rows import place_text
@@ -19,9 +21,6 @@ from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.dashboard.page_data import PageData
     from apps.sectors.models import Sector
 
 

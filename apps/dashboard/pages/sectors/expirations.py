@@ -6,25 +6,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from apps.chain.selectors.status import EpochClock
 from apps.core import formatting
 from apps.core.formatting import DAY_S
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.selectors.expirations import expirations_by
+from apps.sectors.selectors.expirations import ExpiryBucket, expirations_by
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
-
-    from apps.chain.selectors.status import EpochClock
-    from apps.sectors.selectors.expirations import ExpiryBucket
-    from apps.users.rules.principals import Principal
 
 WIDTHS: Final[dict[str, tuple[StrOrPromise, int]]] = {
     "day": (_("Days"), DAY_S),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -22,19 +23,20 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
 from apps.proving.services.failures import failures_retry
-from apps.sectors.selectors.failures import CHANGES, FAILURES_MAX, MOVE, change_request_read, failures_grouped
+from apps.sectors.selectors.failures import (
+    CHANGES,
+    FAILURES_MAX,
+    MOVE,
+    FailureGroup,
+    change_request_read,
+    failures_grouped,
+)
 from apps.sectors.selectors.stopped_work import COMPACT
 from apps.sectors.services.changes.steps import CHANGES_MAX
+from apps.users.rules.principals import Principal
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.pipeline import NEXT_STAGE, RUN_NEXT
+from poolsite.wire.pipeline import NEXT_STAGE, RUN_NEXT, StageSpec
 from poolsite.wire.pipeline.changes import ChangeKind
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from apps.sectors.selectors.failures import FailureGroup
-    from apps.users.rules.principals import Principal
-    from poolsite.wire.pipeline import StageSpec
 
 SECTORS_SHOWN: Final = 8
 KIND_TEXTS: Final = {

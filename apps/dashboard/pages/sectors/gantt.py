@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from django.utils.timezone import localtime
@@ -16,9 +18,6 @@ from apps.dashboard.labels import STAGES
 from poolsite.wire.pipeline import SectorEvent, SectorState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
     from django_stubs_ext import StrOrPromise
 
     from apps.sectors.models import JobEvent, Sector

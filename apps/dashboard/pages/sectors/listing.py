@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -18,26 +20,19 @@ from apps.dashboard import cells
 from apps.dashboard.bulk_bar import BulkBar
 from apps.dashboard.cards import Verdict
 from apps.dashboard.csv_export import rows_in_turn
+from apps.dashboard.fragments import FragmentContext
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import STAGES
 from apps.dashboard.list_page import Column, Empty, Link, ListPage
-from apps.dashboard.pages.sectors.rows import list_context, place_text
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.sectors.rows import SectorRow, list_context, place_text
+from apps.dashboard.pagination import Pager
 from apps.dashboard.registry import NavItem
 from apps.dashboard.todo import verdict_by
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.sector_filters import SectorFilters
 from apps.sectors.selectors.sectors import sectors_visible
 from poolsite.wire.pipeline import NEXT_STAGE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.utils.safestring import SafeString
-
-    from apps.dashboard.fragments import FragmentContext
-    from apps.dashboard.page_data import PageData
-    from apps.dashboard.pages.sectors.rows import SectorRow
-    from apps.dashboard.pagination import Pager
 
 STATES: Final = (
     ("", _("All"), "", ""),

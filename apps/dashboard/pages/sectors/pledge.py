@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,28 +22,24 @@ from apps.core.formatting import plural
 from apps.core.languages import colon_text, list_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted, verdict_facts
 from apps.dashboard.forms import PageForm, form_render
-from apps.dashboard.page_data import PageData
+from apps.dashboard.page_data import AddressNames, PageData
 from apps.dashboard.pages.sectors.countdown import has_sealing_host
 from apps.dashboard.pickers import miner_label, picker
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, new_key
+from apps.messages.services.signer_trials import Verdicts
 from apps.miners.errors import MinerUnknown
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.rules.policy import sealing_policy
+from apps.sectors.services.miner_funds import Funds
 from apps.sectors.services.sealing.pledge import pledge_create
 from apps.sectors.services.sealing.pledge_verdicts import pledge_verdicts_read
-from apps.sectors.services.sealing.prices import payment_plan_make, pledge_price
+from apps.sectors.services.sealing.prices import PaymentPlan, PledgePrice, payment_plan_make, pledge_price
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.dashboard.page_data import AddressNames
-    from apps.messages.services.signer_trials import Verdicts
     from apps.miners.models import Miner
-    from apps.sectors.services.miner_funds import Funds
-    from apps.sectors.services.sealing.prices import PaymentPlan, PledgePrice
-    from apps.users.rules.principals import Principal
 
 GUESSED: Final = _("a guess: no batches of this miner have landed yet")
 LEARNT: Final = _("based on its latest batches, at the current base fee")

@@ -25,12 +25,16 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import MultiChoice, Text
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.sectors import sectors_picked
-from apps.sectors.services.stores.file_removals import REMOVALS_MAX, removals_plan, removals_request
+from apps.sectors.services.stores.file_removals import (
+    REMOVALS_MAX,
+    FileRemoval,
+    removals_plan,
+    removals_request,
+)
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
     from apps.sectors.models import Sector
-    from apps.sectors.services.stores.file_removals import FileRemoval
-    from apps.users.rules.principals import Principal
 
 ROWS_SHOWN: Final = 100
 """Sectors that are listed; the sums are of all."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import uuid
+from typing import Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -18,12 +19,8 @@ from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.sealing.restore import restoration_plan, sector_restore
+from apps.users.rules.principals import Principal
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    import uuid
-
-    from apps.users.rules.principals import Principal
 
 
 class RestoreForm(PageForm):

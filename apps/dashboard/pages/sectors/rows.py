@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,14 +14,12 @@ from apps.core import formatting
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action
 from apps.dashboard.labels import STAGES, WAITING, StateLabel
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.countdown import Countdown, expires_in, has_expired, sector_countdown
 from apps.sectors.states import JobState
 from poolsite.wire.pipeline import Owner, SectorState, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.dashboard.page_data import PageData
     from apps.sectors.models import Sector
 
 PROVING: Final = StateLabel("ok", _("proving"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -32,13 +34,10 @@ from apps.sectors.services.runs.decisions import run_abort, run_open, run_retry
 from apps.sectors.services.runs.rebuild import rebuild_begin, rebuild_plan, rebuild_verdicts_read
 from apps.sectors.services.runs.snap_up import snap_up_begin
 from apps.sectors.services.runs.snap_up_prices import snap_up_price
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    import uuid
-    from collections.abc import Callable
-
     from apps.sectors.models import Sector
-    from apps.users.rules.principals import Principal
 
 
 def _act(

@@ -29,10 +29,10 @@ from apps.sectors.services.runs.snap_up_many import (
     snap_ups_plan,
     snap_ups_verdicts_read,
 )
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
     from apps.sectors.models import Sector
-    from apps.users.rules.principals import Principal
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

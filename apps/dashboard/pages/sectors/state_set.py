@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import uuid
+from typing import Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -21,12 +22,8 @@ from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.sealing.steps import sector_state_set
 from apps.sectors.states import ENDED_SECTORS
+from apps.users.rules.principals import Principal
 from poolsite.wire.pipeline import SECTOR_STATES
-
-if TYPE_CHECKING:
-    import uuid
-
-    from apps.users.rules.principals import Principal
 
 
 class StateForm(PageForm):

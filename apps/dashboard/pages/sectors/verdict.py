@@ -12,7 +12,9 @@ from apps.core.formatting import plural
 from apps.core.languages import sentence_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import STAGES
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.countdown import has_expired
+from apps.dashboard.pages.sectors.rows import SectorRow
 from apps.sectors.rules.batches import KINDS
 from apps.sectors.rules.policy import BASE_FEES
 from apps.sectors.selectors.batch_settings import batch_policy
@@ -21,8 +23,6 @@ from apps.sectors.selectors.sectors import sectors_sharing
 from poolsite.wire.pipeline import SectorState, Stage
 
 if TYPE_CHECKING:
-    from apps.dashboard.page_data import PageData
-    from apps.dashboard.pages.sectors.rows import SectorRow
     from apps.sectors.models import Sector
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,12 +30,10 @@ from apps.messages.selectors.senders import sender_get, sender_may_set
 from apps.messages.selectors.spend import PACE_DAYS_LEAST
 from apps.messages.services.senders import sender_set
 from apps.messages.states import NoncesBy, SenderState
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from apps.messages.models import Sender
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -14,8 +16,10 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard import cells
 from apps.dashboard.cards import Verdict
+from apps.dashboard.fragments import FragmentContext
 from apps.dashboard.list_page import Column, Empty, Link, ListPage
-from apps.dashboard.pages.senders.rows import SenderList
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.senders.rows import SenderList, SenderRow
 from apps.dashboard.pagination import page_counted
 from apps.dashboard.registry import NavItem
 from apps.dashboard.templatetags.poolsite import html_key
@@ -24,13 +28,6 @@ from apps.messages.selectors.messages import senders_of
 from apps.messages.selectors.senders import senders_visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.utils.safestring import SafeString
-
-    from apps.dashboard.fragments import FragmentContext
-    from apps.dashboard.page_data import PageData
-    from apps.dashboard.pages.senders.rows import SenderRow
     from apps.messages.models import Sender
 
 LIVE_MAX: Final = 200

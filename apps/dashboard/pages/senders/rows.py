@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -14,10 +16,11 @@ from apps.core import formatting
 from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import StateLabel
+from apps.dashboard.page_data import PageData
 from apps.messages.selectors.balances import balances_of
 from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.selectors.foreign import is_used_elsewhere
-from apps.messages.selectors.nonce_lanes import OpenCount, lanes_of, open_by_sender
+from apps.messages.selectors.nonce_lanes import Lane, LaneNonce, OpenCount, lanes_of, open_by_sender
 from apps.messages.selectors.queue_costs import LEARN_DAYS
 from apps.messages.selectors.senders import senders_visible
 from apps.messages.selectors.spend import PACE_DAYS_LEAST, spend_by_sender
@@ -25,14 +28,9 @@ from apps.messages.selectors.stuck import stuck_by_sender
 from apps.messages.states import NoncesBy, SenderState, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
-
     from django_stubs_ext import StrOrPromise
 
-    from apps.dashboard.page_data import PageData
     from apps.messages.models import Sender
-    from apps.messages.selectors.nonce_lanes import Lane, LaneNonce
 
 PLACES: Final[dict[str, tuple[str, StrOrPromise, str]]] = {
     "landed": ("ok", _("landed"), ""),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -31,11 +32,7 @@ from apps.dashboard.pages.status.rows import maintenance_row
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, TextList
-
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 class MomentField(Text):

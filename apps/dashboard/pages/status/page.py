@@ -8,10 +8,12 @@ answer.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.urls import path
 from django.utils.cache import patch_cache_control
@@ -31,15 +33,8 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.status.rows import status_shown
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import client_ip, sign_in_required
+from apps.users.rules.principals import Principal
 from apps.users.services.rate_limit_buckets import address_request_count
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from django.http import HttpRequest
-    from django.http.response import HttpResponseBase
-
-    from apps.users.rules.principals import Principal
 
 SHARED_S: Final = 5
 """Longest that an answer is given again."""

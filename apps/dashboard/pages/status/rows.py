@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.checks.report.status_page import component_names, incident_text, percent_up
-from apps.checks.selectors.components import DAYS_SHOWN, Seconds
+from apps.checks.report.status_page import StatusPage, component_names, incident_text, percent_up
+from apps.checks.selectors.components import DAYS_SHOWN, ComponentRecord, Seconds
 from apps.checks.states import Condition
 from apps.core.formatting import duration, plural
 from apps.core.languages import clauses_text, colon_text, list_text
@@ -18,14 +19,9 @@ from apps.dashboard.cards import Verdict
 from apps.dashboard.labels import StateLabel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import date, datetime
-
     from django_stubs_ext import StrOrPromise
 
     from apps.checks.models import ComponentIncident, Maintenance
-    from apps.checks.report.status_page import StatusPage
-    from apps.checks.selectors.components import ComponentRecord
 
 HEIGHT_PX: Final = 26.0
 LEAST_PX: Final = 9.0

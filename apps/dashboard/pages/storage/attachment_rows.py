@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
@@ -16,9 +18,6 @@ from apps.sectors.selectors.stores import attachments_of
 from poolsite.wire.stores import READABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
     from apps.sectors.models import Store, StoreAttachment
 
 HOST_OFFLINE: Final = StateLabel("bad", _("host offline"))

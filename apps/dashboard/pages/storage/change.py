@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -17,12 +18,10 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Lines, Text
 from apps.sectors.selectors.stores import store_get
 from apps.sectors.services.stores.orders import StoreChanges, store_change
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from apps.sectors.models import Store
-    from apps.users.rules.principals import Principal
 
 EDITED: Final = ("weight", "reserve_bytes", "max_bytes", "is_read_only")
 

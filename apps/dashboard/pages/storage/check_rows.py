@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
@@ -15,6 +16,7 @@ from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.storage.rows import CheckedCell, bytes_text
 from apps.sectors.selectors.store_checks import (
     FILE_TEXTS,
+    StoreChecked,
     bad_files_text,
     checks_of,
     checks_wait,
@@ -26,10 +28,7 @@ from apps.sectors.states import CopyCondition, StoreCheckState
 from poolsite.wire.store_checks import FileState
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from apps.sectors.models import Sector, SectorCopy, Store, StoreCheck
-    from apps.sectors.selectors.store_checks import StoreChecked
 
 CHECKS_SHOWN: Final = 10
 BAD_SHOWN: Final = 50

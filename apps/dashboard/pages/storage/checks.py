@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -23,13 +25,10 @@ from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.selectors.store_checks import check_get, copies_of
 from apps.sectors.selectors.stores import store_get, stores_visible
 from apps.sectors.services.stores.checks import PACE, check_begin, check_cancel
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from uuid import UUID
-
     from apps.sectors.models import Sector, Store
-    from apps.users.rules.principals import Principal
 
 
 class CheckForm(PageForm):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
@@ -28,15 +31,10 @@ from apps.dashboard.pages.storage.scans import scan_card
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.errors.stores import StoreUnknown
 from apps.sectors.selectors.stores import COUNTED_MAX, store_get, store_sector_counts
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from uuid import UUID
-
-    from django.http import HttpRequest, HttpResponse
-
     from apps.sectors.models import Store
-    from apps.users.rules.principals import Principal
 
 EVENTS_SHOWN: Final = 30
 CARDS: Final = (

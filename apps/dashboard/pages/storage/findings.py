@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -25,19 +26,16 @@ from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.stores import store_get
 from apps.sectors.services.stores.finding_adoptions import findings_adopt
-from apps.sectors.services.stores.findings import findings_select
+from apps.sectors.services.stores.findings import Planned, findings_select
 from apps.sectors.services.stores.leftover_removals import (
     leftovers_plan,
     leftovers_remove,
     removable_leftovers_list,
 )
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from apps.sectors.models import Store
-    from apps.sectors.services.stores.findings import Planned
-    from apps.users.rules.principals import Principal
 
 
 @sign_in_required

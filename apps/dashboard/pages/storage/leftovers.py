@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
@@ -14,13 +16,7 @@ from apps.dashboard.number_fields import Integer
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.storage.rows import bytes_text
 from apps.dashboard.text_fields import MultiChoice, Text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from django.http import HttpRequest, HttpResponse
-
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 class LeftoversForm(PageForm):

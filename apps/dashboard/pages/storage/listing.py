@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
@@ -22,7 +24,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.storage.check_rows import checked_cell
 from apps.dashboard.pages.storage.order_rows import order_row
 from apps.dashboard.pages.storage.rows import StoreRow, store_row, total_text
-from apps.dashboard.pagination import facets_of, page_ranked, rows_of_keys, tags_of
+from apps.dashboard.pagination import Facet, facets_of, page_ranked, rows_of_keys, tags_of
 from apps.dashboard.pickers import picker
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
@@ -39,17 +41,10 @@ from apps.sectors.selectors.store_states import (
 )
 from apps.sectors.selectors.stores import store_orders, stores_visible
 from apps.sectors.services.stores.orders import store_attach
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-    from django.http import QueryDict
-
-    from apps.dashboard.pagination import Facet
     from apps.sectors.models import Store
-    from apps.users.rules.principals import Principal
 
 LABELS_MAX: Final = 30
 """Labels that a filter is offered for."""

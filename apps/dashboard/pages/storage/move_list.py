@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
@@ -18,15 +21,10 @@ from apps.dashboard.pagination import ROWS, cursor_read, page_of
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.moves import moves_of, moves_open, removals_awaited
 from apps.sectors.selectors.stores import store_get
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from uuid import UUID
-
-    from django.http import HttpRequest, HttpResponse
-
     from apps.sectors.models import Store, StoreMove
-    from apps.users.rules.principals import Principal
 
 NEWEST: Final = 20
 """Moves that the store's page lists."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -18,11 +19,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.stores import store_get, store_named
 from apps.sectors.services.stores.moves import moves_begin, moves_cancel
-
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 class MoveForm(PageForm):

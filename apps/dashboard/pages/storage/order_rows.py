@@ -11,11 +11,11 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.storage.rows import ORDERS
+from apps.sectors.selectors.moves import Removal
 from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:
     from apps.sectors.models import StoreMove, WorkerCommand
-    from apps.sectors.selectors.moves import Removal
 
 MOVES: Final = {
     "QUEUED": StateLabel("idle", _("queued")),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -18,11 +19,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import MultiChoice, Text
 from apps.sectors.selectors.stores import COUNTED_MAX, store_get
 from apps.sectors.services.stores.redeclarations import redeclaration_begin, redeclaration_plan
-
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 class RedeclareForm(PageForm):

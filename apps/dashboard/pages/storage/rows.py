@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
@@ -29,9 +31,6 @@ from poolsite.wire.commands import Operation
 from poolsite.wire.stores import StoreCondition
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime, timedelta
-
     from apps.sectors.models import Store, StoreEvent
 
 CONDITIONS: Final = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -27,12 +28,10 @@ from apps.sectors.services.stores.leftover_removals import (
 )
 from apps.sectors.services.stores.scans import scan_begin, scan_cancel
 from apps.sectors.states import FindingKind, FindingState, ScanState
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from apps.sectors.models import Store, StoreFinding, StoreScan
-    from apps.users.rules.principals import Principal
 
 FOUND_SHOWN: Final = 50
 REFUSED_SHOWN: Final = 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -25,14 +26,12 @@ from apps.dashboard.pages.alerts.channels import (
 from apps.dashboard.pages.alerts.page import OPS, ChannelRow, channel_row
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.users.rules.principals import Principal
 from apps.users.services.tenant_management import visible_tenant_find
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from apps.checks.models import AlertChannel
     from apps.users.models import Tenant
-    from apps.users.rules.principals import Principal
 
 
 def channel_rows(viewer: Principal, tenant: Tenant) -> list[ChannelRow]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
+from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -17,11 +19,11 @@ from apps.core.formatting import DAY_S
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.number_fields import Number, OptionalSize, Whole
-from apps.dashboard.pages.pieces.storage import storage_bar
+from apps.dashboard.pages.pieces.storage import StorageBar, storage_bar
 from apps.dashboard.pages.tenants.channels import channel_rows
 from apps.dashboard.pages.tenants.listing import tenant_label
 from apps.dashboard.pages.tenants.rates import RateRow, rate_row
-from apps.dashboard.pickers import picker
+from apps.dashboard.pickers import Picker, picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, Tick
@@ -29,6 +31,7 @@ from apps.gateway.selectors.signer_grants import grants_unchosen
 from apps.miners.services.ownership import assignment_check, tenant_miner_grant, tenant_miner_revoke
 from apps.pieces.selectors import storage_use
 from apps.pieces.services.quotas import piece_quota_set
+from apps.users.rules.principals import Principal
 from apps.users.selectors.grants import miner_owner
 from apps.users.selectors.rate_limits import rates_used
 from apps.users.services.rate_limits import tenant_rate_limit_delete, tenant_rate_limit_set
@@ -40,14 +43,7 @@ from apps.users.services.tenant_grants import (
 from apps.users.services.tenant_management import can_manage_tenants, tenant_edit, visible_tenant_find
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
-    from django import forms
-
-    from apps.dashboard.pages.pieces.storage import StorageBar
-    from apps.dashboard.pickers import Picker
     from apps.users.models import MinerGrant, SignerGrant, Tenant
-    from apps.users.rules.principals import Principal
 
 
 SHOWN: Final = 200

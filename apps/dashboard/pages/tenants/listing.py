@@ -23,12 +23,12 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenants_count, tenants_listed
 from apps.users.services.tenant_management import can_manage_tenants, tenant_add
 
 if TYPE_CHECKING:
     from apps.users.models import Tenant
-    from apps.users.rules.principals import Principal
 
 
 def tenant_label(tenant: Tenant) -> StateLabel:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.languages import colon_text
-
-if TYPE_CHECKING:
-    from apps.users.selectors.rate_limits import RateUsed
+from apps.users.selectors.rate_limits import RateUsed
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
@@ -11,30 +14,24 @@ from django.views.decorators.http import require_safe
 from apps.checks.selectors.service_levels import (
     COUNTED,
     MONTHS_SHOWN,
+    ServiceMonth,
     service_days_visible,
     service_months,
 )
 from apps.checks.selectors.service_targets import targets_in, targets_of, targets_results
 from apps.checks.states import TargetResult
 from apps.core.formatting import NOTHING, time_left
-from apps.dashboard.csv_export import csv_answer
+from apps.dashboard.csv_export import Download, csv_answer
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
+from apps.users.rules.principals import Principal
 from apps.users.services.tenant_management import can_manage_tenants, visible_tenant_find
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from uuid import UUID
-
-    from django.http import HttpRequest, HttpResponse
-
     from apps.checks.models import ServiceTargets
-    from apps.checks.selectors.service_levels import ServiceMonth
-    from apps.dashboard.csv_export import Download
     from apps.users.models import Tenant
-    from apps.users.rules.principals import Principal
 
 RESULT_LABELS: Final = {
     TargetResult.MET: StateLabel("ok", TargetResult.MET.label),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
+from uuid import UUID
 
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils.translation import gettext
@@ -21,13 +23,7 @@ from apps.dashboard.number_fields import Percent
 from apps.dashboard.pages.money.charge_forms import managed_tenant_find
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Choice
-
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from django.http import HttpRequest, HttpResponse
-
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 
 class TargetsForm(PageForm):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import HttpRequest, HttpResponse
@@ -31,13 +32,11 @@ from apps.messages.selectors.messages import messages_visible
 from apps.messages.selectors.stuck import stuck_marked
 from apps.sectors.selectors.hosts import workers_visible
 from apps.sectors.selectors.sectors import sectors_visible
+from apps.users.rules.principals import Principal
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from apps.sectors.models import Sector
-    from apps.users.rules.principals import Principal
 
 
 SHOWN: Final = 8

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.dashboard.fragments import FragmentContext, fragment
 from apps.dashboard.labels import StateLabel
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.dashboard.page_data import PageData
-
+from apps.dashboard.page_data import PageData
 
 STATE_TEXTS: Final = {
     "running": StateLabel("ok", _("running")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.urls import reverse
 from django.utils.translation import gettext, pgettext
@@ -15,13 +15,10 @@ from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.dashboard.cards import Stat
 from apps.dashboard.labels import STAGES
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.deadlines import deadline_next
 from apps.sectors.selectors.host_groups import hosts_here
 from apps.sectors.selectors.hosts import jobs_held
-
-if TYPE_CHECKING:
-    from apps.dashboard.page_data import PageData
-
 
 WINDOWS: Final = ("windows_missed", "windows_at_risk", "roles_unheld", "checks_late")
 FAULTS: Final = (

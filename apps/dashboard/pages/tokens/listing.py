@@ -24,6 +24,7 @@ from apps.dashboard.pagination import ROWS, cursor_read, page_of
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tokens import TokenPlace, tokens_count, tokens_page, tokens_visible
 from apps.users.services.people import can_manage_people
 from apps.users.services.tokens import token_revoke
@@ -31,7 +32,6 @@ from poolsite.filecoin.address import id_address
 
 if TYPE_CHECKING:
     from apps.users.models import Token
-    from apps.users.rules.principals import Principal
 
 
 def token_label(token: Token, *, at: datetime) -> StateLabel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -29,14 +29,12 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Choice, Text, TextList
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenant_evident
 from apps.users.services.people import can_manage_people, tenant_resolve
 from apps.users.services.tokens import TokenSpec, token_create
 from apps.users.states import PART_PERMS, Perm
 from poolsite.filecoin.address import ID, BadAddress, address_parse
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 PARTS: Final = (
     ("", _("All components")),

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from apps.chain.selectors.status import EpochClock
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import DAY_S
 from apps.core.stored_texts import stored_text
-from apps.dashboard.csv_export import CHUNK, csv_answer, rows_in_turn
+from apps.dashboard.csv_export import CHUNK, Download, csv_answer, rows_in_turn
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -34,19 +38,13 @@ from apps.sectors.selectors.allocations import (
 )
 from apps.sectors.selectors.sectors import sectors_by_numbers
 from apps.sectors.states import AllocationState
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from django.db.models import QuerySet
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
-    from apps.chain.selectors.status import EpochClock
-    from apps.dashboard.csv_export import Download
     from apps.pieces.models import Piece
     from apps.sectors.models import Allocation, Sector
-    from apps.users.rules.principals import Principal
 
 MISSING: Final = StateLabel("idle", _("not here"), "wait")
 NEAR: Final = StateLabel("warn", _("not here"), "warn")

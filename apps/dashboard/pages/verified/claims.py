@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from apps.chain.selectors.status import EpochClock
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import DAY_S
-from apps.dashboard.csv_export import csv_answer, rows_in_turn
+from apps.dashboard.csv_export import Download, csv_answer, rows_in_turn
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.verified.list_page import VerifiedList, verified_page
@@ -22,18 +26,11 @@ from apps.dashboard.pagination import ROWS
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.claims import ClaimFilter, claims_narrowed, claims_visible, clients_largest
 from apps.sectors.selectors.sectors import sectors_by_numbers
+from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallets_visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from django.db.models import QuerySet
-    from django.http import HttpRequest, HttpResponse
-
-    from apps.chain.selectors.status import EpochClock
-    from apps.dashboard.csv_export import Download
     from apps.sectors.models import VerifiedClaim
-    from apps.users.rules.principals import Principal
 
 SOON_S: Final = 30 * DAY_S
 """A sector can drop a claim in its last 30 days; as the check `claims_ending`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -25,17 +26,13 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Key, Text, TextList, Tick
 from apps.sectors.services.verified.extensions import (
+    ExtensionPlan,
     ExtensionRequest,
     extension_plan,
     extension_push,
     extension_refusal_read,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.sectors.services.verified.extensions import ExtensionPlan
-    from apps.users.rules.principals import Principal
+from apps.users.rules.principals import Principal
 
 REFUSED_SHOWN: Final = 3
 

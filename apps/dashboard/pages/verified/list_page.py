@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from apps.dashboard.pagination import ROWS, cursor_read, facets_of, page_of
+from apps.dashboard.pagination import ROWS, Facet, Pager, cursor_read, facets_of, page_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from django.db.models import QuerySet
-    from django.http import HttpRequest
     from django_stubs_ext import StrOrPromise
-
-    from apps.dashboard.pagination import Facet, Pager
 
 TEXT_MAX: Final = 110
 """Most characters of a filter."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
@@ -25,16 +26,12 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import verdict_by
+from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallet_get, wallets_by_balance, wallets_visible
 from apps.wallets.services.label import LABEL_MAX, wallet_label_set
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
-
-    from apps.users.rules.principals import Principal
 
 
 LIVE_MAX: Final = 200

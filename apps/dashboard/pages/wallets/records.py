@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
@@ -14,12 +15,8 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.wallets.rows import record_row
 from apps.dashboard.pagination import ROWS, cursor_read, page_of
 from apps.dashboard.sessions import sign_in_required
+from apps.users.rules.principals import Principal
 from apps.wallets.selectors import sign_records, sign_records_before
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
-
-    from apps.users.rules.principals import Principal
 
 
 @require_safe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,17 +13,15 @@ from django.utils.translation import gettext
 from apps.core import formatting
 from apps.core.languages import clauses_text, list_text
 from apps.core.reasons import Reason
+from apps.dashboard.page_data import PageData
 from apps.messages.rules.methods import method_text
 from apps.messages.selectors.messages import messages_open
+from apps.users.rules.principals import Principal
 from apps.wallets.reasons import MESSAGE
 from apps.wallets.selectors import sign_records
 from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.dashboard.page_data import PageData
-    from apps.users.rules.principals import Principal
     from apps.wallets.models import SignRecord, Wallet
 
 

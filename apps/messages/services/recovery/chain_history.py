@@ -5,23 +5,20 @@ The tipset is found by halving: an actor's nonce only grows, so few tipsets are 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.chain.errors import NodeRefused
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
+from apps.chain.node.tipsets import TipsetFacts
 from apps.messages.services.spend import exit_code_cap, gas_cost_compute
 from apps.messages.states import Wait
 from poolsite.filecoin.address import address_format
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.chain.node.tipsets import TipsetFacts
-    from poolsite.filecoin.message import Message as ChainMessage
-    from poolsite.filecoin.message import Receipt
+from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.filecoin.message import Receipt
 
 
 @dataclass(frozen=True, slots=True)

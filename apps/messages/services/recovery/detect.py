@@ -15,7 +15,8 @@ import os
 import threading
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import structlog
 from django.conf import settings
@@ -26,9 +27,6 @@ from apps.core.live import OPERATOR, Change, publish_all
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Recovery, Sender, Tracker
 from apps.messages.selectors.recovery import recovery_hold_reason
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 log = structlog.get_logger(__name__)
 

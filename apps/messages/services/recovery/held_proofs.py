@@ -6,24 +6,19 @@ it is signed as soon as the sender's nonce and the partition's state are known, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import structlog
+from django.db.models import QuerySet
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
+from apps.messages.models import Message
 from apps.messages.states import Priority
 from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_proving import SubmitWindowedPoStParams
 from poolsite.filecoin.bitfield import bitfield_from_json
 from poolsite.filecoin.cbor import BadCbor
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.messages.models import Message
 
 log = structlog.get_logger(__name__)
 

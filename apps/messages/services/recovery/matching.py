@@ -7,9 +7,11 @@ same content.  What rows there are is asked once, however many messages there ar
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import uuid4
 
 from django.db import transaction
@@ -18,6 +20,7 @@ from django.utils.translation import gettext_noop
 from apps.messages.models import Message, MessageEvent, UnmatchedMessage
 from apps.messages.rules.displaced import displaced_columns
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
+from apps.messages.services.recovery.chain_history import Landed
 from apps.messages.services.spend import ADDED, spend_record
 from apps.messages.states import KIND_PRIORITIES, MessageState, Priority, Wait
 from apps.users.models import SignerGrant, Tenant
@@ -27,14 +30,8 @@ from poolsite.filecoin.actors.miner import METHODS, Method
 from poolsite.filecoin.address import ID
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.ethereum import is_self_transfer
+from poolsite.filecoin.message import Message as ChainMessage
 from poolsite.wire.origins import IdFound
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.messages.services.recovery.chain_history import Landed
-    from poolsite.filecoin.message import Message as ChainMessage
 
 OWN_KINDS: Final[dict[int, str]] = {
     Method.SUBMIT_WINDOWED_POST: "window_post",

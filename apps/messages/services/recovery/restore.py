@@ -8,8 +8,10 @@ What is left a person decides about; then signing goes on.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Iterable
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 from django.db import transaction
@@ -17,7 +19,9 @@ from django.db.models import F, Q
 from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import ChainClient
 from apps.chain.node.isolation import for_each_isolated
+from apps.chain.node.tipsets import TipsetFacts
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.core.formatting import plural_kept
@@ -39,19 +43,12 @@ from apps.messages.services.recovery.matching import Sent, match_write, matches_
 from apps.messages.services.selection import senders_lock
 from apps.messages.services.selection_queue import selection_enqueue
 from apps.messages.states import MessageState, Wait
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from apps.wallets.models import Wallet
 from apps.wallets.selectors import is_signed_for_program
 from apps.wallets.services.signed_ids import signed_ids_read
 from poolsite.filecoin.message import signed_message_to_cbor
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-    from datetime import datetime
-
-    from apps.chain.node.client import ChainClient
-    from apps.chain.node.tipsets import TipsetFacts
-    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

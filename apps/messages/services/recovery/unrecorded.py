@@ -7,25 +7,20 @@ ran and looked on can hardly be of a history that a restored backup lacks: it ho
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Least
 
-from apps.messages.models import Sender
+from apps.chain.node.client import ChainClient
+from apps.messages.models import Message, Sender
 from apps.messages.selectors.recovery import recovery_row
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.users.models import SignerGrant
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.chain.node.client import ChainClient
-    from apps.messages.models import Message
-    from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.filecoin.message import Message as ChainMessage
 
 log = structlog.get_logger(__name__)
 

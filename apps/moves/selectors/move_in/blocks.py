@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from django.utils.translation import gettext
 
@@ -10,11 +10,7 @@ from apps.checks.findings.results import Link
 from apps.core.formatting import whole
 from apps.moves.rules.steps import Step
 from apps.moves.selectors.move_in.height import own_proof_landed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.moves.selectors.readings import MoveReadings
+from apps.moves.selectors.readings import MoveReadings
 
 
 def blocks_steps(read: MoveReadings) -> Iterator[Step]:

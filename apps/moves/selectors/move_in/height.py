@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from django.utils.translation import gettext
 
 from apps.core.formatting import time_left, whole
-from apps.moves.rules.steps import Step
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.moves.rules.steps import MoveWindow
-    from apps.moves.selectors.readings import MoveReadings
-    from apps.proving.models import WindowPost
+from apps.moves.rules.steps import MoveWindow, Step
+from apps.moves.selectors.readings import MoveReadings
+from apps.proving.models import WindowPost
 
 
 def height_steps(read: MoveReadings) -> Iterator[Step]:

@@ -5,19 +5,15 @@ Source: docs/operations/moving.md
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
+from apps.moves.rules.steps import Step
 from apps.moves.selectors.move_in.blocks import blocks_steps
 from apps.moves.selectors.move_in.height import height_steps
 from apps.moves.selectors.move_in.sealing import sealing_steps
 from apps.moves.selectors.move_in.sectors import sectors_steps
 from apps.moves.selectors.move_in.signing import signing_steps
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.moves.rules.steps import Step
-    from apps.moves.selectors.readings import MoveReadings
+from apps.moves.selectors.readings import MoveReadings
 
 
 def steps_in(read: MoveReadings) -> Iterator[Step]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from django.utils.translation import gettext
 
 from apps.core.formatting import fil, whole
 from apps.moves.rules.steps import Step
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.moves.selectors.readings import MoveReadings
+from apps.moves.selectors.readings import MoveReadings
 
 
 def sealing_steps(read: MoveReadings) -> Iterator[Step]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
@@ -11,17 +12,12 @@ from apps.checks.findings.results import Link
 from apps.core.formatting import plural, whole
 from apps.core.languages import clauses_text, colon_text, list_text
 from apps.core.local_time import clock_text
+from apps.miners.models import Miner
 from apps.moves.rules.steps import Step
-from apps.moves.selectors.readings import NUMBERS_MAX
+from apps.moves.selectors.readings import NUMBERS_MAX, MoveReadings, SectorFiles
+from apps.proving.services.preconditions import Readiness
 from apps.sectors.services.reservations import numbers_format
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.miners.models import Miner
-    from apps.moves.selectors.readings import MoveReadings, SectorFiles
-    from apps.proving.services.preconditions import Readiness
-    from poolsite.filecoin.bitfield import BitField
+from poolsite.filecoin.bitfield import BitField
 
 PARTS_NAMED: Final = 5
 """Incomplete sectors of which the kinds are named."""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from django.utils.translation import gettext
 
 from apps.checks.findings.results import Link
 from apps.core.stored_texts import stored_text
 from apps.moves.rules.steps import Step
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.moves.selectors.readings import MoveReadings
-    from apps.proving.services.preconditions import Readiness
+from apps.moves.selectors.readings import MoveReadings
+from apps.proving.services.preconditions import Readiness
 
 
 def signing_steps(read: MoveReadings, ready: Readiness) -> Iterator[Step]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from django.utils.translation import gettext
 
 from apps.checks.findings.results import Link
 from apps.core.formatting import plural, time_left, whole
 from apps.moves.rules.steps import Step
+from apps.moves.selectors.readings import MoveReadings
 from apps.proving.states import PostState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from apps.moves.selectors.readings import MoveReadings
 
 
 def old_program_steps(read: MoveReadings) -> Iterator[Step]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -20,17 +20,12 @@ from apps.sectors.errors.adoptions import AdoptionRefused
 from apps.sectors.models import SectorAdoption
 from apps.sectors.selectors.numbers import numbers_in_use
 from apps.sectors.selectors.restored import read_back_require
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.reservations import numbers_format
 from apps.sectors.states import OPEN_ADOPTIONS, AdoptionState
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-from poolsite.filecoin.bitfield import EMPTY, bitfield_of_runs, runs_of
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.bitfield import BitField
+from poolsite.filecoin.bitfield import EMPTY, BitField, bitfield_of_runs, runs_of
 
 
 @dataclass(frozen=True, slots=True)

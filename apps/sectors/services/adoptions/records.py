@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -11,12 +13,14 @@ from django.utils.translation import gettext
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError, NotAllowed
 from apps.core.live import Change, publish
+from apps.miners.models import Miner
 from apps.sectors.models import Sector
 from apps.sectors.rules.params import comm_d_of, has_data, pieces_column
 from apps.sectors.selectors.sector_records import RecordPiece, SectorRecord, record_read, zeros_of
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.sectors.services.sealing.placements import pieces_recover
 from apps.sectors.services.sealing.steps import job_lock
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.miner_sectors import (
     DataActivationNotification,
@@ -30,13 +34,6 @@ from poolsite.filecoin.commd import BadPiece
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.job_inputs import Piece as WirePiece
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 RECORDS_MAX: Final = 1_000
 """Of one request."""

@@ -7,9 +7,11 @@ portion is written in one transaction, so whoever goes on after a kill finds out
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import F, Value
@@ -22,13 +24,14 @@ from apps.core.transitions import advance
 from apps.miners.models import Miner
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.sectors.errors.stores import ScanUnknown, StoreRefused
-from apps.sectors.models import ActiveSectors, Sector, SectorAdoption, SectorNumbers, Store
-from apps.sectors.onchain.live_sectors import claims_read
-from apps.sectors.onchain.sectors import sectors_proven_read
+from apps.sectors.models import ActiveSectors, Sector, SectorAdoption, SectorNumbers, Store, StoreScan
+from apps.sectors.onchain.live_sectors import Claim, claims_read
+from apps.sectors.onchain.sectors import OnSector, sectors_proven_read
 from apps.sectors.rules.params import pieces_column
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.numbers import numbers_known
 from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.selectors.store_scans import scan_get
 from apps.sectors.services.numbers import counter_load
 from apps.sectors.services.readback.imports import proven_create
@@ -42,21 +45,11 @@ from apps.sectors.states import OPEN_ADOPTIONS, AdoptionState, FindingKind, Find
 from apps.users.rules.principals import Principal
 from apps.users.states import Perm
 from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest, VerifiedAllocationKey
-from poolsite.filecoin.bitfield import bitfield_of, bitfield_of_runs, bitfield_union, portions
+from poolsite.filecoin.bitfield import BitField, bitfield_of, bitfield_of_runs, bitfield_union, portions
 from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commd, cid_to_commr
 from poolsite.filecoin.fr32 import unpadded_bytes
 from poolsite.wire.job_inputs import Piece as WirePiece
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.sectors.models import StoreScan
-    from apps.sectors.onchain.live_sectors import Claim
-    from apps.sectors.onchain.sectors import OnSector
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from poolsite.filecoin.bitfield import BitField
 
 UNREAD: Final = "unread"
 

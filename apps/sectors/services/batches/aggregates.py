@@ -7,9 +7,10 @@ they go where nobody aggregates, where they cost less gas, and where an aggregat
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 from django.db import transaction
@@ -17,11 +18,13 @@ from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.miners.selectors.roles import host_roles
+from apps.miners.models import Miner
+from apps.miners.selectors.roles import HostRoles, host_roles
 from apps.miners.states import RoleKind
-from apps.sectors.models import CommitAggregate, Job, Worker
+from apps.sectors.models import CommitAggregate, Job, Sector, Worker
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.selectors.proof_forms import proof_verifier
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.choosing import DEADLINE
 from apps.sectors.states import JobState
 from poolsite.filecoin.proof_verifier import BAD_PROOFS, ProvenSeal, is_container
@@ -29,14 +32,6 @@ from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.codec import document_encode
 from poolsite.wire.job_inputs import AggregateInputs
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import Miner
-    from apps.miners.selectors.roles import HostRoles
-    from apps.sectors.models import Sector
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 log = structlog.get_logger(__name__)
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db.models import Q
 
 from apps.sectors.models import Sector
 from apps.sectors.rules.batches import COMMIT, PRE_COMMIT, BatchRules
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.requests import REQUESTED
 from apps.sectors.services.sealing.placements import sector_start_epochs_read
 from apps.sectors.services.sealing.tickets import ticket_lifetime_read
 from poolsite.filecoin.noninteractive import MAX_SECTORS
 from poolsite.wire.pipeline import FINAL_STATES, SECTOR_STATES, SectorEvent, SectorState, states_with
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 DEADLINE: Final = "deadline"
 """Why a batch goes whose sectors would be too late otherwise."""

@@ -8,9 +8,10 @@ it may happen any number of times, since the message's id is the batch's.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext_noop
@@ -19,7 +20,9 @@ from apps.chain.errors import NodeRefused
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.messages.services.recovery.detect import restore_check
+from apps.miners.models import Miner
 from apps.miners.selectors.senders import sender_choose
+from apps.pieces.models import Piece
 from apps.pieces.onchain import TermsAnswers, terms_refusal
 from apps.pieces.services.terms import expired_allocations_remove, terms_note
 from apps.sectors.models import Batch, Sector, SectorProof
@@ -31,6 +34,7 @@ from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.first_epochs import AFTER_SEED, seal_first_epoch_read
 from apps.sectors.selectors.proof_forms import can_prove
 from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.aggregates import aggregate_end, aggregates_collect
 from apps.sectors.services.batches.choosing import aggregate_may_wait, batch_choose
 from apps.sectors.services.batches.forms import (
@@ -65,13 +69,6 @@ from apps.sectors.services.sealing.steps import job_lock, sector_console_fail, s
 from poolsite.filecoin.actors.exitcodes import ExitCode
 from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import SectorEvent
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from apps.miners.models import Miner
-    from apps.pieces.models import Piece
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 
 def batches_close(work: SealingContext) -> int:

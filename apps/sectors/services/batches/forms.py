@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import structlog
 from django.utils.translation import gettext, gettext_noop
 
 from apps.core.formatting import plural
+from apps.miners.models import Miner
 from apps.miners.selectors.senders import sender_choose
-from apps.sectors.onchain.sectors import NO_RECEIPT, deposits_read, messages_try, pledge_read, trial_message
+from apps.pieces.models import Piece
+from apps.sectors.models import Sector
+from apps.sectors.onchain.sectors import (
+    NO_RECEIPT,
+    TrialRun,
+    deposits_read,
+    messages_try,
+    pledge_read,
+    trial_message,
+)
 from apps.sectors.rules.batches import COMMIT, COMMIT_NI, PRE_COMMIT, RETRYABLE_EXITS, BatchRules
 from apps.sectors.rules.lifetimes import expiration_choose
 from apps.sectors.rules.params import (
@@ -22,23 +32,15 @@ from apps.sectors.rules.params import (
     precommit_json,
     precommit_params,
 )
+from apps.sectors.rules.policy import SealingPolicy
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.aggregates import aggregate_make
 from apps.sectors.services.sealing.steps import sector_console_fail, sectors_requeue
+from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest, SectorPreCommitInfo
 from poolsite.filecoin.groth16.aggregate import aggregate_bytes, aggregate_size
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.proof_container import aggregate_container
 from poolsite.wire.job_reports import Level
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import Miner
-    from apps.pieces.models import Piece
-    from apps.sectors.models import Sector
-    from apps.sectors.onchain.sectors import TrialRun
-    from apps.sectors.rules.policy import SealingPolicy
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest, SectorPreCommitInfo
 
 log = structlog.get_logger(__name__)
 

@@ -5,9 +5,10 @@ Pushing may happen any number of times, since the message's id is the batch's.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 from django.db import transaction
@@ -19,6 +20,7 @@ from apps.core.errors import Conflict, DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage
+from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_by_ids, messages_moved
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.push import message_push
@@ -41,17 +43,11 @@ from poolsite.filecoin.actors.exitcodes import ExitCode, exit_code_text
 from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectorsNIParams
 from poolsite.filecoin.deadlines import current_deadline, deadline_info
+from poolsite.filecoin.policy import Network
 from poolsite.tracing import is_traced, span
-from poolsite.tracing.subjects import of_jobs
+from poolsite.tracing.subjects import Subject, of_jobs
 from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import SectorEvent, SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from apps.messages.models import Message
-    from poolsite.filecoin.policy import Network
-    from poolsite.tracing.subjects import Subject
 
 log = structlog.get_logger(__name__)
 

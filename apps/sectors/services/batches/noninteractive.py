@@ -5,16 +5,19 @@ Their proof is an aggregate even for one sector, and the message names the deadl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db.models import Count
 from django.utils.translation import gettext_noop
 
+from apps.miners.models import Miner
 from apps.sectors.models import Sector
 from apps.sectors.onchain.deadline_windows import last_mutable_epoch_compute, open_deadline_read
 from apps.sectors.rules.batches import COMMIT_NI
 from apps.sectors.rules.lifetimes import expiration_choose
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.aggregates import aggregate_make
 from apps.sectors.services.batches.forms import (
     BatchEntry,
@@ -31,12 +34,6 @@ from apps.sectors.services.sealing.console_steps import sector_console_step
 from apps.sectors.services.sealing.steps import sectors_requeue
 from poolsite.filecoin.proof_verifier import is_container
 from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import Miner
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 DEADLINES_AHEAD: Final = 6
 """How far the deadline of new sectors is ahead, so that it can still be changed when the message lands.

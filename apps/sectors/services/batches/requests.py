@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.chain.models import Head
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
+from apps.miners.models import Miner
 from apps.sectors.errors.sectors import NothingWaits
 from apps.sectors.models import BatchSettings, PipelineRun, Sector, SectorChange
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.wire.pipeline import SectorState, SnapState
 from poolsite.wire.pipeline.changes import ChangeState
-
-if TYPE_CHECKING:
-    from apps.chain.models import Head
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 REQUESTED: Final = "asked"
 """Why a batch goes that a person did not want to wait."""

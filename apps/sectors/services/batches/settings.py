@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -10,15 +10,13 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
 from apps.core.units import value_with_unit
+from apps.miners.models import Miner
 from apps.miners.services.porep import porep_set
 from apps.sectors.models import BatchSettings
 from apps.sectors.rules.policy import BATCH_FIELDS, FLAGS, range_problem
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.policy import Network
+from poolsite.filecoin.policy import Network
 
 
 @transaction.atomic

@@ -8,19 +8,15 @@ whose message expired before it got a nonce, and so cannot land, goes with the n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from apps.chain.node.isolation import for_each_isolated
+from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.sectors.models import SectorChange
 from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.changes.following import changes_watch
 from apps.sectors.services.changes.sending import changes_send_due
 from poolsite.wire.pipeline.changes import QUEUED, ChangeKind
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 
 def changes_advance(work: SealingContext) -> None:

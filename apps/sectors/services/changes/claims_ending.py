@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db.models import F, Q
 
@@ -14,13 +14,10 @@ from apps.core.formatting import DAY_S
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.sectors.models import ClaimsEnding, Sector
-from apps.sectors.onchain.live_sectors import claims_read
+from apps.sectors.onchain.live_sectors import Claim, claims_read
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.verified.claims import claims_write
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from apps.sectors.onchain.live_sectors import Claim
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 ENDING_S: Final = 30 * DAY_S
 """A claim can be dropped in the last 30 days of its sector, and its client can lengthen it until it ends.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.db.models import Count, F, Sum
 
@@ -14,9 +14,6 @@ from apps.miners.states import MinerState
 from apps.sectors.models import Expirations, Sector
 from apps.sectors.selectors.expirations import EPOCHS_OF_COUNT
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 EVERY: Final = timedelta(minutes=1)
 """Least time between two counts of a miner."""

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_by_ids, messages_moved
 from apps.messages.states import MessageState, Wait
 from apps.sectors.models import Batch
 from apps.sectors.onchain.live_sectors import live_sectors_read
 from apps.sectors.selectors.restored import miners_unrecovered
-from apps.sectors.selectors.sealing_context import landing_is_deep
+from apps.sectors.selectors.sealing_context import SealingContext, landing_is_deep
 from apps.sectors.services.batches.messages import batch_mark_sent
 from apps.sectors.services.changes.messages import MESSAGE_KINDS
 from apps.sectors.services.changes.push import (
@@ -28,12 +27,6 @@ from apps.sectors.services.changes.steps import change_step
 from apps.sectors.states import BatchState
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeEvent, ChangeKind
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from apps.messages.models import Message
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 
 def changes_watch(work: SealingContext) -> None:

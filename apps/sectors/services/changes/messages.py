@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.messages.rules.push_items import PushItem
-from apps.messages.services.dry_run import message_approval_read, message_dry_run
+from apps.messages.services.dry_run import DryRun, message_approval_read, message_dry_run
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.sectors.rules.change_params import extend_params, terminate_params
 from apps.sectors.rules.params import entries_count_fit
 from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.selectors.change_prices import SectorPrice
 from apps.sectors.states import BatchKind
 from poolsite.filecoin.actors.miner import Method
 from poolsite.wire.pipeline.changes import ChangeKind
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.messages.services.dry_run import DryRun
-    from apps.miners.models import Miner
-    from apps.sectors.selectors.change_prices import SectorPrice
 
 METHODS: Final = {
     ChangeKind.TERMINATE: Method.TERMINATE_SECTORS,

@@ -6,30 +6,25 @@ simulates.  What the chain would refuse is named here, sector by sector.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
+from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.sectors.errors.changes import ChangeRefused
-from apps.sectors.models import SectorChange
+from apps.sectors.models import Sector, SectorChange
 from apps.sectors.selectors.change_prices import ChangeRequest, SectorPrice, changes_price
 from apps.sectors.services.changes.messages import change_approval_read, change_run, changes_count_fit
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
 from apps.sectors.services.sealing.placements import unlanded_snap_ups_find
+from poolsite.filecoin.policy import Network
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeKind
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
-    from poolsite.filecoin.policy import Network
 
 
 @dataclass(slots=True)

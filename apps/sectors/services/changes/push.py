@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -15,15 +14,13 @@ from apps.messages.services.push import message_push
 from apps.miners.selectors.miners import miner_principal
 from apps.sectors.models import Batch
 from apps.sectors.onchain.deadline_windows import Windows
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.messages import batch_mark_sent
 from apps.sectors.services.changes.messages import MESSAGE_KINDS
 from apps.sectors.services.changes.steps import change_step
+from apps.users.rules.principals import Principal
 from apps.users.selectors.principals import actors_people
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeEvent, ChangeKind
-
-if TYPE_CHECKING:
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext_noop
@@ -12,13 +13,16 @@ from apps.core.live import Change, publish
 from apps.messages.models import Message
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.states import MessageState
+from apps.miners.models import Miner
 from apps.miners.selectors.senders import sender_choose
 from apps.sectors.models import Batch, SectorChange
 from apps.sectors.onchain.sectors import messages_try, trial_message
 from apps.sectors.rules.batches import RETRYABLE_EXITS
+from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.selectors.batch_settings import batch_policy
-from apps.sectors.selectors.change_prices import ENDED_ON_CHAIN, ChangeRequest, changes_price
+from apps.sectors.selectors.change_prices import ENDED_ON_CHAIN, ChangeRequest, SectorPrice, changes_price
 from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.requests import requested_height_read
 from apps.sectors.services.changes.messages import (
     MESSAGE_KINDS,
@@ -32,14 +36,6 @@ from apps.sectors.services.changes.push import change_batch_push
 from apps.sectors.services.changes.steps import change_step
 from apps.sectors.states import BatchState
 from poolsite.wire.pipeline.changes import ChangeEvent, ChangeKind
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import Miner
-    from apps.sectors.rules.policy import SealingPolicy
-    from apps.sectors.selectors.change_prices import SectorPrice
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 ON_CHAIN_ALREADY: Final = gettext_noop("already done on chain by an earlier message")
 

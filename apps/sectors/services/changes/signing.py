@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from apps.miners.selectors.senders import sender_choose
 from apps.sectors.onchain.sectors import trial_message
 from apps.sectors.services.changes.messages import METHODS, USES, batch_max_read, change_params_encode
+from apps.sectors.services.changes.plans import ChangePlan
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
+from apps.users.rules.principals import Principal
 from apps.wallets.services.policies import signer_refusal_find
 from poolsite.wire.pipeline.changes import ChangeKind
-
-if TYPE_CHECKING:
-    from apps.sectors.services.changes.plans import ChangePlan
-    from apps.users.rules.principals import Principal
 
 METHOD_NAMES: Final = {
     ChangeKind.TERMINATE: "miner.TerminateSectors",

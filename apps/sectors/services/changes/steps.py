@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
 
 from django.db import connection, transaction
 from django.utils.translation import gettext
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.core.disk import disk_require
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors.changes import ChangeRefused, ChangeSent
-from apps.sectors.models import Sector, SectorChange
-from apps.sectors.services.changes.plans import accepted_require, changes_plan
+from apps.sectors.models import Batch, Job, Sector, SectorChange
+from apps.sectors.selectors.change_prices import ChangeRequest, SectorPrice
+from apps.sectors.services.changes.plans import ChangePlan, accepted_require, changes_plan
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
 from apps.sectors.services.sealing.placements import unlanded_snap_ups_find
 from apps.sectors.services.sealing.steps import job_lock, sector_step
 from apps.sectors.services.timeline import job_event_write
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.amounts import fil_format
+from poolsite.filecoin.policy import Network
 from poolsite.wire.pipeline import SectorEvent, SectorState
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, QUEUED, ChangeEvent, ChangeKind, change_state
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.sectors.models import Batch, Job
-    from apps.sectors.selectors.change_prices import ChangeRequest, SectorPrice
-    from apps.sectors.services.changes.plans import ChangePlan
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.policy import Network
 
 REQUEST: Final = "REQUEST"
 """First event of a change in a sector's timeline."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
 
-if TYPE_CHECKING:
-    from apps.sectors.models import Job, Sector
+from apps.sectors.models import Job, Sector
 
 
 def c1_file_find(job: Job, *, sector: Sector) -> Path:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
 
 from apps.core.live import Change, publish
-from apps.sectors.models import SectorCopy
+from apps.sectors.models import Sector, SectorCopy, Store
 from apps.sectors.states import CopyCondition
 from poolsite.wire.codec import document_encode
-from poolsite.wire.store_checks import BAD_FILES, FileState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-
-    from apps.sectors.models import Sector, Store
-    from poolsite.wire.store_checks import CheckedFile
+from poolsite.wire.store_checks import BAD_FILES, CheckedFile, FileState
 
 
 def copy_note(sector: Sector, *, store: Store, files: Collection[CheckedFile], now: datetime) -> bool:

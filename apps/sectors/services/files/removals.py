@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from apps.core.live import Change, publish
-from apps.sectors.models import DAMOCLES, Job, StoreAttachment, Worker, WorkerCommand
+from apps.sectors.models import DAMOCLES, Job, Sector, Store, StoreAttachment, Worker, WorkerCommand
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.restored import sectors_recovery
 from apps.sectors.services.files.copies import copies_forget
@@ -16,14 +17,6 @@ from apps.sectors.states import JobState
 from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.sectors.models import Sector, Store
 
 FILES_REMOVED = "FILES_REMOVED"
 """Event of a job whose files a host has removed."""

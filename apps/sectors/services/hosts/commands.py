@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.db import connection, transaction
 
@@ -15,12 +16,8 @@ from apps.sectors.services.hosts.leftovers import sealing_orders_withdraw
 from apps.sectors.services.hosts.retirement import retirement_cancel
 from apps.sectors.services.hosts.settings import SLOTS, values_read, worker_settings_set
 from apps.sectors.services.stores.leftover_removals import removals_withdraw
+from apps.users.rules.principals import Principal
 from poolsite.wire.commands import WITHOUT_UPGRADE, Command, Operation
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 
 def upgrades_end(worker: Worker, *, now: datetime) -> None:

@@ -6,7 +6,9 @@ Their statements are planned once: of 2,000 hosts a hundred are heard each secon
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
 
 import msgspec
 from django.db import transaction
@@ -36,14 +38,8 @@ from apps.sectors.services.stores.move_steps import moves_continue
 from apps.sectors.services.stores.reported import orders_note, stores_lock, stores_note
 from apps.sectors.services.stores.scans import scans_note
 from apps.sectors.states import OPEN_MOVES, StoreCheckState
-from poolsite.wire.hosts import HeartbeatAnswer, Lost
+from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, HeldJob, Lost
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from poolsite.wire.hosts import Heartbeat, HeldJob
 
 
 def _listed(states: Iterable[str]) -> str:

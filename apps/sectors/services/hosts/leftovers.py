@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils.translation import gettext
@@ -14,24 +16,18 @@ from apps.core.errors import BadValue
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.miners.models import Miner
-from apps.sectors.models import HostReport, Sector, WorkerCommand
+from apps.sectors.models import HostReport, Sector, Worker, WorkerCommand
 from apps.sectors.selectors.hosts import host_report
 from apps.sectors.selectors.leftovers import OwnStores
 from apps.sectors.selectors.restored import sectors_recovery
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.stores.leftover_removals import chain_numbers_read
 from apps.sectors.services.stores.moves import changes_open
+from apps.users.rules.principals import Principal
 from poolsite.wire.commands import Operation
+from poolsite.wire.hosts import SealingLeftover
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-    from datetime import datetime
-
-    from apps.sectors.models import Worker
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from apps.users.rules.principals import Principal
-    from poolsite.wire.hosts import SealingLeftover
 
 
 @dataclass(frozen=True, slots=True)

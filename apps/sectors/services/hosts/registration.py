@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext_noop
@@ -23,16 +24,11 @@ from apps.sectors.services.hosts.settings import settings_note, settings_resend
 from apps.sectors.services.jobs.leases import leases_end
 from apps.sectors.services.roles.labels import worker_labels_sync
 from apps.sectors.services.stores.reported import stores_note
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import AuditEvent, audit_entries_record
 from poolsite.wire.codec import document_encode
-from poolsite.wire.hosts import Registered
+from poolsite.wire.hosts import Register, Registered
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
-    from poolsite.wire.hosts import Register
 
 
 @transaction.atomic

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.db import transaction
 from django.utils.translation import gettext_noop
@@ -20,15 +20,11 @@ from apps.sectors.services.stores.checks import checks_end
 from apps.sectors.services.stores.finding_results import findings_end
 from apps.sectors.services.stores.moves import moves_end
 from apps.sectors.services.stores.scans import scans_end
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_entries_record
 from apps.users.services.join_tokens import host_token_revoke
 from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import FINAL_STATES
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 
 @transaction.atomic

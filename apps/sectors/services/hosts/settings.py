@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -16,20 +17,14 @@ from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerComman
 from apps.sectors.selectors.hosts import shared_settings_of
 from apps.sectors.services.audit import settings_audit, worker_audit
 from apps.sectors.services.roles.labels import worker_labels_sync
+from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_entries_record
 from poolsite.wire.commands import Operation
-from poolsite.wire.host_settings import SETTING_MAX
+from poolsite.wire.host_settings import SETTING_MAX, Setting
 from poolsite.wire.hosts import SLOTS_MAX
 from poolsite.wire.pipeline import WORKER_STAGES
 from poolsite.wire.sealing_rules import RULES, SEALING, THREADS, rule_key, rule_read
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
-    from apps.users.models import Tenant
-    from apps.users.rules.principals import Principal
-    from poolsite.wire.host_settings import Setting
 
 SLOTS: Final = "slots."
 PLAIN: Final = ("sectors_max", "sector_room_bytes")

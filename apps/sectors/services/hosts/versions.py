@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.utils.translation import gettext, gettext_noop
 
@@ -13,9 +14,6 @@ from apps.sectors.selectors.hosts import is_uuid
 from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, Text, decode
 from poolsite.wire.hosts import VERSION
 from poolsite.wire.jobs import NAME_MAX
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 OWN_VERSION: Final = re.compile(r"poolsite/\d{1,9}\.\d{1,9}\.\d{1,9}", re.ASCII)
 

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.conf import settings
 from django.utils.translation import gettext
 
 from apps.core.disk import DiskFull, DiskLevel, disk_space
-from apps.pieces.data.files import CHUNK_BYTES, bytes_read
+from apps.pieces.data.files import CHUNK_BYTES, Source, bytes_read
 from apps.sectors.errors.jobs import BadReport, C1Missing, JobUnknown, LeaseLost
 from apps.sectors.models import Job
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.services.files.c1_files import c1_file_find
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from apps.pieces.data.files import Source
 
 C1_MAX_BYTES: Final = 1 << 30
 """Of one sector; the ten partitions of one of 32 GiB have some 60 MB."""

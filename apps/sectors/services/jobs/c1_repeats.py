@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext_noop
 
-from apps.sectors.models import Job, JobEvent
+from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.steps import job_lock, sector_pause, sector_step
 from apps.sectors.states import JobState
 from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import BACK_TO, SectorState, Stage
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.sectors.models import Sector
-    from apps.sectors.services.sealing.console_steps import SectorsInProgress
 
 REPEATS_MAX: Final = 3
 """Of one sector: a host that hands nothing over would do C1 for ever."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
 from django.db import transaction
+from django.db.models import Q
 
 from apps.chain.selectors.heads import head_current
 from apps.core.disk import DiskLevel, disk_space
@@ -24,7 +27,7 @@ from apps.miners.selectors.roles import HostRoles, host_roles
 from apps.miners.states import RoleKind
 from apps.sectors.errors.hosts import WorkerReplaced
 from apps.sectors.errors.sectors import SectorUnknown
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Worker
 from apps.sectors.rules.params import pieces_of
 from apps.sectors.selectors.boot_ids import boot_check, boot_require
 from apps.sectors.selectors.claim_rules import jobs_choose, new_sectors_filter
@@ -43,19 +46,10 @@ from apps.sectors.services.jobs.free_jobs import kinds_free
 from poolsite.tracing import span
 from poolsite.tracing.subjects import of_jobs
 from poolsite.wire.job_inputs import SealInputs
-from poolsite.wire.jobs import STAGED, Assignment, Claimed, JobKind
+from poolsite.wire.jobs import STAGED, Assignment, Claim, Claimed, JobKind
 from poolsite.wire.pipeline import Stage
 from poolsite.wire.sealing_rules import EVERY
 from poolsite.wire.sums import stored_bytes
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from django.db.models import Q
-
-    from apps.sectors.models import Worker
-    from poolsite.wire.jobs import Claim
 
 ROOM_LOCK: Final = 0x4D56
 """Lock class: of claims that count the same room one waits for the other."""

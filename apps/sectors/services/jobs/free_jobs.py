@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from apps.core.prepared_statements import Prepared
 from apps.sectors.services.jobs.claim_statements import IS_FREE, KINDS, LIVE, OF_HOSTS
 from poolsite.wire.jobs import STAGED, JobKind
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
 
 OF_ONE: Final = 16
 """Most jobs that are read of those bound to one host."""

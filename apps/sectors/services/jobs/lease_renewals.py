@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import Q
@@ -15,16 +16,9 @@ from apps.core.transitions import advance
 from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.states import JobState
-from poolsite.wire.hosts import Renewed
+from poolsite.wire.hosts import HeldJob, Renewed
+from poolsite.wire.job_reports import Progress
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from poolsite.wire.hosts import HeldJob
-    from poolsite.wire.job_reports import Progress
-
 
 RENEW: Final = Prepared(
     "leases_renew",

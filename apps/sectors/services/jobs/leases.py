@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.db import transaction
 
 from apps.core.live import Change, publish_all
 from apps.core.transitions import advance
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Worker
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.jobs.claim_statements import SWEEP
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.sectors.models import Worker
 
 
 def leases_end(worker: Worker, *, now: datetime, reason: str) -> int:

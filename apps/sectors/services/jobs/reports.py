@@ -6,8 +6,8 @@ change it.
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -27,14 +27,9 @@ from apps.sectors.states import JobState
 from poolsite.tracing import span
 from poolsite.tracing.subjects import of_jobs
 from poolsite.wire.codec import document_encode
-from poolsite.wire.job_reports import Level
+from poolsite.wire.job_reports import Complete, Fail, Level, Progress, Release
 from poolsite.wire.jobs import RUN_KINDS, STAGED, JobKind
 from poolsite.wire.pipeline import WORKER_STAGES, SectorState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from poolsite.wire.job_reports import Complete, Fail, Progress, Release
 
 
 @transaction.atomic

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -26,14 +27,9 @@ from apps.sectors.services.sealing.steps import sector_step
 from apps.sectors.states import JobState
 from poolsite.filecoin.proof_verifier import BAD_PROOFS
 from poolsite.wire.codec import document_encode
-from poolsite.wire.job_reports import EventAnswer
+from poolsite.wire.job_reports import Event, EventAnswer
 from poolsite.wire.jobs import STAGED, JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, Owner
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from poolsite.wire.job_reports import Event
 
 
 @transaction.atomic

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import structlog
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext_noop
 
 from apps.core.errors import Conflict
@@ -14,31 +16,24 @@ from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.states import MessageState
+from apps.miners.models import Miner
 from apps.sectors.models import Batch, Sector, SectorProof
-from apps.sectors.rules.batches import COMMIT_NI, KINDS, PRE_COMMIT
+from apps.sectors.rules.batches import COMMIT_NI, KINDS, PRE_COMMIT, BatchRules
 from apps.sectors.selectors.hosts import is_uuid
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.messages import batch_fail
 from apps.sectors.services.readback.imports import ORDER, row_move, row_write_without_files
 from apps.sectors.services.sealing.placements import pieces_recover
 from apps.sectors.states import READ_BACK, BatchKind, BatchState
 from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.actors.miner_sectors import (
+    PieceActivationManifest,
     PreCommitSectorBatch2Params,
     ProveCommitSectors3Params,
     ProveCommitSectorsNIParams,
 )
 from poolsite.filecoin.cids import cid_to_commr
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from apps.sectors.rules.batches import BatchRules
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest
 
 log = structlog.get_logger(__name__)
 

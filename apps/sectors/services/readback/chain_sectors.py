@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 from apps.miners.onchain.actors import deposits_locked, numbers_allocated
 from apps.miners.onchain.partition_facts import live_field
-from apps.sectors.onchain.sectors import precommits_read, sectors_proven_read
+from apps.sectors.onchain.sectors import OnPreCommit, precommits_read, sectors_proven_read
 from apps.sectors.services.readback.imports import ORDER, proven_create, row_move, row_write_without_files
+from apps.sectors.services.readback.miner_import import MinerImport
 from apps.sectors.services.readback.proven_compare import READ_MAX
 from poolsite.filecoin.bitfield import BitField, portions
 from poolsite.filecoin.cids import cid_parse, cid_to_commr
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from apps.sectors.onchain.sectors import OnPreCommit
-    from apps.sectors.services.readback.miner_import import MinerImport
 
 UNTOLD_MAX: Final = 1_000_000
 """Allocated numbers for which a pre-commit is looked for where the node tells no sum of the deposits."""

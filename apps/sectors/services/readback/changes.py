@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import transaction
 
+from apps.messages.models import Message
+from apps.miners.models import Miner
 from apps.sectors.models import Batch, Sector
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.changes.following import changes_follow
 from apps.sectors.services.changes.messages import MESSAGE_KINDS
 from apps.sectors.services.changes.steps import change_recover
@@ -17,11 +18,6 @@ from poolsite.filecoin.actors.miner_proving import TerminateSectorsParams
 from poolsite.filecoin.actors.miner_sectors import ExtendSectorExpiration2Params
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import ChangeKind
-
-if TYPE_CHECKING:
-    from apps.messages.models import Message
-    from apps.miners.models import Miner
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 
 def changes_import(miner: Miner, *, work: SealingContext) -> None:

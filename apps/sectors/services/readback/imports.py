@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish, publish_all
-from apps.sectors.models import Job, JobEvent, Sector
+from apps.miners.models import Miner
+from apps.sectors.models import Job, JobEvent, Sector, Worker
 from apps.sectors.rules.params import has_data, pieces_column
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid
@@ -18,6 +21,7 @@ from apps.sectors.selectors.stage_outputs import outputs_map_columns
 from apps.sectors.services.sealing.steps import job_lock, sector_pause, sector_step
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import CLIENTS_PRIORITY, JobState
+from poolsite.wire.hosts import SectorOnHost
 from poolsite.wire.job_reports import Level
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import (
@@ -29,14 +33,6 @@ from poolsite.wire.pipeline import (
     stage_rank,
     state_after,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.miners.models import Miner
-    from apps.sectors.models import Worker
-    from poolsite.wire.hosts import SectorOnHost
 
 ORDER: Final = {state: at for at, state in enumerate(SECTOR_STATES)}
 NOTE: Final = gettext_noop("read back after a restore")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from apps.sectors.models import HostInventory, Sector, Store
 from apps.sectors.services.readback.imports import ORDER, FoundSector, host_sector_read, row_create, row_move
+from apps.sectors.services.readback.miner_import import MinerImport
 from apps.sectors.services.sealing.placements import waiting_pieces_place
 from poolsite.filecoin.bitfield import BitField, bitfield_from_json, bitfield_of, bitfield_union
 from poolsite.wire.codec import document_decode
 from poolsite.wire.hosts import SectorOnHost, StoredNumbers
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import READABLE
-
-if TYPE_CHECKING:
-    from apps.sectors.services.readback.miner_import import MinerImport
 
 
 def inventories_read(job: MinerImport) -> BitField:

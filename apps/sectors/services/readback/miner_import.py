@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import datetime
 
+from apps.miners.models import Miner
 from apps.sectors.models import Sector
+from apps.sectors.selectors.sealing_context import SealingContext
+from apps.sectors.services.readback.imports import FoundSector
 from poolsite.filecoin.bitfield import BitField, bitfield_of
 from poolsite.wire.pipeline import FINAL_STATES
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.miners.models import Miner
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from apps.sectors.services.readback.imports import FoundSector
 
 
 @dataclass(slots=True)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any, Final
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
+from apps.miners.models import Miner
 from apps.miners.onchain.partition_facts import live_field
 from apps.sectors.models import Sector, Store
-from apps.sectors.onchain.sectors import sectors_proven_read
+from apps.sectors.onchain.sectors import OnSector, sectors_proven_read
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.files.copies import copies_forget
 from apps.sectors.services.readback.imports import NOTE, row_move
 from apps.sectors.services.runs.steps import run_lock, run_pause
@@ -24,16 +29,6 @@ from poolsite.filecoin.bitfield import BitField, bitfield_of, portions
 from poolsite.filecoin.cids import cid_parse, cid_to_commr
 from poolsite.wire.pipeline import RUN_FINAL, UNSENT, SectorState
 from poolsite.wire.pipeline.changes import OPEN_CHANGES
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from apps.sectors.onchain.sectors import OnSector
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 READ_MAX: Final = 500
 """Proven sectors of one question to the node."""

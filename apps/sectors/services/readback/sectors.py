@@ -7,7 +7,7 @@ one that is proven, and a second pre-commit would be sent.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import structlog
 from django.db.models import F
@@ -18,11 +18,13 @@ from apps.core.live import publish
 from apps.messages.models import Recovery, Sender
 from apps.messages.selectors.recovery import recovery_hold_reason
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE, restore_check
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_active
 from apps.miners.selectors.senders import miner_senders
 from apps.sectors.models import ActiveSectors, Batch, HostInventory, SectorNumbers
 from apps.sectors.rules.batches import COMMIT, PRE_COMMIT
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.numbers import counter_load
 from apps.sectors.services.readback.batches import batches_import, batches_settle
 from apps.sectors.services.readback.chain_sectors import chain_import
@@ -32,12 +34,6 @@ from apps.sectors.services.readback.miner_import import MinerImport
 from apps.sectors.services.readback.proven_compare import places_compare, proven_compare
 from apps.sectors.services.readback.updates import updates_import
 from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_to_json
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.miners.models import Miner
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 log = structlog.get_logger(__name__)
 

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import transaction
 
+from apps.messages.models import Message
 from apps.messages.states import MessageState
+from apps.miners.models import Miner
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import PipelineRun, Sector
 from apps.sectors.onchain.sectors import sectors_proven_read
 from apps.sectors.rules.params import comm_d_of, pieces_column, pieces_filled
 from apps.sectors.selectors.run_hosts import hosts_of_run
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.readback.batches import messages_read_back
 from apps.sectors.services.readback.imports import NOTE
 from apps.sectors.services.runs.snap_up_verdicts import KIND
 from apps.sectors.services.runs.steps import run_begin, run_lock, run_move
 from apps.sectors.services.sealing.placements import pieces_recover
 from poolsite.filecoin.actors.method import params_read
-from poolsite.filecoin.actors.miner_sectors import ProveReplicaUpdates3Params
+from poolsite.filecoin.actors.miner_sectors import ProveReplicaUpdates3Params, SectorUpdateManifest
 from poolsite.filecoin.cids import cid_parse, cid_to_commr
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import RECOVER_TO, RUN_FINAL, UNSENT, SectorState, SnapState
-
-if TYPE_CHECKING:
-    from apps.messages.models import Message
-    from apps.miners.models import Miner
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from poolsite.filecoin.actors.miner_sectors import SectorUpdateManifest
 
 
 def updates_import(miner: Miner, *, work: SealingContext) -> None:

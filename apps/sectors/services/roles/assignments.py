@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Count, Q
@@ -11,7 +12,7 @@ from django.utils.translation import gettext
 from apps.core.errors import NotAllowed
 from apps.core.formatting import plural
 from apps.miners.errors import RoleBusy, RoleOfGroup
-from apps.miners.models import Role
+from apps.miners.models import Miner, Role
 from apps.miners.selectors.roles import roles_of
 from apps.miners.services.combine import roles_combine, roles_separate
 from apps.miners.services.role_failover import role_fail_over
@@ -29,16 +30,10 @@ from apps.sectors.selectors.hosts import worker_machine, workers_of_host
 from apps.sectors.services.roles.labels import label_role_find, labels_lock, role_move_to_group
 from apps.sectors.services.roles.leases import ROLES_OF_JOBS, able_require, role_heartbeat_find, role_jobs_end
 from apps.sectors.states import JobState
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 
 def worker_roles_renew(worker: Worker, *, now: datetime) -> None:

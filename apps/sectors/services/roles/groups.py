@@ -7,7 +7,8 @@ and fail-over are those of hosts.  Hosts come and go with their label (`Worker.g
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -22,12 +23,8 @@ from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.services.roles.assignments import host_roles_separate, roles_begin
 from apps.sectors.services.roles.labels import host_labels_read, is_combined, labels_lock, miner_labels_sync
 from apps.sectors.services.roles.leases import able_require
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import AuditEvent, audit_entries_record
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 GROUP_MAX: Final = 100
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
 
 from django.db import connection
 
@@ -13,13 +15,8 @@ from apps.miners.states import RoleState
 from apps.sectors.models import Worker
 from apps.sectors.selectors.hosts import worker_machine, workers_of_host
 from apps.sectors.services.roles.leases import role_heartbeat_find, role_jobs_end
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import AuditEvent
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 LABELS_LOCK: Final = 0x4C42
 """Lock class of the labels of a tenant's workers, beside what its groups do."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection
+from datetime import datetime
+from typing import Final
 
 from django.utils.translation import gettext, gettext_noop
 
@@ -10,6 +12,7 @@ from apps.core.languages import list_text
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.errors import RoleUnable
+from apps.miners.models import Miner, Role
 from apps.miners.states import RoleKind
 from apps.sectors.models import Job
 from apps.sectors.selectors.hosts import workers_of_host
@@ -17,12 +20,6 @@ from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-
-    from apps.miners.models import Miner, Role
 
 ROLES_OF_JOBS: Final[dict[str, tuple[str, ...]]] = {
     JobKind.SEAL: (RoleKind.SEAL, RoleKind.DEAL),

@@ -5,31 +5,25 @@ Source: filguard's guide to adding a seal-miner, which pledges one by hand and c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Max
 from django.utils.translation import gettext
 
 from apps.miners.errors import NoStandby, RoleUnknown
-from apps.miners.models import Role
+from apps.miners.models import Miner, Role
 from apps.miners.services.roles import roles_lock, roles_publish
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.models import Job, Sector
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import workers_of_host
 from apps.sectors.services.sealing.pledge import pledge_create
+from apps.users.rules.principals import Principal
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

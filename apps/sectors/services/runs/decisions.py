@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -16,14 +17,10 @@ from apps.sectors.services.files.removals import sealing_folder_clear
 from apps.sectors.services.runs.events import run_event_write, run_publish
 from apps.sectors.services.runs.steps import run_lock, run_move
 from apps.sectors.services.sealing.placements import pieces_unplace
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import BACK_TO, Owner, RebuildState, SnapState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 FIRST_STATES: Final = (SnapState.PIECES_ASSIGNED, RebuildState.LOST)
 ACTIONS: Final[dict[str, str]] = {JobKind.SNAP_UP: "snap-up", JobKind.REBUILD: "rebuild"}

@@ -6,24 +6,21 @@ Source: filecoin-project/venus venus-shared/types/gateway (the words), sophon-ga
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from apps.miners.selectors.miners import miner_get
 from apps.pieces.data.destinations import target_of
 from apps.pieces.data.files import is_stored
+from apps.pieces.models import Piece, PieceDelivery
 from apps.pieces.selectors import piece_placed
 from apps.pieces.services.deliveries import delivery_fail, delivery_request
 from apps.pieces.states import DeliveryState
 from apps.sectors.errors.runs import UnsealFailed
 from apps.sectors.services.runs.unsealing import unseal_request
 from apps.sectors.states import JobState
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.fr32 import unpadded_bytes
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.pieces.models import Piece, PieceDelivery
-    from apps.users.rules.principals import Principal
 
 SET_UP, UNSEALING, UPLOADING, FINISHED, FAILED = "set_up", "unsealing", "uploading", "finished", "failed"
 ENDED: Final = {DeliveryState.DELIVERED: FINISHED, DeliveryState.FAILED: FAILED}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import uuid4
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
@@ -21,9 +21,6 @@ from apps.sectors.services.runs.unsealing import unsealing_hosts_find
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import BACK_TO, RUN_TRANSITIONS, UNSEAL_NEXT, RebuildState, SnapState, UnsealState
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
 
 NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Since then every host was heard."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from apps.core.live import Change, publish
+from apps.sectors.models import Job, PipelineRun
 from apps.sectors.services.timeline import job_event_write
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.sectors.models import Job, PipelineRun
 
 
 def run_event_write(

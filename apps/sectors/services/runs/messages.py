@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 from django.db import transaction
@@ -15,16 +15,19 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import Conflict
 from apps.core.reason_fields import is_kept
 from apps.core.reasons import as_reason
+from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.states import MessageState, Wait
+from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import Job, PipelineRun, Sector
+from apps.sectors.onchain.sectors import OnSector
 from apps.sectors.reasons import REPLICA_STAYS
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.selectors.run_hosts import hosts_of_run
-from apps.sectors.selectors.sealing_context import landing_is_deep
+from apps.sectors.selectors.sealing_context import SealingContext, landing_is_deep
 from apps.sectors.services.files.copies import copies_forget
 from apps.sectors.services.miner_funds import BALANCE_SHORT, is_balance_short
 from apps.sectors.services.runs.steps import run_console_fail, run_console_step, run_lock, run_move
@@ -38,12 +41,6 @@ from apps.sectors.services.runs.update_choice import chain_sector_read, is_updat
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import RebuildState, SnapState
-
-if TYPE_CHECKING:
-    from apps.messages.models import Message
-    from apps.miners.models import Miner
-    from apps.sectors.onchain.sectors import OnSector
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 log = structlog.get_logger(__name__)
 

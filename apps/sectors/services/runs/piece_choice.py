@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
@@ -17,18 +17,14 @@ from apps.pieces.reasons import BYTES_GONE
 from apps.pieces.selectors import piece_name
 from apps.pieces.states import PieceState
 from apps.sectors.errors.runs import NoPieces
+from apps.sectors.models import Sector
 from apps.sectors.onchain.deadline_windows import open_deadline_read
 from apps.sectors.rules.first_epochs import late_refusal
 from apps.sectors.selectors.first_epochs import first_epoch_read
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.sealing.packing import PackedSector, pieces_plan
+from poolsite.filecoin.deadlines import DeadlineInfo
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.sectors.models import Sector
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from poolsite.filecoin.deadlines import DeadlineInfo
 
 
 def pieces_choose(

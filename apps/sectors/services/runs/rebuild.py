@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
@@ -17,7 +17,7 @@ from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.pieces.selectors import pieces_of_sector
 from apps.sectors.errors.runs import LifeTooShort, NotRebuildable, PiecesMissing, RunUnderWay
-from apps.sectors.models import Worker
+from apps.sectors.models import PipelineRun, Sector, Worker
 from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.first_epochs import first_epoch_now_read
 from apps.sectors.selectors.restored import read_back_require
@@ -25,7 +25,7 @@ from apps.sectors.selectors.run_hosts import hosts_of_run
 from apps.sectors.services.runs.steps import run_begin
 from apps.sectors.services.sealing.prices import gas_cost_estimate
 from apps.sectors.services.stores.moves import unchanged_lock, unchanged_require
-from apps.users.rules.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM, Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams, PartitionSectors
@@ -35,12 +35,6 @@ from poolsite.filecoin.gas_model import declare_recovered_gas
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import RebuildState, SectorState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.sectors.models import PipelineRun, Sector
-    from apps.users.rules.principals import Principal
 
 
 @dataclass(frozen=True, slots=True)

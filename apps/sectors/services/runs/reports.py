@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from django.utils.translation import gettext
 
@@ -19,14 +20,9 @@ from apps.sectors.services.runs.steps import run_move
 from apps.sectors.states import JobState
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.filecoin.proof_verifier import BAD_PROOFS
-from poolsite.wire.job_reports import EventAnswer
+from poolsite.wire.job_reports import Event, EventAnswer
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Owner, RebuildState, SnapStage
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from poolsite.wire.job_reports import Event
 
 
 def run_report(job: Job, *, event: Event, digest: str, now: datetime) -> EventAnswer:

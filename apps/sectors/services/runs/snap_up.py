@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
@@ -10,29 +10,25 @@ from django.utils.translation import gettext
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
 from apps.sectors.errors.runs import LifeTooShort, NoPieces, NotCommittedCapacity, RunUnderWay
+from apps.sectors.models import PipelineRun, Sector
 from apps.sectors.rules.params import has_data, pieces_column, pieces_filled
 from apps.sectors.selectors.first_epochs import first_epoch_read
 from apps.sectors.selectors.proof_forms import proof_form_for
 from apps.sectors.selectors.restored import read_back_require
 from apps.sectors.selectors.run_hosts import hosts_of_run
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.runs.piece_choice import pieces_choose
 from apps.sectors.services.runs.steps import run_begin
 from apps.sectors.services.runs.update_windows import LIFE_PERIODS, terminations_open
+from apps.sectors.services.sealing.packing import PackedSector
 from apps.sectors.services.sealing.placements import piece_place
 from apps.sectors.services.stores.moves import unchanged_lock, unchanged_require
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
+from poolsite.filecoin.deadlines import DeadlineInfo
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState, SnapState
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.sectors.models import PipelineRun, Sector
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from apps.sectors.services.sealing.packing import PackedSector
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.deadlines import DeadlineInfo
 
 
 def sector_require(sector: Sector, *, work: SealingContext) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 
@@ -15,6 +16,7 @@ from apps.pieces.models import Piece
 from apps.pieces.services.terms import loss_wait_note, terms_turn_note, wait_note
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors.runs import LifeTooShort, NoHost, NoPieces, NotCommittedCapacity, RunUnderWay
+from apps.sectors.models import Sector
 from apps.sectors.onchain.deadline_windows import open_deadline_read
 from apps.sectors.rules.first_epochs import late_refusal
 from apps.sectors.selectors.batch_settings import batch_policy
@@ -22,6 +24,7 @@ from apps.sectors.selectors.first_epochs import first_epoch_read
 from apps.sectors.selectors.proof_forms import can_prove
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.selectors.run_hosts import stores_to_update
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.runs.piece_choice import latest_ends_list
 from apps.sectors.services.runs.snap_up import snap_up_begin
 from apps.sectors.services.runs.update_windows import earliest_end_compute, snap_candidates_find
@@ -33,14 +36,8 @@ from apps.sectors.services.sealing.packing import (
     pieces_plan,
     unread_terms_read,
 )
+from poolsite.filecoin.deadlines import DeadlineInfo
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.sectors.models import Sector
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from poolsite.filecoin.deadlines import DeadlineInfo
 
 SPARE_SECTORS: Final = 16
 """Sectors read beyond one per pack, since some may take no data now."""

@@ -5,32 +5,29 @@ The largest pieces first, each sector as full as they make it; those that take n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, DomainError
+from apps.messages.services.signer_trials import Verdicts
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
 from apps.sectors.errors.runs import NoPieces
+from apps.sectors.models import PipelineRun, Sector
 from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.miner_funds import Funds, balance_spare
 from apps.sectors.services.runs.piece_choice import pieces_choose
 from apps.sectors.services.runs.snap_up import sector_require, snap_up_begin
 from apps.sectors.services.runs.snap_up_prices import pledge_growth_compute, pledge_margin_add
 from apps.sectors.services.runs.snap_up_verdicts import snap_up_verdicts_read
+from apps.sectors.services.sealing.packing import PackedSector
 from apps.sectors.services.sealing.prices import gas_cost_estimate
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.gas_model import replica_update_gas
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.messages.services.signer_trials import Verdicts
-    from apps.sectors.models import PipelineRun, Sector
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from apps.sectors.services.sealing.packing import PackedSector
-    from apps.users.rules.principals import Principal
 
 NO_FUNDS: Final = Funds(0, 0)
 SNAP_UPS_MAX: Final = 100

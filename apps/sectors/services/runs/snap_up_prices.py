@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from apps.messages.services.signer_trials import Verdicts
+from apps.sectors.models import Sector
 from apps.sectors.onchain.sectors import pledge_read
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.proof_forms import proof_form_for
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.miner_funds import Funds, funds_split
 from apps.sectors.services.runs.piece_choice import pieces_choose
 from apps.sectors.services.runs.snap_up import sector_require
 from apps.sectors.services.runs.snap_up_verdicts import snap_up_verdicts_read
+from apps.sectors.services.sealing.packing import PackedSector
 from apps.sectors.services.sealing.prices import gas_cost_estimate
 from poolsite.filecoin.gas_model import replica_update_gas
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.messages.services.signer_trials import Verdicts
-    from apps.sectors.models import Sector
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from apps.sectors.services.sealing.packing import PackedSector
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from apps.messages.rules.push_items import Gas, PushItem
 from apps.messages.selectors.queue_costs import LIMIT_PERCENT
-from apps.messages.services.signer_trials import verdicts_read
+from apps.messages.services.signer_trials import Verdicts, verdicts_read
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
+from apps.sectors.models import Sector
 from apps.sectors.rules.params import Updated, update_params
 from apps.sectors.selectors.batch_settings import batch_policy
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.runs.reports import update_proof_choose
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.gas_model import replica_update_gas
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from apps.messages.services.signer_trials import Verdicts
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 KIND: Final = "snap_up"
 """Of their messages."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 
@@ -13,12 +13,8 @@ from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.run_hosts import hosts_of_run
 from apps.sectors.services.runs.events import run_event_write, run_publish
 from apps.sectors.states import JobState
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import RUN_NEXT, Owner, RebuildState, SnapState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from poolsite.wire.jobs import JobKind
 
 
 @transaction.atomic

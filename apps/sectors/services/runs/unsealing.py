@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from apps.core.disk import DiskFull
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.pieces.data.files import room_require
+from apps.pieces.data.files import Source, room_require
 from apps.pieces.errors import PieceQuotaExceeded
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_of_sector
@@ -33,18 +33,12 @@ from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.jobs import unseal_inputs
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.fr32 import unpadded_bytes
-from poolsite.wire.job_reports import EventAnswer
+from poolsite.wire.job_reports import Event, EventAnswer
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import UNSEAL_NEXT, UNSEAL_STAGES, Owner, UnsealStage, UnsealState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.pieces.data.files import Source
-    from apps.users.rules.principals import Principal
-    from poolsite.wire.job_reports import Event
 
 RETRY_AFTER: Final = timedelta(minutes=10)
 """So long a failure is answered before the piece is unsealed again."""

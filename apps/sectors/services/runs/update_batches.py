@@ -6,9 +6,10 @@ Each is tried alone on the present state first, so that one that the chain would
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from django.db import transaction
@@ -19,6 +20,7 @@ from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage
 from apps.messages.services.push import message_push
 from apps.messages.services.recovery.detect import restore_check
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
@@ -28,6 +30,7 @@ from apps.sectors.rules.batches import RETRYABLE_EXITS
 from apps.sectors.rules.params import Updated, update_params
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.miner_funds import (
     balance_free,
     balance_lock,
@@ -52,12 +55,6 @@ from apps.sectors.services.sealing.placements import manifests_read, verified_si
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.cids import commr_cid
 from poolsite.wire.pipeline import SnapState
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import Miner
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 log = structlog.get_logger(__name__)
 

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_noop
 
+from apps.miners.models import Miner
 from apps.sectors.models import PipelineRun
 from apps.sectors.onchain.deadline_windows import last_mutable_epoch_compute, open_deadline_read
-from apps.sectors.onchain.sectors import partitions_of, sectors_read
+from apps.sectors.onchain.sectors import OnSector, partitions_of, sectors_read
 from apps.sectors.reasons import SECTOR_FAULTY
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.requests import REQUESTED, requested_height_read
 from apps.sectors.services.runs.steps import run_console_fail, run_console_step
 from apps.sectors.services.sealing.placements import piece_start_epochs_read
 from poolsite.filecoin.cids import commr_cid
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import Miner
-    from apps.sectors.onchain.sectors import OnSector
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 
 def updates_choose(

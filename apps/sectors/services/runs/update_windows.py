@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection
+from typing import Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
+from apps.miners.models import Miner
 from apps.sectors.models import PipelineRun, Sector, SectorChange
 from apps.sectors.onchain.deadline_windows import last_mutable_epoch_compute, open_deadline_read
 from apps.sectors.selectors.leftovers import numbers_awaiting_removal
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.states import OPEN_MOVES
+from poolsite.filecoin.deadlines import DeadlineInfo
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.pipeline import RUN_FINAL, SectorState
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeKind
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from poolsite.filecoin.deadlines import DeadlineInfo
 
 LIFE_PERIODS: Final = 2
 """Proving periods that a sector must still live to be worth the message."""

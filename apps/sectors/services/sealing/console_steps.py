@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
 
 import structlog
 from django.db import transaction
 
 from apps.core.errors import Conflict
+from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.sectors.models import Sector
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.sealing.steps import job_lock, sector_step
 from poolsite.wire.pipeline import FINAL_STATES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from apps.miners.models import Miner
 
 log = structlog.get_logger(__name__)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
 from django.utils.translation import gettext, gettext_noop
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.core.live import Change, publish
+from apps.miners.models import Miner
 from apps.sectors.models import DAMOCLES, DamoclesSector, Sector
-from apps.sectors.onchain.sectors import partitions_of, precommits_read, sectors_read
+from apps.sectors.onchain.sectors import OnPreCommit, partitions_of, precommits_read, sectors_read
 from apps.sectors.services.sealing.console_steps import (
     SectorsInProgress,
     sector_console_step,
@@ -16,15 +21,6 @@ from apps.sectors.services.sealing.console_steps import (
 )
 from poolsite.filecoin.cids import commr_cid
 from poolsite.wire.pipeline import SectorEvent, SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.miners.models import Miner
-    from apps.sectors.onchain.sectors import OnPreCommit
 
 
 def precommits_check(

@@ -5,10 +5,10 @@ Pieces that are for a snap-up alone are left to it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 import structlog
 from django.db import transaction
@@ -36,7 +36,7 @@ from apps.pieces.services.terms import (
 )
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors.sectors import NothingWaits
-from apps.sectors.models import BatchSettings
+from apps.sectors.models import BatchSettings, Sector
 from apps.sectors.rules.first_epochs import late_refusal
 from apps.sectors.rules.lifetimes import fits_later, lifetime_refusal
 from apps.sectors.rules.params import pieces_column, pieces_filled
@@ -44,19 +44,13 @@ from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.first_epochs import seal_first_epoch_read
 from apps.sectors.selectors.proof_forms import can_prove
 from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.sealing.placements import piece_place
 from apps.sectors.services.sealing.pledge import sectors_begin
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
+from poolsite.filecoin.policy import Network
 from poolsite.filecoin.sector import SIZE_64GIB
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
-    from datetime import datetime
-
-    from apps.sectors.models import Sector
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.policy import Network
 
 log = structlog.get_logger(__name__)
 

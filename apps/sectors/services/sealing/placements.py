@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final, cast
 
 from django.db import transaction
-from django.db.models import Exists, Min, OuterRef, Q
+from django.db.models import Exists, Min, OuterRef, Q, QuerySet
 from django.db.models.functions import Least
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.pieces.states import UNCOMMITTED, PieceState
 from apps.sectors.models import PipelineRun, Sector
 from apps.sectors.rules.params import has_data, manifest_of, pieces_of
+from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest
 from poolsite.filecoin.cbor import decode
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.fr32 import unpadded_bytes
+from poolsite.filecoin.policy import Network
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import UNSENT, SectorState, SnapState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.miners.models import Miner
-    from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest
-    from poolsite.filecoin.policy import Network
-
 
 UNLANDED: Final = (*UNSENT, SnapState.UPDATE_SENT)
 """States of a snap-up in which the chain does not have its data yet."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
@@ -15,6 +17,7 @@ from apps.messages.models import Recovery
 from apps.messages.selectors.recovery import recovery_row
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.miners.errors import MinerNotReady
+from apps.miners.models import Miner
 from apps.miners.services.ownership import miner_lock
 from apps.miners.states import MinerState
 from apps.sectors.errors.pledges import BadCount, KeyReused, PledgeUnsettled
@@ -24,19 +27,13 @@ from apps.sectors.selectors.proof_forms import proof_form_here_require
 from apps.sectors.selectors.restored import read_back_require, sectors_unpledged
 from apps.sectors.services.numbers import numbers_allocate
 from apps.sectors.states import CLIENTS_PRIORITY, JobState
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.tracing import span
 from poolsite.tracing.subjects import of_jobs
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.miners.models import Miner
-    from apps.users.rules.principals import Principal
 
 
 def pledge_create(

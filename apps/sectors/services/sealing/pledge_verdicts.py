@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
+from apps.chain.models import Head
 from apps.messages.rules.push_items import Gas, PushItem
 from apps.messages.selectors.queue_costs import LIMIT_PERCENT
-from apps.messages.services.signer_trials import verdicts_read
+from apps.messages.services.signer_trials import Verdicts, verdicts_read
+from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.states import Use
 from apps.sectors.models import Sector
-from apps.sectors.rules.batches import COMMIT, COMMIT_NI, PRE_COMMIT
+from apps.sectors.rules.batches import COMMIT, COMMIT_NI, PRE_COMMIT, BatchRules
 from apps.sectors.rules.params import (
     Proven,
     commit_params,
@@ -20,18 +22,9 @@ from apps.sectors.rules.params import (
     price_info,
 )
 from apps.sectors.selectors.batch_settings import batch_policy
-from apps.sectors.services.sealing.prices import GAS_FIRST, payment_plan_make
+from apps.sectors.services.sealing.prices import GAS_FIRST, PledgePrice, payment_plan_make
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.sector import RegisteredSealProof
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.chain.models import Head
-    from apps.messages.services.signer_trials import Verdicts
-    from apps.miners.models import Miner
-    from apps.sectors.rules.batches import BatchRules
-    from apps.sectors.services.sealing.prices import PledgePrice
 
 
 def pledge_verdicts_read(miner: Miner, *, price: PledgePrice, count: int, head: Head) -> Verdicts:

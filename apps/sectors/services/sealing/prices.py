@@ -6,11 +6,14 @@ Gas is what the last batches of the pool used per sector.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from django.db.models import Count, Exists, OuterRef, Q, Sum
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.core import clock
 from apps.messages.selectors.balances import spend_open
 from apps.messages.selectors.messages import messages_by_ids
@@ -23,7 +26,7 @@ from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
 from apps.sectors.models import Sector
 from apps.sectors.onchain.sectors import circulating_read, deposits_read, pledge_read
-from apps.sectors.rules.batches import COMMIT, KINDS, PRE_COMMIT
+from apps.sectors.rules.batches import COMMIT, KINDS, PRE_COMMIT, BatchRules
 from apps.sectors.rules.lifetimes import expiration_choose
 from apps.sectors.rules.params import precommit_json, price_info
 from apps.sectors.selectors.batch_settings import batch_policy
@@ -33,19 +36,10 @@ from apps.sectors.services.miner_funds import Funds, balance_spare
 from apps.sectors.states import BatchKind, BatchState
 from apps.wallets.models import Wallet
 from poolsite.filecoin.pledge import daily_fee
+from poolsite.filecoin.policy import Network
 from poolsite.filecoin.power import quality_power
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.pipeline import FINAL_STATES, SECTOR_STATES, SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from django.db.models import QuerySet
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.sectors.rules.batches import BatchRules
-    from poolsite.filecoin.policy import Network
 
 GAS_FIRST: Final[dict[str, int]] = {BatchKind.PRE_COMMIT: 17_000_000, BatchKind.COMMIT: 128_000_000}
 """Gas of a message with one sector, until the pool's own batches tell.  Source: mainnet's price list, as

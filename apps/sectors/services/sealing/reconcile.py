@@ -7,11 +7,15 @@ so what the chain has already is taken as it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_noop
 
+from apps.chain.node.client import ChainClient
+from apps.miners.models import Miner
 from apps.sectors.models import Sector
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.sealing.console_steps import sector_console_step, sectors_group_by_miner
@@ -25,15 +29,6 @@ from apps.sectors.services.sealing.steps import sector_console_fail
 from apps.sectors.states import BatchState
 from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import SectorEvent, SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.chain.node.client import ChainClient
-    from apps.miners.models import Miner
 
 ON_CHAIN: Final = gettext_noop("a message marked failed has landed")
 

@@ -10,36 +10,29 @@ another proof of a sector whose sealing files were cleared since its commit land
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import uuid4
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.miners.models import Role
 from apps.miners.states import RoleKind, RoleState
-from apps.sectors.models import DAMOCLES, Job, JobEvent, Worker
+from apps.sectors.models import DAMOCLES, Job, JobEvent, Sector, Worker
 from apps.sectors.rules.params import has_data
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.jobs import UNLABELLED
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.files.removals import sealing_folder_leave
+from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.steps import job_lock, sector_step
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import BACK_TO, SectorEvent, SectorState, Stage
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.sectors.models import Sector
-    from apps.sectors.services.sealing.console_steps import SectorsInProgress
 
 EARLY: Final = (SectorState.ALLOCATED, SectorState.PIECE_ADDED)
 """Nothing is labelled: to begin again costs little."""

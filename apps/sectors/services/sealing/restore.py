@@ -10,39 +10,33 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import uuid4
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from apps.messages.selectors.messages import message_may_land, messages_by_ids
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.states import MinerState
 from apps.sectors.errors.sectors import RestoreRefused
-from apps.sectors.models import DAMOCLES, ActiveSectors, Job, Sector, SectorProof, WorkerCommand
-from apps.sectors.onchain.live_sectors import live_sectors_read
-from apps.sectors.onchain.sectors import precommits_read, sectors_proven_read
+from apps.sectors.models import DAMOCLES, ActiveSectors, Batch, Job, Sector, SectorProof, WorkerCommand
+from apps.sectors.onchain.live_sectors import LiveSector, live_sectors_read
+from apps.sectors.onchain.sectors import OnSector, precommits_read, sectors_proven_read
 from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.leftovers import removals_open
 from apps.sectors.selectors.restored import lease_token_next, miners_unrecovered
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.audit import sector_audit
 from apps.sectors.services.files.removals import FILES_REMOVED
 from apps.sectors.services.sealing.placements import waiting_pieces_place
 from apps.sectors.services.sealing.steps import job_lock, sector_step
 from apps.sectors.states import ENDED_SECTORS, BatchState
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.cids import cid_parse, cid_to_commr
 from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorEvent, SectorState
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from apps.sectors.models import Batch
-    from apps.sectors.onchain.live_sectors import LiveSector
-    from apps.sectors.onchain.sectors import OnSector
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from apps.users.rules.principals import Principal
 
 ANEW: Final[dict[str, Any]] = {
     **dict.fromkeys(("comm_d", "comm_r", "key_comm_r", "ticket", "ticket_epoch", "seed")),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.sectors.onchain.sectors import precommits_read
 from apps.sectors.services.sealing.console_steps import (
     SectorsInProgress,
@@ -12,15 +14,9 @@ from apps.sectors.services.sealing.console_steps import (
 )
 from apps.sectors.services.sealing.tickets import miner_entropy_encode
 from poolsite.filecoin.noninteractive import SEED
+from poolsite.filecoin.policy import Network
 from poolsite.filecoin.randomness import Tag
 from poolsite.wire.pipeline import SectorEvent, SectorState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from poolsite.filecoin.policy import Network
 
 
 def seeds_skip(in_progress: SectorsInProgress, *, now: datetime) -> int:

@@ -7,8 +7,8 @@ killed or run twice, nothing is pledged twice for one unit.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import structlog
 from django.db import connection, transaction
@@ -22,6 +22,7 @@ from apps.core.live import Change, publish
 from apps.core.locks import transaction_lock
 from apps.core.units import values_with_units
 from apps.messages.services.recovery.detect import restore_check
+from apps.miners.models import Miner
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.services.ownership import miner_lock
 from apps.miners.states import MinerState
@@ -29,20 +30,14 @@ from apps.sectors.models import DAMOCLES, SealTarget, Worker
 from apps.sectors.rules.hardware import is_short_of_disk
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.restored import miners_unrecovered
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.selectors.targets import missing, power_room
 from apps.sectors.services.sealing.pledge import pledge_create
-from apps.sectors.services.sealing.prices import payers_list, payment_plan_make, pledge_price
+from apps.sectors.services.sealing.prices import PledgePrice, payers_list, payment_plan_make, pledge_price
 from apps.sectors.states import Hold
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import AuditEvent, audit_entries_record, audit_record
 from poolsite.wire.jobs import JobKind
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.miners.models import Miner
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from apps.sectors.services.sealing.prices import PledgePrice
-    from apps.users.rules.principals import Principal
 
 log = structlog.get_logger(__name__)
 

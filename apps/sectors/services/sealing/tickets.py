@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.core.live import Change, publish
+from apps.miners.models import Miner
 from apps.sectors.models import Job, Sector
 from apps.sectors.selectors.jobs import UNLABELLED
 from apps.sectors.services.sealing.console_steps import (
@@ -20,17 +25,9 @@ from apps.sectors.services.sealing.steps import job_lock
 from apps.sectors.services.timeline import job_event_write
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.noninteractive import LOOKBACK
+from poolsite.filecoin.policy import Network
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.wire.pipeline import SectorEvent, SectorState, states_with
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.miners.models import Miner
-    from poolsite.filecoin.policy import Network
 
 RENEWED_PART: Final = 4
 """A ticket with which no labels are made is drawn again after this part of the time that it lasts."""

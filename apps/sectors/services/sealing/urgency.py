@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from apps.sectors.models import Job
+from apps.chain.models import Head
+from apps.sectors.models import Job, Sector
+from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.tickets import ticket_lifetime_read
+from poolsite.filecoin.policy import Network
 from poolsite.wire.pipeline import NEXT_STAGE, ChainClock, Owner, states_on_clock
-
-if TYPE_CHECKING:
-    from apps.chain.models import Head
-    from apps.sectors.models import Sector
-    from apps.sectors.services.sealing.console_steps import SectorsInProgress
-    from poolsite.filecoin.policy import Network
 
 LAST_PART: Final = 10
 """A sector is urgent in this last part of the time that it has."""

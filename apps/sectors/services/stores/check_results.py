@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
-from apps.sectors.models import Sector, StoreCheck, WorkerCommand
+from apps.sectors.models import Sector, StoreCheck, Worker, WorkerCommand
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.moves import moved_meanwhile
 from apps.sectors.services.files.copies import (
@@ -19,14 +20,7 @@ from apps.sectors.services.files.copies import (
 )
 from apps.sectors.states import ENDED_SECTORS, CopyCondition, StoreCheckState
 from poolsite.wire.commands import Operation
-from poolsite.wire.store_checks import FileState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-    from datetime import datetime
-
-    from apps.sectors.models import Worker
-    from poolsite.wire.store_checks import CheckedFile, CheckedSector
+from poolsite.wire.store_checks import CheckedFile, CheckedSector, FileState
 
 TRIES: Final = 3
 AGAIN_AFTER: Final = timedelta(seconds=30)

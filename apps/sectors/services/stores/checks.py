@@ -5,9 +5,11 @@ Orders ride on heartbeats, a few at a time; a host that starts again is told the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import BadValue
@@ -16,23 +18,16 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.core.units import value_with_unit
 from apps.sectors.errors.stores import StoreRefused
-from apps.sectors.models import Sector, Store, StoreCheck, WorkerCommand
+from apps.sectors.models import Sector, Store, StoreCheck, Worker, WorkerCommand
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.stores import hosts_of_store
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.events import event_write
 from apps.sectors.states import ENDED_SECTORS, StoreCheckState
+from apps.users.rules.principals import Principal
 from poolsite.wire.commands import WITHOUT_UPGRADE, Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.stores import READABLE
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.sectors.models import Worker
-    from apps.users.rules.principals import Principal
 
 PACE: Final = 100 << 20
 """Bytes a second that a check reads unless somebody says otherwise: half of what a slow disk gives."""

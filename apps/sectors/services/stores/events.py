@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from apps.core.live import Change, publish
-from apps.sectors.models import StoreEvent
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.sectors.models import Store
+from apps.sectors.models import Store, StoreEvent
 
 ATTACHED: Final = "ATTACHED"
 DETACHED: Final = "DETACHED"

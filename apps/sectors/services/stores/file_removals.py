@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.formatting import plural
+from apps.miners.models import Miner
 from apps.sectors.errors.stores import FilesNotRemovable
 from apps.sectors.models import Sector
 from apps.sectors.onchain.live_sectors import live_sectors_read
 from apps.sectors.selectors.ended_sectors import landed_termination
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.files.removals import file_hosts_find, files_remove
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
 from apps.sectors.services.sealing.steps import job_lock
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import OPEN_MOVES
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.wire.pipeline import RUN_FINAL, SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import Miner
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from apps.users.rules.principals import Principal
 
 REMOVE_FILES: Final = "REMOVE_FILES"
 """Event of a sector whose hosts were told to remove its files."""

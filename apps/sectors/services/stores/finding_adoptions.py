@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from apps.sectors.errors.stores import HostOrdersFull, StoreRefused
-from apps.sectors.models import Store, StoreFinding
+from apps.sectors.models import Store, StoreFinding, Worker
 from apps.sectors.selectors.leftovers import OwnStores
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.checks import check_order_encode, reader_choose
@@ -23,17 +25,9 @@ from apps.sectors.services.stores.findings import (
 )
 from apps.sectors.services.stores.moves import changes_open
 from apps.sectors.states import FindingKind, FindingState
+from apps.users.rules.principals import Principal
 from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.sectors.models import Worker
-    from apps.users.rules.principals import Principal
 
 
 def adoptions_plan(findings: Sequence[StoreFinding], *, now: datetime) -> list[Planned]:

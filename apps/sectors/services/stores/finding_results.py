@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext, gettext_noop
@@ -10,7 +12,7 @@ from django.utils.translation import gettext, gettext_noop
 from apps.core.errors import DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.models import Sector, StoreFinding
+from apps.sectors.models import Sector, StoreFinding, Worker, WorkerCommand
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.services.files.copies import copies_forget, copy_condition_compute
 from apps.sectors.services.sealing.steps import job_lock
@@ -23,14 +25,7 @@ from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import CopyCondition, FindingKind, FindingState
 from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorState
-from poolsite.wire.store_checks import BAD_FILES
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-    from datetime import datetime
-
-    from apps.sectors.models import Worker, WorkerCommand
-    from poolsite.wire.store_checks import CheckedFile, CheckedSector
+from poolsite.wire.store_checks import BAD_FILES, CheckedFile, CheckedSector
 
 ADOPTED: Final = "ADOPTED"
 """Event of a store, and of a sector whose row names it from now on."""

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors.stores import StoreRefused
-from apps.sectors.models import Store, StoreFinding, WorkerCommand
+from apps.sectors.models import Store, StoreFinding, Worker, WorkerCommand
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.store_scans import findings_waiting
 from poolsite.wire.commands import Operation
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-    from datetime import datetime
-
-    from django.db.models import QuerySet
-
-    from apps.sectors.models import Worker
-    from poolsite.wire.commands import Operation
 
 FINDINGS_AT_ONCE: Final = 200
 """Findings of one request: a host is told of all at once."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
 
 from django.db import connection, transaction
 from django.utils.translation import gettext, gettext_noop
@@ -18,6 +20,7 @@ from apps.sectors.models import Sector, Store, StoreFinding, WorkerCommand
 from apps.sectors.onchain.live_sectors import live_sectors_read
 from apps.sectors.onchain.sectors import precommits_read, sectors_proven_read
 from apps.sectors.selectors.leftovers import OwnStores
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.selectors.store_scans import ACTABLE, findings_waiting
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.checks import reader_choose
@@ -34,16 +37,10 @@ from apps.sectors.services.stores.findings import (
 )
 from apps.sectors.services.stores.moves import unchanged_require
 from apps.sectors.states import FindingKind, FindingState
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.cids import cid_parse, cid_to_commr
 from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-    from datetime import datetime
-
-    from apps.sectors.selectors.sealing_context import SealingContext
-    from apps.users.rules.principals import Principal
 
 REMOVABLE: Final = (FindingKind.HALF, FindingKind.UNKNOWN, FindingKind.ELSEWHERE)
 CHANGED: Final = gettext_noop(

@@ -5,9 +5,10 @@ They keep its uid, by which they are found again should a host read it after all
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.db import connection, transaction
 from django.db.models import Count, Sum
@@ -25,15 +26,10 @@ from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.events import CHANGED, event_write
 from apps.sectors.services.stores.moves import lost_moves_end, moves_lock
 from apps.sectors.states import ENDED_SECTORS
+from apps.users.rules.principals import Principal
 from poolsite.wire.commands import Operation
 from poolsite.wire.pipeline import SECTOR_STATES, SectorState
 from poolsite.wire.stores import READABLE
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 NAMED_MAX: Final = 200
 """Sectors of a lost store that are named; the sums are of all."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Final
 
 from django.db import connection
 from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import DomainError
 from apps.core.live import Change, publish
-from apps.sectors.models import Sector
+from apps.sectors.models import Sector, StoreFinding, WorkerCommand
 from apps.sectors.services.files.copies import copies_forget
 from apps.sectors.services.sealing.steps import job_lock
 from apps.sectors.services.stores.check_results import NOTHING_REPORTED
@@ -18,14 +20,7 @@ from apps.sectors.services.stores.moves import changes_open, unchanged_lock
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import FindingKind
 from poolsite.wire.pipeline import SectorState
-from poolsite.wire.store_checks import FileState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from datetime import datetime
-
-    from apps.sectors.models import StoreFinding, WorkerCommand
-    from poolsite.wire.store_checks import CheckedFile
+from poolsite.wire.store_checks import CheckedFile, FileState
 
 FILES_MISSING: Final = "FILES_MISSING"
 """Event of a sector, and of the store that its row named."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.db.models import Q
 from django.utils.translation import gettext, gettext_noop
@@ -21,10 +22,6 @@ from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import SPACE_RESERVED
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
 
 AT_ONCE: Final = 2
 """Moves that a host has been told of: it copies one while the next waits."""

@@ -6,7 +6,9 @@ one, and the old one is removed only after that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection
+from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 from django.db.models import Q
@@ -25,16 +27,11 @@ from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.events import event_write
 from apps.sectors.services.stores.move_steps import move_order
 from apps.sectors.states import OPEN_MOVES, MoveState
+from apps.users.rules.principals import Principal
 from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import READABLE, StoreCondition
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 MOVES_MAX: Final = 1_000
 """Sectors of one request."""

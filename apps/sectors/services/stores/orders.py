@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext, gettext_noop
@@ -20,17 +22,12 @@ from apps.sectors.selectors.stores import provers_of_store
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.events import CHANGED, event_write
 from apps.sectors.states import OPEN_MOVES
+from apps.users.rules.principals import Principal
 from poolsite.wire.codec import NUMBER_MAX
 from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import PATH_MAX, READABLE, WEIGHT_MAX
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
 
 LABELS_MAX: Final = 20
 LABEL_MAX: Final = 50

@@ -8,7 +8,8 @@ Source: lotus-miner `storage redeclare`, whose `--drop-missing` drops index entr
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext, gettext_noop
@@ -17,7 +18,7 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
 from apps.sectors.errors.stores import HostOrdersFull, StoreRefused
-from apps.sectors.models import Sector, Store, StoreScan
+from apps.sectors.models import Sector, Store, StoreFinding, StoreScan
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.checks import reader_choose
 from apps.sectors.services.stores.finding_adoptions import (
@@ -30,14 +31,8 @@ from apps.sectors.services.stores.missing_files import missing_plan
 from apps.sectors.services.stores.scan_comparison import FINDINGS_MAX
 from apps.sectors.services.stores.scans import scan_begin
 from apps.sectors.states import FindingKind, FindingState, ScanState
-from apps.users.rules.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM, Principal
 from poolsite.wire.pipeline import SectorState
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.sectors.models import StoreFinding
-    from apps.users.rules.principals import Principal
 
 NOTHING_THERE: Final = gettext_noop(
     "none of the sectors recorded here was found: nothing was dropped; mount what is missing, or "

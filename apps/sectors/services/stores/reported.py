@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Q
@@ -12,20 +13,13 @@ from msgspec.structs import asdict
 
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
-from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, WorkerCommand
+from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, Worker, WorkerCommand
 from apps.sectors.services.files.removals import removals_detach_store, store_leftovers_remove
 from apps.sectors.services.stores.events import ATTACHED, CHANGED, DETACHED, FAILED, event_write
 from apps.sectors.services.stores.lost import files_find, forgotten_detach, is_forgotten
 from apps.sectors.services.stores.move_steps import move_note, moves_of_orders_lock
 from poolsite.wire.commands import MOVE_OPERATIONS, STORE_OPERATIONS, Operation
-from poolsite.wire.stores import READABLE, UNBOUNDED_BYTES
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-    from datetime import datetime
-
-    from apps.sectors.models import Worker
-    from poolsite.wire.stores import AttachedStore
+from poolsite.wire.stores import READABLE, UNBOUNDED_BYTES, AttachedStore
 
 SAMPLE_EVERY: Final = timedelta(minutes=10)
 SAMPLES_KEPT: Final = timedelta(days=30)

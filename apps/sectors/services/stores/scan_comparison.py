@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext_noop
@@ -21,13 +23,7 @@ from apps.sectors.states import ENDED_SECTORS, FindingKind, FindingState, ScanSt
 from poolsite.filecoin.bitfield import BitField, bitfield_from_json, bitfield_of, portions
 from poolsite.wire.codec import document_decode
 from poolsite.wire.pipeline import SectorState
-from poolsite.wire.store_checks import ScannedStore
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import datetime
-
-    from poolsite.wire.store_checks import ScannedSectors
+from poolsite.wire.store_checks import ScannedSectors, ScannedStore
 
 FINDINGS_MAX: Final = 2_000
 """Findings of one kind that are listed; the next scan lists the others once these are seen to."""

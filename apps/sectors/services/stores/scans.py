@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Subquery
@@ -12,7 +13,7 @@ from django.utils.translation import gettext, gettext_noop
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors.stores import StoreRefused
-from apps.sectors.models import Store, StoreEvent, StoreFinding, StoreScan, WorkerCommand
+from apps.sectors.models import Store, StoreEvent, StoreFinding, StoreScan, Worker, WorkerCommand
 from apps.sectors.selectors.hosts import is_uuid, worker_is_away
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.check_results import NOTHING_REPORTED
@@ -23,13 +24,7 @@ from apps.users.rules.principals import Principal
 from apps.users.states import Perm
 from poolsite.wire.codec import document_encode
 from poolsite.wire.commands import Operation
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-    from datetime import datetime
-
-    from apps.sectors.models import Worker
-    from poolsite.wire.store_checks import ScannedStore
+from poolsite.wire.store_checks import ScannedStore
 
 
 @transaction.atomic

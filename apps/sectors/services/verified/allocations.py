@@ -7,27 +7,26 @@ network, or, where it does not, those of single clients, of whom the pool knows 
 from __future__ import annotations
 
 import time
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 from django.db import transaction
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.pieces.models import Piece
 from apps.sectors.models import Allocation, AllocationsRead
-from apps.sectors.onchain.allocations import all_allocations_read, allocations_of_clients_read
+from apps.sectors.onchain.allocations import (
+    AllocationFacts,
+    all_allocations_read,
+    allocations_of_clients_read,
+)
 from apps.wallets.models import Wallet
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from datetime import datetime
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.sectors.onchain.allocations import AllocationFacts
 
 log = structlog.get_logger(__name__)
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from django.db import transaction
 
+from apps.miners.models import Miner
 from apps.sectors.models import VerifiedClaim
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.miners.models import Miner
-    from apps.sectors.onchain.live_sectors import Claim
+from apps.sectors.onchain.live_sectors import Claim
 
 BATCH = 2_000
 """Rows of one statement."""

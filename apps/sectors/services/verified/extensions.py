@@ -7,13 +7,16 @@ extend_claim_terms, validate_claim_extension, universal_receiver_hook; lotus cli
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext, gettext_lazy
 
 from apps.chain.errors import NodeRefused
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.core.formatting import joined_size
@@ -22,13 +25,15 @@ from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem
 from apps.messages.selectors.receivers import receiver_kinds
-from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.dry_run import DryRun, message_dry_run
 from apps.messages.services.push import message_push
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.messages.services.signer_trials import run_refusal_find
 from apps.messages.states import MessageState
 from apps.sectors.errors.verified import ClaimUnknown
+from apps.sectors.models import VerifiedClaim
 from apps.sectors.selectors.claims import claims_visible
+from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from apps.users.states import Perm
 from apps.wallets.selectors import wallet_get
@@ -42,16 +47,6 @@ from poolsite.filecoin.actors.claims import CLAIM_TERM_MAX, ClaimTerm, ExtendCla
 from poolsite.filecoin.actors.method import params_read
 from poolsite.filecoin.address import DATACAP_ACTOR, VERIFREG_ACTOR
 from poolsite.filecoin.codec import from_cbor, to_cbor
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from typing import Any
-
-    from apps.chain.models import Head
-    from apps.chain.node.client import ChainClient
-    from apps.messages.services.dry_run import DryRun
-    from apps.sectors.models import VerifiedClaim
-    from apps.users.rules.principals import Principal
 
 CLAIMS_MAX: Final = 200
 """Claims of one message."""

@@ -6,6 +6,7 @@ validate_deal_can_activate; FIP-0076.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.actor_errors import ActorError, bad_argument, forbidden, illegal_state
@@ -33,8 +34,6 @@ from poolsite.filecoin.deals import deal_cid
 from poolsite.filecoin.sector import BadProofType, seal_proof
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from poolsite.devnet.actors.call import Call
     from poolsite.devnet.state.tables import Draft
     from poolsite.filecoin.actors.market import DealProposal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.market import (
@@ -15,8 +16,6 @@ from poolsite.devnet.actors.market import (
 from poolsite.filecoin.actors.market import Method
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poolsite.devnet.actors.call import Call
 
 METHODS: Final[dict[int, Callable[[Call], bytes]]] = {

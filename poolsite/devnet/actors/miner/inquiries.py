@@ -7,6 +7,7 @@ generate_sector_location, validate_sector_status and their neighbours; FIP-0050,
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.actors.actor_errors import bad_argument, not_found
@@ -41,8 +42,6 @@ from poolsite.filecoin.cbor import BadCbor, decode, encode
 from poolsite.filecoin.codec import to_cbor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poolsite.devnet.actors.call import Call
     from poolsite.devnet.state.sector_rows import Partition
 

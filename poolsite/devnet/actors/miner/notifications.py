@@ -5,6 +5,7 @@ Source: builtin-actors actors/miner/src/notifications.rs; FIP-0076, FIP-0109 (on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.actor_errors import OK, ActorError, bad_argument
@@ -22,8 +23,6 @@ from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.gas_model import NOTIFY_MARKET
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.devnet.actors.call import Call
     from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest
     from poolsite.filecoin.address import Address

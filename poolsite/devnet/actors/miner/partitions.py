@@ -6,12 +6,11 @@ Source: builtin-actors actors/miner/src/partition_state.rs, expiration_queue.rs.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
     from poolsite.devnet.state.sector_rows import Partition
 
 Queue = tuple[tuple[int, tuple[int, ...]], ...]

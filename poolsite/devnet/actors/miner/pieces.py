@@ -5,6 +5,7 @@ Source: builtin-actors actors/miner/src/lib.rs unsealed_cid_from_pieces.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.actor_errors import bad_argument
@@ -13,8 +14,6 @@ from poolsite.filecoin.commd import BadPiece, Piece, comm_d_from_pieces
 from poolsite.filecoin.sha254 import sha254_zero
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest
     from poolsite.filecoin.cids import Cid
 

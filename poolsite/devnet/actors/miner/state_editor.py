@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,8 +32,6 @@ from poolsite.filecoin.gas_model import FAIL_STATE
 from poolsite.filecoin.power import quality_power
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from poolsite.devnet.actors.call import Call, Machine
     from poolsite.devnet.state.tables import Draft, State
     from poolsite.filecoin.bitfield import BitField

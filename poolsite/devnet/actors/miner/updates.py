@@ -5,6 +5,7 @@ Source: builtin-actors actors/miner/src/lib.rs prove_replica_updates3, validate_
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,6 @@ from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.filecoin.proof_verifier import ProofVerifier
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.devnet.actors.call import Call
     from poolsite.devnet.state.sector_rows import Sector
     from poolsite.filecoin.actors.miner_sectors import SectorUpdateManifest

@@ -5,6 +5,7 @@ Source: builtin-actors actors/miner/src/lib.rs batch_claim_allocations, activate
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.nested import nested_send
@@ -19,8 +20,6 @@ from poolsite.filecoin.address import VERIFREG_ACTOR
 from poolsite.filecoin.codec import from_cbor, to_cbor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.devnet.actors.call import Call
     from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest
 

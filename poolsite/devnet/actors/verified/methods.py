@@ -5,14 +5,13 @@ Source: builtin-actors actors/verifreg/src/lib.rs, actors/datacap/src/lib.rs act
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.verified import allocations, claims, grants, token
 from poolsite.filecoin.actors.verifreg import Method
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from poolsite.devnet.actors.call import Call
 
 REGISTRY: Final[dict[int, Callable[[Call], bytes]]] = {

@@ -6,6 +6,7 @@ frc46_token/src/token/mod.rs (FRC-0046).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -53,8 +54,6 @@ from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from poolsite.devnet.actors.call import Call
     from poolsite.filecoin.address import Address
 

@@ -5,6 +5,7 @@ Source: lotus node/impl/eth/gas.go; ethtypes.EthCall.ToFilecoinMessage.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,8 +32,6 @@ from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import BadParam
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from poolsite.devnet.execution import Applied
     from poolsite.devnet.node import Devnet
     from poolsite.devnet.rpc.eth.readers import BlockName, EthCall

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.api.rpc.services.node import proxy
 from apps.chain.models import Node
@@ -12,9 +13,6 @@ from apps.chain.services.nodes import nodes_sync
 from apps.chain.states import NodeCondition
 from tests import people
 from tests.fake_node import FakeNode, served
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @contextmanager

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from apps.api.address_tokens import AddressTokens
 from poolsite.asgi import application
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PORT, OLD = 8000, 1789
 

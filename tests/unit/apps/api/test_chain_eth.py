@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -18,9 +19,6 @@ from poolsite.devnet.node import Devnet
 from poolsite.devnet.rpc.eth.table import ALIASED, ethereum_name
 from poolsite.devnet.service import Service
 from tests import people
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db
 

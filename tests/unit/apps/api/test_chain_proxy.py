@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,12 +13,8 @@ from apps.chain.models import Node
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.states import NodeCondition
 from tests import people
+from tests.fake_node import FakeNode
 from tests.unit.apps.api.nodes import call, node_served
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.fake_node import FakeNode
 
 pytestmark = pytest.mark.django_db
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from django.core.management import call_command
@@ -15,9 +15,6 @@ from apps.users.rules.principals import SYSTEM
 from apps.users.selectors.principals import command_principal
 from poolsite.wire.jobs import JobKind
 from tests import factories
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture(autouse=True)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 from io import StringIO
-from typing import TYPE_CHECKING
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 
 from apps.core.clock import now
 from apps.sectors.models import HostReport, Job, SharedSettings, Worker, WorkerCommand
 from apps.users.models import AuditEntry
 from tests import factories
 from tests.people import bearer, token
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

@@ -6,7 +6,8 @@ import asyncio
 import json
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -21,9 +22,6 @@ from apps.core.redis_clients import redis_client
 from apps.sectors.models import Job
 from tests import factories
 from tests.people import token
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.api.mk20 import views
 from apps.api.mk20.auth import BadAuth, auth_digest, client_authenticate
@@ -16,17 +18,11 @@ from apps.market.models import Deal
 from apps.market.services import transfers
 from apps.market.services.follow import deals_advance
 from apps.market.services.markets import market_set
+from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.users.services import rate_limit_buckets
 from tests import factories, people
 from tests.mk20 import PATH, Mk20Client, document, ulid
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from django.test import Client
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

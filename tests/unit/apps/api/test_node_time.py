@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,12 +15,8 @@ from apps.api.rpc.services.node.methods import COSTLY, LEVELS, OPERATOR_READS
 from apps.api.rpc.services.node.node_time import NODE_TIME
 from apps.api.rpc.threads import COSTLY_THREADS
 from tests import people
+from tests.fake_node import FakeNode
 from tests.unit.apps.api.nodes import call, node_served
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.fake_node import FakeNode
 
 pytestmark = pytest.mark.django_db
 

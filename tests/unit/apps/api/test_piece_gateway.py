@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -14,10 +15,6 @@ from apps.core.streams import Throttle
 from apps.pieces.data.files import piece_path
 from apps.pieces.models import Piece
 from tests import factories
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 pytestmark = pytest.mark.django_db
 

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import OperationalError
@@ -16,9 +17,6 @@ from apps.users.services.tenants import tenant_update
 from apps.users.services.tokens import token_revoke
 from poolsite.wire.jsonrpc.parameters import ADDRESS, NUMBER, TEXT, RpcMethod
 from tests import people
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 pytestmark = pytest.mark.django_db
 

@@ -6,7 +6,8 @@ import io
 import json
 import threading
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -23,9 +24,6 @@ from apps.users.services.tokens import TokenLimits
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
 from tests.unit.apps.sectors.sealing import NOON
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LISTEN = "--sclisten=192.168.1.50:1357"
 POST_MINER = f"run --window-post=true --winning-post=true --p2p=false --sctype=alloce {LISTEN}"

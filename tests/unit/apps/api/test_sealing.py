@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 from msgspec.structs import replace
 
 from apps.miners.models import Miner
@@ -16,9 +17,6 @@ from poolsite.wire.job_reports import Event, Progress, StageOutputs
 from poolsite.wire.jobs import Claim, JobKind
 from tests import factories
 from tests.people import bearer, operator_token, token
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

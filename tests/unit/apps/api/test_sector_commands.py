@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 
 from apps.blocks.models import Round
 from apps.blocks.states import RoundState
@@ -20,11 +22,6 @@ from apps.users.models import AuditEntry
 from poolsite.filecoin.amounts import FIL
 from tests import factories
 from tests.people import bearer, token
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

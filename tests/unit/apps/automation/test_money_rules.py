@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -30,12 +30,9 @@ from poolsite.filecoin.actors.market import AddBalanceParams
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.codec import to_cbor
 from tests import factories
-from tests.messaging import FIL
+from tests.messaging import FIL, Pool
 from tests.people import person, principal, tenant
 from tests.unit.apps.messages.recovery import heads
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 TARGET = "f01234"
 

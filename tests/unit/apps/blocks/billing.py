@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from apps.blocks.models import BillingTerms, Block, Round
 from apps.blocks.services.billing_terms import billing_terms_set
@@ -12,14 +12,11 @@ from apps.blocks.services.charges import charges_book
 from apps.blocks.services.statements import statements_close
 from apps.blocks.states import RoundState
 from apps.messages.models import Tracker
-from apps.miners.models import MinerTransfer
+from apps.miners.models import Miner, MinerDay, MinerTransfer
+from apps.users.models import Tenant
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.amounts import FIL
 from tests import factories, people
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner, MinerDay
-    from apps.users.models import Tenant
 
 BEGIN: Final = date(2026, 10, 1)
 """The day of height 1000; each has 1,000 epochs."""

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
 
 from apps.blocks.models import F3Lease
 from apps.blocks.services.finality import f3_participate
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core import clock
+from apps.miners.models import Miner
 from poolsite.devnet.participation import F3Error, Participation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from apps.miners.models import Miner
-
 
 PROGRESS, TICKET, VOTE = "F3GetProgress", "F3GetOrRenewParticipationTicket", "F3Participate"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,6 @@ from apps.miners.models import MinerDay
 from poolsite.filecoin.amounts import FIL
 from tests import factories, people
 from tests.unit.apps.blocks.billing import days, midnight, terms
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection
@@ -18,7 +17,7 @@ from apps.blocks.states import ChargeKind, RoundState
 from apps.blocks.tasks import charges_follow
 from apps.core.prepared_statements import Prepared
 from apps.messages.models import Tracker
-from apps.miners.models import MinerDay
+from apps.miners.models import Miner, MinerDay
 from poolsite.filecoin.amounts import FIL
 from tests import factories
 from tests.unit.apps.blocks.billing import (
@@ -32,9 +31,6 @@ from tests.unit.apps.blocks.billing import (
     terms,
     transferred,
 )
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 D1, D2, D3 = (date(2026, 10, day) for day in (10, 11, 12))

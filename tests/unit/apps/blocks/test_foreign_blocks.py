@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -11,11 +11,9 @@ from apps.blocks.models import Block
 from apps.blocks.selectors.foreign_blocks import FOREIGN_EPOCHS, foreign_blocks
 from apps.core import clock
 from apps.messages.models import Recovery
+from apps.miners.models import Miner
 from apps.users.models import MinerGrant
 from tests import factories
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 HEIGHT = 1000

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -21,14 +22,9 @@ from apps.users.rules.principals import SYSTEM
 from apps.users.services.grants import miner_grant
 from poolsite.devnet.node import Devnet
 from poolsite.filecoin.address import id_address
-from poolsite.filecoin.block import BlockMsg
+from poolsite.filecoin.block import BlockHeader, BlockMsg
 from poolsite.filecoin.cids import Cid
 from tests import factories
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from poolsite.filecoin.block import BlockHeader
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.blocks.selectors.miners_without_rounds import UNSTARTED_EPOCHS, miners_unstarted
 from apps.blocks.services.mining import mining_set
 from apps.core import clock
+from apps.miners.models import Miner
 from apps.users.models import MinerGrant
 from apps.users.rules.principals import SYSTEM
 from tests import factories
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 HEIGHT, EPOCH_S = 1000, 30.0

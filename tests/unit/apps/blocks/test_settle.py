@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -17,14 +17,12 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.models import Head
 from apps.chain.node.tipsets import TipsetFacts
 from apps.core import clock
+from apps.miners.models import Miner
 from poolsite.filecoin.actors.miner_control import ApplyRewardsParams
 from poolsite.filecoin.amounts import FIL, AttoFil
 from poolsite.filecoin.codec import to_cbor
 from tests import factories
 from tests.killed_writes import Killed, kill
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 FINALITY = 900

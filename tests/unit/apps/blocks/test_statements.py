@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from random import Random
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +15,7 @@ from apps.blocks.selectors.billing import charge_lines
 from apps.blocks.services.billing_terms import correction_add
 from apps.blocks.services.statements import payment_record, payment_remove
 from apps.core.errors import BadValue, Conflict, NotAllowed
+from apps.miners.models import Miner
 from apps.users.models import AuditEntry, Tenant
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.amounts import FIL
@@ -33,9 +33,6 @@ from tests.unit.apps.blocks.billing import (
     total,
     transferred,
 )
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 OCTOBER, NOVEMBER, DECEMBER = date(2026, 10, 1), date(2026, 11, 1), date(2026, 12, 1)
 D15 = date(2026, 10, 15)

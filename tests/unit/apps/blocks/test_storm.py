@@ -6,11 +6,13 @@ Twenty epochs are ten minutes of the main network; `make soak` runs a week's wor
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -19,18 +21,12 @@ from apps.blocks.rounds.miner_round import MinerRound
 from apps.blocks.rounds.nodes import HEAD_S, BlockNodes
 from apps.blocks.states import RoundState
 from apps.chain.errors import NO_PERMISSION, NodeRefused, NodeUnavailable
-from apps.chain.node.link import link_to
+from apps.chain.node.link import NodeLink, link_to
+from apps.core.errors import DomainError
 from apps.gateway.errors import SignerAway
 from tests.acceptance.pool import dice
 from tests.unit.apps.blocks.won_round import STEPS, in_thread, won
-
-if TYPE_CHECKING:
-    import random
-    from collections.abc import Iterator
-
-    from apps.chain.node.link import NodeLink
-    from apps.core.errors import DomainError
-    from tests.unit.apps.blocks.world import World
+from tests.unit.apps.blocks.world import World
 
 AWAY_S: Final = 0.7
 TEN_MINUTES: Final = 20

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.blocks.models import Round
 from apps.blocks.rounds.context import RoundContext
 from apps.blocks.rounds.miner_round import MinerRound
+from apps.blocks.rounds.mining_base import Base
 from apps.blocks.rounds.nodes import BlockNodes
 from apps.blocks.rounds.selection import MessageSelection
 from apps.blocks.rounds.timing import RoundTimes
@@ -21,22 +22,18 @@ from apps.chain.services.heads import head_follow
 from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.core import clock
+from apps.miners.models import Miner
 from apps.users.services.grants import miner_grant, signer_grant
-from poolsite.devnet.clock import ManualClock
+from poolsite.devnet.clock import Clock, ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.presealed.sector import presealed_sector
 from poolsite.devnet.service import Service
+from poolsite.filecoin.address import Address
 from poolsite.filecoin.block import PoStProof
 from poolsite.filecoin.keys import key_address, key_sign
 from poolsite.filecoin.randomness import draw_randomness
+from poolsite.filecoin.signature import Signature
 from tests import factories, people
-
-if TYPE_CHECKING:
-    from apps.blocks.rounds.mining_base import Base
-    from apps.miners.models import Miner
-    from poolsite.devnet.clock import Clock
-    from poolsite.filecoin.address import Address
-    from poolsite.filecoin.signature import Signature
 
 MINER = 1000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,8 @@ from django.utils.timezone import now
 
 from apps.chain.heads.steps import EVERY_STEP_EPOCHS, facts_due, facts_read
 from apps.core.reasons import Reason
-from apps.miners.models import ChainRoots, RewardEstimate
-from apps.proving.models import FollowedWindows, WindowPost
+from apps.miners.models import ChainRoots, Miner, RewardEstimate
+from apps.proving.models import Deadline, FollowedWindows, WindowPost
 from apps.proving.reasons import WAITS_TO_OPEN
 from apps.sectors.models import ActiveSectors
 from poolsite.celery import app
@@ -20,12 +21,7 @@ from poolsite.filecoin.policy import network_by_name
 from tests import factories
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pytest_django import DjangoAssertNumQueries
-
-    from apps.miners.models import Miner
-    from apps.proving.models import Deadline
 
 pytestmark = pytest.mark.django_db
 HEIGHT = 1001

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
 from apps.chain.models import Follower, Head
 from apps.chain.node.client import ChainClient
 from apps.chain.node.link import NodeLink
+from apps.chain.node.tipsets import TipsetFacts
 from apps.chain.selectors.epochs import epoch_at
 from apps.chain.selectors.heads import head_current, heads_taken_back
 from apps.chain.selectors.paths import path_between
-from apps.chain.services.heads import head_follow
+from apps.chain.services.heads import HeadStepResult, head_follow
 from tests import factories
 from tests.fake_node import FakeNode, served
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.chain.node.tipsets import TipsetFacts
-    from apps.chain.services.heads import HeadStepResult
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -17,9 +18,6 @@ from apps.proving.tasks import proving_check, proving_submit
 from apps.sectors.models import ActiveSectors
 from poolsite.celery import app
 from tests import factories
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db
 HEIGHT = 1001

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -34,9 +35,6 @@ from tests.fake_node import FakeNode, Refusal, served
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person
 from tests.unit.filecoin.golden.files import load
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db
 LOCAL = "localnet-6b0f8a1e-55c5-4f0e-9e0a-0a4f5a1b2c3d"

@@ -5,15 +5,16 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.chain.errors import NodeNotServing, NodeUnavailable
-from apps.chain.models import Network, Node
+from apps.chain.models import Head, Network, Node
 from apps.chain.node.call_timeouts import call_timeouts
 from apps.chain.node.client import ChainClient, chain_client
 from apps.chain.node.link import link_to
@@ -26,11 +27,6 @@ from apps.core.errors import Conflict
 from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
 from tests.fake_node import FakeNode, served
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from apps.chain.models import Head
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)

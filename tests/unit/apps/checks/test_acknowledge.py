@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -23,17 +24,10 @@ from apps.checks.services.deliver import notifications_deliver
 from apps.checks.table.checks import CHECKS
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.users.models import AuditEntry
-from apps.users.rules.principals import SYSTEM
-from tests.alerts import HOUR, T0, channel, told
+from apps.users.rules.principals import SYSTEM, Principal
+from tests.alerts import HOUR, T0, Hook, channel, told
 from tests.audit_rules import CheckedLines
 from tests.people import principal, tenant
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from apps.users.rules.principals import Principal
-    from tests.alerts import Hook
 
 pytestmark = pytest.mark.django_db
 LI, WEI = replace(SYSTEM, actor="li"), replace(SYSTEM, actor="wei")

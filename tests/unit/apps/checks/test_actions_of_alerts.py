@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -25,9 +25,6 @@ from apps.users.rules.principals import SYSTEM
 from tests import factories, people
 from tests.alerts import SECRET_URL, T0, Hook, channel, told
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.core import mail
@@ -27,12 +27,9 @@ from apps.users.rules.principals import SYSTEM
 from poolsite import celery
 from poolsite.settings.environment import email_from_url
 from tests import factories
-from tests.alerts import HOUR, T0, channel, report_of, told
+from tests.alerts import HOUR, T0, Hook, channel, report_of, told
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person, principal
-
-if TYPE_CHECKING:
-    from tests.alerts import Hook
 
 pytestmark = pytest.mark.django_db
 

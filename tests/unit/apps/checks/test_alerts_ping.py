@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from celery import current_app
@@ -23,10 +23,7 @@ from apps.core.redis_clients import client_for
 from apps.users.rules.principals import SYSTEM
 from poolsite.settings.environment import env_url
 from tests import factories
-from tests.alerts import T0
-
-if TYPE_CHECKING:
-    from tests.alerts import Hook
+from tests.alerts import T0, Hook
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import OperationalError
 from django.urls import reverse
 
 from apps.checks import tasks
+from apps.checks.findings.results import Finding
 from apps.checks.models import Alert, Notification
 from apps.checks.report import evaluate as evaluation
 from apps.checks.selectors import data
@@ -24,8 +25,6 @@ from tests.alerts import channel
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person
 
-if TYPE_CHECKING:
-    from apps.checks.findings.results import Finding
 pytestmark = pytest.mark.django_db
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,6 @@ from apps.checks.services.chat import SERVICES, TEXT_MAX
 from apps.checks.services.deliver import notifications_deliver
 from apps.users.rules.principals import SYSTEM
 from tests.alerts import T0, Hook, channel, report_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import socket
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -15,10 +15,7 @@ from apps.checks.models import Notification
 from apps.checks.services.alerts import alerts_update
 from apps.checks.services.deliver import notifications_deliver
 from apps.core import clock
-from tests.alerts import T0, channel, report_of
-
-if TYPE_CHECKING:
-    from tests.alerts import Hook
+from tests.alerts import T0, Hook, channel, report_of
 
 pytestmark = pytest.mark.django_db
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from apps.checks.models import Alert, CheckSetting
@@ -22,9 +23,6 @@ from apps.users.rules.principals import SYSTEM
 from tests import factories, people
 from tests.alerts import HOUR, T0, channel, report_of, told
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.checks.models import Notification
 from apps.checks.services.deliver import notifications_deliver
-from tests.alerts import HOUR, T0, channel, told
-
-if TYPE_CHECKING:
-    from tests.alerts import Hook
+from tests.alerts import HOUR, T0, Hook, channel, told
 
 pytestmark = pytest.mark.django_db
 YEAR = timedelta(days=365)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -13,18 +13,16 @@ from apps.checks.findings.results import Finding, Severity
 from apps.checks.report.cache import report_read, report_write
 from apps.checks.report.evaluate import evaluate
 from apps.checks.report.incidents import explains
+from apps.checks.report.report import Incident, Report
 from apps.checks.selectors.data import CheckData
 from apps.checks.table.causes import CAUSES
 from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core.clock import now
+from apps.miners.models import Miner
 from apps.proving.models import WindowPost
 from apps.proving.states import Forecast
 from apps.users.rules.principals import SYSTEM
 from tests import factories
-
-if TYPE_CHECKING:
-    from apps.checks.report.report import Incident, Report
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

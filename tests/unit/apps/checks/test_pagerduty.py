@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -22,14 +22,9 @@ from apps.checks.states import ChannelKind
 from apps.core.errors import BadValue
 from apps.users.rules.encryption import text_decrypt
 from apps.users.rules.principals import SYSTEM
-from tests.alerts import HOUR, T0, channel, told
+from tests.alerts import HOUR, T0, Hook, channel, told
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, tenant
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from tests.alerts import Hook
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hmac
 import json
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
@@ -27,9 +28,6 @@ from apps.users.services.tenants import tenant_update
 from tests import factories, people
 from tests.alerts import T0, channel, told
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from django.http import HttpResponse
 
 pytestmark = pytest.mark.django_db
 SECRET = "s3cr3t-of-the-webhook"

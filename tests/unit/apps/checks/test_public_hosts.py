@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,10 +20,6 @@ from apps.users.rules.principals import SYSTEM
 from tests import people
 from tests.alerts import SECRET_URL, T0, Hook, channel
 from tests.dripping_market import context_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.django_db
 

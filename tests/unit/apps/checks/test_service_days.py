@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from apps.blocks.models import Round
@@ -16,17 +17,12 @@ from apps.checks.services import service_days
 from apps.checks.services.service_days import SETTLED, service_day_count
 from apps.core.clock import now
 from apps.messages.models import Message, Tracker
-from apps.miners.models import MinerTransfer
+from apps.miners.models import Miner, MinerTransfer
 from apps.proving.models import WindowPost
 from apps.users.rules.principals import SYSTEM
 from tests import factories, people
 from tests.components import incident
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from apps.checks.models import ServiceDay, ServiceTargets, TenantServiceDay
@@ -19,9 +20,6 @@ from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
 from tests import people
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import psycopg2
 
 from apps.core.leader import database_params
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @contextmanager

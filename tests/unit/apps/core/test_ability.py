@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 import psycopg2
 import pytest
+from psycopg2.extensions import connection
 
 from apps.core import ability as ability_module
 from apps.core.ability import ABLE_S, FAILS_S, STANDS_BACK_S, Ability
 from apps.core.leader import Leadership, database_params, lead_forever
 from apps.core.process_leases import Pace, ProcessLease
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from psycopg2.extensions import connection
 
 CUT: Final = "the node does not respond"
 PATIENT: Final = Pace(every_s=1.0, lasts_s=600.0)

@@ -5,20 +5,17 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Barrier, BrokenBarrierError, Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 
 from apps.chain.models import Follower, Head, Network
 from apps.core.compiled import Compiled, Parameter, attach
 from apps.users.models import Tenant, Token
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
 
 pytestmark = pytest.mark.django_db
 

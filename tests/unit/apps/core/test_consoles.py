@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings as current
@@ -12,9 +13,6 @@ from apps.core.models import Console
 from apps.users.models import AuditEntry
 from poolsite.console_folder import ConsoleFolder, console_id
 from poolsite.wire.hosts import VERSION
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.django_db
 

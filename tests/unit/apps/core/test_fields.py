@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -12,9 +12,7 @@ from django.db.models import F, Sum
 from apps.core.fields import AttoFilField
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.cids import cid_of_cbor
-
-if TYPE_CHECKING:
-    from tests.unit.apps.core.samples import Sample
+from tests.unit.apps.core.samples import Sample
 
 MAIN = "f15ihq5ibzwki2b4ep2f46avlkrqzhpqgtga7pdrq"
 

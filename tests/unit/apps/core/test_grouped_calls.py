@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import pytest
 
 from apps.core.grouped_calls import GroupedCalls
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class Refused(Exception):

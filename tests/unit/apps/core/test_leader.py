@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import psycopg2
 import pytest
 
 from apps.core.leader import BLOCKS_LOCK, FOLLOWER_LOCK, Leadership, database_params, lead_forever
 from poolsite.settings.environment import database_from_url
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture

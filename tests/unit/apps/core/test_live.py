@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
@@ -12,11 +13,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.db import transaction
 
 from apps.core.live import EVERYONE, POOL, Change, change_send, publish
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.servers import RedisServer
+from tests.servers import RedisServer
 
 
 def listening(group: str) -> Callable[[], list[dict[str, Any]]]:

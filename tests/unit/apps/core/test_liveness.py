@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,6 @@ from apps.core import liveness
 from apps.core.clock import now
 from apps.core.health import readiness
 from apps.core.liveness import heartbeat_forget, heartbeat_send, heartbeats, notify_ready
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_sign_is_fresh_for_a_few_seconds(pool_redis: str) -> None:

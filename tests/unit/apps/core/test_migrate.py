@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import psycopg2
 import pytest
@@ -17,9 +18,6 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from apps.core.leader import database_params
 from apps.core.migration_steps import AddIndexBesideWriters
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

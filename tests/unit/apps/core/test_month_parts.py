@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import psycopg2
 import pytest
@@ -15,9 +16,6 @@ from django.db import IntegrityError, OperationalError, connection
 from apps.core import month_parts
 from apps.core.leader import database_params
 from apps.core.month_parts import months_drop, months_keep, months_make, table_partition
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 from urllib.parse import urlencode
 
 import psycopg2
@@ -16,9 +17,6 @@ from django.db import connection
 
 from apps.core.leader import Leadership, database_params
 from apps.core.process_leases import EXIT_GIVEN_UP, LEADER_PACE, GivenUp, Pace, ProcessLease
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SHORT: Final = Pace(every_s=0.5, lasts_s=0.05)
 """A lease that has run out before the next look."""

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from apps.core import processes
 from apps.core.clock import now
 from apps.core.live import OPERATOR, POOL, Change, group_of
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
 from apps.core.processes import ProcessWatch, supervised
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pytest
 
 
 def written(var: Path, **pids: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -15,9 +16,6 @@ from apps.core.postgresql.base import DatabaseReadOnly
 from apps.users.models import Tenant
 from tests import people
 from tests.page_client import signed_in
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db
 

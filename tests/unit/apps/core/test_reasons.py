@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Iterator
 from string import Formatter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from django.db import connection, models
@@ -19,9 +20,6 @@ from apps.core.reason_fields import CodedField, ReasonCharField, ReasonTextField
 from apps.core.reasons import CLAUSES, REASONS, Reason, ReasonKind, quoted, reason, refused
 from apps.core.stored_texts import stored_text, template_of
 from apps.core.transitions import advance, advance_many
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 OFFLINE = "its host is offline"
 EXPIRED = "the lease of {host} expired"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -13,9 +13,6 @@ from apps.api.auth.fields import text as auth_text
 from apps.api.v1.serializers import InputSerializer
 from apps.core.sanitize import has_marks, sanitize_text
 from apps.dashboard.text_fields import Lines, Text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MARKS = (0x061C, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF)
 TURNED = f"pay {chr(0x202E)}LIF 1"

@@ -1,12 +1,7 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.contrib.staticfiles import finders
-from django.test import AsyncClient
-
-if TYPE_CHECKING:
-    from django.test import Client
+from django.test import AsyncClient, Client
 
 STYLE = "css/components.css"
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 from babel.messages.catalog import Catalog
@@ -28,10 +30,6 @@ from apps.core.stored_texts import (
     template_of,
     templates,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 PAIRS: Final = [tuple(pair) for pair in json.loads(TEMPLATES.read_text())]
 """Each text with values that a service may store, with its translation."""

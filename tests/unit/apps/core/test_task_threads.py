@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 
 import pytest
 from django.db import connection, connections
@@ -12,10 +13,6 @@ from django.db import connection, connections
 from apps.core.task_threads import TaskPool, TaskThreads
 from poolsite.celery import app
 from tests.integration.pools import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from concurrent.futures import Future
 
 MOST = 4
 WITHIN_S = 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import DataError, connection, transaction
@@ -13,9 +13,7 @@ from django.db.models import F
 
 from apps.core.errors import LostRace, WrongState
 from apps.core.transitions import advance, advance_many
-
-if TYPE_CHECKING:
-    from tests.unit.apps.core.samples import Sample
+from tests.unit.apps.core.samples import Sample
 
 WRITERS = ("update", "bulk_update", "update_returning")
 

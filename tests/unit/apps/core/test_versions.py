@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, migrations
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
+from django.test import Client
 
 from apps.core.clock import now
 from apps.core.leader import BLOCKS_LOCK, Leadership
@@ -19,9 +20,6 @@ from apps.core.older_consoles import processes_older
 from apps.core.process_leases import PACE
 from apps.core.process_leases import ProcessLease as Lease
 from apps.core.versions import migrations_known, migrations_missing, migrations_newest, version_refusal
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.core.clock import now
 from apps.core.errors import BadValue
 from apps.gateway.errors import NoAnswer, ProviderRefused
+from apps.gateway.hub.routes import ConnectionRef
 from apps.gateway.services import connection_test
 from apps.gateway.states import Purpose
 from apps.users.models import AccountApproval
@@ -19,9 +20,6 @@ from poolsite.devnet.presealed.sector import presealed_sector
 from poolsite.filecoin.cids import cid_to_json, commr_cid
 from tests import factories
 from tests.people import tenant
-
-if TYPE_CHECKING:
-    from apps.gateway.hub.routes import ConnectionRef
 
 pytestmark = pytest.mark.django_db
 

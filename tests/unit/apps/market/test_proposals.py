@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -18,15 +19,11 @@ from apps.market.services.markets import market_set
 from apps.market.services.proposals import proposal_decide
 from apps.market.services.transfers import places_decode
 from apps.market.states import DealSource
+from apps.miners.models import Miner
 from apps.pieces.models import PieceQuota
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.piece_cids import SizedPiece
 from tests import factories, people
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

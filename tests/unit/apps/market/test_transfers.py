@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import json
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.market.errors import ChunkRefused, DealNeedsNoData
+from apps.market.models import Deal
 from apps.market.rules import Place
 from apps.market.selectors import chunks_received
 from apps.market.services import transfers
@@ -28,6 +31,7 @@ from apps.market.services.transfers import (
     upload_complete,
 )
 from apps.market.states import DealSource
+from apps.miners.models import Miner
 from apps.pieces.data.files import piece_path
 from apps.pieces.errors import PieceMismatch, UploadIncomplete
 from apps.pieces.models import Piece
@@ -39,13 +43,6 @@ from apps.users.models import AuditEntry
 from apps.users.rules.encryption import text_encrypt
 from tests import factories, people
 from tests.mk20 import sized
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from apps.market.models import Deal
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

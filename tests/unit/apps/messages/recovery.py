@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pytest
+from django.db.models import Model
 
 from apps.messages.models import (
     Message,
@@ -13,13 +14,7 @@ from apps.messages.models import (
     Tracker,
     UnmatchedMessage,
 )
-
-if TYPE_CHECKING:
-    import pytest
-    from django.db.models import Model
-
-    from tests.messaging import Pool
-
+from tests.messaging import Pool
 
 TABLES = (Message, Sender, Recovery, SignedVersion, MessageEvent, UnmatchedMessage, Tracker)
 

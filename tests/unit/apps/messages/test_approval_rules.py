@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -17,7 +17,7 @@ from apps.messages.services.approval_rules import (
     approval_rule_remove,
 )
 from apps.users.models import AuditEntry, User
-from apps.users.rules.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM, Principal
 from apps.users.selectors.principals import principal_of
 from apps.users.services.grants import miner_grant
 from apps.users.states import Role
@@ -29,9 +29,6 @@ from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.ethereum import METHOD_INVOKE_EVM
 from tests.messaging import START
 from tests.people import operator_person, person, principal, principal_by_token, tenant, token
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
 
 KEY = "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za"
 OTHER = "f1d2xrzcslx7xlbbylc5c3d5lvandqw4iwl6epxba"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.core.errors import Conflict, NotAllowed
 from apps.messages.errors import BadMessage, PersonRequired, SecondPersonRequired
@@ -28,17 +29,13 @@ from apps.messages.services.replace import fee_limits_set, message_replace
 from apps.messages.services.retry import message_retry, message_retry_now, messages_recover
 from apps.messages.states import ApprovalState, MessageState, Wait
 from apps.users.models import AuditEntry, User
+from apps.users.rules.principals import Principal
 from apps.users.selectors.principals import principal_of
 from apps.users.services.people import person_set_active
 from apps.users.states import Role
+from tests.messaging import Pool
 from tests.people import bearer, operator_person, person, principal, principal_by_token, tenant, token
 from tests.unit.apps.messages.recovery import Dump
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from apps.users.rules.principals import Principal
-    from tests.messaging import Pool
 
 
 def who(name: str) -> Principal:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -21,16 +22,12 @@ from apps.messages.services.publish import messages_publish
 from apps.messages.services.select import sender_select
 from apps.messages.states import ApprovalState, MessageState, Wait
 from apps.users.models import User
+from apps.users.rules.principals import Principal
 from apps.users.selectors.principals import principal_of
 from apps.users.services.people import person_set_active
 from apps.users.states import Role
+from tests.messaging import Pool
 from tests.people import operator_person, person, tenant
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.users.rules.principals import Principal
-    from tests.messaging import Pool
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

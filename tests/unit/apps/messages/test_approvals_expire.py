@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
 from apps.messages.errors import BadMessage
-from apps.messages.models import MessageApproval, MessageEvent
+from apps.messages.models import Message, MessageApproval, MessageEvent
 from apps.messages.selectors.approval_choice import content_digest_compute
 from apps.messages.selectors.approvals import approval_until
 from apps.messages.services.approval_rules import approval_rule_add
@@ -19,11 +18,8 @@ from apps.messages.states import APPROVAL_WITHIN, ApprovalState, MessageState, W
 from apps.users.models import User
 from apps.users.selectors.principals import principal_of
 from apps.users.states import Role
+from tests.messaging import Pool
 from tests.people import person, tenant
-
-if TYPE_CHECKING:
-    from apps.messages.models import Message
-    from tests.messaging import Pool
 
 SECOND = timedelta(seconds=1)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import psycopg2
 import pytest
@@ -36,10 +38,6 @@ from tests.page_client import signed_in, text_of
 from tests.people import bearer, operator_person, token
 from tests.unit.apps.api.rpc.outside import ask as rpc
 from tests.unit.apps.api.rpc.outside import in_thread, outside_pool, spec, unsigned
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

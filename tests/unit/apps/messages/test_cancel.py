@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from apps.core.errors import DomainError
@@ -15,9 +13,7 @@ from apps.messages.services.cancel import message_cancel
 from apps.messages.services.publish import messages_publish
 from apps.messages.states import MessageState
 from poolsite.filecoin.ethereum import METHOD_INVOKE_EVM
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
+from tests.messaging import Pool
 
 CHEAP = Gas(limit=2_000_000, fee_cap=1_000, premium=100)
 

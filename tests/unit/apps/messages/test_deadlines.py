@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from apps.chain.errors import NodeUnavailable
@@ -16,12 +14,10 @@ from apps.messages.services.guards import auto_bump_set
 from apps.messages.states import MessageState, Priority
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.actors.decode import params_encode
+from poolsite.filecoin.message import Message as ChainMessage
 from tests.fake_node import Refusal
+from tests.messaging import Pool
 from tests.people import tenant
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.message import Message as ChainMessage
-    from tests.messaging import Pool
 
 MINER, WINDOW_POST = "f01000", 5
 ROOMY = Gas(limit=1_000_000, fee_cap=10_000_000, premium=200_000)

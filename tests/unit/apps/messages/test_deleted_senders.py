@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from apps.messages.models import Sender
 from apps.messages.rules.push_items import Gas
 from apps.messages.services.cancel import message_mark_bad
@@ -11,10 +9,8 @@ from apps.messages.services.fee_bump import proofs_bump
 from apps.messages.services.senders import sender_delete, sender_set
 from apps.messages.states import MessageState
 from apps.users.rules.principals import SYSTEM
+from tests.messaging import Pool
 from tests.unit.apps.messages.tasks import run_head, sent
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 __all__ = ["sent"]
 

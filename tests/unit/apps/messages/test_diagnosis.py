@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from apps.messages.rules.push_items import Gas, SendSpec
 from apps.messages.selectors.diagnosis import ACTIONS, BY_ITSELF, Diagnosis, message_diagnose
 from apps.messages.selectors.remedies import message_remedies
@@ -12,9 +10,7 @@ from apps.messages.services.select import sender_select
 from apps.messages.services.senders import sender_set
 from apps.messages.states import SenderState, Wait
 from apps.users.rules.principals import SYSTEM
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
+from tests.messaging import Pool
 
 
 def diagnosed(pool: Pool, id: str) -> Diagnosis:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.utils.translation import override
@@ -18,10 +18,8 @@ from apps.users.selectors.principals import principal_of
 from apps.wallets.models import SignRecord
 from apps.wallets.reasons import MESSAGE
 from tests.chinese_rows import rows_in_chinese
+from tests.messaging import Pool
 from tests.people import operator_person
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 CHEAP = Gas(limit=2_000_000, fee_cap=1_000, premium=100)
 

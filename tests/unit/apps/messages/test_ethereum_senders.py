@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -18,10 +18,8 @@ from poolsite.filecoin.ethereum import METHOD_INVOKE_EVM, transaction_unsigned
 from poolsite.wire.policy import MessageVerdict
 from tests import factories
 from tests.fake_node import FakeNode, Refusal
+from tests.messaging import Pool
 from tests.people import principal
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 OTHER = "f410fkkld55ioe7qg24wvt7fu6pbknb56ht7pt4zamxa"
 KNOWN, UNKNOWN = factories.secp(1), factories.secp(2)

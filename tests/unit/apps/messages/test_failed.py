@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import pytest
 from django.db import connection
@@ -21,9 +21,6 @@ from tests import factories
 from tests.bulk_rows import message_copies_insert
 from tests.people import principal
 from tests.query_plans import reads_of
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 pytestmark = pytest.mark.django_db
 

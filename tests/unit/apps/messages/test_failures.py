@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from apps.messages.models import Message, Sender
 from apps.messages.services.estimate_failures import ATTEMPTS_MAX, PRESSING_ATTEMPTS_MAX, failure_read
 from apps.messages.services.retry import message_retry
 from apps.messages.states import MessageState, Priority, Wait
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
+from tests.messaging import Pool
 
 REFUSED = (
     "message execution failed (exit=[ErrIllegalArgument(16)], vm error=[message failed with backtrace:\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -15,10 +15,8 @@ from apps.messages.services.replace import message_replace
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
 from apps.users.rules.principals import SYSTEM
+from tests.messaging import Pool
 from tests.people import tenant
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 CHEAP = Gas(limit=1_000_000, fee_cap=200, premium=100)
 ROOMY = Gas(limit=1_000_000, fee_cap=10_000_000, premium=200_000)

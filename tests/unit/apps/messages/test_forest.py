@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
@@ -14,9 +15,6 @@ from apps.messages.services.select import sender_select
 from apps.messages.states import MessageState, Wait
 from tests.forest_node import ForestNode
 from tests.messaging import Pool, pool_world
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,9 +12,7 @@ from apps.messages.rules.push_items import Gas
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.gas_estimates import inclusion_gas
 from poolsite.filecoin.message import signed_message_from_cbor
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
+from tests.messaging import Pool
 
 
 def test_gas_limit_below_the_messages_storage_gets_no_nonce(pool: Pool) -> None:

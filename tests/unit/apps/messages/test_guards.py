@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from apps.core.errors import DomainError, NotAllowed
@@ -20,10 +18,8 @@ from apps.messages.states import MessageState, Wait
 from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.amounts import fil_format
+from tests.messaging import Pool
 from tests.people import principal, tenant
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 LIMIT = 2_000_000
 FEES = Gas(limit=LIMIT, fee_cap=10_000, premium=1_000)

@@ -6,7 +6,7 @@ process finds is what was committed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -14,10 +14,8 @@ from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.replace import message_replace
 from apps.messages.states import MessageState
+from tests.messaging import Pool
 from tests.unit.apps.messages.kills import POINTS, Kill, heads, killed
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 NAMES = ("a", "b", "c")
 

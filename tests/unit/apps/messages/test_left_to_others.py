@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from apps.messages.errors import SenderShared
@@ -15,10 +13,8 @@ from apps.messages.services.senders import sender_other_note, sender_set
 from apps.messages.states import MessageState, NoncesBy, Priority, Wait
 from apps.users.models import AuditEntry
 from apps.users.services.grants import signer_grant
+from tests.messaging import Pool
 from tests.people import principal, tenant
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 
 def left(pool: Pool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -22,11 +22,8 @@ from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.cids import cid_of_cbor
 from tests.fake_node import CODES
-from tests.messaging import FIL, RECEIVER
+from tests.messaging import FIL, RECEIVER, Pool
 from tests.people import principal, tenant
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 
 def limits(pool: Pool, id: str) -> dict[tuple[str, str], Limit]:

@@ -7,7 +7,7 @@ over every message has landed or stands in a stated final state.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -26,13 +26,10 @@ from apps.messages.services.replace import message_replace
 from apps.messages.services.retry import messages_recover
 from apps.messages.services.sign import DEAD_EPOCHS
 from apps.messages.states import MessageState
-from tests.messaging import pool_world
+from tests.messaging import Pool, pool_world
 from tests.people import principal
 from tests.unit.apps.messages.kills import POINTS, Kill
 from tests.unit.apps.messages.recovery import Dump
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 LONG_STEPS = 10_000
 """Of the long run; the devnet's machine goes up to a million."""

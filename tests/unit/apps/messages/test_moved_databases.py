@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,9 +11,6 @@ from apps.core.clock import now
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import database_moved_note, marker_read, restore_check
 from poolsite.embedded.servers import MOVED
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.django_db(transaction=True)

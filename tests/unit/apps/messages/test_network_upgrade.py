@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.chain.selectors.upgrades import network_version_at, params_version
 from apps.dashboard.pages.messages.facts import param_facts
-from apps.messages.models import UnmatchedMessage
+from apps.messages.models import Message, UnmatchedMessage
 from apps.messages.selectors.recovery import unmatched_candidates
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.states import MessageState
@@ -27,11 +28,6 @@ from tests.unit.apps.messages.kills import Kill, killed
 from tests.unit.apps.messages.recovery import Dump, heads, without_ids
 from workers.signer.amounts import withdrawal_of
 from workers.signer.message_payloads import message_readings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.messages.models import Message
 
 MINER, WITHDRAW = "f01000", int(miner.Method.WITHDRAW_BALANCE)
 VERSION = UPGRADES[-1].version + 1 if UPGRADES[-1].version else 0

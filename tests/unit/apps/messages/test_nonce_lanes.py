@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pytest
 
 from apps.messages.models import Sender
 from apps.messages.rules.push_items import Gas
 from apps.messages.selectors import nonce_lanes
-from apps.messages.selectors.nonce_lanes import lanes_of, open_by_sender
+from apps.messages.selectors.nonce_lanes import Lane, lanes_of, open_by_sender
 from apps.messages.services.cancel import message_mark_bad
-from tests.messaging import FIL
+from tests.messaging import FIL, Pool
 from tests.people import principal
-
-if TYPE_CHECKING:
-    import pytest
-
-    from apps.messages.selectors.nonce_lanes import Lane
-    from tests.messaging import Pool
 
 CHEAP = Gas(limit=2_000_000, fee_cap=200, premium=100)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -44,13 +44,10 @@ from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.cids import cid_to_json
-from poolsite.filecoin.keys import KEY_BLS, KEY_SECP256K1, key_address, key_generate, key_sign
+from poolsite.filecoin.keys import KEY_BLS, KEY_SECP256K1, KeyInfo, key_address, key_generate, key_sign
 from poolsite.filecoin.message import SignedMessage, signed_message_to_json
+from tests.messaging import Pool
 from tests.people import principal, tenant
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.keys import KeyInfo
-    from tests.messaging import Pool
 
 KINDS = (KEY_SECP256K1, KEY_BLS)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from apps.messages.models import Recovery, Sender
@@ -12,12 +10,9 @@ from apps.messages.states import SenderState
 from apps.wallets.models import SignRecord
 from apps.wallets.services.sign import bytes_sign, message_sign
 from poolsite.filecoin.address import address_parse
-from poolsite.filecoin.message import message_to_cbor
+from poolsite.filecoin.message import SignedMessage, message_to_cbor
+from tests.messaging import Pool
 from tests.people import tenant
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.message import SignedMessage
-    from tests.messaging import Pool
 
 AMOUNT = 55
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -17,10 +17,8 @@ from poolsite.filecoin.actors.miner_proving import PoStPartition, SubmitWindowed
 from poolsite.filecoin.bitfield import BitField
 from poolsite.filecoin.block import PoStProof
 from poolsite.filecoin.codec import to_cbor
+from tests.messaging import Pool
 from tests.unit.apps.messages.recovery import Dump, heads, paid
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 MINER = "f01000"
 DEADLINE = 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -16,9 +16,7 @@ from apps.messages.services.publish import messages_republish, publishing_nodes_
 from apps.messages.services.select import sender_select
 from apps.messages.states import MessageState, Wait
 from tests.fake_node import FakeNode, served
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
+from tests.messaging import Pool
 
 
 def test_what_was_signed_but_not_published_goes_out_on_the_next_head(pool: Pool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -21,12 +21,9 @@ from apps.messages.states import MessageState, Priority, SenderState, Wait
 from apps.users.rules.principals import SYSTEM
 from apps.wallets.errors import SenderNotGranted
 from tests import factories
-from tests.messaging import FIL, RECEIVER
+from tests.messaging import FIL, RECEIVER, Pool
 from tests.people import principal
 from tests.unit.apps.messages.push import WRONG
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 
 def test_a_push_leaves_a_waiting_row_and_its_sender(pool: Pool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -16,10 +16,8 @@ from apps.messages.states import MessageState, Priority, Wait
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.actors.decode import params_encode
 from tests.fake_node import CODES
+from tests.messaging import Pool
 from tests.people import principal
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 MINER = "f01000"
 CHANGE_WORKER, WITHDRAW = 3, 16

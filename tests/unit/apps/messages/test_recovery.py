@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -29,11 +29,9 @@ from poolsite.filecoin.actors.miner_sectors import ExtendSectorExpiration2Params
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.ethereum import transfer_method
+from tests.messaging import Pool
 from tests.people import principal
 from tests.unit.apps.messages.recovery import Dump, heads, paid, without_ids
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 QUERIES_OF_A_SENDER = 20
 """The second reading back is of two senders: each is asked about, whatever it sent."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from django.db import connection, transaction
@@ -15,9 +16,6 @@ from apps.messages.models import Recovery
 from apps.messages.selectors.recovery import recovery_now
 from apps.messages.services.recovery import detect
 from apps.messages.services.recovery.detect import restore_check
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,14 +13,9 @@ from apps.messages.services.guards import guard_set
 from apps.messages.services.senders import sender_set
 from apps.messages.states import MessageState, Wait
 from apps.users.rules.principals import SYSTEM
+from poolsite.filecoin.message import Message as ChainMessage
 from tests.fake_node import GAS, Refusal
-from tests.messaging import FIL
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from poolsite.filecoin.message import Message as ChainMessage
-    from tests.messaging import Pool
+from tests.messaging import FIL, Pool
 
 NEW = "f01007"
 """A receiver that the first transfer to it makes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -11,9 +11,7 @@ from apps.messages import tasks
 from apps.messages.selectors.diagnosis import message_diagnose
 from apps.messages.services.refusals import LATELY, refusals_explain, unexplained_refusals_list
 from apps.messages.states import MessageState
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
+from tests.messaging import Pool
 
 SAID = "message failed with backtrace: invalid proof for sector 1 (RetCode=16)"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -20,9 +20,7 @@ from apps.messages.services.retry import message_retry, messages_recover
 from apps.messages.services.select import sender_select
 from apps.messages.states import MessageState
 from poolsite.filecoin.ethereum import METHOD_INVOKE_EVM
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
+from tests.messaging import Pool
 
 
 def replaced(pool: Pool, id: str, fees: NewFees) -> Message:

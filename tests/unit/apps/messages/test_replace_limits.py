@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from apps.messages.errors import FeeTooLow
@@ -12,14 +10,10 @@ from apps.messages.rules.push_items import Gas
 from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.guards import guard_set
 from apps.messages.services.replace import message_replace
-from apps.users.rules.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM, Principal
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT
-from tests.messaging import FIL
+from tests.messaging import FIL, Pool
 from tests.people import principal
-
-if TYPE_CHECKING:
-    from apps.users.rules.principals import Principal
-    from tests.messaging import Pool
 
 LIMIT = 2_000_000
 FEES = Gas(limit=LIMIT, fee_cap=10_000, premium=1_000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -20,10 +20,8 @@ from apps.messages.states import MessageState
 from poolsite.filecoin.amounts import FIL
 from tests import factories
 from tests.fake_node import FakeNode, served
+from tests.messaging import Pool
 from tests.unit.apps.messages.tasks import run_head, sent
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 __all__ = ["sent"]
 

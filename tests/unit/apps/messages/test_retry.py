@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -21,10 +21,7 @@ from apps.messages.states import MessageState, Wait
 from apps.users.rules.principals import SYSTEM
 from apps.wallets.models import Wallet
 from tests import factories
-from tests.messaging import FIL
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
+from tests.messaging import FIL, Pool
 
 
 def rest_long(pool: Pool, id: str) -> int:

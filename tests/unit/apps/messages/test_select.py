@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -21,10 +21,8 @@ from apps.users.rules.principals import SYSTEM
 from apps.users.services.grants import signer_grant
 from poolsite.filecoin.message import signed_message_from_cbor
 from tests.fake_node import ACTOR_CODE, PREMIUM
+from tests.messaging import Pool
 from tests.people import principal, tenant
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 
 def test_a_message_gets_nonce_gas_and_signature_and_is_published(pool: Pool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -15,11 +15,9 @@ from apps.messages.services.recovery import unrecorded
 from apps.messages.services.recovery.unrecorded import MempoolSnapshot
 from apps.messages.services.track import messages_track
 from apps.messages.states import MessageState, SenderState, Wait
+from tests.messaging import Pool
 from tests.people import principal
 from tests.unit.apps.messages.recovery import Dump, heads, paid, without_ids
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 AMOUNT = 55
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,9 +15,6 @@ from poolsite.filecoin.ethereum import METHOD_INVOKE_EVM, signing_bytes
 from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.filecoin.policy import NETWORKS
 from tests import factories
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -11,10 +11,8 @@ from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.retry import message_retry
 from apps.messages.services.sign import DEAD_EPOCHS
 from apps.messages.states import MessageState, Wait
+from tests.messaging import Pool
 from tests.unit.apps.messages.kills import Kill, heads, killed
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 
 def forgotten(pool: Pool, *ids: str) -> None:

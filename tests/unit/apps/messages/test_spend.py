@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from apps.messages.models import GasSpend
 from apps.messages.rules.push_items import Gas
 from apps.messages.selectors.replacement_fees import NewFees
@@ -11,10 +9,8 @@ from apps.messages.services.replace import message_replace
 from apps.messages.services.search import messages_search
 from apps.messages.states import MessageState
 from tests.fake_node import GAS
+from tests.messaging import Pool
 from tests.people import tenant
-
-if TYPE_CHECKING:
-    from tests.messaging import Pool
 
 CHEAP = Gas(limit=2 * GAS, fee_cap=1_000, premium=100)
 COST = 100 * GAS + 100 * 2 * GAS

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from apps.chain.errors import NodeUnavailable
@@ -16,12 +14,10 @@ from apps.messages.services.search import messages_search
 from apps.messages.services.sign import DEAD_EPOCHS
 from apps.messages.services.taken_nonces import message_push_again
 from apps.messages.states import MessageState, Wait
+from poolsite.filecoin.message import SignedMessage
+from tests.messaging import Pool
 from tests.people import principal
 from tests.unit.apps.messages.recovery import heads, paid
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.message import SignedMessage
-    from tests.messaging import Pool
 
 
 def stranger(pool: Pool, address: str, *, nonce: int) -> SignedMessage:

@@ -8,12 +8,11 @@ from apps.messages import tasks
 from apps.messages.models import Message
 from apps.messages.rules.push_items import Gas
 from apps.messages.states import MessageState, Wait
+from tests.messaging import Pool
 from tests.unit.apps.messages.tasks import run_head, sent
 
 if TYPE_CHECKING:
     from pytest_django import DjangoAssertNumQueries
-
-    from tests.messaging import Pool
 
 __all__ = ["sent"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -18,12 +18,10 @@ from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.track import messages_track
 from apps.messages.states import MessageState
 from apps.wallets.models import Wallet
+from poolsite.filecoin.message import SignedMessage
 from tests import factories
 from tests.fake_node import GAS
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.message import SignedMessage
-    from tests.messaging import Pool
+from tests.messaging import Pool
 
 
 def test_a_message_lands_with_its_receipt(pool: Pool) -> None:

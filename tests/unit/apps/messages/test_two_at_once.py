@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -22,11 +23,7 @@ from apps.messages.services.retry import messages_recover
 from apps.messages.services.select import sender_select
 from apps.messages.states import MessageState, Wait
 from apps.users.rules.principals import SYSTEM
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.messaging import Pool
+from tests.messaging import Pool
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.chain.errors import NodeRefused
+from apps.chain.models import Head
 from apps.messages.models import Tracker
 from apps.miners.models import Miner, MinerDay
 from apps.miners.services import days
@@ -18,11 +20,6 @@ from poolsite.filecoin.actors.miner_control import WithdrawBalanceReturn
 from poolsite.filecoin.amounts import FIL, AttoFil
 from poolsite.filecoin.codec import to_cbor
 from tests import factories
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.chain.models import Head
 
 pytestmark = pytest.mark.django_db
 MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import pytest
 
 from apps.chain.node.public_hosts import is_public
 from apps.miners.selectors import deal_reach
 from apps.miners.selectors.deal_reach import HELLO, TRIED_MAX, ReachState, address_reach, addresses_reach
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 PEER = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA"
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
 from apps.chain.errors import NodeRefused
+from apps.chain.node.client import ChainClient
 from apps.core.errors import BadValue
 from apps.messages.models import Receiver
 from apps.miners.selectors import address_lookups
@@ -16,9 +17,6 @@ from apps.miners.selectors.addresses import MinerAddresses
 from apps.miners.services.address_change_messages import AddressRequest, change_message_build
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
-
-if TYPE_CHECKING:
-    from apps.chain.node.client import ChainClient
 
 FINALITY = 900
 ETHEREUM = "f410fkkld55ioe7qg24wvt7fu6pbknb56ht7pt4zamxa"

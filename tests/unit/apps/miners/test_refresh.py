@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,6 @@ from poolsite.filecoin.policy import network_by_name
 from tests import factories
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pytest_django import DjangoAssertNumQueries
 
 pytestmark = pytest.mark.django_db

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from apps.chain.errors import NodeRefused
 from apps.core import clock
 from apps.core.errors import NotFound
+from apps.miners.models import Miner
+from apps.moves.rules.steps import Direction, Step
 from apps.moves.selectors.moves import move_of
 from apps.proving.models import CheckRun, SectorCheck
 from apps.sectors.models import Expirations
@@ -18,14 +23,6 @@ from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.policy import PolicyState, RuleForm
 from tests import factories
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pytest
-
-    from apps.miners.models import Miner
-    from apps.moves.rules.steps import Direction, Step
 
 HEIGHT = 1000
 """The head's: deadline 4 of the test network is open, from 1000 to 1010."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 
@@ -20,9 +20,6 @@ from tests import factories
 from tests.audit_rules import complaint
 from tests.people import principal
 from tests.unit.apps.moves.moving import HEIGHT, moving, signed_for
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("time_stands_still")]
 

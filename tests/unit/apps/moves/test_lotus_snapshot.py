@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -22,10 +24,6 @@ from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.filecoin.signature import Signature
 from tests import factories
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("time_stands_still")]
 

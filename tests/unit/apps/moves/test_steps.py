@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db.models import F
@@ -26,6 +26,7 @@ from poolsite.filecoin.amounts import FIL
 from tests import factories
 from tests.unit.apps.moves.moving import (
     HEIGHT,
+    MovingChain,
     adopted,
     chain_served,
     counted,
@@ -36,9 +37,6 @@ from tests.unit.apps.moves.moving import (
     signed_for,
     steps,
 )
-
-if TYPE_CHECKING:
-    from tests.unit.apps.moves.moving import MovingChain
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("time_stands_still")]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,9 +19,6 @@ from apps.pieces.services.retention import UNCHECKED, piece_finish, pieces_tidy
 from apps.pieces.services.uploads import PieceSpec, part_upload, piece_upload, upload_begin
 from tests import factories, people
 from tests.unit.filecoin.golden_proofs import golden, stream
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SMALL = [case for case in golden("pieces")["single"] if case["unpadded_size"] <= SMALL_BYTES]
 NO_PROCESS = [sys.executable, "-c", "raise SystemExit(1)"]

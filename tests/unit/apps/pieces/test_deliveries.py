@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import timedelta
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -23,7 +25,7 @@ from apps.pieces.data import destinations
 from apps.pieces.data.destinations import Target, target_of
 from apps.pieces.data.files import piece_path
 from apps.pieces.errors import PieceUnknown
-from apps.pieces.models import PieceDelivery
+from apps.pieces.models import Piece, PieceDelivery
 from apps.pieces.selectors import deliveries_due
 from apps.pieces.services import deliveries
 from apps.pieces.services.deliveries import (
@@ -45,12 +47,6 @@ from tests.bulk_rows import row_copies_insert
 from tests.dripping_market import context_of, dripping_market
 from tests.piece_store import PieceStore, piece_store
 from tests.query_plans import plan_run, rows_read
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from apps.pieces.models import Piece
 
 pytestmark = pytest.mark.django_db
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db.models import F
@@ -25,10 +27,6 @@ from apps.pieces.services.uploads import PieceSpec, piece_remove
 from apps.users.models import AuditEntry
 from tests import factories, people
 from tests.unit.apps.pieces.old_rows import migrate_all, pieces_as_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.django_db
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apps.api.errors import http_status
 from apps.core import clock
 from apps.core.disk import DiskFull
+from apps.miners.models import Miner
 from apps.pieces.data import files
 from apps.pieces.models import Piece
 from apps.pieces.services.restored_data import data_restore
@@ -20,12 +23,6 @@ from apps.sectors.models import Job
 from apps.sectors.services.runs.unsealing import unseal_request, unsealed_store
 from poolsite.wire.pipeline import WORKER_STAGES
 from tests import factories, people
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

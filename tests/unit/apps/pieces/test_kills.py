@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.core import clock
+from apps.miners.models import Miner
 from apps.pieces.data.files import piece_path
 from apps.pieces.errors import BadOffset, PieceBusy, PieceUnknown
 from apps.pieces.models import Piece
@@ -18,12 +21,6 @@ from apps.pieces.services.restored_data import data_drop
 from apps.pieces.services.retention import RESUMABLE_RETENTION, UNCHECKED, piece_finish, pieces_tidy
 from apps.sectors.services.sealing.packing import piece_refuse
 from tests import factories, people
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from django.test import Client
 
+from apps.miners.models import Miner
 from apps.pieces.data.commitments import small_commitment
 from apps.pieces.data.files import piece_path
 from apps.pieces.errors import PieceUnknown
@@ -15,13 +18,6 @@ from apps.pieces.selectors import piece_name, piece_placed
 from poolsite.filecoin.cids import cid_parse
 from poolsite.filecoin.piece_cids import SizedPiece, sized_cid
 from tests import factories, people
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from django.test import Client
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

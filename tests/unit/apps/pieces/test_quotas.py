@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import random
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -12,6 +13,7 @@ from django.core.management import call_command
 from apps.core import clock
 from apps.core.disk import DiskSpace
 from apps.core.errors import BadValue, NotAllowed
+from apps.miners.models import Miner
 from apps.pieces.errors import PieceQuotaExceeded
 from apps.pieces.models import MinerStorage, Piece, PieceQuota
 from apps.pieces.selectors import storage_use
@@ -25,11 +27,6 @@ from apps.sectors.services.runs.unsealing import unseal_request, unsealed_store
 from apps.users.models import AuditEntry
 from tests import factories, people
 from tests.unit.apps.pieces.old_rows import migrate_all, pieces_as_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

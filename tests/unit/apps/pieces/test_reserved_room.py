@@ -6,15 +6,18 @@ import io
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apps.api.errors import http_status
 from apps.core.disk import DiskFull, DiskSpace
 from apps.core.errors import DomainError
+from apps.miners.models import Miner
 from apps.pieces.data import files
 from apps.pieces.models import Piece
 from apps.pieces.services.fetches import piece_fetch_begin, pieces_fetch
@@ -23,12 +26,6 @@ from apps.pieces.services.restored_data import data_restore
 from apps.pieces.services.uploads import PieceSpec, part_upload, piece_remove, piece_upload, upload_begin
 from apps.users.rules.principals import SYSTEM
 from tests import factories, people
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

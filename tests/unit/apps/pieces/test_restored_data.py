@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import transaction
 
 from apps.core import clock
+from apps.miners.models import Miner
 from apps.pieces.data.commitments import small_commitment
 from apps.pieces.data.files import piece_path
 from apps.pieces.data.ranges import piece_data
@@ -21,11 +23,6 @@ from apps.sectors.services.runs.deliveries import UnsealOrder, is_kept_unsealed,
 from apps.sectors.services.runs.unsealing import unseal_request
 from apps.sectors.states import JobState
 from tests import factories, people
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

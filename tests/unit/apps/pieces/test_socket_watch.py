@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -21,9 +22,6 @@ from apps.pieces.data.socket_watch import (
 )
 from apps.pieces.data.sources import SourceAway, url_opened
 from tests.dripping_market import dripping_market
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @dataclass

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.pieces.data.sources import SourceAway, url_opened
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from apps.proving.models import WindowPost
 from apps.proving.states import AttemptKind
-
-if TYPE_CHECKING:
-    from apps.proving.models import WindowPost
-    from apps.sectors.models import Job
+from apps.sectors.models import Job
 
 
 def job_of(row: WindowPost, kind: str = AttemptKind.FIRST) -> Job | None:

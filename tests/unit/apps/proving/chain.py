@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of, bitfield_to_json
 from poolsite.filecoin.cids import commr_cid
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 @dataclass

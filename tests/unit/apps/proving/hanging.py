@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.core import clock
 from apps.messages.models import Message
 from apps.proving.models import WindowPost
 from apps.proving.services.posts import posts_advance
 from apps.proving.states import AttemptKind, PostState
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Worker
 from apps.sectors.services.jobs.lease_renewals import leases_renew
 from apps.sectors.services.jobs.reports import job_complete, job_fail
 from apps.sectors.states import JobState
@@ -23,9 +23,6 @@ from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import look
 from tests.unit.apps.proving.retries import proving, sent
 from tests.unit.apps.sectors.sealing import claim
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Worker
 
 CHALLENGED, LAST = 958, 968
 """When the proof can be begun, and when the last time."""

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from datetime import datetime, timedelta
+from typing import Any, cast
 
 from apps.core import clock
+from apps.miners.models import Miner
 from apps.proving.models import WindowPost
 from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.states import PostState
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
 from tests.unit.apps.proving.chain import OneDeadline
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.miners.models import Miner
-
 
 NETWORK = network_by_name("localnet-poolsite-test")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from apps.messages.models import Message
 from apps.proving.models import PostNote, WindowPost
@@ -12,9 +13,6 @@ from apps.sectors.states import JobState
 from poolsite.filecoin.actors.miner_proving import SubmitWindowedPoStParams
 from poolsite.filecoin.codec import from_cbor
 from tests.unit.apps.proving.rescues import miner, post
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 def proving(partitions: list[int], **data: Any) -> WindowPost:

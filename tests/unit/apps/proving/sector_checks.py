@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from apps.core import clock
+from apps.miners.models import Miner
 from apps.proving.models import Deadline, FaultDeclaration
 from apps.proving.services.check_results import checks_collect
 from apps.proving.services.checks import checks_begin
 from apps.proving.services.fault_declarations import declarations_advance, declarations_begin
+from apps.sectors.models import Worker
 from apps.sectors.services.jobs.reports import job_complete
 from poolsite.wire.job_reports import BadSector, Complete
-from poolsite.wire.jobs import JobKind
+from poolsite.wire.jobs import Assignment, JobKind
 from tests import factories
 from tests.people import tenant
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import look, miner
 from tests.unit.apps.sectors.sealing import claim
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import Miner
-    from apps.sectors.models import Worker
-    from poolsite.wire.jobs import Assignment
 
 CUTOFF = 960
 AHEAD, AGAIN = CUTOFF - 20, CUTOFF - 6

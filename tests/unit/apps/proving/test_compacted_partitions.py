@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.messages.models import Message
 from apps.messages.states import MessageState
+from apps.miners.models import Miner
 from apps.proving.models import FaultDeclaration, Partition, Recovery
 from apps.proving.services.fault_declarations import declarations_advance
 from apps.proving.services.recoveries import recoveries_advance
@@ -18,9 +19,6 @@ from poolsite.filecoin.codec import from_cbor
 from tests import factories
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import NETWORK, faulty, look, miner
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,6 @@ from poolsite.wire.jobs import JobKind
 from tests import factories
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pytest_django import DjangoAssertNumQueries
 
 pytestmark = pytest.mark.django_db

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 from django.db import connection
 
+from apps.miners.models import Miner
 from apps.proving.due import MOVING
 from apps.proving.models import Dispute, DisputesRead, WindowPost
 from apps.proving.services.disputes import DISPUTABLE, disputes_follow
@@ -22,9 +23,6 @@ from tests.bulk_rows import row_copies_insert
 from tests.query_plans import plan_run, rows_read
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import look, miner, post
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
+from apps.miners.models import Miner
 from apps.proving.models import Deadline, FaultDeclaration, Partition, SectorCheck
 from apps.proving.services import fault_declarations
 from apps.proving.states import DeclarationState
@@ -32,9 +33,6 @@ from tests.unit.apps.proving.sector_checks import (
     passed,
     waiting,
 )
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from apps.core import clock
+from apps.miners.models import Miner
 from apps.proving.models import CheckRun, Deadline, Partition, SectorCheck
 from apps.proving.selectors.faults import sectors_bad
 from apps.proving.services.checks import checks_begin
@@ -15,9 +14,6 @@ from apps.sectors.models import Sector
 from tests import factories
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import look, miner
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -14,6 +14,7 @@ from apps.gateway.errors import SignerAway
 from apps.gateway.models import SignerConnection, SignerKey
 from apps.messages.models import Sender
 from apps.messages.states import SenderState
+from apps.miners.models import Miner
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.proving.models import Deadline, ProofAttempt
@@ -38,9 +39,6 @@ from tests import factories
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import CLOSE, OPEN, look, miner, post
 from workers.signer.message_payloads import message_readings
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("time_stands_still")]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.core import clock
+from apps.miners.models import Miner
 from apps.proving.errors import CheckUnavailable
 from apps.proving.models import CheckRun, Deadline, Recovery, SectorCheck, WindowPost
 from apps.proving.services import recoveries
@@ -32,9 +33,6 @@ from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.hanging import CHALLENGED, fresh, gives_up, hands_in, prover, taken, takes
 from tests.unit.apps.proving.rescues import NETWORK, faulty, look, miner, post
 from tests.unit.apps.proving.retries import asked, proving, sent, words
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_proof_is_right", "time_stands_still")]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
@@ -18,6 +18,7 @@ from apps.sectors.services.jobs.reports import job_complete
 from poolsite.wire.codec import document_encode
 from poolsite.wire.job_inputs import ProvenSector, WindowPostInputs
 from poolsite.wire.job_reports import BadSector, Complete
+from poolsite.wire.jobs import Assignment
 from tests import factories
 from tests.people import tenant
 from tests.unit.apps.proving.attempts import attempts, job_of
@@ -28,11 +29,6 @@ from tests.unit.apps.proving.retries import asked, proving, sent, words
 from tests.unit.workers.processors.post import SEED, sealed
 from workers.processors import window_post
 from workers.processors.post_tasks import WindowPostTask
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    from poolsite.wire.jobs import Assignment
 
 __all__ = ["sealed"]
 

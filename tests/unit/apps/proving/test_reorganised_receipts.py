@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from apps.messages.models import Message, Tracker
 from apps.messages.states import MessageState
+from apps.miners.models import Miner
 from apps.proving.models import FaultDeclaration, Recovery
 from apps.proving.services.fault_declarations import declarations_advance
 from apps.proving.services.posts import posts_advance
@@ -16,9 +17,6 @@ from apps.proving.states import DeclarationState, PostState, RecoveryState
 from tests import factories
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import CLOSE, faulty, look, miner, post
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import TYPE_CHECKING
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
 
 from apps.core.clock import now
 from apps.proving.models import SectorCheck
 from apps.sectors.models import SectorCopy
 from tests import factories, people
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

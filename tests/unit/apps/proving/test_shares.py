@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -15,6 +16,7 @@ from apps.messages.services.push import messages_push_batch
 from apps.miners.models import Miner
 from apps.proving import tasks
 from apps.proving.models import ProofAttempt, WindowPost
+from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services import posts, submissions
 from apps.proving.services.posts import posts_advance
 from apps.proving.services.proofs import posts_prove
@@ -26,11 +28,6 @@ from tests.unit.apps.proving.attempts import job_of
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import look, miner
 from tests.unit.apps.proving.retries import done, proving
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.proving.rules.proving_context import ProvingContext
 
 MANY = 5
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
@@ -12,10 +12,7 @@ from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.rules.stall_detection import stall_detect
 from apps.sectors.models import Job, Worker
 from apps.sectors.states import JobState
-from poolsite.filecoin.policy import DEMO, MAINNET
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.policy import Network
+from poolsite.filecoin.policy import DEMO, MAINNET, Network
 
 OPEN = 1000
 CLAIMED, LAST = OPEN - 10, OPEN + 57

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -40,9 +41,6 @@ from tests import factories, people
 from tests.transfer_fixtures import ADDRESS, STORE, TransferCase, transfer_case
 from tests.unit.apps.messages.kills import Kill, killed, killed_after
 from tests.unit.apps.proving.transfer import claimed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,6 @@ from tests import factories, people
 from tests.transfer_fixtures import ADDRESS, TransferCase, transfer_case
 from tests.two_at_once import HELD_S, PATIENCE_S
 from tests.unit.apps.proving.transfer import claimed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -20,9 +21,6 @@ from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.hanging import fresh
 from tests.unit.apps.proving.rescues import look
 from tests.unit.apps.proving.retries import done, proving
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

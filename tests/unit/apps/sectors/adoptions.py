@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
+from apps.sectors.selectors.sealing_context import SealingContext
 from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of, bitfield_to_json
 from poolsite.filecoin.cids import commr_cid
 from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.reconcile import work
-
-if TYPE_CHECKING:
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 
 def comm_r_of(number: int) -> bytes:

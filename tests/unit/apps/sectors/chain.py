@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.chain.errors import NodeRefused
+from apps.sectors.models import Sector
 from poolsite.filecoin.cids import commr_cid
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.sectors.models import Sector
-    from poolsite.filecoin.message import Message
+from poolsite.filecoin.message import Message
 
 
 @dataclass

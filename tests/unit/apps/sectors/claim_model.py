@@ -12,12 +12,13 @@ import random
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from msgspec.structs import replace
 
 from apps.core.prepared_statements import Prepared
+from apps.miners.models import Miner
 from apps.sectors.errors.hosts import WorkerReplaced, WorkerRetired
 from apps.sectors.errors.jobs import BadReport, JobUnknown, LeaseLost, OtherReport, OutOfOrder, StateDiffers
 from apps.sectors.models import Job, Sector, Worker
@@ -34,17 +35,12 @@ from apps.sectors.services.sealing.steps import (
 )
 from apps.sectors.states import JobState
 from poolsite.wire.hosts import HeldJob
-from poolsite.wire.job_reports import Event, Fail, Level, Progress, Release
-from poolsite.wire.jobs import Claim, JobKind
+from poolsite.wire.job_reports import Event, EventAnswer, Fail, Level, Progress, Release
+from poolsite.wire.jobs import Assignment, Claim, JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, WORKER_STAGES, Owner
 from tests import factories
 from tests.people import tenant
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, OUTPUTS, host
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from poolsite.wire.job_reports import EventAnswer
-    from poolsite.wire.jobs import Assignment
 
 SECTORS: Final = 4
 LEASE_S: Final = 90

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.selectors.sealing_context import SealingContext
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
+from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.sealing import NOON
-
-if TYPE_CHECKING:
-    from tests.unit.apps.sectors.chain import SomeSectors
 
 NETWORK = network_by_name("localnet-poolsite-test")
 

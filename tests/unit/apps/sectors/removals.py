@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from apps.sectors.models import Worker
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from poolsite.wire.commands import Operation
 from poolsite.wire.hosts import Heartbeat
 from tests.unit.apps.sectors.sealing import NOON
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Worker
 
 
 def beat(host: Worker, *done: str) -> list[dict[str, str]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
+from apps.miners.models import Miner, RoleGroup
 from apps.miners.selectors.roles import roles_of
 from apps.miners.states import RoleKind
 from apps.sectors.models import Worker
@@ -15,11 +16,6 @@ from apps.sectors.services.roles.groups import (
 from tests import people
 from tests.unit.apps.sectors.roles import machine
 from tests.unit.apps.sectors.sealing import NOON
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.miners.models import Miner, RoleGroup
 
 WINDOW, SEAL = RoleKind.WINDOW, RoleKind.SEAL
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.miners.models import Miner, Role
 from apps.miners.services.roles import RoleGrant
 from apps.miners.states import RoleKind, RoleState
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Worker
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.roles.assignments import (
     host_role_assign,
@@ -20,9 +20,6 @@ from poolsite.wire.job_inputs import ProvenSector, WindowPostInputs
 from poolsite.wire.jobs import JobKind
 from tests import people
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim, host
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Worker
 
 WINDOW, SEAL, BACKUP = RoleKind.WINDOW, RoleKind.SEAL, RoleKind.BACKUP
 

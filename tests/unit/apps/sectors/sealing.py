@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from apps.sectors.models import Worker
 from apps.sectors.services.hosts.registration import worker_register
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.jobs.stage_events import job_event_record
@@ -14,9 +15,6 @@ from poolsite.wire.job_reports import Event, EventAnswer, StageOutputs
 from poolsite.wire.jobs import Assignment, Claim, JobKind
 from poolsite.wire.pipeline import WORKER_STAGES
 from tests.people import tenant
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Worker
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 DIGEST = bytes(range(32))

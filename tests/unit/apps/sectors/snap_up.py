@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from apps.chain.errors import NodeRefused
 from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
 from poolsite.filecoin.policy import network_by_name
 from tests.unit.apps.sectors.chain import SomeSectors
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 NETWORK = network_by_name("localnet-poolsite-test")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from apps.sectors.models import SectorCopy, Store, StoreFinding
+from apps.sectors.models import Sector, SectorCopy, Store, StoreFinding, Worker
 from apps.sectors.onchain.sectors import OnSector
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.stores import leftover_removals
@@ -29,12 +30,6 @@ from tests import factories
 from tests.people import principal
 from tests.unit.apps.sectors.moves import told
 from tests.unit.apps.sectors.sealing import NOON, host
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-    from apps.sectors.models import Sector, Worker
-
 
 FOUND = ScannedStore(
     command="",

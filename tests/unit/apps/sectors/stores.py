@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
+from apps.sectors.models import Worker
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from poolsite.wire.hosts import Heartbeat
 from poolsite.wire.stores import AttachedStore, StoreCondition
 from tests.unit.apps.sectors.sealing import NOON
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.sectors.models import Worker
-
 
 TIB = 1 << 40
 

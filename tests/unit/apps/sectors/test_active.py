@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -23,9 +24,6 @@ from apps.sectors.services.active import active_follow, deadlines_fill
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

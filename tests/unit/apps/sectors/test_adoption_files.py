@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
 
-from apps.sectors.models import JobEvent, Sector, SectorAdoption, StoreScan
+from apps.sectors.models import JobEvent, Sector, SectorAdoption, Store, StoreScan, Worker
 from apps.sectors.selectors.store_scans import scan_get
 from apps.sectors.services.adoptions import rows as adoption_files
 from apps.sectors.services.adoptions.rows import adoptions_follow
@@ -18,9 +18,6 @@ from tests.unit.apps.sectors import store_scans as scan_steps
 from tests.unit.apps.sectors.adoptions import Killed, at_head, chain_of
 from tests.unit.apps.sectors.sealing import NOON
 from tests.unit.apps.sectors.store_scans import FOUND, beat
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Store, Worker
 
 worker = scan_steps.worker
 LOST = (5, 8)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -30,10 +31,6 @@ from tests import factories
 from tests.people import principal
 from tests.unit.apps.sectors.adoptions import Chain, Killed, at_head, chain_of, comm_r_of
 from tests.unit.apps.sectors.sealing import NOON
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 pytestmark = pytest.mark.django_db
 

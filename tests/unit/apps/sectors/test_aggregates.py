@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
+from apps.miners.models import Miner
 from apps.miners.states import RoleKind
 from apps.sectors.errors.jobs import LeaseLost
-from apps.sectors.models import Batch, CommitAggregate, Job, JobEvent, Sector, SectorProof
+from apps.sectors.models import Batch, CommitAggregate, Job, JobEvent, Sector, SectorProof, Worker
 from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.closing import batches_close
@@ -24,17 +25,12 @@ from poolsite.filecoin.gas import MESSAGE_BYTE_GAS
 from poolsite.filecoin.policy import network_by_name
 from poolsite.filecoin.proof_container import PREFIX
 from poolsite.wire.job_reports import Complete, Fail, Level
-from poolsite.wire.jobs import JobKind
+from poolsite.wire.jobs import Assignment, JobKind
 from tests import factories
 from tests.killed_writes import killed_writes
 from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim, host
 from tests.unit.filecoin.groth16.aggregate import AGGREGATES, CASE
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from apps.sectors.models import Worker
-    from poolsite.wire.jobs import Assignment
 
 pytestmark = pytest.mark.django_db
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
@@ -24,9 +25,6 @@ from apps.sectors.states import AllocationState
 from poolsite.wire.jsonrpc.messages import CODE_NO_METHOD
 from tests import factories, people, verified_rows
 from tests.unit.apps.sectors.sealing import NOON
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 pytestmark = pytest.mark.django_db
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.sectors.rules.batches import COMMIT, PRE_COMMIT, BatchRules
 from apps.sectors.rules.lifetimes import expiration_choose
 from apps.sectors.rules.policy import SealingPolicy
+from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.choosing import batch_choose
 from apps.sectors.services.batches.forms import BatchEntry, batch_entries_fit
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
 from tests.unit.apps.sectors.batches import NETWORK, waiting, work
 from tests.unit.apps.sectors.sealing import NOON
-
-if TYPE_CHECKING:
-    from apps.sectors.selectors.sealing_context import SealingContext
 
 pytestmark = pytest.mark.django_db
 

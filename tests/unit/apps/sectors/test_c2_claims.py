@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -15,7 +16,7 @@ from apps.core.disk import DiskFull
 from apps.miners.models import Role
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.errors.jobs import C1Missing, LeaseLost
-from apps.sectors.models import Job, Sector
+from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.jobs import job_assignment
 from apps.sectors.selectors.sector_waits import sector_wait
 from apps.sectors.services.files.c1_files import is_c1_file_kept
@@ -24,16 +25,11 @@ from apps.sectors.services.jobs.c1_repeats import REPEATS_MAX, c1_repeat
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.steps import job_lock, sector_step
 from apps.sectors.tasks import sectors_sweep
+from poolsite.wire.jobs import Assignment
 from poolsite.wire.pipeline import WORKER_STAGES
 from tests import factories
 from tests.people import tenant
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim, host, report
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from apps.sectors.models import Worker
-    from poolsite.wire.jobs import Assignment
 
 pytestmark = pytest.mark.django_db
 

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
-from apps.sectors.models import Batch, JobEvent, SectorChange
+from apps.sectors.models import Batch, JobEvent, Sector, SectorChange
 from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.changes import following, messages, push, sending, steps
 from apps.sectors.services.changes.advance import changes_advance
 from apps.sectors.services.changes.steps import change_cancel
 from apps.sectors.states import BatchState
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.policy import network_by_name
 from tests import factories, people
 from tests.killed_writes import Killed, kill
 from tests.people import principal
 from tests.unit.apps.sectors.sealing import NOON
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Sector
-    from apps.users.rules.principals import Principal
 
 pytestmark = pytest.mark.django_db
 NETWORK = network_by_name("localnet-poolsite-test")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from apps.messages.models import Message
@@ -22,14 +24,8 @@ from poolsite.filecoin.actors.datacap import TransferParams
 from poolsite.filecoin.codec import from_cbor
 from poolsite.wire.policy import MessageVerdict
 from tests import factories, people, verified_rows
+from tests.factories import MinerNode
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.test import Client
-
-    from tests.factories import MinerNode
 
 pytestmark = pytest.mark.django_db
 

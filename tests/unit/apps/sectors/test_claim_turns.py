@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.messages.services.recovery.detect import restore_check
+from apps.miners.models import Miner
 from apps.sectors.models import Job, Sector
 from apps.sectors.selectors.sector_waits import QueuePlace, queue_place
 from apps.sectors.services.jobs.claim_statements import NEXT, PLAIN, TAKE
 from apps.sectors.services.jobs.reports import job_release
 from poolsite.wire.job_reports import Release
+from poolsite.wire.jobs import Assignment
 from poolsite.wire.sealing_rules import NewSectors
 from tests import factories
 from tests.bulk_rows import row_copies_insert
 from tests.query_plans import blocks_read, plan_run, rows_read
 from tests.unit.apps.sectors.sealing import NOON, claim, host
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from poolsite.wire.jobs import Assignment
 
 pytestmark = pytest.mark.django_db
 

@@ -17,8 +17,9 @@ import os
 import random
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from django.db import transaction
@@ -33,9 +34,6 @@ from apps.sectors.services.jobs import claims, lease_renewals, leases, report_le
 from apps.sectors.states import JobState
 from tests import factories
 from tests.unit.apps.sectors.claim_model import ACTS, World
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

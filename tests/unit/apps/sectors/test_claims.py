@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -34,9 +35,6 @@ from tests.bulk_rows import row_copies_insert
 from tests.query_plans import blocks_read, plan_run, rows_read
 from tests.unit.apps.sectors.roles import proof_job
 from tests.unit.apps.sectors.sealing import NOON, claim, host
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.checks.findings.stores import stores_away
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
-from apps.sectors.models import Sector, Worker
+from apps.sectors.models import Sector, Store, Worker
 from apps.sectors.selectors.hosts import sectors_stored_only_on
 from apps.sectors.services.stores.lost import lost_store, store_forget
 from apps.sectors.services.stores.orders import detach_refusal_explain
@@ -20,9 +20,6 @@ from poolsite.filecoin.policy import network_by_name
 from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.people import principal
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Store
 
 pytestmark = pytest.mark.django_db
 PERIOD = network_by_name(factories.NETWORK).proving.period

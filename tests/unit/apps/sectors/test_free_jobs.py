@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.core import clock
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.services.jobs.free_jobs import ANYBODYS, FreeJob, WaitingHost, jobs_free
 from poolsite.wire.jobs import STAGED, JobKind
 from tests import factories
 from tests.bulk_rows import row_copies_insert
 from tests.query_plans import plan_run, rows_read
 from tests.unit.apps.sectors.sealing import claim, host
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Sector, Worker
 
 pytestmark = pytest.mark.django_db
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
@@ -15,14 +15,10 @@ from apps.sectors.models import Job, JobEvent, StoreScan, Worker
 from apps.sectors.services.hosts.retirement import worker_retire
 from apps.sectors.services.stores.events import event_write
 from apps.sectors.services.stores.scans import scan_begin
+from apps.users.rules.principals import Principal
 from tests import factories, people
 from tests.unit.apps.sectors.role_labels import Beside, lock_now
 from tests.unit.apps.sectors.sealing import NOON, host
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.users.rules.principals import Principal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
@@ -13,9 +13,6 @@ from apps.sectors.services.hosts.retirement import worker_retire_drained
 from poolsite.wire.commands import Operation
 from poolsite.wire.hosts import VERSION
 from tests.unit.apps.sectors.sealing import NOON, host
-
-if TYPE_CHECKING:
-    from typing import Any
 
 pytestmark = pytest.mark.django_db
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -25,9 +26,6 @@ from tests import factories
 from tests.people import principal
 from tests.unit.apps.sectors.sealing import NOON, host
 from tests.unit.apps.sectors.stores import told as attached
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.dashboard.pages.storage.scans import scan_card
 from apps.sectors.errors.runs import RunUnderWay
 from apps.sectors.errors.stores import StoreRefused
-from apps.sectors.models import Sector, Store, StoreAttachment, StoreFinding, StoreMove, StoreScan
+from apps.sectors.models import Sector, Store, StoreAttachment, StoreFinding, StoreMove, StoreScan, Worker
 from apps.sectors.selectors.store_scans import counts_text
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.stores import finding_adoptions, findings, leftover_removals
@@ -31,9 +31,6 @@ from tests.people import principal
 from tests.unit.apps.sectors import store_scans as scan_steps
 from tests.unit.apps.sectors.sealing import NOON
 from tests.unit.apps.sectors.store_scans import beat, checked, scanned, uuids, work
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 worker = scan_steps.worker

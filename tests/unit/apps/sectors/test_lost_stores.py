@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 from django.urls import reverse
 
 from apps.core.clock import now
@@ -26,9 +27,6 @@ from tests.page_client import signed_in, text_of
 from tests.people import bearer, person, principal, token
 from tests.unit.apps.sectors.sealing import claim, host, report
 from tests.unit.apps.sectors.stores import beat, told
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from apps.miners.errors import TransferRefused
 from apps.sectors.errors.runs import RunUnderWay
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Job, PipelineRun, Sector, Store, StoreMove, Worker, WorkerCommand
+from apps.sectors.models import Sector as SectorRow
 from apps.sectors.selectors.moves import Removal, removals_awaited
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.retirement import worker_retire
@@ -30,11 +32,6 @@ from tests.people import principal, tenant
 from tests.unit.apps.sectors.moves import told
 from tests.unit.apps.sectors.sealing import NOON, host
 from workers.storage.promises import Promise, Room, room_fault
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.sectors.models import Sector as SectorRow
 
 pytestmark = pytest.mark.django_db
 

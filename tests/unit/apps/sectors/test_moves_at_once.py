@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -20,9 +21,6 @@ from tests import factories
 from tests.people import principal
 from tests.unit.apps.sectors.moves import told
 from tests.unit.apps.sectors.sealing import NOON, host
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,8 +8,9 @@ import tomllib
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
+from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from apps.sectors.services.jobs.reports import job_fail
 from poolsite.wire import pipeline
 from poolsite.wire.codec import Text
 from poolsite.wire.job_reports import Fail, Level
+from poolsite.wire.jobs import Assignment
 from poolsite.wire.pipeline import (
     ChainClock,
     Memory,
@@ -40,11 +42,6 @@ from workers.processors import stages
 from workers.processors.codec import Message, Octets
 from workers.stage_processors import HostProcessors
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from poolsite.wire.jobs import Assignment
 
 TICKET = bytes([7] * 32)
 ROW = StageSpec(

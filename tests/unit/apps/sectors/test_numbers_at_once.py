@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,9 +13,6 @@ from apps.sectors.services.reservations import sectorid_export
 from apps.users.models import AuditEntry
 from tests import factories, people
 from tests.unit.apps.sectors.sealing import NOON
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

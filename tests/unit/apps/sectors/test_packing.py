@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 import pytest
 
 from apps.chain.errors import NodeRefused
 from apps.core.reasons import Reason
+from apps.miners.models import Miner
 from apps.pieces.data.files import piece_path
 from apps.pieces.models import Piece
 from apps.pieces.reasons import BYTES_GONE
@@ -18,11 +20,6 @@ from poolsite.filecoin.sector import SIZE_32GIB
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON
 from tests.unit.apps.sectors.snap_up import HEIGHT, NETWORK, Registry
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
 import pytest
 
+from apps.pieces.models import Piece
 from apps.sectors.errors.runs import NotUnsealed
 from apps.sectors.models import Sector
 from apps.sectors.services.runs.unsealing import unseal_request, unsealed_remove
@@ -13,11 +14,6 @@ from apps.sectors.services.sealing.placements import placements_compare, placeme
 from poolsite.filecoin.policy import network_by_name
 from tests import factories, people
 from tests.unit.apps.sectors.sealing import NOON
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from apps.pieces.models import Piece
 
 pytestmark = pytest.mark.django_db
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.chain.errors import NodeUnavailable
 from apps.chain.node.client import chain_client
 from apps.messages.states import MessageState
-from apps.miners.models import MinerAddress
+from apps.miners.models import Miner, MinerAddress
 from apps.miners.states import Use
 from apps.sectors.models import BatchSettings
 from apps.sectors.services.sealing.prices import (
@@ -27,11 +28,6 @@ from poolsite.filecoin.policy import network_by_name
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.factories import DEPOSIT, FIL, PLEDGE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -28,18 +29,13 @@ from poolsite.filecoin.groth16.circuits import post_circuit_id, verifying_key_na
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE
 from poolsite.filecoin.groth16.verification import BadVerifyingKey
 from poolsite.filecoin.network_params import network_to_params
-from poolsite.filecoin.policy import DEMO, MAINNET, ProofForm
+from poolsite.filecoin.policy import DEMO, MAINNET, Network, ProofForm
 from poolsite.filecoin.post.parameters import post_parameters
 from poolsite.wire.hosts import Heartbeat
 from tests import factories
 from tests.unit.apps.sectors.batches import waiting, work
 from tests.unit.apps.sectors.sealing import NOON, claim
 from tests.unit.filecoin.golden_proofs import golden
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from poolsite.filecoin.policy import Network
 
 pytestmark = pytest.mark.django_db
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -31,9 +32,6 @@ from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.unit.apps.sectors.adoptions import Chain, at_head, comm_r_of
 from tests.unit.apps.sectors.sealing import NOON
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db
 SNAPPED = b"\x11" * 31 + b"\0"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
@@ -10,6 +10,7 @@ from apps.core import clock
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.miners.errors import MinerNotReady
+from apps.miners.models import Miner
 from apps.sectors.errors.pledges import PledgeUnsettled
 from apps.sectors.models import Batch, Job, Pledge, Sector, SectorNumbers
 from apps.sectors.rules.batches import PRE_COMMIT
@@ -34,9 +35,6 @@ from tests.unit.apps.sectors.adoptions import chain_of
 from tests.unit.apps.sectors.readback import Chain, recover, restored
 from tests.unit.apps.sectors.reconcile import work
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim, host
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from apps.core.clock import now as time_now
 from apps.messages.services.recovery.detect import restore_check
+from apps.miners.models import Miner
 from apps.sectors.models import JobEvent, Sector, Store, StoreAttachment, StoreMove
 from poolsite.wire.hosts import StoredNumbers
 from poolsite.wire.stores import StoreCondition
@@ -17,11 +19,6 @@ from tests import factories
 from tests.unit.apps.sectors.moves import told
 from tests.unit.apps.sectors.readback import recover, restored
 from tests.unit.apps.sectors.sealing import NOON, host
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
 from apps.chain.errors import NodeRefused
 from apps.messages.models import Message
 from apps.messages.states import MessageState
+from apps.miners.models import Miner
 from apps.sectors import tasks
 from apps.sectors.models import Batch, Sector, SectorProof
 from apps.sectors.onchain.sectors import precommits_read, sectors_proven_read
@@ -26,9 +27,6 @@ from tests import factories
 from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.reconcile import NETWORK, work
 from tests.unit.apps.sectors.sealing import DIGEST, NOON
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from apps.core.errors import BadValue, NotAllowed
 from apps.sectors.errors.stores import StoreRefused
-from apps.sectors.models import JobEvent, Sector, Store, StoreFinding, StoreScan
+from apps.sectors.models import JobEvent, Sector, Store, StoreFinding, StoreScan, Worker
 from apps.sectors.services.stores import finding_adoptions, redeclarations, scan_comparison
 from apps.sectors.services.stores.finding_adoptions import findings_adopt
 from apps.sectors.services.stores.findings import FINDINGS_AT_ONCE
@@ -25,9 +23,6 @@ from tests.people import principal
 from tests.unit.apps.sectors import store_scans as scan_steps
 from tests.unit.apps.sectors.sealing import NOON
 from tests.unit.apps.sectors.store_scans import FOUND, beat
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 worker = scan_steps.worker

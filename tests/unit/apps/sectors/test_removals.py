@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.messages.models import Recovery
-from apps.sectors.models import Job, JobEvent, WorkerCommand
+from apps.sectors.models import Job, JobEvent, Sector, Worker, WorkerCommand
 from apps.sectors.selectors.hosts import sectors_stored_only_on
 from apps.sectors.services.files.removals import leftovers_remove
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
@@ -20,9 +20,6 @@ from tests import factories
 from tests.unit.apps.sectors.moves import told
 from tests.unit.apps.sectors.removals import beat
 from tests.unit.apps.sectors.sealing import NOON
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Sector, Worker
 
 pytestmark = pytest.mark.django_db
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from apps.core.errors import DomainError
 from apps.sectors.errors.jobs import BadReport, JobUnknown, LeaseLost, OtherReport, OutOfOrder, StateDiffers
 from apps.sectors.models import Job, JobEvent, Sector, SectorProof, Worker
 from apps.sectors.services.jobs.lease_renewals import leases_renew
@@ -24,9 +25,6 @@ from poolsite.wire.pipeline import NEXT_STAGE, SECTOR_STATES, TRANSITIONS, Owner
 from tests import factories
 from tests.people import tenant
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, OUTPUTS, claim, host, report
-
-if TYPE_CHECKING:
-    from apps.core.errors import DomainError
 
 pytestmark = pytest.mark.django_db
 

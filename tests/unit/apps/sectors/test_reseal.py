@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -12,14 +13,10 @@ from apps.sectors.errors.jobs import JobUnknown
 from apps.sectors.models import DAMOCLES, Job, JobEvent, Sector, Worker, WorkerCommand
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.reseal import missing_hosts_follow
+from poolsite.wire.jobs import Assignment
 from poolsite.wire.pipeline import SECTOR_STATES
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON, claim, host, report
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from poolsite.wire.jobs import Assignment
 
 pytestmark = pytest.mark.django_db
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -13,6 +13,7 @@ from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed, WrongState
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.miners.errors import RoleFenced
+from apps.miners.models import Miner
 from apps.miners.states import RoleKind
 from apps.sectors.errors.numbers import NumbersElsewhere, NumbersTaken, ReservationUnknown
 from apps.sectors.errors.pledges import KeyReused
@@ -36,9 +37,6 @@ from poolsite.filecoin.bitfield import bitfield_of_runs
 from tests import factories, people
 from tests.unit.apps.sectors.roles import fail_over, give, later
 from tests.unit.apps.sectors.sealing import NOON
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

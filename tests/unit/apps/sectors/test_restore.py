@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
+from apps.miners.models import Miner
 from apps.sectors.errors.sectors import RestoreRefused
-from apps.sectors.models import DAMOCLES, Batch, Job, JobEvent, Sector, WorkerCommand
-from apps.sectors.services.sealing.restore import restoration_plan, sector_restore
+from apps.sectors.models import DAMOCLES, Batch, Job, JobEvent, Sector, Worker, WorkerCommand
+from apps.sectors.services.sealing.restore import Restoration, restoration_plan, sector_restore
 from apps.sectors.services.sealing.steps import sector_abort
 from apps.users.models import AuditEntry
 from poolsite.wire.commands import Operation
@@ -19,11 +20,6 @@ from tests.unit.apps.sectors.reconcile import work
 from tests.unit.apps.sectors.removals import beat
 from tests.unit.apps.sectors.restore import DATA, Known
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, host
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from apps.sectors.models import Worker
-    from apps.sectors.services.sealing.restore import Restoration
 
 pytestmark = pytest.mark.django_db
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.core.clock import now
-from apps.sectors.models import Sector
+from apps.sectors.models import Sector, Worker
 from apps.sectors.services.hosts.commands import worker_command_enqueue
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.retirement import worker_retire_drained
@@ -15,9 +15,6 @@ from apps.users.models import Token
 from poolsite.wire.commands import Operation
 from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer
 from tests import factories, people
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 

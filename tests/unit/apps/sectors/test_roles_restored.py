@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -14,7 +14,7 @@ from apps.miners.selectors.winning_hosts import winning_hosts
 from apps.miners.services.role_leases import role_renew
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.errors.jobs import LeaseLost
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Worker
 from apps.sectors.services.jobs.reports import job_progress_record
 from poolsite.wire.hosts import HeldJob
 from poolsite.wire.job_reports import Progress
@@ -22,9 +22,6 @@ from poolsite.wire.jobs import Assignment, JobKind
 from tests import factories
 from tests.unit.apps.sectors.roles import beat, fail_over, give, holder, later, machine, proof_job, prove
 from tests.unit.apps.sectors.sealing import NOON, claim
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 

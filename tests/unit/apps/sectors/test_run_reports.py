@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
 from apps.api.errors import http_status
 from apps.sectors.errors.jobs import BadReport, LeaseLapsed, NoProverYet
-from apps.sectors.models import Job, PipelineRun, SectorCopy
+from apps.sectors.models import Job, PipelineRun, SectorCopy, Worker
 from apps.sectors.services.jobs.lease_renewals import leases_renew
 from apps.sectors.services.jobs.leases import leases_sweep
 from poolsite.wire.hosts import HeldJob
 from poolsite.wire.job_reports import Progress, StageOutputs
-from poolsite.wire.jobs import STAGED, JobKind
+from poolsite.wire.jobs import STAGED, Assignment, JobKind
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON, OUTPUTS, claim, report
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Worker
-    from poolsite.wire.jobs import Assignment
 
 pytestmark = pytest.mark.django_db
 

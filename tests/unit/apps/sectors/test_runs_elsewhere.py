@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.core.clock import now
 from apps.miners.models import Miner
-from apps.sectors.models import Job, PipelineRun, Sector
+from apps.sectors.models import Job, PipelineRun, Sector, Worker
 from apps.sectors.services.runs.elsewhere import missing_host_runs_follow
 from poolsite.wire.jobs import STAGED, JobKind
 from tests import factories
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 

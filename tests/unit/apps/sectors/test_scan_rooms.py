@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from apps.sectors.models import Sector
+from apps.sectors.models import Sector, Worker
 from apps.sectors.services.stores import scan_comparison
 from poolsite.wire.store_checks import ScannedSectors, ScannedStore
 from tests import factories
 from tests.unit.apps.sectors.store_scans import findings, scanned, worker
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 __all__ = ["worker"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from io import StringIO
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -13,7 +14,7 @@ from django.core.management.base import CommandError
 from msgspec import to_builtins
 
 from apps.messages.models import Recovery
-from apps.sectors.models import HostReport, WorkerCommand
+from apps.sectors.models import HostReport, Sector, Worker, WorkerCommand
 from apps.sectors.services.hosts.commands import commands_open
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.leftovers import (
@@ -29,11 +30,6 @@ from poolsite.wire.commands import Operation
 from poolsite.wire.hosts import Heartbeat, SealingLeftover
 from tests import factories, people
 from tests.unit.apps.sectors.sealing import NOON, host
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.sectors.models import Sector, Worker
 
 pytestmark = pytest.mark.django_db
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 import apps.sectors.selectors.sealing_report as sealing_module
 import apps.sectors.selectors.stage_runs as runs_module
 from apps.miners.errors import MinerUnknown
-from apps.sectors.models import Job, JobEvent, Sector
+from apps.miners.models import Miner
+from apps.sectors.models import Job, JobEvent, Sector, Worker
 from apps.sectors.selectors.bottleneck import StageFigures, limit_of
 from apps.sectors.selectors.percentiles import percentile
 from apps.sectors.selectors.sealing_report import SealingFilter, SealingReport, sealing_report
@@ -23,10 +24,6 @@ from tests import factories
 from tests.people import principal
 from tests.query_plans import blocks_of
 from tests.unit.apps.sectors.sealing import NOON
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 

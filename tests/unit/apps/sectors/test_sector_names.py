@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
+from django.test import Client
 
 from apps.core.errors import DomainError
 from apps.sectors.rules.sector_names import sector_name_parse
@@ -13,9 +12,6 @@ from apps.sectors.selectors.sectors import sector_get, sectors_picked, sectors_v
 from apps.users.rules.principals import SYSTEM
 from tests import factories
 from tests.people import bearer, token
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 NAMES = ("f02001-12", "t02001-12", "f02001 / 12", "f02001/12", "f02001 12", "s-t02001-12")
 

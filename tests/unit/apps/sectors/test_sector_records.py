@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
 
 from apps.api.management.commands.sector_records import records_split
 from apps.api.rpc.services.damocles.answers import piece_form
@@ -20,11 +22,6 @@ from apps.users.models import AuditEntry
 from poolsite.filecoin.sha254 import sha254_zero
 from tests import factories, people
 from tests.unit.apps.sectors.sector_records import KEY, NEW, TICKET, forget, sealed
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

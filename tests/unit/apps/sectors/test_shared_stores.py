@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
 
 from apps.messages.services.recovery.detect import restore_check
-from apps.sectors.models import Job, Sector
+from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.shared_stores import SharedRoom, shared_room, stores_are_shared
 from apps.sectors.services.jobs import claims
 from poolsite.wire.stores import StoreCondition
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON, claim, host
 from tests.unit.apps.sectors.stores import beat, told
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 EACH = 4096

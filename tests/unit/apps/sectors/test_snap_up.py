@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -35,9 +36,6 @@ from tests import factories, people
 from tests.query_plans import plans_watched
 from tests.unit.apps.sectors.sealing import DIGEST, NOON
 from tests.unit.apps.sectors.snap_up import HEIGHT, NETWORK, Registry
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db
 

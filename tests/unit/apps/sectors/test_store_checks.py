@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -37,9 +38,6 @@ from tests import factories
 from tests.people import principal, tenant
 from tests.unit.apps.sectors.moves import told
 from tests.unit.apps.sectors.sealing import NOON, host
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 pytestmark = pytest.mark.django_db
 

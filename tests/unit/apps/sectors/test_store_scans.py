@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.sectors.errors.stores import StoreRefused
-from apps.sectors.models import JobEvent, Sector, SectorCopy, Store, StoreEvent, StoreFinding, StoreScan
+from apps.sectors.models import (
+    JobEvent,
+    Sector,
+    SectorCopy,
+    Store,
+    StoreEvent,
+    StoreFinding,
+    StoreScan,
+    Worker,
+)
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.retirement import worker_retire
 from apps.sectors.services.stores import scan_comparison
@@ -30,9 +39,6 @@ from poolsite.wire.store_checks import (
 from tests.people import principal
 from tests.unit.apps.sectors.sealing import NOON, host
 from tests.unit.apps.sectors.store_scans import beat, checked, findings, scanned, uuids, work, worker
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Worker
 
 __all__ = ["worker"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.utils.translation import override
@@ -31,10 +31,6 @@ from tests import factories
 from tests.people import principal
 from tests.unit.apps.sectors.sealing import NOON, claim, host, report
 from tests.unit.apps.sectors.stores import TIB, beat, told
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
 
 pytestmark = pytest.mark.django_db
 

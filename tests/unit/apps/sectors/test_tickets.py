@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
-from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.models import Job, JobEvent, Sector, Worker
 from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.tickets import tickets_assign, tickets_check, tickets_renew
@@ -15,9 +15,6 @@ from poolsite.filecoin.policy import MAINNET
 from tests import factories
 from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.sealing import NOON, claim, host, report
-
-if TYPE_CHECKING:
-    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 

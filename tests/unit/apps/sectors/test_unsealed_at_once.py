@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,10 +16,6 @@ from apps.pieces.services.uploads import PieceSpec, piece_upload
 from apps.sectors.errors.runs import NotUnsealed
 from apps.sectors.services.runs.unsealing import unsealed_remove
 from tests import factories, people
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

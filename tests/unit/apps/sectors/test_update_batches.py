@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
 from apps.chain.errors import NodeRefused
 from apps.messages.models import Message
+from apps.miners.models import Miner
 from apps.sectors.models import JobEvent, PipelineRun, Sector
 from apps.sectors.reasons import SECTOR_FAULTY
 from apps.sectors.rules.policy import SealingPolicy
@@ -31,11 +33,6 @@ from tests import factories, people
 from tests.killed_writes import Killed, kill
 from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.sealing import DIGEST, NOON
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

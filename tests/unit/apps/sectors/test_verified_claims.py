@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 import pytest
 
 from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue
+from apps.miners.models import Miner
 from apps.sectors.models import ClaimsEnding, VerifiedClaim
 from apps.sectors.onchain.live_sectors import claims_read
 from apps.sectors.selectors.claims import ClaimFilter, claims_narrowed, clients_largest
@@ -17,11 +19,6 @@ from apps.wallets.services.data_cap import data_caps_refresh
 from tests import factories, people, verified_rows
 from tests.unit.apps.sectors.sealing import NOON
 from tests.unit.apps.sectors.snap_up import NETWORK
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
@@ -22,9 +23,6 @@ from poolsite.filecoin.address import address_parse
 from tests.devnet_epochs import advance_to
 from tests.unit.devnet.people import STRANGER
 from tests.unit.devnet.verified_data import PIECE, SIZE, World, send
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 TERM = CLAIM_TERM_MAX - 1000
 

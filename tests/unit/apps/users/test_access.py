@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import pytest
 from channels.db import database_sync_to_async
@@ -11,9 +10,7 @@ from apps.users.models import Token
 from apps.users.services.access import AccessChanges
 from apps.users.services.tokens import token_revoke
 from tests import people
-
-if TYPE_CHECKING:
-    from tests.servers import RedisServer
+from tests.servers import RedisServer
 
 pytestmark = pytest.mark.usefixtures("pool_redis")
 

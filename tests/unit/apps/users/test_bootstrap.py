@@ -5,7 +5,8 @@ import json
 import os
 import socket
 import stat
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -18,9 +19,6 @@ from apps.users.services.bootstrap import pool_prepare
 from apps.users.services.passwords import password_change
 from apps.users.services.tokens import token_revoke
 from tests.people import principal_by_token
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.django_db
 

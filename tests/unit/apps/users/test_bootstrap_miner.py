@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -19,9 +20,6 @@ from poolsite.filecoin.keys import key_address
 from tests import factories, people
 from tests.keys import fixed_key
 from tests.killed_writes import Killed, kill
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.django_db
 

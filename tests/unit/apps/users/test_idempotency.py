@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -10,9 +11,6 @@ from django.db.models import QuerySet
 
 from apps.users.models import IdempotentAnswer
 from apps.users.services.idempotency import idempotent_answer_claim
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db
 

@@ -2,18 +2,16 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.core.redis_clients import client_for
+from apps.users.models import RateLimit
 from apps.users.selectors.rate_limits import RULES
 from apps.users.services.grants import rate_limit_set
 from apps.users.services.rate_limit_buckets import rate_limit_count
 from tests import people
-
-if TYPE_CHECKING:
-    from apps.users.models import RateLimit
 
 pytestmark = pytest.mark.django_db
 

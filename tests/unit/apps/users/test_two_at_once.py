@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from apps.core.errors import Conflict, NotAllowed
 from apps.miners.services.ownership import tenant_miner_grant
 from apps.users.errors import InvitationExpired, PersonNameTaken
 from apps.users.models import User
+from apps.users.rules.principals import Principal
 from apps.users.selectors.grants import miner_owner
 from apps.users.selectors.principals import principal_of
 from apps.users.services.people import (
@@ -23,11 +25,6 @@ from apps.users.services.people import (
     person_set_active,
 )
 from tests import people
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.users.rules.principals import Principal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

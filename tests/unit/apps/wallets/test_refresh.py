@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
 from apps.chain.errors import NodeRefused
 from apps.chain.heads.steps import facts_due
+from apps.chain.node.client import ChainClient
 from apps.core import clock
 from apps.core.errors import NotFound
 from apps.gateway.models import SignerConnection, SignerKey
@@ -19,9 +20,6 @@ from apps.wallets.services.refresh import TURN_HEADS, moved_wallets_mark, stale_
 from poolsite.filecoin.keys import key_address
 from tests import factories, people
 from tests.keys import fixed_key
-
-if TYPE_CHECKING:
-    from apps.chain.node.client import ChainClient
 
 pytestmark = pytest.mark.django_db
 

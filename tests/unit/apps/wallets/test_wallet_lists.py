@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 from django.db.models.signals import post_init
@@ -18,9 +18,6 @@ from tests import factories
 from tests.page_client import signed_in
 from tests.people import operator_person
 from tests.shared_reports import REPORT_NOW, SharedReports
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from coincurve import PrivateKey
 
+from poolsite.devnet.node import Devnet
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.ethereum_transaction import EIP1559, LEGACY, Transaction
 from poolsite.filecoin.keccak import keccak256
 from tests.unit.devnet.people import OWNER, Person, chain, person, send
 from tests.unit.devnet.recorded import Replay
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from poolsite.devnet.node import Devnet
 
 ETH = person("eth", "delegated")
 FRIEND = person("friend", "delegated")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import MutableMapping
+from typing import Any
 
 import pytest
 
 from poolsite.devnet.filters import LIFE_S, MAX_FILTERS
+from poolsite.devnet.node import Devnet
 from poolsite.devnet.server import Server
 from tests.unit.devnet.eth.conftest import ETH, name_of, transaction
 from tests.unit.devnet.people import OWNER, WORKER, signed
-
-if TYPE_CHECKING:
-    from collections.abc import MutableMapping
-
-    from poolsite.devnet.node import Devnet
 
 
 async def test_a_block_filter_gives_what_came_since_it_was_asked(node, get):

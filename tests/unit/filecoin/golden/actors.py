@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from poolsite.filecoin import block
 from poolsite.filecoin.actors import init, market, multisig, power, reward, smoothing
@@ -65,14 +66,9 @@ from poolsite.filecoin.actors.miner_sectors import (
     VerifiedAllocationKey,
 )
 from poolsite.filecoin.actors.miner_state import SectorOnChainInfo, SectorPreCommitOnChainInfo
-from poolsite.filecoin.codec import struct_of
+from poolsite.filecoin.codec import Struct, struct_of
 from poolsite.filecoin.signature import SIGNATURE
 from tests.unit.filecoin.golden.files import alike
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from poolsite.filecoin.codec import Struct
 
 FRC42_NAMES = {
     "CurrentTotalPowerNetworkRawPower": "NetworkRawPower",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from poolsite.filecoin.amt import amt_root_of_cids
 from poolsite.filecoin.block import BlockHeader, BlockMsg, MsgMeta, messages_root, receipts_root
@@ -40,9 +41,6 @@ from poolsite.filecoin.tipset import (
     tipset_key_to_json,
 )
 from tests.unit.filecoin.golden.files import alike
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 DAY = 2880
 

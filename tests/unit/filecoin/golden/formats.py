@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -32,9 +33,6 @@ from poolsite.filecoin.cids import (
 from poolsite.filecoin.election import win_count
 from poolsite.filecoin.kinds import ADDRESS, AMOUNT
 from poolsite.filecoin.randomness import draw_randomness, draw_randomness_from_digest, randomness_digest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def addresses(data: Any) -> Iterator[object]:

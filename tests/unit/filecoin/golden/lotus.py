@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from poolsite.filecoin import gas_model
 from poolsite.filecoin.actors.decode import method_spec, params_decode, params_encode
@@ -17,9 +18,6 @@ from poolsite.filecoin.message import message_from_cbor, message_from_json, rece
 from poolsite.filecoin.sigtypes import SIG_BLS
 from poolsite.filecoin.tipset import tipset_from_json, tipset_to_json
 from tests.unit.filecoin.golden.files import alike, load
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 WITHIN = 0.11
 """How far the gas model may lie from the real node's gas, of the latter (worst row)."""

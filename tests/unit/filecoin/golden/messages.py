@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from poolsite.filecoin.address import EAM_NAMESPACE, address_parse, delegated_address
 from poolsite.filecoin.block import BlockHeader
@@ -37,9 +38,6 @@ from poolsite.filecoin.signature import (
 from poolsite.filecoin.signing import message_sign, message_verify
 from poolsite.filecoin.sigtypes import SIG_BLS, SIG_DELEGATED, SIG_SECP256K1
 from tests.unit.filecoin.golden.files import alike
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def messages_secp(data: Any) -> Iterator[object]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.block import BeaconEntry, BlockHeader, BlockMsg, messages_root
@@ -23,9 +24,6 @@ from poolsite.filecoin.election import (
 )
 from poolsite.filecoin.signature import bls_aggregate_verify, bls_verify
 from poolsite.filecoin.tipset import Tipset, tipset_from_json
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def accepted_blocks(exchanges: Any) -> int:

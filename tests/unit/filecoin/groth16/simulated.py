@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Sequence
+from typing import TypeVar
 
 from blspy import G1Element, G2Element
 
@@ -20,9 +21,6 @@ from poolsite.filecoin.groth16.verification import (
 )
 from poolsite.filecoin.scalars import SCALAR_MODULUS, scalar_from_bytes
 from tests.unit.filecoin.golden_proofs import golden
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Point = TypeVar("Point", G1Element, G2Element)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from blspy import G1Element, G2Element
@@ -29,9 +30,6 @@ from poolsite.filecoin.groth16.target import (
 from poolsite.filecoin.groth16.verification import BadGroth16Proof
 from poolsite.filecoin.scalars import SCALAR_MODULUS
 from tests.unit.filecoin.groth16.aggregate import AGGREGATES, CASE, INCLUDE, INPUTS, KEY
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")

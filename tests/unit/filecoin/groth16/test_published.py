@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -22,9 +22,6 @@ from poolsite.filecoin.policy import CALIBNET, DEMO, LOTUS_2K, MAINNET, SetUp
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from tests.unit.filecoin.golden_proofs import golden
 from workers.snark.files import CircuitKind, spec_for
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_the_list_names_the_files_of_every_circuit_and_no_other() -> None:

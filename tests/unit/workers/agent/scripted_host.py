@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from kombu.exceptions import OperationalError as BrokerAway
 
@@ -17,9 +18,6 @@ from workers.config import DEFAULT_SLOTS, SealerConfig
 from workers.console.lease_keeper import LeaseKeeper
 from workers.host_settings import SECTOR_ROOM, SECTORS_MAX, HostSettings
 from workers.setting_levels import slots_default
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 REGISTERED = Registered(worker_id="w", heartbeat_s=20, lease_s=90, poll_ms=1000)
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from msgspec.structs import replace
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.job_inputs import SealInputs
+from poolsite.wire.job_reports import StageOutputs
 from workers.agent.journal import Failure, Work, journal_open
 from workers.agent.stages import StageRunner
 from workers.storage import store
 from workers.storage.checksums import Checksums, file_digest
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from poolsite.wire.job_reports import StageOutputs
-
 
 PROOF = 5
 

@@ -7,19 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
 from workers.agent.children import ChildCommand, Children, broker_command
 from workers.agent.sealer import socket_path
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    import pytest
 
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.unit.workers.agent.storing import GIVEN, Host
 from workers.agent.journal import Work
 from workers.storage.store import StoreAway, path_remove
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 WORK = Work(token=1, inputs=GIVEN)
 ACTS: dict[str, Callable[[Host], object]] = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,10 +19,6 @@ from workers.agent.stages import StageRunner
 from workers.console.host_commands import HostCommands
 from workers.processors.pool import ProcessorPool
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 JOB = "6f6c1f0e-0000-4000-8000-000000000001"
 HANGS_ONCE = """

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING
 
 import pytest
 
 from poolsite.wire.job_reports import EventAnswer, Level, StageOutputs
+from tests.unit.workers.agent.scripted_host import Host
 from workers.agent.journal import Failure
 from workers.console.refusals import ConsoleAway, ConsoleRefused
-
-if TYPE_CHECKING:
-    from tests.unit.workers.agent.scripted_host import Host
 
 FAILED = "no CUDA device"
 REFUSED = ConsoleRefused(status=400, code="bad", reason="the chain would refuse it", field="outputs.proof")

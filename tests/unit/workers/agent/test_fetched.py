@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,6 @@ from workers.processors.tasks import UnsealOutput
 from workers.storage.bucket_files import store_path
 from workers.storage.bucket_settings import BucketSettings
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 NAME = "s-t01000-7"
 GOOD, DAMAGED = bytes(2048), bytes(2047) + b"x"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import pytest
 
 from poolsite.wire.commands import Command, Operation
 from poolsite.wire.host_settings import Setting
@@ -14,9 +16,6 @@ from tests.unit.workers.agent.scripted_host import Host, inputs
 from workers.config import DEFAULT_SLOTS
 from workers.console.refusals import ConsoleAway
 from workers.host_settings import HostSettings
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_a_lost_lease_drops_the_job(host: Host) -> None:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -19,17 +20,12 @@ from tests.unit.workers.agent.storing import GIVEN, Host
 from workers.agent import storing
 from workers.agent.journal import Failure, Work
 from workers.storage import bucket_client, promises
+from workers.storage.attachment import Attachment
 from workers.storage.bucket_files import store_path
 from workers.storage.bucket_settings import SCHEME, BucketSettings
 from workers.storage.promises import PROMISED, Promises, Room, RoomPromised, promise_of
 from workers.storage.store import MARK, Store, stored_files
 from workers.storage.store_mark import mark_change
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from workers.storage.attachment import Attachment
 
 HERE = promise_of("job", 0).host
 KILLED = """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +13,6 @@ from workers.agent.journal import Failure
 from workers.storage import store
 from workers.storage.checksums import Checksums
 from workers.storage.files import copy_file
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def disk_break(monkeypatch: pytest.MonkeyPatch, *, folder: str, ends: str) -> list[Path]:

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 import uuid
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -19,9 +19,6 @@ from workers.agent.places import SealingPlaces
 from workers.agent.removal import Removals
 from workers.storage.store import Store
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 JOB = str(uuid.uuid4())
 INPUTS = SealInputs(

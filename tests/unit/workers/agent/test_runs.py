@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -26,9 +27,6 @@ from workers.processors import stages
 from workers.storage.store import MARK, Store, path_remove
 from workers.storage.store_mark import mark_change
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SIZE = 2048
 ZERO = sha254_zero(SIZE)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,6 @@ from workers.console.join import size_learned
 from workers.host_folder import size_noted
 from workers.host_settings import HostSettings
 from workers.processors.snark_choice import HostProofs, Snark
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GIB = 1 << 30
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +14,6 @@ from workers.agent.places import SealingPlaces
 from workers.agent.sealing_leftovers import ASIDE, SealingLeftovers
 from workers.storage.store import Store
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

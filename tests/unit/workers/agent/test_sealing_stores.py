@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
@@ -23,9 +24,6 @@ from workers.storage.store import StoreAway
 from workers.storage.store_mark import BadMark, mark_change
 from workers.storage.stores import Stores
 from workers.store_watch import StoreWatch
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def inputs(number: int, *, miner: int = 1000, size: int = 2048) -> SealInputs:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from poolsite.wire.job_reports import EventAnswer, StageOutputs
+from poolsite.wire.job_reports import Event, EventAnswer, StageOutputs
 from poolsite.wire.jobs import Assignment, JobKind
 from tests.unit.workers.agent.scripted_host import Host, inputs
 from workers.agent.loop import Agent
 from workers.console.refusals import ConsoleRefused
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from poolsite.wire.job_reports import Event
 
 REFUSED = ConsoleRefused(status=400, code="bad_report", reason="no proof of it", field="outputs.proof")
 

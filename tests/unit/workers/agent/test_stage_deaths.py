@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,10 +16,6 @@ from workers.agent.stage_deaths import KEPT_S, StageDeaths
 from workers.agent.stages import StageRunner
 from workers.processors.errors import ChildLost
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 GIVEN = SealInputs(
     miner_id=1234,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -27,10 +29,6 @@ from workers.processors.pool_child import ChildSpec
 from workers.prover.loop import Prover
 from workers.storage.store import path_remove
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 MINER = 1234
 TICKET, SEED = bytes([7] * 32), bytes([9] * 32)

@@ -8,9 +8,10 @@ import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -27,9 +28,6 @@ from workers.storage.attachment import Attachment
 from workers.storage.files import copy_file, temporary_name
 from workers.storage.store import MARK, StoreAway
 from workers.storage.store_mark import mark_change
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
+from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from workers.config_mistakes import BadConfig
 from workers.console import gateway
 from workers.console.gateway import GatewaySocket, dial_forever
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from websockets.asyncio.client import ClientConnection
-    from websockets.http11 import Request, Response
 
 PING_S, PATIENCE_S = 0.1, 0.5
 ENOUGH = "x" * 16 * 1024 * 1024

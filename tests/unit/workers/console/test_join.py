@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,11 +18,6 @@ from workers.console.lease_keeper import TokenRefused
 from workers.console.process import MISCONFIGURED, AlreadyRunning, owned
 from workers.console.refusals import ConsoleAway, ConsoleRefused
 from workers.prover import main as prover
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
 
 NOT_MADE = "/proc/poolsite"
 """Nobody makes a folder there, root included."""

@@ -6,16 +6,18 @@ import errno
 import json
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
 
 from poolsite.wire.codec import document_encode
-from poolsite.wire.hosts import HeartbeatAnswer
+from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, SectorOnHost
 from poolsite.wire.jobs import JobKind
 from tests.unit.workers.agent.scripted_host import REGISTERED
 from workers.agent.sealer import main
@@ -23,12 +25,6 @@ from workers.config import SealerConfig, sealer_config
 from workers.console.client import Console
 from workers.console.lease_keeper import LeaseKeeper, TokenRefused
 from workers.console.refusals import Replaced
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from poolsite.wire.hosts import Heartbeat, SectorOnHost
 
 NEWER = b'{"code": "bad_value", "message": "unknown field", "field": "settings"}'
 RETIRED = b'{"code": "worker_retired", "message": "worker a was retired", "field": "worker_id"}'

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,10 +21,6 @@ from poolsite.wire.jobs import Claim, Claimed, JobKind, Work
 from workers.console import client, repeats
 from workers.console.client import VERSIONS_PAUSE_S, Console, tls_context
 from workers.console.refusals import ConsoleAway, Replaced, VersionsDiffer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 CLAIM = Claim(worker_id="w", boot_id="b1", kinds=(JobKind.SEAL,), stages={}, max=1)
 BEAT = Heartbeat(boot_id="b1")

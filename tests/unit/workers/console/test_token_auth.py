@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,9 +15,6 @@ from workers.console import token_auth
 from workers.console.client import Console
 from workers.console.refusals import ConsoleAway
 from workers.console.token_auth import PAUSE_S
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 REFUSAL = {"code": "token_refused", "message": "this token has expired", "field": ""}
 BEAT = Heartbeat(boot_id="b1")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import queue
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from workers.console.refusals import ConsoleAway
 from workers.console.work_bell import WorkBell
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 @dataclass

@@ -6,7 +6,9 @@ import importlib
 import os
 import sys
 import tempfile
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numba
 import pytest
@@ -14,10 +16,6 @@ import pytest
 from workers.kernels import precompile as module
 from workers.kernels.cache import CACHE_VARIABLE, VAR_VARIABLE, cache_folder, cache_use, sources_digest
 from workers.kernels.precompile import precompile
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 
 @pytest.fixture

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.naive import r1cs as naive
+from tests.naive.r1cs import Terms
 from workers.kernels.columns import add_columns, combine_columns, mark_columns
 from workers.kernels.field import WORD_BITS, limbs
 from workers.kernels.r1cs import scale_rows, solve_rows
-
-if TYPE_CHECKING:
-    from tests.naive.r1cs import Terms
 
 R = naive.R
 INPUTS, SHARED, OWN = 4, 3, 6

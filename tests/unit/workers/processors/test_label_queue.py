@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,10 +20,6 @@ from workers.processors.labelling import LabelledSector, label_sectors, memory_n
 from workers.processors.parallel import THREADS_VARIABLE
 from workers.storage.files import DamagedFile
 from workers.storage.sector import SectorFiles
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 SMALL, LARGER = seal_parameters(5), seal_parameters(6)
 

@@ -6,7 +6,8 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +20,6 @@ from workers.processors.parent_cache import FILE_DIGESTS, PARENTS, Parents, cach
 from workers.storage import files
 from workers.storage.checksums import Checksums
 from workers.storage.files import NotEnoughSpace, Space
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SMALL = seal_parameters(5)
 BYTES = 4 * PARENTS * SMALL.nodes

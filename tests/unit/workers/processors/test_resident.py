@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,10 +12,7 @@ from workers.processors.errors import NotEnoughRoom
 from workers.processors.resident import resident_allocate
 from workers.storage import memory
 from workers.storage.checksums import part_ignore
-from workers.storage.mapped import resident_bytes
-
-if TYPE_CHECKING:
-    from workers.storage.mapped import Bytes
+from workers.storage.mapped import Bytes, resident_bytes
 
 MIB = 1 << 20
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from poolsite.filecoin.porep.parameters import seal_parameters
+from poolsite.filecoin.porep.parameters import SealParameters, seal_parameters
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.filecoin.sha254 import sha254_zero
 from workers.processors import tree_d
@@ -22,11 +22,6 @@ from workers.storage.checksums import Checksums
 from workers.storage.files import DamagedFile, is_hole
 from workers.storage.mapped import tree_d_nodes
 from workers.storage.sector import SectorFiles
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from poolsite.filecoin.porep.parameters import SealParameters
 
 PARAMETERS = seal_parameters(RegisteredSealProof.STACKED_DRG_2KIB_V1_1)
 SIZE = PARAMETERS.sector_bytes

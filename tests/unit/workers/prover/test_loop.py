@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
 from itertools import count
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from poolsite.wire.job_inputs import ProvenSector, WindowPostInputs
 from poolsite.wire.job_reports import Fail, Level
-from poolsite.wire.jobs import Assignment, JobKind
+from poolsite.wire.jobs import Assignment, Claim, JobKind
 from tests.unit.workers.agent.removal import until
 from workers.prover.loop import AT_ONCE, Prover
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from poolsite.wire.jobs import Claim
 
 SECTORS = (ProvenSector(number=1, comm_r=bytes(32), seal_proof=5),)
 INPUTS = WindowPostInputs(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -26,10 +28,6 @@ from workers.storage.files import copy_file
 from workers.storage.mapped import as_nodes
 from workers.storage.sector import SectorFiles
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 SIZES = {5: 2 << 10, 6: 8 << 20}
 """Registered WindowPoSt proofs: of a sector without left out rows, and of one with two of them."""

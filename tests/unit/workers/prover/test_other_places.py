@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -26,10 +28,6 @@ from workers.storage.moves import MovedSector, sector_copy, sector_remove
 from workers.storage.sector import SectorFiles
 from workers.storage.store_scan import leftover_remove
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 MINER, PROOF, SEED = 1000, 5, b"\x07" * 32
 NAME = "s-t01000-1"

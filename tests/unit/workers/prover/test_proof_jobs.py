@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,6 @@ from workers.prover import proof_jobs
 from workers.prover.proof_jobs import ProofJobs
 from workers.prover.winning_first import WinningFirst
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def test_reading_is_over_before_the_proof_is_computed(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -19,10 +21,6 @@ from workers.processors.stages import foreign_task_encode
 from workers.prover.proof_jobs import ProofJobs
 from workers.prover.winning_first import WinningFirst
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 __all__ = ["sealed"]
 

@@ -6,9 +6,11 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -22,10 +24,6 @@ from workers.processors.post_tasks import Replica, WindowPostTask, WinningPostTa
 from workers.prover import main
 from workers.prover.main import STAGES, WINDOW_NICENESS, specs_of
 from workers.prover.winning_first import WinningFirst
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 SEED = b"\x07" * 32
 APART = [("window_post", "sector_check"), ("winning_post",)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +12,6 @@ from workers.signer.default_policy import DEFAULT
 from workers.signer.encryption import Cost
 from workers.signer.keystore import KeyStore
 from workers.signer.signing import Signer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 CHEAP = Cost(time=1, memory_kib=8, lanes=1)
 PASSWORD = "open sesame"

@@ -9,16 +9,13 @@ import hashlib
 import hmac
 import socket
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
-from typing import TYPE_CHECKING
 
 from coincurve import PrivateKey
 
 from poolsite.filecoin.address import address_to_bytes, secp256k1_address
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PHRASE = "equip will roof matter pink blind book anxiety banner elbow sun young"
 """`APP_SEED` of Zondax' tests."""

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from poolsite.filecoin.cids import cid_to_json
-from poolsite.filecoin.message import message_to_json
+from poolsite.filecoin.message import Message, message_to_json
 from poolsite.wire.offline_files import FORMAT
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from poolsite.filecoin.message import Message
 
 
 def document(*messages: Message) -> dict[str, Any]:

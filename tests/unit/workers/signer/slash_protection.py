@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.block import BlockHeader, ElectionProof, PoStProof, Ticket
@@ -12,10 +13,6 @@ from poolsite.filecoin.keys import key_address
 from tests.keys import fixed_key
 from tests.unit.workers.signer.conftest import CHEAP, PASSWORD
 from workers.signer.signing import Signer
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 WORKER = key_address(fixed_key("bls"))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -10,9 +11,6 @@ from workers.signer.commands import parser_for
 from workers.signer.errors import SignerError
 from workers.signer.gateway import gateway_url
 from workers.signer.run_command import links_for
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CONSOLE = "http://localhost:8000"
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.unit.workers.signer.conftest import CHEAP
 from workers.signer.commands import PERMANENT, main
 from workers.signer.keystore import KeyStore
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from functools import partial
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,10 +25,6 @@ from workers.signer import encryption, keystore, records, signing, slash_protect
 from workers.signer.default_policy import DEFAULT
 from workers.signer.errors import AlreadySigned, WrongPassword
 from workers.signer.keystore import KeyStore
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 OURS = {str(module.__file__) for module in (keystore, encryption, private_files)}
 SIGNING = {str(module.__file__) for module in (slash_protection, records, signing)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from coincurve import PrivateKey
@@ -30,9 +30,6 @@ from workers.signer.ledger import (
     path_parse,
     sign_commands,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PATHS = [
     ("m/44/100/0/0/0", "2c00000064000000000000000000000000000000"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +13,6 @@ from workers.signer.changes import history_of, miners_allow, policy_set
 from workers.signer.commands import PERMANENT, main
 from workers.signer.default_policy import DEFAULT
 from workers.signer.policy_parse import policy_parse
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def named(folder: Path) -> tuple[str, ...]:

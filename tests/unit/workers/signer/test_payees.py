@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,12 +10,10 @@ from poolsite.filecoin.actors import market, power
 from poolsite.filecoin.address import MARKET_ACTOR, POWER_ACTOR, Address, address_parse
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.message import Message
 from tests.unit.workers.signer.signing import SENDER, message, sign
 from workers.signer.default_policy import DEFAULT
 from workers.signer.errors import Denied
-
-if TYPE_CHECKING:
-    from poolsite.filecoin.message import Message
 
 STRANGER = address_parse("f1z5e2mduf7uxnn7k3szuy6vcoapzeigdjjttjjyy")
 MINER = address_parse("f01234")

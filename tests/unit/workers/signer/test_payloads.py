@@ -5,7 +5,6 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,9 +17,7 @@ from poolsite.filecoin.signature import signature_from_json, signature_verify
 from workers.signer.errors import NotUnderstood
 from workers.signer.message_payloads import message_readings
 from workers.signer.payloads import payload_decode
-
-if TYPE_CHECKING:
-    from workers.signer.sign_request import SignRequest
+from workers.signer.sign_request import SignRequest
 
 GOLDEN = json.loads((Path(__file__).parents[3] / "golden" / "gateway" / "wallet_vectors.json").read_text())
 KEYS = {row["type"]: key_from_json(row["key_info"]) for row in GOLDEN["keys"]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
@@ -18,9 +18,7 @@ from workers.signer.policy_backtest import backtest_run
 from workers.signer.policy_parse import policy_parse
 from workers.signer.records import Records
 from workers.signer.sign_request import Amounts, SignRequest
-
-if TYPE_CHECKING:
-    from workers.signer.signing import Signer
+from workers.signer.signing import Signer
 
 GAS = 10**9
 NANO_FIL = 10**9

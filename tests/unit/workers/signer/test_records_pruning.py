@@ -6,8 +6,10 @@ import sqlite3
 import threading
 import time
 from argparse import Namespace
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,10 +25,6 @@ from workers.signer.origins import SignedBefore, origin_check
 from workers.signer.records import Records, Verdict
 from workers.signer.records_pruning import prune
 from workers.signer.sign_request import DRAW_RANDOM, FINALITY, SignRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 OLD = NOW - timedelta(days=100)

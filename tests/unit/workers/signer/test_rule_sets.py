@@ -7,7 +7,7 @@ import errno
 import json
 import tracemalloc
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -27,10 +27,8 @@ from workers.signer.policy_backtest import backtest_run
 from workers.signer.policy_parse import policy_parse
 from workers.signer.records import Verdict
 from workers.signer.sign_request import SignRequest
+from workers.signer.signing import Signer
 from workers.signer.tokens import Rights, secret_load, token_new, token_rights
-
-if TYPE_CHECKING:
-    from workers.signer.signing import Signer
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECRET = bytes(range(32))

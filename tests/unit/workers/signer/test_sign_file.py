@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,12 +25,7 @@ from tests.unit.workers.signer.offline import document, exported
 from tests.unit.workers.signer.signing import message
 from workers.signer.commands import main
 from workers.signer.records import BY_HAND, RecordQuery
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from workers.signer.signing import Signer
+from workers.signer.signing import Signer
 
 BLS_SENDER = key_address(fixed_key("bls"))
 

@@ -6,8 +6,9 @@ import sqlite3
 from argparse import Namespace
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -27,11 +28,7 @@ from workers.signer.commands import main
 from workers.signer.errors import Denied, KeyMissing, Locked, NotUnderstood, Unrecorded
 from workers.signer.message_payloads import message_request
 from workers.signer.records import NANO, RecordQuery, Records, Verdict
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from workers.signer.sign_request import SignRequest
+from workers.signer.sign_request import SignRequest
 
 
 def rows(signer: Any) -> list[tuple[str, str, str]]:

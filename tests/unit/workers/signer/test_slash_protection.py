@@ -6,14 +6,16 @@ import os
 import signal
 import sqlite3
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from poolsite.filecoin.address import id_address
+from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.keys import key_address, key_sign
@@ -26,13 +28,8 @@ from workers.signer.errors import AlreadySigned, Unrecorded
 from workers.signer.policy_backtest import backtest_run
 from workers.signer.policy_parse import policy_parse
 from workers.signer.records import RecordQuery
+from workers.signer.signing import Signer
 from workers.signer.slash_protection import header_cid, height_claim, heights_prepare
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from poolsite.filecoin.block import BlockHeader
-    from workers.signer.signing import Signer
 
 OTHER_KEY = key_address(fixed_key("secp256k1"))
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

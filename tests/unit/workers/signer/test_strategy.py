@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -21,13 +21,11 @@ from workers.signer.default_policy import DEFAULT
 from workers.signer.errors import Denied
 from workers.signer.policy_parse import policy_parse
 from workers.signer.server import WalletApp
+from workers.signer.signing import Signer
 from workers.signer.strategy import Strategy
 from workers.signer.strategy_rpc import STRATEGY_METHODS
 from workers.signer.tokens import token_new
 from workers.signer.wallet_rpc import WalletDispatcher
-
-if TYPE_CHECKING:
-    from workers.signer.signing import Signer
 
 SECRET = bytes(range(32))
 SECP, BLS = (str(key_address(fixed_key(kind))) for kind in ("secp256k1", "bls"))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from poolsite.filecoin.address import address_parse
 from workers.signer.errors import NotUnderstood
 from workers.signer.payloads import payload_decode
-
-if TYPE_CHECKING:
-    from workers.signer.sign_request import SignRequest
+from workers.signer.sign_request import SignRequest
 
 ADDRESS = address_parse(
     "f3q3w6cw7h772tmn5j6gsqwbjeq7u4m3fv43jyvdkchuiaegxejkqsiy5aq2e5pfo57rxeaskygauihcs2gpaa"

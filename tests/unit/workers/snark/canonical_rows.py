@@ -7,17 +7,13 @@ index (u32) and coefficient (32 bytes), all little-endian; inputs before aux, ea
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from workers.snark.constraints import AUX, BOUND, KIND_SHIFT, NUMBER_MASK, OWN_AUX, OWN_INPUT
+from workers.snark.constraints import AUX, BOUND, KIND_SHIFT, NUMBER_MASK, OWN_AUX, OWN_INPUT, Circuit, Part
 from workers.snark.densities import instances_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from workers.snark.constraints import Circuit, Part
 
 TERM_BYTES = 37
 """Kind, index of 4 bytes, coefficient of 32."""

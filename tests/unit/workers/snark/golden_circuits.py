@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from poolsite.filecoin.porep.c1 import c1_from_json
 from poolsite.filecoin.post.parameters import PoStKind, post_parameters
@@ -15,12 +15,10 @@ from tests.unit.filecoin.update.golden_updates import case_update_parameters, ca
 from workers.snark.circuits.porep import porep_circuit, porep_values
 from workers.snark.circuits.post import post_circuit, post_slot_values
 from workers.snark.circuits.update import update_circuit, update_values
+from workers.snark.constraints import Circuit
 from workers.snark.points import G1, G2, points_decode
 from workers.snark.setup import Secrets
 from workers.snark.witness import Witness, witness_solve
-
-if TYPE_CHECKING:
-    from workers.snark.constraints import Circuit
 
 CASE = "2k_v1_1"
 NUMBERS = {"winning": 0, "window": 5}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,9 +26,6 @@ from workers.processors import params, prove, verify
 from workers.snark.aggregation import proofs_aggregate
 from workers.snark.points import G1, G2, BadPoints, point_compress, points_decompress
 from workers.snark.powers import powers_make, powers_read
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.xdist_group("snark")  # one worker compiles the kernels
 

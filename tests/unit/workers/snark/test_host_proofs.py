@@ -8,7 +8,8 @@ import os
 import shutil
 import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,9 +40,6 @@ from workers.snark.files import (
 )
 from workers.snark.parameters import BadParameters, ParameterFile
 from workers.storage.files import hole_write
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.xdist_group("snark")  # one worker compiles the kernels
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pytest
 from blspy import G1Element, G2Element
@@ -11,11 +9,9 @@ from blspy import G1Element, G2Element
 from poolsite.filecoin.groth16.target import pairing_product, target_unit
 from tests.unit.filecoin.groth16.aggregate import CASE
 from workers.snark import pairings
+from workers.snark.arrays import Words
 from workers.snark.pairings import rows_pairing_product
 from workers.snark.points import G1, G2, points_decompress
-
-if TYPE_CHECKING:
-    from workers.snark.arrays import Words
 
 pytestmark = pytest.mark.xdist_group("snark")  # one worker compiles the kernels
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from workers.storage import memory
 from workers.storage.memory import available_bytes, memory_bytes
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MIB = 1 << 20
 

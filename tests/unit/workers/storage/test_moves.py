@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,9 +24,6 @@ from workers.storage.moves import (
 from workers.storage.store import StoreAway
 from workers.storage.stores import Stores
 from workers.storage.sums import FileSum, SectorSums
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NAME = "s-t01000-7"
 PROOF = 5

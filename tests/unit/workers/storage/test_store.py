@@ -6,7 +6,7 @@ import errno
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -16,11 +16,9 @@ from poolsite.wire.job_inputs import ProvenSector, WindowPostInputs
 from poolsite.wire.job_reports import Fail, Level
 from poolsite.wire.jobs import Assignment, JobKind
 from workers.prover.loop import Prover
+from workers.storage.sector import SectorFiles
 from workers.storage.store import Store
 from workers.storage.stores import Stores
-
-if TYPE_CHECKING:
-    from workers.storage.sector import SectorFiles
 
 
 def test_all_who_begin_at_once_read_the_same_name(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import os
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -38,9 +39,6 @@ from workers.storage.store_scan import (
 from workers.storage.stores import Stores
 from workers.storage.sums import SectorSums
 from workers.store_watch import StoreWatch
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NAME = "s-t01000-7"
 PROOF = 5

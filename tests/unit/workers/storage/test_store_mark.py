@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from workers.storage.store import MARK, Store
 from workers.storage.store_mark import BadMark, StoreRefuses, mark_read
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LOTUS = {"ID": "3b1c", "Weight": 10, "CanSeal": False, "CanStore": True, "MaxStorage": 0, "Groups": ["a"]} | {
     "AllowTo": None,

@@ -6,7 +6,9 @@ import json
 import shutil
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,10 +24,6 @@ from workers.storage.store_condition import store_condition_read
 from workers.storage.store_mark import BadMark, StoreRefuses, mark_change, mark_read
 from workers.storage.stores import Stores
 from workers.store_watch import StoreWatch
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture

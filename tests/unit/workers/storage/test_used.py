@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from workers.storage import used
 from workers.storage.used import AGAIN_S, SETTLED_S, UsedBytes
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 REPLICA, TREE = 1 << 16, 1 << 14
 

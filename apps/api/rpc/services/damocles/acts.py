@@ -6,13 +6,14 @@ Source: damocles-manager/core/api.go SealerCliAPI; `util sealer sectors`, `snap`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.damocles.forms import COUNT, NAME, SECTOR
 from apps.core import clock
 from apps.damocles.selectors import is_terminating, termination_of
 from apps.damocles.services.hosts import damocles_pings_forget
-from apps.damocles.services.sector_locks import sector_find
+from apps.damocles.services.sector_locks import SectorName, sector_find
 from apps.damocles.services.sectors import damocles_sector_finalize
 from apps.miners.selectors.miners import miner_get
 from apps.proving.services.trials import deadline_dry_run
@@ -24,18 +25,13 @@ from apps.sectors.services.runs.decisions import run_abort, run_open
 from apps.sectors.services.runs.rebuild import rebuild_begin
 from apps.sectors.services.sealing.restore import sector_restore
 from apps.sectors.services.stores.file_removals import removals_request
+from poolsite.filecoin.address import Address
 from poolsite.filecoin.cids import cid_parse, cid_to_json
 from poolsite.wire.damocles import SubmitResult
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import ADDRESS, ANY, BOOL, RpcMethod
 from poolsite.wire.pipeline.changes import ChangeKind
-
-if TYPE_CHECKING:
-    from apps.api.rpc.dispatcher import Call
-    from apps.damocles.services.sector_locks import SectorName
-    from poolsite.filecoin.address import Address
-    from poolsite.wire.jsonrpc.messages import Json
 
 REASON: Final = "through damocles' command line"
 """Of acts for which a method takes none."""

@@ -6,18 +6,16 @@ Source: damocles-manager/core/types.go; damocles-worker/src/rpc/sealer/mod.rs.
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 from apps.damocles.services.sector_locks import SectorName
 from apps.damocles.services.stores import store_path_find
-from apps.sectors.selectors.sector_records import piece_written
+from apps.sectors.selectors.sector_records import PlacedPiece, piece_written
+from poolsite.wire.jsonrpc.messages import Json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from apps.sectors.models import DamoclesRecord, Sector, Store
-    from apps.sectors.selectors.sector_records import PlacedPiece
-    from poolsite.wire.jsonrpc.messages import Json
 
 UNNUMBERED: Final = 2**53 - 1
 """Of a piece whose row is gone: a worker only looks whether it is zero."""

@@ -6,7 +6,7 @@ Source: damocles-manager/core/types.go; damocles-worker/src/rpc/sealer/mod.rs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from apps.damocles.services.hosts import Ping
 from apps.damocles.services.precommit_submissions import PreCommitted
@@ -16,10 +16,8 @@ from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.wire.job_inputs import DIGEST_BYTES
 from poolsite.wire.job_reports import TEXT_MAX
 from poolsite.wire.jobs import NAME_MAX
+from poolsite.wire.jsonrpc.messages import Json
 from poolsite.wire.jsonrpc.parameters import BadParam, Param, blob, fields, number, text
-
-if TYPE_CHECKING:
-    from poolsite.wire.jsonrpc.messages import Json
 
 LIST_MAX: Final = 1_000
 SECTORS_MAX: Final = 100_000

@@ -8,22 +8,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.damocles import answers, forms
 from apps.core import clock
-from apps.damocles.services.runs import Updated, rebuild_allocate, snap_up_allocate, snap_up_submit
+from apps.damocles.services.runs import (
+    AllocatedRun,
+    Updated,
+    rebuild_allocate,
+    snap_up_allocate,
+    snap_up_submit,
+)
+from apps.damocles.services.sector_locks import SectorName
+from apps.damocles.services.sectors import AllocateSpec
 from apps.damocles.services.unsealing import unseal_achieve, unseal_allocate, unseal_is_wanted
 from poolsite.filecoin.cids import cid_to_json, commr_cid
 from poolsite.wire.damocles import LOCAL_PIECE_STORE, UNSEALING_STATE
+from poolsite.wire.job_inputs import SealInputs
+from poolsite.wire.jsonrpc.messages import Json
 from poolsite.wire.jsonrpc.parameters import Param, blob, fields, text
 
 if TYPE_CHECKING:
-    from apps.api.rpc.dispatcher import Call
-    from apps.damocles.services.runs import AllocatedRun
-    from apps.damocles.services.sector_locks import SectorName
-    from apps.damocles.services.sectors import AllocateSpec
     from apps.sectors.models import Sector
-    from poolsite.wire.job_inputs import SealInputs
-    from poolsite.wire.jsonrpc.messages import Json
 
 PIECES_MAX: Final = 100_000
 """Of one sector."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from apps.api.rpc.dispatcher import Service
+from apps.api.rpc.dispatcher import Call, Service
 from apps.api.rpc.services.damocles import answers, forms
 from apps.api.rpc.services.damocles.acts import ACTS
 from apps.api.rpc.services.damocles.forms import (
@@ -45,17 +45,21 @@ from apps.api.rpc.services.damocles.reads import READS
 from apps.api.rpc.services.damocles.standing import STANDING
 from apps.core import clock
 from apps.damocles.errors import SectorEnded
-from apps.damocles.services.hosts import damocles_ping
+from apps.damocles.services.hosts import Ping, damocles_ping
 from apps.damocles.services.job_locks import job_is_named
 from apps.damocles.services.job_reports import job_abort, job_finish, job_report
 from apps.damocles.services.precommit_submissions import (
+    PreCommitted,
     damocles_precommit_submit,
     precommit_status_read,
 )
 from apps.damocles.services.proof_submissions import damocles_proof_submit, proof_status_read
 from apps.damocles.services.runs import rebuild_submit
+from apps.damocles.services.sector_locks import SectorName
 from apps.damocles.services.sectors import (
     BATCH_MAX,
+    AllocateSpec,
+    Reported,
     damocles_abort,
     damocles_allocate,
     damocles_deals_assign,
@@ -70,17 +74,8 @@ from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.damocles import SECTOR_GONE
-from poolsite.wire.jsonrpc.messages import RpcError
-from poolsite.wire.jsonrpc.parameters import ANY, BOOL, RpcMethod
-
-if TYPE_CHECKING:
-    from apps.api.rpc.dispatcher import Call
-    from apps.damocles.services.hosts import Ping
-    from apps.damocles.services.precommit_submissions import PreCommitted
-    from apps.damocles.services.sector_locks import SectorName
-    from apps.damocles.services.sectors import AllocateSpec, Reported
-    from poolsite.wire.jsonrpc.messages import Json
-    from poolsite.wire.jsonrpc.parameters import Param
+from poolsite.wire.jsonrpc.messages import Json, RpcError
+from poolsite.wire.jsonrpc.parameters import ANY, BOOL, Param, RpcMethod
 
 SCOPE: Final = "sealer"
 

@@ -6,8 +6,10 @@ Source: damocles-manager/core/types_wdpost.go WdPoSt*; damocles-worker/src/rpc/s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.damocles.forms import (
     COUNT,
     NAME,
@@ -19,6 +21,7 @@ from apps.api.rpc.services.damocles.forms import (
 )
 from apps.core import clock
 from apps.damocles.services.proofs import (
+    ProofJob,
     ProofSpec,
     proof_finish,
     proof_jobs_list,
@@ -31,14 +34,8 @@ from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.states import JobState
 from poolsite.filecoin.post.challenges import post_randomness
 from poolsite.wire.damocles import POST_PROOFS, ProofState
+from poolsite.wire.jsonrpc.messages import Json
 from poolsite.wire.jsonrpc.parameters import BadParam, Param, RpcMethod, blob, fields, text
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from apps.api.rpc.dispatcher import Call
-    from apps.damocles.services.proofs import ProofJob
-    from poolsite.wire.jsonrpc.messages import Json
 
 SCOPE: Final = "sealer"
 STATES: Final = {JobState.READY: ProofState.READY, JobState.LEASED: ProofState.RUNNING}

@@ -6,24 +6,20 @@ PrivateSectorInfo.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.damocles.forms import CID, COUNT, SECTOR, unsigned
 from apps.chain.node.client import chain_client
 from apps.core import clock
-from apps.damocles.services.sector_locks import sector_find
+from apps.damocles.services.sector_locks import SectorName, sector_find
 from apps.damocles.services.stores import damocles_store, store_path_find
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.runs.update_windows import snap_candidates_find
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
-from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import Param, RpcMethod, text
-
-if TYPE_CHECKING:
-    from apps.api.rpc.dispatcher import Call
-    from apps.damocles.services.sector_locks import SectorName
-    from poolsite.wire.jsonrpc.messages import Json
 
 CANDIDATES_MAX: Final = 1_000
 """Sectors of one answer, those that live longest."""

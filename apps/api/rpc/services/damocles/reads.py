@@ -5,14 +5,15 @@ Source: damocles-manager/core/api.go SealerCliAPI, RandomnessAPI.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.damocles import answers
 from apps.api.rpc.services.damocles.forms import ANY_RECORD, CID, COUNT, NAME, SECTOR, TIPSET
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.damocles.selectors import sector_on_side, sectors_listed, sectors_with_pieces
-from apps.damocles.services.sector_locks import sector_find
+from apps.damocles.services.sector_locks import SectorName, sector_find
 from apps.damocles.services.store_reservations import damocles_release, store_reservations_list
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.sector_records import record_of, records_of
@@ -21,13 +22,8 @@ from apps.sectors.services.adoptions.records import records_import
 from apps.sectors.services.sealing.tickets import miner_entropy_encode
 from poolsite.filecoin.randomness import Tag
 from poolsite.wire.damocles import MANAGER_VERSION, SectorSide
-from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import BOOL, RpcMethod
-
-if TYPE_CHECKING:
-    from apps.api.rpc.dispatcher import Call
-    from apps.damocles.services.sector_locks import SectorName
-    from poolsite.wire.jsonrpc.messages import Json
 
 
 def version(_call: Call) -> str:

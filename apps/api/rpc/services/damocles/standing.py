@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.damocles.forms import COUNT, NAME, SECTORS_MAX, listed, unsigned
 from apps.chain.selectors.network import network_current
 from apps.core import clock
@@ -16,18 +17,16 @@ from apps.miners.selectors.miners import miner_get
 from apps.miners.selectors.senders import miner_senders
 from apps.miners.states import Use
 from apps.sectors.rules.hardware import PINGS
+from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.selectors.batch_settings import batch_policy
 from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commr
-from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.filecoin.policy import Network
+from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import ANY, BOOL, BadParam, Param, RpcMethod, fields, text
 
 if TYPE_CHECKING:
-    from apps.api.rpc.dispatcher import Call
     from apps.miners.models import Miner
     from apps.sectors.models import Worker
-    from apps.sectors.rules.policy import SealingPolicy
-    from poolsite.filecoin.policy import Network
-    from poolsite.wire.jsonrpc.messages import Json
 
 CHECK_S: Final = 30
 """Batches are looked at with each head."""

@@ -5,8 +5,10 @@ Source: filecoin-project/venus venus-shared/types/gateway.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from apps.api.rpc.dispatcher import Call
 from apps.core.errors import NotFound
 from apps.gateway.selectors.connections import provers_connected, signers_connected
 from apps.gateway.states import Purpose
@@ -14,9 +16,6 @@ from poolsite.filecoin.address import Address, id_address
 from poolsite.wire.jsonrpc.messages import Json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.api.rpc.dispatcher import Call
     from apps.gateway.models import ProviderConnection, SignerConnection
 
 

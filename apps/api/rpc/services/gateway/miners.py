@@ -6,11 +6,14 @@ Source: filecoin-project/venus venus-shared/api/gateway/v2; sophon-gateway proof
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncIterator, Collection
+from typing import Final
 
 import structlog
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.gateway.channels import PROVIDERS, listen, providers_of, quota_check, require
+from apps.api.rpc.transport.socket_state import SocketState
 from apps.core import clock
 from apps.core.database_threads import in_steady
 from apps.core.errors import NotAllowed
@@ -30,12 +33,6 @@ from poolsite.filecoin.cids import BadCid, cid_to_commr
 from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
 from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import BadParam, address, cid, fields, number
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
-
-    from apps.api.rpc.dispatcher import Call
-    from apps.api.rpc.transport.socket_state import SocketState
 
 RANDOMNESS_BYTES: Final = 32
 SECTORS: Final = 1

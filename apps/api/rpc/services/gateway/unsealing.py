@@ -6,8 +6,9 @@ Source: filecoin-project/venus venus-shared/api/gateway/v1, v2; sophon-gateway m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.gateway.miners import NoConnection, miner_check, provider_request
 from apps.core import clock
 from apps.gateway.hub.client import hub_database
@@ -16,16 +17,13 @@ from apps.gateway.selectors.reverse import DROPLET, reverse_of
 from apps.miners.errors import MinerUnknown
 from apps.pieces.errors import PieceUnknown
 from apps.sectors.services.runs.deliveries import UnsealOrder, is_kept_unsealed, piece_deliver
+from apps.users.rules.principals import Principal
 from apps.users.selectors.grants import miner_owner
 from poolsite.filecoin.address import Address
 from poolsite.filecoin.cids import Cid, cid_to_json
 from poolsite.filecoin.fr32 import BadPadding, unpadded_bytes
 from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import NUMBER, BadParam, Param, fields, number
-
-if TYPE_CHECKING:
-    from apps.api.rpc.dispatcher import Call
-    from apps.users.rules.principals import Principal
 
 UNSEAL_S: Final = 7 * 3600.0
 """sophon-gateway's timeout for pieces that must be unsealed first."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import base64
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncIterator, Iterable
+from typing import Final
 
 import structlog
 from django.db import Error as DatabaseError
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.gateway.channels import listen, providers_of, quota_check, require
 from apps.core.errors import DomainError, NotAllowed
 from apps.core.sanitize import sanitize_text
@@ -30,14 +32,9 @@ from apps.users.selectors.grants import signer_granted
 from apps.wallets.rules.limits import bytes_check
 from apps.wallets.services.sign import bytes_record
 from apps.wallets.services.sign_requests import META_MESSAGE
+from poolsite.filecoin.address import Address
 from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import TEXT, blob, list_of, text
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
-
-    from apps.api.rpc.dispatcher import Call
-    from poolsite.filecoin.address import Address
 
 log = structlog.get_logger(__name__)
 

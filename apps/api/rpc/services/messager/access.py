@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.messager.answers import message_json
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
@@ -14,9 +16,6 @@ from apps.wallets.selectors import sender_allowed
 from poolsite.filecoin.address import Address, address_format
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.api.rpc.dispatcher import Call
     from apps.chain.models import Head
     from apps.messages.models import Message
 

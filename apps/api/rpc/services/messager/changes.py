@@ -5,8 +5,7 @@ Source: filecoin-project/venus venus-shared/api/messager/api.go; texts of sophon
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.messager.access import (
     head_known,
     message_called,
@@ -25,9 +24,6 @@ from apps.messages.services.retry import message_retry, messages_recover
 from apps.messages.services.search import message_search, open_messages_search
 from apps.messages.states import STATES_BY_CODE, WIRE_NAMES, MessageState
 from poolsite.filecoin.address import Address
-
-if TYPE_CHECKING:
-    from apps.api.rpc.dispatcher import Call
 
 
 def replace_message(call: Call, params: Replacement) -> dict[str, str]:

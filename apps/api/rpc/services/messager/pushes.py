@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.api.outside_messages import outside_message_push, outside_messages_push
 from apps.api.rpc.batching import RequestBatcher
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.messager.parameters import QuickSend
 from apps.api.rpc.threads import NODE_THREADS
 from apps.chain.errors import NodeRefused
@@ -19,14 +20,13 @@ from apps.chain.node.client import chain_client
 from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage
 from apps.messages.rules.push_items import Gas, PushItem, SendSpec
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.address import ID, address_format
+from poolsite.filecoin.message import Message as ChainMessage
 from poolsite.wire.jsonrpc.messages import json_read
 
 if TYPE_CHECKING:
-    from apps.api.rpc.dispatcher import Call
     from apps.messages.models import Message
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.message import Message as ChainMessage
 
 
 def _push(items: list[tuple[Principal, PushItem]]) -> list[Message | DomainError]:

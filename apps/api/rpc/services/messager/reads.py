@@ -5,10 +5,12 @@ Source: filecoin-project/venus venus-shared/api/messager/api.go; texts of sophon
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.api.rpc.batching import RequestBatcher
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.messager.access import (
     head_height,
     message_missing,
@@ -24,15 +26,12 @@ from apps.messages.errors import MessageNotFound
 from apps.messages.selectors.messages import message_get, messages_visible
 from apps.messages.selectors.seen_messages import messages_seen
 from apps.messages.states import STATES_BY_CODE, MessageState
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.address import Address, address_format
+from poolsite.filecoin.cids import Cid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from apps.api.rpc.dispatcher import Call
     from apps.messages.models import Message
-    from apps.users.rules.principals import Principal
-    from poolsite.filecoin.cids import Cid
 
 ROWS_MAX: Final = 10_000
 """Most rows of one listing: its callers page through more with Offset."""

@@ -6,8 +6,9 @@ Source: filecoin-project/venus venus-shared/api/messager/api.go; texts of sophon
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.messager.answers import actor_cfg_json, node_json, shared_json
 from apps.api.rpc.services.messager.fee_parameters import Fees
 from apps.api.rpc.services.messager.parameters import NodeParam
@@ -19,9 +20,6 @@ from apps.messages.services.extra_nodes import extra_node_delete, extra_node_sav
 from apps.messages.services.fee_rules import shared_rules_set
 from apps.messages.services.log_levels import LEVELS, SUBSYSTEMS, log_level_set
 from apps.messages.services.method_rules import actor_rules_set
-
-if TYPE_CHECKING:
-    from apps.api.rpc.dispatcher import Call
 
 
 class NotServed(Conflict):

@@ -5,8 +5,9 @@ Source: filecoin-project/venus venus-shared/api/messager/api.go; texts of sophon
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.messager.access import (
     sender_check,
 )
@@ -18,9 +19,6 @@ from apps.messages.services.senders import sender_delete, sender_set, sender_set
 from apps.messages.states import SenderState
 from apps.wallets.selectors import sender_allowed
 from poolsite.filecoin.address import Address, address_format
-
-if TYPE_CHECKING:
-    from apps.api.rpc.dispatcher import Call
 
 
 def get_address(call: Call, address: Address) -> dict[str, Any]:

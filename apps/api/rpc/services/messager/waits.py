@@ -7,6 +7,7 @@ changes, or a head arrives while it waits for confidence.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,12 +24,10 @@ from apps.core.event_loops import PerLoop
 from apps.messages.selectors.messages import message_states
 from apps.messages.selectors.seen_messages import messages_seen
 from apps.messages.states import UNSENDABLE, MessageState
+from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from apps.messages.models import Message
-    from apps.users.rules.principals import Principal
 
 GROUP: Final = "live.pool"
 """Every change of the pool is published here."""

@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.messager.answers import time_text
 from apps.api.rpc.services.messager.json_values import optional
 from apps.core.errors import Conflict, NotAllowed, NotFound
@@ -22,7 +23,6 @@ from poolsite.filecoin.address import Address, address_format
 from poolsite.wire.jsonrpc.parameters import Param, fields, text
 
 if TYPE_CHECKING:
-    from apps.api.rpc.dispatcher import Call
     from apps.messages.models import Sender
     from apps.wallets.models import RemoteWallet
 

@@ -8,23 +8,20 @@ Source: filecoin-project/lotus api/eth_aliases.go, node/impl/eth/events.go.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.node.methods import LEVELS
 from apps.api.rpc.services.node.proxy import NODES, PREFIX, frames_followed, params_text, refusal_of
 from apps.api.rpc.services.node.proxy import subscribe as node_subscribe
+from apps.api.rpc.transport.socket_state import SocketState
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.client import ChainClient
 from apps.chain.node.sockets import FAILURES, NodeSocket
 from poolsite.wire.jsonrpc.messages import Json, RpcError, frame_write
 from poolsite.wire.jsonrpc.server import Closed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.api.rpc.dispatcher import Call
-    from apps.api.rpc.transport.socket_state import SocketState
 
 WITHOUT_ALIAS: Final = frozenset(
     {

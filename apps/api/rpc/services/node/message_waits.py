@@ -7,11 +7,12 @@ Source: filecoin-project/lotus chain/stmgr/searchwait.go WaitForMessage.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Collection
+from typing import Any, Final
 
 import structlog
 
-from apps.api.rpc.dispatcher import result_unless_disconnected
+from apps.api.rpc.dispatcher import Call, result_unless_disconnected
 from apps.api.rpc.services.node.own_messages import own_message_find, own_message_wait, wait_params
 from apps.api.rpc.services.node.proxy import (
     NODES,
@@ -26,11 +27,6 @@ from apps.chain.node.sockets import FAILURES, NodeSocket, node_socket_open
 from apps.core.database_threads import in_database
 from poolsite.wire.jsonrpc.client import result_read
 from poolsite.wire.jsonrpc.messages import Json, RpcError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
-    from apps.api.rpc.dispatcher import Call
 
 log = structlog.get_logger(__name__)
 

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from django.conf import settings
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.node.proxy import node_call
 from apps.api.rpc.threads import COSTLY_THREADS
-from poolsite.wire.jsonrpc.messages import RpcError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.api.rpc.dispatcher import Call
-    from poolsite.wire.jsonrpc.messages import Json
+from poolsite.wire.jsonrpc.messages import Json, RpcError
 
 MINUTE_S: Final = 60.0
 

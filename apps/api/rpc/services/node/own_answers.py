@@ -5,8 +5,10 @@ Source: filecoin-project/lotus node/impl/common/common.go, api/api_errors.go; ch
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.node.methods import LEVELS
 from apps.api.rpc.services.node.proxy import node_call
 from apps.core import clock
@@ -16,14 +18,8 @@ from apps.users.selectors.tokens import token_by_text
 from apps.users.states import Perm, perms_up_to
 from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.address import BLS, DELEGATED, ID, SECP256K1, BadAddress, address_parse
-from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import TEXT, RpcMethod, params_decode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.api.rpc.dispatcher import Call
-    from poolsite.wire.jsonrpc.messages import Json
 
 CODE_F3_DISABLED: Final = 4
 """EF3Disabled, at which a lotus-miner leaves F3 alone; at any other error it tries again for ever."""

@@ -8,11 +8,13 @@ Source: filecoin-project/lotus chain/stmgr/searchwait.go, node/impl/full/state.g
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.messager.waits import message_wait
 from apps.api.rpc.services.node.proxy import in_node_thread, node_call
 from apps.chain.node.tipsets import key_to_json
@@ -25,14 +27,10 @@ from apps.messages.selectors.messages import (
 from apps.messages.states import MessageState
 from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.filecoin.message import Receipt, message_to_json, receipt_to_json
-from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.messages import Json, RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.api.rpc.dispatcher import Call
     from apps.messages.models import Message
-    from poolsite.wire.jsonrpc.messages import Json
 
 OPEN_CHECK_S: Final = 5.0
 """Between two checks whether the nonce of a failed message is still unused."""

@@ -11,14 +11,16 @@ import json
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 from django.db import InterfaceError, OperationalError
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.node.methods import IMMUTABLE, LEVELS
 from apps.api.rpc.threads import NODE_THREADS
 from apps.chain.errors import NodeRefused, NodeUnavailable
@@ -30,11 +32,6 @@ from apps.chain.selectors.nodes import nodes_for_reading, nodes_to_follow
 from apps.core.database_threads import in_database
 from poolsite.wire.jsonrpc.client import channel_read
 from poolsite.wire.jsonrpc.messages import CODE_PANIC, CODE_PARSE, Json, RpcError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from apps.api.rpc.dispatcher import Call
 
 log = structlog.get_logger(__name__)
 

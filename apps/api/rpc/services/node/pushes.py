@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
 
 from apps.api.outside_messages import outside_message_push, window_refusals
-from apps.api.rpc.dispatcher import result_unless_disconnected
+from apps.api.rpc.dispatcher import Call, result_unless_disconnected
 from apps.api.rpc.services.messager.json_values import big, optional
 from apps.api.rpc.services.messager.parameters import MESSAGE
 from apps.api.rpc.services.messager.waits import message_signed_wait
@@ -55,9 +56,9 @@ from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import Message as ChainMessage
-from poolsite.filecoin.message import signed_message_from_json, signed_message_to_json
+from poolsite.filecoin.message import SignedMessage, signed_message_from_json, signed_message_to_json
 from poolsite.filecoin.signature import BadSignature
-from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import (
     ADDRESS,
     BadParam,
@@ -71,13 +72,7 @@ from poolsite.wire.jsonrpc.parameters import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from apps.api.rpc.dispatcher import Call
     from apps.messages.models import Message
-    from poolsite.filecoin.message import SignedMessage
-    from poolsite.wire.jsonrpc.messages import Json
 
 log = structlog.get_logger(__name__)
 

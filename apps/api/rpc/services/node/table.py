@@ -5,7 +5,8 @@ What changes a node that tenants share, or signs with its wallet, is the operato
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
 
 from apps.api.rpc.dispatcher import Call, Service
 from apps.api.rpc.services.node import ethereum, message_waits, own_answers, own_messages, pushes, wallet
@@ -22,9 +23,6 @@ from apps.api.rpc.services.node.proxy import PREFIX, ProxyMethod, channel_open
 from apps.chain.node.call_timeouts import LONG_METHODS
 from poolsite.wire.jsonrpc.messages import Json
 from poolsite.wire.jsonrpc.parameters import RpcMethod
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
 
 VERSIONS: Final = ("v0", "v1")
 HANDLERS: Final = {

@@ -7,8 +7,9 @@ was granted.  Source: filecoin-project/venus venus-shared/api/chain/v1 wallet.go
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.node.proxy import ProxyMethod, node_call
 from apps.messages.selectors.signature_checks import bytes_signature_check, message_signature_check
 from apps.messages.services.senders import sender_other_note
@@ -18,17 +19,12 @@ from apps.wallets.rules.limits import bytes_check, receiver_check, signer_check
 from apps.wallets.selectors import sender_allowed
 from apps.wallets.services.sign import bytes_sign, message_sign
 from apps.wallets.services.sign_requests import META_MESSAGE
-from poolsite.filecoin.address import BadAddress, address_parse
+from poolsite.filecoin.address import Address, BadAddress, address_parse
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_json, signed_message_to_json
 from poolsite.filecoin.signature import signature_to_json
-from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import ADDRESS, BYTES, OBJECT, Param, RpcMethod, params_decode
-
-if TYPE_CHECKING:
-    from apps.api.rpc.dispatcher import Call
-    from poolsite.filecoin.address import Address
-    from poolsite.wire.jsonrpc.messages import Json
 
 REQUESTED_BY: Final = "node interface"
 SIGN: Final = RpcMethod("sign", ProxyMethod("WalletSign"), (ADDRESS, BYTES, OBJECT))

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
+from django.test import Client
 
+from apps.miners.models import Miner
+from apps.sectors.models import Worker
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
 from tests.unit.apps.api.rpc.damocles_line import Line
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from apps.miners.models import Miner
-    from apps.sectors.models import Worker
 
 
 @pytest.fixture

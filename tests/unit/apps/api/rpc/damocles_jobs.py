@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apps.core import clock
-from apps.sectors.models import Job, Sector
+from apps.miners.models import Miner
+from apps.sectors.models import Job, PipelineRun, Sector, Worker
 from apps.sectors.rules.params import comm_d_of, pieces_column
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.jobs.reports import job_complete
@@ -20,10 +21,6 @@ from poolsite.wire.jobs import Claim, JobKind
 from poolsite.wire.pipeline import RebuildState, SnapState
 from tests import factories
 from tests.unit.apps.api.rpc.damocles_line import SPEC, TICKET
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from apps.sectors.models import PipelineRun, Worker
 
 OLD, NEW = bytes([5]) * 31 + b"\0", bytes([6]) * 31 + b"\0"
 SNAP_SPEC = {"Sector": SPEC, "Deals": {"MaxDeals": None, "MinUsedSpace": None}}

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from django.test import Client
+
+from apps.miners.models import Miner
 from apps.sectors.models import Job, Sector
 from apps.sectors.rules.params import comm_d_of
 from tests import factories, people
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from apps.miners.models import Miner
 
 TICKET = bytes([7]) * 32
 SPEC: dict[str, Any] = {"AllowedMiners": [], "AllowedProofTypes": None}

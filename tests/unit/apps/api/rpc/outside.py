@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pytest
 from channels.db import database_sync_to_async
 
 from apps.api.rpc.dispatcher import Call
@@ -16,11 +18,6 @@ from apps.api.rpc.services.node.proxy import PREFIX
 from apps.api.rpc.services.node.table import NODE
 from tests.messaging import RECEIVER, Pool, pool_world
 from tests.people import principal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import pytest
 
 ZERO = {"Version": 0, "Nonce": 0, "GasLimit": 0, "GasFeeCap": "0", "GasPremium": "0", "Params": None}
 ENOUGH_S = 30

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from base64 import b64encode
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.chain.models import Head
 from apps.chain.selectors.network import network_current
 from apps.core import clock
+from apps.miners.models import Miner
 from apps.sectors.models import DamoclesSector, Job, JobEvent, Sector, WorkerCommand
 from apps.sectors.services.jobs.leases import leases_sweep
 from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
@@ -20,11 +22,6 @@ from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, Owner
 from tests import factories, people
 from tests.unit.apps.api.rpc.damocles_line import SPEC, Line, named, precommit, ticketed
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

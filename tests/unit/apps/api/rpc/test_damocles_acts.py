@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.core import clock
+from apps.miners.models import Miner
 from apps.proving.models import CheckRun
 from apps.sectors.models import DAMOCLES, DamoclesSector, Job, PipelineRun, Sector, SectorChange, Worker
 from apps.sectors.services.sealing.steps import sector_abort
@@ -20,11 +22,6 @@ from tests.unit.apps.api.rpc.damocles_line import Line, named
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.sectors.adoptions import at_head
 from tests.unit.apps.sectors.restore import DATA, Known
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

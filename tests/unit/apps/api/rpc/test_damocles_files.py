@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from base64 import b64encode
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.core import clock
-from apps.sectors.models import DAMOCLES, Job, Sector, Store, StoreAttachment
+from apps.miners.models import Miner
+from apps.sectors.models import DAMOCLES, Job, Sector, Store, StoreAttachment, Worker
 from apps.sectors.services.sealing.steps import sector_abort, sector_retry
 from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.unit.apps.api.rpc.damocles_jobs import looks
 from tests.unit.apps.api.rpc.damocles_line import SPEC, Line, named, precommit, ticketed
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
-    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -14,6 +15,7 @@ from apps.core import clock
 from apps.damocles.services import hosts
 from apps.messages.services.recovery import detect
 from apps.messages.services.recovery.detect import recovery_begin
+from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.sectors.models import DamoclesSector, Job, Sector, SectorNumbers, Worker, WorkerCommand
 from apps.sectors.rules.params import pieces_column, pieces_filled
@@ -29,11 +31,6 @@ from tests.killed_writes import Killed, kill
 from tests.page_client import signed_in, text_of
 from tests.unit.apps.api.rpc.damocles_line import SPEC, Line, named
 from tests.unit.apps.sectors.sealing import claim, host
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.core import clock
 from apps.damocles.services import files as damocles_files
 from apps.damocles.services import job_locks
 from apps.damocles.services import runs as damocles_runs
 from apps.messages.services.recovery.detect import recovery_begin
+from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import DamoclesJob, Job, JobEvent, Sector, SectorNumbers, Worker, WorkerCommand
@@ -39,11 +41,6 @@ from tests.unit.apps.api.rpc.damocles_jobs import (
     snap_up,
 )
 from tests.unit.apps.api.rpc.damocles_line import SPEC, Line, named
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.core import clock
+from apps.miners.models import Miner
 from apps.pieces.data.commitments import commitment_of
 from apps.pieces.models import Piece
 from apps.sectors.models import DAMOCLES, Job, JobEvent, PipelineRun, Sector, Worker
@@ -30,13 +33,6 @@ from tests.unit.apps.api.rpc.damocles_jobs import (
     snap_up,
 )
 from tests.unit.apps.api.rpc.damocles_line import SPEC, TICKET, Line, named
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from django.test import Client
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from base64 import b64encode
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.core import clock
+from apps.miners.models import Miner
 from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.services.hosts.retirement import worker_retire_drained
 from apps.sectors.services.jobs.leases import leases_sweep
@@ -20,11 +22,6 @@ from poolsite.wire.codec import document_encode
 from poolsite.wire.job_inputs import ProvenSector, WindowPostInputs
 from tests import factories, people
 from tests.unit.apps.api.rpc.damocles_line import Line
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
+from django.test import Client
 
+from apps.miners.models import Miner
+from apps.sectors.models import Sector
 from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.selectors.sealing_context import SealingContext
 from poolsite.filecoin.bitfield import bitfield_from_json
@@ -14,12 +17,6 @@ from tests import factories, people
 from tests.unit.apps.api.rpc.damocles_line import Line, named
 from tests.unit.apps.sectors.sealing import DIGEST, NOON
 from tests.unit.apps.sectors.snap_up import HEIGHT, NETWORK, Registry
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
 
 pytestmark = pytest.mark.django_db
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.core import clock
@@ -19,9 +20,6 @@ from poolsite.wire.pipeline import SnapState
 from tests import factories, people
 from tests.unit.apps.api.rpc.damocles_line import Line, named
 from tests.unit.apps.sectors.sector_records import forget, sealed
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

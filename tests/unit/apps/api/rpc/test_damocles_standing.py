@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.chain.selectors.network import network_current
 from apps.core import clock
-from apps.sectors.models import SectorCopy, Store
+from apps.miners.models import Miner
+from apps.sectors.models import Sector, SectorCopy, Store
 from poolsite.filecoin.cids import cid_to_json, commr_cid
 from tests import factories, people
 from tests.unit.apps.api.rpc.damocles_line import Line
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from apps.miners.models import Miner
-    from apps.sectors.models import Sector
 
 pytestmark = pytest.mark.django_db
 

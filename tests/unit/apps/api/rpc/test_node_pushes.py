@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import OperationalError
@@ -33,9 +34,6 @@ from tests import factories
 from tests.messaging import FIL, RECEIVER, Pool
 from tests.people import tenant
 from tests.unit.apps.api.rpc.outside import ask, caller, in_thread, landed, outside_pool, spec, unsigned
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.db import OperationalError
@@ -29,9 +30,6 @@ from tests.messaging import FIL, Pool
 from tests.people import principal
 from tests.unit.apps.api.rpc.outside import ask, in_thread, outside_pool, spec, unsigned
 from tests.unit.apps.messages.kills import POINTS, Kill, heads, killed, killed_after
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db(transaction=True)
 OWN_POINTS = [

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.checks.models import AlertChannel, Notification
 from apps.checks.services.deliver import notifications_deliver
@@ -18,11 +20,6 @@ from apps.users.services.tokens import TokenLimits
 from tests import people
 from tests.alerts import SECRET_URL, Hook, channel
 from tests.people import bearer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.checks.models import Alert, AlertEntry
 from apps.core import clock
@@ -14,9 +15,6 @@ from apps.users.models import AuditEntry
 from apps.users.services.tokens import TokenLimits
 from tests import people
 from tests.people import bearer
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

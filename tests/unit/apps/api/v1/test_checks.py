@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.chain.models import Node
 from apps.chain.states import NodeCondition
@@ -14,9 +15,6 @@ from apps.core.clock import now
 from apps.users.services.tokens import TokenLimits
 from tests import factories
 from tests.people import bearer, operator_token, token
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.test import Client
 
 from apps.core import clock
 from apps.market.models import Deal, MinerMarket
 from apps.market.rules import ulid_decode
 from apps.market.services.follow import deals_advance
+from apps.miners.models import Miner
 from apps.users.models import AuditEntry
 from tests import factories, people
 from tests.mk20 import sized
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from django.test import Client
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.core.clock import now
 from apps.messages.models import GasGuard, Message, Sender
@@ -15,11 +17,6 @@ from apps.users.models import AuditEntry
 from tests.factories import sender, wallet
 from tests.messaging import FIL, Pool, pool_world
 from tests.people import bearer, operator_token, token
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.test import Client
 
 CHEAP = Gas(limit=2_000_000, fee_cap=1_000, premium=100)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.core import clock
 from apps.sectors.models import NumberReservation, PipelineRun, Pledge, Sector
@@ -14,9 +15,6 @@ from apps.users.tasks import users_expire
 from tests import factories
 from tests.open_transactions import is_transaction_open
 from tests.people import bearer, token
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.messages.models import ApprovalRule
 from apps.users.models import AuditEntry
@@ -13,11 +15,6 @@ from tests.audit_rules import CheckedLines
 from tests.messaging import Pool, pool_world
 from tests.page_client import left_open, signed_in
 from tests.people import bearer, operator_person, operator_token, person, token
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.test import Client
 
 RULES = "/api/v1/approval-rules"
 JSON = "application/json"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.test import Client
 
 from apps.api.idempotency import REQUEST_LOCK
 from apps.core import clock
@@ -25,11 +27,6 @@ from tests.messaging import Pool, pool_world
 from tests.people import bearer, operator_token, token
 from tests.unit.apps.api.v1.messages import WRONG
 from tests.unit.apps.core.locks import elsewhere
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.test import Client
 
 ROUTE = "/api/v1/messages"
 

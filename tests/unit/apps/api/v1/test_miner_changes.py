@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -15,10 +15,7 @@ from apps.users.services.tenants import tenant_update
 from apps.users.services.tokens import TokenLimits
 from tests import factories, people
 from tests.page_client import left_open, signed_in
-from tests.transfer_fixtures import ADDRESS, transfer_case
-
-if TYPE_CHECKING:
-    from tests.transfer_fixtures import TransferCase
+from tests.transfer_fixtures import ADDRESS, TransferCase, transfer_case
 
 pytestmark = pytest.mark.django_db
 

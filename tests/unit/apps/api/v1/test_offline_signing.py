@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -12,12 +13,7 @@ from apps.messages.states import MessageState
 from apps.users.models import AuditEntry
 from poolsite.filecoin.keys import KEY_SECP256K1, key_address, key_generate, key_sign
 from tests import people
-from tests.messaging import pool_world
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.messaging import Pool
+from tests.messaging import Pool, pool_world
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.pieces.models import Piece
 from poolsite.filecoin.cids import commd_cid
@@ -12,11 +14,6 @@ from poolsite.filecoin.fr32 import fr32_pad
 from poolsite.filecoin.policy import network_by_name
 from tests import factories, people
 from tests.naive.pieces import data_commitment
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

@@ -7,13 +7,17 @@ import io
 import json
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
+from django.test import Client
 
 from apps.core import clock
+from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.pieces.services.fetches import pieces_fetch
 from apps.pieces.services.retention import (
@@ -31,14 +35,6 @@ from poolsite.filecoin.fr32 import fr32_pad
 from poolsite.filecoin.sha254 import sha254_node, sha254_zero
 from tests import factories, people
 from tests.naive.pieces import data_commitment
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from django.test import Client
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
+from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 
 from apps.api.v1.pagination import cursor_read
 from apps.core.errors import BadValue
 from tests.demo_data import Pool, busy_pool
 from tests.people import bearer, operator_token
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

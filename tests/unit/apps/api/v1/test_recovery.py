@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from apps.core import clock
@@ -14,17 +15,13 @@ from apps.dashboard.pages.recovery.unmatched import CANDIDATES, SHOWN
 from apps.messages.models import Recovery, Sender, UnmatchedMessage
 from apps.messages.selectors.recovery import recovery_now
 from apps.messages.services.recovery.detect import recovery_begin
+from apps.miners.models import Miner
 from apps.sectors.models import Sector
 from apps.users.models import AuditEntry
 from poolsite.filecoin.cids import cid_of_cbor
 from tests import factories
 from tests.page_client import signed_in, text_of
 from tests.people import bearer, operator_person, operator_token, person, token
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

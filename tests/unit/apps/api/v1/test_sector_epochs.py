@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
 
 from apps.chain.selectors.network import network_current
+from apps.miners.models import Miner
 from apps.sectors.selectors.sector_records import record_of
 from tests import factories
 from tests.people import bearer, token
-
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 

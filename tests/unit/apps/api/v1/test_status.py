@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.checks.states import Component
 from apps.core.clock import now
 from apps.users.models import AuditEntry
 from tests import people
 from tests.components import DOWN, incident, recorded
-
-if TYPE_CHECKING:
-    from django.test import Client
 
 pytestmark = pytest.mark.django_db
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,16 +13,11 @@ from apps.blocks.rounds.nodes import BlockNodes
 from apps.blocks.states import RoundState
 from poolsite.devnet.node import Devnet
 from poolsite.filecoin.address import id_address
-from poolsite.filecoin.block import BlockMsg, Ticket
+from poolsite.filecoin.block import BlockHeader, BlockMsg, Ticket
 from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.tipset import tipset_new, tipset_to_json
 from tests.unit.apps.blocks.won_round import in_thread, won
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from poolsite.filecoin.block import BlockHeader
-    from tests.unit.apps.blocks.world import World
+from tests.unit.apps.blocks.world import World
 
 OWN, A, B, C = 1000, 2001, 2002, 2003
 

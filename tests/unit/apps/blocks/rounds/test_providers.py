@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 import pytest
 
@@ -23,9 +24,6 @@ from apps.gateway.hub.routes import (
 from poolsite.filecoin.keys import key_address, key_sign
 from poolsite.filecoin.signature import signature_to_json
 from tests.keys import fixed_key
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
 
 MINER = 1000
 WORKER = key_address(fixed_key("bls"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,9 +11,6 @@ from apps.chain.errors import NodeRefused
 from apps.chain.node.client import ChainClient
 from apps.chain.node.link import NodeLink
 from tests.fake_node import FakeNode, Refusal, served
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 WORKER = "f3worker"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,6 @@ from apps.chain.states import NodeCondition
 from tests.fake_node import NETWORK, FakeNode, served
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pytest_django import DjangoAssertNumQueries
 
 pytestmark = pytest.mark.django_db

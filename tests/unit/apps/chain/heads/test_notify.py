@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import queue
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from websockets.sync.server import Server, ServerConnection, serve
@@ -16,12 +17,8 @@ from apps.chain.heads.notify import HeadListener, LatestHead
 from apps.chain.node.addresses import NodeAddress
 from apps.chain.node.client import ChainClient
 from apps.chain.node.link import link_to
+from apps.chain.node.tipsets import TipsetFacts
 from tests.fake_node import FakeNode, served
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from apps.chain.node.tipsets import TipsetFacts
 
 WAIT_S = 60.0
 

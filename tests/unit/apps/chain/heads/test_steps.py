@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +11,14 @@ from django.utils.timezone import now
 
 from apps.chain.heads.steps import EVERY_STEP_EPOCHS, Steps, head_steps, tasks_due
 from apps.messages.models import Recovery as Restore
+from apps.miners.models import Miner
 from apps.proving.models import Recovery, WindowPost
 from apps.sectors.models import AllocationsRead, HostInventory, SectorAdoption, StoreScan
 from apps.sectors.tasks import sectors_scans
 from tests import factories
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pytest_django import DjangoAssertNumQueries
-
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 ALWAYS = {step.task for step in head_steps() if not step.due}

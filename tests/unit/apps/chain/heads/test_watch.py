@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,9 +15,6 @@ from apps.chain.models import Head, Node
 from apps.chain.services.branches import BRANCH_DEPTH
 from apps.chain.states import NodeCondition
 from tests.fake_node import FakeNode, served
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LONGEST_S = 60.0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
@@ -19,9 +20,6 @@ from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, Message
 from tests.fake_node import FakeNode, served
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 ADDRESS = "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za"
 SPEC = GasSpec(max_fee=10**17, gas_over_estimation=1.25)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import pytest
 
 from apps.chain.node.connections import AnswerTooLarge, Connections
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Echo(BaseHTTPRequestHandler):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,9 +14,6 @@ from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import Message
 from tests.fake_node import FakeNode, served
 from tests.forest_node import ForestNode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ADDRESS = "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za"
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import pytest
 from django.db import OperationalError
 from psycopg2.errors import DeadlockDetected
 
 from apps.chain.node.isolation import together_isolated
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def test_rows_that_deadlock_together_are_done_one_by_one() -> None:

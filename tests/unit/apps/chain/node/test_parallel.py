@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from apps.chain.errors import NodeUnavailable
 from apps.chain.node.isolation import AWAY_MAX
 from apps.chain.node.parallel import REQUESTS_URGENT, groups_as_answered
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def names(group: Sequence[tuple[int, Exception | None]]) -> list[int]:

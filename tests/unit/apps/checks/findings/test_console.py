@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
 from apps.checks.findings.console import backups_old
+from apps.checks.findings.results import Finding
 from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
@@ -16,9 +17,6 @@ from apps.core.liveness import Heartbeat
 from apps.users.rules.principals import SYSTEM
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person
-
-if TYPE_CHECKING:
-    from apps.checks.findings.results import Finding
 
 pytestmark = pytest.mark.django_db
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
+from apps.checks.findings.results import Finding
 from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
 from apps.core.processes import Process
 from apps.miners.states import MinerState
-from apps.users.rules.principals import SYSTEM
+from apps.users.rules.principals import SYSTEM, Principal
 from tests import factories
 from tests.people import principal
-
-if TYPE_CHECKING:
-    from apps.checks.findings.results import Finding
-    from apps.users.rules.principals import Principal
 
 pytestmark = pytest.mark.django_db
 

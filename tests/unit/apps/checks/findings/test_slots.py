@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from apps.checks.findings.results import Finding
 from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Worker
 from apps.users.rules.principals import SYSTEM
 from tests import factories
-
-if TYPE_CHECKING:
-    from apps.checks.findings.results import Finding
-    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from apps.checks.findings.results import Finding
 from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
+from apps.miners.models import Miner
 from apps.miners.states import RoleKind
-from apps.sectors.models import DAMOCLES, HostReport, Job, Sector, Store
+from apps.sectors.models import DAMOCLES, HostReport, Job, Sector, Store, Worker
 from apps.users.rules.principals import SYSTEM
 from poolsite.wire.stores import StoreCondition
 from tests import factories
 from tests.unit.apps.sectors.stores import beat, told
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from apps.checks.findings.results import Finding
-    from apps.miners.models import Miner
-    from apps.sectors.models import Worker
 
 pytestmark = pytest.mark.django_db
 SLOTS = {"ADD_PIECE": 1}

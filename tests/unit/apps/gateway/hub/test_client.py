@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -25,9 +26,6 @@ from apps.gateway.hub.routes import (
 )
 from poolsite.filecoin.keys import key_address
 from tests.keys import fixed_key
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 SIGNER = str(key_address(fixed_key("secp256k1")))
 REQUEST = HubRequest(proof_route(1000), None, "ComputeProof", None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,6 @@ from apps.gateway.providers.hub_node import HubNode
 from apps.gateway.providers.wallet import WalletProvider
 from apps.users.services.grants import account_approval_revoke, account_approve
 from tests import factories, people
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

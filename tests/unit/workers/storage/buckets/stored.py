@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from poolsite.filecoin.porep.parameters import seal_parameters
+from poolsite.wire.stores import AttachedStore
 from tests.s3_server import BUCKET, S3Server
 from workers.storage.bucket_settings import BucketSettings
 from workers.storage.moves import MovedSector
 from workers.storage.store import Store
 from workers.storage.store_condition import store_condition_read
-
-if TYPE_CHECKING:
-    from poolsite.wire.stores import AttachedStore
-    from workers.storage.stores import Stores
+from workers.storage.stores import Stores
 
 NAME = "s-t01000-7"
 PROOF = 5

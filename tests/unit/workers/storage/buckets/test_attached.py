@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,10 +26,6 @@ from workers.storage.store_condition import store_condition_read
 from workers.storage.store_mark import mark_change
 from workers.storage.stores import Stores
 from workers.store_watch import StoreWatch, disk_folders
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 def test_its_mark_rules_weight_maximum_and_read_only(stores: Stores, tmp_path: Path) -> None:

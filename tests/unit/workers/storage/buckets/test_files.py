@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -32,12 +34,7 @@ from workers.storage.checksums import disk_digest
 from workers.storage.files import DamagedFile, copy_file, names_in, write_file, write_new
 from workers.storage.moves import sector_copy, sector_files
 from workers.storage.store import path_remove
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from workers.storage.stores import Stores
+from workers.storage.stores import Stores
 
 
 def test_paths_of_a_bucket_answer_as_those_of_a_folder(root: Path, tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from poolsite.wire.commands import Command, Operation
 from poolsite.wire.store_checks import ScannedSectors, ScannedStore
+from tests.s3_server import S3Server
 from tests.unit.workers.storage.buckets.stored import (
     NAME,
     PROOF,
@@ -22,14 +23,9 @@ from workers.storage.moves import copy_drop, sector_copy, sector_files, sector_r
 from workers.storage.store import MARK, path_remove
 from workers.storage.store_check import CheckedOne, sector_check
 from workers.storage.store_scan import leftover_remove, sectors_scan
+from workers.storage.stores import Stores
 from workers.storage.sums import SectorSums
 from workers.store_watch import StoreWatch
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.s3_server import S3Server
-    from workers.storage.stores import Stores
 
 
 def test_a_sector_moves_into_a_bucket_and_back(stores: Stores, server: S3Server, tmp_path: Path) -> None:
