@@ -39,7 +39,7 @@ from apps.pieces.data.sources import url_connect
 from tests.audit_routes import AUDITED
 from tests.audit_rules import CheckedLines
 from tests.fast_flush import fixture_teardown
-from tests.lock_order import LockOrder
+from tests.lock_order import HELD, LockOrder
 from tests.notes import notes_write
 from tests.open_transactions import is_transaction_open
 from tests.quick import is_long
@@ -249,7 +249,7 @@ def lock_order() -> Iterator[LockOrder]:
 @pytest.fixture(autouse=True)
 def _rows_are_locked_in_order(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a transaction that locks rows in another order than `apps.core.lock_order` says."""
-    if not request.path.relative_to(SITE).as_posix().startswith(WATCHED):
+    if not request.path.relative_to(SITE).as_posix().startswith(HELD):
         yield
         return
     order: LockOrder = request.getfixturevalue("lock_order")

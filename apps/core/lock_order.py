@@ -70,10 +70,13 @@ LOCK_ORDER: Final[tuple[tuple[str | int, ...], ...]] = (
     ("sectors_activesectors",),
     # People and what lets them in.
     ("users_minergrant",),
-    ("users_token",),
     (0x504E,),  # a name of a person
-    ("users_user", "users_passkey", "users_totpdevice", "django_session", "users_personsession"),
+    (
+        *("users_user", "users_passkey", "users_totpdevice", "users_recoverycode"),
+        *("django_session", "users_personsession"),
+    ),
     ("users_loginattempt",),
+    ("users_token",),
     ("users_ratelimit",),
     # Messages.
     ("messages_unmatchedmessage",),
