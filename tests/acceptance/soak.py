@@ -19,6 +19,7 @@ import httpx
 
 from poolsite.filecoin.cids import Cid, cid_to_json
 from poolsite.filecoin.keys import KeyInfo, key_import
+from poolsite.filecoin.policy import SOAK
 from tests.acceptance.chain import Chain
 from tests.acceptance.chain_audit import ChainAudit, Win, Window
 from tests.acceptance.disturbances import Disturbance, Disturber
@@ -119,7 +120,8 @@ def sectors_make(pool: RunningPool, miners: Sequence[str], count: int) -> None:
     for miner in miners:
         if missing := count - len(pool.chain.sectors(miner)):
             pool.pledge(miner, missing)
-    within_s = SEALED_S + 20.0 * count * len(miners)
+    # committed just after its deadline's window, a sector waits a whole period for its first proof
+    within_s = SEALED_S + SOAK.epoch_s * SOAK.proving.period + 20.0 * count * len(miners)
     for miner in miners:
         wait_until(
             lambda miner=miner: len(active(pool, miner)) >= count, within_s=within_s, what=pool.diagnosis
