@@ -183,6 +183,12 @@ def choose(
     return field(context, name, label, options=pairs, value=str(bound.shown), **more)
 
 
+@register.inclusion_tag("core/_tick.html", takes_context=True)
+def tick(context: Context, name: str, label: str) -> Shown:
+    """Return a box of the page's form that is ticked or not, with its label."""
+    return {"name": name, "label": label, "is_ticked": bool(context["form"][name].shown)}
+
+
 @register.inclusion_tag("core/_method_list.html")
 def method_list() -> Shown:
     """Return the methods that a field with `list="methods"` proposes, each with its actors and numbers."""
