@@ -75,6 +75,7 @@ def test_buttons_of_a_channel_stay_within_its_row(look: Visit, operator: User, w
     assert all(one and one["y"] + one["height"] <= box["y"] + box["height"] for one in buttons)
 
 
+@pytest.mark.usefixtures("alice")  # a second tenant, so that none is evident
 def test_a_field_keeps_its_help_beside_an_error(visit: Visit, operator: User) -> None:
     page = visit(operator).go(reverse("miner-new"))
     helped = page.page.locator("main .help").count()
