@@ -120,13 +120,13 @@ def test_a_new_row_waits_behind_the_pill(visit: Visit, alice: User, sector: Sect
 def test_a_field_keeps_focus_caret_and_text(visit: Visit, alice: User, sector: Sector) -> None:
     page = visit(alice).go("/sectors/")
     page.see("#list-q").fill("hello")
-    page.run("document.getElementById('sq').setSelectionRange(2, 4)")
+    page.run("document.getElementById('list-q').setSelectionRange(2, 4)")
 
     stop(sector)
     expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("paused in PC2")
     page.resync()
 
-    kept = "(i => [document.activeElement === i, i.value, i.selectionStart])(document.getElementById('sq'))"
+    kept = "(i => [document.activeElement === i, i.value, i.selectionStart])(document.getElementById('list-q'))"
     assert page.run(kept) == [True, "hello", 2]
 
 
