@@ -126,8 +126,8 @@ def test_a_field_keeps_focus_caret_and_text(visit: Visit, alice: User, sector: S
     expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("paused in PC2")
     page.resync()
 
-    kept = "(i => [document.activeElement === i, i.value, i.selectionStart])(document.getElementById('list-q'))"
-    assert page.run(kept) == [True, "hello", 2]
+    kept = "i => [document.activeElement === i, i.value, i.selectionStart]"
+    assert page.run(f"({kept})(document.getElementById('list-q'))") == [True, "hello", 2]
 
 
 @pytest.mark.parametrize("name", ["retry", "name"])

@@ -145,7 +145,7 @@ def test_a_miner_is_made_or_taken_in_over_rest(client: Client) -> None:
     assert (funded.status_code, funded.json()["state"]) == (201, "CREATING")
     assert (short.status_code, short.json()["field"]) == (400, "worker")
     assert (foreign.status_code, foreign.json()["field"]) == (400, "owner")
-    assert (others.status_code, others.json()["field"]) == (400, "tenant")
+    assert (others.status_code, others.json()["field"]) == (404, "tenant"), "nobody hears whether it is there"
     assert (taken.status_code, taken.json()["address"], taken.json()["tenant"]) == (201, "f03003", "alice")
     assert taken.json()["works_until"] == 0
     assert (unsaid.status_code, unsaid.json()["field"]) == (400, "proven_by")
