@@ -125,6 +125,7 @@ class DealDataView(UploadView):
     """`/deals/{uuid}/data`: the data of a deal that come on disks, or otherwise past the client's doors."""
 
     filters = ()
+    write_parameters = ()
 
     @extend_schema(request={"application/octet-stream": OpenApiTypes.BINARY}, responses=DealOutput)
     def post(self, request: Request, uuid: str) -> Response:

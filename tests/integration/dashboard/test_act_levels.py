@@ -103,6 +103,7 @@ ACTS: Final[dict[str, str]] = {
     "miner-addresses": "POST miners/<str:address>/addresses",
     "miner-withdraw": "POST miners/<str:address>/withdrawals",
     "miner-adopt": "POST miners/<str:address>/adoptions",
+    "miner-market": "PATCH miners/<str:address>/market",
     "miner-batches": "PATCH miners/<str:address>/batches",
     "miner-batches-send": "POST miners/<str:address>/batches/send",
     "miner-pieces-seal": "POST miners/<str:address>/pieces/seal",

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import Wallet
+from apps.wallets.reasons import MESSAGE
 from tests import factories
 from tests.page_client import signed_in, text_of
 from tests.people import bearer, person, tenant, token
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.django_db
     ids=["long", "short", "cut"],
 )
 def test_a_record_names_the_receiver_however_long_its_address_is(ann, to, words):
-    factories.sign_record(factories.bls(1), what=f"message: method 0 to {to}")
+    factories.sign_record(factories.bls(1), what=MESSAGE(method=0, to=to))
 
     answer = signed_in().get(reverse("wallets"))
 
