@@ -82,7 +82,7 @@ def drives_measure(paths: Sequence[Path], *, page_bytes: int, seconds: float, fi
         requests = np.zeros((many, page_plan.REQUEST), np.int64)
         requests[:, page_plan.DRIVE] = np.arange(many) % len(handles)
         requests[:, page_plan.ADDRESS] = room.ctypes.data + page_bytes * np.arange(many)
-        reader.read(requests[:0], page_bytes, 0, results[:0])  # compiles or loads the kernel
+        reader.read(requests[:1], page_bytes, 0, results[:1])  # compiles or loads the kernel
         done = failed = 0
         took = cpu = 0.0
         while took < seconds:

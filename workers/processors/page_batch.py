@@ -185,7 +185,11 @@ class PageBatch:
         self.path.unlink(missing_ok=True)
 
     def _stripe_start(self, layer: int, chunk: int) -> int:
-        return self.drives.extent_start(self.extents[layer - 1]) + self.shape.stripe_start(chunk)
+        """Return where a stripe begins on its drive.  Raises BadFile for a layer whose room was released."""
+        extent = self.extents[layer - 1]
+        if extent < 0:
+            raise BadFile(f"layer {layer} of the batch is on the drives no more: its room was released")
+        return self.drives.extent_start(extent) + self.shape.stripe_start(chunk)
 
     def _what(self, layer: int, chunk: int) -> tuple[bytes, int, int]:
         return self.id, layer, chunk
@@ -320,6 +324,8 @@ class PageBatch:
                 damages.append(damage)
 
     def _layers_label(self, progress: Progress) -> None:
+        if self.position.layer > self.shape.layers:
+            return
         first = self.position.chunk
         self._ring_fill(self.position.layer, first)
         for layer in range(self.position.layer, self.shape.layers + 1):

@@ -26,7 +26,8 @@ SETUP, REGISTER = 425, 427
 """Numbers of the system calls, on every architecture."""
 COOP_TASKRUN: Final = 1 << 8
 """No interrupt of the thread for each completion.  From Linux 5.19 on."""
-SINGLE_MMAP: Final = 1
+RW_CUR_POS: Final = 1 << 3
+"""A feature of Linux 5.6, with which reads into memory that is not registered came, too."""
 MAP_POPULATE: Final = 0x8000
 SQES_OFFSET: Final = 0x10000000
 REGISTER_BUFFERS, REGISTER_FILES = 0, 2
@@ -126,8 +127,8 @@ class _Ring:
         self.handle, parameters = _setup(depth)
         try:
             entries, completions, features = (int(parameters[i]) for i in (0, 1, 5))
-            if not features & SINGLE_MMAP:
-                raise OSError(errno.ENOSYS, "io_uring of Linux before 5.4")
+            if not features & RW_CUR_POS:
+                raise OSError(errno.ENOSYS, "io_uring of Linux before 5.6")
             submission, completion = parameters[10:20], parameters[20:30]
             size = max(int(submission[6]) + 4 * entries, int(completion[5]) + 16 * completions)
             flags = mmap.MAP_SHARED | MAP_POPULATE

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
 from workers.__main__ import main
+from workers.processors import measure_disks
 
 
 def test_drives_are_measured_together_and_left_as_they_were(tmp_path, capsys):
@@ -33,6 +35,30 @@ def test_pages_are_as_large_as_the_batch_has_sectors(tmp_path, capsys, sectors, 
     assert said.startswith("1 drive by ")
     assert f"reads a second of {size}, " in said
     assert f"reads of PC1 of {sectors} sectors of 32 GiB: " in said
+
+
+class SlowToBegin:
+    """Reads at once, but compiles for half a second before its first page."""
+
+    def __init__(self):
+        self.begun = False
+
+    def read(self, requests, size, room, results):
+        if len(requests) and not self.begun:
+            time.sleep(0.5)
+            self.begun = True
+        results[:] = size
+
+    def close(self):
+        pass
+
+
+def test_a_kernel_s_compilation_is_not_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(measure_disks, "reader_of", lambda _handles, _rooms: SlowToBegin())
+
+    found = measure_disks.drives_measure([tmp_path], page_bytes=4096, seconds=0.01, file_bytes=1 << 22)
+
+    assert measure_disks.ROUND_READS / found.reads_s < 0.5
 
 
 def test_a_missing_drive_is_named(tmp_path, capsys):

@@ -344,6 +344,24 @@ def test_layers_become_the_files_of_each_sector(store, tmp_path):
     batch.close()
 
 
+def test_a_batch_whose_room_was_released_writes_to_no_drive(store):
+    """Where its layers were is another batch's, or the header's: it is opened again, e.g. after a kill."""
+    batch = store.batch(17)
+    batch.run()
+    for layer in (1, 2):
+        batch.layer_release(layer)
+    batch.close()
+    before = [(path / FILE_NAME).read_bytes() for path in store.paths]
+    again = store.batch(17)
+
+    again.run()
+    with pytest.raises(BadFile, match="layer 1 of the batch is on the drives no more"):
+        again.repairing(lambda: again.chunk_read(1, 0))
+
+    assert [(path / FILE_NAME).read_bytes() for path in store.paths] == before
+    again.close()
+
+
 def sealed(files, replica_id):
     """Return comm_r of an empty sector whose layers are there."""
     comm_d = tree_d_build(files, ZERO_SOURCE)
@@ -436,6 +454,24 @@ def test_readers_read_the_same_and_tell_what_they_could_not(tmp_path, kind):
         os.close(handle)
 
 
+def test_a_ring_that_takes_nothing_ends_with_errors(tmp_path):
+    (tmp_path / "a").write_bytes(bytes(4096))
+    room, results = resident_bytes(512 * 300), np.full(300, 512)
+    requests = np.zeros((300, page_plan.REQUEST), np.int64)
+    requests[:, page_plan.ADDRESS] = room.ctypes.data + 512 * np.arange(300)
+    with (tmp_path / "a").open("rb") as file:
+        try:
+            reader = RingReader([file.fileno()], [room])
+        except PermissionError:
+            pytest.skip("io_uring is forbidden here, as in a container")
+        os.dup2(file.fileno(), reader._rings[0].handle)
+
+        reader.read(requests, 512, 0, results)
+
+        assert (results < 0).all()
+        reader.close()
+
+
 def test_threads_read_where_io_uring_is_forbidden(tmp_path, monkeypatch):
     def forbidden(_depth):
         raise OSError(errno.EPERM, "io_uring_setup")
@@ -445,3 +481,22 @@ def test_threads_read_where_io_uring_is_forbidden(tmp_path, monkeypatch):
 
     assert isinstance(reader, ThreadReader)
     reader.close()
+
+
+def test_threads_read_where_io_uring_reads_registered_memory_only(tmp_path, monkeypatch):
+    """Linux 5.4 and 5.5, as of Ubuntu 20.04."""
+    real, asked = page_reader._setup, []
+
+    def older(depth):
+        handle, parameters = real(depth)
+        asked.append(handle)
+        parameters[5] &= 0b111
+        return handle, parameters
+
+    monkeypatch.setattr(page_reader, "_setup", older)
+    reader = reader_of([0], [resident_bytes(4096)])
+    reader.close()
+
+    if not asked:
+        pytest.skip("io_uring is forbidden here, as in a container")
+    assert isinstance(reader, ThreadReader)
