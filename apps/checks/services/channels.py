@@ -121,7 +121,8 @@ def channel_add(spec: ChannelSpec, *, principal: Principal, tenant: Tenant | Non
         raise BadValue(gettext("choose Webhook, E-mail or PagerDuty"), field="kind")
     _spec_check(spec)
     if tenant is not None:
-        Tenant.objects.select_for_update().get(pk=tenant.pk)  # two that come at once are counted one by one
+        # Two that come at once are counted one by one.
+        Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
         if AlertChannel.objects.filter(tenant=tenant).count() >= CHANNELS_MAX:
             text = gettext("a tenant can have at most {most} channels: remove one first")
             raise Conflict(text.format(most=CHANNELS_MAX))

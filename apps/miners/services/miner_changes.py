@@ -86,7 +86,7 @@ def roots_store(changes: Sequence[MinerChange], *, height: int) -> None:
     if not changes:
         return
     with transaction.atomic():
-        rows = Miner.objects.select_for_update().filter(refreshed_height__lte=height)
+        rows = Miner.objects.select_for_update(no_key=True).filter(refreshed_height__lte=height)
         rows = rows.filter(pk__in=[change.miner.pk for change in changes]).order_by("pk")
         older = set(rows.values_list("pk", flat=True))
         Miner.objects.filter(pk__in=older).update(refreshed_height=height)

@@ -30,8 +30,8 @@ from poolsite.filecoin.address import id_address
 @transaction.atomic
 def assignment_check(*, actor_id: int, tenant: Tenant | None) -> None:
     """Refuse to give a miner that the pool works for to another tenant, or to nobody.  Raises MinerInUse."""
-    worked = Miner.objects.select_related("tenant").select_for_update(of=("self",)).filter(actor_id=actor_id)
-    row = worked.first()
+    worked = Miner.objects.select_related("tenant").filter(actor_id=actor_id)
+    row = worked.select_for_update(of=("self",), no_key=True).first()
     if row is not None and (tenant is None or row.tenant_id != tenant.pk):
         if tenant is None:
             refusal = gettext("the pool runs it for tenant {tenant}")
@@ -108,8 +108,8 @@ def tenant_remove(*, principal: Principal, tenant: Tenant) -> None:
     """Remove a tenant and its grants.  Raises NotAllowed, MinerInUse, PoolTenantKept."""
     tenants_manage_check(principal)
     # A concurrent assignment comes before this or after it.
-    Tenant.objects.select_for_update().get(pk=tenant.pk)
-    rows = Miner.objects.select_for_update().filter(tenant=tenant).order_by("pk")
+    Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
+    rows = Miner.objects.select_for_update(no_key=True).filter(tenant=tenant).order_by("pk")
     first = rows.exclude(actor_id=None, state=MinerState.FAILED).first()
     if first is not None:
         pattern = gettext("the pool runs its miner {miner}: disable the tenant instead")

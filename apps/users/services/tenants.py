@@ -46,7 +46,7 @@ def tenant_update(*, tenant: Tenant, comment: str | None = None, enabled: bool |
 
     Raises PoolTenantKept for disabling the tenant of the operators, which would shut everybody out.
     """
-    row = Tenant.objects.select_for_update().get(pk=tenant.pk)
+    row = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
     if enabled is False and row.people.filter(role=Role.OPERATOR).exists():
         raise PoolTenantKept(row.name)
     row.comment = row.comment if comment is None else comment
