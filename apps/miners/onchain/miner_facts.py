@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apps.chain.errors import NodeRefused
-from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
 from apps.miners.onchain.actors import actor_root
 from poolsite.filecoin.address import address_format, address_parse
 from poolsite.filecoin.cids import cid_from_json
 from poolsite.filecoin.deadlines import DeadlineInfo, deadline_from_json
 from poolsite.filecoin.sector import post_proof
+
+if TYPE_CHECKING:
+    from apps.chain.node.client import ChainClient
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apps.chain.errors import NodeRefused
-from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
 from poolsite.filecoin.actors.multisig import ProposalHashData, proposal_hash
 from poolsite.filecoin.address import address_format, address_parse
 from poolsite.filecoin.amounts import AttoFil
+
+if TYPE_CHECKING:
+    from apps.chain.node.client import ChainClient
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.calls import partitions_call
-from apps.chain.node.client import ChainClient
 from poolsite.filecoin.bitfield import BitField, bitfield_from_json, bitfield_union
 from poolsite.filecoin.cbor import BadCbor, decode
 from poolsite.filecoin.cids import Cid
+
+if TYPE_CHECKING:
+    from apps.chain.node.client import ChainClient
 
 
 @dataclass(frozen=True, slots=True)

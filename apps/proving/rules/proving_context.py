@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from apps.chain.models import Head
-from apps.chain.node.client import ChainClient
 from poolsite.filecoin.policy import Network
+
+if TYPE_CHECKING:
+    from apps.chain.node.client import ChainClient
 
 
 @dataclass(frozen=True, slots=True)

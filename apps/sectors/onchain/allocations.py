@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apps.chain.errors import NodeRefused
-from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
 from poolsite.filecoin.cids import cid_from_json
+
+if TYPE_CHECKING:
+    from apps.chain.node.client import ChainClient
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from apps.chain.node.client import ChainClient
 from poolsite.filecoin.deadlines import (
     DeadlineInfo,
     current_deadline,
@@ -12,6 +11,9 @@ from poolsite.filecoin.deadlines import (
     deadline_info,
     is_mutable,
 )
+
+if TYPE_CHECKING:
+    from apps.chain.node.client import ChainClient
 
 LEAD_EPOCHS: Final = 2
 """Epochs that a message takes at least."""

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
-from apps.chain.node.client import ChainClient
 from apps.miners.models import RewardEstimate
 from apps.sectors.onchain.sectors import partitions_of, sector_rows_read
 from poolsite.filecoin.bitfield import bitfield_from_json
 from poolsite.filecoin.cids import cid_from_json
 from poolsite.filecoin.pledge import termination_fee
 from poolsite.filecoin.power import quality_power
+
+if TYPE_CHECKING:
+    from apps.chain.node.client import ChainClient
 
 
 @dataclass(frozen=True, slots=True)

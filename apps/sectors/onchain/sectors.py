@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from apps.chain.errors import NodeRefused
-from apps.chain.node.client import ChainClient
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import ZERO, AttoFil
@@ -16,6 +15,9 @@ from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.cids import cid_from_json
 from poolsite.filecoin.gas_estimates import unsigned_inclusion_gas
 from poolsite.filecoin.message import Message, message_to_json
+
+if TYPE_CHECKING:
+    from apps.chain.node.client import ChainClient
 
 ABSENT: Final = re.compile(r"pre-?commit info (does|is) not exists?|^(sector \d+|sector) not found")
 """Words by which older methods say that there is no such sector, where others give null.

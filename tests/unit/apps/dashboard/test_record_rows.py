@@ -19,10 +19,7 @@ PAGE: Any = SimpleNamespace(names=SimpleNamespace(miners={"f01001": "north"}))
     [
         (MESSAGE(method=5, to="f01001"), "SubmitWindowedPoSt to north"),
         (
-            (
-                Reason("other words", MESSAGE.code, {"method": "5", "to": "f01001"}),
-                "SubmitWindowedPoSt to north",
-            ),
+            Reason("other words", MESSAGE.code, {"method": "5", "to": "f01001"}),
             "SubmitWindowedPoSt to north",
         ),
         (MESSAGE(method="5", to="f3cut"), "message: method 5 to f3cut…"),

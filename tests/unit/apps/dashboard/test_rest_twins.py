@@ -77,7 +77,7 @@ def test_the_line_can_be_pasted(path: str, command: str, curl: str) -> None:
     [
         ("/messages/?state=failed&after=IjUi:1vX:sig", "poolsite messages list --state FAILED"),
         ("/messages/?state=stuck", "poolsite messages list"),
-        ("/sectors/?state=work&miner=f01004", "poolsite sectors list --miner f01004"),
+        ("/sectors/?miner=f01004&after=IjUi:1vX:sig", "poolsite sectors list --miner f01004"),
         ("/hosts/?state=idle&group=a%20b", "poolsite workers list --group 'a b'"),
         ("/audit/?who=ann&after=IjUi:1vX:sig", "poolsite audit list"),
         ("/miners/f01004/withdraw/", "poolsite miners withdrawals-create f01004 --dry-run"),

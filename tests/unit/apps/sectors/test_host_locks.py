@@ -62,20 +62,6 @@ def test_a_heartbeat_holds_no_job_while_it_waits_for_its_hosts_row(asking: Princ
     assert (job.heard_at, prover.seen_at) == (later, later)
 
 
-def test_a_heartbeat_holds_no_hosts_row_while_it_waits_for_a_job(asking: Principal, prover: Worker) -> None:
-    [job] = leased(prover, LOW)
-    later = NOON + timedelta(seconds=5)
-
-    with transaction.atomic():  # as whoever ends its leases with its role
-        lock_now(Job.objects.filter(pk=job.pk))
-        beside = Beside(lambda: proofs_heartbeat(asking, names=told_of([job]), name="w1", now=later))
-        lock_now(Worker.objects.filter(pk=prover.pk))
-    beside.end()
-
-    job.refresh_from_db()
-    assert job.heard_at == later
-
-
 def test_a_heartbeat_locks_its_jobs_in_the_order_of_all_others(asking: Principal, prover: Worker) -> None:
     first, second = jobs = leased(prover, HIGH, LOW)
 
