@@ -19,7 +19,6 @@ from django.views.decorators.http import require_safe
 from apps.core.errors import BadValue, DomainError
 from apps.core.filters import NAME_MAX, ListFilters
 from apps.core.languages import colon_text
-from apps.core.stored_texts import stored_text
 from apps.dashboard import cells
 from apps.dashboard.bulk_bar import BulkBar
 from apps.dashboard.cards import Verdict
@@ -254,6 +253,8 @@ class ListPage:
     ) -> Iterable[str]:
         """Render the changed rows: a page shows those that it has, and counts others that belong on it."""
         data, rows = context.data, changed(context, keys)
+        if not rows:
+            return
         wanted = self.wanted(QueryDict(context.key), data, rows)
         fits = None
         if wanted:
@@ -279,7 +280,7 @@ class ListPage:
         return rows
 
     def order(self, request: HttpRequest) -> tuple[str, bool]:
-        """Return the column by which the address orders, and whether downwards.  Raises DomainError."""
+        """Return the column by which the address orders, if any, and whether downwards."""
         text = request.GET.get("sort", "")
         name = text.removeprefix("-")
         known = {column.key for column in self.columns if column.sort is not None}
@@ -313,15 +314,17 @@ class ListPage:
             rows = self.narrowed(request, wanted, rows, data)
             shown, pager = self.page(rows, request.GET.get("after", ""), of=self.name, query=_query(request))
         except DomainError as refusal:
-            wrong = colon_text(refusal.field, refusal.reason) if refusal.field else refusal.reason
+            wrong = _wrong(refusal)
             shown, pager = [], Pager(shown=0, newer="", older="")
         token = get_token(request)
         laid = self.lay_out(shown, data)
+        # A refusal follows nothing: fetched again it would say that the pool is away.
+        is_live = bool(self.live) and not wrong
         here = reverse(self.name)
         query = urlencode(wanted.given, doseq=True) if wanted is not None else ""
         facets: list[Facet] = []
         if wanted is not None:
-            others = {name: values[0] for name, values in wanted.given.items() if name != "state"}
+            others = {name: texts for name, texts in wanted.given.items() if name != "state"}
             facets = facets_of(here, self.facets, dict(self.counts(data)), state=wanted["state"], **others)
             facets += self.more_facets(data, wanted)
         return page_render(
@@ -329,11 +332,11 @@ class ListPage:
             "core/list.html",
             title=self.title,
             section=self.name,
-            page_key=f"{self.name}:{query}" if query else self.name if self.live else "",
+            page_key=(f"{self.name}:{query}" if query else self.name) if is_live else "",
             status=422 if wrong else 200,
             data=data,
             list=self,
-            base="live_page.html" if self.live else "page.html",
+            base="live_page.html" if is_live else "page.html",
             heads=self.heads(request, data),
             lines=[self.line(row, data=data, token=token) for row in laid],
             pager=pager,
@@ -374,10 +377,15 @@ class ListPage:
         try:
             rows = self.narrowed(request, self.wanted(request.GET, data, rows), rows, data)
         except DomainError as refusal:
-            return HttpResponse(stored_text(refusal.reason), status=422, content_type="text/plain")
+            return HttpResponse(_wrong(refusal), status=422, content_type="text/plain")
         cells = ([read(row) for read in self.csv.values()] for row in self.csv_rows(rows, data))
         return csv_answer(f"{self.name}.csv", list(self.csv), cells)
 
 
-def _query(request: HttpRequest) -> dict[str, str]:
-    return {name: str(text) for name, text in request.GET.items() if name != "after"}
+def _query(request: HttpRequest) -> dict[str, list[str]]:
+    given = {name: [str(text) for text in texts if text] for name, texts in request.GET.lists()}
+    return {name: texts for name, texts in given.items() if texts and name != "after"}
+
+
+def _wrong(refusal: DomainError) -> str:
+    return colon_text(refusal.field, refusal.reason) if refusal.field else refusal.reason

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from apps.core import formatting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from typing import TypeVar
 
     from django.db.models import QuerySet
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Row = TypeVar("Row")
 
+Query = Mapping[str, str | Sequence[str]]
+"""What an address has, by name; some of several values."""
 ROWS: Final = 50
 """Rows of one page."""
 COUNT_MAX: Final = 10_000
@@ -103,8 +105,8 @@ def facets_of(
     /,
     *,
     state: str,
-    q: str = "",
-    **others: str,
+    q: str | Sequence[str] = "",
+    **others: str | Sequence[str],
 ) -> list[Facet]:
     """Return a filter for each state (key, label, tone, icon); its address keeps search and other filters.
 
@@ -139,9 +141,9 @@ def tags_of(here: str, names: Iterable[str], *, field: str, query: Mapping[str, 
     ]
 
 
-def _address(here: str, query: Mapping[str, str]) -> str:
+def _address(here: str, query: Query) -> str:
     params = {name: value for name, value in query.items() if value}
-    return f"{here}?{urlencode(params)}" if params else here
+    return f"{here}?{urlencode(params, doseq=True)}" if params else here
 
 
 def cursor_read(text: str, *, of: str) -> str:
@@ -165,7 +167,7 @@ def page_of(  # noqa: PLR0913  # what a page is cut by
     *,
     of: str,
     cursor_of: Callable[[Row], str],
-    query: Mapping[str, str],
+    query: Query,
     is_first: bool,
     stopped_at: str = "",
     field: str = "after",
@@ -181,19 +183,17 @@ def page_of(  # noqa: PLR0913  # what a page is cut by
     many = many or ROWS
     shown, more = list(rows[:many]), len(rows) > many
     params = {key: value for key, value in query.items() if value and key != field}
-    first = "?" + urlencode(params)
+    first = "?" + urlencode(params, doseq=True)
     cursor = cursor_of(shown[-1]) if more else stopped_at
     before = 0 if is_first else before
     place = cursor if before is None else [cursor, before + len(shown)]
     after = signing.dumps(place, salt=f"cursor.{of}")
-    older = "?" + urlencode({**params, field: after}) if cursor else ""
+    older = "?" + urlencode({**params, field: after}, doseq=True) if cursor else ""
     newer = "" if is_first else first
     return shown, Pager(shown=len(shown), newer=newer, older=older, before=before, total=total)
 
 
-def page_newest(
-    rows: QuerySet[Any, Row], after: str, *, of: str, query: Mapping[str, str]
-) -> tuple[list[Row], Pager]:
+def page_newest(rows: QuerySet[Any, Row], after: str, *, of: str, query: Query) -> tuple[list[Row], Pager]:
     """Cut one page of rows in the order of their keys, newest first."""
     return _page_keyed(
         rows,
@@ -205,9 +205,7 @@ def page_newest(
     )
 
 
-def page_by_time(
-    rows: QuerySet[Any, Row], after: str, *, of: str, query: Mapping[str, str]
-) -> tuple[list[Row], Pager]:
+def page_by_time(rows: QuerySet[Any, Row], after: str, *, of: str, query: Query) -> tuple[list[Row], Pager]:
     """Cut one page of rows in the order in which they were made, newest first."""
 
     def below(cursor: str) -> Q:
@@ -227,7 +225,7 @@ def _page_keyed(
     after: str,
     *,
     of: str,
-    query: Mapping[str, str],
+    query: Query,
     cursor_of: Callable[[Any], str],
     below: Callable[[str], Q],
 ) -> tuple[list[Row], Pager]:
@@ -250,7 +248,7 @@ def page_counted(
     after: str,
     *,
     of: str = "counted",
-    query: Mapping[str, str] | None = None,
+    query: Query | None = None,
     field: str = "after",
     many: int = 0,
 ) -> tuple[list[Row], Pager]:
@@ -272,9 +270,7 @@ def page_counted(
     return [row for _, row in shown], pager
 
 
-def page_ranked(
-    rows: QuerySet[Any, Any], after: str, *, of: str, query: Mapping[str, str]
-) -> tuple[list[int], Pager]:
+def page_ranked(rows: QuerySet[Any, Any], after: str, *, of: str, query: Query) -> tuple[list[int], Pager]:
     """Cut one page of keys from rows with a `rank`, by rank and name: those that need attention first."""
     rank, _, rest = cursor_read(after, of=of).partition(" ")
     key, _, name = rest.partition(" ")

@@ -12,11 +12,12 @@ from django.test.utils import CaptureQueriesContext
 from apps.core.clock import now
 from apps.core.errors import BadValue
 from apps.dashboard.live_fragments import fragments_render
+from apps.dashboard.pages.senders.rows import SenderList
 from apps.miners.errors import MinerUnknown
 from apps.sectors.selectors.sector_filters import SectorFilters
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.users.rules.principals import SYSTEM
-from poolsite.wire.pipeline import SectorState
+from poolsite.wire.pipeline import STATE_OF_STAGE, SectorState
 from tests import factories, people
 from tests.page_client import signed_in, text_of
 
@@ -52,7 +53,8 @@ def test_what_is_no_filter_is_refused_by_page_csv_and_rest_alike(
     assert told.status_code == 400
     assert reason in text_of(page)
     assert "Show all" in text_of(page)
-    assert taken.content == reason.encode()
+    assert 'id="f-page"' not in text_of(page), "a refusal is not fetched again"
+    assert taken.content == f"{field}: {reason}".encode()
     assert (told.json()["field"], told.json()["message"]) == (field, reason)
 
 
@@ -107,6 +109,34 @@ def test_filters_of_a_page_ask_nothing_that_it_has_read_already(ann: None) -> No
         counts.append(len(queries))
 
     assert len({*counts}) == 1, counts
+
+
+def test_several_states_go_along_to_further_pages_chips_and_acts(
+    ann: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    miner = factories.miner(2001)
+    for number, stage in enumerate(("PC1", "PC2") * 2):
+        factories.sector(miner, number=number, state=STATE_OF_STAGE[stage])
+    monkeypatch.setattr("apps.dashboard.pagination.ROWS", 2)
+    browser, query, found = signed_in(), "?stage=PC1&stage=PC2", []
+    while query:
+        page = browser.get(f"/sectors/{query}")
+        found += [line.row.row.number for line in page.context["lines"]]
+        query = page.context["pager"].older
+    text = text_of(page)
+
+    assert found == [3, 2, 1, 0]
+    assert 'href="/sectors/?state=active&amp;stage=PC1&amp;stage=PC2"' in text
+    for stage in ("PC1", "PC2"):
+        assert f'<input type="hidden" name="stage" value="{stage}">' in text[text.index('id="selection"') :]
+
+
+def test_a_change_of_what_a_viewer_does_not_see_lays_out_no_row(
+    ann: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SenderList, "rows", lambda _list, rows: pytest.fail(f"laid out {rows}"))
+
+    assert fragments_render({("sender", "999")}, viewer=people.principal(), page="senders")
 
 
 def test_a_list_that_is_read_whole_is_put_in_order_by_its_heads(ann: None) -> None:

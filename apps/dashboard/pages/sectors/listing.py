@@ -93,7 +93,6 @@ def changed(context: FragmentContext, keys: list[str]) -> Any:
 
 def bulk_bar(data: PageData, wanted: SectorFilters, _rows: Any, _pager: Pager) -> BulkBar | None:
     """Return what can be done to picked rows of the filter; None where nothing can."""
-    state = wanted["state"]
     acts = [
         (
             gettext("Extend…"),
@@ -107,7 +106,8 @@ def bulk_bar(data: PageData, wanted: SectorFilters, _rows: Any, _pager: Pager) -
             ("", "active", "sealed", "expiring"),
         ),
     ]
-    fitting = tuple((label, href) for label, href, states in acts if state in states)
+    chosen = set(wanted.given.get("state", [""]))
+    fitting = tuple((label, href) for label, href, states in acts if chosen <= {*states})
     if not fitting or not data.viewer.may("sign"):
         return None
     return BulkBar(
@@ -118,7 +118,7 @@ def bulk_bar(data: PageData, wanted: SectorFilters, _rows: Any, _pager: Pager) -
         all_selected=gettext("All matching selected"),
         action=reverse("sectors-change", args=["extend"]),
         acts=fitting,
-        filter=(("state", state), ("q", wanted["q"]), *wanted.pairs("state", "q")),
+        filter=wanted.pairs(),
         is_hidden=True,
     )
 
