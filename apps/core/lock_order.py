@@ -63,6 +63,7 @@ LOCK_ORDER: Final[tuple[tuple[str | int, ...], ...]] = (
         "sectors_sectorcopy",
         "proving_proofattempt",
     ),
+    ("sectors_allocation", "sectors_allocationsread"),
     ("pieces_piece",),
     ("pieces_piecequota",),
     ("sectors_numberreservation",),

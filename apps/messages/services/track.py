@@ -47,7 +47,10 @@ def landings_revert(keys: Sequence[str], *, now: datetime) -> int:
     landed = Message.objects.filter(
         executed_key__in=list(keys), state__in=[MessageState.LANDED, MessageState.REPLACED]
     ).exclude(executed_key="")
-    senders_lock(landed.order_by().values_list("from_addr", flat=True))
+    addresses = sorted(set(landed.order_by().values_list("from_addr", flat=True)))
+    # A sender may be deleted since; without its row the message would never land again.
+    Sender.objects.bulk_create([Sender(address=one) for one in addresses], ignore_conflicts=True)
+    senders_lock(addresses)
     locked = landed.select_for_update().order_by("pk")
     rows = sorted(locked, key=lambda row: (row.state, row.created_at, row.pk))
     back: list[Message] = []
@@ -56,9 +59,6 @@ def landings_revert(keys: Sequence[str], *, now: datetime) -> int:
         if row.state == MessageState.LANDED or (row.from_addr, row.nonce) not in holders:
             holders.add((row.from_addr, row.nonce))
             back.append(row)
-    # A sender may be deleted since; without its row the message would never land again.
-    addresses = {row.from_addr for row in back}
-    Sender.objects.bulk_create([Sender(address=one) for one in addresses], ignore_conflicts=True)
     spend_record([row.pk for row in back], sign=SUBTRACTED)
     chain_nonces_rewind((row.from_addr, row.nonce or 0) for row in rows)
     moved_wallets_mark({one for row in rows for one in (row.from_addr, row.to)}, at=now)
