@@ -64,7 +64,11 @@ def create(caller: Principal, data: dict[str, Any]) -> Json:
     enabled = state_read(data["state"]) is not False
     try:
         tenant = tenant_add(
-            principal=caller, name=data["name"], comment=data["comment"] or "", enabled=enabled
+            principal=caller,
+            name=data["name"],
+            comment=data["comment"] or "",
+            enabled=enabled,
+            is_named_elsewhere=True,
         )
     except TenantNameTaken:
         raise AuthFault("user already exists") from None

@@ -17,6 +17,8 @@ from apps.users.services.audit import audit_record
 from apps.users.services.tenants import tenant_create, tenant_update
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}")
+FOREIGN_NAME: Final = re.compile(r"(?!\.{1,2}$)[^/]{1,50}")
+"""As sophon-auth's clients may name theirs: whatever a path of ours holds."""
 COMMENT_MAX: Final = 255
 
 
@@ -40,10 +42,19 @@ def visible_tenant_find(viewer: Principal, *, key: str) -> Tenant:
 
 
 @transaction.atomic
-def tenant_add(*, principal: Principal, name: str, comment: str = "", enabled: bool = True) -> Tenant:
+def tenant_add(
+    *,
+    principal: Principal,
+    name: str,
+    comment: str = "",
+    enabled: bool = True,
+    is_named_elsewhere: bool = False,
+) -> Tenant:
     """Create a tenant.  Raises NotAllowed, BadValue, TenantNameTaken."""
     tenants_manage_check(principal)
-    if NAME.fullmatch(name) is None:
+    if is_named_elsewhere and not (FOREIGN_NAME.fullmatch(name) and name.isprintable()):
+        raise BadValue(gettext("must be 1 to 50 characters without a slash"), field="name")
+    if not is_named_elsewhere and NAME.fullmatch(name) is None:
         raise BadValue(
             gettext("must be 1 to 50 letters, digits, dots or dashes, starting with a letter or digit"),
             field="name",

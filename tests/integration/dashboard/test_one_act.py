@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
@@ -79,6 +80,15 @@ def test_name_of_a_tenant_fits_a_url(operator: dict[str, str]) -> None:
 
     assert [answer.status_code for answer in answers] == [400, 400, 422]
     assert lines() == []
+
+
+@pytest.mark.parametrize("name", ["West Farm", "矿池", "_old", "ops@west"])
+def test_sophon_auths_clients_name_a_tenant_as_they_always_did(name: str, operator: dict[str, str]) -> None:
+    made = sophon("PUT", "user/new", operator, {"name": name})
+    changed = rest("PATCH", f"tenants/{quote(name)}", operator, {"comment": "c"})
+
+    assert (made.status_code, changed.status_code) == (200, 200)
+    assert [line[:2] for line in lines()] == [("tenant.create", name), ("tenant.update", name)]
 
 
 def test_tenant_changed(operator: dict[str, str]) -> None:
