@@ -67,8 +67,11 @@ class ReasonKind:
         return Reason(FORMATTER.vformat(template, (), values), self.code, values)
 
     def made(self, text: str) -> bool:
-        """Return whether a row's text is of this reason, whatever its values."""
-        return isinstance(text, Reason) and text.code == self.code
+        """Return whether a row's text is of this reason, whatever its values.
+
+        A version from before codes wrote the text alone: without values that is enough.
+        """
+        return text.code == self.code if isinstance(text, Reason) else text == self.template
 
     def translated(self, values: Mapping[str, Any]) -> str:
         """Return the template in the page's language."""

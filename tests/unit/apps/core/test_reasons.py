@@ -72,6 +72,14 @@ def test_a_reason_is_its_english_text(expired: ReasonKind) -> None:
         assert (same, same.code, same.values) == (made, "test.expired", {"host": "rack-b"})
 
 
+def test_a_reason_without_values_is_known_by_the_text_of_an_older_version(
+    offline: ReasonKind, expired: ReasonKind
+) -> None:
+    assert offline.made("its host is offline")
+    assert not offline.made("its host is offline; the lease of rack-b expired")
+    assert not expired.made("its host is offline")
+
+
 def test_a_code_is_declared_once(expired: ReasonKind) -> None:
     with pytest.raises(AssertionError, match=expired.code):
         reason(expired.code, "another")

@@ -13,6 +13,7 @@ from apps.miners.models import Miner
 from apps.pieces.data.files import piece_path
 from apps.pieces.models import Piece
 from apps.pieces.reasons import BYTES_GONE
+from apps.pieces.services.terms import loss_wait_note
 from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.sealing.packing import pieces_pack, pieces_plan
@@ -171,6 +172,17 @@ def test_no_sector_is_begun_for_bytes_that_are_gone(miner: Miner, left: bytes | 
     piece_path(lost).write_bytes(bytes(100))
     assert packed(chain, lost) == [("PACKED", True)]
     assert lost.error == ""
+
+
+def test_bytes_that_are_back_are_called_gone_no_more_whichever_version_did(miner: Miner) -> None:
+    piece = waiting(miner)
+    Piece.objects.filter(pk=piece.pk).update(error=str(BYTES_GONE()))  # from before codes
+    piece.refresh_from_db()
+
+    assert not loss_wait_note(piece)
+
+    piece.refresh_from_db()
+    assert piece.error == ""
 
 
 def test_bytes_that_the_disk_cannot_find_hold_up_no_other_piece(miner: Miner) -> None:
