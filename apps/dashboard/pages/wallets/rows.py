@@ -92,9 +92,10 @@ def wallet_row(wallet: Wallet, *, data: PageData, waiting: int | None = None) ->
 
 def what_text(what: str, data: PageData) -> str:
     """Return what was signed, with the method's name where the receiver tells it."""
-    if not isinstance(what, Reason) or not MESSAGE.made(what):
+    values = what.values if isinstance(what, Reason) and MESSAGE.made(what) else {}
+    if not str(values.get("method", "")).isdecimal():  # callers name the kind of bytes as they like
         return what
-    method, to = int(what.values["method"]), what.values["to"]
+    method, to = int(values["method"]), values["to"]
     try:
         name = method_text(to, method, kind="", miners=data.names.miners)
     except BadAddress:  # older records end after 60 characters

@@ -25,6 +25,7 @@ PAGE: Any = SimpleNamespace(names=SimpleNamespace(miners={"f01001": "north"}))
         (MESSAGE(method="5", to="f3cut"), "message: method 5 to f3cut…"),
         (BYTES(meta_type="block", count=12), "block: 12 bytes"),
         ("message: SubmitWindowedPoSt to f01001", "message: SubmitWindowedPoSt to f01001"),
+        (MESSAGE(method="x", to="f01001: 12 bytes"), "message: method x to f01001: 12 bytes"),
     ],
 )
 def test_a_message_is_named_by_its_method_whatever_the_words(what: str, shown: str) -> None:
