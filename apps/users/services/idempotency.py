@@ -48,13 +48,14 @@ def idempotent_answer_keep(*, caller: str, key: str, request: str) -> Iterator[t
     with transaction.atomic():
         row, is_new = idempotent_answer_claim(caller=caller, key=key, request=request)
         yield row, is_new
-        if is_new and not IdempotentAnswer.objects.filter(pk=row.pk).exclude(status=0).exists():
+        if is_new and not row.status:
             transaction.set_rollback(True)
 
 
 def idempotent_answer_complete(row: IdempotentAnswer, *, status: int, body: str) -> None:
     """Store the answer of the request that claimed the row."""
     IdempotentAnswer.objects.filter(pk=row.pk).update(status=status, body=text_encrypt(body))
+    row.status = status
 
 
 @transaction.atomic

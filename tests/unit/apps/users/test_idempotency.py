@@ -10,7 +10,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from apps.users.models import IdempotentAnswer
-from apps.users.services.idempotency import idempotent_answer_claim
+from apps.users.services.idempotency import (
+    idempotent_answer_claim,
+    idempotent_answer_complete,
+    idempotent_answer_keep,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -44,3 +48,20 @@ def test_row_that_can_never_be_made_is_an_error_at_last(monkeypatch: pytest.Monk
 
     with pytest.raises(IntegrityError), transaction.atomic():
         idempotent_answer_claim(caller="one", key="a", request="r")
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_what_is_done_stays_with_its_answer_only(is_complete: bool) -> None:
+    with idempotent_answer_keep(caller="one", key="a", request="r") as (row, _):
+        if is_complete:
+            idempotent_answer_complete(row, status=201, body="{}")
+
+    assert IdempotentAnswer.objects.filter(key="a", status=201).exists() == is_complete
+    assert IdempotentAnswer.objects.count() == is_complete
+
+
+def test_refusal_whose_transaction_failed_asks_the_database_nothing() -> None:
+    with idempotent_answer_keep(caller="one", key="a", request="r"):
+        transaction.set_rollback(True)
+
+    assert not IdempotentAnswer.objects.exists()
