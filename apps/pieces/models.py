@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.db import models
 
@@ -22,6 +22,9 @@ from apps.users.models import Tenant
 from poolsite.filecoin.cids import cid_parse
 from poolsite.filecoin.fr32 import unpadded_bytes
 from poolsite.filecoin.piece_cids import SizedPiece, sized_cid
+
+CLIENT_ACTOR: Final = "client "
+"""How the actor of what a deal's client sends begins; its address follows."""
 
 
 class Piece(WithReasons, Named, Timestamped):

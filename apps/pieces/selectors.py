@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from apps.pieces.errors import PieceAmbiguous, PieceUnknown
 from apps.pieces.models import MinerStorage, Piece, PieceDelivery, PieceQuota
 from apps.pieces.states import UNCOMMITTED, DeliveryState, PieceState
 from apps.users.models import Tenant
+from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 from apps.users.rules.principals import Principal
 from apps.users.states import POOL
 from poolsite.filecoin.cids import BadCid, cid_parse
@@ -207,12 +209,30 @@ def piece_same(piece: Piece, piece_cid: str) -> Piece | None:
     return live.exclude(state=PieceState.ENDED).first() or alike.first()
 
 
+def headers_decode(piece: Piece) -> tuple[tuple[str, str], ...]:
+    """Return what is sent to the source of a piece besides.  Raises DecryptionFailed."""
+    rows = json.loads(text_decrypt(piece.source_headers)) if piece.source_headers else []
+    return tuple((name, value) for name, value in rows)
+
+
 def fetch_same(piece: Piece) -> Piece | None:
-    """Return the download in progress of what this one asks for: the same URL, commitment and terms."""
+    """Return the download in progress of what this one asks for.
+
+    It has the same URL, commitment and terms, and the same headers: without them a source may refuse it.
+    """
     rows = Piece.objects.filter(miner=piece.miner, state__in=[PieceState.FETCHING, PieceState.RECEIVED])
     rows = rows.filter(source_url=piece.source_url, announced_cid=piece.announced_cid, removal_asked_at=None)
     rows = rows.filter(client=piece.client, allocation=piece.allocation, deal=piece.deal)
-    return rows.filter(padded_size=piece.padded_size).select_related("miner__tenant").order_by("pk").first()
+    rows = rows.filter(padded_size=piece.padded_size).select_related("miner__tenant").order_by("pk")
+    headers = headers_decode(piece)
+    return next((row for row in rows if _has_headers(row, headers)), None)
+
+
+def _has_headers(piece: Piece, headers: tuple[tuple[str, str], ...]) -> bool:
+    try:
+        return headers_decode(piece) == headers
+    except DecryptionFailed:
+        return False
 
 
 def pieces_of_sector(miner: Miner, number: int) -> list[Piece]:

@@ -12,7 +12,7 @@ from apps.pieces.data.commitments import Commitment, commitment_of
 from apps.pieces.data.files import is_known_stored, is_stored, piece_path, piece_unlink, piece_whole
 from apps.pieces.data.sources import url_shown
 from apps.pieces.errors import PieceBusy, PieceMismatch, PieceTooLarge
-from apps.pieces.models import Piece
+from apps.pieces.models import CLIENT_ACTOR, Piece
 from apps.pieces.selectors import failed_earlier, fetch_same, piece_same
 from apps.pieces.services.restored_data import piece_data_lock
 from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
@@ -102,12 +102,17 @@ def _already_there(piece: Piece, same: Piece | None, *, by: Principal) -> Piece:
 
 
 def _repeat_note(piece: Piece, same: Piece, *, by: Principal) -> None:
-    """Set the terms that were sent again, and leave the others as they are."""
+    """Set the terms that were sent again, and leave the others as they are.
+
+    A deal's client does not change by when somebody else's piece must be active.
+    """
     unplaced = Piece.objects.filter(pk=same.pk, state__in=UNPLACED)
     if piece.purpose != PiecePurpose.ANY:
         unplaced.update(purpose=piece.purpose, updated_at=clock.now())
     after = {"miner": str(same.miner)}
-    if piece.start_epoch not in (None, same.start_epoch) and piece.terms == same.terms:
+    is_strangers = piece.actor.startswith(CLIENT_ACTOR) and piece.actor != same.actor
+    is_dated = piece.start_epoch not in (None, same.start_epoch)
+    if is_dated and piece.terms == same.terms and not is_strangers:
         waiting = unplaced | Piece.objects.filter(pk=same.pk, state=PieceState.PACKED)
         waiting.update(start_epoch=piece.start_epoch, updated_at=clock.now())
         unplaced.filter(terms_missing_since=None).update(error="")  # it may have waited for another epoch

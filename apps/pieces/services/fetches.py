@@ -30,7 +30,7 @@ from apps.pieces.data.files import bytes_write, piece_opened, piece_path, piece_
 from apps.pieces.data.sources import Body, SourceAway, headers_check, url_check, url_opened
 from apps.pieces.errors import PieceTooLarge
 from apps.pieces.models import Piece
-from apps.pieces.selectors import pieces_fetchable, pieces_fetching
+from apps.pieces.selectors import headers_decode, pieces_fetchable, pieces_fetching
 from apps.pieces.services.checks import piece_repeat
 from apps.pieces.services.reservations import Room, RoomAwaited
 from apps.pieces.services.uploads import (
@@ -42,7 +42,7 @@ from apps.pieces.services.uploads import (
     received_note,
 )
 from apps.pieces.states import PieceState
-from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.users.rules.encryption import DecryptionFailed, text_encrypt
 from apps.users.rules.principals import Principal
 
 TENANTS_AT_ONCE: Final = 4
@@ -127,12 +127,6 @@ class _Fetch:
     def note(self, received: int) -> None:
         """Note how many bytes are on the disk: called by the thread that writes them."""
         self.received = received
-
-
-def headers_decode(piece: Piece) -> tuple[tuple[str, str], ...]:
-    """Return what is sent to the source of a piece besides.  Raises DecryptionFailed."""
-    rows = json.loads(text_decrypt(piece.source_headers)) if piece.source_headers else []
-    return tuple((name, value) for name, value in rows)
 
 
 class _Fetches:

@@ -141,6 +141,29 @@ def test_headers_do_not_go_to_where_a_url_redirects(miner: Miner, site: Site) ->
     assert Piece.objects.get().state == "READY"
 
 
+def test_a_download_without_a_clients_headers_is_not_shared_with_it(miner: Miner, site: Site) -> None:
+    url = f"{site.base}/x"
+    deal(miner, client=factories.secp(6), places=(Place(url),))
+    one = deal(miner, places=(Place(url, (("Authorization", "Bearer c"),)),))
+
+    go_on(one)
+    fetched()
+    go_on(one)
+
+    assert site.asked == [("/x", None), ("/x", "Bearer c")]
+    assert [row.state for row in Deal.objects.all()] == ["VERIFIED", "VERIFIED"]
+    assert Piece.objects.count() == 1
+
+
+def test_a_client_does_not_change_by_when_anothers_piece_is_active(miner: Miner) -> None:
+    upload(deal(miner, start_epoch=90_000))
+
+    upload(deal(miner, client=factories.secp(6), start_epoch=50_000))
+    assert Piece.objects.get().start_epoch == 90_000
+    upload(deal(miner, start_epoch=70_000))
+    assert Piece.objects.get().start_epoch == 70_000
+
+
 def test_the_next_url_is_tried_and_after_the_last_the_deal_fails(miner: Miner, site: Site) -> None:
     site.statuses |= {"/a": 404, "/b": 404}
     one = deal(miner, places=(Place(f"{site.base}/a"), Place(f"{site.base}/b")))
