@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from apps.core import clock
@@ -23,12 +23,18 @@ from apps.market.rules import Place
 from apps.market.selectors import chunks_received
 from apps.market.states import WITHOUT_DATA, DealSource, DealState
 from apps.miners.selectors.miners import miner_principal
-from apps.pieces.data.files import Source, bytes_write, file_locked
-from apps.pieces.errors import PieceMismatch, PieceTooLarge, UploadIncomplete
-from apps.pieces.models import Piece
+from apps.pieces.data.files import Source, bytes_write, file_locked, piece_opened
+from apps.pieces.errors import PieceBusy, PieceMismatch, PieceTooLarge, UploadIncomplete
+from apps.pieces.models import CLIENT_ACTOR, Piece
 from apps.pieces.services.fetches import piece_fetch_begin
 from apps.pieces.services.reservations import Room
-from apps.pieces.services.uploads import PieceSpec, part_upload, piece_discard, upload_begin
+from apps.pieces.services.uploads import (
+    PieceSpec,
+    part_upload,
+    piece_discard,
+    received_note,
+    upload_begin,
+)
 from apps.pieces.states import PieceState
 from apps.users.rules.encryption import text_decrypt
 from apps.users.rules.principals import Principal
@@ -54,7 +60,7 @@ def piece_spec_build(deal: Deal) -> PieceSpec:
 
 def client_principal_make(deal: Deal) -> Principal:
     """Return as whom a client's data come in: its miner's tenant, under the client's name."""
-    return replace(miner_principal(deal.miner), actor=f"client {deal.client}")
+    return replace(miner_principal(deal.miner), actor=f"{CLIENT_ACTOR}{deal.client}")
 
 
 def places_decode(deal: Deal) -> list[Place]:
@@ -103,16 +109,21 @@ def deal_fetch_begin(deal: Deal) -> None:
 def deal_upload(deal: Deal, *, source: Source, by: Principal) -> None:
     """Store all bytes of a deal at once; what came of an upload that was cut off is written anew.
 
-    Raises DealNeedsNoData, ChunkRefused, PieceMismatch, and what uploads of pieces do.
+    Raises DealNeedsNoData, ChunkRefused, PieceBusy, PieceMismatch, and what uploads of pieces do.
     """
     _data_require(deal)
+    _whole_write(deal, source, by=by)
+
+
+def _whole_write(deal: Deal, source: Source, *, by: Principal) -> None:
     if deal.chunk_size is not None:
         raise ChunkRefused(gettext("it is being uploaded in chunks"))
-    if deal.piece is not None and deal.piece.state == PieceState.UPLOADING:
-        piece_discard(deal.piece)
-        deal.refresh_from_db()
-    piece = deal.piece or upload_begin(deal.miner, spec=piece_spec_build(deal), by=by, is_resumable=True)
-    _transfer_note(deal, piece)
+    piece = deal.piece
+    if piece is None:
+        piece = _piece_begin(deal, by=by, is_resumable=False)
+    elif piece.state == PieceState.UPLOADING:
+        with piece_opened(piece):  # no other request is sending them
+            received_note(piece, received=0)
     _part_take(deal, piece, source, offset=0, by=by)
 
 
@@ -121,7 +132,8 @@ def deal_import(deal: Deal, *, source: Source, by: Principal) -> None:
 
     Raises what `deal_upload` does.
     """
-    deal_upload(deal, source=source, by=by)
+    _data_require(deal, DealSource.PUT, DealSource.OFFLINE)
+    _whole_write(deal, source, by=by)
     audit_record(principal=by, action="deal.import", target=str(deal.uuid), after={"bytes": deal.raw_size})
 
 
@@ -147,13 +159,10 @@ def chunk_upload(deal: Deal, *, number: int, source: Source) -> None:
 
     Raises ChunkRefused, DealNeedsNoData, PieceBusy, UploadIncomplete, DiskFull, RoomAwaited.
     """
-    _data_require(deal)
-    if not 1 <= number <= deal.chunks:
-        raise ChunkRefused("chunk not found", field="chunk")
-    if number in chunks_received(deal) or deal.is_whole:
-        raise ChunkRefused("chunk already uploaded")
+    _chunk_require(deal, number)
     size, path = _chunk_bytes(deal, number), chunk_place(deal, number=number)
     with file_locked(path) as file, Room(path) as room:
+        _chunk_require(deal, number)  # another request may have sent it this moment
         room.reserve(size)
         try:
             is_all = bytes_write(file, source, at=0, most=size, note=lambda _: None)
@@ -167,7 +176,13 @@ def chunk_upload(deal: Deal, *, number: int, source: Source) -> None:
                     received=file.tell(), size=size
                 )
             )
-        DealChunk.objects.bulk_create([DealChunk(deal=deal, number=number)], ignore_conflicts=True)
+        with transaction.atomic():
+            is_awaited = _chunks_awaited(deal).select_for_update(no_key=True).first() is not None
+            if is_awaited:
+                DealChunk.objects.bulk_create([DealChunk(deal=deal, number=number)], ignore_conflicts=True)
+        if not is_awaited:  # the deal has ended, or has its data, since this request came
+            path.unlink(missing_ok=True)
+            raise DealNeedsNoData("deal not found")
     deal_change_publish(deal)
 
 
@@ -191,8 +206,7 @@ def chunks_join(deal: Deal) -> None:
     Raises what uploads of pieces do.
     """
     by = client_principal_make(deal)
-    piece = deal.piece or upload_begin(deal.miner, spec=piece_spec_build(deal), by=by, is_resumable=True)
-    _transfer_note(deal, piece)
+    piece = deal.piece or _piece_begin(deal, by=by, is_resumable=True)
     while deal.piece is not None and piece.state == PieceState.UPLOADING:
         at = piece.received
         number = at // (deal.chunk_size or 1) + 1
@@ -257,17 +271,44 @@ class _Nothing:
         return b""
 
 
-def _data_require(deal: Deal) -> None:
-    """Refuse data that nobody waits for.  Raises DealNeedsNoData."""
-    if deal.state not in WITHOUT_DATA or deal.source == DealSource.HTTP:
+def _data_require(deal: Deal, *sources: str) -> None:
+    """Refuse data that nobody waits for, or that are to come another way; a client uploads those of PUT.
+
+    Raises DealNeedsNoData.
+    """
+    if deal.state not in WITHOUT_DATA or deal.source not in (sources or (DealSource.PUT,)):
         raise DealNeedsNoData("deal not found")
 
 
-def _transfer_note(deal: Deal, piece: Piece) -> None:
-    with suppress(LostRace):  # a head was faster
+def _chunks_awaited(deal: Deal) -> QuerySet[Deal]:
+    """Return the row of a deal while it awaits chunks of this size."""
+    rows = Deal.objects.filter(pk=deal.pk, state__in=WITHOUT_DATA, is_whole=False)
+    return rows.filter(chunk_size=deal.chunk_size)
+
+
+def _chunk_require(deal: Deal, number: int) -> None:
+    """Refuse a chunk that the deal does not await.  Raises DealNeedsNoData, ChunkRefused."""
+    _data_require(deal)
+    if not 1 <= number <= deal.chunks:
+        raise ChunkRefused("chunk not found", field="chunk")
+    if DealChunk.objects.filter(deal=deal, number=number).exists() or not _chunks_awaited(deal).exists():
+        raise ChunkRefused("chunk already uploaded")
+
+
+def _piece_begin(deal: Deal, *, by: Principal, is_resumable: bool) -> Piece:
+    """Begin the piece of a deal that has none.  Raises PieceBusy if another request has done so by now."""
+    piece = upload_begin(deal.miner, spec=piece_spec_build(deal), by=by, is_resumable=is_resumable)
+    rows = Deal.objects.filter(pk=deal.pk, state=DealState.TRANSFERRING, piece=None)
+    try:
         if deal.state == DealState.ACCEPTED:
             deal_move(deal, event="TRANSFER", piece=piece)
+        elif not rows.update(piece=piece, updated_at=clock.now()):
+            raise PieceBusy
+    except (LostRace, PieceBusy):
+        piece_discard(piece)
+        raise PieceBusy from None
     deal.refresh_from_db()
+    return piece
 
 
 def _part_take(deal: Deal, piece: Piece, source: Source | BinaryIO, *, offset: int, by: Principal) -> None:
@@ -275,6 +316,7 @@ def _part_take(deal: Deal, piece: Piece, source: Source | BinaryIO, *, offset: i
     try:
         stored, _ = part_upload(piece, source=source, offset=offset, by=by)
     except (PieceMismatch, PieceTooLarge) as refusal:
+        piece_discard(piece)
         deal.refresh_from_db()
         deal_wait(deal, reason=refusal.reason)
         raise

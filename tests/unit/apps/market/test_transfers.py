@@ -6,6 +6,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,9 +33,10 @@ from apps.market.services.transfers import (
 )
 from apps.market.states import DealSource
 from apps.miners.models import Miner
-from apps.pieces.data.files import piece_path
-from apps.pieces.errors import PieceMismatch, UploadIncomplete
+from apps.pieces.data.files import file_locked, piece_path
+from apps.pieces.errors import PieceBusy, PieceMismatch, PieceTooLarge, UploadIncomplete
 from apps.pieces.models import Piece
+from apps.pieces.selectors import storage_use
 from apps.pieces.services import uploads
 from apps.pieces.services.fetches import pieces_fetch
 from apps.pieces.services.retention import UNCHECKED, pieces_tidy
@@ -234,6 +236,63 @@ def test_an_upload_that_was_cut_off_begins_anew(miner: Miner) -> None:
     assert Piece.objects.count() == 1
 
 
+def test_an_upload_that_is_cut_off_again_and_again_has_one_piece(miner: Miner) -> None:
+    one = deal(miner)
+    for length in (700, 0, 900, 100):
+        upload(one, DATA[:length])
+
+    assert Piece.objects.get().payload_size == storage_use(miner.tenant_id).used_bytes == 1500
+    assert not AuditEntry.objects.filter(action="piece.begin").exists(), "a client fills no audit log"
+    upload(one)
+    assert go_on(one).state == "VERIFIED"
+
+
+def test_an_upload_of_too_many_bytes_leaves_no_piece(miner: Miner) -> None:
+    one = deal(miner)
+
+    with pytest.raises(PieceTooLarge):
+        upload(one, DATA + b"!")
+
+    one.refresh_from_db()
+    assert (one.state, Piece.objects.count()) == ("ACCEPTED", 0)
+
+
+def test_a_second_upload_beside_the_first_is_refused(miner: Miner) -> None:
+    class First(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if not self.tell():
+                with pytest.raises(PieceBusy):
+                    upload(Deal.objects.get())
+            return super().read(size)
+
+    one = deal(miner)
+
+    deal_upload(one, source=First(DATA), by=client_principal_make(one))
+
+    assert go_on(one).state == "VERIFIED"
+    assert piece_path(Piece.objects.get()).read_bytes() == DATA
+
+
+def test_two_first_uploads_at_once_begin_one_piece(miner: Miner) -> None:
+    one, again = deal(miner), Deal.objects.get()
+    upload(one, DATA[:700])
+
+    with pytest.raises(PieceBusy):
+        upload(again)
+
+    assert Piece.objects.get() == Deal.objects.get().piece
+
+
+@pytest.mark.parametrize("source", [DealSource.OFFLINE, DealSource.HTTP])
+def test_a_client_uploads_nothing_that_comes_another_way(miner: Miner, source: str) -> None:
+    one = deal(miner, source=source)
+
+    with pytest.raises(DealNeedsNoData):
+        upload(one)
+    with pytest.raises(DealNeedsNoData):
+        chunks_begin(one, raw_size=1500, chunk_size=1 << 20)
+
+
 def chunked(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> Deal:
     monkeypatch.setattr(transfers, "CHUNK_LEAST", 512)
     one = deal(miner)
@@ -270,6 +329,42 @@ def test_chunks_come_in_any_order_and_are_put_together(miner: Miner, monkeypatch
     assert go_on(one).state == "VERIFIED"
     assert piece_path(Piece.objects.get()).read_bytes() == DATA
     assert not list(chunk_place(one, number=1).parent.glob("*.chunk"))
+
+
+def test_a_chunk_that_came_this_moment_is_not_written_over(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, real = chunked(miner, monkeypatch), file_locked
+
+    @contextmanager
+    def late(path: Path) -> Iterator[Any]:
+        monkeypatch.setattr(transfers, "file_locked", real)
+        chunk(one, 1)
+        with real(path) as file:
+            yield file
+
+    monkeypatch.setattr(transfers, "file_locked", late)
+    with pytest.raises(ChunkRefused, match="chunk already uploaded"):
+        chunk(one, 1, b"short")
+
+    assert chunk_place(one, number=1).read_bytes() == DATA[:512]
+
+
+def test_a_chunk_that_comes_after_its_deal_has_ended_is_not_kept(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            Deal.objects.update(state="FAILED")
+            return super().read(size)
+
+    one = chunked(miner, monkeypatch)
+
+    with pytest.raises(DealNeedsNoData):
+        chunk_upload(one, number=1, source=Slow(DATA[:512]))
+
+    assert not chunk_place(one, number=1).exists()
+    assert chunks_received(one) == []
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])
