@@ -95,7 +95,7 @@ class Deal(Named, Timestamped):
     source = models.CharField(max_length=8, choices=DealSource.choices)
     places = models.TextField(blank=True)
     """Encrypted JSON of the client's URLs with their headers, in the order of trying; empty once the data are
-    here, or will not come."""
+    in a sector, or will not come."""
     place_at = models.PositiveIntegerField(default=0)
     """Which of them is being tried."""
     chunk_size = models.BigIntegerField(null=True)

@@ -15,6 +15,7 @@ from apps.miners.selectors.miners import miner_get, miners_active
 from apps.pieces.models import Piece
 from apps.pieces.selectors import piece_same
 from apps.pieces.states import PieceState
+from apps.sectors.models import Sector
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 
@@ -117,6 +118,14 @@ def piece_of_deal(deal: Deal) -> Piece | None:
     named = Piece(miner=deal.miner, **deal.terms)
     piece = piece_same(named, deal.piece_cid)
     return None if piece is None or piece.state == PieceState.ENDED else piece
+
+
+def sector_end_of(piece: Piece) -> int | None:
+    """Return the epoch at which a piece's sector expires; None if it is not known."""
+    if piece.sector_number is None:
+        return None
+    rows = Sector.objects.filter(miner=piece.miner_id, number=piece.sector_number)
+    return rows.values_list("expiration", flat=True).first()
 
 
 def chunks_received(deal: Deal) -> list[int]:

@@ -48,6 +48,7 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
         "FAIL": DealState.FAILED,
     },
     DealState.SEALING: {
+        "WAIT": DealState.ACCEPTED,
         "VERIFY": DealState.VERIFIED,
         "ACTIVATE": DealState.ACTIVE,
         "END": DealState.ENDED,

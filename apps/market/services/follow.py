@@ -12,7 +12,7 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.core.disk import DiskFull
 from apps.core.errors import BadValue, DomainError
 from apps.market.models import Deal
-from apps.market.selectors import deals_followed, piece_of_deal
+from apps.market.selectors import deals_followed, piece_of_deal, sector_end_of
 from apps.market.services.transfers import (
     chunks_discard,
     chunks_join,
@@ -57,9 +57,9 @@ def deal_advance(deal: Deal, *, height: int, now: datetime) -> None:
         _join(deal)
     piece = piece_of_deal(deal)
     if piece is not None:
-        _piece_follow(deal, piece)
+        _piece_follow(deal, piece, height=height)
     elif deal.state != DealState.ACCEPTED:
-        deal_wait(deal, reason="its data are gone: they are awaited again")
+        _piece_gone(deal)
     if deal.state not in WITHOUT_DATA:
         return
     if late := _late_reason(deal, height=height, now=now):
@@ -72,6 +72,7 @@ def deal_fail(deal: Deal, *, reason: str) -> None:
     """End a deal that came to nothing; its chunks go, and its piece as any that nobody ends."""
     chunks_discard(deal)
     deal_move(deal, event="FAIL", piece=deal.piece, reason=reason)
+    chunks_discard(deal)  # one may have come in between
     log.warning("deal_failed", deal=str(deal.uuid), reason=reason[:200])
 
 
@@ -115,7 +116,17 @@ def _place_next(deal: Deal, *, reason: str) -> None:
     deal_wait(deal, reason=reason, place_at=deal.place_at + 1)
 
 
-def _piece_follow(deal: Deal, piece: Piece) -> None:
+def _piece_gone(deal: Deal) -> None:
+    """Wait for the data of a deal whose piece was removed, where they may come again."""
+    if deal.state == DealState.ACTIVE:  # nobody removes a piece before its sector has ended
+        deal_move(deal, event="END", piece=None)
+    elif deal.source == DealSource.HTTP and not deal.places:
+        deal_fail(deal, reason="its data are gone, and its client's URLs are not kept any more")
+    else:
+        deal_wait(deal, reason="its data are gone: they are awaited again")
+
+
+def _piece_follow(deal: Deal, piece: Piece, *, height: int) -> None:
     """Move a deal to where its piece is."""
     if piece.state in COMING:
         if deal.state == DealState.ACCEPTED:
@@ -124,7 +135,8 @@ def _piece_follow(deal: Deal, piece: Piece) -> None:
     if piece.state == PieceState.FAILED:
         _piece_failed(deal, piece)
         return
-    if deal.state in WITHOUT_DATA and (refusal := _term_refusal(deal, piece)):
+    is_new = deal.state in WITHOUT_DATA
+    if is_new and (refusal := _term_refusal(deal, piece, height=height)):
         deal_fail(deal, reason=refusal)
         return
     target = WITH_PIECE[piece.state]
@@ -132,7 +144,11 @@ def _piece_follow(deal: Deal, piece: Piece) -> None:
         return
     event = EVENTS[target] if EVENTS[target] in Deal.TRANSITIONS[deal.state] else "SEAL"
     if event in Deal.TRANSITIONS[deal.state]:
+        if is_new:  # the same data may have come in another way
+            chunks_discard(deal)
         deal_move(deal, event=event, piece=piece, reason=piece.error if deal.allocation else "")
+        if is_new:
+            chunks_discard(deal)  # one may have come in between
 
 
 def _piece_failed(deal: Deal, piece: Piece) -> None:
@@ -145,9 +161,15 @@ def _piece_failed(deal: Deal, piece: Piece) -> None:
         deal_wait(deal, reason=piece.error)
 
 
-def _term_refusal(deal: Deal, piece: Piece) -> str:
+def _term_refusal(deal: Deal, piece: Piece, *, height: int) -> str:
     """Return why a piece cannot be kept as long as its deal asks; empty, and it is set, where it can."""
-    if deal.allocation is not None or (piece.term_min or 0) >= deal.duration:
+    if deal.allocation is not None:
+        return ""
+    if piece.state == PieceState.ACTIVE and deal.piece is None:  # a part of its sector's life has passed
+        is_kept = (sector_end_of(piece) or 0) >= height + deal.duration
+    else:
+        is_kept = (piece.term_min or 0) >= deal.duration
+    if is_kept:
         return ""
     if piece.state == PieceState.READY and piece_term_set(piece, term_min=deal.duration):
         return ""

@@ -452,6 +452,30 @@ def test_data_in_a_sector_that_ends_too_early_are_not_these(miner: Miner) -> Non
     assert (first.state, first.sector_number) == ("SEALING", 4)
 
 
+@pytest.mark.parametrize(("expiration", "state"), [(601_000, "ACTIVE"), (600_999, "FAILED")])
+def test_an_active_sector_must_live_long_enough_from_now_on(
+    miner: Miner, expiration: int, state: str
+) -> None:
+    upload(deal(miner))
+    Piece.objects.update(state="ACTIVE", sector_number=4)
+    factories.sector(miner, number=4, expiration=expiration)
+    other = deal(miner, client=factories.secp(6))
+
+    assert go_on(other).state == state
+
+
+def test_chunks_go_when_the_same_data_have_come_another_way(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = chunked(miner, monkeypatch)
+    chunk(one, 1)
+    upload(deal(miner, client=factories.secp(6)))
+
+    assert go_on(one).state == "VERIFIED"
+    assert not list(chunk_place(one, number=1).parent.glob("*.chunk"))
+    assert chunks_received(one) == []
+
+
 def test_a_deal_follows_its_piece_through_reorganisations_to_its_end(miner: Miner) -> None:
     one = deal(miner)
     upload(one)
@@ -497,6 +521,43 @@ def test_a_piece_that_somebody_removed_is_awaited_anew(miner: Miner) -> None:
     piece_remove(Piece.objects.get(), by=people.principal())
 
     assert (go_on(one).state, one.reason) == ("ACCEPTED", "its data are gone: they are awaited again")
+
+
+def piece_gone(one: Deal, *states: str) -> Deal:
+    """Let a deal's piece come through these states, and be removed in the last one between two heads."""
+    for state in states:
+        go_on(one)
+        Piece.objects.update(state=state, sector_number=None if state == "READY" else 4)
+    piece_remove(Piece.objects.get(), by=people.principal())
+    return go_on(one)
+
+
+def test_a_piece_removed_once_its_sector_is_aborted_is_awaited_anew(miner: Miner) -> None:
+    one = deal(miner)
+    upload(one)
+
+    assert piece_gone(one, "PACKED", "READY").state == "ACCEPTED"
+    upload(one)
+    assert go_on(one).state == "VERIFIED"
+
+
+def test_a_piece_removed_once_its_sector_has_ended_ends_its_deal(miner: Miner) -> None:
+    one = deal(miner)
+    upload(one)
+
+    assert piece_gone(one, "PACKED", "ACTIVE", "ENDED").state == "ENDED"
+
+
+def test_a_removed_piece_whose_urls_are_not_kept_any_more_ends_its_deal(miner: Miner, site: Site) -> None:
+    one = deal(miner, places=(Place(f"{site.base}/a"),))
+    go_on(one)
+    fetched()
+    go_on(one)
+    Piece.objects.update(state="PACKED", sector_number=4)
+
+    assert go_on(one).places == ""
+    assert piece_gone(one, "PACKED", "READY").state == "FAILED"
+    assert one.reason == "its data are gone, and its client's URLs are not kept any more"
 
 
 @pytest.mark.parametrize(
