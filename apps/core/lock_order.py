@@ -64,6 +64,8 @@ LOCK_ORDER: Final[tuple[tuple[str | int, ...], ...]] = (
         "proving_proofattempt",
     ),
     ("sectors_allocation", "sectors_allocationsread"),
+    ("market_minermarket",),
+    ("market_deal", "market_dealchunk"),
     ("pieces_piece",),
     ("pieces_piecequota",),
     ("sectors_numberreservation",),

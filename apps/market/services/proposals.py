@@ -208,8 +208,9 @@ def _refusal_note(
             )
             refused = Deal.objects.filter(miner=miner, state=DealState.REFUSED)
             last = refused.order_by("-pk").values_list("pk", flat=True)[REFUSALS_KEPT : REFUSALS_KEPT + 1]
-            for key in last:
-                refused.filter(pk__lte=key).delete()
+            for key in last:  # locked, and read anew: one of them may be accepted this moment
+                old = refused.filter(pk__lte=key).order_by("pk").select_for_update(skip_locked=True)
+                Deal.objects.filter(pk__in=[deal.pk for deal in old]).delete()
         publish(Change("deal", str(proposal.uuid), miner.tenant_id))
 
 

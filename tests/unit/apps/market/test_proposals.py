@@ -9,8 +9,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db.models.signals import pre_delete
 
 from apps.core import clock
+from apps.core.errors import DomainError
 from apps.market.errors import RETRY, DealBusy, DealRefused
 from apps.market.models import Deal
 from apps.market.rules import Place, Proposal
@@ -24,6 +26,7 @@ from apps.pieces.models import PieceQuota
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.piece_cids import SizedPiece
 from tests import factories, people
+from tests.two_at_once import HELD_S, Held
 
 pytestmark = pytest.mark.django_db
 
@@ -259,6 +262,32 @@ def test_of_refusals_the_newest_stay(miner: Miner, monkeypatch: pytest.MonkeyPat
 
     assert list(refused) == names[:-4:-1]
     assert Deal.objects.filter(pk=kept.pk).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refusal_that_is_accepted_this_moment_is_not_deleted(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proposals, "REFUSALS_KEPT", 1)
+    market_set(miner, values={"is_verified_only": True}, by=people.principal())
+    old = proposal(miner)
+    with pytest.raises(DealRefused):
+        propose(old)
+    market_set(miner, values={"is_verified_only": False}, by=people.principal())
+    again = Held(lambda: propose(old))
+
+    def accept(**_: Any) -> None:
+        again.start()
+        again.thread.join(HELD_S)
+
+    pre_delete.connect(accept, sender=Deal)
+    try:
+        with pytest.raises(DealRefused):
+            propose(proposal(miner, duration=1))
+    finally:
+        pre_delete.disconnect(accept, sender=Deal)
+
+    assert isinstance(again.end(), DomainError) or Deal.objects.filter(state="ACCEPTED").exists()
 
 
 def test_data_have_their_time(miner: Miner) -> None:
