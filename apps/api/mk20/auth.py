@@ -8,12 +8,11 @@ Source: filecoin-project/curio market/mk20/auth.go, client/auth.go.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from poolsite.filecoin.address import BadAddress, address_format, address_from_bytes
+from poolsite.filecoin.address import address_format, address_from_bytes
 from poolsite.filecoin.signature import BadSignature, Signature, signature_verify
 
 PREFIX: Final = "CurioAuth "
@@ -40,7 +39,7 @@ def client_authenticate(header: str, *, method: str, path: str, now: datetime) -
         owner = base64.b64decode(key, validate=True)
         data = base64.b64decode(signed, validate=True)
         address = address_from_bytes(owner)
-    except (binascii.Error, BadAddress) as error:
+    except ValueError as error:  # BadAddress, no base64, or letters beyond ASCII
         raise BadAuth(f"invalid auth format: {error}") from None
     if not data:
         raise BadAuth("invalid signature")

@@ -15,6 +15,7 @@ from apps.market.errors import DealRefused, RefusalKind
 from apps.market.rules import Place, Proposal, ulid_decode
 from apps.market.states import DealDoor, DealSource
 from apps.pieces.data.sources import headers_check, url_check
+from apps.pieces.selectors import PLACE_MAX
 from poolsite.filecoin.address import BadAddress, address_format, address_parse
 from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.filecoin.piece_cids import SizedPiece, is_sized_cid, sized_cid_read
@@ -55,7 +56,7 @@ def proposal_read(body: Any, *, client: str) -> Proposal:
     data = _object(document["data"], "data")
     piece, source, places = _data_read(data)
     is_indexed = bool(retrieval.get("indexing"))
-    if "raw" in _object(data["format"], "format") and is_indexed:
+    if data["format"].get("raw") is not None and is_indexed:
         raise DealRefused("Raw bytes deal cannot be indexed")
     if ddo.get("market_address"):
         raise DealRefused("provider does not work with this market")
@@ -143,6 +144,8 @@ def _piece_read(value: Any) -> SizedPiece:
         raise DealRefused(f"invalid piece cid: {error}") from None
     if not piece.payload_size:
         raise DealRefused("payload size is 0")
+    if piece.padded_size > PLACE_MAX:
+        raise DealRefused("Deal size is larger than the miner's sector size")
     return piece
 
 

@@ -69,7 +69,9 @@ def url_check(url: str) -> None:
         port = parts.port
     except ValueError:
         raise BadValue(gettext("is not a valid URL"), field="url") from None
-    if len(url) > URL_MAX or parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+    if len(url) > URL_MAX or not url.isprintable():
+        raise BadValue(gettext("is not a valid URL"), field="url")
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise BadValue(gettext("must be an http:// or https:// URL"), field="url")
     if parts.username is not None:
         raise BadValue(gettext("must not contain a user name or password"), field="url")

@@ -21,6 +21,7 @@ from apps.market.services.markets import market_set
 from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.users.services import rate_limit_buckets
+from poolsite.filecoin.piece_cids import SizedPiece
 from tests import factories, people
 from tests.mk20 import PATH, Mk20Client, document, ulid
 
@@ -100,6 +101,7 @@ def test_the_minutes_beside_ours_are_fine(who: Mk20Client, minutes: int) -> None
         lambda who: who.header("GET", "/y"),
         lambda who: {"Authorization": "Bearer x"},
         lambda who: {"Authorization": "CurioAuth secp256k1:x"},
+        lambda who: {"Authorization": "CurioAuth secp256k1:é:é"},
         lambda who: {"Authorization": "CurioAuth rsa:QUJD:QUJD"},
         lambda who: {"Authorization": "CurioAuth secp256k1:QUJD:QUJD"},
         lambda who: {"Authorization": who.header("GET", "/x")["Authorization"].rpartition(":")[0] + ":"},
@@ -168,6 +170,21 @@ def test_a_client_hears_of_its_own_deals_only(client: Client, miner: Miner, who:
             {"source": {"source_http": {"urls": [{"url": "ftp://a/b", "headers": {}}]}}},
             400,
             "invalid url: must be an http:// or https:// URL",
+        ),
+        (
+            {"source": {"source_http": {"urls": [{"url": "http://a.example/\0", "headers": {}}]}}},
+            400,
+            "invalid url: is not a valid URL",
+        ),
+        (
+            {"source": {"source_http": {"urls": [{"url": "http://a.example/\ud800", "headers": {}}]}}},
+            400,
+            "invalid url: is not a valid URL",
+        ),
+        (
+            {"piece": SizedPiece(bytes(31) + b"\x01", 127 << 56)},
+            400,
+            "Deal size is larger than the miner's sector size",
         ),
         (
             {"source": {"source_http": {"urls": [{"url": "http://a/b", "headers": {"Host": ["b"]}}]}}},
@@ -248,6 +265,13 @@ def test_what_is_no_json_is_refused(client: Client, miner: Miner, who: Mk20Clien
         answer = client.post(path, body, content_type=kind, headers=who.header("POST", path))
         assert answer.status_code == 400
         assert answer.content.startswith(reason)
+
+
+def test_a_format_that_is_null_is_none(client: Client, miner: Miner, who: Mk20Client) -> None:
+    body = document(who, miner, DATA, format={"car": {}, "raw": None})
+    body["products"]["retrieval_v1"]["indexing"] = True
+
+    assert who.ask(client, "POST", "/deal", body).content == b"Reason: "
 
 
 def test_urls_are_tried_by_priority_and_fallbacks_last(client: Client, miner: Miner, who: Mk20Client) -> None:
