@@ -181,6 +181,10 @@ class Body:
         return event
 
 
+CLIENT_STREAMS_MAX: Final = STREAMS_MAX // 2
+"""Streamed bodies of deals' clients among all: others stay for tenants and sealing hosts."""
+
+
 class BodyLimit:
     """Wraps an ASGI app: a body that is not taken is answered at once and not read on."""
 
@@ -191,6 +195,8 @@ class BodyLimit:
         self.owner_of = owner_of
         self.streams = 0
         """Streamed bodies that are on their way."""
+        self.client_streams = 0
+        """Those of deals' clients among them."""
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Pass a request on, watching its body."""
@@ -199,9 +205,12 @@ class BodyLimit:
             return
         with MEMORY.reservation() as reservation:
             body = Body(scope, receive, self.owner_of, reservation)
+            is_clients = body.is_streamed and DEAL.match(scope["path"]) is not None
             self.streams += body.is_streamed
+            self.client_streams += is_clients
             try:
-                if self.streams > STREAMS_MAX and body.is_streamed:
+                is_full = self.streams > STREAMS_MAX and body.is_streamed
+                if is_full or (is_clients and self.client_streams > CLIENT_STREAMS_MAX):
                     raise Refused(
                         503, "overloaded", "too many concurrent uploads: try again", **{"retry-after": "5"}
                     )
@@ -211,6 +220,7 @@ class BodyLimit:
                 body.refusal = refusal
             finally:
                 self.streams -= body.is_streamed
+                self.client_streams -= is_clients
             if (refused := body.refusal) is not None:
                 log.warning("body_refused", path=scope["path"], status=refused.status, bytes=body.received)
                 await refuse(scope["path"], refused, None if body.is_complete else receive, send)

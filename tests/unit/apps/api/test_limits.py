@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
-from apps.api.limits import MEMORY, MIB, BodyLimit, body_limit
+from apps.api.limits import CLIENT_STREAMS_MAX, MEMORY, MIB, BodyLimit, body_limit
 
 
 class Server:
@@ -131,3 +132,28 @@ async def test_large_bodies_share_a_limit_and_half_of_it_is_one_tenants(settings
     assert (status, body["code"]) == (503, "overloaded")
     assert not MEMORY.used
     assert (await Server(*[b"x" * MIB] * 2).run())[0] == 200
+
+
+async def test_clients_of_deals_leave_half_of_the_uploads_to_others():
+    go_on = asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await go_on.wait()
+        await echo(scope, receive, send)
+
+    def server(path: str) -> Server:
+        found = Server(b"x", path=path)
+        found.scope["method"] = "PUT"
+        return found
+
+    limit = BodyLimit(slow, owner_of=tenant)
+    clients = [server(f"/market/mk20/uploads/01J/{number}") for number in range(1, CLIENT_STREAMS_MAX + 2)]
+    host = server("/api/v1/jobs/1/data")
+    all_ = [asyncio.create_task(limit(one.scope, one.receive, one.send)) for one in (*clients, host)]
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(*all_)
+
+    assert [one.sent[0]["status"] for one in clients] == [200] * CLIENT_STREAMS_MAX + [503]
+    assert host.sent[0]["status"] == 200
+    assert not limit.client_streams
