@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from itertools import zip_longest
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -19,12 +20,15 @@ from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import miner_grant_revoke
 
+DEALS_OVER: Final = ("REFUSED", "FAILED")
+"""States of deals with clients that came to nothing: they go with the miner."""
+
 
 def may_remove(principal: Principal, *, miner: Miner) -> bool:
     """Return whether somebody may remove a miner from the pool.
 
-    One that could not be made: whoever may make another.  One that was imported and has no sector or piece,
-    and whose numbers nobody was given: the operator.
+    One that could not be made: whoever may make another.  One that was imported and has no sector, piece or
+    deal, and whose numbers nobody was given: the operator.
     """
     if miner.state == MinerState.FAILED:
         return may_create(principal, tenant=miner.tenant)
@@ -34,6 +38,7 @@ def may_remove(principal: Principal, *, miner: Miner) -> bool:
         and miner.create_message_id is None
         and not miner.sectors.exists()
         and not miner.pieces.exists()
+        and not miner.deals.exclude(state__in=DEALS_OVER).exists()
         and not miner.pledges.exists()
         and not miner.batches.exists()
         and not miner.reservations.exists()  # imported again, it would assign these numbers again
@@ -61,8 +66,8 @@ def miner_remove(miner: Miner, *, principal: Principal) -> None:
     if not may_remove(principal, miner=miner):
         raise Conflict(
             gettext(
-                "it was created here, or has sectors, pieces or sector numbers that were leased or reserved "
-                "here: it cannot be removed"
+                "it was created here, or has sectors, pieces, deals or sector numbers that were leased or "
+                "reserved here: it cannot be removed"
             ),
             field="miner",
         )
@@ -70,6 +75,7 @@ def miner_remove(miner: Miner, *, principal: Principal) -> None:
     if miner.actor_id is not None:
         miner_grant_revoke(actor_id=miner.actor_id)
     miner.jobs.all().delete()
+    miner.deals.filter(state__in=DEALS_OVER).delete()
     if (numbers := getattr(miner, "numbers", None)) is not None:
         numbers.delete()  # imported again, its counter begins as given away
     _days_keep(miner)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.apps import apps
 
-from apps.core.errors import BadValue
+from apps.core.errors import BadValue, Conflict
+from apps.market.models import Deal
 from apps.messages.errors import SenderStopped
 from apps.messages.models import Message
 from apps.messages.states import SenderState
@@ -24,6 +25,7 @@ from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.policy import network_by_name
 from poolsite.filecoin.sector import RegisteredSealProof
 from tests import factories, people
+from tests.mk20 import sized
 
 pytestmark = pytest.mark.django_db
 
@@ -162,3 +164,17 @@ def test_miners_with_a_seal_proof_that_no_chain_takes_get_its_successor() -> Non
     for miner, proof in ((old, "STACKED_DRG_32GIB_V1_1"), (good, "STACKED_DRG_2KIB_V1_2_NI")):
         miner.refresh_from_db()
         assert RegisteredSealProof(miner.seal_proof).name == proof
+
+
+def test_deals_that_came_to_nothing_go_with_their_miner() -> None:
+    miner = factories.miner(3003)
+    agreed = factories.deal(miner, sized(b"agreed"))
+    factories.deal(miner, sized(b"refused"), state="REFUSED")
+
+    with pytest.raises(Conflict, match="deals"):
+        miner_remove(miner, principal=SYSTEM)
+    Deal.objects.filter(pk=agreed.pk).update(state="FAILED")
+    miner_remove(miner, principal=SYSTEM)
+
+    assert not Miner.objects.exists()
+    assert not Deal.objects.exists()
