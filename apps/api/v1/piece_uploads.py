@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.http import JsonResponse
 from django.urls import path
@@ -120,7 +120,7 @@ class UploadView(PoolView):
 
     body_max_bytes = STREAM_MAX_BYTES
     streams_body = True
-    write_parameters = None
+    write_parameters: ClassVar[tuple[str, ...] | None] = None
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Answer without a digest of the body, and never parse it."""
