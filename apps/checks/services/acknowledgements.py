@@ -26,6 +26,8 @@ HOURS: Final = (1, 4, 12)
 COMMENT_MAX: Final = 2000
 EFFECT: Final = "+"
 """Before the name of a check among an alert's keys that the alert's own explains."""
+EXTENT: Final = EFFECT + EFFECT
+"""Before how far such a check goes, if it is critical: each of its findings, each doubling of its count."""
 SAME: Final = timedelta(minutes=1)
 """A request of the same person that would move the end by less is one that was sent twice."""
 

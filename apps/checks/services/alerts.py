@@ -11,12 +11,12 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Subquery
 from redis.exceptions import RedisError
 
-from apps.checks.findings.results import Severity
+from apps.checks.findings.results import FINDINGS_MAX, Severity
 from apps.checks.models import Alert, AlertChannel, CallbackEvent, Notification
 from apps.checks.report.report import Report, Result
 from apps.checks.selectors.alerts import RUN_KEY
 from apps.checks.selectors.check_settings import mutes_active
-from apps.checks.services.acknowledgements import EFFECT, acknowledgement_check
+from apps.checks.services.acknowledgements import EFFECT, EXTENT, acknowledgement_check
 from apps.checks.services.alert_entries import alerts_end, change_note, entry_add
 from apps.checks.services.channels import REPEATS_S
 from apps.checks.services.notifications import finding_describe, notification_build
@@ -107,7 +107,7 @@ def _alert_record(
 ) -> Alert:
     """Return the open alert of a check that fails, with what was found now.
 
-    It is as bad as the worst that it explains, whose checks stand among its keys.
+    It is as bad as the worst that it explains, whose checks stand among its keys, and how far they go.
     """
     effects = report.explained(result.check.name)
     is_critical = any(one.check.severity is Severity.CRITICAL for one in (result, *effects))
@@ -116,7 +116,8 @@ def _alert_record(
         "count": result.count,
         "severity": str(Severity.CRITICAL if is_critical else result.check.severity),
         "part_of": report.explained_by(result),
-        "keys": [finding.key for finding in result.findings] + [EFFECT + one.check.name for one in effects],
+        "keys": [finding.key for finding in result.findings]
+        + [key for one in effects for key in _effect_keys(one)],
         "object_names": _object_names(result, [] if row is None else row.object_names),
     }
     if row is None:
@@ -140,6 +141,19 @@ def _alert_record(
     return row
 
 
+def _effect_keys(result: Result) -> Iterator[str]:
+    """Yield what is known of a check by the alert of its cause, which tells of it: a new one is worse.
+
+    Of many findings the last stands for several objects: only their count tells that there are others.
+    """
+    name = result.check.name
+    yield EFFECT + name
+    if result.check.severity is Severity.CRITICAL:
+        if len(result.findings) < FINDINGS_MAX:
+            yield from (f"{EXTENT}{name} {finding.key}" for finding in result.findings)
+        yield from (f"{EXTENT}{name} {1 << power}" for power in range(1, result.count.bit_length()))
+
+
 def _object_names(result: Result, before: list[str]) -> list[str]:
     """Return the names of what the findings are about, after those that were known before."""
     links = [one.link for one in result.findings if one.link is not None]
@@ -159,7 +173,8 @@ def _events(
     """Yield what a channel is sent: a failing check at most once in `repeat_s`, even one that flaps.
 
     A critical one that fails anew after it passed, or has become worse, or fails for something else, waits at
-    most the shortest interval, and not at all if it explains a check more than it was told of.  One that
+    most the shortest interval, and so does one of which that is true of what it explains.  It does not wait
+    at all if it explains a check more than the channel was told of.  One that
     somebody has acknowledged is not repeated; `worse` are the alerts whose acknowledgement ended with this
     evaluation as they are worse, which are told of at once.  `unmuted` are those of `failing` that are not
     muted.  What the channel is told of a cause has what it explains.
@@ -184,7 +199,8 @@ def _events(
         reported = known.get(alert.check_name)
         is_other = reported is not None and not reported.issuperset(alert.keys)
         has_joined = reported is not None and any(
-            key.startswith(EFFECT) and key not in reported for key in alert.keys
+            key.startswith(EFFECT) and not key.startswith(EXTENT) and key not in reported
+            for key in alert.keys
         )
         is_worse = is_other or (before is not None and alert.count >= WORSE * before.count)
         # With a long interval the last notification would stay "passes again", or a far lower count, for up

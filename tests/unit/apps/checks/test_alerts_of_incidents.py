@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from apps.checks.findings.results import Finding
 from apps.checks.models import Alert, CheckSetting, Notification
+from apps.checks.report.report import Report
 from apps.checks.services.acknowledgements import alert_acknowledge
 from apps.checks.services.alerts import alerts_update
 from apps.users.rules.principals import SYSTEM
@@ -23,6 +25,22 @@ def told(at: timedelta, *failing: str, causes: dict[str, str]) -> list[tuple[str
     report = replace(report_of(*failing), causes=causes)
     rows = alerts_update(report=report, pool="testnet", now=T0 + at)
     return [(row.channel.name, str(row.event), row.body["check"]) for row in rows]
+
+
+def lost_wins(**counts: int) -> Report:
+    """A signer that fails and loses wins: so many of each of these miners."""
+    report = report_of("requests_failed", "wins_lost")
+    found = tuple(Finding(key, f"wins of {key} are lost", count=count) for key, count in counts.items())
+    results = tuple(
+        replace(one, findings=found) if one.check.name == "wins_lost" else one for one in report.results
+    )
+    return replace(report, results=results, causes=dict.fromkeys(counts, "requests_failed"))
+
+
+def told_of_wins(at: timedelta, **counts: int) -> list[tuple[str, str]]:
+    """Evaluate a signer that loses wins; return event and check of what is told."""
+    rows = alerts_update(report=lost_wins(**counts), pool="testnet", now=T0 + at)
+    return [(str(row.event), row.body["check"]) for row in rows]
 
 
 LOST = {"wins_lost": "requests_failed"}
@@ -89,6 +107,31 @@ def test_an_acknowledgement_of_a_cause_ends_as_it_explains_more() -> None:
     assert told(MINUTE, "requests_failed", "wins_lost", causes=LOST) == []
     again = ("requests_failed", "wins_lost", "rounds_undrawn")
     assert told(2 * MINUTE, *again, causes=MORE) == [("ops", "REPEATED", "requests_failed")]
+
+
+def test_what_a_cause_explains_is_told_again_as_it_doubles_or_is_of_another_miner() -> None:
+    channel(repeat_s=24 * 3600)
+    again = [("REPEATED", "requests_failed")]
+
+    assert told_of_wins(0 * MINUTE, f02001=4) == [("STARTED", "requests_failed")]
+    assert told_of_wins(20 * MINUTE, f02001=7) == []
+    assert told_of_wins(21 * MINUTE, f02001=8) == again
+    assert told_of_wins(22 * MINUTE, f02001=16) == [], "at most once in 15 minutes"
+    assert told_of_wins(37 * MINUTE, f02001=16) == again
+    assert told_of_wins(60 * MINUTE, f02001=16, f02002=1) == again
+    assert told_of_wins(90 * MINUTE, f02001=15) == []
+
+
+def test_an_acknowledgement_of_a_cause_ends_as_what_it_explains_doubles() -> None:
+    channel(repeat_s=24 * 3600)
+    told_of_wins(0 * MINUTE, f02001=4)
+    alert = Alert.objects.get(check_name="requests_failed")
+    alert_acknowledge(principal=SYSTEM, uuid=alert.uuid, hours=0, now=T0)
+
+    assert told_of_wins(MINUTE, f02001=7) == []
+    assert told_of_wins(2 * MINUTE, f02001=8) == [("REPEATED", "requests_failed")]
+    alert.refresh_from_db()
+    assert not alert.is_acknowledged
 
 
 def test_a_check_of_which_only_a_part_is_explained_is_told_by_itself() -> None:
