@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -179,6 +179,12 @@ class Report:
         findings = [cause.finding, *(one.finding for one in effects)]
         costs = [one.per_day for one in findings if not one.is_part] or [one.per_day for one in findings]
         return Incident(cause, effects, self._bounded(costs), self._risk_of(findings))
+
+    def apart(self, names: Container[str]) -> Report:
+        """Return the report with what these checks found under no cause."""
+        keys = {one.key for row in self.results if row.check.name in names for one in row.findings}
+        causes = {key: cause for key, cause in self.causes.items() if key not in keys}
+        return replace(self, causes=causes)
 
     def explained_by(self, result: Result) -> str:
         """Return the name of the check that explains all that another found; empty if there is none."""

@@ -57,6 +57,8 @@ def alerts_update(
     """
     alerts = Alert.objects.select_for_update().filter(ended_at=None, tenant=tenant)
     open_ones = {row.check_name: row for row in alerts.order_by("pk")}
+    muted = mutes_active(now) if tenant is None else {}
+    report = report.apart(muted)
     failed = [result for result in report.results if not result.passed]
     lately = _ended_lately([one.check.name for one in failed], tenant=tenant, now=now)
     known = lately | open_ones
@@ -67,7 +69,6 @@ def alerts_update(
     still = {row.pk for row in failing}
     alerts_end([row for row in open_ones.values() if row.pk not in still], at=now)
     rows: list[Notification] = []
-    muted = mutes_active(now) if tenant is None else {}
     unmuted = [alert for alert in failing if alert.check_name not in muted]
     for channel in (
         AlertChannel.objects.select_for_update().filter(is_enabled=True, tenant=tenant).order_by("pk")

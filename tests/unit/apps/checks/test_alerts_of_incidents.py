@@ -134,6 +134,19 @@ def test_an_acknowledgement_of_a_cause_ends_as_what_it_explains_doubles() -> Non
     assert not alert.is_acknowledged
 
 
+def test_a_muted_check_is_not_told_with_its_cause_and_makes_it_no_worse() -> None:
+    channel()
+    channel("critical", critical_only=True)
+    CheckSetting.objects.create(check_name="wins_lost", muted_until=T0 + HOUR)
+    both = ("requests_failed", "wins_lost")
+
+    assert told(0 * MINUTE, *both, causes=LOST) == [("ops", "STARTED", "requests_failed")]
+    body = Notification.objects.get().body
+    assert body["severity"] == "warning"
+    assert "wins_lost" not in str(body)
+    assert ("critical", "STARTED", "requests_failed") in told(HOUR + MINUTE, *both, causes=LOST)
+
+
 def test_a_check_of_which_only_a_part_is_explained_is_told_by_itself() -> None:
     channel()
     report = report_of("requests_failed", "wins_lost")
