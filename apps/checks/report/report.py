@@ -177,8 +177,12 @@ class Report:
     def _incident(self, cause: Found, group: list[Found]) -> Incident:
         effects = tuple(one for one in group if one is not cause)
         findings = [cause.finding, *(one.finding for one in effects)]
+        return Incident(cause, effects, *self.costs_of(findings))
+
+    def costs_of(self, findings: list[Finding]) -> tuple[int, int]:
+        """Return the attoFIL that findings of one cause cost together, each day and once."""
         costs = [one.per_day for one in findings if not one.is_part] or [one.per_day for one in findings]
-        return Incident(cause, effects, self._bounded(costs), self._risk_of(findings))
+        return self._bounded(costs), self._risk_of(findings)
 
     def apart(self, names: Container[str]) -> Report:
         """Return the report with what these checks found under no cause."""

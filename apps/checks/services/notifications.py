@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.conf import settings
+from django.utils.text import Truncator
 from django.utils.translation import gettext
 
 from apps.chain.selectors.status import network_known
@@ -44,13 +45,14 @@ def notification_build(
     text = f"[{pool}] {head}: {about}"
     if effects and event != AlertEvent.ENDED:
         says = "; ".join(finding_describe(one) for effect in effects for one in effect.findings)
-        text = gettext("{text}. Because of it: {effects}").format(text=text, effects=says[:EFFECTS_MAX])
+        says = Truncator(says).chars(EFFECTS_MAX)
+        text = gettext("{text}. Because of it: {effects}").format(text=text, effects=says)
     if alert.is_acknowledged:
         text = gettext("{text} (acknowledged by {actor})").format(text=text, actor=alert.acknowledged_by)
     row = _written(channel, alert=alert, event=event, text=text, pool=pool, now=now)
     row.keys = alert.keys if result is not None else []
-    if result is not None and event != AlertEvent.ENDED:
-        row.body |= _found(result, effects)
+    if report is not None and result is not None and event != AlertEvent.ENDED:
+        row.body |= _found(result, effects, report)
     return row
 
 
@@ -99,15 +101,15 @@ def _written(
     return row
 
 
-def _found(result: Result, effects: list[Result]) -> dict[str, Any]:
+def _found(result: Result, effects: list[Result], report: Report) -> dict[str, Any]:
     own = list(result.findings)
     others = [one for effect in effects for one in effect.findings]
-    costs = [*own, *(one for one in others if not one.is_part)]
+    per_day, at_risk = report.costs_of([*own, *others])
     return {
         "count": result.count,
         "has_more": any(one.has_more for one in (result, *effects)),
-        "per_day": str(sum(one.per_day for one in costs)),
-        "at_risk": str(sum(one.at_risk for one in (*own, *others))),
+        "per_day": str(per_day),
+        "at_risk": str(at_risk),
         "findings": [finding_describe(one) for one in own],
         "explains": [
             {"check": one.check.name, "findings": list(map(finding_describe, one.findings))}

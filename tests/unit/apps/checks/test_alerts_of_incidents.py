@@ -109,7 +109,7 @@ def test_an_acknowledgement_of_a_cause_ends_as_it_explains_more() -> None:
     assert told(2 * MINUTE, *again, causes=MORE) == [("ops", "REPEATED", "requests_failed")]
 
 
-def test_what_a_cause_explains_is_told_again_as_it_doubles_or_is_of_another_miner() -> None:
+def test_what_a_cause_explains_is_told_again_as_it_grows() -> None:
     channel(repeat_s=24 * 3600)
     again = [("REPEATED", "requests_failed")]
 
@@ -145,6 +145,19 @@ def test_a_muted_check_is_not_told_with_its_cause_and_makes_it_no_worse() -> Non
     assert body["severity"] == "warning"
     assert "wins_lost" not in str(body)
     assert ("critical", "STARTED", "requests_failed") in told(HOUR + MINUTE, *both, causes=LOST)
+
+
+def test_a_notification_costs_no_more_than_all_that_there_is() -> None:
+    channel()
+    report = lost_wins(f02001=1)
+    results = tuple(
+        replace(row, findings=tuple(replace(one, per_day=4) for one in row.findings))
+        for row in report.results
+    )
+
+    [row] = alerts_update(report=replace(report, results=results, per_day_max=5), pool="testnet", now=T0)
+
+    assert row.body["per_day"] == "5"
 
 
 def test_a_check_of_which_only_a_part_is_explained_is_told_by_itself() -> None:
