@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -116,11 +116,11 @@ class Finding:
     """What happens then: `until the window closes`."""
     acts: tuple[Act, ...] = ()
     """What mends it with one click; empty: it takes more, on the linked page."""
-    breaks: tuple[str, ...] = ()
-    """What does not work because of it, by the names of `parts.py`."""
-    needs: tuple[tuple[str, ...], ...] = ()
+    breaks: tuple[str, ...] = field(default=(), compare=False)
+    """What does not work because of it, by the names of `parts.py`; as the next two not stored."""
+    needs: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
     """For each of its objects what may have broken it, one of these; empty: nobody knows."""
-    seen_s: int | None = None
+    seen_s: int | None = field(default=None, compare=False)
     """Seconds since 1970 at which it was seen last; None: it is so now."""
 
     def __post_init__(self) -> None:

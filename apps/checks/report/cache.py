@@ -230,9 +230,12 @@ def asked_read(text: str) -> tuple[Principal, str]:
 
 
 def report_write(report: Report) -> str:
-    """Return a report as text."""
+    """Return a report as text, without what its causes were found by: that grows with the hosts."""
     found = {
-        result.check.name: [str(result.check.severity), [asdict(one) for one in result.findings]]
+        result.check.name: [
+            str(result.check.severity),
+            [asdict(replace(one, breaks=(), needs=(), seen_s=None)) for one in result.findings],
+        ]
         for result in report.results
     }
     sums = (report.per_day_max, report.deposits_max)
@@ -261,7 +264,7 @@ def report_read(text: str) -> Report:
 def _finding(row: dict[str, Any]) -> Finding:
     link = row["link"]
     acts = tuple(Act(**{**act, "link": _link(act["link"])}) for act in row["acts"])
-    lists = {"acts": acts, "breaks": tuple(row["breaks"]), "needs": tuple(map(tuple, row["needs"]))}
+    lists = {"acts": acts, "breaks": (), "needs": ()}
     return Finding(**{**row, "link": None if link is None else _link(link), **lists})
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from apps.blocks.models import Round
 from apps.blocks.states import RoundState
+from apps.checks.findings.parts import key_part
 from apps.checks.findings.results import Finding, Severity
 from apps.checks.report.cache import report_read, report_write
 from apps.checks.report.evaluate import evaluate
@@ -181,6 +182,16 @@ def test_causes_are_kept_with_the_result() -> None:
 
     assert again == whole
     assert again.causes
+
+
+def test_what_causes_were_found_by_is_not_stored_as_it_grows_with_the_pool() -> None:
+    miner = own_miner(2001)
+    slow_signer(miner.worker)
+    failed_round(miner, RoundState.SIGNER_AWAY, wins=1)
+    whole = report()
+
+    assert any(one.finding.breaks for one in whole.found)
+    assert key_part(miner.worker) not in report_write(whole)
 
 
 def test_a_prover_that_gave_no_proof_is_not_the_signers_fault() -> None:
