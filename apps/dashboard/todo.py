@@ -208,9 +208,14 @@ def incident_say(incident: Incident, report: Report) -> str:
 
 
 def issues_verdict(data: PageData) -> Verdict:
-    """`29 issues, 4 critical, 537 FIL a day`: how many, how bad, and what they cost together."""
+    """`29 issues, 4 critical, 537 FIL a day`: how many, how bad, and what they cost together.
+
+    That the result is old, or that there is none, is said beside it: all else on the page may be untrue.
+    """
     incidents = data.report.incidents
     critical = sum(one.is_critical for one in incidents)
     counts = [gettext("{count} critical").format(count=critical)] if critical else []
     parts = (plural(len(incidents), "issue"), *counts, todo_sum(data))
-    return Verdict(sentence_text(list_text(filter(None, parts))), "", checked_text(data.report))
+    late = data.report.result("checks_late")
+    rest = "" if late is None or late.passed else sentence_text(late.findings[0].say)
+    return Verdict(sentence_text(list_text(filter(None, parts))), rest, checked_text(data.report))

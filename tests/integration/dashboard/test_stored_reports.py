@@ -190,6 +190,18 @@ def test_without_a_result_no_page_says_that_all_is_well(boss: Client, page: str)
     assert "Every address in use" not in text
 
 
+def test_today_says_first_that_the_result_is_missing_or_old(
+    boss: Client, monkeypatch: pytest.MonkeyPatch, sent: list[str]
+) -> None:
+    def sentence() -> str:
+        return text_of(boss.get("/")).partition('id="f-verdict"')[2].partition("</p>")[0]
+
+    assert "the checks have not been evaluated yet." in sentence()
+    alerts_run()
+    later(monkeypatch)
+    assert "the checks were last evaluated 7" in sentence()
+
+
 def stored_change(viewer: Principal, change: Callable[[dict[str, Any]], None]) -> None:
     """Store the viewer's result as another version would have written it."""
     key = cache.key_of(cache.audience(viewer), "en")
