@@ -155,7 +155,7 @@ def console_disk(data: CheckData) -> Iterator[Finding]:
                     span=time_left(space.measured_s), hours=hours
                 )
                 if hours is not None
-                else gettext("; measuring how long it lasts, {left} left").format(
+                else gettext("; how long it lasts is known in {left}").format(
                     left=time_left(max(RATE_AFTER_S - space.measured_s, 0.0))
                 )
                 if space.measured_s < RATE_AFTER_S
