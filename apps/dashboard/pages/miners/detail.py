@@ -201,7 +201,7 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         if data.viewer.is_operator
         else ""
     )
-    said = [gettext("Tenant {tenant}.").format(tenant=miner.tenant.name), transferred, creation_text(miner)]
+    tenant = gettext("Tenant {tenant}.").format(tenant=miner.tenant.name)
     may_pledge = data.viewer.may("write") and miner.state == MinerState.ACTIVE
 
     def page(name: str) -> str:
@@ -209,7 +209,7 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
 
     return MinerDetail(
         row=row,
-        say=" ".join(filter(None, [*said, stored_text(miner.error)])),
+        say=" ".join(filter(None, [tenant, transferred, creation_text(miner), stored_text(miner.error)])),
         create_href=reverse("message", args=[miner.create_message_id]) if is_unmade(miner) else "",
         found=found_of(report_of_miner(data, miner), data, reasons=True),
         tags=(gettext("{size} {unit} sectors").format(size=size, unit=unit),),
