@@ -239,7 +239,7 @@ def _services_write_in_one_unit(
 
 @pytest.fixture(scope="session")
 def lock_order() -> Iterator[LockOrder]:
-    """What watches in which order transactions lock rows."""
+    """Watch of the order in which transactions lock rows."""
     order = LockOrder()
     with pytest.MonkeyPatch.context() as patch:
         order.install(patch)

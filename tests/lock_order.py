@@ -67,7 +67,7 @@ SOURCE: Final = re.compile(r'\b(?:FROM|JOIN)\s+"?(\w+)"?(?:\s+(?:AS\s+)?"?(?!ON\
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """What a statement locks in one table."""
+    """The rows of one table that a statement locks."""
 
     table: str | int
     """An int: the class of a named lock."""
@@ -118,7 +118,7 @@ def _level_locks(level: str) -> Iterator[Lock]:
 
 
 class _Thread(threading.local):
-    """What a thread's transaction holds."""
+    """The locks that a thread's transaction holds."""
 
     prepared = ""
     """Text of the prepared statement that is carried out."""
@@ -137,7 +137,7 @@ class LockOrder:
 
     def __init__(self) -> None:
         self.found: dict[str, str] = {}
-        """What is wrong, and where it was done."""
+        """Violations of the order, by what is wrong, each with where it happened."""
         self._thread = _Thread()
 
     def install(self, patch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ class FlagField(forms.Field):
     """True or false; empty is neither."""
 
     def to_python(self, value: Any) -> bool | None:
-        """Return it.  Raises ValidationError."""
+        """Return True, False, or None where nothing is said.  Raises ValidationError."""
         text = str(value or "").strip().lower()
         if text and text not in FLAGS:
             raise ValidationError(_("must be true or false"))
@@ -41,7 +41,7 @@ class WholeField(forms.Field):
     """A whole number that is not negative; one larger than any column holds is the largest."""
 
     def to_python(self, value: Any) -> int | None:
-        """Return it.  Raises ValidationError."""
+        """Return the number, or None where nothing is said.  Raises ValidationError."""
         text = str(value if value is not None else "").strip()
         if not text:
             return None
@@ -139,7 +139,7 @@ class ListFilters(FilterSet):  # type: ignore[misc]  # as above
         """`page`: what the page has read already, so that nothing is read twice; `beside`: other names."""
         self.viewer, self.page = viewer, page
         self.given = {name: texts for name, texts in _texts(values).items() if name not in beside}
-        """What the list is narrowed to, by name: the address with it is the saved view."""
+        """Filters of the list, by name; the URL with them is the saved view."""
         data = QueryDict(mutable=True)
         for name, texts in self.given.items():
             data.setlist(name, texts)

@@ -44,7 +44,7 @@ class ReasonAttribute(DeferredAttribute):
 
 
 class _ReasonField:
-    """What both kinds of text columns share."""
+    """Base of both kinds of text columns with reasons."""
 
     max_length: int | None
 

@@ -53,7 +53,7 @@ class ReasonKind:
     """A declared reason: a call with its values makes one."""
 
     code: str
-    """Of app and name; stable, as rows and programs have it."""
+    """Stable code `app.name`, as rows store it and programs compare it."""
     template: str
     """In English, with its values' names; marked for translation."""
     many: str = ""

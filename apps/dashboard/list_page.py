@@ -50,7 +50,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Empty:
-    """What is said while a list has no rows: what will be here, and the first step."""
+    """Text of an empty list: what will be here, and the first step."""
 
     title: StrOrPromise
     text: StrOrPromise
@@ -73,11 +73,11 @@ class Column:
     is_plain: bool = False
     """Whether a phone shows it without its head."""
     label: StrOrPromise = ""
-    """What a phone shows instead of the head."""
+    """Label that a phone shows instead of the column's head."""
     head_html: Callable[[], SafeString] | None = None
-    """What stands in the head instead of its text."""
+    """Markup of the column's head, if not its text."""
     key: str = ""
-    """What an address calls it, where the list can be put in its order."""
+    """Its name in the URL's `sort`, for a column by which the list can be sorted."""
     sort: Callable[[Any, PageData], Any] | None = None
     """By what of the row, not laid out, the list can be put in order: only of lists that are read whole."""
 
@@ -125,9 +125,9 @@ class ListPage:
     """A list of one noun."""
 
     name: str
-    """Of its URL, its place in the rail and its cursors; its CSV has `-csv` behind it."""
+    """Name of its URL, place in the rail and cursors; the CSV's URL has `-csv` appended."""
     one: str
-    """What its elements' ids say of a row: `sector` in `f-sector-12`."""
+    """Word for a row in ids of elements: `sector` in `f-sector-12`."""
     title: StrOrPromise
     table: StrOrPromise
     """Label of the table's region."""
@@ -143,12 +143,12 @@ class ListPage:
     verdict: Callable[[PageData], Verdict]
     empty: Callable[[PageData], Empty]
     none: Empty | None = None
-    """What is said when no row fits; its action is *Show all*."""
+    """Text when no row matches the filters; its action is *Show all*."""
     filters: type[ListFilters] | None = None
     search: StrOrPromise = ""
     """Label of the box above the list, which types the filter `q`; empty for none."""
     search_hint: StrOrPromise = ""
-    """What stands in the empty box, if not its label."""
+    """Placeholder of the search box, if not its label."""
     search_css: str = "w-m"
     places: tuple[str, ...] = ()
     """Further filters that are typed, behind *Filter*."""
@@ -163,14 +163,14 @@ class ListPage:
     page: Callable[..., tuple[Sequence[Any], Pager]] = page_newest
     """Cuts a page: `page_newest`, `page_by_time`, `page_counted`."""
     order_of: Callable[[Any], float] | None = None
-    """Where a row stands, newest first: rows that appear further up are counted on the page."""
+    """Sort value of a row, newest first; the page counts newer rows that appear meanwhile."""
     tone_of: Callable[[Any], str] = lambda row: str(row.label.tone)
     tones: tuple[str, ...] = ("bad", "warn")
     """Those by which a row is marked."""
     data_of: Callable[[Any], Mapping[str, object]] = lambda _row: {}
     """Further marks of a row, for scripts and tests."""
     below: Callable[[Any], SafeString] = lambda _row: EMPTY
-    """What stands below a row and is not replaced with it."""
+    """Element below a row that is not replaced with the row."""
     links: Callable[[PageData], Iterable[Link]] = _nothing
     foot: str = ""
     """Template of what stands below the table."""

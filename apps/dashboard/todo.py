@@ -52,11 +52,11 @@ class Todo:
     """By whom its alert is acknowledged, and since when; empty if by nobody."""
     can_acknowledge: bool = False
     parts: tuple[Todo, ...] = ()
-    """What it explains: with these it is one incident."""
+    """Findings that it explains: with these it is one incident."""
     touches: str = ""
     """The first of these in words, and how many more there are."""
     because: str = ""
-    """What explains it, in words, where it is shown by itself; empty: it stands by itself."""
+    """Its cause in words, shown where the cause is not; empty if nothing explains it."""
 
     @property
     def title(self) -> str:

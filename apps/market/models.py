@@ -64,7 +64,7 @@ class MinerMarket(Timestamped):
 
 
 class Deal(Named, Timestamped):
-    """What a client and a miner agreed on, or did not; `uuid` is the client's own name for it."""
+    """A deal between a client and a miner, accepted or refused; `uuid` is chosen by the client."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = TRANSITIONS
 
@@ -79,11 +79,11 @@ class Deal(Named, Timestamped):
     client_id = models.BigIntegerField(null=True)
     """Its actor's id, known for deals with an allocation."""
     piece_cid = CidField()
-    """Of version 1, in the place that the deal pays for."""
+    """Piece CID of version 1, for the padded size that the deal pays for."""
     padded_size = models.BigIntegerField()
     raw_size = models.BigIntegerField()
     allocation = models.BigIntegerField(null=True)
-    """Of the verified registry; None: plain data."""
+    """Allocation id in the verified registry; None for plain data."""
     start_epoch = models.BigIntegerField(null=True)
     """By which it must be active; None: the client leaves it open."""
     duration = models.BigIntegerField()
@@ -106,7 +106,7 @@ class Deal(Named, Timestamped):
     """Fails then, if its data have not come."""
     piece = models.ForeignKey(Piece, null=True, on_delete=models.SET_NULL, related_name="deals")
     sector_number = models.BigIntegerField(null=True)
-    """Of the sector in which its piece was last; one that ended comes back with a reorganisation."""
+    """Number of the sector that last held the piece; an ended one comes back with a reorganisation."""
     reason = models.TextField(blank=True)
     """Why it was refused or failed, or what went wrong last."""
 

@@ -34,7 +34,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What a client asks of a miner, whichever door it came through; its signature has been checked."""
+    """A client's proposal to a miner, from any door; its signature has been checked."""
 
     uuid: UUID
     door: str
@@ -58,7 +58,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the chain and the farm say while a proposal is looked at."""
+    """Facts of the chain and the farm against which a proposal is checked."""
 
     height: int
     first_epoch: int | None

@@ -33,7 +33,7 @@ class WaitingUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DealFilter:
-    """What a list of deals is narrowed to; empty leaves a question open."""
+    """Filters of a list of deals; an empty one matches all."""
 
     miner: str = ""
     state: str = ""

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class DealState(models.TextChoices):
-    """Where a deal is between its proposal and the end of its sector."""
+    """State of a deal, from its proposal to the end of its sector."""
 
     REFUSED = "REFUSED", _("Refused")
     """By the miner's rules; the same proposal may come again."""

@@ -42,13 +42,13 @@ NODES_32_GIB: Final = 11 << 30
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What all drives together do."""
+    """Measured reads of all drives together."""
 
     drives: int
     page_bytes: int
     reads_s: float
     cpu_us: float
-    """Of this process, for each read."""
+    """CPU time of this process per read, microseconds."""
     failed: int
     is_ring: bool
     """Whether io_uring reads; else threads do."""

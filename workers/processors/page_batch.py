@@ -57,7 +57,7 @@ class DamagedChunk(BadFile):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """What a checkpoint says: all chunks before this one are on the drives."""
+    """A checkpoint: all chunks before this one are on the drives."""
 
     layer: int
     """From 1; one more than there are: all are."""
@@ -65,7 +65,7 @@ class Position:
 
 
 class _Slot:
-    """What is planned and read for one chunk; two of them take turns."""
+    """Plan and reads of one chunk; two of them take turns."""
 
     def __init__(self, shape: PageShape, number: int, room: Bytes) -> None:
         reads = shape.chunk * page_plan.PARENTS

@@ -113,7 +113,7 @@ class RingReader:
 
 
 def reader_of(handles: Sequence[int], rooms: Sequence[Bytes]) -> PageReader:
-    """Return what reads fastest here."""
+    """Return a reader by io_uring, or by threads where io_uring is forbidden."""
     try:
         return RingReader(handles, rooms)
     except OSError:  # ENOSYS, or EPERM in a container: threads do it

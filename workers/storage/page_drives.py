@@ -56,7 +56,7 @@ def drive_failed(drive: Drive, error: OSError | None, text: str = "") -> DriveFa
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a drive says of itself."""
+    """A drive's header."""
 
     store: str
     """Random hex, the same on all drives of a store."""

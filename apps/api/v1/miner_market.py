@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class MarketInput(InputSerializer):
-    """What is to change; the rest stays."""
+    """Settings of a market to change; those left out stay as they are."""
 
     is_open = serializers.BooleanField(required=False, help_text="whether it makes deals")
     price = AmountField(required=False, help_text="attoFIL per GiB and epoch of plain data")
@@ -58,7 +58,7 @@ class MarketInput(InputSerializer):
 
 
 class MarketOutput(MarketInput):
-    """What a miner asks for and accepts."""
+    """A miner's market: its prices, and which deals it accepts."""
 
     miner = serializers.CharField()
 

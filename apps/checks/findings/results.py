@@ -117,9 +117,9 @@ class Finding:
     acts: tuple[Act, ...] = ()
     """What mends it with one click; empty: it takes more, on the linked page."""
     breaks: tuple[str, ...] = field(default=(), compare=False)
-    """What does not work because of it, by the names of `parts.py`; as the next two not stored."""
+    """Parts of the pool that this finding breaks, named as in `parts.py`; like the next two, not stored."""
     needs: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
-    """For each of its objects what may have broken it, one of these; empty: nobody knows."""
+    """For each affected object, the parts that could have broken it; empty if the cause is unknown."""
     seen_s: int | None = field(default=None, compare=False)
     """Seconds since 1970 at which it was seen last; None: it is so now."""
 

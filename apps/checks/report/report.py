@@ -77,11 +77,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """What one cause does: the finding of the cause, and those that it explains."""
+    """One cause's finding, with the findings that it explains."""
 
     cause: Found
     effects: tuple[Found, ...] = ()
-    """What costs most first."""
+    """Explained findings, the most expensive first."""
     per_day: int = 0
     """attoFIL that all of them cost each day."""
     at_risk: int = 0
@@ -129,7 +129,7 @@ class Report:
     causes: Mapping[str, str] = field(default_factory=dict)
     """By the key of each finding that another explains, the key of that one."""
     others: tuple[Result, ...] = ()
-    """Of a part of a report the rest, in which causes may be."""
+    """Results of the report outside this part, among which causes are looked for."""
 
     @property
     def found(self) -> list[Found]:

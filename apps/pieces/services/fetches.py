@@ -105,7 +105,7 @@ class _Fetch:
     tag: str
     """What the source named them."""
     headers: tuple[tuple[str, str], ...]
-    """What the client wants to be sent to the source."""
+    """HTTP headers that the client wants sent to the source."""
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def begin(self, body: Body, *, most: int) -> None:

@@ -32,7 +32,7 @@ class SealingContext:
     available: int = 0
     """attoFIL of the balance of the miner whose batch is made; 0 where it pays nothing."""
     free: int = 0
-    """Of these, what no other batch counts on."""
+    """attoFIL of that balance that no other batch counts on."""
 
     def sent(self, needed: int) -> int:
         """Return what a message carries that needs so much for deposits and pledge."""

@@ -79,7 +79,7 @@ class RuleRow:
     tone: str
     word: StrOrPromise
     why: str
-    """What is in its way, or why it switched itself off."""
+    """Why it cannot act now, or why it switched itself off."""
 
     @property
     def says(self) -> str:

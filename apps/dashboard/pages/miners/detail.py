@@ -141,7 +141,7 @@ class MinerDetail:
     adopt_href: str
     """Where sectors without a row are adopted; empty while none was counted."""
     market_href: str
-    """What it asks of clients; empty for a miner that does not exist yet."""
+    """URL of its market settings; empty for a miner that does not exist yet."""
     target_href: str
     """Where they are changed; empty for a miner that does not exist yet."""
     roles_href: str

@@ -39,7 +39,7 @@ class MomentField(Text):
     """A minute in the person's zone, as browsers send it."""
 
     def clean(self, value: Any) -> Any:
-        """Return it.  Raises ValidationError."""
+        """Return the moment in UTC.  Raises ValidationError."""
         typed = super().clean(value)
         try:
             at = datetime.fromisoformat(typed)
