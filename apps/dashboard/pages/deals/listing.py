@@ -63,9 +63,8 @@ def deals(request: HttpRequest, viewer: Principal) -> HttpResponse:
     state = request.GET.get("state", "")
     cursor = cursor_read(request.GET.get("after", ""), of="deals")
     data = PageData(viewer)
-    wanted = DealFilter(
-        state=state if state in DealState.values else "", before=int(cursor) if cursor else None
-    )
+    # one that is no state matches nothing, as the empty list then says
+    wanted = DealFilter(state=state, before=int(cursor) if cursor else None)
     shown, pager = page_of(
         deals_page(viewer, wanted, limit=ROWS + 1),
         of="deals",

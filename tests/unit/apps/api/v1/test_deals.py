@@ -163,6 +163,16 @@ def test_the_pages_show_how_far_a_deal_is_and_why_not_further(miner: Miner) -> N
     assert "the source answered 404" in text_of(browser.get(f"/deals/{failed.uuid}/"))
 
 
+def test_a_state_that_is_none_matches_no_deal(miner: Miner) -> None:
+    people.person()
+    shown = deal(miner)
+
+    page = text_of(signed_in().get("/deals/?state=nonsense"))
+
+    assert "No deals are in this state." in page
+    assert str(shown.uuid) not in page
+
+
 def test_the_market_page_sets_what_it_shows(miner: Miner) -> None:
     people.person()
     browser = signed_in()
