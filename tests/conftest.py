@@ -185,9 +185,9 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[Any]]
         yield run
 
 
-@pytest.fixture(autouse=True)
-def no_network_in_transactions(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Fail what asks others inside a transaction: its rows stay locked until the answer comes.
+@pytest.fixture(scope="session")
+def requests_in_transactions() -> Iterator[list[str]]:
+    """Note what asks others inside a transaction: its rows stay locked until the answer comes.
 
     Nodes, signers and provers, webhooks and mail servers, markets and sources of pieces.
     """
@@ -204,15 +204,24 @@ def no_network_in_transactions(monkeypatch: pytest.MonkeyPatch) -> Iterator[list
 
         return guard
 
-    for owner, name in (
-        (NodeLink, "_post"),
-        (Connections, "request"),
-        (LoopThread, "run"),
-        (EmailMessage, "send"),
-    ):
-        monkeypatch.setattr(owner, name, guarded(getattr(owner, name)))
-    for place_of, request in ASKED_BY_NAME:
-        monkeypatch.setattr(place_of, guarded(request))
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in (
+            (NodeLink, "_post"),
+            (Connections, "request"),
+            (LoopThread, "run"),
+            (EmailMessage, "send"),
+        ):
+            patch.setattr(owner, name, guarded(getattr(owner, name)))
+        for place_of, request in ASKED_BY_NAME:
+            patch.setattr(place_of, guarded(request))
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def no_network_in_transactions(requests_in_transactions: list[str]) -> Iterator[list[str]]:
+    """Fail what asks others inside a transaction."""
+    found = requests_in_transactions
+    found.clear()
     yield found
     assert not found, "a request to others inside a transaction:\n" + found[0]
 
@@ -254,7 +263,9 @@ def _rows_are_locked_in_order(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     order: LockOrder = request.getfixturevalue("lock_order")
     order.end()
+    order.is_watching = True
     yield
+    order.is_watching = False
     found = order.end()
     assert not found, f"two such transactions may wait for each other: {found}"
 

@@ -138,6 +138,8 @@ class LockOrder:
     def __init__(self) -> None:
         self.found: dict[str, str] = {}
         """Violations of the order, by what is wrong, each with where it happened."""
+        self.is_watching = True
+        """Whether statements are looked at: those of tests without a watch cost next to nothing."""
         self._thread = _Thread()
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
@@ -153,12 +155,13 @@ class LockOrder:
                     self._thread.begin()
 
         def carried_out(statement: Prepared, values: Sequence[Any]) -> Any:
-            self._thread.prepared = statement.text
+            if self.is_watching:
+                self._thread.prepared = statement.text
             return prepared(statement, values)
 
         def run(cursor: Any, sql: Any, params: Any = None, *rest: Any) -> Any:
             answer = execute(cursor, sql, params, *rest)
-            if cursor.db.alias == "default":
+            if self.is_watching and cursor.db.alias == "default":
                 text = str(sql)
                 if self._thread.prepared and "EXECUTE " in text:
                     text, self._thread.prepared = self._thread.prepared, ""
