@@ -36,6 +36,7 @@ from apps.core.redis_clients import client_for
 from apps.gateway.hub.blocking_client import requests_send
 from apps.miners.selectors import deal_reach
 from apps.pieces.data.sources import url_connect
+from tests import kept_kernels
 from tests.audit_routes import AUDITED
 from tests.audit_rules import CheckedLines
 from tests.fast_flush import fixture_teardown
@@ -65,6 +66,7 @@ SITE = Path(__file__).resolve().parents[1]
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 """The hundreds of processes that tests start compile our sources once, and not each anew: 3 s of a core."""
+kept_kernels.use()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -74,6 +76,8 @@ def pytest_configure(config: pytest.Config) -> None:
     is_worker = hasattr(config, "workerinput")
     is_parallel = bool(config.getoption("numprocesses", None))
     if is_parallel and not is_worker and not config.option.collectonly and ADDRESS not in os.environ:
+        with contextlib.suppress(OSError):
+            kept_kernels.tidy()
         server = PostgresServer()
         config.add_cleanup(server.stop)
         server.start()

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
+from tests import kept_kernels
 from tests.acceptance.machines import machine_kill, machine_start
 from tests.acceptance.pool import RunningPool
-from tests.integration.pools import SITE
 
 NETWORK: Final = "10.77.13"
 CONSOLE: Final = f"{NETWORK}.1"
@@ -153,7 +153,7 @@ class Host:
         words += ["--console", f"http://{CONSOLE}:{self.pool.port}", "--token-file", self.token]
         words += ["--snark", "vanilla", "--sector-size", "2KiB", "--slots", SLOTS]
         kept = {name: value for name, value in self.pool.env.items() if name != "POOLSITE_VAR"}
-        env = {**kept, "NUMBA_CACHE_DIR": str(SITE / "var" / "numba"), "POOLSITE_WORKER_THREADS": "1"}
+        env = {**kept, kept_kernels.VARIABLE: str(kept_kernels.folder()), "POOLSITE_WORKER_THREADS": "1"}
         # `ip netns exec` gives a process mounts of its own, of which nothing could be taken away any more.
         inside = ["nsenter", f"--net=/run/netns/{self.name}", sys.executable]
         self.process = machine_start(

@@ -16,8 +16,9 @@ import psycopg2
 from psycopg2.extensions import connection
 
 from poolsite.embedded.paths import PoolPaths
+from tests import kept_kernels
 from tests.acceptance.chain import Chain, NodeRefused
-from tests.integration.pools import NO_CERTIFICATES, SITE, Pool, wait_until
+from tests.integration.pools import NO_CERTIFICATES, Pool, wait_until
 
 PERIOD_S: Final = 60
 """Proving period of the network `test`: 60 epochs of one second."""
@@ -48,7 +49,7 @@ class RunningPool(Pool):
         self.chain = Chain(self.listen)
         if has_kernels:
             # compiled by the first test that needs them, as in a checkout that was used before
-            kernels = SITE / "var" / "numba"
+            kernels = kept_kernels.folder()
             kernels.mkdir(parents=True, exist_ok=True)
             self.var.mkdir(mode=0o711, exist_ok=True)
             (self.var / "numba").symlink_to(kernels)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numba
 from numba.core import caching
@@ -77,6 +77,20 @@ def cache_use() -> None:
         return
     numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]  # made at run time from the environment
     caching.IndexDataCacheFile = CheckedFiles  # type: ignore[misc]  # numba has no option for it
+    numba.config.CACHE_LOCATOR_CLASSES = LOCATORS  # type: ignore[attr-defined]  # as above
+
+
+class PlainFolder(caching.UserProvidedCacheLocator):
+    """Keeps kernels wherever their sources lie: a new installation of the same ones finds them compiled."""
+
+    @classmethod
+    def get_suitable_cache_subpath(cls, py_file: str) -> str:
+        """Return the folder of a source's kernels, named after its own; numba's name has its whole path."""
+        return Path(py_file).absolute().parent.name
+
+
+LOCATORS: Final = f"{__name__}.{PlainFolder.__name__},InTreeCacheLocator,UserWideCacheLocator"
+"""For numba: after ours its own, where that folder cannot be written any more."""
 
 
 class CheckedFiles(caching.IndexDataCacheFile):

@@ -24,7 +24,6 @@ from poolsite.wire.jobs import JobKind
 from tests.integration.sealing.conftest import STAGES
 from tests.integration.sealing.world import World
 from tests.unit.filecoin.groth16.simulated import simulated_key_bytes
-from workers.kernels.cache import CACHE_VARIABLE, cache_base
 from workers.processors.pool import ProcessorPool
 from workers.processors.pool_child import ChildSpec
 from workers.snark.powers import powers_make
@@ -43,7 +42,6 @@ def aggregating(tmp_path: Path, db: None, monkeypatch: pytest.MonkeyPatch, setti
     """A pool whose sealer has a C2 program of its own, and whose prover has the set-up of aggregates."""
     # Kernels that are compiled on the way take minutes on a busy machine, and these hosts send no heartbeats.
     settings.SEALING = {"worker_away_s": DAY_S, "lease_s": DAY_S, "aggregate_wait_s": DAY_S}
-    monkeypatch.setenv(CACHE_VARIABLE, str(cache_base()))  # kernels that other tests have compiled
     folder = tmp_path / "parameters"
     monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
     powers_make(folder / POWERS_NAME, seed="devnet", proofs=SECTORS)

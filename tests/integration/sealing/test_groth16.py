@@ -22,7 +22,6 @@ from tests.integration.sealing.conftest import STAGES
 from tests.integration.sealing.pieces import LARGE, add
 from tests.integration.sealing.snap_up import act, run_reach
 from tests.integration.sealing.world import World
-from workers.kernels.cache import CACHE_VARIABLE, cache_base
 from workers.processors.pool import ProcessorPool
 from workers.processors.pool_child import ChildSpec
 from workers.processors.snark_choice import SNARK_VARIABLE
@@ -38,7 +37,6 @@ GROTH16_BYTES = 192
 @pytest.fixture
 def proving(tmp_path: Path, db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A pool whose hosts make Groth16 proofs as soon as they have the parameters."""
-    monkeypatch.setenv(CACHE_VARIABLE, str(cache_base()))  # kernels that other tests have compiled
     folders = {FOLDER_VARIABLE: str(tmp_path / "parameters"), VAR_VARIABLE: str(tmp_path / "state")}
     for name, folder in folders.items():
         monkeypatch.setenv(name, folder)

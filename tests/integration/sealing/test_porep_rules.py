@@ -24,7 +24,6 @@ from tests.integration.sealing.conftest import STAGES
 from tests.integration.sealing.pieces import LARGE, add
 from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, World, fresh, pledged
 from tests.unit.filecoin.groth16.simulated import simulated_key_bytes
-from workers.kernels.cache import CACHE_VARIABLE, cache_base
 from workers.processors.pool import ProcessorPool
 from workers.processors.pool_child import ChildSpec
 from workers.snark.powers import powers_make
@@ -114,7 +113,6 @@ def groth16(tmp_path: Path, db: None, settings: Any, monkeypatch: pytest.MonkeyP
     settings.SEALING = {
         "worker_away_s": 600
     }  # while the sealer's kernels are compiled the prover says nothing
-    monkeypatch.setenv(CACHE_VARIABLE, str(cache_base()))  # kernels that other tests have compiled
     folder = tmp_path / "parameters"
     monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
     powers_make(folder / POWERS_NAME, seed="devnet", proofs=PADDED)

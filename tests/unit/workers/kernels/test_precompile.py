@@ -13,6 +13,7 @@ from typing import Any
 import numba
 import pytest
 
+from workers.kernels import cache
 from workers.kernels import precompile as module
 from workers.kernels.cache import CACHE_VARIABLE, VAR_VARIABLE, cache_folder, cache_use, sources_digest
 from workers.kernels.precompile import precompile
@@ -23,13 +24,37 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Gives a small kernel as a process that has just begun would have it."""
     config: Any = numba.config  # made at run time from the environment
     monkeypatch.setattr(config, "CACHE_DIR", config.CACHE_DIR)
-    monkeypatch.setenv(VAR_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(
+        cache, "cache_base", lambda: tmp_path / "numba"
+    )  # numba rereads a changed environment
     cache_use()
     (tmp_path / "twice_kernel.py").write_text("def twice(number):\n    return number + number\n")
     monkeypatch.syspath_prepend(tmp_path)
     twice = importlib.import_module("twice_kernel").twice
     monkeypatch.delitem(sys.modules, "twice_kernel")
     return lambda: numba.njit(cache=True)(twice)
+
+
+def test_kernels_are_kept_below_the_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CACHE_VARIABLE)
+    monkeypatch.setenv(VAR_VARIABLE, str(tmp_path))
+
+    assert cache_folder() == tmp_path / "numba" / sources_digest()
+
+
+def test_the_same_sources_in_another_folder_find_their_kernels(
+    kernel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel()(20)
+    clone = tmp_path / "clone" / tmp_path.name
+    clone.mkdir(parents=True)
+    (clone / "twice_kernel.py").write_bytes((tmp_path / "twice_kernel.py").read_bytes())
+    monkeypatch.syspath_prepend(clone)
+    twice = numba.njit(cache=True)(importlib.import_module("twice_kernel").twice)
+    monkeypatch.delitem(sys.modules, "twice_kernel")
+
+    assert twice(21) == 42
+    assert twice.stats.cache_hits
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 from poolsite.filecoin.groth16.keys import parameter_folder
 from poolsite.filecoin.porep.parameters import KIB
 from workers.config import HostConfig
-from workers.kernels.cache import CACHE_VARIABLE, cache_base
 from workers.processors.snark_choice import HostProofs, Snark
 from workers.prover.preparation import Preparation
 from workers.snark.files import (
@@ -31,7 +30,6 @@ PATIENCE_S = 300
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
-    monkeypatch.setenv(CACHE_VARIABLE, str(cache_base()))  # kernels that other tests have compiled
     monkeypatch.setenv("FIL_PROOFS_PARAMETER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("POOLSITE_VAR", str(tmp_path / "state"))
 
