@@ -13,7 +13,6 @@ from xdist.scheduler import LoadGroupScheduling
 LONGEST: Final = (
     "pool",
     "browser",
-    "devnet-machine",
     "snark",
     "tests/integration/messages/test_restored_dump.py",
     "tests/integration/dashboard/test_growth.py",

@@ -89,6 +89,7 @@ def test_a_week_of_accidents_costs_no_window_and_no_win(tmp_path: Path, record_p
         soaked(pool, tmp_path, record_property, miners=MINERS, sectors=SECTORS)
 
 
+@pytest.mark.slow
 def test_ten_minutes_of_accidents_cost_no_window_and_no_win(
     shared_pool: RunningPool, tmp_path: Path, record_property: Note
 ) -> None:

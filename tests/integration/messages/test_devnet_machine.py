@@ -3,8 +3,8 @@
 For each sender the chain holds 0…n; each accepted message is there at most once, and when the trouble is
 over every message has landed or stands in a stated final state.
 
-A seed stands for 1,250 steps.  `.ci/run` lives the first eight, `make test` by hand the first two; `make
-soak` goes on after them, until POOLSITE_SOAK_STEPS (a million) are done or POOLSITE_SOAK_MINUTES have
+A seed stands for 1,250 steps.  `make test` lives the first; `make soak` the other seven, and goes on after
+them, until POOLSITE_SOAK_STEPS (a million) are done or POOLSITE_SOAK_MINUTES have
 passed, and remembers under POOLSITE_VAR where it stopped: the next run takes up there.  POOLSITE_SOAK_SEED
 begins somewhere else.
 """
@@ -53,8 +53,6 @@ EXAMPLES: Final = 5
 STEPS_EACH: Final = 250
 """Of one life of a pool; a seed stands for EXAMPLES such lives."""
 SEEDS: Final = (1, 2, 3, 4, 5, 6, 7, 8)
-LIVED: Final = SEEDS if os.environ.get("CI") else SEEDS[:2]
-"""Whoever runs the tests by hand waits for two: 40 s of a core."""
 PHASES: Final = (Phase.generate,) if os.environ.get("CI") else (Phase.generate, Phase.shrink)
 """To shorten what has failed takes as long as all seeds: it is done when a seed is lived by hand."""
 SOAK_STEPS: Final = int(os.environ.get("POOLSITE_SOAK_STEPS", "1000000"))
@@ -292,9 +290,7 @@ def live(number: int) -> int:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
-    "number",
-    # side by side, each by whichever worker is free
-    [pytest.param(number, marks=pytest.mark.xdist_group(f"devnet-machine/{number}")) for number in LIVED],
+    "number", [SEEDS[0], *(pytest.param(number, marks=pytest.mark.slow) for number in SEEDS[1:])]
 )
 def test_the_messager_keeps_its_promises_on_the_devnet(number: int) -> None:
     assert live(number) > EXAMPLES * STEPS_EACH // 2

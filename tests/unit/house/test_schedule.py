@@ -10,7 +10,7 @@ import pytest
 from tests.schedule import LONGEST, Schedule, place, without_group
 from tests.timing import SITE
 
-GROUPS = ("pool", "browser", "devnet-machine", "snark", "pair", "lone")
+GROUPS = ("pool", "browser", "snark", "pair", "lone")
 
 
 def item(nodeid: str, group: str = "") -> Any:
@@ -29,9 +29,9 @@ def test_groups_begin_before_long_files_and_those_before_the_rest() -> None:
         item("tests/unit/test_web.py::test_x"),
     )
     in_group = item("tests/unit/workers/snark/test_prover.py::test_x", "snark")
-    alone = item("tests/integration/messages/test_devnet_machine.py::test_x[1]", "devnet-machine/1")
+    part = item("tests/acceptance/test_main_job.py::test_x[1]", "pool/1")
 
-    assert sorted([short, long, in_group, alone], key=place) == [alone, in_group, long, short]
+    assert sorted([short, long, in_group, part], key=place) == [part, in_group, long, short]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_groups_begin_before_long_files_and_those_before_the_rest() -> None:
         ("tests/unit/test_web.py::test_x[a@b]", "tests/unit/test_web.py"),
         ("tests/unit/test_web.py::test_y", "tests/unit/test_web.py"),
         ("tests/acceptance/test_main_job.py::test_x[a]@pool", "pool"),
-        ("tests/integration/messages/test_devnet_machine.py::test_x[1]@devnet-machine/1", "devnet-machine/1"),
+        ("tests/acceptance/test_main_job.py::test_x[1]@pool/1", "pool/1"),
     ],
 )
 def test_a_file_stays_whole_and_a_group_too(nodeid: str, scope: str) -> None:

@@ -58,17 +58,20 @@ class Texts(HTMLParser):
             self.found.append(data)
 
 
-@pytest.mark.parametrize("file", TEMPLATES, ids=[str(file.relative_to(ROOT)) for file in TEMPLATES])
-def test_lines_fit_and_texts_are_marked(file: Path) -> None:
-    written = file.read_text()
-    lines = written.splitlines()
-    assert len(lines) <= LINES_MAX
-    assert [line for line in lines if len(line) > WIDTH_MAX] == []
-
+def bare_texts(written: str) -> list[str]:
+    """Return the texts of a template that are not marked for translation."""
     texts = Texts()
     texts.feed(MARKED.sub("", written))
     bare = [text.strip(" ·\n") for text in texts.found if TEXT.search(text) and not EXAMPLES.search(text)]
-    assert [text for text in bare if text not in SAME_EVERYWHERE] == []
+    return [text for text in bare if text not in SAME_EVERYWHERE]
+
+
+def test_lines_fit_and_texts_are_marked(written: dict[str, str]) -> None:
+    lines = {name: text.splitlines() for name, text in written.items()}
+
+    assert [name for name in lines if len(lines[name]) > LINES_MAX] == []
+    assert [(name, line) for name in lines for line in lines[name] if len(line) > WIDTH_MAX] == []
+    assert {name: found for name, text in written.items() if (found := bare_texts(text))} == {}
 
 
 class Roots(HTMLParser):
@@ -99,6 +102,12 @@ class Roots(HTMLParser):
 
 
 @pytest.fixture(scope="module")
+def written() -> dict[str, str]:
+    """Each template by its name."""
+    return {str(file.relative_to(ROOT)): file.read_text() for file in TEMPLATES}
+
+
+@pytest.fixture(scope="module")
 def named() -> Counter[str]:
     """How often each template is named by another one, or by the module that renders or pushes it."""
     pages = (ROOT.parent / "apps" / "dashboard").rglob("*.py")
@@ -107,21 +116,42 @@ def named() -> Counter[str]:
     )
 
 
-@pytest.mark.parametrize("file", PARTIALS, ids=[str(file.relative_to(ROOT)) for file in PARTIALS])
-def test_a_partial_is_one_element_that_says_what_it_needs(file: Path) -> None:
-    written = file.read_text()
-
-    assert SUBJECT.match(written), "it starts with a comment that names its context"
+def partial_fault(written: str) -> str:
+    """Return why a template is no partial; empty if it is one."""
+    if not SUBJECT.match(written):
+        return "it starts with no comment that names its context"
     found = Roots(written)
-    assert len(found.roots) == 1
-    assert found.beside == ""
+    if len(found.roots) != 1 or found.beside:
+        return f"not one element: {found.roots} {found.beside}"
     tag, attributes = found.roots[0]
-    assert tag not in CARDS or "id" in attributes
+    return "" if tag not in CARDS or "id" in attributes else f"its {tag} has no id"
 
 
-@pytest.mark.parametrize("file", TEMPLATES, ids=[str(file.relative_to(ROOT)) for file in TEMPLATES])
-def test_an_include_passes_what_is_needed_and_nothing_else(file: Path) -> None:
-    assert [name for name, given in INCLUDE.findall(file.read_text()) if not given.endswith(" only ")] == []
+def test_a_partial_is_one_element_that_says_what_it_needs(written: dict[str, str]) -> None:
+    partials = [str(file.relative_to(ROOT)) for file in PARTIALS]
+
+    assert {name: fault for name in partials if (fault := partial_fault(written[name]))} == {}
+
+
+def test_an_include_passes_what_is_needed_and_nothing_else(written: dict[str, str]) -> None:
+    included = [(file, *found) for file, text in written.items() for found in INCLUDE.findall(text)]
+
+    assert [(file, name) for file, name, given in included if not given.endswith(" only ")] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("<p></p>", "it starts with no comment"),
+        ("{# A line. #}\n<p></p><p></p>", "not one element"),
+        ("{# A line. #}\n<p></p> and more", "not one element"),
+        ("{# A card. #}\n<section></section>", "its section has no id"),
+        ('{# A card. #}\n<section id="f"></section>', ""),
+    ],
+)
+def test_what_is_no_partial_is_told(text: str, fault: str) -> None:
+    assert partial_fault(text).startswith(fault)
+    assert bool(partial_fault(text)) == bool(fault)
 
 
 def test_a_partial_has_two_callers_or_spares_its_page_from_being_long(named: Counter[str]) -> None:
