@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import unescape
 from typing import Any, Final
 
@@ -41,6 +41,31 @@ def text_of(answer: Any) -> str:
     """The body of an answer, streamed or not; of a page without the blanks that HTML ignores."""
     text = b"".join(answer).decode() if answer.streaming else str(answer.content.decode())
     return re.sub(r"[ \n]+", " ", text).replace(" >", ">") if "<" in text[:10] else text
+
+
+class Seen:
+    """A pool's pages, each opened once for each person and looked at by all tests of a file.
+
+    Made by a fixture of the module, as its people stay signed in.
+    """
+
+    def __init__(self, pages: Mapping[str, str], *names: str) -> None:
+        """`pages`: addresses by name."""
+        self.pages = pages
+        self.clients = {name: signed_in(name) for name in names}
+        self.answers: dict[tuple[str, str], Any] = {}
+
+    def __call__(self, name: str, page: str) -> Any:
+        """Return the answer that a person got."""
+        if (name, page) not in self.answers:
+            self.answers[name, page] = self.clients[name].get(self.pages[page])
+        return self.answers[name, page]
+
+    def text(self, name: str, page: str) -> str:
+        """Return the page that a person saw."""
+        answer = self(name, page)
+        assert answer.status_code == 200, (page, answer.status_code)
+        return text_of(answer)
 
 
 def hidden_fields(answer: Any, *, form: str = "") -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from apps.dashboard.live_fragments import fragments_render
 from apps.dashboard.registry import live_pages
 from tests.demo_changes import changes
 from tests.demo_data import FORMS, LISTS, OBJECTS, Pool, addresses, busy_pool
-from tests.page_client import signed_in, text_of
+from tests.page_client import Seen
 from tests.page_words import untranslated
 from tests.people import operator_person, person, principal
 from tests.shared_reports import REPORT_NOW, SharedReports
@@ -51,30 +51,35 @@ def pages(pool: Pool) -> dict[str, str]:
     return addresses(pool)
 
 
-@pytest.mark.parametrize("page", [*LISTS, *FORMS, *OBJECTS])
+@pytest.fixture(scope="module")
+def seen(pages: dict[str, str]) -> Seen:
+    """The pages as these people saw them."""
+    return Seen(pages, "olga", "ann")
+
+
 @pytest.mark.parametrize("name", ["olga", "ann"])
-def test_a_page_in_chinese_is_translated(pages, page, name):
-    html = text_of(signed_in(name).get(pages[page]))
-
-    assert untranslated(html) == set()
-
-
-def test_pages_of_single_acts_are_translated(pages):
-    client, others = signed_in("olga"), set(pages) - {*LISTS, *FORMS, *OBJECTS}
-
-    found = {page: untranslated(text_of(client.get(pages[page]))) for page in sorted(others)}
+def test_pages_in_chinese_are_translated(seen: Seen, name: str) -> None:
+    found = {page: untranslated(seen.text(name, page)) for page in (*LISTS, *FORMS, *OBJECTS)}
 
     assert {page: texts for page, texts in found.items() if texts} == {}
 
 
-def test_what_is_pushed_to_a_chinese_page_is_translated(pages, pool):
-    client, viewer = signed_in("olga"), principal("pool", "admin", is_operator=True)
+def test_pages_of_single_acts_are_translated(seen: Seen) -> None:
+    others = set(seen.pages) - {*LISTS, *FORMS, *OBJECTS}
+
+    found = {page: untranslated(seen.text("olga", page)) for page in sorted(others)}
+
+    assert {page: texts for page, texts in found.items() if texts} == {}
+
+
+def test_what_is_pushed_to_a_chinese_page_is_translated(seen: Seen, pool: Pool) -> None:
+    viewer = principal("pool", "admin", is_operator=True)
     kinds = {kind for page in live_pages().values() for kind in (*page.fragments, *page.rows)}
     everything = changes(pool) | {(kind, "") for kind in kinds}
 
     found = {}
-    for page, address in pages.items():
-        followed = LIVE_KEY.search(text_of(client.get(address)))
+    for page in seen.pages:
+        followed = LIVE_KEY.search(seen.text("olga", page))
         if followed is not None and unquote(followed[1]).partition(":")[0] in live_pages():
             pushed = fragments_render(
                 everything, viewer=viewer, page=unescape(unquote(followed[1])), language="zh-hans"

@@ -1,12 +1,19 @@
-"""Each page of a busy pool, in whole for its operator and tenant, not at all for a stranger or nobody."""
+"""Each page of a busy pool, in whole for its operator and tenant, not at all for a stranger or nobody.
+
+No page shows a time in UTC, without saying so, to a person in another zone: two operators look at each, one
+in UTC and one where clocks show other minutes, and what both see alike is UTC.
+"""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import timedelta
 from html.parser import HTMLParser
+from typing import Any, Final
 
 import pytest
+from django.http import HttpResponse
 from django.template.engine import Engine
 from django.test import Client
 from django.urls import resolve
@@ -19,7 +26,8 @@ from apps.core.clock import now
 from apps.core.middleware import CONTENT_POLICY
 from apps.users.states import Role
 from tests.demo_data import FORMS, LISTS, OBJECTS, Pool, addresses, busy_pool, plain_addresses
-from tests.page_client import signed_in, text_of
+from tests.page_client import Seen, signed_in, text_of
+from tests.page_words import Words
 from tests.people import operator_person, person
 from tests.shared_reports import REPORT_NOW, SharedReports
 
@@ -28,8 +36,11 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(scope="module")
 def pool(module_rows: None) -> Pool:
-    """What alice has; the operator, one of hers and a stranger who may look."""
+    """What alice has; operators in two zones, one of hers, and a stranger who may look."""
     operator_person()
+    omar = operator_person("omar")
+    omar.time_zone = "Asia/Kathmandu"
+    omar.save()
     person()
     person("bill", of="bob")
     return busy_pool()
@@ -51,6 +62,12 @@ def shared(reports: SharedReports, monkeypatch: pytest.MonkeyPatch) -> None:
 def pages(pool: Pool) -> dict[str, str]:
     """The addresses of its pages, by their names."""
     return addresses(pool)
+
+
+@pytest.fixture(scope="module")
+def seen(pages: dict[str, str]) -> Seen:
+    """The pages as these people saw them."""
+    return Seen(pages, "olga", "omar", "ann", "bill")
 
 
 def is_login(status: int, location: str) -> bool:
@@ -90,38 +107,82 @@ def test_nobody_is_sent_to_the_login(pages):
     assert {page: to for page, to in led.items() if not is_login(*to)} == {}
 
 
-@pytest.mark.parametrize("page", [*LISTS, *FORMS, *OBJECTS])
-@pytest.mark.parametrize("name", ["olga", "ann"])
-def test_a_filled_page_is_well_formed(pages, page, name):
-    answer = signed_in(name).get(pages[page])
-
-    assert answer.status_code == 200
+def faults(answer: HttpResponse) -> dict[str, Any]:
+    """Return what is wrong with a page and its headers."""
     shape = Shape(text_of(answer))
-    assert len(shape.ids) == len(set(shape.ids)), "an id stands twice"
-    assert {link[1:] for link in shape.links if link.startswith("#")} <= set(shape.ids)
-    assert shape.styled == []
-    assert shape.scripts == []
-    assert answer.headers["Content-Security-Policy"] == CONTENT_POLICY
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert {"Cookie", "HX-Request"} <= set(answer.headers["Vary"].split(", "))
+    found = {
+        "status": answer.status_code if answer.status_code != 200 else 0,
+        "an id stands twice": [name for name, count in Counter(shape.ids).items() if count > 1],
+        "leads to no part": {link[1:] for link in shape.links if link.startswith("#")} - set(shape.ids),
+        "styled inline": shape.styled,
+        "scripts inline": shape.scripts,
+        "policy": answer.headers["Content-Security-Policy"] != CONTENT_POLICY,
+        "kept": answer.headers["Cache-Control"] != "no-store",
+        "varies": {"Cookie", "HX-Request"} - set(answer.headers["Vary"].split(", ")),
+    }
+    return {what: values for what, values in found.items() if values}
 
 
-@pytest.mark.parametrize("page", OBJECTS)
-def test_a_strangers_object_is_not_there(pages, page):
-    address = pages[page]
+@pytest.mark.parametrize("name", ["olga", "ann"])
+def test_filled_pages_are_well_formed(seen: Seen, name: str) -> None:
+    found = {page: faults(seen(name, page)) for page in (*LISTS, *FORMS, *OBJECTS)}
 
-    answer = signed_in("bill").get(address)
-
-    assert answer.status_code == 404
-    assert "alice" not in text_of(answer).replace(address, ""), "beside the address that was asked for"
+    assert {page: wrong for page, wrong in found.items() if wrong} == {}
 
 
-@pytest.mark.parametrize("page", [*LISTS, *FORMS])
-def test_lists_of_a_stranger_hold_nothing_of_others(pool, page):
-    text = text_of(signed_in("bill").get(plain_addresses()[page]))
+def test_faults_of_a_page_are_found() -> None:
+    html = '<p id="a" style="x" onclick="y"></p><p id="a"></p><a href="#b"></a><script></script>'
+    headers = {"Content-Security-Policy": "", "Cache-Control": "", "Vary": "Cookie"}
 
-    for secret in ("alice", pool.miner.address, str(pool.active.uuid), pool.wallet.address, "sealer"):
-        assert secret not in text.replace("Sealed", "").replace("sealer appears", "")
+    assert set(faults(HttpResponse(html, status=500, headers=headers))) == {
+        *("status", "an id stands twice", "leads to no part", "styled inline", "scripts inline"),
+        *("policy", "kept", "varies"),
+    }
+
+
+def test_a_strangers_objects_are_not_there(seen: Seen) -> None:
+    answers = {page: seen("bill", page) for page in OBJECTS}
+
+    assert {page: answer.status_code for page, answer in answers.items() if answer.status_code != 404} == {}
+    # beside the address that was asked for
+    texts = {page: text_of(answer).replace(seen.pages[page], "") for page, answer in answers.items()}
+    assert [page for page, text in texts.items() if "alice" in text] == []
+
+
+def test_lists_of_a_stranger_hold_nothing_of_others(pool: Pool) -> None:
+    seen = Seen(plain_addresses(), "bill")
+    secrets = ("alice", pool.miner.address, str(pool.active.uuid), pool.wallet.address, "sealer")
+
+    texts = {
+        page: seen.text("bill", page).replace("Sealed", "").replace("sealer appears", "")
+        for page in (*LISTS, *FORMS)
+    }
+
+    assert [(page, secret) for page, text in texts.items() for secret in secrets if secret in text] == []
+
+
+TIME: Final = re.compile(r"(?<![\d:.])\d\d:\d\d(?::\d\d)?(?![\d:])|\d{4}-\d\d-\d\d")
+UTC: Final = re.compile(r"UTC(?![+-])")
+
+
+def times_alike(here: str, there: str) -> list[str]:
+    """Return the texts with a time, not said to be UTC, that both pages have."""
+    texts, others = Words(here).texts, Words(there).texts
+    return [text for text in texts if text in others and TIME.search(text) and not UTC.search(text)]
+
+
+def test_no_page_has_a_bare_utc_time_in_another_zone(seen: Seen) -> None:
+    alike = {
+        page: times_alike(seen.text("omar", page), seen.text("olga", page))
+        for page in (*LISTS, *FORMS, *OBJECTS)
+    }
+
+    assert {page: texts for page, texts in alike.items() if texts} == {}
+
+
+def test_bare_utc_times_are_found() -> None:
+    assert times_alike("<p>at 10:05</p>", "<p>at 10:05</p>") == ["at 10:05"]
+    assert times_alike("<p>at 10:05 UTC</p><p>15:50</p>", "<p>at 10:05 UTC</p><p>10:05</p>") == []
 
 
 def test_no_link_leads_an_auditor_nowhere(pages, monkeypatch):
