@@ -40,6 +40,7 @@ from tests import kept_kernels
 from tests.audit_routes import AUDITED
 from tests.audit_rules import CheckedLines
 from tests.fast_flush import fixture_teardown
+from tests.left_to_soak import is_left
 from tests.lock_order import HELD, LockOrder
 from tests.notes import notes_write
 from tests.open_transactions import is_transaction_open
@@ -107,7 +108,9 @@ def pytest_collection() -> Generator[None, Any, Any]:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what meets a clock and what takes seconds."""
+    """Mark what meets a clock, what takes seconds, and what is left to `make soak`."""
+    if is_left(item.nodeid):
+        item.add_marker(pytest.mark.slow)
     if is_timing(item.nodeid):
         item.add_marker(pytest.mark.timing)
     if is_long(item.nodeid):

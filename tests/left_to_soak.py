@@ -1,0 +1,76 @@
+"""Accidents and variants that `make soak` runs and `make test` leaves out, by name.
+
+`make test` walks each pipeline once from its beginning to its end, and shows one kill, one reorganisation and
+one restored backup of each kind.  Here is what does the same again at another point, with another number or
+on another kind of store: it is marked `slow`, as all that takes minutes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SEALING: Final = {
+    # Snap-up and rebuild are walked in test_snap_up.py, sealing into a bucket in test_bucket.py.
+    "bucket_runs": (
+        "test_data_come_into_a_sector_of_a_bucket_and_out_again",
+        "test_a_replica_that_a_bucket_lost_is_made_again_there",
+    ),
+    "c2_elsewhere": (
+        "test_a_guest_that_dies_is_followed_by_another",
+        "test_its_own_host_does_c2_once_it_has_a_slot",
+    ),
+    "changes": (
+        "test_a_kill_at_each_write_leaves_one_message[TERMINATE]",
+        "test_a_restored_database_sends_nothing_twice[nothing-TERMINATE]",
+        "test_a_restored_database_sends_nothing_twice[QUEUED-EXTEND]",
+        "test_a_restored_database_sends_nothing_twice[SENT-TERMINATE]",
+        "test_a_change_on_its_way_at_the_restore_is_followed[TERMINATE]",
+        "test_the_chain_is_compared_where_no_message_is_known[EXTEND]",
+    ),
+    "damocles": ("test_a_worker_that_says_everything_twice_gets_nothing_done_twice",),
+    "gone_host": (
+        "test_what_the_chain_does_not_know_begins_again[PIECE_ADDED-TREE_D]",
+        "test_what_the_chain_does_not_know_begins_again[PC2_DONE-PERSIST]",
+        "test_a_sector_with_a_pre_commit_gets_the_same_replica[SEED_ASSIGNED]",
+        "test_a_snap_up_goes_on_with_another_host_of_the_store[KEY_CLEAR]",
+    ),
+    # Proofs, keys and parameters of Groth16 are compared with golden ones in tests/unit/workers/snark.
+    "groth16": ("test_window_posts_change_to_groth16_once_there_are_parameters",),
+    "hanging": ("test_the_late_proof_of_the_first_host_changes_nothing",),
+    "market_deal": (
+        "test_two_published_deals_are_sealed_into_one_sector_and_begin[one-piece-twice]",
+        "test_a_verified_deal_is_claimed_by_a_sector_that_lives_as_it_asks[600 days]",
+    ),
+    "pieces": (
+        "test_a_host_killed_before_each_report_does_no_stage_twice",
+        "test_two_allocations_of_one_piece_are_two_places_and_two_claims",
+    ),
+    # Four sectors land with one proof in test_aggregate.py.
+    "porep_rules": ("test_thirteen_groth16_partitions_of_each_sector_land_as_one_proof",),
+    "reorganised": ("test_sector_has_the_epochs_of_the_branch_that_its_commit_is_on",),
+    "restored": (
+        "test_sectors_of_a_restored_backup_go_on_where_chain_and_host_have_them[TICKET_ASSIGNED-PERSISTED]",
+        "test_sectors_of_a_restored_backup_go_on_where_chain_and_host_have_them[PERSISTED-PROVING]",
+    ),
+    "restored_updates": (
+        "test_an_update_goes_on_where_the_chain_has_it[nothing-FILLED]",
+        "test_an_update_goes_on_where_the_chain_has_it[READY-SNAPPED]",
+        "test_an_update_goes_on_where_the_chain_has_it[PIECES_ASSIGNED-UPDATE_LANDED]",
+        "test_an_update_goes_on_where_the_chain_has_it[SNAP_STORED-FILLED]",
+        "test_an_update_goes_on_where_the_chain_has_it[UPDATE_LANDED-SNAPPED]",
+    ),
+    "windows": (
+        "test_files_that_come_back_within_the_window_cost_nothing[2]",
+        "test_a_branch_that_leaves_before_the_challenge_costs_no_window[6]",
+    ),
+}
+"""Tests of `tests/integration/sealing`, by the middle of their file's name."""
+LEFT: Final = tuple(
+    f"tests/integration/sealing/test_{file}.py::{name}" for file, names in SEALING.items() for name in names
+)
+"""Node ids, or their beginnings."""
+
+
+def is_left(nodeid: str) -> bool:
+    """Return whether a test is left to `make soak`."""
+    return nodeid.startswith(LEFT)
