@@ -6,8 +6,9 @@ import ast
 import dataclasses
 import inspect
 import os
+import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from django.utils.translation import override
 
 from apps.checks.report.boards import board_json, file_name, metrics_markdown
 from apps.checks.report.metric_table import Board
+from poolsite.command.acts import Act
 from poolsite.console_folder import SHARED
 from poolsite.settings.variables import VARIABLES
 from poolsite.wire.pipeline import PIPELINES, Owner
@@ -175,6 +177,48 @@ def commands_page() -> str:
     return acts_markdown(acts_of(SchemaGenerator().get_schema(request=None, public=True)))
 
 
+VERBS: Final = Path("docs/verbs.md")
+CELL: Final = re.compile(r"(?<!\\)\|")
+CODE: Final = re.compile(r"`([^`]+)`")
+
+
+def verbs_page() -> str:
+    """Return the page of the peers' verbs, each with the commands of the requests that its row names."""
+    from poolsite.command.acts import acts_read
+
+    acts = acts_read()
+    lines = []
+    for line in VERBS.read_text().splitlines():
+        cells = CELL.split(line)
+        if len(cells) == 6 and (found := list(commands_of(cells[3], acts))):
+            kept = [text for text in cells[4].split(", ") if "manage.py" in text or "lotus-shed" in text]
+            cells[4] = f" {', '.join([*dict.fromkeys(found), *map(str.strip, kept)])} "
+        lines.append("|".join(cells))
+    return "\n".join(lines) + "\n"
+
+
+def commands_of(cell: str, acts: Sequence[Act]) -> Iterator[str]:
+    """Yield the commands of the requests in a cell of REST: `GET`, `POST miners/M/batches`."""
+    methods: list[str] = []
+    for code in CODE.findall(cell):
+        method, _, path = code.partition(" ")
+        methods.append(method)
+        if not path:
+            continue
+        parts = path.partition("?")[0].split("/")
+        for act in acts:
+            own = act.path.split("/")
+            if act.method in methods and len(own) == len(parts) and all(map(part_fits, parts, own)):
+                words = [act.noun, act.verb, *(one for one, of in zip(parts, own, strict=True) if "{" in of)]
+                yield f"`{' '.join(words)}`"
+        methods = []
+
+
+def part_fits(named: str, own: str) -> bool:
+    """Return whether a part of a path is that of a request, or stands for its value in capitals."""
+    return named == own or (own.startswith("{") and named.isupper())
+
+
 def state_page() -> str:
     """Return the page of the state diagrams."""
     from tests.state_diagrams import page
@@ -198,6 +242,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/flows.md": flow_page,
     "docs/access.md": access_page,
     "docs/commands.md": commands_page,
+    "docs/verbs.md": verbs_page,
     "docs/metrics.md": metrics_markdown,
     **{f"poolsite/deploy/grafana/{file_name(board)}": partial(board_json, board) for board in Board},
 }

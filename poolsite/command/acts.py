@@ -94,6 +94,11 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True):
         return any(field.name == "dry_run" for field in self.query)
 
     @property
+    def takes_several(self) -> bool:
+        """Return whether a line may name several things, for each of which it is sent."""
+        return bool(self.arguments) and self.answers == JSON and self.sends in ("", JSON)
+
+    @property
     def may_be_final(self) -> bool:
         """Return whether a person may be asked first."""
         return self.is_final or f"{self.noun} {self.verb}" in FINAL_WITH

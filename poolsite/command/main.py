@@ -9,7 +9,7 @@ import argparse
 import json
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -126,7 +126,9 @@ def completion(shell: str) -> None:
 
 def command_of(act: Act, *, name: str = "") -> click.Command:
     """Return the command of one row, under another name where one is given."""
-    parameters: list[click.Parameter] = [click.Argument([name]) for name in act.arguments]
+    parameters: list[click.Parameter] = [click.Argument([one]) for one in act.arguments]
+    if act.takes_several:
+        parameters[-1] = click.Argument([act.arguments[-1]], nargs=-1, required=True)
     parameters += [_option(field) for field in (*act.query, *act.body)]
     if act.sends == JSON:
         parameters.append(
@@ -179,16 +181,57 @@ def _callback(act: Act) -> Callable[..., None]:
     @click.pass_obj
     def call(options: argparse.Namespace, /, **values: Any) -> None:
         is_json = options.is_json or values["is_json"]
-        request = Request(act, pool_found(options), values)
-        if act.is_final_with(request.body or {}) and not values["yes"] and not values.get("dry_run"):
-            request.confirm(is_json=is_json)
-        answer = request.send()
-        if answer is not None:
-            click.echo(json.dumps(answer, ensure_ascii=False) if is_json else shown(answer))
-        if isinstance(answer, dict) and "results" in answer and answer.get("next"):
-            click.echo("There are more: --all", err=True)
+        pool = pool_found(options)
+        requests = [Request(act, pool, one) for one in _each(act, values)]
+        if act.is_final_with(requests[0].body or {}) and not values["yes"] and not values.get("dry_run"):
+            confirm(requests, is_json=is_json)
+        is_refused = False
+        for request in requests:
+            try:
+                _write(request.send(), is_json=is_json)
+            except Unanswered:
+                raise
+            except Refused as error:  # the others are done all the same
+                if len(requests) == 1:
+                    raise
+                click.echo(f"poolsite: {request.argument}: {error}", err=True)
+                is_refused = True
+        if is_refused:
+            sys.exit(1)
 
     return call
+
+
+def _each(act: Act, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a request's values for each thing that was named, each with a key of its own."""
+    if not act.takes_several:
+        yield values
+        return
+    names = values[act.arguments[-1]]
+    key = values.get("idempotency_key") or secrets.token_hex(16)
+    for place, name in enumerate(names):
+        own_key = key if len(names) == 1 else f"{key}-{place}"
+        yield values | {act.arguments[-1]: name, "idempotency_key": own_key, "line_key": key}
+
+
+def _write(answer: Any, *, is_json: bool) -> None:
+    if answer is not None:
+        click.echo(json.dumps(answer, ensure_ascii=False) if is_json else shown(answer))
+    if isinstance(answer, dict) and "results" in answer and answer.get("next"):
+        click.echo("There are more: --all", err=True)
+
+
+def confirm(requests: Sequence[Request], *, is_json: bool) -> None:
+    """Show the dry runs and ask for confirmation; without a terminal require `--yes`."""
+    if is_json or not is_interactive():
+        raise click.UsageError("this cannot be undone: add --yes")
+    first = requests[0]
+    if first.act.has_dry_run:  # without the key, which is that of the act itself
+        for request in requests:
+            click.echo(shown(request.call(request.query | {"dry_run": True}, key="")))
+    words = [first.act.noun, first.act.verb, *(first.values[name] for name in first.act.arguments)]
+    words += [request.argument for request in requests[1:]]
+    click.confirm(f"{' '.join(words)} at {first.pool.url}: go on?", abort=True, err=True)
 
 
 class Request:
@@ -210,15 +253,9 @@ class Request:
                     f"missing: {', '.join('--' + one.replace('_', '-') for one in missing)}"
                 )
         self.key = (values["idempotency_key"] or secrets.token_hex(16)) if act.has_key else ""
-
-    def confirm(self, *, is_json: bool) -> None:
-        """Show the dry run and ask for confirmation; without a terminal require `--yes`."""
-        if is_json or not is_interactive():
-            raise click.UsageError("this cannot be undone: add --yes")
-        if self.act.has_dry_run:  # without the key, which is that of the act itself
-            click.echo(shown(self.call(self.query | {"dry_run": True}, key="")))
-        words = [self.act.noun, self.act.verb, *(self.values[name] for name in self.act.arguments)]
-        click.confirm(f"{' '.join(words)} at {self.pool.url}: go on?", abort=True, err=True)
+        self.line_key = values.get("line_key", self.key)
+        """What the whole line is repeated with, where it names several things."""
+        self.argument = values[act.arguments[-1]] if act.arguments else ""
 
     def send(self) -> Any:
         """Return the pool's answer; None if it was written as data or is empty."""
@@ -247,7 +284,10 @@ class Request:
             self.values["output"].write(part)
 
     def call(self, query: dict[str, Any], *, key: str) -> Any:
-        """Send it once.  Raises Refused, with the key by which the same line is safe if no answer came."""
+        """Send it once.
+
+        Raises Refused; Unanswered with the key by which the same line is safe, if no answer came.
+        """
         sent: dict[str, Any] = {"params": query}
         if self.act.sends == JSON:
             sent["json"] = self.body
@@ -259,8 +299,8 @@ class Request:
         except Unanswered as error:
             if not key:
                 raise
-            raise Refused(
-                f"{error}; it may have been done: add --idempotency-key {key} to the same line, "
+            raise Unanswered(
+                f"{error}; it may have been done: add --idempotency-key {self.line_key} to the same line, "
                 "which then is done once"
             ) from None
 

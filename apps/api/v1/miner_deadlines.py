@@ -18,6 +18,7 @@ from apps.core.errors import NotFound
 from apps.core.reasons import code_of
 from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.deadlines import deadline_of, deadlines_of
+from apps.proving.services.compaction import compactable_partitions_list
 
 if TYPE_CHECKING:
     from apps.proving.models import Deadline
@@ -89,6 +90,9 @@ class DeadlinePartitions(DeadlineOutput):
     """One deadline, with the sectors of its partitions."""
 
     partition_sectors = PartitionOutput(many=True)
+    compactable = serializers.ListField(
+        child=serializers.IntegerField(), help_text="partitions that compacting would free of ended sectors"
+    )
 
 
 def partitions_body(row: Deadline) -> list[dict[str, Any]]:
@@ -115,7 +119,10 @@ class MinerDeadlineView(PoolView):
         row = deadline_of(miner_get(self.principal, address), integer(index))
         if row is None:
             raise NotFound(gettext("not found"))
-        return Response(deadline_body(row) | {"partition_sectors": partitions_body(row)})
+        compactable = list(compactable_partitions_list(row))
+        return Response(
+            deadline_body(row) | {"partition_sectors": partitions_body(row), "compactable": compactable}
+        )
 
 
 class MinerDeadlinesView(PoolView):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
@@ -22,15 +23,17 @@ from apps.api.v1.sector_change_output import (
     change_body,
     plan_body,
 )
-from apps.api.v1.serializers import InputSerializer, SectorField
+from apps.api.v1.serializers import AddressField, AmountField, InputSerializer, SectorField
 from apps.api.v1.views import PoolView, created
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.sector_changes import change_get, changes_visible
 from apps.sectors.selectors.sectors import sector_get, sectors_picked
+from apps.sectors.services.changes.expiring import TOLERANCE, ExpiringChoice, expiring_choose
 from apps.sectors.services.changes.plans import changes_plan
 from apps.sectors.services.changes.signing import signers_refusal_find
 from apps.sectors.services.changes.steps import CHANGES_MAX, change_cancel, changes_request
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
+OF_MINER = ("ends_from", "ends_to", "exclude", "only_cc", "tolerance", "max_sectors")
+"""What narrows the sectors of a miner that end soon."""
 
 
 class TerminateInput(InputSerializer):
@@ -64,10 +69,33 @@ class ExtendInput(InputSerializer):
 
 
 class ChangesInput(ExtendInput):
-    """A change of many sectors, sent in as few messages per miner as possible."""
+    """A change of many sectors, sent in as few messages per miner as possible.
+
+    Of `sectors`, or an extension of the sectors of `miner` that end in a range of epochs.
+    """
 
     kind = serializers.ChoiceField(choices=[str(kind) for kind in ChangeKind])
-    sectors = serializers.ListField(child=SectorField(), min_length=1, max_length=CHANGES_MAX)
+    sectors = serializers.ListField(child=SectorField(), min_length=1, max_length=CHANGES_MAX, required=False)
+    miner = AddressField(
+        required=False, help_text="extend what ends soon of this miner, instead of `sectors`"
+    )
+    ends_from = serializers.IntegerField(
+        required=False, min_value=0, help_text="of miner: first epoch; by default an hour from now"
+    )
+    ends_to = serializers.IntegerField(
+        required=False, min_value=0, help_text="of miner: last epoch; by default 32 days from now"
+    )
+    exclude = serializers.CharField(
+        required=False, max_length=10_000, help_text="of miner: without these numbers, such as 5,7-9"
+    )
+    only_cc = serializers.BooleanField(required=False, help_text="of miner: only sectors without data")
+    tolerance = serializers.IntegerField(
+        required=False, min_value=1, help_text=f"of miner: fewest epochs to be gained; default {TOLERANCE}"
+    )
+    max_sectors = serializers.IntegerField(
+        required=False, min_value=1, max_value=CHANGES_MAX, help_text="of miner: at most so many"
+    )
+    max_fee = AmountField(required=False, help_text="most that the gas of all messages may cost")
 
 
 class ChangePage(serializers.Serializer[Any]):
@@ -141,6 +169,7 @@ def extension_of(data: dict[str, Any]) -> ChangeRequest:
         expiration=data.get("expiration"),
         drops_claims=data["drop_claims"],
         reason=data["reason"],
+        gas_max=data.get("max_fee"),
     )
 
 
@@ -185,8 +214,29 @@ class SectorChangesView(ChangingView):
         if data["kind"] == ChangeKind.TERMINATE:
             if change.expiration is not None or change.drops_claims:
                 raise BadValue(gettext("a termination takes no expiration"), field="expiration")
-            change = ChangeRequest(kind=ChangeKind.TERMINATE, reason=data["reason"])
-        return self.change(sectors_picked(self.principal, data["sectors"]), change)
+            change = replace(change, kind=ChangeKind.TERMINATE)
+        return self.change(self._sectors(data, change), change)
+
+    def _sectors(self, data: dict[str, Any], change: ChangeRequest) -> list[Sector]:
+        """Return the named sectors, or those of a miner that end soon.  Raises BadValue."""
+        choice = {name: data[name] for name in OF_MINER if name in data}
+        if ("miner" in data) == ("sectors" in data):
+            raise BadValue(gettext("name either sectors or a miner"), field="sectors")
+        if "sectors" in data:
+            if choice:
+                raise BadValue(gettext("only with a miner"), field=next(iter(choice)))
+            return sectors_picked(self.principal, data["sectors"])
+        if change.kind is not ChangeKind.EXTEND:
+            raise BadValue(gettext("a termination names its sectors"), field="miner")
+        miner = miner_get(self.principal, data["miner"])
+        return expiring_choose(
+            ExpiringChoice(miner, **choice),
+            request=change,
+            viewer=self.principal,
+            client=chain_client(),
+            head=head_needed(),
+            network=network_current(),
+        )
 
 
 class SectorChangeView(ChangingView):

@@ -13,8 +13,10 @@ from rest_framework.response import Response
 
 from apps.api.v1.views import PoolView
 from apps.core import clock
-from apps.proving.selectors.sector_places import SectorPlace, sector_places
+from apps.proving.selectors.sector_places import sector_places
 from apps.sectors.selectors.sectors import sector_get
+from apps.sectors.selectors.store_scans import sector_findings
+from apps.sectors.states import FindingKind
 
 FILE_KINDS: Final = ("sealed", "update", "work", "piece")
 
@@ -33,15 +35,19 @@ class SectorPlaceOutput(serializers.Serializer[Any]):
     checked_at = serializers.DateTimeField(allow_null=True)
 
 
+class SectorFindingOutput(serializers.Serializer[Any]):
+    """What a scan of a store found of a sector."""
+
+    store = serializers.CharField()
+    kind = serializers.ChoiceField(choices=FindingKind.values)
+    kinds = serializers.CharField(help_text="kinds of files; empty: all that it needs")
+
+
 class SectorPlacesOutput(serializers.Serializer[Any]):
-    """All places with files of a sector."""
+    """All places with files of a sector, and what scans found of it where it is not recorded."""
 
     results = SectorPlaceOutput(many=True)
-
-
-def place_body(place: SectorPlace) -> dict[str, Any]:
-    """Return one place as JSON."""
-    return asdict(place)
+    findings = SectorFindingOutput(many=True)
 
 
 class SectorPlacesView(PoolView):
@@ -52,8 +58,12 @@ class SectorPlacesView(PoolView):
     @extend_schema(responses=SectorPlacesOutput)
     def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """List stores by host and path, the host working on the sector, and pieces kept unsealed."""
-        found = sector_places(sector_get(self.principal, uuid), viewer=self.principal, now=clock.now())
-        return Response({"results": [place_body(one) for one in found]})
+        sector = sector_get(self.principal, uuid)
+        places = sector_places(sector, viewer=self.principal, now=clock.now())
+        findings = [
+            {"store": one.store.name, "kind": one.kind, "kinds": one.kinds} for one in sector_findings(sector)
+        ]
+        return Response({"results": [asdict(one) for one in places], "findings": findings})
 
 
 urlpatterns = [

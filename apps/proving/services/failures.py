@@ -30,14 +30,6 @@ Retried = Sector | Message
 """What goes on, or does not: a sector, or of a compaction its message."""
 
 
-def retried_describe(one: Retried) -> str:
-    """Return the name of a sector, or of the deadline that a message compacts."""
-    if isinstance(one, Sector):
-        return f"{one.miner} / {one.number}"
-    miner, index = compaction_place(one)
-    return gettext("{miner} / deadline {index}").format(miner=miner, index=index)
-
-
 def retried_key_read(one: Retried) -> str:
     """Return the key of a sector or of a message."""
     return str(one.uuid) if isinstance(one, Sector) else one.pk

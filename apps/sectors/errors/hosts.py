@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict, NotFound
@@ -21,9 +23,9 @@ class WorkerAmbiguous(BadValue):
 
     code = "worker_ambiguous"
 
-    def __init__(self, name: str) -> None:
-        reason = gettext("several hosts are named {name}: choose one from the list")
-        super().__init__(reason.format(name=name), field="worker_id")
+    def __init__(self, name: str, uuids: Sequence[str]) -> None:
+        reason = gettext("several hosts are named {name}: use the ID of one, {ids}")
+        super().__init__(reason.format(name=name, ids=", ".join(uuids)), field="worker_id")
 
 
 class WorkerBusy(Conflict):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.utils.translation import gettext
 
-from apps.core.errors import Conflict, NotFound
+from apps.core.errors import BadValue, Conflict, NotFound
 
 
 class StoreUnknown(NotFound):
@@ -14,6 +16,16 @@ class StoreUnknown(NotFound):
 
     def __init__(self, uuid: object) -> None:
         super().__init__(gettext("there is no store {uuid} here").format(uuid=uuid), field="uuid")
+
+
+class StoreAmbiguous(BadValue):
+    """Several stores have this name."""
+
+    code = "store_ambiguous"
+
+    def __init__(self, name: str, uuids: Sequence[str]) -> None:
+        reason = gettext("several stores are named {name}: use the ID of one, {ids}")
+        super().__init__(reason.format(name=name, ids=", ".join(uuids)), field="uuid")
 
 
 class CheckUnknown(NotFound):

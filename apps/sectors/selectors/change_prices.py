@@ -36,6 +36,8 @@ class ChangeRequest:
     drops_claims: bool = False
     """Of an extension: give up claims that cannot last as long."""
     reason: str = ""
+    gas_max: int | None = None
+    """Most attoFIL that the gas of all messages may cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

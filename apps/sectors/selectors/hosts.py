@@ -31,6 +31,8 @@ WORKER_OF: Final = f"SELECT * FROM {Worker._meta.db_table} WHERE uuid = %s AND t
 """Written out: every request of a host asks for it."""
 
 
+SHOWN_IDS: Final = 5
+"""Most rows of one name whose ids a refusal shows."""
 WORKER_STATES: Final = ("here", "away", "paused", "draining")
 """Words by which a list of workers can be asked for."""
 
@@ -72,26 +74,17 @@ def workers_visible(viewer: Principal) -> QuerySet[Worker]:
     return workers if viewer.sees_pool else workers.filter(tenant_id=viewer.own_id)
 
 
-def worker_get(viewer: Principal, uuid: str) -> Worker:
-    """Return one worker.  Raises WorkerUnknown."""
-    worker = workers_visible(viewer).filter(uuid=uuid).first() if is_uuid(uuid) else None
-    if worker is None:
-        raise WorkerUnknown(uuid)
-    return worker
-
-
-def worker_named(viewer: Principal, text: str) -> Worker:
+def worker_get(viewer: Principal, name: str) -> Worker:
     """Return the worker with this uuid, or with this name if no other has it.
 
     Raises WorkerUnknown, WorkerAmbiguous.
     """
-    if is_uuid(text):
-        return worker_get(viewer, text)
-    found = list(workers_visible(viewer).filter(name=text)[:2])
+    by = {"uuid": name} if is_uuid(name) else {"name": name}
+    found = list(workers_visible(viewer).filter(**by)[:SHOWN_IDS])
     if len(found) > 1:
-        raise WorkerAmbiguous(text)
+        raise WorkerAmbiguous(name, [str(one.uuid) for one in found])
     if not found:
-        raise WorkerUnknown(text)
+        raise WorkerUnknown(name)
     return found[0]
 
 

@@ -12,10 +12,10 @@ from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.utils.translation import gettext
 
 from apps.sectors.errors.hosts import WorkerUnknown
-from apps.sectors.errors.stores import StoreUnknown
+from apps.sectors.errors.stores import StoreAmbiguous, StoreUnknown
 from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, Worker, WorkerCommand
 from apps.sectors.rules.policy import sealing_policy
-from apps.sectors.selectors.hosts import is_uuid, worker_is_away
+from apps.sectors.selectors.hosts import SHOWN_IDS, is_uuid, worker_is_away
 from apps.users.rules.principals import Principal
 from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
@@ -75,12 +75,18 @@ def attachments_of(store: Store) -> list[StoreAttachment]:
     return getattr(store, "attached", [])
 
 
-def store_get(viewer: Principal, uuid: str, *, now: datetime) -> Store:
-    """Return one store.  Raises StoreUnknown."""
-    store = stores_visible(viewer, now=now).filter(uuid=uuid).first() if is_uuid(uuid) else None
-    if store is None:
-        raise StoreUnknown(uuid)
-    return store
+def store_get(viewer: Principal, name: str, *, now: datetime) -> Store:
+    """Return the store with this uuid, or with this name if no other has it.
+
+    Raises StoreUnknown, StoreAmbiguous.
+    """
+    by = {"uuid": name} if is_uuid(name) else {"name": name}
+    found = list(stores_visible(viewer, now=now).filter(**by)[:SHOWN_IDS])
+    if len(found) > 1:
+        raise StoreAmbiguous(name, [str(one.uuid) for one in found])
+    if not found:
+        raise StoreUnknown(name)
+    return found[0]
 
 
 def store_named(viewer: Principal, text: str, *, tenant_id: int, now: datetime) -> Store:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from apps.miners.models import Miner
 from apps.miners.onchain.partition_facts import live_field
 from apps.sectors.models import Sector, SectorAdoption
 from apps.sectors.services.adoptions.rows import adoptions_follow
@@ -36,7 +33,6 @@ def chain(monkeypatch: pytest.MonkeyPatch) -> Chain:
     for place in (
         "apps.api.v1.adoptions",
         "apps.dashboard.pages.miners.adopt",
-        "apps.api.management.commands.sectors",
     ):
         monkeypatch.setattr(f"{place}.sealing_context_read", lambda **_: at_head(made))
     return made
@@ -154,15 +150,3 @@ def test_a_stranger_and_a_reader_cannot(chain: Chain) -> None:
     assert reader.get(page).status_code == 200
     assert reader.post(page, {"numbers": "", "sure": "yes"}).status_code in (403, 404)
     assert not SectorAdoption.objects.exists()
-
-
-def test_the_command_writes_the_rows_itself(chain: Chain) -> None:
-    out = StringIO()
-    call_command("sectors", "adopt", "f01000", "6", "8-99", "--dry-run", stdout=out)
-    assert out.getvalue() == ("to adopt: 3 sectors 6,8-9\nleft out, not live on the chain: 10-99\n")
-    assert Sector.objects.count() == 1
-    call_command("sectors", "adopt", "f01000", stdout=out)
-    assert out.getvalue().endswith("to adopt: 4 sectors 6-9\n4 of 4 in the database\n")
-    assert Sector.objects.count() == 5
-    assert Miner.objects.get().unlisted_sectors == 0
-    assert AuditEntry.objects.filter(action="sector.adopt").count() == 1

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -88,9 +86,6 @@ def test_what_would_hold_its_message_up_is_said_before(
     assert told["approval"] == "miner CompactPartitions"
     assert told["signer"] in review
     assert "waits for a second person: miner CompactPartitions" in review
-    said = StringIO()
-    call_command("deadlines", "compact", "f02001", "--deadline", "3", "--dry-run", stdout=said)
-    assert f"signer: {told['signer']}\napproval: {told['approval']}\n" in said.getvalue()
 
 
 def test_a_deadline_has_one_open_compaction(north: Miner, client: Client) -> None:
@@ -170,10 +165,12 @@ def test_what_cannot_be_compacted_again_is_named(
     answers(monkeypatch, TrialRun(exit_code=18, error="during its challenge window"))
     [group] = failed(client)
 
-    said = StringIO()
-    call_command("failures", "retry", group["fingerprint"], "--yes", stdout=said)
+    path = f"/api/v1/sector-failures/{group['fingerprint']}/retry"
+    headers = people.bearer(people.token("sign"))
+    told = client.post(path, "{}", "application/json", headers=headers).json()
 
-    assert "f02001 / deadline 3: the chain would refuse it: during its challenge window" in said.getvalue()
+    [refused] = told["refused"]
+    assert "the chain would refuse it: during its challenge window" in str(refused)
     assert Message.objects.count() == 1
 
 
@@ -202,16 +199,6 @@ def test_the_page_asks_first(north: Miner) -> None:
 
     [message] = Message.objects.all()
     assert answer["Location"] == reverse("message", args=[message.pk])
-
-
-def test_the_command_says_it_and_sends_it(north: Miner) -> None:
-    said = StringIO()
-    call_command("deadlines", "list", "f02001", stdout=said)
-    assert "3: opens 990, 1 partitions, 3 live, 1 faulty, compactable: 0" in said.getvalue()
-    call_command("deadlines", "compact", "f02001", "--deadline", "3", "--dry-run", stdout=said)
-    assert not Message.objects.exists()
-    call_command("deadlines", "compact", "f02001", "--deadline", "3", "--yes", stdout=said)
-    assert f"sent: {Message.objects.get().pk}" in said.getvalue()
 
 
 def test_miner_transferred_meanwhile_gets_no_message_of_its_old_tenant(

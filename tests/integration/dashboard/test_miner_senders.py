@@ -6,8 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from django.core.management import call_command
-from django.core.management.base import CommandError
 from django.test import Client
 from django.urls import reverse
 
@@ -120,15 +118,3 @@ def test_the_page_ticks_addresses_and_says_who_would_send_now(ann: None) -> None
     assert refused.status_code == 422
     assert "is not the owner, the worker or a control address of f02001" in text_of(refused)
     assert senders_named(row)[Use.POST] == [SECOND, FIRST]
-
-
-def test_the_command_shows_and_chooses(capsys: pytest.CaptureFixture[str]) -> None:
-    row = miner()
-
-    call_command("miners", "senders", "f02001", "post=f0123,f0122", "commit=f0120")
-    assert f"commit.now: {OWNER}" in capsys.readouterr().out
-    assert senders_named(row)[Use.POST] == [SECOND, FIRST]
-    call_command("miners", "senders", "f02001", "post=")
-    assert senders_named(row)[Use.POST] == []
-    with pytest.raises(CommandError, match="f05"):
-        call_command("miners", "senders", "f02001", "post=f05")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -307,36 +305,11 @@ def test_where_no_node_answers_only_force_goes_on(
         raise NodeUnavailable("no node answers")
 
     monkeypatch.setattr("apps.moves.services.acts.move_of", away)
-    with pytest.raises(CommandError, match="no node answers"):
-        command("in", "height=1010")
+    assert "no node answers" in str(rest("post", {"way": "in", "height": 1010}).json())
     assert heights() == (None, 0)
 
-    assert "works_from: 1010\n" in command("in", "height=1010", "force=true")
+    assert rest("post", {"way": "in", "height": 1010, "force": True}).json()["works_from"] == 1010
     assert (heights(), forced()) == ((1010, None), [{"step": "height", "unfinished": "unknown"}])
-
-
-def command(*words: str) -> str:
-    out = StringIO()
-    call_command("miners", "move", "f01000", *words, stdout=out)
-    return out.getvalue()
-
-
-def test_the_command_shows_and_does_the_same(chain: MovingChain) -> None:
-    shown = command()
-    assert "way: in\n" in shown
-    assert "[done] Keys in the pool's signer: 1 of 1 keys are held by a connected signer\n" in shown
-    assert "    $ .venv/bin/python -m workers signer policy --miner f01000\n" in shown
-    assert "(first: Signer's policy covers the miner)" in shown
-    with pytest.raises(CommandError, match="these steps come first: Signer's policy covers the miner: "):
-        command("in", "height=1010")
-    assert "works_from: 1010\n" in command("in", "height=1010", "force=true")
-    assert "works_until: 0\n" in command("cancel")
-    command("in", "last_number=41")
-    assert "the pool assigns no more" in command("out", "give_numbers=true")
-    for words in (["in", "height=5"], ["height=x"], ["in", "give_numbers=true"], ["cancel"]):
-        with pytest.raises(CommandError):
-            command(*words)
-    assert heights() == (None, 0)
 
 
 def test_where_no_node_answers_the_page_says_so(chain: MovingChain, monkeypatch: pytest.MonkeyPatch) -> None:

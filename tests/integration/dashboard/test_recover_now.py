@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -17,7 +15,6 @@ from apps.miners.models import Miner
 from apps.proving.models import Deadline, Partition, Recovery
 from apps.proving.services.recoveries import recoveries_advance
 from apps.proving.states import RecoveryState
-from apps.sectors.models import Job
 from apps.users.models import AuditEntry
 from poolsite.filecoin.policy import network_by_name
 from poolsite.wire.jobs import JobKind
@@ -67,12 +64,6 @@ def push(client: Client, *, level: str = "sign", status: int = 201, **body: Any)
     answer = client.post(PATH, body, content_type="application/json", headers=headers)
     assert answer.status_code == status, answer.content
     return answer.json()
-
-
-def said(*words: str, **options: Any) -> str:
-    out = StringIO()
-    call_command("proving", *words, stdout=out, **options)
-    return out.getvalue()
 
 
 def open_recoveries() -> list[list[int]]:
@@ -142,46 +133,25 @@ def test_over_rest_some_sectors_or_all(client: Client, north: Miner) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"),
+    ("change", "status", "reason"),
     [
-        ({"cutoff_epoch": 963}, "the fault cutoff was at epoch 963"),
-        ({"live": 0}, "has no sectors in deadline 5"),
+        ({"cutoff_epoch": 963}, 409, "the fault cutoff was at epoch 963"),
+        ({"live": 0}, 404, "has no sectors in deadline 5"),
     ],
 )
-def test_refused_with_the_reason(north: Miner, change: dict[str, Any], reason: str) -> None:
+def test_refused_with_the_reason(
+    client: Client, north: Miner, change: dict[str, Any], status: int, reason: str
+) -> None:
     Deadline.objects.update(**change)
 
-    with pytest.raises(CommandError, match=reason):
-        said("recover", "f02001", "5")
+    assert reason in str(push(client, status=status))
     assert not open_recoveries()
 
 
-def test_refused_where_nothing_is_faulty_or_another_program_proves(north: Miner) -> None:
+def test_refused_where_nothing_is_faulty_or_another_program_proves(client: Client, north: Miner) -> None:
     Partition.objects.update(recovering=[1, 2])
-    with pytest.raises(CommandError, match="no faulty sectors that are not declared recovered"):
-        said("recover", "f02001", "5")
+    assert "no faulty sectors that are not declared recovered" in str(push(client, status=409))
     north.works_from = 5_000
     north.save()
-    with pytest.raises(CommandError, match="another program proves this deadline"):
-        said("recover", "f02001", "5")
+    assert "another program proves this deadline" in str(push(client, status=409))
     assert not open_recoveries()
-
-
-def test_the_commands_of_proving(north: Miner) -> None:
-    north.refresh_from_db()
-
-    assert "Deadline FaultCutoff: " in said("info", "f02001")
-    assert "Faults: 2 (66.67%)" in said("info", "f02001")
-    assert "5: opens 1010, 1 partitions, 3 live, 2 faulty, 0 recovering, later" in said("deadlines", "f02001")
-    assert "partition 0: 3 all, 3 live, 1 active, 2 faulty, 0 recovering" in said("deadline", "f02001", "5")
-    assert "faulty 1 2, recovering none" in said("deadline", "f02001", "5", sector_nums=True)
-    assert said("faults", "f02001").splitlines()[0].startswith("number 1, deadline 5, since ")
-    assert "checking 2 of partition 0" in said("recover", "f02001", "5", "2")
-    assert open_recoveries() == [[2]]
-    assert "state CHECKING, deadline 5" in said("recoveries", "f02001").splitlines()[0]
-    with pytest.raises(CommandError, match="name the deadline"):
-        said("recover", "f02001")
-    with pytest.raises(CommandError, match="no online host that checks sectors has its store"):
-        said("check", "f02001", "1")
-    assert said("checks", "f02001") == ""
-    assert Job.objects.count() == 1

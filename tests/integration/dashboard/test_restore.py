@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -30,7 +28,6 @@ def chain(monkeypatch: pytest.MonkeyPatch) -> Known:
     for place in (
         "apps.api.v1.sector_restore",
         "apps.dashboard.pages.sectors.restore",
-        "apps.api.management.commands.sectors",
     ):
         monkeypatch.setattr(f"{place}.sealing_context_read", lambda **_: at_head(made))
     return made
@@ -106,19 +103,3 @@ def test_a_stranger_and_a_reader_cannot(chain: Known) -> None:
     for name in ("bill", "anna"):
         assert signed_in(name).post(page, {"sure": "yes"}).status_code in (403, 404)
     assert states() == ["ABORTED"]
-
-
-def test_the_command_names_each_and_brings_back_what_can_be(chain: Known) -> None:
-    aborted(7)
-    aborted(8, pieces=DATA)
-    out = StringIO()
-    call_command("sectors", "restore", "f01000", "7-8", "--dry-run", stdout=out)
-    lines = out.getvalue().splitlines()
-    assert lines[0] == "f01000 / 7: allocated without files"
-    assert lines[1].startswith("f01000 / 8: left out: it had client data")
-    assert states() == ["ABORTED", "ABORTED"]
-
-    call_command("sectors", "restore", "f01000", "7-8", "--yes", stdout=out)
-
-    assert states() == ["ALLOCATED", "ABORTED"]
-    assert out.getvalue().endswith("restored: 1 sector\n")

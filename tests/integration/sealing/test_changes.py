@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
-from django.core.management.base import CommandError
 from django.test import TestCase
 from django.urls import reverse
 
@@ -399,20 +396,6 @@ def test_rest_asks_with_the_price_first(
     assert (shown["state"], shown["change"]["state"]) == ("TERMINATED", "TERMINATE_LANDED")
 
 
-def test_the_command_says_the_price_and_does_it(world: World, pair: tuple[Miner, list[Sector]]) -> None:
-    miner, (one, other) = pair
-    said = StringIO()
-
-    call_command(
-        "sectors", "terminate", miner.address, f"{one.number}-{other.number}", "--dry-run", stdout=said
-    )
-    assert "fee" in said.getvalue()
-    assert SectorChange.objects.count() == 0
-    call_command("sectors", "extend", miner.address, str(one.number), "--yes", stdout=said)
-
-    assert SectorChange.objects.get().kind == "EXTEND"
-
-
 def test_a_change_that_failed_is_asked_for_again_at_its_price_of_now(
     world: World, pair: tuple[Miner, list[Sector]]
 ) -> None:
@@ -430,7 +413,6 @@ def test_a_change_that_failed_is_asked_for_again_at_its_price_of_now(
             error="exit code 16",
         )
     (group,) = failures_grouped(principal())
-    out = StringIO()
     person("ann", of="alice")
     browser = signed_in()
     shown = browser.get(reverse("sectors-failures")).content.decode()
@@ -444,46 +426,43 @@ def test_a_change_that_failed_is_asked_for_again_at_its_price_of_now(
     done, refused = failures_retry(failures_grouped(principal())[0].key, by=principal(), now=clock.now())
     assert (done, {one for one, _ in refused}) == ([], set(sectors))
     SectorChange.objects.update(expiration=until)
-    call_command("failures", "retry", group.key, yes=True, stdout=out)
-    said = out.getvalue()
+    done, _ = failures_retry(group.key, by=principal(), now=clock.now())
     world.until(lambda: {fresh(one).expiration for one in sectors} == {until}, epochs=10)
 
-    assert f"-> {until}" in said
-    assert said.count("retried") == 2
+    assert len(done) == 2
     assert SectorChange.objects.filter(state="EXTEND_LANDED", reason="to keep the power").count() == 2
     assert failures_grouped(principal()) == []
 
 
-def test_the_command_extends_what_ends_in_a_range_of_epochs(
-    world: World, pair: tuple[Miner, list[Sector]]
-) -> None:
+def test_rest_extends_what_ends_in_a_range_of_epochs(world: World, pair: tuple[Miner, list[Sector]]) -> None:
     miner, (one, other) = pair
     ends = [fresh(row).expiration or 0 for row in (one, other)]
-    words = ["sectors", "extend", miner.address, "--from", str(min(ends)), "--to", str(max(ends)), "--yes"]
+    client = world.line_to_console("sign")._client
 
-    def told(*more: str) -> str:
-        said = StringIO()
-        call_command(*words, *more, stdout=said)
-        return said.getvalue()
+    def asked(*, dry_run: bool = False, **more: Any) -> Any:
+        chosen = {"miner": miner.address, "ends_from": min(ends), "ends_to": max(ends), "kind": "EXTEND"}
+        params = {"dry_run": "true"} if dry_run else {}
+        with TestCase.captureOnCommitCallbacks(execute=True):
+            return client.post("/api/v1/sector-changes", params=params, json=chosen | more).json()
 
-    assert f"{miner.address} / {one.number}" in told("--dry-run")
-    assert f"/ {one.number}:" not in told("--dry-run", "--exclude", str(one.number))
-    assert "left out: 2 sectors with fewer epochs gained than --tolerance" in told(
-        "--dry-run", "--tolerance", "99999999"
-    )
-    with pytest.raises(CommandError, match="more than --max-fee"):
-        told("--max-fee", "0.000000000000000001")
-    with pytest.raises(CommandError, match="is before epoch"):
-        call_command("sectors", "extend", miner.address, "--from", "9", "--to", "8")
-    with pytest.raises(CommandError, match="name the sectors"):
-        call_command("sectors", "terminate", miner.address, "--from", "9")
+    def numbers(answer: Any) -> list[int]:
+        return sorted(row["number"] for row in answer["sectors"])
+
+    both = sorted([one.number, other.number])
+    assert numbers(asked(dry_run=True)) == both
+    assert numbers(asked(dry_run=True, exclude=str(one.number))) == [other.number]
+    for refused, field, why in (
+        ({"tolerance": 99_999_999}, "sectors", "no sector that ends then can be extended"),
+        ({"max_fee": "1 attoFIL"}, "sectors", "more than 0.000000000000000001 FIL"),
+        ({"ends_from": 9, "ends_to": 8}, "ends_to", "epoch 8 is before epoch 9"),
+        ({"kind": "TERMINATE"}, "miner", "a termination names its sectors"),
+        ({"sectors": [str(one.uuid)]}, "sectors", "name either sectors or a miner"),
+    ):
+        answer = asked(**refused)
+        assert (answer["field"], why in answer["message"]) == (field, True), answer
     assert SectorChange.objects.count() == 0
 
-    told("--only-cc", "--max-sectors", "1")
-
-    first = SectorChange.objects.get()
-    assert first.kind == "EXTEND"
-
-    told("--max-sectors", "1")
-
-    assert SectorChange.objects.exclude(pk=first.pk).get().sector != first.sector
+    [first] = asked(only_cc=True, max_sectors=1, max_fee="10 FIL")["changes"]
+    assert first["kind"] == "EXTEND"
+    [second] = asked(max_sectors=1)["changes"]
+    assert sorted([first["number"], second["number"]]) == both

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.test import TestCase
 from django.urls import reverse
 
@@ -97,20 +95,3 @@ def test_files_go_when_the_end_is_final_and_somebody_says_so(
         browser.get(reverse("sector", args=[one.uuid]))
     )
     assert fresh(one).state == "TERMINATED"
-
-
-def test_the_command_does_the_same(world: World, pair: tuple[Miner, list[Sector]]) -> None:
-    miner, (one, other) = pair
-    final = terminated(world, [one])
-    world.epoch(final - world.height)
-    said = StringIO()
-    numbers = [str(one.number), str(other.number)]
-
-    call_command("sectors", "remove-files", miner.address, *numbers, "--dry-run", stdout=said)
-    assert f"{miner.address} / {other.number}: left out: it is still live on chain" in said.getvalue()
-    assert fresh(one).removal_asked_at is None
-    call_command("sectors", "remove-files", miner.address, *numbers, "--yes", stdout=said)
-    assert fresh(one).removal_asked_at is not None
-    assert fresh(other).removal_asked_at is None
-    with pytest.raises(CommandError, match="already told to remove its files"):
-        call_command("sectors", "remove-files", miner.address, str(one.number), "--yes", stdout=said)

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
-from django.core.management.base import CommandError
 
 from apps.messages.models import Message
 from apps.miners.models import Miner
@@ -137,8 +135,6 @@ def test_no_piece_is_assigned_where_the_vanilla_proofs_fit_into_no_message(
         assert (answer.status_code, answer.json()["code"]) == (409, "no_host")
         assert "do not fit into a message" in answer.json()["message"]
         assert "make params SECTOR_SIZE=2KiB" in answer.json()["message"]
-    with pytest.raises(CommandError, match="do not fit into a message"):
-        call_command("sector_run", "snap-up", "begin", miner=miner.address, number=sector.number)
     assert not PipelineRun.objects.exists()
 
     world.agent.leases.report.proofs_report(

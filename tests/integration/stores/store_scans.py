@@ -15,11 +15,7 @@ from tests.unit.apps.sectors.sealing import NOON
 def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     """The chain has nothing of what it is asked for, of second copies the replicas that their rows have."""
     work = SimpleNamespace(client=None, head=SimpleNamespace(key=""), now=NOON)
-    for place in (
-        "apps.api.v1.store_findings",
-        "apps.dashboard.pages.storage.findings",
-        "apps.api.management.leftovers",
-    ):
+    for place in ("apps.api.v1.store_findings", "apps.dashboard.pages.storage.findings"):
         monkeypatch.setattr(f"{place}.sealing_context_read", lambda **_: work)
     monkeypatch.setattr(leftover_removals, "live_sectors_read", lambda *_, **__: {})
     monkeypatch.setattr(leftover_removals, "sectors_proven_read", lambda *_: {})

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from io import StringIO
 
-import pytest
-from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils.timezone import now
 
@@ -75,19 +72,3 @@ def test_the_page_shows_what_is_known_and_orders_it(farm: Farm) -> None:
 
     text = text_of(browser.get(reverse("store", args=[farm.row.uuid])))
     assert "2 sectors as listed; records updated" in text
-
-
-def test_the_command_redeclares_each_store(farm: Farm) -> None:
-    out = StringIO()
-    call_command("stores", "redeclare", "--dry-run", stdout=out)
-    assert out.getvalue() == f"{farm.row.name}: box, 2 proving sectors\n"
-    assert not StoreScan.objects.exists()
-    with pytest.raises(CommandError, match="--confirm all"):
-        call_command("stores", "redeclare", "--drop-missing", stdout=out)
-    with pytest.raises(CommandError, match=f"type {farm.row.name}"):
-        call_command("stores", "redeclare", farm.row.name, "--drop-missing", "--confirm=all", stdout=out)
-    assert not StoreScan.objects.exists()
-    call_command("stores", "redeclare", "--drop-missing", "--confirm=all", stdout=out)
-    scan = heads(farm)
-    assert scan.drops_missing
-    assert stores() == dict.fromkeys((1, 2), farm.row.name)

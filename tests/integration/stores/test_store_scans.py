@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from io import StringIO
 from threading import Event
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from apps.sectors.models import Sector, StoreFinding, StoreScan, WorkerCommand
@@ -107,37 +105,6 @@ def test_on_the_page_leftovers_go_once_their_number_was_typed(
     assert AuditEntry.objects.filter(action="store.remove_leftovers").count() == 1
 
 
-def test_the_command_removes_leftovers_once_their_number_was_typed(
-    farm: Farm, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    no_chain(monkeypatch)
-    halves = [farm.root / "sealed" / f"s-t01000-{number}" for number in (700, 701)]
-    for half in halves:
-        half.write_bytes(bytes(2048))
-    typed = ["yes", "remove 1", "remove 1"]
-    monkeypatch.setattr("builtins.input", lambda _text: typed.pop(0))
-    said = StringIO()
-    with pytest.raises(CommandError, match="the last scan has no such findings"):
-        call_command("stores", "remove-leftovers", farm.row.name, stdout=said)
-    call_command("stores", "scan", farm.row.name, stdout=said)
-    farm.beats(is_over)
-
-    call_command("stores", "remove-leftovers", farm.row.name, "--dry-run", stdout=said)
-    assert "2 leftovers, " in said.getvalue()
-    one = (farm.row.name, halves[0].name)
-    with pytest.raises(CommandError, match="nothing was done"):
-        call_command("stores", "remove-leftovers", *one, stdout=said)
-    with pytest.raises(CommandError, match=f"{farm.row.name} has no leftover s-t01000-9$"):
-        call_command("stores", "remove-leftovers", *one, "s-t01000-9", stdout=said)
-    assert all(half.exists() for half in halves)
-    call_command("stores", "remove-leftovers", *one, stdout=said)
-    farm.beats(is_over)
-
-    assert [half.exists() for half in halves] == [False, True]
-    assert f"removes 1 leftover from {farm.row.name}" in said.getvalue()
-    assert AuditEntry.objects.filter(action="store.remove_leftovers").count() == 1
-
-
 def test_a_host_that_dies_in_a_scan_is_told_again_when_it_is_back(
     farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,7 +131,7 @@ def test_a_store_that_goes_away_is_not_called_empty(farm: Farm) -> None:
     assert not StoreFinding.objects.exists()
 
 
-def test_a_scan_is_cancelled_by_rest_by_the_page_and_by_the_command(farm: Farm, client: Any) -> None:
+def test_a_scan_is_cancelled_by_rest_and_by_the_page(farm: Farm, client: Any) -> None:
     path = f"scans/{farm.ask('POST', 'scans').json()['uuid']}"
     stranger, weak = bearer(token("admin", of="bob")), bearer(token("write", of="alice"))
     full = f"/api/v1/stores/{farm.row.uuid}/{path}"
@@ -185,15 +152,9 @@ def test_a_scan_is_cancelled_by_rest_by_the_page_and_by_the_command(farm: Farm, 
     assert browser.post(page, {"sure": "yes"}).headers["Location"] == store
     assert "cancelled" in text_of(browser.get(store))
 
-    farm.ask("POST", "scans")
-    said = StringIO()
-    call_command("stores", "scan", farm.row.name, "--cancel", stdout=said)
-    assert said.getvalue().startswith("cancelled: scan ")
-    with pytest.raises(CommandError, match=r"no scan of .* is running"):
-        call_command("stores", "scan", farm.row.name, "--cancel", stdout=said)
     farm.beats(is_over)
     assert set(StoreScan.objects.values_list("state", flat=True)) == {"CANCELLED"}
-    assert AuditEntry.objects.filter(action="store.scan_cancel").count() == 3
+    assert AuditEntry.objects.filter(action="store.scan_cancel").count() == 2
     assert not StoreFinding.objects.exists()
 
 

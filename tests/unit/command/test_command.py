@@ -205,8 +205,39 @@ def test_without_an_answer_the_key_is_named_by_which_it_is_done_once(
     refused = run(*line)
 
     assert sent[0][2]["headers"] == {"Idempotency-Key": "k-1"}
-    assert type(refused.exception) is Refused
+    assert type(refused.exception) is Unanswered
     assert f"--idempotency-key {used[0]} " in str(refused.exception)
+
+
+def test_a_line_that_names_several_sends_a_request_for_each(
+    monkeypatch: pytest.MonkeyPatch, sent: list[Any]
+) -> None:
+    line = ["sectors", "retry", "f01004-1", "f01004-2", "f01004-3"]
+    assert run(*line).exit_code == 0
+    keys = {given["headers"]["Idempotency-Key"] for _, _, given in sent}
+    assert [path.split("/")[4] for _, path, _ in sent] == line[2:]
+    assert len(keys) == 3, "each is done once"
+
+    def refused(_pool: Pool, _method: str, path: str, **_: Any) -> Any:
+        if "1004-2" in path:
+            raise Refused("it is proving")
+        return {"path": path}
+
+    monkeypatch.setattr(Pool, "call", refused)
+    told = run(*line)
+    assert (told.exit_code, told.stdout.count("f01004-")) == (1, 2), "the others are done"
+    assert "poolsite: f01004-2: it is proving" in told.stderr
+
+    tried: list[str] = []
+
+    def lost(_pool: Pool, _method: str, path: str, **_: Any) -> Any:
+        tried.append(path)
+        raise Unanswered("no answer")
+
+    monkeypatch.setattr(Pool, "call", lost)
+    ended = run(*line, "--idempotency-key", "k-1")
+    assert "--idempotency-key k-1 to the same line" in str(ended.exception)
+    assert len(tried) == 1
 
 
 def test_all_reads_every_page(monkeypatch: pytest.MonkeyPatch) -> None:

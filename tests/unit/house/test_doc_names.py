@@ -13,6 +13,8 @@ from django.core.management import BaseCommand, CommandError, get_commands, load
 
 from apps.core.catalogue import CATALOGUE
 from apps.core.catalogue_files import catalogue_read
+from poolsite.command.acts import ALIASES, acts_read
+from poolsite.command.main import OWN
 from tests.timing import SITE
 
 DOCUMENTS: Final = (
@@ -24,6 +26,7 @@ LABEL: Final = re.compile(r"(?<![*\w])\*([^*]+)\*(?!\*)")
 VERBS: Final = SITE / "docs" / "verbs.md"
 CODE: Final = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 COMMAND: Final = re.compile(r"^(?:\.venv/bin/)?(?:python )?manage\.py (?P<words>.+)$", re.DOTALL)
+ACT: Final = re.compile(r"^(?:\.venv/bin/)?poolsite (?P<act>(?:login|logout|completion)|[a-z-]+ [a-z|-]+)")
 ACCESS: Final = SITE / "docs" / "access.md"
 """Generated: what it has, exists."""
 ROUTE: Final = re.compile(r"^\| rest \| (\w+) \| `([^`]+)`", re.MULTILINE)
@@ -54,25 +57,9 @@ def codes(text: str) -> Iterator[str]:
         yield from (code.replace("\\|", "|") for code in CODE.findall(paragraph))
 
 
-def verbs() -> list[list[str]]:
-    """Return the cells of each verb's row: nothing, the verb, page, REST, command, nothing."""
-    rows = [re.split(r"(?<!\\)\|", row) for row in VERBS.read_text().splitlines()]
-    return [cells for cells in rows if len(cells) == 6 and cells[1].strip(" -") not in {"", "verb"}]
-
-
 def commands(document: Path) -> Iterator[str]:
     """Yield the commands of `manage.py` that a document names."""
-    text = document.read_text()
-    if document == VERBS:
-        for cells in verbs():
-            first = ""
-            for code in codes(cells[4]):
-                if "lotus-shed" in code:
-                    continue
-                words = code.removeprefix("… ")
-                first = first if words != code else code.split()[0]
-                yield words if words == code else f"{first} {words}"
-    for code in codes(text):
+    for code in codes(document.read_text()):
         if (found := COMMAND.match(code)) is not None and found["words"] != "…":
             yield found["words"]
 
@@ -159,6 +146,20 @@ def test_commands_of_documents_are_taken(document: Path) -> None:
     assert refused == {}
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(SITE)))
+def test_acts_of_documents_are_commands(document: Path) -> None:
+    known = {f"{act.noun} {act.verb}" for act in acts_read()} | set(ALIASES) | set(OWN)
+    named = {found["act"] for code in codes(document.read_text()) if (found := ACT.match(code))}
+
+    assert {act for one in named for act in alternatives(one)} - known == set()
+
+
+def alternatives(act: str) -> Iterator[str]:
+    """Yield the acts that `sectors snap-up|rebuild` stands for."""
+    noun, _, verbs = act.partition(" ")
+    yield from (f"{noun} {verb}".strip() for verb in verbs.split("|"))
+
+
 def test_no_verb_is_a_process_of_the_pool() -> None:
     processes = set(re.findall(r'manage, "(\w+)"', (SITE / "poolsite/embedded/pool.py").read_text()))
 
@@ -174,9 +175,10 @@ def test_routes_of_documents_exist(document: Path) -> None:
 
 
 def test_pages_and_buttons_of_verbs_exist() -> None:
+    rows = [re.split(r"(?<!\\)\|", row) for row in VERBS.read_text().splitlines()]
     ids = [message.id for message in catalogue_read(CATALOGUE) if message.id]
     known = {text for one in ids for text in ([one] if isinstance(one, str) else one)}
-    named = {name for cells in verbs() for name in LABEL.findall(cells[2])}
+    named = {name for cells in rows if len(cells) == 6 for name in LABEL.findall(cells[2])}
 
     assert len(named) > 40
     assert [one for one in sorted(named) if not known & {one, one.rstrip("…"), f"{one[:-1]}{{stages}}"}] == []

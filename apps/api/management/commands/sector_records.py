@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.api.management.caller import COMMAND
-from apps.api.management.words import refusals_as_command_errors
+from apps.core.errors import DomainError
 from apps.miners.selectors.miners import miner_get
 from apps.moves.selectors.lotus_metadata import lotus_snapshot, snapshot_require
 from apps.sectors.selectors.sector_records import record_of
@@ -61,7 +61,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Export or import."""
-        with refusals_as_command_errors():
+        try:
             if options["act"] == "export":
                 self._export(options["what"])
                 return
@@ -70,6 +70,8 @@ class Command(BaseCommand):
                 return
             miner = miner_get(COMMAND, options["miner"]) if options["miner"] else None
             self._import(options["what"], is_trial=options["dry_run"], miner=miner)
+        except DomainError as refusal:
+            raise CommandError(refusal.reason) from None
 
     def _export(self, address: str) -> None:
         miner, before = miner_get(COMMAND, address), None

@@ -33,7 +33,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.bottleneck import StageFigures
-from apps.sectors.selectors.hosts import worker_named
+from apps.sectors.selectors.hosts import worker_get
 from apps.sectors.selectors.sealing_report import (
     HOURS,
     SealingFilter,
@@ -175,7 +175,7 @@ def wanted_of(viewer: Principal, form: SealingForm) -> SealingFilter:
     """Return the filter that a form describes; a field that cannot be read gets an error and is ignored."""
     readers: dict[str, Callable[[str], str]] = {
         "miner": lambda text: miner_get(viewer, text).address,
-        "host": lambda text: str(worker_named(viewer, text).uuid),
+        "host": lambda text: str(worker_get(viewer, text).uuid),
         "hours": lambda text: str(filter_read("", "", text).hours),
     }
     form.full_clean()

@@ -30,7 +30,7 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import verdict_by
-from apps.sectors.selectors.hosts import is_uuid, worker_named
+from apps.sectors.selectors.hosts import is_uuid, worker_get
 from apps.sectors.selectors.store_checks import stores_checked
 from apps.sectors.selectors.store_states import (
     store_labels,
@@ -150,7 +150,7 @@ def attach(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if form.is_valid():
         with form.refusals():
             values = form.cleaned_data
-            worker = worker_named(viewer, values["worker"])
+            worker = worker_get(viewer, values["worker"])
             store_attach(worker, path=values["folder"], is_new=values["kind"] == "new", by=viewer)
             return redirect("stores")
     return form_render(

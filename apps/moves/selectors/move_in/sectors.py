@@ -35,7 +35,7 @@ def sectors_steps(read: MoveReadings, ready: Readiness, files: SectorFiles) -> I
         is_done=bool(ready.provers) and not files.unread,
         figure=_provers_text(ready, files),
         risk=gettext("Windows are missed if no prover can read the files."),
-        command=f".venv/bin/python manage.py stores attach /PATH --host HOST  # "
+        command=f".venv/bin/poolsite stores create --worker-id HOST --path /PATH  # "
         f"{gettext('each storage folder')}",
         link=Link("stores"),
         button=gettext("Attach a store…"),
@@ -50,7 +50,7 @@ def sectors_steps(read: MoveReadings, ready: Readiness, files: SectorFiles) -> I
             "Sectors that are not adopted are still proven, but cannot be checked, moved, extended or "
             "terminated here."
         ),
-        command=f".venv/bin/python manage.py sectors adopt {miner.address} --dry-run",
+        command=f".venv/bin/poolsite miners adoptions-create {miner.address} --dry-run",
         link=Link("miner-adopt", (miner.address,)),
         button=gettext("Adopt sectors…"),
     )
@@ -61,7 +61,7 @@ def sectors_steps(read: MoveReadings, ready: Readiness, files: SectorFiles) -> I
         figure=_unplaced_text(files),
         risk=gettext("A sector whose files are not found is left out of its proof and becomes faulty."),
         needs=("provers", "rows"),
-        command=f".venv/bin/python manage.py stores find {miner.address}-{files.unplaced.first}"
+        command=f".venv/bin/poolsite sectors places {miner.address}-{files.unplaced.first}"
         if files.unplaced
         else "",
         link=Link("stores"),

@@ -205,7 +205,7 @@ def sealing_steps(read: MoveReadings) -> Iterator[Step]:
         is_done=not has_target,
         figure=gettext("a target is pledging sectors") if has_target else gettext("no target is set"),
         risk=gettext("The pool must finish the sectors it starts: lotus-miner cannot."),
-        command=f".venv/bin/python manage.py miners target {miner.address} end" if has_target else "",
+        command=f".venv/bin/poolsite miners target-remove {miner.address}" if has_target else "",
         link=Link("miner-target", (miner.address,)),
         button=gettext("Target"),
     )
@@ -242,7 +242,7 @@ def sealing_steps(read: MoveReadings) -> Iterator[Step]:
         else gettext("no sectors, runs, changes or messages in progress"),
         risk=gettext("A sector left half sealed loses its deposit: let it finish, or abort it."),
         needs=("numbers",),
-        command=f".venv/bin/python manage.py sealing info {miner.address}",
+        command=f".venv/bin/poolsite miners show {miner.address}",
         link=Link("sectors", query=f"q={miner.address}"),
         button=gettext("Sectors"),
     )

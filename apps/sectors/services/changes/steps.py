@@ -50,8 +50,8 @@ def changes_request(
     """Request a change of these sectors; their messages follow with the next heads.
 
     Those that the chain would refuse are left out and named in the plan.  Raises ChangeRefused if none is
-    left, or not the `count` that somebody has confirmed; NodeRefused, NodeUnavailable, NetworkUnknown,
-    DiskFull.
+    left, or not the `count` that somebody has confirmed, or if gas may cost more than requested;
+    NodeRefused, NodeUnavailable, NetworkUnknown, DiskFull.
     """
     disk_require()
     if len(sectors) > CHANGES_MAX:
@@ -64,7 +64,21 @@ def changes_request(
                 sectors=plural(len(plan.accepted), "sector"), count=count
             )
         )
+    if request.gas_max is not None:
+        _gas_require(plan, most=request.gas_max)
     return plan, changes_write(plan, by=by, now=now)
+
+
+def _gas_require(plan: ChangePlan, *, most: int) -> None:
+    """Raise ChangeRefused unless the gas of all messages is known and within a limit in attoFIL."""
+    if plan.gas_max is None:
+        raise ChangeRefused(gettext("the gas cost is unknown, as the node could not simulate the messages"))
+    if plan.gas_max > most:
+        raise ChangeRefused(
+            gettext("gas may cost up to {gas}, more than {most}").format(
+                gas=fil_format(plan.gas_max), most=fil_format(most)
+            )
+        )
 
 
 @transaction.atomic

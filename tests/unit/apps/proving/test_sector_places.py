@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
 import pytest
-from django.core.management import call_command
 from django.test import Client
 
 from apps.core.clock import now
@@ -43,26 +40,22 @@ def test_files_are_found_by_host_path_and_last_look(client: Client) -> None:
     assert (sealed["store_condition"], sealed["is_counted"]) == ("READY", True)
     assert piece["what"] == "piece"
     assert client.get(url, headers=people.bearer(people.token("read", of="bob"))).status_code == 404
-    said = StringIO()
-    call_command("stores", "find", "f02001-5", stdout=said)
-    assert f"path {path}/sealed/s-t02001-5" in said.getvalue()
 
 
-def test_a_sector_in_no_store_is_looked_for_in_what_scans_found() -> None:
+def test_a_sector_in_no_store_is_looked_for_in_what_scans_found(client: Client) -> None:
     miner = factories.miner(2001, of="alice")
     sector = factories.sector(miner, number=5, state="PROVING", store="")
 
-    def found() -> str:
-        said = StringIO()
-        call_command("stores", "find", "f02001-5", stdout=said)
-        return said.getvalue()
+    def found() -> object:
+        headers = people.bearer(people.token("read", of="alice"))
+        return client.get("/api/v1/sectors/f02001-5/places", headers=headers).json()["findings"]
 
-    assert found() == "in no store, as far as scans and checks know: stores scan NAME\n"
+    assert found() == []
     cold = factories.store(factories.worker("sealer-1", of="alice"), "cold")
     cold.findings.create(sector=sector, kind="HALF", name="s-t02001-5", kinds="update")
-    assert found() == "a scan of cold found update: Incomplete sector\n"
+    assert found() == [{"store": "cold", "kind": "HALF", "kinds": "update"}]
     cold.findings.update(state="REMOVED")
-    assert "cold" not in found(), "it is no longer there"
+    assert found() == [], "it is no longer there"
 
 
 def test_what_checks_found_of_each_copy_is_told(client: Client) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -280,20 +278,3 @@ def test_over_rest_a_dry_run_forgets_nothing(client: Client) -> None:
     other = factories.store(factories.worker(), "mine")
     foreign = f"/api/v1/stores/{other.uuid}/forget"
     assert client.post(foreign, {}, content_type="application/json", headers=stranger).status_code == 404
-
-
-def test_the_command_says_what_is_lost_before_it_forgets():
-    lost()
-
-    def said(*words: str) -> list[str]:
-        out = StringIO()
-        call_command("stores", *words, stdout=out)
-        return out.getvalue().splitlines()
-
-    assert said("list")[0].endswith("alice disk SILENT 3")
-    assert "PROVING: 2" in said("show", "disk")
-    assert said("forget", "disk")[-1] == "forgotten: no, this was a dry run"
-    with pytest.raises(CommandError, match="type disk"):
-        said("forget", "disk", "--confirm", "disc")
-    assert said("forget", "disk", "--confirm", "disk")[-1] == "forgotten: yes"
-    assert said("list") == []

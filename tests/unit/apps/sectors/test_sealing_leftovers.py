@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from io import StringIO
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.core.management import call_command
-from django.core.management.base import CommandError
 from msgspec import to_builtins
 
 from apps.messages.models import Recovery
@@ -140,43 +137,6 @@ def test_what_is_being_sealed_anywhere_is_not_offered(
                 worker, ids=ids(sector.number), by=people.principal("alice"), work=work(monkeypatch)
             )
         assert orders() == []
-
-
-def test_the_command_lists_and_removes_once_the_number_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
-    worker, asked = host(), work(monkeypatch, live=[8])
-    factories.miner(actor_id=1000)
-    told(worker, 7, 8, 9)
-    typed = ["yes", "remove 2", "remove 1"]
-    monkeypatch.setattr("apps.api.management.leftovers.sealing_context_read", lambda: asked)
-    monkeypatch.setattr("builtins.input", lambda _text: typed.pop(0))
-
-    def said(*words: str) -> list[str]:
-        out = StringIO()
-        call_command("stores", *words, "--host", worker.name, stdout=out)
-        return out.getvalue().splitlines()
-
-    assert said("leftovers") == [f"{one}: 1 GiB, not in the database, found" for one in ids(7, 8, 9)]
-    dry = said("remove-leftovers", "--dry-run")
-    assert dry == [
-        f"{FOLDER}/s-t01000-7: frees 1 GiB",
-        f"{FOLDER}/s-t01000-8: kept: the sector is on chain",
-        f"{FOLDER}/s-t01000-9: frees 1 GiB",
-        "2 leftovers, 2 GiB",
-    ]
-    for names, wrong in (([], "nothing was done"), (["s-t01000-5", "s-t01000-7"], "no leftover s-t01000-5$")):
-        with pytest.raises(CommandError, match=wrong):
-            said("remove-leftovers", *names)
-    assert (orders(), typed) == ([], ["remove 2", "remove 1"])
-
-    typed.pop(0)
-    last = said("remove-leftovers", "s-t01000-7", "s-t01000-8", "--reason", "full")[-1]
-    assert last == f"ordered: {worker.name} removes 1 leftover from its sealing folders"
-    assert [one["number"] for one in orders()] == ["7"]
-    entry = AuditEntry.objects.get(action="worker.remove_leftovers")
-    assert entry.after == {"sectors": ids(7), "bytes": 1 << 30, "reason": "full"}
-    assert said("leftovers")[0].endswith("being removed")
-    assert said("remove-leftovers", ids(9)[0], "--yes")[-1].startswith("ordered: ")
-    assert said("remove-leftovers")[-1] == "0 leftovers, 0 B"
 
 
 @pytest.mark.parametrize("how", ["live", "precommitted"])

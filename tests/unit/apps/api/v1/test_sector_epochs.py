@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.test import Client
 
 from apps.chain.selectors.network import network_current
@@ -31,12 +29,6 @@ def read(client: Client, path: str, *, of: str = "alice", status: int = 200) -> 
     answer = client.get(f"/api/v1/{path}", headers=bearer(token("read", of=of)))
     assert answer.status_code == status, answer.content
     return answer.json()
-
-
-def command(*words: str) -> list[str]:
-    out = StringIO()
-    call_command(*words, stdout=out)
-    return out.getvalue().splitlines()
 
 
 def test_sectors_that_expire_soon_come_soonest_first(client: Client, miner: Miner) -> None:
@@ -64,11 +56,6 @@ def test_sectors_that_expire_soon_come_soonest_first(client: Client, miner: Mine
         pages += [row["number"] for row in page["results"]]
         cursor = page["next"]
     assert pages == [4, 5, 3], "two that end together stand on two pages"
-    assert [line.split()[0] for line in command("sectors", "check-expire", "f02001", "--cutoff", "300")] == [
-        "4",
-        "5",
-        "3",
-    ]
     assert read(client, "miners/f02001/expiring")["cutoff"] == 172_800
     assert "cursor" in str(read(client, "miners/f02001/expiring?cursor=x", status=400))
     read(client, "miners/f02001/expiring", of="bob", status=404)
@@ -107,7 +94,6 @@ def test_precommits_without_a_commit_are_listed_with_their_end(client: Client, m
     assert first["next"] == "0", "a number may be zero"
     rest = read(client, "miners/f02001/precommits?limit=1&cursor=0")
     assert ([row["number"] for row in rest["results"]], rest["next"]) == ([3], None)
-    assert [line.split()[0] for line in command("sectors", "precommits", "f02001")] == ["0", "3"]
     read(client, "miners/f02001/precommits", of="bob", status=404)
 
 
