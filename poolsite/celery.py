@@ -32,6 +32,8 @@ PERIODIC = (
     ("alerts.run", 15.0),
     ("users.expire", 600.0),
     ("gateway.expire", 600.0),
+    ("history.record", 300.0),
+    ("history.delete_old", 3600.0),
     ("sectors.months", 3600.0),
     ("messages.archive", 3600.0),
 )

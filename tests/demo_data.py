@@ -446,6 +446,17 @@ def addresses(pool: Pool) -> dict[str, str]:
         "store-forget": reverse("store-forget", args=[pool.store.uuid]),
         "store-scanning": reverse("store", args=[pool.mirror.uuid]),
         "sender": reverse("sender", args=[pool.wallet.address]),
+        **{
+            f"trends-{kind}": reverse("trends", args=[kind, key])
+            for kind, key in (
+                ("miner", pool.miner.address),
+                ("host", pool.sealer.uuid),
+                ("store", pool.store.uuid),
+                ("wallet", pool.wallet.address),
+                ("gas", "all"),
+                ("sealing", "all"),
+            )
+        },
         "wallet-name": reverse("wallet-name", args=[pool.wallet.address]),
         "message-landed": reverse("message", args=[pool.landed.id]),
         "message-flying": reverse("message", args=[pool.flying.id]),

@@ -29,7 +29,7 @@ TESTS: Final = f"{SITE}/tests/"
 HELD: Final = tuple(
     f"tests/unit/apps/{app}/"
     for app in (
-        *("automation", "blocks", "chain", "checks", "messages", "miners", "moves"),
+        *("automation", "blocks", "chain", "checks", "history", "messages", "miners", "moves"),
         *("pieces", "proving", "sectors", "users", "wallets"),
     )
 )

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
-from poolsite.wire.hardware import Disk, SealingFolder
+from poolsite.wire.hardware import Disk, HostLoad, SealingFolder
 from workers.console.log_tail import log_tail
+from workers.host_load import LoadMeter
 from workers.machine import Machine, disk_measure, disk_read, machine_read
 from workers.storage.files import write_file
 
@@ -53,6 +54,8 @@ class MachineReport:
         self.locations = frozenset(locations)
         """Those of sealing threads, of which `folders` has the ones that are there."""
         self._machine: Machine | None = None
+        self._meter = LoadMeter()
+        self._load: HostLoad | None = None
         self._is_stopped = threading.Event()
         self._measure = threading.Event()
 
@@ -77,10 +80,13 @@ class MachineReport:
     def hardware(self) -> dict[str, Any]:
         """Return what is known by now, as fields of `Hardware`."""
         machine = self._machine
-        return {} if machine is None else {name: getattr(machine, name) for name in REPORTED}
+        if machine is None:
+            return {}
+        return {name: getattr(machine, name) for name in REPORTED} | {"load": self._load}
 
     def _work(self) -> None:
         while not self._is_stopped.is_set():
+            self._load = self._meter.read()
             try:
                 self._read()
             except OSError as error:  # a disk that is away: the others are told again soon

@@ -103,6 +103,7 @@ LOCK_ORDER: Final[tuple[tuple[str | int, ...], ...]] = (
     ("pool_checks_checksetting",),
     ("pool_checks_servicetargets",),
     ("automation_autorule",),
+    ("history_reading",),
     (0x4155,),  # rules of a tenant that must not contradict each other
     # Blocks and money.
     ("blocks_statement",),

@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "apps.blocks",
     "apps.checks",
     "apps.automation",
+    "apps.history",
     "apps.moves",
     "apps.api",
     "apps.dashboard",

@@ -48,6 +48,21 @@ class Disk(Document, frozen=True, kw_only=True):
     """Whether a sealing thread seals there."""
 
 
+class HostLoad(Document, frozen=True, kw_only=True):
+    """How busy a machine is; None: its kernel does not tell."""
+
+    cpu_permille: Int | None = None
+    """Of all its processors' time in the last ten minutes, whichever programs took it."""
+    memory_permille: Int | None = None
+    """Of what control groups leave to the host."""
+    gpu_permille: Int | None = None
+    """Mean of its GPUs."""
+    celsius: Int | None = None
+    """Of the hottest processor."""
+    gpu_celsius: Int | None = None
+    """Of the hottest GPU."""
+
+
 class Hardware(Document, frozen=True, kw_only=True):
     """The hardware and software of a host."""
 
@@ -85,3 +100,5 @@ class Hardware(Document, frozen=True, kw_only=True):
     """Sector sizes of which it proves updates by Groth16; containers of larger ones fit into no message."""
     removing_bytes: Int = 0
     """Bytes of sectors that are over and that it is removing."""
+    load: HostLoad | None = None
+    """None: not looked at yet, or a host of an older version."""

@@ -28,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.gas_guards")),
     path("", include("apps.api.v1.auto_bump")),
     path("", include("apps.api.v1.auto_rules")),
+    path("", include("apps.api.v1.history")),
     path("", include("apps.api.v1.message_approvals")),
     path("", include("apps.api.v1.message_batches")),
     path("", include("apps.api.v1.message_changes")),

@@ -28,6 +28,11 @@ def target_get(miner: Miner) -> SealTarget:
     return row
 
 
+def targets_of(miners: Iterable[Miner]) -> list[SealTarget]:
+    """Return the targets of those of these miners that have one."""
+    return list(SealTarget.objects.filter(miner__in=list(miners)).select_related("miner"))
+
+
 def targets_paused(miners: Iterable[Miner]) -> list[SealTarget]:
     """Return the targets of these miners that want sectors and may not pledge them, longest first."""
     rows = SealTarget.objects.filter(miner__in=list(miners)).exclude(held_by__in=[Hold.NONE, Hold.REACHED])

@@ -20,6 +20,7 @@ ROOMS = {
     "checks": {"findings", "report", "table"},
     "damocles": set[str](),
     "gateway": {"hub", "providers"},
+    "history": set[str](),
     "market": set[str](),
     "messages": set[str](),
     "miners": set[str](),
@@ -127,7 +128,7 @@ OWN = {
         *("notices", "number_fields", "page_data", "pages", "pagination", "passkeys", "pickers"),
         "program_commands",
         *("reauthentication", "registry", "rest_twins", "routing", "sessions", "templatetags", "text_fields"),
-        *("todo", "urls", "ws_origin"),
+        *("todo", "trend_charts", "urls", "ws_origin"),
     },
 }
 """`core` and the two interfaces have a module for each thing that they offer."""

@@ -9,11 +9,11 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[3]
 SCRIPTS: Final = {file.name: file.read_text().splitlines() for file in (ROOT / "static/js").glob("*.js")}
 SHEETS: Final = {file.name: file.read_text() for file in (ROOT / "static/css").glob("*.css")}
-SCRIPT_LINES: Final = 405
-PAGE_LINES: Final = 286
+SCRIPT_LINES: Final = 440
+PAGE_LINES: Final = 318
 LINE_MAX: Final = 130
 """Wider than Python's: a line is not broken to be counted twice, nor joined to be counted once."""
-SHEET_BYTES: Final = 40_900
+SHEET_BYTES: Final = 42_000
 """Of those that pages of the console load."""
 DOCS_SHEET_BYTES: Final = 2_500
 COLOUR: Final = re.compile(r"#[0-9a-f]{3,8}\b|\b(?:rgb|hsl|oklch|lab|light-dark)a?\(", re.IGNORECASE)
@@ -24,13 +24,14 @@ def test_scripts_are_small() -> None:
     assert [line for lines in SCRIPTS.values() for line in lines if len(line) > LINE_MAX] == []
 
 
-def test_a_page_loads_one_script_beside_the_live_one() -> None:
-    live = len(SCRIPTS["live.js"])
+def test_a_page_loads_one_script_beside_those_of_every_page() -> None:
+    everywhere = {"live.js", "charts.js"}
+    shared = sum(len(SCRIPTS[name]) for name in everywhere)
 
     for template in (ROOT / "templates").rglob("*.html"):
-        loaded = set(re.findall(r"static 'js/(\w+\.js)'", template.read_text())) - {"live.js"}
+        loaded = set(re.findall(r"static 'js/(\w+\.js)'", template.read_text())) - everywhere
         assert len(loaded) <= 1
-        assert live + sum(len(SCRIPTS[name]) for name in loaded) <= PAGE_LINES
+        assert shared + sum(len(SCRIPTS[name]) for name in loaded) <= PAGE_LINES
 
 
 def test_style_sheets_are_small() -> None:

@@ -24,6 +24,7 @@ from apps.dashboard.csv_export import Download, csv_answer
 from apps.dashboard.day_spans import day_facets, day_read, days_read
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.money.course import money_charts
 from apps.dashboard.pagination import Facet
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
@@ -164,6 +165,7 @@ def money(request: HttpRequest, viewer: Principal) -> HttpResponse:
             for miner, line in sums
         ],
         **totals([line for _miner, line in sums], lines_total, url=url),
+        charts=money_charts(found),
         span=span,
         spans=span.facets(url),
         csv=f"{reverse('money-csv')}?{urlencode(span.query)}",
@@ -196,6 +198,7 @@ def miner_money(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
             row_of(line, key=(day := line.day.isoformat()), name=day, sub=span_text(line)) for line in lines
         ],
         **totals(lines, lines_sum, url=url),
+        charts=money_charts({miner.pk: lines}),
         span=span,
         spans=span.facets(url),
         csv=f"{reverse('money-csv')}?{urlencode(span.query | {'miner': miner.address})}",

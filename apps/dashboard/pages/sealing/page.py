@@ -209,6 +209,7 @@ def sealing(request: HttpRequest, viewer: Principal) -> HttpResponse:
         ],
         form=form,
         hours=wanted.hours,
+        trends_of=wanted.miner or "all",
         miners=picker(viewer, "miner", value=wanted.miner),
         machines=picker(viewer, "sealing-host", value=wanted.host),
         **context_of(report, wanted),

@@ -336,7 +336,7 @@ def test_one_worker_of_several_sends_what_is_due_every_few_seconds(
     for task, every_s in celery.PERIODIC * 2:
         celery.periodic_send(task, every_s)
 
-    assert sent == ["alerts.run", "users.expire", "gateway.expire", "sectors.months", "messages.archive"]
+    assert sent == [task for task, _every_s in celery.PERIODIC]
 
 
 def test_mail_server_is_read_from_a_url() -> None:

@@ -1,0 +1,65 @@
+"""The days of some miners as charts: what came in and what it cost, and the sum of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time
+from itertools import accumulate
+from typing import Final
+
+from django.utils.translation import gettext
+
+from apps.blocks.selectors.money import MoneyLine
+from apps.core import formatting
+from apps.dashboard.trend_charts import DASHES, DAY, Axis, Line, Number, Trend, trend
+
+POINTS: Final = 120
+"""Days that are drawn one by one; of more each point is a week."""
+AMOUNTS: Final = ("reward", "gas", "other_cost", "penalty", "net")
+
+
+def money_charts(lines: Mapping[int, Sequence[MoneyLine]]) -> list[Trend]:
+    """Return both charts of the lines of miners; none where there are no days to compare."""
+    days: dict[date, Counter[str]] = {}
+    for line in (line for of_miner in lines.values() for line in of_miner):
+        sums = days.setdefault(line.day, Counter())
+        sums.update({name: getattr(line, name) for name in AMOUNTS})
+    if len(days) < 2:
+        return []
+    first, count = min(days), (max(days) - min(days)).days + 1
+    width = 1 if count <= POINTS else 7
+    steps = [
+        datetime.combine(first, time(), UTC) + DAY * width * place for place in range(-(-count // width))
+    ]
+    by_place: dict[int, Counter[str]] = {}
+    for day, sums in days.items():
+        by_place.setdefault((day - first).days // width, Counter()).update(sums)
+    parts = [by_place.get(place) for place in range(len(steps))]
+    return list(_charts(parts, steps=steps, width=width))
+
+
+def _charts(
+    parts: Sequence[Counter[str] | None], *, steps: Sequence[datetime], width: int
+) -> Iterator[Trend]:
+    def values(name: str) -> list[Number | None]:
+        return [None if one is None else one[name] for one in parts]
+
+    lines = [
+        Line(gettext("Rewards"), values("reward"), "ok"),
+        Line(gettext("Gas"), values("gas"), "run", DASHES[1]),
+        Line(gettext("Fees and others"), values("other_cost"), "warn", DASHES[2]),
+        Line(gettext("Penalties"), values("penalty"), "bad", DASHES[1]),
+    ]
+    title = gettext("Earnings and costs a day") if width == 1 else gettext("Earnings and costs a week")
+    yield trend("money", title, lines, axis=Axis(steps, DAY * width), text=_atto, low=0)
+    sums = accumulate(0 if one is None else one["net"] for one in parts)
+    net: list[Number | None] = [
+        None if one is None else total for one, total in zip(parts, sums, strict=True)
+    ]
+    title = gettext("Net since the first day")
+    yield trend("net", title, [Line(gettext("Net"), net)], axis=Axis(steps, DAY * width), text=_atto, low=0)
+
+
+def _atto(value: Number) -> str:
+    return formatting.amount_text(int(value))

@@ -1,0 +1,1 @@
+"""Charts of what was, of each thing that has a history."""

@@ -1,0 +1,1 @@
+"""Reading what is measured now, and the series of what was."""

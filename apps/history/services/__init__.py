@@ -1,0 +1,1 @@
+"""Recording what is measured, once in each slot."""
