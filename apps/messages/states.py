@@ -66,6 +66,9 @@ WIRE_NAMES: Final[dict[str, str]] = {
 STATES_BY_CODE: Final[dict[int, str]] = {code: state for state, code in WIRE_CODES.items()}
 
 
+ATTEMPT: Final = "attempt failed"
+"""Event of a message's timeline: why it was not signed."""
+
 EXPORT_WITHIN: Final = timedelta(hours=24)
 """For so long a message that was exported may wait for its signature without being asked about."""
 

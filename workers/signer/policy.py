@@ -13,6 +13,16 @@ from datetime import UTC, datetime, time
 from typing import Final
 
 from poolsite.filecoin.amounts import fil_format
+from poolsite.wire.policy_refusals import (
+    FEE,
+    FEES_PER_DAY,
+    NO_RULE,
+    PREMIUM,
+    PREMIUMS_PER_DAY,
+    VALUE,
+    VALUE_PER_DAY,
+    LimitRefusal,
+)
 from workers.signer.records import Verdict
 from workers.signer.sign_request import FINALITY, MESSAGE, UNKNOWN, VERIFY_ADDRESS, Amounts, SignRequest
 
@@ -63,16 +73,16 @@ class Rule:
     def excess(self, request: SignRequest, spent: Amounts) -> str:
         """Return which limit the request breaks; empty if none."""
         limits = (
-            ("value", request.value, self.value_max),
-            ("fee", request.fee_max, self.fee_max),
-            ("premium", request.premium_max, self.premium_max),
-            ("value per day", spent.value + request.value, self.value_per_day),
-            ("fees per day", spent.fee + request.fee_max, self.fee_per_day),
-            ("premiums per day", spent.premium + request.premium_max, self.premium_per_day),
+            (VALUE, request.value, self.value_max),
+            (FEE, request.fee_max, self.fee_max),
+            (PREMIUM, request.premium_max, self.premium_max),
+            (VALUE_PER_DAY, spent.value + request.value, self.value_per_day),
+            (FEES_PER_DAY, spent.fee + request.fee_max, self.fee_per_day),
+            (PREMIUMS_PER_DAY, spent.premium + request.premium_max, self.premium_per_day),
         )
         for name, amount, limit in limits:
             if limit is not None and amount > limit:
-                return f"rule '{self.name}': {name} {fil_format(amount)} is above {fil_format(limit)}"
+                return str(LimitRefusal(self.name, name, fil_format(amount), fil_format(limit)))
         return ""
 
 
@@ -118,7 +128,7 @@ class Policy:
         if reasons:
             return Verdict("", self.digest, reasons[0])
         nearest = max(misfits, key=MISFITS.index, default=MISFITS[0])
-        return Verdict("", self.digest, f"no rule allows {request.description}", nearest)
+        return Verdict("", self.digest, f"{NO_RULE}{request.description}", nearest)
 
     def has_rule_for(self, address: str, *, caller: str, rule_set: str) -> bool:
         """Return whether a set has a rule with which this key may sign something for this caller."""

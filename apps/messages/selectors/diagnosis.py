@@ -13,8 +13,10 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.chain.models import Head
 from apps.core import clock
+from apps.core.languages import colon_text
 from apps.core.stored_texts import stored_text
 from apps.messages.models import GasGuard, Message, Sender
+from apps.messages.rules.causes import Cause, Refusal, refusal_read
 from apps.messages.rules.guard_choice import guard_choose
 from apps.messages.selectors.approvals import approval_of, approvers_of
 from apps.messages.selectors.fees import shared_rules_load
@@ -88,7 +90,31 @@ ACTIONS: Final[dict[str, tuple[str, ...]]] = {
     Wait.EARLIER_NONCE: ("replace-earlier", "cancel", "mark-bad"),
     Wait.NONCE_TAKEN: ("push-again", "mark-bad"),
 }
-"""What a person can do, best first."""
+"""What a person can do, best first; nothing that cannot help."""
+
+BY_CAUSE: Final[dict[Cause, tuple[StrOrPromise, tuple[str, ...]]]] = {
+    Cause.LIMIT: (_("it is refused again until the signer's policy allows it"), ("policy", "mark-bad")),
+    Cause.FEE: (
+        _("it is refused again until the signer's policy allows it, or its gas costs less"),
+        ("policy", "lower-fee", "mark-bad"),
+    ),
+    Cause.DAY: (
+        _("retries automatically with back-off; the sum of a day begins anew at midnight UTC"),
+        ("policy", "mark-bad"),
+    ),
+    Cause.NO_RULE: (_("it is refused again until the signer's policy allows it"), ("policy", "mark-bad")),
+    Cause.GRANT: (_("it is refused again until its tenant may use the address"), ("grant", "mark-bad")),
+    Cause.OTHER_SIGNED: (_("it is refused again: push it under another id"), ("mark-bad",)),
+    Cause.ACTOR: (
+        _(
+            "retries automatically with back-off, at most 60 epochs apart; after eight refusals by an actor "
+            "it fails and is never signed"
+        ),
+        ("mark-bad",),
+    ),
+    Cause.GAS: (_("it is refused again: push it with another gas limit"), ("mark-bad",)),
+}
+"""What happens next, and what a person can do, where the exact cause decides it."""
 
 
 NOTHING_BY_ITSELF: Final = (
@@ -102,6 +128,16 @@ NOTHING_BY_ITSELF: Final = (
 )
 
 
+SAID_ALONE: Final = (
+    Wait.SIGNER_AWAY,
+    Wait.SIGNED_BEFORE,
+    Wait.EXPIRED,
+    Wait.NONCE_TAKEN,
+    Wait.NO_ACTOR,
+)
+"""Reasons of which the row says more than their name does, and all of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """Why one message waits."""
@@ -111,13 +147,15 @@ class Diagnosis:
     """Figures by name; amounts as text in FIL or attoFIL."""
     next_epoch: int | None = None
     """When it is tried again, or may land; None where that takes an action."""
+    refusal: Refusal = field(default_factory=lambda: Refusal(""))
+    """What its signer, its trial or a node said."""
 
     @property
     def text(self) -> str:
-        """The reason as a sentence; of a message that the chain refused, what its exit code means."""
+        """The exact cause as a sentence; of a message that the chain refused, what its exit code means."""
         code = self.evidence.get("exit_code")
         if code is None:
-            return str(self.reason.label)
+            return self._cause_text()
         sentence = gettext("it failed on chain with exit code {exit_code}: {meaning}").format(
             exit_code=code, meaning=stored_text(self.evidence["text"])
         )
@@ -126,22 +164,68 @@ class Diagnosis:
         return sentence
 
     @property
+    def is_refused(self) -> bool:
+        """Return whether the chain refused it."""
+        return "exit_code" in self.evidence
+
+    def _cause_text(self) -> str:
+        """Return the figures where they say it all, else the reason with what was said."""
+        if self.refusal.rule or self.refusal.cause == Cause.NO_RULE:
+            return self.refusal.text
+        if "gap" in self.evidence:
+            return gettext("nonce {gap} of the sender is missing, and {nonce} waits behind it").format(
+                gap=self.evidence["gap"], nonce=self.evidence["nonce"]
+            )
+        if "earlier_nonce" in self.evidence:
+            return gettext(
+                "an earlier message of the sender must land first, that with nonce {nonce}"
+            ).format(nonce=self.evidence["earlier_nonce"])
+        if "fee_cap" in self.evidence:
+            return gettext(
+                "its fee cap of {fee_cap} attoFIL is below the base fee of {base_fee} attoFIL"
+            ).format(**self.evidence)
+        if "quota" in self.evidence:
+            return gettext("the sender has {in_flight} messages in flight, and may have {quota}").format(
+                **self.evidence
+            )
+        said = self.refusal.text
+        if self.reason == Wait.NONE:
+            return said
+        if self.reason == Wait.APPROVAL:
+            said = stored_text(self.evidence["rule"])
+        if said and self.reason in SAID_ALONE:
+            return said
+        return colon_text(self.reason.label, said) if said else str(self.reason.label)
+
+    @property
     def by_itself(self) -> str:
         """Return what happens next."""
         if "exit_code" in self.evidence:
             return gettext("nothing: its nonce and gas are spent; push a new message to try again")
+        if self.refusal.cause is not None:
+            return str(BY_CAUSE[self.refusal.cause][0])
+        if self.evidence.get("is_filled"):
+            return gettext("the pool sends a transfer of nothing with the missing nonce, then it can land")
         return str(BY_ITSELF[self.reason])
 
     @property
     def actions(self) -> tuple[str, ...]:
         """Return what a person could do."""
-        return ACTIONS.get(self.reason, ())
+        if self.refusal.cause is not None:
+            return BY_CAUSE[self.refusal.cause][1]
+        found = ACTIONS.get(self.reason, ())
+        if self.reason == Wait.EARLIER_NONCE and "earlier_id" not in self.evidence:
+            return tuple(one for one in found if one != "replace-earlier")
+        return found
 
 
 def message_diagnose(message: Message, *, head: Head | None) -> Diagnosis:
     """Find why `message` has not moved, and when it may."""
     found = _found(message, head=head)
-    return replace(found, next_epoch=_next_epoch(found.reason, message, head=head))
+    refusal = refusal_read(message) if found.reason == message.wait else Refusal("")
+    if message.is_final:
+        refusal = replace(refusal, cause=None)
+    return replace(found, next_epoch=_next_epoch(found.reason, message, head=head), refusal=refusal)
 
 
 def _next_epoch(reason: Wait, message: Message, *, head: Head | None) -> int | None:
@@ -253,7 +337,8 @@ def _filled(message: Message, sender: Sender | None, *, head: Head | None) -> Di
         .first()
     )
     if sender is not None and sender.gap_nonce is not None and sender.gap_nonce < (message.nonce or 0):
-        return Diagnosis(Wait.EARLIER_NONCE, {**evidence, "gap": sender.gap_nonce})
+        gap = {"gap": sender.gap_nonce, "is_filled": not sender.is_offline}
+        return Diagnosis(Wait.EARLIER_NONCE, evidence | gap)
     if earlier is not None:
         stuck = earlier.is_exported or earlier.wait == Wait.NODE_REFUSES or earlier.gas_fee_cap < base_fee
         if stuck:

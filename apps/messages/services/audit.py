@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from django.db.models import Count
 from django.utils.translation import gettext_noop
 
 from apps.messages.models import Message, MessageEvent
+from apps.messages.states import ATTEMPT
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import AuditEvent, audit_entries_record
 from poolsite.filecoin.amounts import fil_format
+
+ATTEMPTS_KEPT: Final = 40
+"""Attempts of one message that its timeline names: with the pauses between them, those of a day."""
 
 
 def _message_target(message: Message) -> str:
@@ -69,6 +74,30 @@ def fees_describe(row: Message) -> dict[str, str]:
         "fee_cap": gettext_noop("{gas_fee_cap} attoFIL per gas").format(gas_fee_cap=row.gas_fee_cap),
         "premium": gettext_noop("{gas_premium} attoFIL per gas").format(gas_premium=row.gas_premium),
     }
+
+
+def attempts_record(
+    rows: Collection[Message], *, reasons: Mapping[str, str], height: int, now: datetime
+) -> None:
+    """Add a line to the timeline of each message that was not signed; `reasons` says why by id.
+
+    So many of each message: one that is tried for days says in its row how often.
+    """
+    counted = MessageEvent.objects.filter(message__in=[row.pk for row in rows], event=ATTEMPT).order_by()
+    many = dict(counted.values_list("message").annotate(Count("pk")))
+    MessageEvent.objects.bulk_create(
+        [
+            MessageEvent(
+                message_id=row.pk,
+                at=now,
+                height=height,
+                event=ATTEMPT,
+                text=reasons.get(row.pk, "")[:1000],
+            )
+            for row in rows
+            if many.get(row.pk, 0) < ATTEMPTS_KEPT
+        ]
+    )
 
 
 def event_record(message: Message, *, event: str, text: str, now: datetime) -> None:

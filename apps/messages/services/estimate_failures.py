@@ -12,12 +12,10 @@ from django.db import transaction
 from django.utils.translation import gettext_noop
 
 from apps.messages.models import Message
+from apps.messages.rules.causes import FIRST_FINAL_CODE
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.states import PRESSING, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_text
-
-FIRST_FINAL_CODE: Final = 16
-"""Exit codes from here on are an actor's own refusal; lower ones (gas, balance, nonce) pass by themselves."""
 
 ATTEMPTS_MAX: Final = 8
 """Attempts with such a refusal, some 120 epochs: no fork is as long, so the chain's state makes it so."""

@@ -12,6 +12,7 @@ from django.db.models import F
 
 from apps.messages.models import Message, Sender
 from apps.messages.services.approvals import messages_require_approval
+from apps.messages.services.audit import attempts_record
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance, waits_record
 from apps.messages.services.estimate_failures import refusals_fail
 from apps.messages.services.selection import Ready, Selection
@@ -116,6 +117,8 @@ def selection_waits_store(selection: Selection, *, now: datetime) -> None:
         retry_height=height + POSTPONED_EPOCHS
     )
     failed = [row for row in selection.failed if _backoff_store(row, height=height)]
+    if failed:
+        attempts_record(failed, reasons={pk: text for pk, _, text in selection.waits}, height=height, now=now)
     refusals_fail([row for row in failed if row.pk in selection.refused], reasons=selection.refused, now=now)
     # Lists show whether the message is stuck.
     message_changes_publish([(row.pk, row.tenant_id) for row in selection.failed])

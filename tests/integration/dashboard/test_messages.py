@@ -192,7 +192,7 @@ def test_a_landed_message_that_was_refused_says_why(ann):
 
     page = text_of(signed_in().get(reverse("message", args=[pool.refused.id])))
 
-    assert "It failed on chain with exit code 16." in page
+    assert "It failed on chain with exit code 16: a parameter is invalid" in page
 
 
 def test_fee_of_an_unsigned_message_is_raised_on_its_page(ann):

@@ -192,7 +192,7 @@ def test_the_doctor_names_the_reason_and_what_happens_by_itself():
 
     text = text_of(signed_in("olga").get(addresses(pool)["message-stuck"]))
 
-    assert "The sender&#x27;s balance does not cover gas and value." in text
+    assert "The sender&#x27;s balance does not cover gas and value: needs more than it has." in text
     assert "retries automatically with back-off, and as soon as the balance rises" in text
 
 

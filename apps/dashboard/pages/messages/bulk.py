@@ -118,7 +118,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         ],
         rest=rest if done else "",
         done=done_text(done) if done else "",
-        refused=[(row.push_id, why) for row, why in done.refused[:REFUSED_SHOWN]] if done else [],
+        refused=[(row.pk, why) for row, why in done.refused[:REFUSED_SHOWN]] if done else [],
         error=error,
         is_danger=action in ("cancel", "mark-bad"),
         verb=title,

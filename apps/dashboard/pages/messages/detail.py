@@ -26,7 +26,15 @@ from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.messages.diagnosis_checks import evidence_checks, limit_checks, message_checks
+from apps.dashboard.pages.messages.diagnosis_checks import (
+    CAUSES,
+    UNHINDERED,
+    cause_check,
+    evidence_checks,
+    limit_checks,
+    message_checks,
+    policy_href,
+)
 from apps.dashboard.pages.messages.facts import chain_facts, param_facts
 from apps.dashboard.pages.messages.rows import URGENT_WAITS, USUAL_WAITS, message_label, message_why
 from apps.dashboard.sessions import sign_in_required
@@ -37,10 +45,8 @@ from apps.messages.selectors.diagnosis import Diagnosis, message_diagnose
 from apps.messages.selectors.messages import message_events, message_get
 from apps.messages.selectors.remedies import Remedy, message_remedies
 from apps.messages.selectors.stuck import LATE_EPOCHS, stuck_mark
-from apps.messages.states import MessageState, Wait
+from apps.messages.states import ATTEMPT, MessageState, Wait
 from apps.users.rules.principals import Principal
-from apps.wallets.selectors import wallets_visible
-from poolsite.filecoin.actors.exitcodes import exit_code_text
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -59,22 +65,21 @@ class Finding:
     href: str = ""
 
 
-def finding_of(message: Message, data: PageData) -> tuple[Finding | None, tuple[Check, ...]]:
-    """Diagnose a message: the sentence and the lines below it; nothing for one that has its end."""
-    if message.state == MessageState.LANDED and message.exit_code:
-        return refusal_of(message), ()
-    if message.is_final and message.wait not in (Wait.EXPIRED, Wait.NONCE_TAKEN):
+def finding_of(
+    message: Message, diagnosis: Diagnosis, data: PageData
+) -> tuple[Finding | None, tuple[Check, ...]]:
+    """Return why a message is where it is: the sentence and the lines below it; nothing where all is well."""
+    if message.has_succeeded or not (diagnosis.reason or diagnosis.text or not message.is_final):
         return None, ()
-    diagnosis = message_diagnose(message, head=data.head)
-    checks: tuple[Check, ...] = ()
-    if not message.is_final:
-        clicks = message_remedies(message, diagnosis, head=data.head)
-        checks = (
-            *message_checks(message, data),
-            *limit_checks(message, diagnosis, data),
-            *evidence_checks(diagnosis),
-            *(click_check(click) for click in clicks),
-        )
+    cause = cause_check(message, diagnosis, data)
+    if message.is_final:
+        return finding(diagnosis, message, data), (cause,)
+    clicks = message_remedies(message, diagnosis, head=data.head)
+    checks = [*message_checks(message, diagnosis, data), *limit_checks(message, diagnosis, data)]
+    is_shown = any(check.tone == "bad" for check in checks)
+    if diagnosis.reason in CAUSES or not (is_shown or diagnosis.reason in UNHINDERED):
+        checks.insert(0, cause)
+    checks += [*evidence_checks(diagnosis), *(click_check(click) for click in clicks)]
     return finding_late(message, diagnosis, data) or finding(diagnosis, message, data), tuple(checks)
 
 
@@ -99,18 +104,6 @@ def finding_late(message: Message, diagnosis: Diagnosis, data: PageData) -> Find
     )
 
 
-def refusal_of(message: Message) -> Finding:
-    """Return why the chain refused a message that landed."""
-    text = gettext(exit_code_text(message.exit_code))
-    return Finding(
-        tone="bad",
-        title=gettext("It failed on chain with exit code {exit_code}.").format(exit_code=message.exit_code),
-        text=gettext("{first}{rest}. Its nonce and gas are spent; send a new message.").format(
-            first=text[:1].upper(), rest=text[1:]
-        ),
-    )
-
-
 def when_text(diagnosis: Diagnosis, data: PageData) -> str:
     """Return when something happens by itself; empty where nobody knows."""
     if diagnosis.next_epoch is None or data.head is None:
@@ -129,21 +122,11 @@ def when_text(diagnosis: Diagnosis, data: PageData) -> str:
 def finding(diagnosis: Diagnosis, message: Message, data: PageData) -> Finding:
     """Put a diagnosis into the page's words."""
     tone = "run"
-    if diagnosis.reason in URGENT_WAITS:
+    if diagnosis.reason in URGENT_WAITS or message.state == MessageState.FAILED or diagnosis.is_refused:
         tone = "bad"
-    elif diagnosis.reason not in USUAL_WAITS:
+    elif diagnosis.reason not in USUAL_WAITS or message.state == MessageState.REPLACED:
         tone = "warn"
-    earlier = str(diagnosis.evidence.get("earlier_id", ""))
-    action, href = (gettext("Open that message"), reverse("message", args=[earlier])) if earlier else ("", "")
-    held = wallets_visible(data.viewer).filter(address=message.from_addr)
-    if diagnosis.reason == Wait.POLICY and held.exists():
-        action, href = gettext("Open the signing policy"), reverse("policy", args=[message.from_addr])
-    if diagnosis.reason == Wait.FEE_LIMIT and data.viewer.may("sign"):
-        action, href = gettext("Raise fee…"), reverse("message-replace", args=[message.id])
-    if diagnosis.reason == Wait.NONCE_TAKEN and data.viewer.may("sign"):
-        action, href = gettext("Push again…"), reverse("message-push-again", args=[message.id])
-    if diagnosis.reason == Wait.APPROVAL and data.viewer.may("sign"):
-        action, href = gettext("Review…"), reverse("message-approve", args=[message.id])
+    action, href = headline_act(diagnosis, message, data)
     return Finding(
         tone=tone,
         title=sentence_text(capfirst(diagnosis.text)),
@@ -155,12 +138,42 @@ def finding(diagnosis: Diagnosis, message: Message, data: PageData) -> Finding:
     )
 
 
+def headline_act(diagnosis: Diagnosis, message: Message, data: PageData) -> tuple[StrOrPromise, str]:
+    """Return the one act that ends the cause, and its page; empty where the viewer has none."""
+    if earlier := str(diagnosis.evidence.get("earlier_id", "")):
+        return gettext("Open that message"), reverse("message", args=[earlier])
+    if "policy" in diagnosis.actions and (href := policy_href(diagnosis, message, data)):
+        rule = diagnosis.refusal.rule
+        return gettext("Change the rule…") if rule else gettext("Open the signing policy"), href
+    if not data.viewer.may("sign"):
+        return "", ""
+    for act in diagnosis.actions:
+        if act in HEADLINE_ACTS:
+            label, page = HEADLINE_ACTS[act]
+            return label, reverse(page, args=[message.id])
+    if "fund" in diagnosis.actions:
+        query = urlencode({"to": message.from_addr})
+        return gettext("Send FIL…"), f"{reverse('message-compose')}?{query}"
+    return "", ""
+
+
+HEADLINE_ACTS: Final[dict[str, tuple[StrOrPromise, str]]] = {
+    "raise-fee": (_("Raise fee…"), "message-replace"),
+    "push-again": (_("Push again…"), "message-push-again"),
+    "approve": (_("Review…"), "message-approve"),
+}
+"""Acts that end a cause: label and page."""
+
+
 CLICKS: Final[dict[str, StrOrPromise]] = {
     "approve": _("If you review it"),
     "fund": _("If you fund the sender"),
     "raise-fee": _("If you raise its fee"),
     "fee-rules": _("If you change fee rules or guards"),
     "quota": _("If you raise the sender's quota"),
+    "policy": _("If you change the signer's policy"),
+    "lower-fee": _("If you limit its fee"),
+    "grant": _("If its tenant is granted the address"),
     "start-sender": _("If you resume the sender"),
     "send-too": _("If you let the pool send"),
     "republish": _("If you publish it again"),
@@ -222,6 +235,7 @@ def _row(at: datetime, tone: str, icon: str, say: str, sub: str = "") -> tuple[d
 
 EVENTS: Final = {
     "approved": _("Approved"),
+    ATTEMPT: _("Attempt failed"),
     "cancelled": _("Cancelled"),
     "cancels": _("Cancels"),
     "fee raised": _("Fee raised"),
@@ -239,7 +253,8 @@ EVENTS: Final = {
 
 def _event(event: MessageEvent) -> tuple[datetime, Event]:
     name = event.event.replace("_", " ")
-    return _row(event.at, "idle", "info", str(EVENTS.get(name, name.capitalize())), stored_text(event.text))
+    tone, icon = ("warn", "warn") if name == ATTEMPT else ("idle", "info")
+    return _row(event.at, tone, icon, str(EVENTS.get(name, name.capitalize())), stored_text(event.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +292,8 @@ def message_detail(message: Message, data: PageData) -> MessageDetail:
     receiver = (
         names.miners.get(message.to) or names.wallets.get(message.to) or formatting.shortened(message.to)
     )
-    finding, checks = finding_of(message, data)
+    diagnosis = message_diagnose(message, head=data.head)
+    finding, checks = finding_of(message, diagnosis, data)
     tags = (
         gettext("method {method}").format(method=message.method),
         message.kind.replace("_", " "),
@@ -302,12 +318,12 @@ def message_detail(message: Message, data: PageData) -> MessageDetail:
         facts=tuple(chain_facts(message)),
         params=tuple(param_facts(message, miners=set(names.miners))),
         history=tuple(history_of(message)),
-        actions=message_actions(message, data.viewer),
+        actions=message_actions(message, diagnosis, data.viewer),
     )
 
 
-def message_actions(message: Message, viewer: Principal) -> tuple[Action, ...]:
-    """Return what a person can do about a message now."""
+def message_actions(message: Message, diagnosis: Diagnosis, viewer: Principal) -> tuple[Action, ...]:
+    """Return what a person can do about a message now; nothing that cannot help it."""
     if not viewer.may("sign"):
         return ()
     mark_failed = Action(
@@ -328,17 +344,17 @@ def message_actions(message: Message, viewer: Principal) -> tuple[Action, ...]:
         )
     if message.state == MessageState.FILLED:
         here = [message.id]
-        return (
-            Action(
-                "replace", _("Raise its fees"), f"{reverse('message-replace', args=here)}?cid={message.cid}"
-            ),
-            Action("fees", _("Choose fees…"), reverse("message-replace", args=here), opens_page=True),
+        replace_href = reverse("message-replace", args=here)
+        found = (
+            Action("replace", _("Raise its fees"), f"{replace_href}?cid={message.cid}"),
+            Action("fees", _("Choose fees…"), replace_href, opens_page=True),
             Action("republish", _("Publish again"), reverse("message-republish", args=here)),
             Action(
                 "cancel", _("Cancel…"), reverse("message-cancel", args=here), kind="danger", opens_page=True
             ),
-            mark_failed,
         )
+        useful = {*diagnosis.actions, *(("fees",) if "replace" in diagnosis.actions else ())}
+        return (*(act for act in found if act.key in useful), mark_failed)
     if message.wait == Wait.NONCE_TAKEN:
         again = reverse("message-push-again", args=[message.id])
         return (Action("again", _("Push again…"), again, kind="primary", opens_page=True), mark_failed)
@@ -352,7 +368,13 @@ def message_actions(message: Message, viewer: Principal) -> tuple[Action, ...]:
     if message.wait == Wait.OFFLINE:
         export = Action("export", _("Export…"), reverse("offline"), kind="primary", opens_page=True)
         return (export, fee, mark_failed)
-    return (retry_now, fee, mark_failed) if message.attempts else (fee, mark_failed)
+    is_retried = message.attempts and "retry-now" in diagnosis.actions
+    is_fee = diagnosis.reason in UNHINDERED or not FEE_ACTS.isdisjoint(diagnosis.actions)
+    return (*((retry_now,) if is_retried else ()), *((fee,) if is_fee else ()), mark_failed)
+
+
+FEE_ACTS: Final = frozenset({"raise-fee", "lower-fee", "fee-rules"})
+"""Acts for which a message's own fee limits are the place."""
 
 
 def detail_fragments(context: FragmentContext, row: Message) -> Iterable[str]:

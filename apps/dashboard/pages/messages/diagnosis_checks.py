@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -15,6 +17,7 @@ from apps.core.languages import list_text, sentence_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Check
 from apps.dashboard.page_data import PageData
+from apps.messages.rules.causes import Cause
 from apps.messages.selectors.diagnosis import Diagnosis
 from apps.messages.selectors.fees import GUARD, LEVELS, MESSAGE, METHOD, POOL, TENANT, WHERE
 from apps.messages.selectors.message_limits import QUOTA, Limit, message_limits
@@ -29,11 +32,9 @@ if TYPE_CHECKING:
     from apps.wallets.models import Wallet
 
 EVIDENCE: Final[dict[str, StrOrPromise]] = {
-    "rule": _("approval rule"),
     "pushed_by": _("pushed by"),
     "approvers": _("may approve it"),
     "attempts": _("attempts"),
-    "text": _("reason"),
     "next_try_height": _("next try at epoch"),
     "balance": _("balance"),
     "in_flight": _("in flight"),
@@ -64,6 +65,60 @@ OPERATORS: Final[dict[str, tuple[str, str]]] = {
 """Levels of which only an operator changes a limit: the page's name and the place there."""
 IN_FIL: Final = ("max_fee", "daily_budget")
 """Limits that are amounts of money; the others are prices of one unit of gas."""
+
+
+CAUSES: Final[dict[str, StrOrPromise]] = {
+    Wait.APPROVAL: _("A second person approved it"),
+    Wait.POLICY: _("Its signer's policy allows it"),
+    Wait.ESTIMATE: _("It passes the node's trial"),
+    Wait.NO_ACTOR: _("The sender exists on chain"),
+    Wait.STOPPED: _("Its sender may send"),
+    Wait.OTHER_PROGRAM: _("Its sender may send"),
+    Wait.SIGNED_BEFORE: _("Its nonce is free"),
+    Wait.RECOVERY: _("The pool is not in recovery"),
+    Wait.EARLIER_NONCE: _("No earlier message holds it up"),
+    Wait.NODE_REFUSES: _("The nodes accept it"),
+    Wait.NODE_AWAY: _("A node answers"),
+    Wait.EXPIRED: _("Not expired"),
+    Wait.NONCE_TAKEN: _("Its nonce is its own"),
+}
+"""What is checked, by the reason that is shown in red there; the other reasons have lines of their own."""
+UNHINDERED: Final = (Wait.NONE, Wait.NEXT_HEAD, Wait.IN_POOL, Wait.OFFLINE)
+
+
+def cause_check(message: Message, diagnosis: Diagnosis, data: PageData) -> Check:
+    """Return the line that says what exactly holds a message up, or ended it, with the way to change it."""
+    what = CAUSES.get(diagnosis.reason)
+    if what is None and diagnosis.is_refused:
+        what = _("It succeeded on chain")
+    if diagnosis.refusal.cause == Cause.GRANT:
+        what = _("Its tenant may use the address")
+    if what is None:
+        what = _("It was carried out") if message.is_final else _("Its limits allow it")
+    return Check(what, capfirst(diagnosis.text), "bad", gettext("no"), cause_href(message, diagnosis, data))
+
+
+def cause_href(message: Message, diagnosis: Diagnosis, data: PageData) -> str:
+    """Return the page on which the viewer changes what holds a message up; empty if there is none."""
+    if "policy" in diagnosis.actions:
+        return policy_href(diagnosis, message, data)
+    if "grant" in diagnosis.actions:
+        return reverse("tenants") if data.viewer.is_operator else ""
+    if diagnosis.reason == Wait.APPROVAL and data.viewer.may("admin"):
+        return reverse("approvals")
+    if diagnosis.reason in (Wait.STOPPED, Wait.OTHER_PROGRAM) and data.viewer.may("sign"):
+        return reverse("sender", args=[message.from_addr])
+    return ""
+
+
+def policy_href(diagnosis: Diagnosis, message: Message, data: PageData) -> str:
+    """Return the rule of the signing policy that refuses a message, else the policy; empty if not visible."""
+    if not wallets_visible(data.viewer).filter(address=message.from_addr).exists():
+        return ""
+    if diagnosis.refusal.rule and data.viewer.may("admin"):
+        query = urlencode({"name": diagnosis.refusal.rule})
+        return f"{reverse('policy-rule', args=[message.from_addr])}?{query}"
+    return reverse("policy", args=[message.from_addr])
 
 
 def limit_checks(message: Message, diagnosis: Diagnosis, data: PageData) -> Iterable[Check]:
@@ -108,7 +163,7 @@ def evidence_checks(diagnosis: Diagnosis) -> Iterable[Check]:
             yield Check(EVIDENCE[name][:1].upper() + EVIDENCE[name][1:], text, "idle", "")
 
 
-def message_checks(message: Message, data: PageData) -> Iterable[Check]:
+def message_checks(message: Message, diagnosis: Diagnosis, data: PageData) -> Iterable[Check]:
     """Look at what could hold a message up, in the order in which the chain would refuse."""
     wallet = wallets_visible(data.viewer).filter(address=message.from_addr).first()
     if wallet is not None and not wallet.account:
@@ -124,7 +179,10 @@ def message_checks(message: Message, data: PageData) -> Iterable[Check]:
         yield Check(gettext("Signer is connected"), say, "bad", gettext("no"))
     else:
         yield Check(gettext("Signer is connected"), wallet.account, "ok", gettext("yes"))
-    if wallet is not None and wallet.balance is not None:
+    if diagnosis.reason == Wait.FUNDS and message.error:
+        say = stored_text(message.error)
+        yield Check(gettext("Balance covers the maximum cost"), say, "bad", gettext("no"))
+    elif wallet is not None and wallet.balance is not None:
         yield funds_check(message, wallet)
     yield nonce_check(message, wallet)
     base_fee = None if data.head is None else int(data.head.base_fee)

@@ -38,7 +38,10 @@ PARAM_CUT: Final = 400
 
 
 def chain_facts(message: Message) -> Iterable[Fact]:
-    """Yield what the chain has of it, or will have."""
+    """Yield its id, and what the chain has of it, or will have."""
+    yield Fact(_("Id"), message.pk, mono=True)
+    if message.push_id != message.pk:
+        yield Fact(_("Id of its caller"), message.push_id, mono=True)
     yield Fact(_("CID"), message.cid or formatting.NOTHING, mono=True)
     yield Fact(_("From"), address_both(message.from_addr), mono=True)
     yield Fact(_("To"), address_both(message.to), mono=True)

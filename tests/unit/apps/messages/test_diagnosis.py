@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+import pytest
+
+from apps.messages.rules.causes import Refusal
 from apps.messages.rules.push_items import Gas, SendSpec
-from apps.messages.selectors.diagnosis import ACTIONS, BY_ITSELF, Diagnosis, message_diagnose
+from apps.messages.selectors.diagnosis import ACTIONS, BY_CAUSE, BY_ITSELF, Diagnosis, message_diagnose
 from apps.messages.selectors.remedies import message_remedies
 from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.select import sender_select
 from apps.messages.services.senders import sender_set
-from apps.messages.states import SenderState, Wait
+from apps.messages.states import ATTEMPT, SenderState, Wait
 from apps.users.rules.principals import SYSTEM
+from poolsite.filecoin.address import address_parse
+from poolsite.wire.policy_refusals import LimitRefusal, limit_refusal_read
 from tests.messaging import Pool
+from workers.signer.policy import Policy, Rule
+from workers.signer.sign_request import MESSAGE, Amounts, SignRequest
 
 
 def diagnosed(pool: Pool, id: str) -> Diagnosis:
@@ -220,9 +229,15 @@ def test_every_action_says_what_it_does_and_what_it_costs(pool: Pool) -> None:
     }
     waiting = pool.row("waiting")
     for reason, actions in ACTIONS.items():
-        found = message_remedies(waiting, Diagnosis(Wait(reason)), head=pool.head)
+        evidence = {"earlier_id": "flying", "earlier_nonce": 0} if reason == Wait.EARLIER_NONCE else {}
+        found = message_remedies(waiting, Diagnosis(Wait(reason), evidence), head=pool.head)
         assert [click.action for click in found] == list(actions)
         assert all(click.does for click in found)
+    for cause, (_, actions) in BY_CAUSE.items():
+        diagnosis = Diagnosis(Wait.POLICY, refusal=Refusal("", cause))
+        found = message_remedies(waiting, diagnosis, head=pool.head)
+        assert [click.action for click in found] == list(actions)
+        assert "retry-now" not in actions, "what is refused again is not tried again"
 
 
 def test_each_finding_says_when_something_happens(pool: Pool) -> None:
@@ -237,3 +252,45 @@ def test_each_finding_says_when_something_happens(pool: Pool) -> None:
 
 def test_every_reason_says_what_happens_by_itself() -> None:
     assert {str(reason) for reason in Wait} == {str(reason) for reason in BY_ITSELF}
+
+
+def test_each_attempt_stands_in_the_history(pool: Pool) -> None:
+    row = pool.push("one", pool.address())
+    pool.keyring.refused.add(b"")  # every message
+    for _ in range(4):
+        pool.step()
+
+    tried = list(row.events.filter(event=ATTEMPT))
+
+    assert len(tried) == pool.row("one").attempts >= 2
+    assert {event.text for event in tried} == {"sign message failed: policy: not this one"}
+    assert [event.height for event in tried] == sorted({event.height for event in tried})
+
+
+def test_a_history_names_so_many_attempts(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.messages.services.audit.ATTEMPTS_KEPT", 1)
+    row = pool.push("one", pool.address())
+    pool.keyring.refused.add(b"")
+    for _ in range(4):
+        pool.step()
+
+    assert row.events.filter(event=ATTEMPT).count() == 1
+    assert pool.row("one").attempts >= 2
+
+
+def test_what_a_policy_refuses_is_read_as_it_is_written() -> None:
+    request = SignRequest(
+        MESSAGE,
+        address_parse("f01000"),
+        b"",
+        readings=("Send",),
+        value=5 * 10**18,
+        to=address_parse("f01001"),
+    )
+    policy = Policy("d", (Rule("it's 'small', transfers", value_max=10**18),))
+
+    verdict = policy.decide(request, caller="", now=datetime.now(UTC), spent=lambda _rule: Amounts())
+
+    assert limit_refusal_read(verdict.error) == LimitRefusal(
+        "it's 'small', transfers", "value", "5 FIL", "1 FIL"
+    )
