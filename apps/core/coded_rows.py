@@ -13,6 +13,8 @@ from apps.core.stored_texts import FIGURE_HOLES, SURE_MIN, TEXT_HOLES, Template,
 
 STEP: Final = 500
 """Rows of one statement."""
+PLAIN_MIN: Final = 9
+"""Characters of a template whose values are one word each: `paused by ann`."""
 
 Texts = list[tuple[str, "Template"]]
 
@@ -65,7 +67,8 @@ def _is_likely(template: Template, values: Mapping[str, str]) -> bool:
         return False
     if template.weight >= SURE_MIN or not names:
         return True
-    return bool(figures) and not any(" " in value for value in others)
+    is_plain = not any(" " in value for value in others)
+    return is_plain and (bool(figures) or template.weight >= PLAIN_MIN)
 
 
 def _value(name: str, text: str, known: Texts) -> str:

@@ -6,7 +6,7 @@ read it as any other; decisions ask for its code (decision 51).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import md5
 from string import Formatter
@@ -15,6 +15,7 @@ from typing import Any, Final
 from django.utils.translation import gettext, gettext_noop, ngettext
 
 from apps.core.errors import DomainError
+from apps.core.formatting import plural_kept
 
 
 class Reason(str):
@@ -100,6 +101,10 @@ CLAUSES: Final = reason("core.clauses", "{parts}")
 """Several reasons, as clauses of one sentence."""
 COLON: Final = reason("core.colon", gettext_noop("{one}: {other}"))
 """What something is about, and the reason."""
+LISTED: Final = reason("core.listed", gettext_noop("{one}, {other}"))
+"""Two parts of a list, the other of which may be further ones."""
+COUNT: Final = reason("core.count", "{count} {noun}")
+"""A number of things: `counted` makes one."""
 AND_MORE: Final = reason("core.and_more", gettext_noop("{names} and {count} more"))
 MARKED: Final = reason("core.marked", "{text}")
 """A marked text without values, such as the name of a state."""
@@ -123,6 +128,28 @@ def quoted(text: str, *, by: str) -> Reason | str:
 def as_reason(text: str) -> Reason | str:
     """Return a text that another row or an exception tells, for use within a reason."""
     return text if isinstance(text, Reason) or not text else TEXT(text=str(text))
+
+
+def counted(count: int, noun: str) -> Reason:
+    """Return `3 sectors`, for use within a reason; `plural` marks the noun for translation."""
+    return Reason(plural_kept(count, noun), COUNT.code, {"count": count, "noun": noun})
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Return several reasons as a list: `3 as recorded, 2 missing`."""
+    one, *others = parts
+    return LISTED(one=one, other=listed(others)) if others else one
+
+
+def clauses(*parts: str) -> str:
+    """Return the reasons that are not empty as clauses of one sentence."""
+    known = [part for part in parts if part]
+    return CLAUSES(parts=known) if len(known) > 1 else next(iter(known), "")
+
+
+def fitted(text: str, most: int) -> str:
+    """Return so much of a text as a column takes; a reason is cut there, and keeps its values."""
+    return text if isinstance(text, Reason) else text[:most]
 
 
 def refused(refusal: DomainError) -> Reason:
@@ -199,6 +226,8 @@ def _loaded(value: Any) -> Any:
         return value
     code = value["code"]
     values = {name: _loaded(one) for name, one in value["values"].items()}
+    if code == COUNT.code:
+        return counted(**values)
     if is_whole(code):
         return Reason(values["text"], code, values)
     return REASONS[code](**values)

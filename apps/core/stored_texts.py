@@ -15,8 +15,9 @@ from django.conf import settings
 from django.utils.translation import get_language, gettext
 
 from apps.core.catalogue import TEMPLATES
+from apps.core.formatting import plural
 from apps.core.languages import clauses_text, colon_text, list_text
-from apps.core.reasons import FORMATTER, MARKED, REASONS, REFUSED, TEXT, Reason, is_whole
+from apps.core.reasons import COUNT, FORMATTER, MARKED, REASONS, REFUSED, TEXT, Reason, is_whole
 
 TEXT_HOLES: Final = frozenset(
     {
@@ -215,6 +216,8 @@ def _reason_text(reason: Reason) -> str:
         return _translated(str(reason)) if is_ours else str(reason)
     if reason.code == MARKED.code:
         return gettext(reason.values["text"])
+    if reason.code == COUNT.code:
+        return plural(**reason.values)
     values = {name: _shown(value) for name, value in reason.values.items()}
     return FORMATTER.vformat(REASONS[reason.code].translated(reason.values), (), values)
 

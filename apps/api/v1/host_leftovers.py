@@ -11,8 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
-from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.serializers import CODE_HELP, InputSerializer
 from apps.api.v1.views import PoolView
+from apps.core.reasons import code_of
 from apps.sectors.selectors.hosts import worker_get
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.hosts.leftovers import (
@@ -35,6 +36,7 @@ class LeftoverOutput(serializers.Serializer[Any]):
     sector = serializers.UUIDField(allow_null=True)
     removing = serializers.BooleanField(help_text="removal was ordered")
     error = serializers.CharField(allow_blank=True, help_text="why the last removal failed")
+    error_code = serializers.CharField(help_text=CODE_HELP)
 
 
 class LeftoverList(serializers.Serializer[Any]):
@@ -75,6 +77,7 @@ def leftover_body(one: Leftover) -> dict[str, Any]:
         "sector": None if one.sector is None else str(one.sector.uuid),
         "removing": one.is_ordered,
         "error": one.error,
+        "error_code": code_of(one.error),
     }
 
 

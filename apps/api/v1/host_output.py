@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.api.v1.serializers import CODE_HELP
 from apps.api.v1.wire_schema import JOB_KINDS, WireDocument
 from apps.core import clock
+from apps.core.reasons import code_of
 from apps.sectors.selectors.host_record import host_record
 from apps.sectors.selectors.hosts import host_report, worker_is_away
 from apps.sectors.selectors.parallel_plan import BOUNDS, host_parallel_plan
@@ -58,6 +60,7 @@ class WorkerOutput(serializers.Serializer[Any]):
     group = serializers.CharField(allow_blank=True)
     restarts = serializers.IntegerField()
     last_error = serializers.CharField()
+    last_error_code = serializers.CharField(help_text=CODE_HELP)
     jobs = HeldJobOutput(many=True)
 
 
@@ -82,6 +85,7 @@ class FailureOutput(serializers.Serializer[Any]):
     miner = serializers.CharField()
     sector = serializers.IntegerField(allow_null=True)
     error = serializers.CharField()
+    error_code = serializers.CharField(help_text=CODE_HELP)
 
 
 class BoundOutput(serializers.Serializer[Any]):
@@ -150,6 +154,7 @@ def detail_body(worker: Worker) -> dict[str, Any]:
             "miner": event.job.miner.address,
             "sector": None if event.job.sector is None else event.job.sector.number,
             "error": event.note,
+            "error_code": code_of(event.note),
         }
         for event in record.failures
     ]
@@ -177,6 +182,7 @@ def worker_body(worker: Worker) -> dict[str, Any]:
         "group": worker.group,
         "restarts": worker.restarts,
         "last_error": worker.last_error,
+        "last_error_code": code_of(worker.last_error),
         "jobs": [
             {
                 "id": str(job.uuid),

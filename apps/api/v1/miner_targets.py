@@ -10,9 +10,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.serializers import AmountField, InputSerializer
+from apps.api.v1.serializers import CODE_HELP, AmountField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
+from apps.core.reasons import code_of
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.targets import missing, target_get
 from apps.sectors.services.sealing.targets import IN_WORK_MAX, target_remove, target_set
@@ -73,6 +74,7 @@ class TargetOutput(serializers.Serializer[Any]):
     since = serializers.DateTimeField()
     held_by = serializers.ChoiceField(choices=[str(hold) for hold in Hold], allow_blank=True)
     reason = serializers.CharField(help_text="why nothing is pledged; empty if nothing prevents it")
+    reason_code = serializers.CharField(help_text=CODE_HELP)
     held_since = serializers.DateTimeField(allow_null=True)
     missing = serializers.IntegerField(help_text="sectors to pledge now")
 
@@ -83,6 +85,7 @@ def target_body(row: SealTarget) -> dict[str, Any]:
     plain = ("in_work", "day_bytes", "until", "power_max", "since", "held_by", "reason", "held_since")
     return {
         **{name: getattr(row, name) for name in plain},
+        "reason_code": code_of(row.reason),
         "base_fee_max": amount,
         "balance_min": str(row.balance_min),
         "missing": missing(row, now=clock.now()),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
-from apps.api.v1.serializers import APPROVAL_HELP, ErrorSerializer, RefusedSector
+from apps.api.v1.serializers import APPROVAL_HELP, CODE_HELP, ErrorSerializer, RefusedSector
+from apps.core.reasons import code_of
 from apps.sectors.selectors.change_prices import SectorPrice
 from apps.sectors.services.changes.plans import ChangePlan
 from poolsite.wire.pipeline.changes import ChangeKind, ChangeState
@@ -33,6 +34,7 @@ class ChangeOutput(serializers.Serializer[Any]):
     message = serializers.CharField(allow_null=True)
     exit_code = serializers.IntegerField(allow_null=True)
     error = serializers.CharField()
+    error_code = serializers.CharField(help_text=CODE_HELP)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
 
@@ -101,6 +103,7 @@ def change_body(row: SectorChange) -> dict[str, Any]:
         "message": None if row.batch is None else row.batch.message_id,
         "created_at": row.created_at,
         "updated_at": row.updated_at,
+        "error_code": code_of(row.error),
         **{name: getattr(row, name) for name in plain},
     }
 

@@ -11,8 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.pagination import CURSOR, LIMIT, cursor_number, cursor_write, number
+from apps.api.v1.serializers import CODE_HELP
 from apps.api.v1.views import PoolView
 from apps.core import clock
+from apps.core.reasons import code_of
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.selectors.store_checks import copies_of, copies_page
 from apps.sectors.selectors.stores import store_get
@@ -44,6 +46,7 @@ class CopyOutput(serializers.Serializer[Any]):
     file_count = serializers.IntegerField()
     size = serializers.IntegerField()
     reason = serializers.CharField(allow_blank=True, help_text="why it could not be read")
+    reason_code = serializers.CharField(help_text=CODE_HELP)
     found_at = serializers.DateTimeField()
     checked_at = serializers.DateTimeField(allow_null=True)
 
@@ -70,6 +73,7 @@ def copy_body(copy: SectorCopy) -> dict[str, Any]:
         "number": copy.sector.number,
         "store": copy.store.name,
         "is_counted": copy.sector.store == copy.store.name,
+        "reason_code": code_of(copy.reason),
         **{name: getattr(copy, name) for name in plain},
     }
 

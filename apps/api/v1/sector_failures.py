@@ -13,9 +13,10 @@ from rest_framework.response import Response
 from apps.api.v1.access import NotConfirmed, is_proved
 from apps.api.v1.sector_actions import RetryInput
 from apps.api.v1.sector_output import SectorDetail, detail_body
-from apps.api.v1.serializers import InputSerializer, RefusedSector
+from apps.api.v1.serializers import CODE_HELP, InputSerializer, RefusedSector
 from apps.api.v1.views import PoolView
 from apps.core import clock
+from apps.core.reasons import code_of
 from apps.proving.services.failures import failures_retry, retried_key_read
 from apps.sectors.selectors.failures import CHANGES, KINDS, FailureGroup, failure_find, failures_grouped
 from apps.sectors.selectors.sectors import sector_get
@@ -51,6 +52,7 @@ class FailureGroupOutput(serializers.Serializer[Any]):
     state = serializers.CharField()
     stage = serializers.CharField()
     error = serializers.CharField()
+    error_code = serializers.CharField(help_text=CODE_HELP)
     level = serializers.CharField()
     advice = serializers.CharField()
     resume_at = serializers.ListField(child=serializers.CharField())
@@ -90,6 +92,7 @@ def group_body(group: FailureGroup) -> dict[str, Any]:
     return {
         "fingerprint": group.key,
         "error": group.text,
+        "error_code": code_of(group.text),
         "resume_at": [group.state, *group.back] if group.kind in STAGED_KINDS else [],
         "sectors": [
             {"uuid": str(one.uuid), "miner": one.miner.address, "number": one.number}

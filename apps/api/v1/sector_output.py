@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from rest_framework import serializers
 
 from apps.api.v1.sector_change_output import ChangeOutput, change_body
+from apps.api.v1.serializers import CODE_HELP
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core import clock
+from apps.core.reasons import code_of
 from apps.sectors.selectors.sector_changes import changes_newest
 from apps.sectors.selectors.sector_messages import SectorMessage, sectors_messages
 from apps.sectors.selectors.sector_waits import sector_wait
@@ -55,6 +57,7 @@ class SectorOutput(serializers.Serializer[Any]):
     paused = serializers.BooleanField()
     paused_by = serializers.CharField(help_text="who paused it; empty: it failed, or is not paused")
     error = serializers.CharField()
+    error_code = serializers.CharField(help_text=CODE_HELP)
     attempts = serializers.IntegerField()
     worker = serializers.CharField(allow_null=True)
     store = serializers.CharField(allow_null=True)
@@ -87,6 +90,7 @@ class SectorEventOutput(serializers.Serializer[Any]):
     ms = serializers.IntegerField(allow_null=True)
     actor = serializers.CharField()
     note = serializers.CharField()
+    note_code = serializers.CharField(help_text=CODE_HELP)
     is_error = serializers.BooleanField()
 
 
@@ -155,6 +159,7 @@ def sector_body(sector: Sector, messages: Sequence[SectorMessage]) -> dict[str, 
         "miner": sector.miner.address,
         "paused": sector.paused_at is not None,
         "paused_by": sector.paused_by,
+        "error_code": code_of(sector.error),
         "worker": None if worker is None else worker.name,
         "store": sector.store or None,
         "comm_d": _hex(sector.comm_d),
@@ -182,7 +187,7 @@ def _hex(value: bytes | memoryview | None) -> str | None:
 def event_body(row: JobEvent) -> dict[str, Any]:
     """Return one step as JSON."""
     names = ("at", "event", "stage", "from_state", "to_state", "ms", "actor", "note", "is_error")
-    return {name: getattr(row, name) for name in names}
+    return {name: getattr(row, name) for name in names} | {"note_code": code_of(row.note)}
 
 
 def detail_body(sector: Sector) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run, verdicts_body
-from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.serializers import CODE_HELP, InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
+from apps.core.reasons import code_of
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.runs.decisions import run_abort, run_open, run_retry
@@ -39,6 +40,7 @@ class RunOutput(serializers.Serializer[Any]):
     state_since = serializers.DateTimeField()
     paused = serializers.BooleanField()
     error = serializers.CharField()
+    error_code = serializers.CharField(help_text=CODE_HELP)
     resume_at = serializers.ListField(child=serializers.CharField())
     comm_r = serializers.CharField(allow_null=True)
     message_id = serializers.CharField(allow_null=True)
@@ -98,6 +100,7 @@ def run_body(run: PipelineRun) -> dict[str, Any]:
         "state_since": run.state_since,
         "paused": run.paused_at is not None,
         "error": run.error,
+        "error_code": code_of(run.error),
         "resume_at": [str(state) for state in run.step.resume_at] if run.paused_at is not None else [],
         "comm_r": None if run.comm_r is None else str(commr_cid(bytes(run.comm_r))),
         "message_id": run.message_id or None,

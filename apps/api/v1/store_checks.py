@@ -12,9 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.pagination import CURSOR, LIMIT, newest_page
-from apps.api.v1.serializers import InputSerializer, SectorField
+from apps.api.v1.serializers import CODE_HELP, InputSerializer, SectorField
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
+from apps.core.reasons import code_of
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.selectors.store_checks import check_get, checks_of, checks_wait
 from apps.sectors.selectors.stores import store_get
@@ -48,6 +49,7 @@ class StoreCheckOutput(serializers.Serializer[Any]):
     unread = serializers.IntegerField(help_text="sectors that the host could not read")
     read_bytes = serializers.IntegerField()
     error = serializers.CharField(allow_blank=True)
+    error_code = serializers.CharField(help_text=CODE_HELP)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
 
@@ -79,6 +81,7 @@ def _body(check: StoreCheck, wait: str) -> dict[str, Any]:
         "sector": None if check.sector is None else str(check.sector.uuid),
         "host": check.worker.name,
         "waits": wait,
+        "error_code": code_of(check.error),
         **{name: getattr(check, name) for name in ("state", *counts, "error", "created_at", "updated_at")},
     }
 

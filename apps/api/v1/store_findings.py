@@ -13,9 +13,10 @@ from rest_framework.response import Response
 
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.pagination import CURSOR, LIMIT, cursor_number, cursor_write, number
-from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.serializers import CODE_HELP, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
+from apps.core.reasons import code_of
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.store_scans import findings_page
 from apps.sectors.selectors.stores import store_get
@@ -46,6 +47,7 @@ class StoreFindingOutput(serializers.Serializer[Any]):
         allow_blank=True, help_text="of an incomplete sector: the store's folders with files of it"
     )
     error = serializers.CharField(allow_blank=True)
+    error_code = serializers.CharField(help_text=CODE_HELP)
     updated_at = serializers.DateTimeField()
 
 
@@ -97,6 +99,7 @@ def finding_body(finding: StoreFinding) -> dict[str, Any]:
         "sector_store": "" if sector is None else sector.store,
         "bytes": finding.size,
         "kinds": finding.kinds,
+        "error_code": code_of(finding.error),
         **{name: getattr(finding, name) for name in plain},
     }
 

@@ -14,10 +14,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.pagination import CURSOR, LIMIT, newest_page
-from apps.api.v1.serializers import InputSerializer, SectorField
+from apps.api.v1.serializers import CODE_HELP, InputSerializer, SectorField
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.core.reasons import code_of
 from apps.sectors.selectors.moves import Removal, moves_of, removals_awaited
 from apps.sectors.selectors.sectors import sectors_picked
 from apps.sectors.selectors.stores import store_get
@@ -55,6 +56,7 @@ class MoveOutput(serializers.Serializer[Any]):
     host = serializers.CharField()
     state = serializers.CharField()
     error = serializers.CharField(allow_blank=True)
+    error_code = serializers.CharField(help_text=CODE_HELP)
     waits_for = AwaitedRemovalOutput(
         allow_null=True, help_text="copy that must be removed before its next step is ordered"
     )
@@ -98,6 +100,7 @@ def move_body(move: StoreMove, awaited: Removal | None) -> dict[str, Any]:
         "host": move.worker.name,
         "state": move.state,
         "error": move.error,
+        "error_code": code_of(move.error),
         "waits_for": asdict(awaited) if awaited is not None else None,
         "updated_at": move.updated_at,
     }

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
+from apps.api.v1.serializers import CODE_HELP
 from apps.core import clock
+from apps.core.reasons import code_of
 from apps.sectors.selectors.stores import (
     attachments_of,
     store_days_left,
@@ -31,6 +33,7 @@ class AttachmentOutput(serializers.Serializer[Any]):
     path = serializers.CharField()
     condition = serializers.ChoiceField(choices=list(StoreCondition))
     reason = serializers.CharField(allow_blank=True)
+    reason_code = serializers.CharField(help_text=CODE_HELP)
     since = serializers.DateTimeField()
 
 
@@ -43,6 +46,7 @@ class StoreOutput(serializers.Serializer[Any]):
     tenant = serializers.CharField()
     condition = serializers.CharField()
     reason = serializers.CharField(allow_blank=True)
+    reason_code = serializers.CharField(help_text=CODE_HELP)
     labels = serializers.ListField(child=serializers.CharField())
     total_bytes = serializers.IntegerField(allow_null=True, help_text=NO_BOUND)
     free_bytes = serializers.IntegerField(allow_null=True, help_text=NO_BOUND)
@@ -75,6 +79,7 @@ def store_body(store: Store) -> dict[str, Any]:
         "tenant": store.tenant.name,
         "condition": status.condition,
         "reason": status.reason,
+        "reason_code": code_of(status.reason),
         "bytes_per_day": None if rate is None else int(rate),
         "days_to_full": None if days is None else round(days, 2),
         "attachments": [
@@ -84,6 +89,7 @@ def store_body(store: Store) -> dict[str, Any]:
                 "path": row.path,
                 "condition": row.condition,
                 "reason": row.reason,
+                "reason_code": code_of(row.reason),
                 "since": row.since,
             }
             for row in attachments_of(store)

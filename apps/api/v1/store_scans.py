@@ -11,8 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.pagination import CURSOR, LIMIT, newest_page
+from apps.api.v1.serializers import CODE_HELP
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
+from apps.core.reasons import code_of
 from apps.sectors.selectors.store_scans import scan_get, scans_of
 from apps.sectors.selectors.stores import store_get
 from apps.sectors.services.stores.scans import scan_begin, scan_cancel
@@ -37,6 +39,7 @@ class StoreScanOutput(serializers.Serializer[Any]):
     )
     settled_at = serializers.DateTimeField(allow_null=True, help_text="when the database was fully updated")
     error = serializers.CharField(allow_blank=True)
+    error_code = serializers.CharField(help_text=CODE_HELP)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
 
@@ -53,6 +56,7 @@ def scan_body(scan: StoreScan) -> dict[str, Any]:
     plain = ("state", "known", "counts", "error", "created_at", "updated_at")
     left_out = ("redeclares", "drops_missing", "settled_at")
     facts = {name: getattr(scan, name) for name in (*plain, *left_out)}
+    facts["error_code"] = code_of(scan.error)
     return {"uuid": str(scan.uuid), "store": scan.store.name, "host": scan.worker.name, **facts}
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from django.utils.translation import gettext_noop
-
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.damocles.reasons import WITHOUT_DATA
 from apps.pieces.selectors import pieces_of_sector
 from apps.sectors.models import DamoclesSector, Job, Sector, Worker
 from apps.sectors.rules.params import has_data
@@ -22,7 +21,6 @@ from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
 from poolsite.wire.pipeline import SectorState
 
-WITHOUT_DATA: Final = gettext_noop("its worker does not accept client data: set enable_deals there")
 BEFORE_PIECES: Final = frozenset({"Empty", "Allocated"})
 """Steps of a worker in which it may yet ask for the sector's pieces."""
 
@@ -66,7 +64,7 @@ def deals_refuse(sector: Sector, *, job: Job, record: DamoclesSector, now: datet
         actor="" if worker is None else worker.name,
         stage=sector.stage,
         worker=worker,
-        note=WITHOUT_DATA,
+        note=WITHOUT_DATA(),
     )
     publish(Change("sector", str(sector.uuid), sector.tenant_id))
-    return WITHOUT_DATA
+    return WITHOUT_DATA()

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.core.errors import LostRace
+from apps.core.reasons import quoted
 from apps.core.transitions import advance
+from apps.damocles.reasons import A_PROVER, CANNOT_BE_READ, FILES_SEEN, LACKS_FILES
 from apps.damocles.services.sector_locks import LockedSector
 from apps.sectors.models import DamoclesRecord, Job, Sector, Store
+from apps.sectors.reasons import NOT_NEEDED
 from apps.sectors.selectors.stores import provers_of_store
 from apps.sectors.services.sealing.steps import job_lock, sector_pause, sector_retry
 from apps.sectors.states import JobState
@@ -28,8 +31,6 @@ from poolsite.wire.jobs import JobKind
 CHECK_OFFER_S: Final = 600
 """A look that no prover has taken in this time is offered anew, to those that are there then."""
 CHECK_LEASE_S: Final = 15
-BAD_FILES: Final = gettext_noop("store {store} lacks its files") + ": "
-"""How the error of a sector begins whose files a prover found bad."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ def files_check_end(check: Job | None, *, now: datetime) -> None:
             "FAIL",
             worker=None,
             lease_until=None,
-            error=gettext_noop("no longer needed"),
+            error=NOT_NEEDED(),
             updated_at=now,
         )
 
@@ -108,9 +109,7 @@ def files_check_read(record: DamoclesRecord, *, stored: StoredFiles, now: dateti
 def files_check_describe(record: DamoclesRecord, *, store: str) -> str:
     """Return who has seen the files, for a timeline."""
     result = {} if record.files_check is None else record.files_check.result
-    return gettext("in store {store} by {worker}").format(
-        store=store, worker=result.get("worker") or gettext("a prover")
-    )
+    return FILES_SEEN(store=store, worker=result.get("worker") or A_PROVER())
 
 
 def missing_check_describe(store: str) -> str:
@@ -139,14 +138,15 @@ def files_wait(one: LockedSector) -> str:
     if one.record.files_checked_at is not None:
         return ""
     if sector.paused_at is not None:
-        return sector.error
+        error: str = sector.error
+        return error
     reason = files_check_read(one.record, stored=stored_files_read(sector), now=one.now)
     if reason is None:
         return missing_check_describe(sector.store)
     if not reason:
         one.note("FILES_SEEN", files_check_describe(one.record, store=sector.store))
         return ""
-    error = BAD_FILES.format(store=sector.store) + reason
+    error = LACKS_FILES(store=sector.store, reason=reason)
     one.note("FAIL", error, is_error=True)
     sector_pause(sector, job=one.job, error=error, level=Level.PERMANENT, now=one.now, bad_store=sector.store)
     one.job, one.sector = job_lock(sector.pk)
@@ -158,7 +158,7 @@ def _bad(check: Job, sector: Sector) -> str:
     if sector.number not in map(int, check.result.get("faults", ())):
         return ""
     reasons = {int(bad["number"]): str(bad["reason"]) for bad in check.result.get("bad", ())}
-    return reasons.get(sector.number) or gettext("they cannot be read")
+    return quoted(reasons.get(sector.number, ""), by="host") or CANNOT_BE_READ()
 
 
 def sector_resume_stored(one: LockedSector) -> None:

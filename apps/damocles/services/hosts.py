@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Coalesce
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
+from apps.damocles.reasons import AND_FROM, NAMESAKES, NO_SUCH_COMMAND, THREADS_FAIL
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.sectors.errors.hosts import WorkerRetired, WorkerUnknown
 from apps.sectors.models import DAMOCLES, NAMELESS, HostInventory, Job, Worker
@@ -124,13 +126,7 @@ def damocles_ping(principal: Principal, *, ping: Ping, now: datetime) -> None:
     worker = Worker.objects.select_for_update(no_key=True).get(pk=host.pk)
     worker.seen_at, worker.host = now, principal.source[:100]
     worker.version = ping.version[:100]
-    worker.last_error = (
-        gettext("{errors} of {threads} threads have an error").format(
-            errors=ping.errors, threads=ping.threads
-        )
-        if ping.errors
-        else ""
-    )
+    worker.last_error = THREADS_FAIL(errors=ping.errors, threads=ping.threads) if ping.errors else ""
     busy = _namesakes_note(worker, ping, source=principal.source[:100], now=now)
     _commands_obey(worker, now=now)
     worker.save()
@@ -184,11 +180,8 @@ def _namesakes_note(worker: Worker, ping: Ping, *, source: str, now: datetime) -
     worker.hardware = {**worker.hardware, PINGS: others | {place: own}}
     if not beside:
         return ping.busy
-    places = gettext(" and from ").join(sorted((place, *beside)))
-    worker.last_error = gettext(
-        "{count} damocles-workers ping as {name}, from {places}: set a unique worker.name in each "
-        "one's file, and restart them"
-    ).format(count=len(beside) + 1, name=ping.name, places=places)
+    places = reduce(lambda one, other: AND_FROM(one=one, other=other), sorted((place, *beside)))
+    worker.last_error = NAMESAKES(count=len(beside) + 1, name=ping.name, places=places)
     counts = [ping.busy, *(one["busy"] for one in beside.values())]
     return None if None in counts else sum(counts)
 
@@ -244,6 +237,6 @@ def _commands_obey(worker: Worker, *, now: datetime) -> None:
         elif command.op == Operation.RESUME:
             worker.is_paused = worker.is_draining = False
         else:
-            command.error = gettext_noop("damocles-workers do not support this command")
+            command.error = NO_SUCH_COMMAND()
         command.done_at = now
         command.save(update_fields=["done_at", "error"])

@@ -14,11 +14,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
+from apps.core.reasons import fitted, quoted
 from apps.core.transitions import advance
 from apps.damocles.errors import NotDamocles, SectorEnded
+from apps.damocles.reasons import GAVE_UP
 from apps.damocles.services.files import files_check_end
 from apps.damocles.services.sector_locks import SectorName, sector_find
 from apps.sectors.errors.runs import NoHost
@@ -185,8 +187,7 @@ class LockedJob:
 
     def give_up(self, reason: str) -> None:
         """Release a job whose files its thread removes: the run waits, paused, for a retry on any host."""
-        error = gettext_noop("{worker} gave it up: {reason}").format(worker=self.record.worker, reason=reason)
-        error = error[:TEXT_MAX]
+        error = GAVE_UP(worker=str(self.record.worker), reason=quoted(reason, by="worker"))
         if self.run is None:
             self.fail(error, is_paused=True)
             return
@@ -227,7 +228,7 @@ class LockedJob:
             actor=self.record.worker.name,
             stage=stage,
             worker=self.record.worker,
-            note=note[:TEXT_MAX],
+            note=fitted(note, TEXT_MAX),
             is_error=is_error,
         )
         publish(Change("sector", str(self.sector.uuid), self.sector.tenant_id))

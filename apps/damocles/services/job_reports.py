@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext
 
+from apps.core.reasons import quoted
 from apps.damocles.errors import NotThatFar
 from apps.damocles.services.files import is_unseen
 from apps.damocles.services.hosts import damocles_host_register
@@ -40,7 +41,7 @@ def job_report(
             levels = (str(Level.TEMPORARY), str(Level.ABORT))
             is_paused = reported.failure_level.lower() not in levels
             if is_paused or not is_unseen(reported.failure):  # a first submission is always too early
-                error = f"{reported.step}: {reported.failure}"[:TEXT_MAX]
+                error = quoted(f"{reported.step}: {reported.failure}"[:TEXT_MAX], by="worker")
                 one.fail(error, is_paused=is_paused)
             return False, ""
         if one.is_accepted:

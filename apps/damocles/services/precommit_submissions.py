@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.damocles.errors import NotThatFar
+from apps.damocles.reasons import RESUBMITTED
 from apps.damocles.services.sector_locks import (
     LockedSector,
     SectorName,
@@ -69,7 +70,7 @@ def damocles_precommit_submit(
                 )
         else:
             Sector.objects.filter(pk=sector.pk).update(**columns, updated_at=now)
-            one.note("REPLACED", gettext("its worker has submitted different commitments"))
+            one.note("REPLACED", RESUBMITTED())
         return SubmitResult.ACCEPTED, ""
 
 

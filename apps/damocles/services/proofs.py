@@ -13,11 +13,13 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.core.errors import Conflict
 from apps.core.live import Change, publish
+from apps.core.reasons import quoted
 from apps.core.transitions import advance
+from apps.damocles.reasons import NO_PROOF_NO_REASON, REMOVED_BY, RESET_BY
 from apps.damocles.services.hosts import damocles_host_register, damocles_plan_note, may_take_work
 from apps.sectors.errors.jobs import JobUnknown, LeaseLost
 from apps.sectors.models import Job, Sector, Worker
@@ -186,7 +188,7 @@ def proof_finish(
     job = _own(principal, uuid)
     try:
         if error or not (proof or faults):
-            text = (error or gettext_noop("the worker returned neither a proof nor a reason"))[:TEXT_MAX]
+            text = quoted(error[:TEXT_MAX], by="worker") or NO_PROOF_NO_REASON()
             fail = Fail(token=token, level=Level.TEMPORARY, stage=job.stage, error=text)
             job_fail(uuid, fail=fail, tenant_id=principal.own_id, now=now)
         else:
@@ -225,7 +227,7 @@ def proof_reset(principal: Principal, *, name: str, now: datetime) -> None:
             token=job.lease_token,
             stage=job.stage,
             worker=job.worker,
-            note=gettext_noop("reset by {actor}").format(actor=principal.actor),
+            note=RESET_BY(actor=principal.actor),
         )
         renewed = {"lease_token": lease_token_next(), "updated_at": now}
         if job.state == JobState.LEASED:
@@ -241,7 +243,7 @@ def proof_remove(principal: Principal, *, name: str, now: datetime) -> None:
     uuid, _ = _named(name)
     job = _open(principal, uuid)
     _audit(principal, "proving.job-remove", job)
-    text = gettext_noop("removed by {actor}").format(actor=principal.actor)
+    text = REMOVED_BY(actor=principal.actor)
     advance(job, "FAIL", worker=None, lease_until=None, error=text, updated_at=now)
     publish(Change("job", job.pk, job.miner.tenant_id))
 

@@ -13,9 +13,9 @@ from django.utils.translation import gettext
 from msgspec.structs import replace
 
 from apps.damocles.errors import NotThatFar
+from apps.damocles.reasons import LACKS_FILES
 from apps.damocles.services.deals import deals_list
 from apps.damocles.services.files import (
-    BAD_FILES,
     StoredFiles,
     files_check_describe,
     files_check_read,
@@ -132,7 +132,7 @@ def _update_take(one: LockedJob, name: SectorName, made: Updated) -> Submitted |
     if reason is None:
         return f"{name}: {missing_check_describe(made.store)}"
     if reason:
-        one.fail(BAD_FILES.format(store=made.store) + reason, is_paused=False)
+        one.fail(LACKS_FILES(store=made.store, reason=reason), is_paused=False)
         return SubmitResult.FILES_MISSED, reason
     one.note("FILES_SEEN", files_check_describe(one.record, store=made.store))
     one.forward(SnapState.SNAP_STORED, outputs)
@@ -168,7 +168,7 @@ def rebuild_submit(
         one.begin()
         reason = _rebuilt_files_check(one, store)
         if reason:
-            one.fail(BAD_FILES.format(store=store.name) + reason, is_paused=True)
+            one.fail(LACKS_FILES(store=store.name, reason=reason), is_paused=True)
         elif reason is not None:
             _rebuilt_take(one, store)
     if reason is None:  # raised after the transaction: the check that was begun stays

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
+from apps.core.reasons import fitted
 from apps.core.transitions import advance
 from apps.damocles.errors import NotDamocles, SectorEnded
 from apps.damocles.services.deals import deals_refuse, is_sealing_zeros
@@ -158,7 +159,7 @@ class LockedSector:
             actor="" if worker is None else worker.name,
             stage=self.sector.stage,
             worker=worker,
-            note=note[:TEXT_MAX],
+            note=fitted(note, TEXT_MAX),
             is_error=is_error,
         )
         publish(Change("sector", str(self.sector.uuid), self.sector.tenant_id))

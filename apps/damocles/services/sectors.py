@@ -14,7 +14,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext
 
+from apps.core.reasons import quoted
 from apps.damocles.errors import NotThatFar, SectorEnded
+from apps.damocles.reasons import GIVEN_UP_ELSEWHERE, HOST_BEFORE
 from apps.damocles.services.deals import deals_list, deals_note
 from apps.damocles.services.hosts import damocles_host_choose, damocles_host_register
 from apps.damocles.services.sector_locks import (
@@ -192,9 +194,7 @@ def _host_note(one: LockedSector, worker: Worker) -> None:
     if before is not None and one.record.location:
         one.note(
             HOST_CHANGED,
-            gettext("previously on {host}, in {location}").format(
-                host=before.name, location=one.record.location
-            ),
+            HOST_BEFORE(host=before.name, location=one.record.location),
             is_error=True,
         )
 
@@ -205,7 +205,7 @@ def _failure_note(one: LockedSector, reported: Reported) -> None:
     Where the console's step is next there is nothing to wait for, and nothing would tell when to go on: a
     worker that only polls reports no state.  Interrupts, as a worker that is stopped, come as failures too.
     """
-    error = f"{reported.step}: {reported.failure}"[:TEXT_MAX]
+    error = quoted(f"{reported.step}: {reported.failure}"[:TEXT_MAX], by="worker")
     one.note("FAIL", error, is_error=True)
     if NEXT_STAGE[one.sector.state].owner is not Owner.WORKER or not one.is_before(SectorState.COMMIT_LANDED):
         return
@@ -272,8 +272,7 @@ def damocles_abort(principal: Principal, *, name: SectorName, reason: str, now: 
         if one.sector.state in ENDED_SECTORS:
             return
         if one.holder_elsewhere is not None:
-            text = gettext("given up by a worker at {address}, which does not have it: {reason}")
-            text = text.format(address=principal.source, reason=reason)
+            text = GIVEN_UP_ELSEWHERE(address=principal.source, reason=quoted(reason, by="worker"))
             one.note("REPORT_IGNORED", text, is_error=True)
             return
         if not one.is_before(SectorState.COMMIT_LANDED):
@@ -287,4 +286,4 @@ def damocles_abort(principal: Principal, *, name: SectorName, reason: str, now: 
         actor = principal.actor if worker is None else worker.name
         one.record.reserved_store, one.record.reserved_bytes = "", 0
         one.record.save()
-        sector_abort(one.sector, actor=actor, reason=reason[:500], now=now, by=principal)
+        sector_abort(one.sector, actor=actor, reason=quoted(reason[:500], by="worker"), now=now, by=principal)

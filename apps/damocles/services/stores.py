@@ -7,6 +7,7 @@ from datetime import datetime
 from django.utils.translation import gettext
 
 from apps.damocles.errors import NotThatFar
+from apps.damocles.reasons import STORED_IN
 from apps.damocles.services.files import files_check_start, sector_resume_stored, stored_files_read
 from apps.damocles.services.sector_locks import SectorName, damocles_sector_lock
 from apps.sectors.models import Sector, Store
@@ -63,6 +64,6 @@ def damocles_persisted_submit(
         Sector.objects.filter(pk=sector.pk).update(store=store.name, updated_at=now)
         sector.store = store.name
         one.record.reserved_store, one.record.reserved_bytes = "", 0
-        one.note("STORED", gettext("in store {store}").format(store=store.name))
+        one.note("STORED", STORED_IN(store=store.name))
         files_check_start(one.record, stored=stored_files_read(sector), now=now)
     return True

@@ -18,6 +18,7 @@ from apps.core.transitions import advance
 from apps.miners.models import Miner
 from apps.proving.rules.proving_context import ProvingContext
 from apps.sectors.models import DamoclesSector, Job
+from apps.sectors.reasons import NOT_NEEDED
 from apps.sectors.selectors.proof_forms import proof_verifier, takes_containers_here
 from apps.sectors.states import JobState
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
@@ -222,7 +223,7 @@ def job_cancel(job: Job | None, *, now: datetime) -> None:
         return
     try:
         with transaction.atomic():
-            advance(job, "FAIL", worker=None, lease_until=None, error="no longer needed", updated_at=now)
+            advance(job, "FAIL", worker=None, lease_until=None, error=NOT_NEEDED(), updated_at=now)
     except LostRace:  # the job finished this moment, which is as good
         return
     publish(Change("job", job.pk, job.miner.tenant_id))

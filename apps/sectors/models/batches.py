@@ -8,11 +8,12 @@ from django.db import models
 
 from apps.core.fields import AttoFilField
 from apps.core.models import Named, Timestamped
+from apps.core.reason_fields import CodedField, ReasonTextField, WithReasons
 from apps.miners.models import Miner
 from apps.sectors.states import BATCH_TRANSITIONS, BatchKind, BatchState
 
 
-class Batch(Named, Timestamped):
+class Batch(WithReasons, Named, Timestamped):
     """Sectors that go to the chain in one message, whose id is derived from this row's."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = BATCH_TRANSITIONS
@@ -37,7 +38,8 @@ class Batch(Named, Timestamped):
     """Gas of a trial with single proofs less that of the aggregate."""
     landed_height = models.BigIntegerField(null=True)
     exit_code = models.IntegerField(null=True)
-    error = models.TextField(blank=True)
+    error = ReasonTextField(blank=True)
+    error_coded = CodedField()
 
     class Meta:
         ordering = ["-pk"]

@@ -8,6 +8,7 @@ from django.db import models
 
 from apps.core.fields import AttoFilField
 from apps.core.models import Named, Timestamped
+from apps.core.reason_fields import CodedField, ReasonTextField, WithReasons
 from apps.sectors.models.batches import Batch
 from apps.sectors.models.sectors import Sector
 from poolsite.wire.pipeline.changes import (
@@ -22,7 +23,7 @@ CHANGE_KINDS = [(str(kind), str(kind)) for kind in ChangeKind]
 CHANGE_STATES = [(str(state), str(state)) for state in ChangeState]
 
 
-class SectorChange(Named, Timestamped):
+class SectorChange(WithReasons, Named, Timestamped):
     """A proving sector is to end before its time, or to live longer: asked for once, sent in one message."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = CHANGE_TRANSITIONS
@@ -45,7 +46,8 @@ class SectorChange(Named, Timestamped):
     reason = models.CharField(max_length=500, blank=True)
     exit_code = models.IntegerField(null=True)
     """The actor's, where it failed on chain or in a trial."""
-    error = models.TextField(blank=True)
+    error = ReasonTextField(blank=True)
+    error_coded = CodedField()
 
     class Meta:
         ordering = ["-pk"]

@@ -8,6 +8,7 @@ from typing import Final
 from django.db import models
 
 from apps.core.models import Named, Timestamped
+from apps.core.reason_fields import CodedField, ReasonTextField, WithReasons
 from apps.users.models import Tenant
 
 DAMOCLES: Final = "damocles"
@@ -16,7 +17,7 @@ NAMELESS: Final = "damocles-at:"
 """How the uid of a damocles-worker begins that has not told its name yet."""
 
 
-class Worker(Named, Timestamped):
+class Worker(WithReasons, Named, Timestamped):
     """A program on a host that does jobs; what lies on its disk belongs to its uid."""
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="workers")
@@ -45,7 +46,8 @@ class Worker(Named, Timestamped):
     retire_asked_at = models.DateTimeField(null=True)
     """Since when it is to be retired, once it has nothing left to do."""
     retired_at = models.DateTimeField(null=True)
-    last_error = models.TextField(blank=True)
+    last_error = ReasonTextField(blank=True)
+    last_error_coded = CodedField()
     restarts = models.IntegerField(default=0)
 
     class Meta:
@@ -112,7 +114,7 @@ class HostInventory(models.Model):
         return f"inventory of {self.worker}"
 
 
-class WorkerCommand(models.Model):
+class WorkerCommand(WithReasons):
     """Something a host is to do; sent with the answers to its heartbeats until it says that it was done."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True)
@@ -122,8 +124,9 @@ class WorkerCommand(models.Model):
     actor = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)
     done_at = models.DateTimeField(null=True)
-    error = models.TextField(blank=True)
+    error = ReasonTextField(blank=True)
     """Why it could not be done; empty: it was, or is to be."""
+    error_coded = CodedField()
 
     class Meta:
         indexes = [

@@ -8,13 +8,14 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
 from apps.core.models import Named, Timestamped
+from apps.core.reason_fields import CodedField, ReasonTextField, WithReasons
 from apps.miners.models import Miner
 from apps.sectors.models.hosts import Worker
 from apps.sectors.models.sectors import Sector
 from apps.sectors.states import JOB_TRANSITIONS, JobState
 
 
-class Job(Named, Timestamped):
+class Job(WithReasons, Named, Timestamped):
     """Work for a host: the row is the truth, every message about it is a hint."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = JOB_TRANSITIONS
@@ -63,7 +64,8 @@ class Job(Named, Timestamped):
     """Number of the last event that was accepted."""
     not_before = models.DateTimeField(null=True)
     attempts = models.IntegerField(default=0)
-    error = models.TextField(blank=True)
+    error = ReasonTextField(blank=True)
+    error_coded = CodedField()
     turn = models.BigIntegerField(null=True)
     """Of a sector that a host has begun: above all of its tenant by then.  Miners begin theirs in turn."""
     heard_at = models.DateTimeField(null=True)
@@ -150,7 +152,7 @@ class CommitAggregate(Timestamped):
         return f"aggregate of {len(self.sectors)} sectors of {self.miner}"
 
 
-class JobEvent(models.Model):
+class JobEvent(WithReasons):
     """One step of a job: what a host reported, or what the console did itself."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events")
@@ -167,7 +169,8 @@ class JobEvent(models.Model):
     actor = models.CharField(max_length=200, blank=True)
     worker = models.ForeignKey(Worker, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
     """The host that reported it; None for steps of the console and of people."""
-    note = models.TextField(blank=True)
+    note = ReasonTextField(blank=True)
+    note_coded = CodedField()
     is_error = models.BooleanField(default=False)
     is_withdrawn = models.BooleanField(default=False, db_default=False)
     """Whether its message was withdrawn before it was signed: that cost nothing and is no attempt."""

@@ -8,6 +8,7 @@ from django.db import models
 
 from apps.core.fields import AttoFilField, CidField
 from apps.core.models import Named, Timestamped
+from apps.core.reason_fields import CodedField, ReasonTextField, WithReasons
 from apps.miners.models import Miner
 from apps.sectors.models.batches import Batch
 from apps.users.models import Tenant
@@ -34,7 +35,7 @@ class Pledge(Named, Timestamped):
         return f"{self.count} sectors for {self.miner}"
 
 
-class Sector(Named, Timestamped):
+class Sector(WithReasons, Named, Timestamped):
     """A sector of a miner, from its number to its end."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = TRANSITIONS
@@ -98,7 +99,8 @@ class Sector(Named, Timestamped):
     """Who paused it; empty: it failed, or is not paused."""
     bad_store = models.CharField(max_length=110, blank=True, default="", db_default="")
     """The store in which a prover found its files bad: it is paused until they lie there again."""
-    error = models.TextField(blank=True)
+    error = ReasonTextField(blank=True)
+    error_coded = CodedField()
     error_level = models.CharField(max_length=16, blank=True)
     attempts = models.IntegerField(default=0)
     """Failures of the present stage."""

@@ -7,12 +7,13 @@ from typing import ClassVar
 from django.db import models
 
 from apps.core.models import Named, Timestamped
+from apps.core.reason_fields import CodedField, ReasonTextField, WithReasons
 from apps.sectors.models.hosts import Worker
 from apps.sectors.models.stores import Store
 from apps.sectors.states import STORE_CHECK_TRANSITIONS, CopyCondition, StoreCheckState
 
 
-class StoreCheck(Named, Timestamped):
+class StoreCheck(WithReasons, Named, Timestamped):
     """A check of the files of all sectors in a store, or of one: its host reads them one after the other."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = STORE_CHECK_TRANSITIONS
@@ -37,7 +38,8 @@ class StoreCheck(Named, Timestamped):
     waits_until = models.DateTimeField(null=True)
     """Until when nothing more is ordered: a sector could not be read."""
     actor = models.CharField(max_length=200)
-    error = models.TextField(blank=True)
+    error = ReasonTextField(blank=True)
+    error_coded = CodedField()
 
     class Meta:
         ordering = ["-pk"]
@@ -55,7 +57,7 @@ class StoreCheck(Named, Timestamped):
         return f"check of {self.store}"
 
 
-class SectorCopy(models.Model):
+class SectorCopy(WithReasons):
     """A sector's files in a store, as they were found last."""
 
     sector = models.ForeignKey("sectors.Sector", on_delete=models.CASCADE, related_name="copies")
@@ -65,8 +67,9 @@ class SectorCopy(models.Model):
     """Those that are not as they should be, each a `poolsite.wire.store_checks.CheckedFile`."""
     file_count = models.BigIntegerField(default=0)
     size = models.BigIntegerField(default=0)
-    reason = models.TextField(blank=True)
+    reason = ReasonTextField(blank=True)
     """Why the host could not read it."""
+    reason_coded = CodedField()
     found_at = models.DateTimeField()
     checked_at = models.DateTimeField(null=True)
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.db import models
 
 from apps.core.models import Named, Timestamped
+from apps.core.reason_fields import CodedField, ReasonTextField, WithReasons
 from apps.sectors.models.hosts import Worker
 from apps.sectors.models.stores import Store
 from apps.sectors.states import (
@@ -18,7 +19,7 @@ from apps.sectors.states import (
 )
 
 
-class StoreScan(Named, Timestamped):
+class StoreScan(WithReasons, Named, Timestamped):
     """A look at all that lies in a store, by a host that has it."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = SCAN_TRANSITIONS
@@ -39,7 +40,8 @@ class StoreScan(Named, Timestamped):
     settled_at = models.DateTimeField(null=True)
     """Since when nothing of a redeclaration is left to do."""
     actor = models.CharField(max_length=200)
-    error = models.TextField(blank=True)
+    error = ReasonTextField(blank=True)
+    error_coded = CodedField()
 
     class Meta:
         ordering = ["-pk"]
@@ -61,7 +63,7 @@ class StoreScan(Named, Timestamped):
         return f"scan of {self.store}"
 
 
-class StoreFinding(Named, Timestamped):
+class StoreFinding(WithReasons, Named, Timestamped):
     """Something that the last scan of a store found and no row says, or did not find though a row says it."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = FINDING_TRANSITIONS
@@ -78,7 +80,8 @@ class StoreFinding(Named, Timestamped):
     """Bytes: of whole sectors those of the replica."""
     kinds = models.CharField(max_length=100, blank=True, default="", db_default="")
     """Of incomplete sectors: the folders of the store with files of it, as `cache unsealed`."""
-    error = models.TextField(blank=True)
+    error = ReasonTextField(blank=True)
+    error_coded = CodedField()
 
     class Meta:
         ordering = ["pk"]

@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.db import models
 
 from apps.core.models import Named, Timestamped
+from apps.core.reason_fields import CodedField, ReasonCharField, ReasonTextField, WithReasons
 from apps.sectors.models.hosts import Worker
 from apps.sectors.states import MOVE_TRANSITIONS, OPEN_MOVES, MoveState
 from apps.users.models import Tenant
@@ -54,7 +55,7 @@ class Store(Named, Timestamped):
         return self.total_bytes < UNBOUNDED_BYTES
 
 
-class StoreAttachment(Timestamped):
+class StoreAttachment(WithReasons, Timestamped):
     """A store where a host has it."""
 
     store = models.ForeignKey(Store, on_delete=models.CASCADE, related_name="attachments")
@@ -63,7 +64,8 @@ class StoreAttachment(Timestamped):
     disk = models.CharField(max_length=DISK_MAX, blank=True)
     """Which disk of the host it lies on there; empty if that cannot be told."""
     condition = models.CharField(max_length=16, choices=CONDITIONS)
-    reason = models.CharField(max_length=300, blank=True)
+    reason = ReasonCharField(max_length=300, blank=True)
+    reason_coded = CodedField()
     since = models.DateTimeField()
     """When it came into its condition."""
     by_console = models.BooleanField(default=False)
@@ -76,7 +78,7 @@ class StoreAttachment(Timestamped):
         return f"{self.store} on {self.worker}"
 
 
-class StoreEvent(models.Model):
+class StoreEvent(WithReasons):
     """Something that happened to a store."""
 
     store = models.ForeignKey(Store, on_delete=models.CASCADE, related_name="events")
@@ -85,7 +87,8 @@ class StoreEvent(models.Model):
     """A condition, ATTACHED, DETACHED, CHANGED or FAILED."""
     actor = models.CharField(max_length=200, blank=True)
     """Host or person."""
-    note = models.CharField(max_length=500, blank=True)
+    note = ReasonCharField(max_length=500, blank=True)
+    note_coded = CodedField()
 
     class Meta:
         ordering = ["-pk"]
@@ -108,7 +111,7 @@ class StoreSample(models.Model):
         return f"{self.used_bytes} bytes in {self.store}"
 
 
-class StoreMove(Named, Timestamped):
+class StoreMove(WithReasons, Named, Timestamped):
     """A sector on its way from one store to another; the sector's row says which copy counts."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = MOVE_TRANSITIONS
@@ -120,7 +123,8 @@ class StoreMove(Named, Timestamped):
     to_store = models.ForeignKey(Store, on_delete=models.CASCADE, related_name="moves_here")
     state = models.CharField(max_length=16, choices=MoveState.choices, default=MoveState.QUEUED)
     actor = models.CharField(max_length=200)
-    error = models.TextField(blank=True)
+    error = ReasonTextField(blank=True)
+    error_coded = CodedField()
 
     class Meta:
         ordering = ["-pk"]

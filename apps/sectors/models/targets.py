@@ -6,9 +6,10 @@ from django.db import models
 
 from apps.core.fields import AttoFilField
 from apps.core.models import Timestamped
+from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
 
 
-class SealTarget(Timestamped):
+class SealTarget(WithReasons, Timestamped):
     """Sectors that are pledged for a miner by the pool itself: so many in work, or so many bytes a day."""
 
     miner = models.OneToOneField("miners.Miner", on_delete=models.CASCADE, related_name="seal_target")
@@ -29,8 +30,9 @@ class SealTarget(Timestamped):
 
     held_by = models.CharField(max_length=16, blank=True)
     """`Hold`; empty while nothing keeps it from pledging."""
-    reason = models.CharField(max_length=500, blank=True)
+    reason = ReasonCharField(max_length=500, blank=True)
     """Why nothing is pledged, in words."""
+    reason_coded = CodedField()
     held_since = models.DateTimeField(null=True)
     look_at = models.DateTimeField()
     """When it is looked at next."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from apps.core.fields import CidField
+from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
 
 
 class Allocation(models.Model):
@@ -37,7 +38,7 @@ class Allocation(models.Model):
         return f"allocation {self.number} of f0{self.client} for {self.miner}"
 
 
-class AllocationsRead(models.Model):
+class AllocationsRead(WithReasons):
     """When the allocations were read from the chain, and how: one row."""
 
     due_at = models.DateTimeField()
@@ -52,8 +53,9 @@ class AllocationsRead(models.Model):
     """Whether the last read covered all clients."""
     clients = models.IntegerField(default=0)
     """How many clients' were read, where it was not all."""
-    error = models.CharField(max_length=300, blank=True)
+    error = ReasonCharField(max_length=300, blank=True)
     """The reason why the last read failed; empty if it succeeded."""
+    error_coded = CodedField()
 
     def __str__(self) -> str:
         return f"allocations read at {self.read_at}"

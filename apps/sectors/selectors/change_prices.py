@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.chain.errors import NetworkUnknown
 from apps.chain.models import Head
@@ -17,6 +17,7 @@ from apps.sectors.models import Sector
 from apps.sectors.onchain.deadline_windows import Windows
 from apps.sectors.onchain.live_sectors import LiveSector, claims_read, live_sectors_read
 from apps.sectors.onchain.sectors import circulating_read
+from apps.sectors.reasons import ENDED_ON_CHAIN
 from apps.sectors.rules.extensions import Extended, extended, longest
 from poolsite.filecoin.expiration import BadExpiration
 from poolsite.filecoin.policy import Network
@@ -72,9 +73,6 @@ def changes_price(
     return _extensions(miner, sectors, request, client=client, head=head, network=network)
 
 
-ENDED_ON_CHAIN: Final = gettext_noop("it has already ended on chain")
-
-
 def _terminations(
     miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, head: Head
 ) -> list[SectorPrice]:
@@ -91,7 +89,7 @@ def _terminations(
     for one in sectors:
         onchain = live.get(one.number)
         if onchain is None:
-            found.append(SectorPrice(sector=one, refusal=ENDED_ON_CHAIN))
+            found.append(SectorPrice(sector=one, refusal=ENDED_ON_CHAIN()))
             continue
         sends_at = windows.opens_at(onchain.deadline, margin=LANDING_MARGIN)
         if onchain.expiration <= sends_at:
@@ -122,7 +120,7 @@ def _extensions(
     for one in sectors:
         onchain = live.get(one.number)
         if onchain is None:
-            found.append(SectorPrice(sector=one, refusal=ENDED_ON_CHAIN))
+            found.append(SectorPrice(sector=one, refusal=ENDED_ON_CHAIN()))
             continue
         known = claims.get(one.number, ()) if onchain.verified_weight else ()
         mine = [claim for claim in known if claim.is_held(onchain.expiration)]

@@ -12,10 +12,20 @@ from typing import Final, cast
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import clock
+from apps.core.reasons import code_of
 from apps.messages.models import Message
 from apps.miners.selectors.miners import miners_visible
 from apps.sectors.errors.sectors import FailureUnknown
 from apps.sectors.models import Job, JobEvent, PipelineRun, Sector, SectorChange, StoreMove, Worker
+from apps.sectors.reasons import (
+    BALANCE_SHORT,
+    COMM_R_DIFFERS,
+    MESSAGE_ENDED,
+    TOO_MUCH,
+    WOULD_REFUSE,
+    WOULD_REFUSE_IT,
+    WOULD_REFUSE_UPDATE,
+)
 from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.selectors.sectors import resume_choices, sectors_visible
@@ -47,21 +57,29 @@ KINDS: Final = (str(JobKind.SEAL), *map(str, RUN_KINDS), str(JobKind.UNSEAL), *C
 """What fails: sealing, and what is done with a proven sector."""
 NAMES: Final = re.compile(r"(/[\w.\-]+)+|\b(?:baf|bag)\w{20,}|\b[0-9a-f]{12,}\b|\b[ft]0?\d+\b|\d[\d.,:]*")
 """What differs from sector to sector in the words of one error."""
+OF_CHAIN: Final = _("find out why the chain refuses it, then retry")
+OF_FUNDS: Final = _("fund the sender, then retry")
+OF_DAMAGE: Final = _(
+    "go back to an earlier stage to remake the files; if it recurs on one host, test its memory"
+)
+OF_FILES: Final = _("restore the files, or go back to an earlier stage")
+ADVICE_BY_CODE: Final = {
+    **dict.fromkeys(
+        (WOULD_REFUSE.code, WOULD_REFUSE_UPDATE.code, WOULD_REFUSE_IT.code, MESSAGE_ENDED.code), OF_CHAIN
+    ),
+    **dict.fromkeys((BALANCE_SHORT.code, TOO_MUCH.code), OF_FUNDS),
+    COMM_R_DIFFERS.code: OF_DAMAGE,
+}
+"""What helps against our own reasons."""
 ADVICE: Final = (
     (r"no space|disk full|ENOSPC", _("free disk space on the host, then retry")),
-    (
-        r"the chain would refuse|message ended with|exit code",
-        _("find out why the chain refuses it, then retry"),
-    ),
-    (r"nonce|base fee|funds|balance|insufficient", _("fund the sender, then retry")),
-    (
-        r"damaged|corrupt|mismatch|differs|wrong|incorrect",
-        _("go back to an earlier stage to remake the files; if it recurs on one host, test its memory"),
-    ),
-    (r"no such file|not found|missing", _("restore the files, or go back to an earlier stage")),
+    (r"the chain would refuse|message ended with|exit code", OF_CHAIN),
+    (r"nonce|base fee|funds|balance|insufficient", OF_FUNDS),
+    (r"damaged|corrupt|mismatch|differs|wrong|incorrect", OF_DAMAGE),
+    (r"no such file|not found|missing", OF_FILES),
     (r"gave up|killed|signal|memory", _("give the host more memory or fewer slots, then retry")),
 )
-"""What helps against errors with such words; the first that fits."""
+"""What helps against what a host said, which has no codes: the first whose words are in it."""
 ADVICE_OF_ENDED: Final = {
     JobKind.UNSEAL: _("make sure that the sector's store can be read, then retry; rebuild a damaged replica"),
     MOVE: _(
@@ -116,6 +134,8 @@ def advice_of(kind: str, error: str) -> str:
     """Return what helps."""
     if kind in ADVICE_OF_ENDED:
         return str(ADVICE_OF_ENDED[kind])
+    if (own := ADVICE_BY_CODE.get(code_of(error))) is not None:
+        return str(own)
     fits = (text for pattern, text in ADVICE if re.search(pattern, error, re.IGNORECASE))
     return str(next(fits, _("retry; if it fails again, go back to an earlier stage")))
 

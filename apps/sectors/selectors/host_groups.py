@@ -19,7 +19,10 @@ from apps.sectors.selectors.hosts import is_uuid
 from apps.users.rules.principals import Principal
 from poolsite.wire.jobs import JobKind
 
-BRIEF: Final = ("uuid", "name", "tenant_id", "seen_at", "is_paused", "is_draining", "last_error")
+BRIEF: Final = (
+    *("uuid", "name", "tenant_id", "seen_at", "is_paused", "is_draining"),
+    *("last_error", "last_error_coded"),
+)
 
 
 def _hardware(path: str) -> Func:

@@ -6,12 +6,14 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
-from apps.core.formatting import plural, whole
+from apps.core.formatting import whole
+from apps.core.reasons import Reason, counted
 from apps.sectors.errors.stores import ScanUnknown
 from apps.sectors.models import Sector, Store, StoreFinding, StoreScan
+from apps.sectors.reasons import COUNT_MISSING, COUNT_UNKNOWN, LISTED_ELSEWHERE
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.states import FindingKind, FindingState
 
@@ -48,7 +50,7 @@ def findings_page(
     """
     if kind and kind not in FindingKind.values:
         raise BadValue(
-            say("must be one of {kinds}").format(kinds=", ".join(FindingKind.values)), field="kind"
+            gettext("must be one of {kinds}").format(kinds=", ".join(FindingKind.values)), field="kind"
         )
     rows = store.findings.filter(pk__gt=after).select_related("store__tenant", "sector__miner").order_by("pk")
     if miners:
@@ -66,17 +68,15 @@ def kinds_waiting(store: Store) -> set[str]:
     return set(findings_waiting(store).order_by().values_list("kind", flat=True).distinct())
 
 
-def counts_text(counts: Mapping[str, int]) -> list[str]:
+def counts_list(counts: Mapping[str, int]) -> list[Reason]:
     """Return how many of each kind a scan found: `3 incomplete sectors`, `2 listed in another store`."""
-    return [_count_text(FindingKind(kind), count) for kind, count in counts.items()]
+    return [_count_reason(FindingKind(kind), count) for kind, count in counts.items()]
 
 
-def _count_text(kind: FindingKind, count: int) -> str:
+def _count_reason(kind: FindingKind, count: int) -> Reason:
     if kind == FindingKind.HALF:
-        return plural(count, "incomplete sector")
+        return counted(count, "incomplete sector")
     if kind == FindingKind.OTHER:
-        return plural(count, "other file")
-    if kind == FindingKind.ELSEWHERE:
-        return say("{count} listed in another store").format(count=whole(count))
-    text = say("{count} missing") if kind == FindingKind.MISSING else say("{count} unknown")
-    return text.format(count=whole(count))
+        return counted(count, "other file")
+    others = {FindingKind.ELSEWHERE: LISTED_ELSEWHERE, FindingKind.MISSING: COUNT_MISSING}
+    return others.get(kind, COUNT_UNKNOWN)(count=whole(count))

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from django.db.models import Q, Sum
-from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeRefused
 from apps.core import formatting
 from apps.miners.models import Miner
 from apps.miners.onchain.actors import available_read
 from apps.sectors.models import Batch, PipelineRun
+from apps.sectors.reasons import PAID_BY
 from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.states import READ_BACK, BatchState
 from poolsite.wire.pipeline import SnapState
-
-BALANCE_SHORT: Final = gettext_noop("the miner's balance no longer covers its share")
 
 
 def balance_read(miner: Miner, *, work: SealingContext) -> int:
@@ -100,6 +97,4 @@ def funds_describe(*, value: int, from_balance: int) -> str:
     if not from_balance:
         return ""
     own = formatting.amount_text(from_balance)
-    return gettext("{balance} from the miner's balance, {amount} sent with the message").format(
-        balance=own, amount=formatting.amount_text(value)
-    )
+    return PAID_BY(balance=own, amount=formatting.amount_text(value))

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Final
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils.translation import gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.miners.onchain.partition_facts import live_field
 from apps.miners.states import MinerState
 from apps.sectors.models import ActiveSectors, PipelineRun, Sector, SectorChange
+from apps.sectors.reasons import CHANGED_ON_CHAIN
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.readback.proven_compare import READ_MAX, proven_compare
@@ -23,7 +23,6 @@ from poolsite.wire.pipeline.changes import OPEN_CHANGES
 
 AT_ONCE: Final = 5 * READ_MAX
 """Rows compared at one head, of all miners: 5 million of them within a proving period of mainnet."""
-NOTE: Final = gettext_noop("changed on chain, but not by the pool")
 
 
 def proven_follow(work: SealingContext) -> None:
@@ -51,7 +50,7 @@ def _next_follow(row: ActiveSectors, *, limit: int, work: SealingContext) -> int
         live = live_field(work.client, miner.address, work.network.proving.deadlines, work.head.key)
         among = proving.filter(number__range=(numbers[0], numbers[-1]))
         rows = _without_own(among, work)
-        proven_compare(miner, live=live, rows=rows, note=NOTE, work=work, waits_final=True)
+        proven_compare(miner, live=live, rows=rows, note=CHANGED_ON_CHAIN(), work=work, waits_final=True)
     next_number = numbers[-1] + 1 if len(numbers) == limit else None
     ActiveSectors.objects.filter(pk=row.pk).update(next_number=next_number)
     return len(numbers)

@@ -13,8 +13,8 @@ from apps.messages.services.recovery.restore import recovery_end
 from apps.miners.models import Miner
 from apps.miners.onchain.actors import numbers_allocated
 from apps.sectors.models import Sector, Worker
+from apps.sectors.reasons import NO_FILES
 from apps.sectors.selectors.restored import sectors_recovery
-from apps.sectors.services.readback.imports import NO_FILES
 from apps.sectors.services.sealing.pledge import pledge_create
 from poolsite.filecoin.actors import miner as miner_params
 from poolsite.filecoin.actors.miner_sectors import PreCommitSectorBatch2Params, ProveCommitSectors3Params
@@ -160,7 +160,7 @@ def test_a_restored_pool_holds_sectors_until_their_host_has_reported(
     agent = idle(world)
     world.epoch(3)
     lost = Sector.objects.get(number=known)
-    assert (lost.state, lost.error) == ("PRECOMMIT_LANDED", NO_FILES)
+    assert (lost.state, lost.error) == ("PRECOMMIT_LANDED", NO_FILES())
 
     world.agent = agent
     world.until(all_proven, epochs=40)

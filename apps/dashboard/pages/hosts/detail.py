@@ -279,7 +279,7 @@ def host_verdict(worker: Worker, row: HostRow) -> str:
                 left,
             ).format(count=left)
         )
-    if (remedy := versions_compare(worker.version)) not in row.does:
+    if (remedy := stored_text(versions_compare(worker.version))) not in row.does:
         parts.append(remedy)
     text = clauses_text(part for part in parts if part)
     is_name = any(sign.isdigit() for sign in text.partition(" ")[0])  # a host name or address keeps its case

@@ -21,7 +21,7 @@ from apps.dashboard.labels import StateLabel
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.storage.rows import bytes_text
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.selectors.store_scans import counts_text, findings_page, kinds_waiting, scan_get, scans_of
+from apps.sectors.selectors.store_scans import counts_list, findings_page, kinds_waiting, scan_get, scans_of
 from apps.sectors.selectors.stores import store_get
 from apps.sectors.services.stores.leftover_removals import (
     REMOVABLE,
@@ -105,7 +105,7 @@ def scan_text(scan: StoreScan) -> str:
     if scan.state != ScanState.DONE:
         return scan.worker.name
     known = gettext("{sectors} as listed").format(sectors=plural(scan.known, "sector"))
-    text = list_text([known, *counts_text(scan.counts)])
+    text = list_text([known, *map(stored_text, counts_list(scan.counts))])
     if not scan.redeclares:
         return text
     pattern = (

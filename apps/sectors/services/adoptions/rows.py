@@ -16,7 +16,6 @@ from typing import Any, Final
 from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Greatest
-from django.utils.translation import gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import Change, publish
@@ -27,6 +26,7 @@ from apps.sectors.errors.stores import ScanUnknown, StoreRefused
 from apps.sectors.models import ActiveSectors, Sector, SectorAdoption, SectorNumbers, Store, StoreScan
 from apps.sectors.onchain.live_sectors import Claim, claims_read
 from apps.sectors.onchain.sectors import OnSector, sectors_proven_read
+from apps.sectors.reasons import ADOPTED
 from apps.sectors.rules.params import pieces_column
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.numbers import numbers_known
@@ -178,7 +178,6 @@ class Claims:
 
 PORTIONS_AT_ONCE: Final = 10
 """Portions of `READ_MAX` sectors that are written with one head."""
-NOTE: Final = gettext_noop("adopted: it was on chain, but not recorded here")
 
 
 def adoptions_follow(work: SealingContext) -> None:
@@ -240,7 +239,7 @@ def _portion_write(
             _facts(miner, number, onchain, place=where.get(number), places=places, claims=claims)
             for number, onchain in sorted(new.items())
         ]
-        count = proven_create(miner, facts=facts, now=work.now, note=NOTE, actor=row.actor)
+        count = proven_create(miner, facts=facts, now=work.now, note=ADOPTED(), actor=row.actor)
         SectorAdoption.objects.filter(pk=row.pk).update(
             written=F("written") + count,
             next_number=Greatest(F("next_number"), Value(next_number)),

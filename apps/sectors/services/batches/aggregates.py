@@ -14,7 +14,6 @@ from typing import Final
 
 import structlog
 from django.db import transaction
-from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -22,6 +21,7 @@ from apps.miners.models import Miner
 from apps.miners.selectors.roles import HostRoles, host_roles
 from apps.miners.states import RoleKind
 from apps.sectors.models import CommitAggregate, Job, Sector, Worker
+from apps.sectors.reasons import AGGREGATE_FAILED, AGGREGATE_LATE, NONE_WAITS, OTHER_SECTORS, SINGLE_PROOFS
 from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.selectors.proof_forms import proof_verifier
 from apps.sectors.selectors.sealing_context import SealingContext
@@ -65,9 +65,7 @@ def aggregates_collect(miner: Miner, *, due: Sequence[Sector]) -> dict[int, tupl
         if waiting and len(waiting) == len(expected):
             found[waiting[0].seal_proof] = waiting, row.reason
         else:
-            aggregate_end(
-                miner, seal_proof=row.seal_proof, why=gettext_noop("one of its sectors is no longer waiting")
-            )
+            aggregate_end(miner, seal_proof=row.seal_proof, why=NONE_WAITS())
     return found
 
 
@@ -88,32 +86,26 @@ def aggregate_make(
     seal_proof = sectors[0].seal_proof
     hosts = _hosts(miner, proofs, work, is_needed=is_needed)
     if not hosts:
-        aggregate_end(
-            miner, seal_proof=seal_proof, why=gettext_noop("these sectors are sent with single proofs")
-        )
+        aggregate_end(miner, seal_proof=seal_proof, why=SINGLE_PROOFS())
         return Aggregated()
     digest = _digest(sectors, proofs)
     rows = CommitAggregate.objects.filter(miner=miner, seal_proof=seal_proof, is_over=False)
     row = rows.select_related("job").first()
     if row is None or row.digest != digest:
-        aggregate_end(
-            miner, seal_proof=seal_proof, why=gettext_noop("a different set of sectors is sent now")
-        )
+        aggregate_end(miner, seal_proof=seal_proof, why=OTHER_SECTORS())
         _ask(miner, sectors, proofs, digest=digest, reason=reason, work=work)
         return Aggregated(waits=True)
     job = row.job
     is_open = job.state in (JobState.READY, JobState.LEASED)
     if is_open and is_needed and (again := _hosts_again(row, hosts, work)) is not None:
-        aggregate_end(
-            miner, seal_proof=seal_proof, why=gettext_noop("it is late: requesting it from another host")
-        )
+        aggregate_end(miner, seal_proof=seal_proof, why=AGGREGATE_LATE())
         _ask(miner, sectors, proofs, digest=digest, reason=reason, work=work, offered_to=again)
         return Aggregated(waits=True)
     if is_open and (is_needed or not _is_late(row, reason=reason, work=work)):
         return Aggregated(waits=True)
     proof = _checked(job, sectors) if job.state == JobState.DONE else b""
     if is_needed and not proof:
-        aggregate_end(miner, seal_proof=seal_proof, why=gettext_noop("it failed: requesting it again"))
+        aggregate_end(miner, seal_proof=seal_proof, why=AGGREGATE_FAILED())
     return Aggregated(proof=proof, error=job.error)
 
 

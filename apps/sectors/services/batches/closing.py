@@ -14,11 +14,11 @@ from itertools import chain
 from typing import Any
 
 from django.db import transaction
-from django.utils.translation import gettext_noop
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import Change, publish
+from apps.core.reasons import clauses, refused
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.models import Miner
 from apps.miners.selectors.senders import sender_choose
@@ -27,6 +27,7 @@ from apps.pieces.onchain import TermsAnswers, terms_refusal
 from apps.pieces.services.terms import expired_allocations_remove, terms_note
 from apps.sectors.models import Batch, Sector, SectorProof
 from apps.sectors.onchain.sectors import TrialRun, messages_try, precommits_read, trial_message
+from apps.sectors.reasons import BATCH_CREATED, INCOMPLETE, NODE_REFUSES, OTHER_SEED, PROOF_ABSENT
 from apps.sectors.rules.batches import COMMIT, COMMIT_NI, PRE_COMMIT, BatchRules
 from apps.sectors.rules.first_epochs import late_refusal
 from apps.sectors.rules.lifetimes import lifetime_refusal
@@ -124,11 +125,11 @@ def _complete_select(sectors: Sequence[Sector], *, kind: BatchRules, work: Seali
     """
     if kind is PRE_COMMIT:
         complete = {one.pk for one in sectors if None not in (one.comm_r, one.comm_d, one.ticket_epoch)}
-        error = gettext_noop("its comm_r, comm_d or ticket is not known here: go back to an earlier state")
+        error = INCOMPLETE()
     else:
         rows = SectorProof.objects.filter(sector__in=[one.pk for one in sectors])
         complete = set(rows.values_list("sector_id", flat=True))
-        error = gettext_noop("its proof is not here: go back to an earlier state")
+        error = PROOF_ABSENT()
     for sector in sectors:
         if sector.pk not in complete:
             sector_console_fail(sector, error=error, level=Level.PERMANENT, now=work.now)
@@ -163,9 +164,7 @@ def _close(
         make = _precommit_parts if kind is PRE_COMMIT else _commit_parts
         parts = make(miner, sectors, work)
     except NodeRefused as refusal:
-        sectors_requeue(
-            sectors, error=gettext_noop("the node refuses: {reason}").format(reason=refusal.reason), work=work
-        )
+        sectors_requeue(sectors, error=NODE_REFUSES(reason=refused(refusal)), work=work)
         return False
     sender = batch_sender_choose(miner, kind=kind, parts=parts, work=work)
     messages = [
@@ -251,7 +250,7 @@ def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext)
                 sector,
                 event=SectorEvent.RESEED,
                 now=work.now,
-                note=gettext_noop("the proof is for a different seed"),
+                note=OTHER_SEED(),
             )
             continue
         proof, pieces = bytes(sector.final_proof.proof), placed.get(sector.number, ())
@@ -305,11 +304,9 @@ def _write(miner: Miner, form: BatchForm, *, kind: BatchRules, reason: str, work
             gas_saved=form.gas_saved,
         )
         if kind is not PRE_COMMIT:
-            aggregate_end(
-                miner, seal_proof=chosen[0].sector.seal_proof, why=gettext_noop("its batch was created")
-            )
+            aggregate_end(miner, seal_proof=chosen[0].sector.seal_proof, why=BATCH_CREATED())
         reference: dict[str, Any] = {kind.column: batch}
-        note = "; ".join(filter(None, (form.text, funds_describe(value=needed - own, from_balance=own))))
+        note = clauses(form.text, funds_describe(value=needed - own, from_balance=own))
         for (_, sector), job in zip(unchanged, locked, strict=True):
             sector_step(
                 sector, event=kind.send, job=job, now=work.now, actor="console", note=note, **reference

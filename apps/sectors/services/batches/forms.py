@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import structlog
-from django.utils.translation import gettext, gettext_noop
 
-from apps.core.formatting import plural
+from apps.core.reasons import as_reason, counted
 from apps.miners.models import Miner
 from apps.miners.selectors.senders import sender_choose
 from apps.pieces.models import Piece
@@ -21,6 +20,7 @@ from apps.sectors.onchain.sectors import (
     pledge_read,
     trial_message,
 )
+from apps.sectors.reasons import ONE_PROOF, ONE_PROOF_SAVES, WOULD_REFUSE
 from apps.sectors.rules.batches import COMMIT, COMMIT_NI, PRE_COMMIT, RETRYABLE_EXITS, BatchRules
 from apps.sectors.rules.lifetimes import expiration_choose
 from apps.sectors.rules.params import (
@@ -75,12 +75,10 @@ class BatchForm:
         """Return what the timeline says of an aggregate."""
         if not self.aggregate:
             return ""
-        sectors = plural(len(self.parts), "sector")
+        sectors = counted(len(self.parts), "sector")
         if not self.gas_saved:
-            return gettext("one proof for {sectors}").format(sectors=sectors)
-        return gettext("one proof for {sectors}, saving {gas} gas over single proofs").format(
-            sectors=sectors, gas=f"{self.gas_saved:,}"
-        )
+            return ONE_PROOF(sectors=sectors)
+        return ONE_PROOF_SAVES(sectors=sectors, gas=f"{self.gas_saved:,}")
 
 
 def commit_form_choose(
@@ -262,9 +260,7 @@ def batch_entries_fit(parts: list[BatchEntry], *, policy: SealingPolicy) -> list
 
 def sector_refuse(sector: Sector, *, trial: TrialRun, kind: BatchRules, work: SealingContext) -> None:
     """Exclude a sector that the chain would refuse from the batch, until later or until somebody decides."""
-    error = gettext_noop("the chain would refuse the {message}: {error}").format(
-        message=kind.kind.label.lower(), error=trial.error
-    )
+    error = WOULD_REFUSE(message=kind.kind.label.lower(), error=as_reason(trial.error))
     if trial.exit_code in RETRYABLE_EXITS:
         sectors_requeue([sector], error=error, work=work)
     elif sector.attempts < work.policy.retries(sector.step).attempts_max - 1:

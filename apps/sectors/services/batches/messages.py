@@ -13,11 +13,11 @@ from typing import Final
 import structlog
 from django.db import transaction
 from django.db.models import F, Max, Q
-from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import Conflict, DomainError
 from apps.core.live import Change, publish
+from apps.core.reasons import as_reason, refused
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message
@@ -28,11 +28,20 @@ from apps.messages.states import MessageState, Wait
 from apps.miners.selectors.miners import miner_principal
 from apps.sectors.models import Batch, Job, JobEvent, Sector
 from apps.sectors.onchain.sectors import NO_RECEIPT, messages_try, trial_message
+from apps.sectors.reasons import (
+    BALANCE_SHORT,
+    EXPIRED_UNSENT,
+    MESSAGE_ENDED,
+    MESSAGE_WAS,
+    NOT_ON_CHAIN,
+    REORGANISED,
+    TOO_MUCH,
+)
 from apps.sectors.rules.batches import COMMIT_NI, KINDS, PRE_COMMIT, RETRYABLE_EXITS, BatchRules
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.selectors.sealing_context import SealingContext, landing_is_deep
-from apps.sectors.services.miner_funds import BALANCE_SHORT, is_balance_short
+from apps.sectors.services.miner_funds import is_balance_short
 from apps.sectors.services.sealing.console_steps import sector_console_step
 from apps.sectors.services.sealing.landings import commits_land, commits_update, precommits_land
 from apps.sectors.services.sealing.placements import placements_compare
@@ -51,8 +60,6 @@ from poolsite.wire.pipeline import SectorEvent, SectorState
 
 log = structlog.get_logger(__name__)
 
-TOO_MUCH: Final = gettext_noop("the message needs more funds or gas than there is now")
-"""Why a message that has no nonce is withdrawn."""
 ESTIMATES_MAX: Final = 3
 """Refused estimates, on heads ever further apart, after which a message is tried as a whole."""
 TOO_MUCH_EXITS: Final = RETRYABLE_EXITS - {NO_RECEIPT, ExitCode.SYS_ERR_SENDER_STATE_INVALID}
@@ -106,11 +113,11 @@ def batch_push(batch: Batch, *, work: SealingContext) -> bool:
             )
     except BadMessage as error:
         log.warning("batch_not_sendable", batch=str(batch.uuid), reason=error.reason)
-        batch_fail(batch, error=error.reason, exit_code=None, work=work)
+        batch_fail(batch, error=refused(error), exit_code=None, work=work)
         return False
     except DomainError as error:
         log.warning("batch_not_pushed", batch=str(batch.uuid), reason=error.reason)
-        Batch.objects.filter(pk=batch.pk).update(error=error.reason)
+        Batch.objects.filter(pk=batch.pk).update(error=refused(error))
         return False
     batch_mark_sent(batch)
     return True
@@ -167,7 +174,7 @@ def _push_closed(batch: Batch, work: SealingContext) -> None:
     if messages_by_ids([batch.message_id]):  # a kill came between push and note
         batch_mark_sent(batch)
     elif batch_last_epoch_compute(batch, network=work.network) < work.head.height:
-        batch_fail(batch, error=gettext_noop("expired before it was sent"), exit_code=None, work=work)
+        batch_fail(batch, error=EXPIRED_UNSENT(), exit_code=None, work=work)
     else:
         batch_push(batch, work=work)
 
@@ -183,22 +190,20 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
             _landed_elsewhere(batch, message, work)
         return
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
-        text = message.error or gettext("the message was {state}").format(state=message.state.lower())
+        text = as_reason(message.error) or MESSAGE_WAS(state=message.state.lower())
         batch_fail(batch, error=text, exit_code=None, work=work)
         return
     is_waiting = message.state == MessageState.UNFILLED and message.wait == Wait.ESTIMATE
     if is_waiting and is_balance_short(batch.miner, own=int(batch.from_balance), work=work):
-        _withdraw(batch, message, work, reason=BALANCE_SHORT)
+        _withdraw(batch, message, work, reason=BALANCE_SHORT())
         return
     if is_waiting and message.attempts >= ESTIMATES_MAX and _is_too_much(batch, work):
-        _withdraw(batch, message, work, reason=TOO_MUCH)
+        _withdraw(batch, message, work, reason=TOO_MUCH())
         return
     if not is_deep:
         return
     if message.exit_code != 0:
-        text = gettext("the message ended with {exit_code}").format(
-            exit_code=exit_code_text(message.exit_code)
-        )
+        text = MESSAGE_ENDED(exit_code=exit_code_text(message.exit_code))
         batch_fail(batch, error=text, exit_code=message.exit_code, work=work)
         return
     _landed(batch, message, work)
@@ -270,7 +275,7 @@ def _sectors_land(batch: Batch, *, kind: BatchRules, work: SealingContext) -> li
 
 
 def _absent_fail(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext) -> None:
-    error = gettext_noop("the message landed, but the sector is not on chain")
+    error = NOT_ON_CHAIN()
     for sector in sectors:
         _sector_failed(sector, error=error, kind=kind, work=work)
 
@@ -341,7 +346,7 @@ def _reverted(batch: Batch, work: SealingContext) -> None:
                 sector,
                 event=event,
                 now=work.now,
-                note=gettext_noop("the message left the chain in a reorganisation"),
+                note=REORGANISED(),
             )
             placements_compare(sector.miner, numbers=[sector.number], now=work.now)
     advance(batch, "REVERT", landed_height=None, exit_code=None, updated_at=work.now)

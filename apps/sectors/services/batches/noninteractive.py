@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Final
 
 from django.db.models import Count
-from django.utils.translation import gettext_noop
 
 from apps.miners.models import Miner
 from apps.sectors.models import Sector
 from apps.sectors.onchain.deadline_windows import last_mutable_epoch_compute, open_deadline_read
+from apps.sectors.reasons import NO_AGGREGATOR, OTHER_TICKET
 from apps.sectors.rules.batches import COMMIT_NI
 from apps.sectors.rules.lifetimes import expiration_choose
 from apps.sectors.selectors.sealing_context import SealingContext
@@ -38,10 +38,6 @@ from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState
 DEADLINES_AHEAD: Final = 6
 """How far the deadline of new sectors is ahead, so that it can still be changed when the message lands.
 Source: damocles-manager SealingSectorDeadlineDelayNi."""
-NOBODY: Final = gettext_noop(
-    "no prover can make the aggregate that its commit needs: prepare the aggregation parameters on "
-    "one (workers params), or have its miner seal interactively"
-)
 
 
 def noninteractive_form_make(
@@ -83,7 +79,7 @@ def noninteractive_form_make(
     if made.waits:
         return None
     if not made.proof:
-        sectors_requeue([part.sector for part in parts], error=made.error or NOBODY, work=work)
+        sectors_requeue([part.sector for part in parts], error=made.error or NO_AGGREGATOR(), work=work)
         return None
     form = replace(form, aggregate=made.proof)
     return form if _is_taken(miner, form, sender=sender, work=work) else None
@@ -106,7 +102,7 @@ def _parts(
                 sector,
                 event=SectorEvent.RESEED,
                 now=work.now,
-                note=gettext_noop("the proof is for a different ticket"),
+                note=OTHER_TICKET(),
             )
             continue
         proof = bytes(sector.final_proof.proof)

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import Change, publish
+from apps.core.reason_fields import is_kept
+from apps.core.reasons import as_reason
 from apps.core.transitions import advance
 from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_by_ids, messages_moved
 from apps.messages.states import MessageState, Wait
 from apps.sectors.models import Batch
 from apps.sectors.onchain.live_sectors import live_sectors_read
+from apps.sectors.reasons import (
+    BEFORE_THAT,
+    DEADLINE_CLOSED,
+    MESSAGE_ENDED,
+    MESSAGE_WAS,
+    REORGANISED,
+    UNCHANGED,
+)
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.selectors.sealing_context import SealingContext, landing_is_deep
 from apps.sectors.services.batches.messages import batch_mark_sent
@@ -58,9 +67,7 @@ def _push_closed(batch: Batch, work: SealingContext) -> None:
     if messages_by_ids([batch.message_id]):  # a kill came between push and note
         batch_mark_sent(batch)
     elif last is not None and last < work.head.height:
-        _requeue(
-            batch, error=gettext_noop("its deadline stopped accepting changes before it was sent"), work=work
-        )
+        _requeue(batch, error=DEADLINE_CLOSED(), work=work)
     else:
         change_batch_push(batch, work=work)
 
@@ -76,9 +83,9 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     if batch.state == BatchState.SENT and message.state == MessageState.UNFILLED:
         _wait_note(batch, message, work)
     elif batch.state == BatchState.SENT and message.state in (MessageState.FAILED, MessageState.REPLACED):
-        text = message.error or gettext("the message was {state}").format(state=message.state.lower())
+        text = as_reason(message.error) or MESSAGE_WAS(state=message.state.lower())
         if batch.error and batch.error != text:
-            text = gettext("{words}; before that: {error}").format(words=text, error=batch.error)
+            text = BEFORE_THAT(words=text, error=as_reason(batch.error))
         if _was_never_sent(message):
             _requeue(batch, error=text, work=work)
         else:
@@ -86,18 +93,17 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     elif is_deep and message.exit_code == 0:
         _landed(batch, message, work)
     elif is_deep and batch.state == BatchState.SENT:
-        text = gettext("the message ended with {exit_code}").format(
-            exit_code=exit_code_text(message.exit_code)
-        )
+        text = MESSAGE_ENDED(exit_code=exit_code_text(message.exit_code))
         change_batch_fail(batch, error=text, exit_code=message.exit_code, work=work)
 
 
 def _wait_note(batch: Batch, message: Message, work: SealingContext) -> None:
     """Store why a message is not signed yet, such as its signer's refusal."""
-    if message.error and message.error != batch.error:
-        Batch.objects.filter(pk=batch.pk).update(error=message.error)
+    why = as_reason(message.error)
+    if why and not is_kept(batch, "error", why):
+        Batch.objects.filter(pk=batch.pk).update(error=why)
         changes = batch.changes.filter(state__in=OPEN_CHANGES)
-        changes.update(error=message.error, updated_at=work.now)
+        changes.update(error=why, updated_at=work.now)
         for change in changes.select_related("sector"):
             publish(Change("sector", str(change.sector.uuid), batch.miner.tenant_id))
 
@@ -114,7 +120,7 @@ def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
         if onchain is None if change.kind == ChangeKind.TERMINATE else is_extended:
             change_step(change, event=ChangeEvent.LAND, now=work.now, error="", exit_code=0)
         else:
-            error = gettext_noop("the message landed, but the sector is unchanged on chain")
+            error = UNCHANGED()
             change_step(change, event=ChangeEvent.FAIL, now=work.now, note=error, error=error)
     advance(batch, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=work.now)
     publish(Change("batch", batch.pk, batch.miner.tenant_id))
@@ -137,7 +143,7 @@ def _requeue(batch: Batch, *, error: str, work: SealingContext) -> None:
 
 def _reverted(batch: Batch, work: SealingContext) -> None:
     """Undo a landing that left the chain, or failed on another branch: the sectors are as before."""
-    note = gettext_noop("the message left the chain in a reorganisation")
+    note = REORGANISED()
     for change in batch.changes.order_by("sector_id"):
         change_step(change, event=ChangeEvent.REVERT, now=work.now, note=note)
     advance(batch, "REVERT", landed_height=None, exit_code=None, updated_at=work.now)

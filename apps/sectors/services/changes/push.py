@@ -8,6 +8,7 @@ import structlog
 
 from apps.core.errors import DomainError
 from apps.core.live import Change, publish
+from apps.core.reasons import refused
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage
 from apps.messages.services.push import message_push
@@ -45,9 +46,9 @@ def change_batch_push(batch: Batch, *, work: SealingContext) -> None:
     except DomainError as error:
         log.warning("change_batch_not_pushed", batch=str(batch.uuid), reason=error.reason)
         if isinstance(error, BadMessage) and error.field == "params":
-            change_batch_fail(batch, error=error.reason, exit_code=None, work=work)
+            change_batch_fail(batch, error=refused(error), exit_code=None, work=work)
         else:
-            Batch.objects.filter(pk=batch.pk).update(error=error.reason)
+            Batch.objects.filter(pk=batch.pk).update(error=refused(error))
         return
     batch_mark_sent(batch)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
+from apps.core.reasons import as_reason
 from apps.messages.models import Message
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.states import MessageState
@@ -17,10 +16,11 @@ from apps.miners.models import Miner
 from apps.miners.selectors.senders import sender_choose
 from apps.sectors.models import Batch, SectorChange
 from apps.sectors.onchain.sectors import messages_try, trial_message
+from apps.sectors.reasons import DONE_ON_CHAIN, ENDED_ON_CHAIN, WOULD_REFUSE_IT
 from apps.sectors.rules.batches import RETRYABLE_EXITS
 from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.selectors.batch_settings import batch_policy
-from apps.sectors.selectors.change_prices import ENDED_ON_CHAIN, ChangeRequest, SectorPrice, changes_price
+from apps.sectors.selectors.change_prices import ChangeRequest, SectorPrice, changes_price
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.requests import requested_height_read
@@ -36,8 +36,6 @@ from apps.sectors.services.changes.push import change_batch_push
 from apps.sectors.services.changes.steps import change_step
 from apps.sectors.states import BatchState
 from poolsite.wire.pipeline.changes import ChangeEvent, ChangeKind
-
-ON_CHAIN_ALREADY: Final = gettext_noop("already done on chain by an earlier message")
 
 
 def changes_send_due(
@@ -90,12 +88,14 @@ def _sendable(
     ready = []
     for change, price in queued_changes_price(miner, kind=kind, changes=changes, work=work):
         is_done = (
-            price.refusal == ENDED_ON_CHAIN if kind is ChangeKind.TERMINATE else _is_extended(change, price)
+            ENDED_ON_CHAIN.made(price.refusal)
+            if kind is ChangeKind.TERMINATE
+            else _is_extended(change, price)
         )
         if is_done:
-            change_step(change, event=ChangeEvent.LAND, now=work.now, note=ON_CHAIN_ALREADY)
-        elif price.refusal:
-            change_step(change, event=ChangeEvent.FAIL, now=work.now, note=price.refusal, error=price.refusal)
+            change_step(change, event=ChangeEvent.LAND, now=work.now, note=DONE_ON_CHAIN())
+        elif why := as_reason(price.refusal):
+            change_step(change, event=ChangeEvent.FAIL, now=work.now, note=why, error=why)
         elif price.sends_at <= work.head.height:
             ready.append((change, price))
     return ready
@@ -157,10 +157,11 @@ def _accepted(
         if code == 0:
             good.append(one)
         elif code in RETRYABLE_EXITS:  # sender or node failed: the next head tries again
-            SectorChange.objects.filter(pk=one[0].pk).update(error=error, updated_at=work.now)
+            SectorChange.objects.filter(pk=one[0].pk).update(error=as_reason(error), updated_at=work.now)
         else:
-            note = gettext_noop("the chain would refuse it: {error}").format(error=error)
-            change_step(one[0], event=ChangeEvent.FAIL, now=work.now, note=note, error=error, exit_code=code)
+            why = as_reason(error)
+            note = WOULD_REFUSE_IT(error=why)
+            change_step(one[0], event=ChangeEvent.FAIL, now=work.now, note=note, error=why, exit_code=code)
     return good
 
 

@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.prepared_statements import Prepared
+from apps.core.reasons import coded, quoted
 from apps.miners.states import RoleState
 from apps.sectors.errors.hosts import WorkerReplaced
 from apps.sectors.models import HostReport, Job, Worker
@@ -68,12 +69,12 @@ HEARD: Final = Prepared(
     "worker_heard",
     """
 UPDATE sectors_worker SET seen_at = $2, updated_at = $2, is_paused = $3, is_draining = $4, last_error = $5,
-  hardware = coalesce($6, hardware)
+  last_error_coded = $6, hardware = coalesce($7, hardware)
 WHERE id = $1
 RETURNING EXISTS (SELECT 1 FROM sectors_workercommand WHERE worker_id = $1 AND done_at IS NULL)""",
-    ["bigint", "timestamptz", "boolean", "boolean", "text", "jsonb"],
+    ["bigint", "timestamptz", "boolean", "boolean", "text", "jsonb", "jsonb"],
 )
-"""What every heartbeat says, with the machine ($6) where that changed; gives whether a command is open."""
+"""What every heartbeat says, with the machine ($7) where that changed; gives whether a command is open."""
 
 
 REPORTED_FIELDS = ("slots", "stores")
@@ -99,12 +100,13 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
         worker_roles_renew(worker, now=now)
     worker.seen_at = now
     worker.is_paused, worker.is_draining = heartbeat.is_paused, heartbeat.is_draining
-    worker.last_error = heartbeat.last_error
+    worker.last_error = last_error = quoted(heartbeat.last_error, by="host")
     machine = msgspec.json.decode(msgspec.json.encode(heartbeat.hardware))  # lists as in the row, no tuples
     hardware = machine if heartbeat.hardware.cpus else worker.hardware
     new_hardware = None if hardware == worker.hardware else json.dumps(hardware)
     worker.hardware = hardware
-    heard = [worker.pk, now, worker.is_paused, worker.is_draining, worker.last_error, new_hardware]
+    code = json.dumps(coded(last_error)) if last_error else None
+    heard = [worker.pk, now, worker.is_paused, worker.is_draining, str(last_error), code, new_hardware]
     [(has_commands,)] = HEARD.rows(heard)
     _done_note(worker, heartbeat=heartbeat, has_more=has_moves or has_checks, now=now)
     before = {name: getattr(worker, name) for name in REPORTED_FIELDS}

@@ -15,6 +15,7 @@ from msgspec import to_builtins
 from apps.core.errors import BadValue
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
+from apps.core.reasons import quoted
 from apps.miners.models import Miner
 from apps.sectors.models import HostReport, Sector, Worker, WorkerCommand
 from apps.sectors.selectors.hosts import host_report
@@ -82,7 +83,7 @@ def sealing_orders_note(worker: Worker, *, done: Collection[str], errors: Mappin
     for command in worker.commands.filter(
         uuid__in=[one for one in done if errors.get(one)], done_at=None, op=Operation.REMOVE_SEALING
     ):
-        command.error = errors[str(command.uuid)][:1_000]
+        command.error = quoted(errors[str(command.uuid)], by="host")
         command.save(update_fields=["error"])
 
 

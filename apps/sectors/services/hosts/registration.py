@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.utils.translation import gettext_noop
 from msgspec import to_builtins
 
 from apps.core.live import Change, publish
@@ -14,6 +13,7 @@ from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.miners.selectors.miners import sector_bytes_usual
 from apps.sectors.errors.hosts import WorkerReplaced, WorkerRetired
 from apps.sectors.models import HostInventory, Worker
+from apps.sectors.reasons import DATABASE_RESTORED, WORKER_RESTARTED
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid, worker_machine
 from apps.sectors.selectors.restored import must_register
@@ -57,7 +57,7 @@ def worker_register(
     before = None if is_new else {"boot": worker.boot_id, "version": worker.version, "host": worker.host}
     is_started = is_new or worker.boot_id != register.boot_id
     if is_started and not is_new:
-        leases_end(worker, now=now, reason=gettext_noop("the worker was restarted"))
+        leases_end(worker, now=now, reason=WORKER_RESTARTED())
         worker.restarts += 1
         worker.registered_at = now
         upgrades_end(worker, now=now)
@@ -125,7 +125,7 @@ def _inventory_store(worker: Worker, register: Register, *, now: datetime) -> No
     may be the ones that are given out next.
     """
     if must_register(worker):
-        leases_end(worker, now=now, reason=gettext_noop("the database was restored from a backup"))
+        leases_end(worker, now=now, reason=DATABASE_RESTORED())
         publish(RECOVERY_CHANGE)
     HostInventory.objects.update_or_create(
         worker=worker,

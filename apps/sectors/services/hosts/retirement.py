@@ -11,6 +11,7 @@ from apps.core.formatting import plural, plural_kept
 from apps.core.live import Change, publish
 from apps.sectors.errors.hosts import WorkerBusy
 from apps.sectors.models import Job, Worker, WorkerCommand
+from apps.sectors.reasons import WORKER_RETIRED
 from apps.sectors.selectors.damocles_hosts import damocles_jobs_in_hand
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.services.audit import worker_audit
@@ -49,7 +50,7 @@ def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None,
     """
     roles = worker_labels_sync(worker, group="", by=by, now=now)
     row = Worker.objects.select_for_update(of=("self",), no_key=True).get(pk=worker.pk)
-    ended = leases_end(row, now=now, reason=gettext_noop("the worker was retired"))
+    ended = leases_end(row, now=now, reason=WORKER_RETIRED())
     moves_end(row, now=now)
     checks_end(row, now=now)
     findings_end(row, now=now)

@@ -6,10 +6,9 @@ import re
 from datetime import datetime
 from typing import Final
 
-from django.utils.translation import gettext, gettext_noop
-
 from apps.core.live import Change, publish
 from apps.sectors.models import Worker
+from apps.sectors.reasons import CONSOLE_OLDER, HOST_NEWER, HOST_OLDER, REQUESTS_REFUSED
 from apps.sectors.selectors.hosts import is_uuid
 from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, Text, decode
 from poolsite.wire.hosts import VERSION
@@ -25,14 +24,8 @@ def versions_compare(host: str) -> str:
     """
     if host == VERSION or not OWN_VERSION.fullmatch(host):
         return ""
-    text = (
-        gettext("this host runs {host}, older than the console ({console}): upgrade the host")
-        if _parts(host) < _parts(VERSION)
-        else gettext(
-            "this host runs a newer version ({host}) than the console ({console}): upgrade the console first"
-        )
-    )
-    return text.format(host=host, console=VERSION)
+    kind = HOST_OLDER if _parts(host) < _parts(VERSION) else HOST_NEWER
+    return kind(host=host, console=VERSION)
 
 
 def unknown_field_note(body: object, *, field: str, uuid: str, tenant_id: int, now: datetime) -> str:
@@ -47,13 +40,9 @@ def unknown_field_note(body: object, *, field: str, uuid: str, tenant_id: int, n
     rows = rows.filter(uid=uid) if uid else rows.filter(uuid=uuid) if is_uuid(uuid) else rows.none()
     worker = rows.first()
     version = version or ("" if worker is None else worker.version)
-    text = versions_compare(version) or gettext(
-        "this host is newer than the console ({console}): upgrade the console first"
-    ).format(console=VERSION)
+    text = versions_compare(version) or CONSOLE_OLDER(console=VERSION)
     if worker is not None:
-        error = gettext_noop("{text}; until then its requests are refused, as {field} is unknown").format(
-            text=text, field=field[:NAME_MAX]
-        )
+        error = REQUESTS_REFUSED(text=text, field=field[:NAME_MAX])
         if rows.exclude(last_error=error).update(last_error=error, updated_at=now):
             publish(Change("worker", worker.pk, tenant_id))
     return f"{UNKNOWN_FIELD}: {text}"

@@ -7,9 +7,9 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils.translation import gettext_noop
 
 from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.reasons import C1_REPEATED, C2_STUCK
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.steps import job_lock, sector_pause, sector_step
 from apps.sectors.states import JobState
@@ -19,13 +19,6 @@ from poolsite.wire.pipeline import BACK_TO, SectorState, Stage
 REPEATS_MAX: Final = 3
 """Of one sector: a host that hands nothing over would do C1 for ever."""
 BACK: Final = f"{BACK_TO}{SectorState.SEED_ASSIGNED}"
-NOTE: Final = gettext_noop(
-    "its host no longer has a slot for C2: C1 is repeated, and its output goes to another host"
-)
-STUCK: Final = gettext_noop(
-    "its host has no slot for C2, and its C1 output never reached the console: give the host a slot, "
-    "then retry"
-)
 
 
 def c1_repeat(in_progress: SectorsInProgress, *, now: datetime) -> int:
@@ -45,9 +38,9 @@ def _set_back(sector: Sector, *, now: datetime) -> bool:
     if not is_waiting or not _stranded().filter(pk=job.pk).exists():
         return False
     if JobEvent.objects.filter(job=job, event=BACK, actor="console").count() >= REPEATS_MAX:
-        sector_pause(current, job=job, error=STUCK, level=Level.PERMANENT, now=now)
+        sector_pause(current, job=job, error=C2_STUCK(), level=Level.PERMANENT, now=now)
         return False
-    sector_step(current, event=BACK, job=job, now=now, actor="console", note=NOTE)
+    sector_step(current, event=BACK, job=job, now=now, actor="console", note=C1_REPEATED())
     return True
 
 

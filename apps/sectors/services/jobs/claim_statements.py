@@ -251,7 +251,8 @@ WITH taken AS (
     job.is_portable AND job.sticky_worker_id IS DISTINCT FROM $2 AS is_guest
 ), begun AS (
   UPDATE sectors_sector sector
-  SET progress_done = 0, progress_total = 0, progress_unit = '', error = '', error_level = ''
+  SET progress_done = 0, progress_total = 0, progress_unit = '', error = '', error_coded = NULL,
+    error_level = ''
   FROM taken WHERE sector.id = taken.sector_id
     AND (sector.progress_done, sector.progress_total, sector.progress_unit, sector.error, sector.error_level)
         IS DISTINCT FROM (0, 0, '', '', '')

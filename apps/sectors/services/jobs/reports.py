@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
+from apps.core.reasons import Reason, quoted
 from apps.core.transitions import advance
 from apps.sectors.errors.jobs import BadReport, LeaseLost
 from apps.sectors.models import Sector
@@ -119,6 +120,7 @@ def job_fail(job_id: str, *, fail: Fail, tenant_id: int, now: datetime) -> None:
     attempts = job.attempts + 1
     again = fail.level is Level.TEMPORARY and attempts < (fail.attempts_max or retries.attempts_max)
     actor = job.worker.name if job.worker is not None else ""
+    error = fail.error if isinstance(fail.error, Reason) else quoted(fail.error, by="host")
     job_event_write(
         job,
         event="FAIL",
@@ -128,24 +130,24 @@ def job_fail(job_id: str, *, fail: Fail, tenant_id: int, now: datetime) -> None:
         stage=fail.stage,
         worker=job.worker,
         token=fail.token,
-        note=fail.error,
+        note=error,
         is_error=True,
     )
-    freed: dict[str, Any] = {"worker": None, "lease_until": None, "updated_at": now, "error": fail.error}
+    freed: dict[str, Any] = {"worker": None, "lease_until": None, "updated_at": now, "error": error}
     if again:
         pause_s = fail.pause_s or (retries.pause_after(attempts) if job.kind in STAGED else attempts)
         not_before = now + timedelta(seconds=pause_s)
         advance(job, "FREE", attempts=attempts, not_before=not_before, **freed)
         if job.sector is not None:
             Sector.objects.filter(pk=job.sector.pk).update(
-                error=fail.error, error_level=fail.level, attempts=attempts, not_before=not_before
+                error=error, error_level=fail.level, attempts=attempts, not_before=not_before
             )
             publish(Change("sector", str(job.sector.uuid), job.miner.tenant_id))
     elif job.sector is not None:
         advance(job, "FREE", attempts=attempts, **freed)
-        sector_pause(job.sector, job=job, error=fail.error, level=fail.level, now=now)
+        sector_pause(job.sector, job=job, error=error, level=fail.level, now=now)
     elif job.kind in RUN_KINDS:
-        run_fail(job, error=fail.error, attempts=attempts, now=now)
+        run_fail(job, error=error, attempts=attempts, now=now)
     else:
         advance(job, "FAIL", attempts=attempts, **freed)
     publish(Change("job", job.pk, job.miner.tenant_id))

@@ -9,7 +9,6 @@ from typing import Any, Final
 import structlog
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils.translation import gettext_noop
 
 from apps.core.errors import Conflict
 from apps.messages.models import Message
@@ -18,6 +17,7 @@ from apps.messages.services.cancel import message_withdraw
 from apps.messages.states import MessageState
 from apps.miners.models import Miner
 from apps.sectors.models import Batch, Sector, SectorProof
+from apps.sectors.reasons import OVERTAKEN
 from apps.sectors.rules.batches import COMMIT_NI, KINDS, PRE_COMMIT, BatchRules
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.sealing_context import SealingContext
@@ -37,7 +37,6 @@ from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
 log = structlog.get_logger(__name__)
 
-OVERTAKEN: Final = gettext_noop("its sectors were already on chain; read back after a restore")
 NO_SEED: Final = -1
 """Seed epoch of a proof that was read back: where its message fails, the host makes it again."""
 
@@ -168,8 +167,8 @@ def batches_settle(miner: Miner, *, work: SealingContext) -> None:
             continue
         try:
             if message is not None:
-                message_withdraw(message, reason=OVERTAKEN, now=work.now)
+                message_withdraw(message, reason=OVERTAKEN(), now=work.now)
         except Conflict as conflict:  # the message got a nonce this moment: the chain decides
             log.info("message_not_dropped", message=message.pk if message else "", reason=conflict.reason)
             continue
-        batch_fail(batch, error=OVERTAKEN, exit_code=None, work=work)
+        batch_fail(batch, error=OVERTAKEN(), exit_code=None, work=work)

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish, publish_all
 from apps.miners.models import Miner
 from apps.sectors.models import Job, JobEvent, Sector, Worker
+from apps.sectors.reasons import NO_FILES, READ_BACK
 from apps.sectors.rules.params import has_data, pieces_column
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import is_uuid
@@ -35,11 +35,7 @@ from poolsite.wire.pipeline import (
 )
 
 ORDER: Final = {state: at for at, state in enumerate(SECTOR_STATES)}
-NOTE: Final = gettext_noop("read back after a restore")
-NO_FILES: Final = gettext_noop(
-    "the restored database did not know this sector, and no sealing host has reported its files: start the "
-    "host that has them, or abort the sector; the chain keeps its deposit when the pre-commit expires"
-)
+NOTE: Final = READ_BACK()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,4 +201,4 @@ def row_write_without_files(
         return
     job, current = job_lock(sector.pk)
     Job.objects.filter(pk=job.pk).update(sticky_worker=None)
-    sector_pause(current, job=job, error=NO_FILES, level=Level.PERMANENT, now=now)
+    sector_pause(current, job=job, error=NO_FILES(), level=Level.PERMANENT, now=now)

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
 from apps.miners.models import Miner
 from apps.miners.onchain.partition_facts import live_field
 from apps.sectors.models import Sector, Store
 from apps.sectors.onchain.sectors import OnSector, sectors_proven_read
+from apps.sectors.reasons import DATA_UNKNOWN, FILES_ELSEWHERE
 from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.files.copies import copies_forget
 from apps.sectors.services.readback.imports import NOTE, row_move
@@ -36,9 +36,6 @@ SWITCHED: Final = (MoveState.COPIED, MoveState.CLEARING, MoveState.MOVED)
 """Moves after which the row names the new store."""
 REPLICA_FACTS: Final = ("comm_r", "comm_d", "pieces", "key_comm_r")
 """Columns that an update changes."""
-UPDATED: Final = gettext_noop(
-    "the chain has data in it, from a message unknown here: which data is not known"
-)
 
 
 def proven_compare(
@@ -169,9 +166,7 @@ def _place_change(row: Sector, store: str, work: SealingContext) -> bool:
             event="IMPORT",
             now=work.now,
             after=row.state,
-            note=gettext_noop("{note}: its files are in {store}, not in {before}").format(
-                note=NOTE, store=store, before=row.store
-            ),
+            note=FILES_ELSEWHERE(note=NOTE, store=store, before=row.store),
         )
         publish(Change("sector", str(row.uuid), row.tenant_id))
     return True
@@ -202,7 +197,11 @@ def _row_change(
         _run_stop(row, work)
     if facts.keys() != {"initial_pledge"}:  # it follows an extension of the pool's own, too
         job_event_write(
-            job, event="IMPORT", now=work.now, after=row.state, note=UPDATED if "comm_r" in facts else note
+            job,
+            event="IMPORT",
+            now=work.now,
+            after=row.state,
+            note=DATA_UNKNOWN() if "comm_r" in facts else note,
         )
     publish(Change("sector", str(row.uuid), row.tenant_id))
     return True
@@ -217,7 +216,7 @@ def _run_stop(row: Sector, work: SealingContext) -> None:
     """Pause what was begun for a sector that was updated by something else."""
     for run in row.runs.filter(state__in=UNSENT, paused_at=None):
         job, current = run_lock(run.pk)
-        run_pause(current, job=job, error=UPDATED, now=work.now)
+        run_pause(current, job=job, error=DATA_UNKNOWN(), now=work.now)
 
 
 def _terminate(row: Sector, *, note: str, work: SealingContext) -> bool:

@@ -6,15 +6,17 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.core.languages import list_text
 from apps.core.live import Change, publish
+from apps.core.reasons import as_reason
 from apps.core.transitions import advance
 from apps.miners.errors import RoleUnable
 from apps.miners.models import Miner, Role
 from apps.miners.states import RoleKind
 from apps.sectors.models import Job
+from apps.sectors.reasons import ROLE_CHANGED
 from apps.sectors.selectors.hosts import workers_of_host
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.timeline import job_event_write
@@ -62,9 +64,7 @@ def role_jobs_end(role: Role, *, now: datetime) -> int:
             actor=role.host,
             token=job.lease_token,
             stage=job.stage,
-            note=gettext_noop("role {kind} of {miner}: {note}").format(
-                kind=role.kind, miner=role.miner, note=role.note
-            ),
+            note=ROLE_CHANGED(kind=role.kind, miner=role.miner, note=as_reason(role.note)),
         )
         advance(job, "FREE", worker=None, lease_until=None, lease_token=lease_token_next(), updated_at=now)
         publish(Change("job", job.pk, role.miner.tenant_id))

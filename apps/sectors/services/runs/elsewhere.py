@@ -8,12 +8,13 @@ from uuid import uuid4
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
+from apps.core.reasons import refused
 from apps.core.transitions import advance
 from apps.sectors.errors.runs import NoHost, NotUnsealed
 from apps.sectors.models import Job, PipelineRun, Worker
+from apps.sectors.reasons import HOST_GONE
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.selectors.run_hosts import hosts_of_run
 from apps.sectors.services.runs.steps import run_lock, run_move
@@ -25,7 +26,6 @@ from poolsite.wire.pipeline import BACK_TO, RUN_TRANSITIONS, UNSEAL_NEXT, Rebuil
 NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Since then every host was heard."""
 FIRST: Final = {JobKind.SNAP_UP: SnapState.PIECES_ASSIGNED, JobKind.REBUILD: RebuildState.LOST}
-NOTE: Final = gettext_noop("its host is no longer available: other hosts with the sector's store start over")
 
 
 def missing_host_runs_follow(*, silent_since: datetime | None, now: datetime) -> int:
@@ -75,7 +75,7 @@ def _run_again(job_id: int, *, now: datetime) -> bool:
     _named_anew(job, hosts)
     back = f"{BACK_TO}{FIRST[JobKind(run.kind)]}"
     if back in RUN_TRANSITIONS[run.state]:
-        run_move(run, event=back, job=job, now=now, actor="console", note=NOTE, attempts=0)
+        run_move(run, event=back, job=job, now=now, actor="console", note=HOST_GONE(), attempts=0)
     return True
 
 
@@ -89,7 +89,7 @@ def _unseal_again(job_id: int, *, now: datetime, since: datetime) -> bool:
     try:
         hosts = unsealing_hosts_find(job)
     except NotUnsealed as refusal:
-        advance(job, "FAIL", error=refusal.reason, worker=None, lease_until=None, updated_at=now)
+        advance(job, "FAIL", error=refused(refusal), worker=None, lease_until=None, updated_at=now)
         return True
     is_heard = Worker.objects.filter(Q(seen_at__gte=since), pk__in=hosts).exists()
     if not is_heard and set(hosts) & set(job.offered_to or ()):

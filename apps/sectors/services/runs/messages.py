@@ -9,12 +9,11 @@ from typing import Final
 import structlog
 from django.db import transaction
 from django.db.models import Sum
-from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import Conflict
 from apps.core.reason_fields import is_kept
-from apps.core.reasons import as_reason
+from apps.core.reasons import as_reason, refused
 from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.services.cancel import message_withdraw
@@ -24,12 +23,19 @@ from apps.miners.states import MinerState
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import Job, PipelineRun, Sector
 from apps.sectors.onchain.sectors import OnSector
-from apps.sectors.reasons import REPLICA_STAYS
+from apps.sectors.reasons import (
+    BALANCE_SHORT,
+    MESSAGE_ENDED,
+    MESSAGE_WAS,
+    REORGANISED,
+    REPLICA_STAYS,
+    UPDATE_ABSENT,
+)
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.selectors.run_hosts import hosts_of_run
 from apps.sectors.selectors.sealing_context import SealingContext, landing_is_deep
 from apps.sectors.services.files.copies import copies_forget
-from apps.sectors.services.miner_funds import BALANCE_SHORT, is_balance_short
+from apps.sectors.services.miner_funds import is_balance_short
 from apps.sectors.services.runs.steps import run_console_fail, run_console_step, run_lock, run_move
 from apps.sectors.services.runs.update_batches import (
     update_fail,
@@ -94,7 +100,7 @@ def _follow(run: PipelineRun, message: Message | None, work: SealingContext) -> 
             _failed_back(run, text, work)
         return
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
-        text = message.error or gettext("the message was {state}").format(state=message.state.lower())
+        text = as_reason(message.error) or MESSAGE_WAS(state=message.state.lower())
         _land_or_fail(run, text, height=work.head.height, work=work)
         return
     is_waiting = message.state == MessageState.UNFILLED and message.wait == Wait.ESTIMATE
@@ -104,9 +110,7 @@ def _follow(run: PipelineRun, message: Message | None, work: SealingContext) -> 
     if not landing_is_deep(message, work=work):
         return
     text = (
-        gettext("the message ended with {exit_code}").format(exit_code=exit_code_text(message.exit_code))
-        if message.exit_code
-        else gettext("the message landed, but the chain does not have the update")
+        MESSAGE_ENDED(exit_code=exit_code_text(message.exit_code)) if message.exit_code else UPDATE_ABSENT()
     )
     _land_or_fail(run, text, height=message.height, work=work)
 
@@ -124,8 +128,8 @@ def _withdraw(run: PipelineRun, message: Message, work: SealingContext) -> None:
     with suppress(Conflict), transaction.atomic():
         shared = PipelineRun.objects.filter(message_id=run.message_id, state=SnapState.UPDATE_SENT)
         for one in shared.select_related("sector__miner__tenant", "job").order_by("pk"):
-            _failed_back(one, BALANCE_SHORT, work, is_withdrawn=True)
-        message_withdraw(message, reason=BALANCE_SHORT, now=work.now)
+            _failed_back(one, BALANCE_SHORT(), work, is_withdrawn=True)
+        message_withdraw(message, reason=BALANCE_SHORT(), now=work.now)
 
 
 def _land_or_fail(run: PipelineRun, error: str, *, height: int, work: SealingContext) -> None:
@@ -187,7 +191,7 @@ def _landed_watch(run: PipelineRun, message: Message | None, work: SealingContex
             try:
                 hosts = hosts_of_run(run.sector, kind=run.kind, is_clearing=True)
             except NoHost as nobody:
-                _key_stays(run, nobody.reason, work)
+                _key_stays(run, refused(nobody), work)
                 return
             Job.objects.filter(pk=run.job_id).update(offered_to=hosts)
         run_console_step(run, event="PASS_FINALITY", now=work.now)
@@ -218,7 +222,7 @@ def _revert(run: PipelineRun, work: SealingContext) -> None:
         updated_at=work.now,
     )
     copies_forget(current.sector_id)
-    note = gettext_noop("the message left the chain in a reorganisation")
+    note = REORGANISED()
     run_move(
         current, event="REVERT_UPDATE", job=job, now=work.now, actor="console", note=note, landed_height=None
     )

@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 
 from apps.sectors.errors.jobs import BadReport, NoProverYet, StateDiffers
 from apps.sectors.models import Job, PipelineRun, Sector, Store
+from apps.sectors.reasons import COMM_R_DIFFERS
 from apps.sectors.rules.params import comm_d_of
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.jobs import run_inputs
@@ -127,9 +128,7 @@ def _rebuild_take(
     made = columns["comm_r"]
     if made == expected:
         return event.event, {}
-    text = gettext("the rebuild produced comm_r {made}, but the chain has {wanted}").format(
-        made=made.hex(), wanted=(expected or b"").hex()
-    )
+    text = COMM_R_DIFFERS(made=made.hex(), wanted=(expected or b"").hex())
     return RebuildState.COMM_R_DIFFERS, {"error": text, "paused_at": now}
 
 

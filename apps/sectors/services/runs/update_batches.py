@@ -13,10 +13,10 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.core.errors import DomainError
+from apps.core.reasons import MARKED, as_reason, clauses, refused
 from apps.messages.errors import BadMessage
 from apps.messages.services.push import message_push
 from apps.messages.services.recovery.detect import restore_check
@@ -26,6 +26,7 @@ from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.sectors.models import PipelineRun
 from apps.sectors.onchain.sectors import messages_try, trial_message
+from apps.sectors.reasons import DEADLINE_FIXED, MESSAGE_UNKNOWN, NODE_REFUSES, WOULD_REFUSE_UPDATE
 from apps.sectors.rules.batches import RETRYABLE_EXITS
 from apps.sectors.rules.params import Updated, update_params
 from apps.sectors.selectors.batch_settings import batch_policy
@@ -85,7 +86,7 @@ def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> l
         try:
             needed = update_growth_compute(miner, run=one[0], work=work)
         except NodeRefused as refusal:  # of its pledge: the others go all the same
-            text = gettext("the node refuses: {reason}").format(reason=refusal.reason)
+            text = NODE_REFUSES(reason=refused(refusal))
             update_requeue(one[0], error=text, work=work)
             continue
         made.append((one, needed, _message(miner, [one], work.sent(needed))))
@@ -97,7 +98,7 @@ def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> l
             is_notifying = one[0].sector.number in reported
             good.append(UpdateTrial(one, len(message.params), needed, is_notifying))
         else:
-            text = gettext("the chain would refuse the update: {error}").format(error=trial.error)
+            text = WOULD_REFUSE_UPDATE(error=as_reason(trial.error))
             refuse = update_requeue if trial.exit_code in RETRYABLE_EXITS else update_fail
             refuse(one[0], error=text, work=work)
     return good
@@ -141,7 +142,7 @@ def _write(miner: Miner, tried: Sequence[UpdateTrial], work: SealingContext, *, 
         balance_lock(miner, work=work)
         needed = sum(one.needed for one in tried)
         left = own = balance_share_compute(miner, needed=needed, work=work)
-        note = "; ".join(filter(None, (reason, funds_describe(value=needed - own, from_balance=own))))
+        note = clauses(MARKED(text=reason), funds_describe(value=needed - own, from_balance=own))
         ordered = sorted(tried, key=lambda one: one.placed[0].pk)
         step: dict[str, Any] = {"now": work.now, "note": note, "message_id": name}
         moved = []
@@ -176,8 +177,8 @@ def _push(miner: Miner, message: Any, *, name: str, last: int) -> str:
         )
     except DomainError as error:
         log.warning("updates_not_pushed", message=name, reason=error.reason)
-        PipelineRun.objects.filter(message_id=name).update(error=error.reason)
-        return error.reason if isinstance(error, BadMessage) else ""
+        PipelineRun.objects.filter(message_id=name).update(error=refused(error))
+        return refused(error) if isinstance(error, BadMessage) else ""
     return ""
 
 
@@ -187,14 +188,14 @@ def update_push_again(run: PipelineRun, *, work: SealingContext) -> str:
     Return why it cannot be sent now; empty if it was, or another run has done it.
     """
     if not run.message_id:
-        return gettext("its message is not known")
+        return MESSAGE_UNKNOWN()
     miner = run.sector.miner
     work = replace(work, policy=batch_policy(miner, work.policy))
     shared = PipelineRun.objects.filter(message_id=run.message_id, state=SnapState.UPDATE_SENT)
     runs = list(shared.select_related("sector__miner__tenant", "job").order_by("pk"))
     placed = updates_place(miner, runs=runs, work=work)
     if len(placed) != len(runs):
-        return gettext("its deadline cannot be changed now")
+        return DEADLINE_FIXED()
     needed = sum(update_growth_compute(miner, run=each, work=work) for each in runs)
     value = max(needed - sum(int(each.from_balance or 0) for each in runs), 0)
     last = min(last for _, _, last in placed)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.utils.translation import gettext_noop
-
 from apps.miners.models import Miner
 from apps.sectors.models import PipelineRun
 from apps.sectors.onchain.deadline_windows import last_mutable_epoch_compute, open_deadline_read
 from apps.sectors.onchain.sectors import OnSector, partitions_of, sectors_read
-from apps.sectors.reasons import SECTOR_FAULTY
+from apps.sectors.reasons import ALREADY_ON_CHAIN, DATA_LATE, EXPIRED, GONE_FROM_CHAIN, SECTOR_FAULTY
 from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.requests import REQUESTED, requested_height_read
 from apps.sectors.services.runs.steps import run_console_fail, run_console_step
@@ -58,16 +56,13 @@ def unlanded_updates_select(
     for run in runs:
         onchain = found[run.sector.number]
         if onchain is None:
-            run_console_fail(run, error=gettext_noop("the sector is no longer on chain"), now=work.now)
+            run_console_fail(run, error=GONE_FROM_CHAIN(), now=work.now)
         elif is_updated(run, onchain=onchain):  # by a message that was given up and landed all the same
-            run_console_step(
-                run, event="SEND_UPDATE", now=work.now, note=gettext_noop("it is already on chain")
-            )
+            run_console_step(run, event="SEND_UPDATE", now=work.now, note=ALREADY_ON_CHAIN())
         elif onchain.expiration <= work.head.height:
-            run_console_fail(run, error=gettext_noop("it has expired"), now=work.now)
+            run_console_fail(run, error=EXPIRED(), now=work.now)
         elif (last := ends.get(run.sector.number)) is not None and last <= work.head.height:
-            error = gettext_noop("its data had to be active by epoch {last}, which has passed")
-            run_console_fail(run, error=error.format(last=last), now=work.now)
+            run_console_fail(run, error=DATA_LATE(last=last), now=work.now)
         elif not run.sector.active:  # the chain would refuse it, and a recovery takes longer than its tries
             if not SECTOR_FAULTY.made(run.error):
                 PipelineRun.objects.filter(pk=run.pk).update(error=SECTOR_FAULTY())

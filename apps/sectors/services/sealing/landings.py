@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.utils.translation import gettext, gettext_noop
-
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.core.live import Change, publish
 from apps.miners.models import Miner
 from apps.sectors.models import DAMOCLES, DamoclesSector, Sector
 from apps.sectors.onchain.sectors import OnPreCommit, partitions_of, precommits_read, sectors_read
+from apps.sectors.reasons import PRECOMMIT_GONE, PRECOMMIT_MOVED
 from apps.sectors.services.sealing.console_steps import (
     SectorsInProgress,
     sector_console_step,
@@ -44,7 +43,7 @@ def precommits_check(
             if sector.pk in proven:
                 continue  # by a commit that was given up: the next batch finds it
             if onchain is None:
-                note = gettext_noop("the pre-commit is no longer on chain")
+                note = PRECOMMIT_GONE()
                 count += sector_console_step(sector, event=SectorEvent.REVERT_PRECOMMIT, now=now, note=note)
             elif onchain.epoch != sector.precommit_epoch:
                 count += _precommit_moved(sector, epoch=onchain.epoch, now=now)
@@ -52,9 +51,7 @@ def precommits_check(
 
 
 def _precommit_moved(sector: Sector, *, epoch: int, now: datetime) -> bool:
-    note = gettext("the pre-commit is at epoch {epoch} instead of {precommit_epoch}").format(
-        epoch=epoch, precommit_epoch=sector.precommit_epoch
-    )
+    note = PRECOMMIT_MOVED(epoch=epoch, precommit_epoch=sector.precommit_epoch)
     if sector.state == SectorState.PRECOMMIT_LANDED:
         return bool(
             Sector.objects.filter(pk=sector.pk, state=sector.state).update(

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
 
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext_noop
 
 from apps.chain.node.client import ChainClient
 from apps.miners.models import Miner
 from apps.sectors.models import Sector
+from apps.sectors.reasons import BATCH_FAILED, FAILED_LANDED, PROOF_EXPIRED
 from apps.sectors.selectors.restored import miners_unrecovered
 from apps.sectors.services.sealing.console_steps import sector_console_step, sectors_group_by_miner
 from apps.sectors.services.sealing.landings import (
@@ -29,8 +28,6 @@ from apps.sectors.services.sealing.steps import sector_console_fail
 from apps.sectors.states import BatchState
 from poolsite.wire.job_reports import Level
 from poolsite.wire.pipeline import SectorEvent, SectorState
-
-ON_CHAIN: Final = gettext_noop("a message marked failed has landed")
 
 
 def landed_reconcile(
@@ -45,7 +42,7 @@ def landed_reconcile(
         if sector.pk in onchain:
             is_first = sector.state == SectorState.PERSISTED
             event = SectorEvent.SEND_PRECOMMIT if is_first else SectorEvent.SEND_COMMIT
-            sector_console_step(sector, event=event, now=now, note=ON_CHAIN)
+            sector_console_step(sector, event=event, now=now, note=FAILED_LANDED())
     if onchain:
         sectors_reconcile(Sector.objects.filter(pk__in=onchain), client=client, key=key, now=now)
     return [sector for sector in sectors if sector.pk not in onchain]
@@ -77,16 +74,12 @@ def sectors_reconcile(rows: QuerySet[Sector], *, client: ChainClient, key: str, 
             here = [sector for sector in sectors if sector.state == state]
             if here:
                 for absent in land(here, miner=miner, client=client, key=key, now=now):
-                    sector_console_step(
-                        absent, event=event, now=now, note=gettext_noop("its batch has failed")
-                    )
+                    sector_console_step(absent, event=event, now=now, note=BATCH_FAILED())
 
 
 def expired_pause(sectors: Sequence[Sector], *, height: int, life: int, now: datetime) -> None:
     """Pause sectors whose pre-commit the chain has thrown away for its age: no message brings it back."""
     for sector in sectors:
         if sector.precommit_epoch is not None and height > sector.precommit_epoch + life:
-            error = gettext_noop(
-                "the chain accepted its proof only until epoch {precommit_epoch}: abort it"
-            ).format(precommit_epoch=sector.precommit_epoch + life)
+            error = PROOF_EXPIRED(precommit_epoch=sector.precommit_epoch + life)
             sector_console_fail(sector, error=error, level=Level.PERMANENT, now=now)

@@ -16,12 +16,19 @@ from uuid import uuid4
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.miners.models import Role
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.models import DAMOCLES, Job, JobEvent, Sector, Worker
+from apps.sectors.reasons import (
+    FILES_STAY,
+    HOST_DRAINING,
+    HOST_OFFLINE,
+    HOST_RETIRED,
+    SEALED_AGAIN,
+    STARTED_OVER,
+)
 from apps.sectors.rules.params import has_data
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.jobs import UNLABELLED
@@ -119,8 +126,8 @@ def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> 
         return False
     host = stranded.sticky_worker
     if current.state == SectorState.COMMIT_LANDED:
-        note = gettext_noop("{host} was retired: its files of the sector stay there").format(host=host)
-        sector_step(current, event=SectorEvent.FINALIZE, job=job, now=now, actor="console", note=note)
+        stay = FILES_STAY(host=host.name)
+        sector_step(current, event=SectorEvent.FINALIZE, job=job, now=now, actor="console", note=stay)
         return True
     _release(current, job, host=host)
     note = _note(host, is_cleared=current.activation is not None and current.state in UNPROVEN)
@@ -136,12 +143,12 @@ def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> 
 
 def _note(host: Worker, *, is_cleared: bool) -> str:
     if is_cleared and host.retired_at is None:
-        return gettext("another proof is needed, and the sealing files were cleared: it is sealed again")
+        return SEALED_AGAIN()
     if host.retired_at is not None:
-        text = gettext("{host} was retired")
+        kind = HOST_RETIRED
     else:
-        text = gettext("{host} is draining") if host.is_draining else gettext("{host} is offline")
-    return gettext("{why}: another host starts it over").format(why=text.format(host=host))
+        kind = HOST_DRAINING if host.is_draining else HOST_OFFLINE
+    return STARTED_OVER(why=kind(host=host.name))
 
 
 def _release(sector: Sector, job: Job, *, host: Worker) -> None:

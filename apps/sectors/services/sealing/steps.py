@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict
 from apps.core.live import Change, publish
@@ -16,6 +16,7 @@ from apps.messages.selectors.messages import message_may_land, messages_by_ids
 from apps.messages.states import MessageState
 from apps.sectors.errors.sectors import CommitOnItsWay, NotPaused, PreCommitOnItsWay
 from apps.sectors.models import Job, Sector, WorkerCommand
+from apps.sectors.reasons import PAUSED_BY
 from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.audit import sector_audit
@@ -274,7 +275,7 @@ def sector_stop(
         sector_pause(
             current,
             job=job,
-            error=gettext_noop("paused by {actor}").format(actor=actor),
+            error=PAUSED_BY(actor=actor),
             level=Level.PERMANENT,
             now=now,
             by=actor,

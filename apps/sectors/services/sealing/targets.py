@@ -17,9 +17,11 @@ from django.utils.translation import gettext
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
-from apps.core.formatting import fee_text, fil, plural, size
+from apps.core.formatting import fee_text, fil, size
 from apps.core.live import Change, publish
 from apps.core.locks import transaction_lock
+from apps.core.reason_fields import is_kept
+from apps.core.reasons import counted, refused
 from apps.core.units import values_with_units
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.models import Miner
@@ -27,6 +29,15 @@ from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.services.ownership import miner_lock
 from apps.miners.states import MinerState
 from apps.sectors.models import DAMOCLES, SealTarget, Worker
+from apps.sectors.reasons import (
+    BASE_FEE_HIGH,
+    DISK_SHORT,
+    NO_SEALING_HOST,
+    PAYER_KEEPS,
+    PAYER_SHORT,
+    POWER_REACHED,
+    TARGET_OVER,
+)
 from apps.sectors.rules.hardware import is_short_of_disk
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.restored import miners_unrecovered
@@ -172,7 +183,7 @@ def target_follow(row: SealTarget, *, work: SealingContext) -> None:
         try:
             hold, reason = _pledge(row, count, price=price, allocated=allocated, now=work.now)
         except DomainError as refusal:
-            hold, reason = Hold.REFUSED, refusal.reason
+            hold, reason = Hold.REFUSED, refused(refusal)
     _note(row, hold, reason, now=work.now)
 
 
@@ -188,9 +199,9 @@ def _claim(row: SealTarget, *, now: datetime) -> bool:
 def _over(row: SealTarget, work: SealingContext) -> str:
     """Return in words that a target was reached; empty if it was not."""
     if row.until is not None and work.now >= row.until:
-        return gettext("its end date, {time} UTC, has passed").format(time=f"{row.until:%Y-%m-%d %H:%M}")
+        return TARGET_OVER(time=f"{row.until:%Y-%m-%d %H:%M}")
     if row.power_max is not None and not power_room(row):
-        return gettext("the power limit of {size} is reached").format(size=_size(row.power_max))
+        return POWER_REACHED(size=_size(row.power_max))
     return ""
 
 
@@ -200,16 +211,14 @@ def _hold_find(
     """Return what keeps a target from pledging, how many sectors nothing keeps it from, and their price."""
     base_fee = int(work.head.base_fee)
     if row.base_fee_max is not None and base_fee > row.base_fee_max:
-        text = gettext("the base fee is {fee}, above {most}").format(
-            fee=fee_text(base_fee), most=fee_text(int(row.base_fee_max))
-        )
-        return Hold.PRICE, text, 0, None
+        high = BASE_FEE_HIGH(fee=fee_text(base_fee), most=fee_text(int(row.base_fee_max)))
+        return Hold.PRICE, high, 0, None
     if text := _hostless(row.miner, now=work.now):
         return Hold.DISK, text, 0, None
     try:
         price = pledge_price(row.miner, client=work.client, head=work.head, network=work.network)
     except DomainError as refusal:
-        return Hold.REFUSED, refusal.reason, 0, None
+        return Hold.REFUSED, refused(refusal), 0, None
     return *_payable(row, count, price), price
 
 
@@ -220,21 +229,13 @@ def _payable(row: SealTarget, count: int, price: PledgePrice) -> tuple[Hold, str
         return Hold.NONE, "", can_pay
     for payer in paying.payers(1) if count else ():
         if payer.needs and payer.left < keep:
-            text = (
-                gettext(
-                    "{payer} has {balance} FIL, {promised} of it committed; a sector needs {needs} on "
-                    "top of the {keep} to keep"
-                )
-                if keep
-                else gettext("{payer} has {balance} FIL, {promised} of it committed; a sector needs {needs}")
-            )
-            reason = text.format(
-                payer=payer.address,
-                balance=fil(payer.balance),
-                promised=fil(payer.promised),
-                needs=fil(payer.needs),
-                keep=fil(keep),
-            )
+            facts = {
+                "payer": payer.address,
+                "balance": fil(payer.balance),
+                "promised": fil(payer.promised),
+                "needs": fil(payer.needs),
+            }
+            reason = PAYER_KEEPS(**facts, keep=fil(keep)) if keep else PAYER_SHORT(**facts)
             return Hold.BALANCE, reason, 0
     return Hold.NONE, "", 0
 
@@ -247,9 +248,9 @@ def _hostless(miner: Miner, *, now: datetime) -> str:
     seals = Q(kinds__contains=[str(JobKind.SEAL)]) | Q(kinds__contains=[DAMOCLES])
     hosts = [host for host in rows.filter(seals) if not worker_is_away(host, now=now)]
     if not hosts:
-        return gettext("no sealing host accepts new sectors")
+        return NO_SEALING_HOST()
     if all(is_short_of_disk(host.hardware) for host in hosts):
-        return gettext("{hosts} short of disk").format(hosts=plural(len(hosts), "sealing host"))
+        return DISK_SHORT(hosts=counted(len(hosts), "sealing host"))
     return ""
 
 
@@ -279,8 +280,7 @@ def _pledge(
 
 def _note(row: SealTarget, hold: Hold, reason: str, *, now: datetime) -> None:
     """Store why nothing is pledged, where that has changed."""
-    reason = reason[:500]
-    if (row.held_by, row.reason) == (hold, reason):
+    if row.held_by == hold and is_kept(row, "reason", reason):
         return
     since = None if hold is Hold.NONE else row.held_since if row.held_by == hold else now
     SealTarget.objects.filter(pk=row.pk).update(held_by=hold, reason=reason, held_since=since)

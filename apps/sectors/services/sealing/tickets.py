@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext_noop
 
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.core.live import Change, publish
 from apps.miners.models import Miner
 from apps.sectors.models import Job, Sector
+from apps.sectors.reasons import TICKET_OLD
 from apps.sectors.selectors.jobs import UNLABELLED
 from apps.sectors.services.sealing.console_steps import (
     SectorsInProgress,
@@ -116,7 +116,7 @@ def tickets_check(
             if sector.pk in unchanged:
                 continue
             life = ticket_lifetime_read(sector, network=network)
-            note = gettext_noop("the ticket is older than {epochs} epochs").format(epochs=life)
+            note = TICKET_OLD(epochs=life)
             count += sector_console_step(
                 sector, event=SectorEvent.RETICKET, now=now, note=note, ticket=None, ticket_epoch=None
             )

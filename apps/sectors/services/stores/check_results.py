@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.utils.translation import gettext_noop
-
 from apps.core.live import Change, publish
+from apps.core.reasons import quoted
 from apps.sectors.models import Sector, StoreCheck, Worker, WorkerCommand
+from apps.sectors.reasons import MOVED_HERE, NOT_REPORTED
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.moves import moved_meanwhile
 from apps.sectors.services.files.copies import (
@@ -25,8 +25,6 @@ from poolsite.wire.store_checks import CheckedFile, CheckedSector, FileState
 TRIES: Final = 3
 AGAIN_AFTER: Final = timedelta(seconds=30)
 """Pause after a sector that could not be read: by then the host has told whether the store is away."""
-NOTHING_REPORTED: Final = gettext_noop("the host did not report on it")
-MOVES_HERE: Final = gettext_noop("it was moved here during the check")
 
 
 def checks_note(
@@ -60,7 +58,8 @@ def checks_note(
         elif (key := str(order.uuid)) in reported:
             _note(check, order, sector, reported[key], now=now)
         else:
-            _fail(check, order, sector, error=errors.get(key, "") or NOTHING_REPORTED, now=now)
+            error = quoted(errors.get(key, ""), by="host") or NOT_REPORTED()
+            _fail(check, order, sector, error=error, now=now)
     orders.delete()
     for check in checks.values():
         facts = ("done", "bad", "unread", "read_bytes", "queue", "waits_until", "error", "updated_at")
@@ -77,7 +76,7 @@ def _note(
     check: StoreCheck, order: WorkerCommand, sector: Sector, files: Collection[CheckedFile], *, now: datetime
 ) -> None:
     if copy_condition_compute(files) == CopyCondition.BAD and moved_meanwhile(sector, check.store, order):
-        _fail(check, order, sector, error=MOVES_HERE, now=now)
+        _fail(check, order, sector, error=MOVED_HERE(), now=now)
         return
     check.done += 1
     if not check.unread:  # what an earlier try stumbled over has passed
@@ -96,11 +95,11 @@ def _note(
 def _fail(check: StoreCheck, order: WorkerCommand, sector: Sector, *, error: str, now: datetime) -> None:
     """Put a sector that a host could not read back into the queue; in the end it counts as not read."""
     tries = int(order.args.get("tries", "0")) + 1
-    check.error, check.waits_until = error[:1_000], now + AGAIN_AFTER
+    check.error, check.waits_until = error, now + AGAIN_AFTER
     if tries < TRIES:
         check.queue.append([sector.pk, tries])
         return
     check.done += 1
     check.unread += 1
     if sector.tenant_id == check.store.tenant_id:
-        copy_mark_unread(sector, store=check.store, reason=error[:1_000], now=now)
+        copy_mark_unread(sector, store=check.store, reason=error, now=now)

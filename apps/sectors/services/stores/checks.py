@@ -10,15 +10,23 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
+from apps.core.reasons import COLON
 from apps.core.transitions import advance
 from apps.core.units import value_with_unit
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Sector, Store, StoreCheck, Worker, WorkerCommand
+from apps.sectors.reasons import (
+    CHECKED_IN_PART,
+    COUNTS_CHECKED,
+    HOST_OFFLINE,
+    ITS_HOST_RETIRED,
+    STORE_DETACHED,
+)
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.stores import hosts_of_store
 from apps.sectors.services.audit import store_audit
@@ -84,7 +92,7 @@ def check_begin(
     if not total:
         raise StoreRefused(gettext("no sectors are recorded in {store}").format(store=locked.name))
     if same is not None:
-        _end(same, "FAIL", error=gettext_noop("{host} is offline").format(host=same.worker.name), now=now)
+        _end(same, "FAIL", error=HOST_OFFLINE(host=same.worker.name), now=now)
     check = StoreCheck.objects.create(
         store=locked,
         worker=host,
@@ -142,20 +150,17 @@ def checks_end(worker: Worker, *, now: datetime) -> None:
         worker=worker, state=StoreCheckState.RUNNING
     )
     for row in rows.select_related("store").order_by("pk"):
-        _end(row, "FAIL", error=gettext_noop("its host was retired"), now=now)
+        _end(row, "FAIL", error=ITS_HOST_RETIRED(), now=now)
 
 
 def _end(check: StoreCheck, event: str, *, now: datetime, error: str = "") -> None:
     advance(check, event, error=error or check.error, queue=[], updated_at=now)
     _orders(check).delete()
-    note = gettext_noop("{done} of {total} sectors checked, {bad} with bad files").format(
-        done=check.done, total=check.total, bad=check.bad
-    )
-    note += gettext(", {unread} could not be read").format(unread=check.unread) if check.unread else ""
+    counts = {"done": check.done, "total": check.total, "bad": check.bad}
+    note = CHECKED_IN_PART(**counts, unread=check.unread) if check.unread else COUNTS_CHECKED(**counts)
+    note = COLON(one=note, other=error) if error else note
     happened = FILES_DIFFER if check.bad else CHECKED
-    event_write(
-        check.store, event=happened, actor=check.actor, note=f"{note}{error and ': '}{error}", now=now
-    )
+    event_write(check.store, event=happened, actor=check.actor, note=note, now=now)
 
 
 def _orders(check: StoreCheck) -> QuerySet[WorkerCommand]:
@@ -185,7 +190,7 @@ def checks_continue(worker: Worker, *, now: datetime) -> None:
             _end(
                 check,
                 "FAIL",
-                error=gettext_noop("{host} no longer has the store").format(host=worker.name),
+                error=STORE_DETACHED(host=worker.name),
                 now=now,
             )
         elif check.store.name not in worker.stores or _is_held(check, now=now):

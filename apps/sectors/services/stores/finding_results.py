@@ -7,16 +7,26 @@ from datetime import datetime
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext, gettext_noop
 
 from apps.core.errors import DomainError
 from apps.core.live import Change, publish
+from apps.core.reasons import COLON, MARKED, clauses, quoted, refused
 from apps.core.transitions import advance
 from apps.sectors.models import Sector, StoreFinding, Worker, WorkerCommand
+from apps.sectors.reasons import (
+    CHANGED_MEANWHILE,
+    FILES_IN,
+    FILES_MOVED,
+    FILES_NONE,
+    ITS_HOST_RETIRED,
+    LEFTOVER,
+    NOT_REPORTED,
+    RECORD_GONE,
+    SECTOR,
+)
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.services.files.copies import copies_forget, copy_condition_compute
 from apps.sectors.services.sealing.steps import job_lock
-from apps.sectors.services.stores.check_results import NOTHING_REPORTED
 from apps.sectors.services.stores.events import event_write
 from apps.sectors.services.stores.findings import findings_lock
 from apps.sectors.services.stores.missing_files import missing_store_remove
@@ -50,7 +60,7 @@ def findings_note(
     rows = StoreFinding.objects.filter(uuid__in=[*filter(is_uuid, known)], store__tenant_id=worker.tenant_id)
     for finding in findings_lock(rows.values_list("pk", flat=True)):
         order = known[str(finding.uuid)]
-        error = errors.get(str(order.uuid), "")[:1_000]
+        error = quoted(errors.get(str(order.uuid), ""), by="host")
         if order.op == Operation.REMOVE_LEFTOVER and finding.state == FindingState.REMOVING:
             _removed(finding, worker, error=error, now=now)
         elif finding.kind == FindingKind.MISSING and finding.state == FindingState.CHECKING:
@@ -69,43 +79,39 @@ def findings_note(
 def _files_refusal(files: Collection[CheckedFile] | None) -> str:
     """Return why files that a host has looked at are not a sector's; empty: they are."""
     if files is None:
-        return NOTHING_REPORTED
+        return NOT_REPORTED()
     bad = [
-        f"{one.name}: {str(one.state).replace('_', ' ').lower()}" for one in files if one.state in BAD_FILES
+        COLON(one=one.name, other=MARKED(text=str(one.state).replace("_", " ").lower()))
+        for one in files
+        if one.state in BAD_FILES
     ]
-    return "; ".join(bad)[:1_000] or (
-        gettext("no files") if copy_condition_compute(files) == CopyCondition.BAD else ""
-    )
+    return clauses(*bad) or (FILES_NONE() if copy_condition_compute(files) == CopyCondition.BAD else "")
 
 
 def _adopt(finding: StoreFinding, order: WorkerCommand, *, now: datetime) -> str:
     """Record the store in the sector's row; return why not, or an empty text."""
     if finding.sector is None:
-        return gettext("its record no longer exists")
+        return RECORD_GONE()
     job, sector = job_lock(finding.sector.pk)
     try:
         unchanged_lock(sector)
     except DomainError as error:
-        return error.reason
+        return refused(error)
     is_same = bytes(sector.comm_r or b"").hex() == order.args.get("comm_r")
     is_same &= sector.store == order.args.get("store") and sector.tenant_id == finding.store.tenant_id
     if not is_same or sector.state != SectorState.PROVING:
-        return gettext("the sector changed in the meantime: scan again")
+        return CHANGED_MEANWHILE()
     name, before = finding.store.name, sector.store
     Sector.objects.filter(pk=sector.pk).update(store=name, files_lost_at=None, lost_uid="", updated_at=now)
     copies_forget(sector.pk, store_name=name)
     copies_forget(sector.pk, store_name=before)
-    note = (
-        gettext_noop("its files are in {store}, not in {before}").format(store=name, before=before)
-        if before
-        else gettext_noop("its files are in {store}").format(store=name)
-    )
+    note = FILES_MOVED(store=name, before=before) if before else FILES_IN(store=name)
     job_event_write(job, event=ADOPTED, now=now, actor=order.actor, note=note)
     event_write(
         finding.store,
         event=ADOPTED,
         actor=order.actor,
-        note=gettext_noop("sector {sector}").format(sector=finding.name),
+        note=SECTOR(sector=finding.name),
         now=now,
     )
     publish(Change("sector", str(sector.uuid), sector.tenant_id))
@@ -117,7 +123,7 @@ def _removed(finding: StoreFinding, worker: Worker, *, error: str, now: datetime
     if not error:
         if finding.sector is not None:
             copies_forget(finding.sector.pk, store_name=finding.store.name)
-        note = gettext_noop("{sector}, {size} bytes").format(sector=finding.name, size=finding.size)
+        note = LEFTOVER(sector=finding.name, size=finding.size)
         event_write(finding.store, event=LEFTOVER_REMOVED, actor=worker.name, note=note, now=now)
     publish(Change("store", str(finding.store.uuid), worker.tenant_id))
 
@@ -130,5 +136,5 @@ def findings_end(worker: Worker, *, now: datetime) -> None:
     for finding in findings_lock(StoreFinding.objects.filter(uuid__in=uuids).values_list("pk", flat=True)):
         if finding.state in (FindingState.CHECKING, FindingState.REMOVING):
             event = "REFUSE" if finding.state == FindingState.CHECKING else "FAIL"
-            advance(finding, event, error=gettext_noop("its host was retired"), updated_at=now)
+            advance(finding, event, error=ITS_HOST_RETIRED(), updated_at=now)
     orders.delete()

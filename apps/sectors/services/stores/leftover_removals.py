@@ -13,12 +13,14 @@ from django.utils.translation import gettext, gettext_noop
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
+from apps.core.reasons import as_reason
 from apps.core.transitions import advance
 from apps.miners.models import Miner
 from apps.sectors.errors.stores import HostOrdersFull, StoreRefused
 from apps.sectors.models import Sector, Store, StoreFinding, WorkerCommand
 from apps.sectors.onchain.live_sectors import live_sectors_read
 from apps.sectors.onchain.sectors import precommits_read, sectors_proven_read
+from apps.sectors.reasons import WITHDRAWN
 from apps.sectors.selectors.leftovers import OwnStores
 from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.selectors.store_scans import ACTABLE, findings_waiting
@@ -247,7 +249,7 @@ def removals_withdraw(orders: Collection[WorkerCommand], *, now: datetime) -> se
             fault = own.fault(finding.sector) if finding in copies else ""
         if not fault:
             continue
-        advance(finding, "FAIL", error=gettext_noop("withdrawn: {fault}").format(fault=fault), updated_at=now)
+        advance(finding, "FAIL", error=WITHDRAWN(fault=as_reason(fault)), updated_at=now)
         withdrawn.add(by_finding[str(finding.uuid)].pk)
         publish(Change("store", str(finding.store.uuid), finding.store.tenant_id))
     WorkerCommand.objects.filter(pk__in=withdrawn).delete()

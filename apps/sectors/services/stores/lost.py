@@ -5,6 +5,7 @@ They keep its uid, by which they are found again should a host read it after all
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,14 +13,16 @@ from typing import Final
 
 from django.db import connection, transaction
 from django.db.models import Count, Sum
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish
 from apps.core.local_time import clock_text, minute_text
+from apps.core.reasons import coded, counted
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Sector, Store, Worker, WorkerCommand
+from apps.sectors.reasons import FOUND_IN, READ_AGAIN, STORE_LOST
 from apps.sectors.selectors.ended_sectors import sectors_lying_in
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.services.audit import store_audit
@@ -46,8 +49,8 @@ FILES_FOUND: Final = "FILES_FOUND"
 UNDER_WAY: Final = sorted(one for one in SECTOR_STATES if one not in (*ENDED_SECTORS, SectorState.PROVING))
 MARK: Final = """
 INSERT INTO sectors_jobevent
-    (job_id, event, from_state, to_state, stage, at, actor, note, is_error, digest)
-SELECT id, %s, '', '', '', %s, %s, %s, false, '' FROM sectors_job WHERE sector_id = ANY(%s)
+    (job_id, event, from_state, to_state, stage, at, actor, note, note_coded, is_error, digest)
+SELECT id, %s, '', '', '', %s, %s, %s, %s::jsonb, false, '' FROM sectors_job WHERE sector_id = ANY(%s)
 """
 
 
@@ -141,7 +144,7 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
     lying = sectors_lying_in(locked).select_for_update().order_by("pk")
     rows = dict(lying.values_list("pk", "state"))
     proving = [pk for pk, state in rows.items() if state == SectorState.PROVING]
-    note = gettext_noop("its store {store} was lost").format(store=locked.name)
+    note = STORE_LOST(store=locked.name)
     _timelines_write(proving, FILES_LOST, note=note, actor=by.actor, now=now)
     _timelines_write([*rows.keys() - proving], STORE_FORGOTTEN, note=note, actor=by.actor, now=now)
     Sector.objects.filter(tenant_id=locked.tenant_id, store=locked.name).update(store="", lost_uid=locked.uid)
@@ -195,15 +198,11 @@ def files_find(store: Store, *, actor: str, now: datetime) -> None:
     if not known:
         return
     live = [pk for pk, _, state in known if state not in ENDED_SECTORS]
-    _timelines_write(
-        live, FILES_FOUND, note=gettext_noop("in {store}").format(store=store.name), actor=actor, now=now
-    )
+    _timelines_write(live, FILES_FOUND, note=FOUND_IN(store=store.name), actor=actor, now=now)
     Sector.objects.filter(pk__in=[pk for pk, _, _ in known]).update(
         store=store.name, files_lost_at=None, lost_uid="", updated_at=now
     )
-    note = gettext_noop("it was forgotten and can be read again, with {sectors}").format(
-        sectors=plural_kept(len(live), "sector")
-    )
+    note = READ_AGAIN(sectors=counted(len(live), "sector"))
     event_write(store, event=CHANGED, actor=actor, note=note, now=now)
     for _, uuid, _ in known[:NAMED_MAX]:
         publish(Change("sector", str(uuid), store.tenant_id))
@@ -214,4 +213,4 @@ def _timelines_write(sectors: Collection[int], event: str, *, note: str, actor: 
     if not sectors:
         return
     with connection.cursor() as cursor:
-        cursor.execute(MARK, [event, now, actor, note, list(sectors)])
+        cursor.execute(MARK, [event, now, actor, note, json.dumps(coded(note)), list(sectors)])

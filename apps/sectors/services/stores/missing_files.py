@@ -7,14 +7,15 @@ from datetime import datetime
 from typing import Final
 
 from django.db import connection
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.core.errors import DomainError
 from apps.core.live import Change, publish
+from apps.core.reasons import refused
 from apps.sectors.models import Sector, StoreFinding, WorkerCommand
+from apps.sectors.reasons import CHANGED_MEANWHILE, FILES_THERE, MISSING_IN, NOT_REPORTED, RECORD_GONE, SECTOR
 from apps.sectors.services.files.copies import copies_forget
 from apps.sectors.services.sealing.steps import job_lock
-from apps.sectors.services.stores.check_results import NOTHING_REPORTED
 from apps.sectors.services.stores.events import event_write
 from apps.sectors.services.stores.moves import changes_open, unchanged_lock
 from apps.sectors.services.timeline import job_event_write
@@ -49,30 +50,30 @@ def missing_store_remove(
     """Return why a sector keeps its store; empty: its host missed files again, so the store was removed."""
     assert connection.in_atomic_block, "the sector's lock ends with its transaction"
     if files is None:
-        return NOTHING_REPORTED
+        return NOT_REPORTED()
     if all(one.state != FileState.MISSING for one in files):
-        return gettext("its files are there: scan again")
+        return FILES_THERE()
     if finding.sector is None:
-        return gettext("its record no longer exists")
+        return RECORD_GONE()
     job, sector = job_lock(finding.sector.pk)
     try:
         unchanged_lock(sector)
     except DomainError as error:
-        return error.reason
+        return refused(error)
     is_same = bytes(sector.comm_r or b"").hex() == order.args.get("comm_r")
     is_same &= sector.store == finding.store.name and sector.tenant_id == finding.store.tenant_id
     if not is_same or sector.state != SectorState.PROVING or sector.removal_asked_at is not None:
-        return gettext("the sector changed in the meantime: scan again")
+        return CHANGED_MEANWHILE()
     # `lost_uid` stays empty: the store is attached, and its next scan would name it again.
     Sector.objects.filter(pk=sector.pk).update(store="", files_lost_at=now, updated_at=now)
     copies_forget(sector.pk, store_name=finding.store.name)
-    note = gettext_noop("missing in {store}").format(store=finding.store.name)
+    note = MISSING_IN(store=finding.store.name)
     job_event_write(job, event=FILES_MISSING, now=now, actor=order.actor, note=note)
     event_write(
         finding.store,
         event=FILES_MISSING,
         actor=order.actor,
-        note=gettext_noop("sector {sector}").format(sector=finding.name),
+        note=SECTOR(sector=finding.name),
         now=now,
     )
     publish(Change("sector", str(sector.uuid), sector.tenant_id))

@@ -7,11 +7,19 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db.models import Q
-from django.utils.translation import gettext, gettext_noop
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.models import RUNS_OVER, Job, Sector, Store, StoreMove, Worker, WorkerCommand
+from apps.sectors.reasons import (
+    BEING_CHANGED,
+    COPY_REMOVED,
+    MOVE_LOST,
+    MOVED_TO,
+    NO_ROOM,
+    NOT_MOVED_TO,
+    SECTOR_OF,
+)
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.moves import removals_awaited
 from apps.sectors.selectors.stores import provers_of_store
@@ -33,7 +41,6 @@ ROOM_AGAIN: Final = timedelta(minutes=1)
 ROOM_WAIT: Final = timedelta(hours=24)
 """How long it waits for that room, from its first try, before the move fails."""
 PROOFS: Final = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK)
-BEING_CHANGED: Final = gettext_noop("a snap-up or rebuild of the sector is in progress")
 ORDERED: Final = (MoveState.COPYING, MoveState.CLEARING)
 
 
@@ -60,7 +67,7 @@ def moves_continue(worker: Worker, *, now: datetime) -> None:
         if ordered >= AT_ONCE:
             return
         if row.state == MoveState.QUEUED and row.sector.runs.exclude(state__in=RUNS_OVER).exists():
-            advance(row, "CANCEL", error=BEING_CHANGED, updated_at=now)
+            advance(row, "CANCEL", error=BEING_CHANGED(), updated_at=now)
         elif row.pk in awaited:
             continue  # a new copy would be removed with what an earlier move left
         elif _is_begun(row, now=now):
@@ -120,9 +127,7 @@ def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
     if move is None:
         return
     if command.op == Operation.DROP_COPY:
-        note = gettext_noop("sector {number}: {error}").format(
-            number=move.sector.number, error=error or gettext_noop("its partial copy was removed")
-        )
+        note = SECTOR_OF(number=move.sector.number, error=error or COPY_REMOVED())
         event = FAILED if error else CHANGED
         event_write(move.to_store, event=event, actor=command.worker.name, note=note, now=now)
         return
@@ -134,18 +139,16 @@ def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
         error = error or _switch(move)
         until = _room_until(move, now=now) if SPACE_RESERVED in error else now
         if until > now:
-            error = gettext_noop(
-                "waiting for room; retries every minute and gives up at {until} UTC: {error}"
-            ).format(until=f"{until:%Y-%m-%d %H:%M}", error=error)
+            error = NO_ROOM(until=f"{until:%Y-%m-%d %H:%M}", error=error)
             advance(move, "WAIT", error=error, updated_at=now)
             return
         advance(move, "FAIL" if error else "COPY", error=error, updated_at=now)
     if move.state in (MoveState.MOVED, MoveState.FAILED):
         number, name = move.sector.number, move.to_store.name
         note = (
-            gettext_noop("sector {number} to {store}: {error}").format(number=number, store=name, error=error)
+            NOT_MOVED_TO(number=number, store=name, error=error)
             if error
-            else gettext_noop("sector {number} to {store}").format(number=number, store=name)
+            else MOVED_TO(number=number, store=name)
         )
         event_write(move.from_store, event=move.state, actor=command.worker.name, note=note, now=now)
 
@@ -162,7 +165,7 @@ def _switch(move: StoreMove) -> str:
     same = Sector.objects.filter(pk=move.sector_id, store=move.from_store.name, state=SectorState.PROVING)
     same = same.filter(tenant_id=move.from_store.tenant_id)
     if not same.update(store=move.to_store.name):
-        return gettext("the sector has ended, is in another store by now, or belongs to another tenant")
+        return MOVE_LOST()
     # What is known of files there is of another copy, or of an earlier one.
     copies_forget(move.sector_id, store_name=move.to_store.name)
     publish(Change("sector", str(move.sector.uuid), move.sector.tenant_id))

@@ -12,7 +12,7 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish
@@ -20,6 +20,15 @@ from apps.core.transitions import advance
 from apps.sectors.errors.runs import RunUnderWay
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import RUNS_OVER, PipelineRun, Sector, Store, StoreMove, Worker, WorkerCommand
+from apps.sectors.reasons import (
+    COPY_LEFT,
+    COPY_LEFT_AWHILE,
+    ITS_HOST_OFFLINE,
+    ITS_HOST_RETIRED,
+    NOT_MOVED_TO,
+    OLD_COPY_LEFT,
+    OTHER_STORE_LOST,
+)
 from apps.sectors.selectors.hosts import is_uuid, worker_is_away
 from apps.sectors.selectors.leftovers import removals_open
 from apps.sectors.selectors.stores import hosts_of_store, provers_of_store
@@ -155,7 +164,7 @@ def moves_cancel(source: Store, *, by: Principal, now: datetime) -> int:
     known = list(rows.select_related("worker", "from_store", "to_store", "sector").order_by("pk"))
     ended = [row for row in known if row.state == MoveState.QUEUED or _is_orphan(row, now=now)]
     for row in ended:
-        _end(row, why=gettext_noop("its host is offline"), now=now)
+        _end(row, why=ITS_HOST_OFFLINE(), now=now)
     if ended:
         store_audit(
             by,
@@ -176,7 +185,7 @@ def moves_end(worker: Worker, *, now: datetime) -> None:
     """End all moves of a host that is retired."""
     rows = StoreMove.objects.select_for_update(of=("self",)).filter(worker=worker, state__in=OPEN_MOVES)
     for row in rows.select_related("worker", "from_store", "to_store", "sector").order_by("pk"):
-        _end(row, why=gettext_noop("its host was retired"), now=now, comes_back=False)
+        _end(row, why=ITS_HOST_RETIRED(), now=now, comes_back=False)
 
 
 def moves_lock(store: Store) -> list[StoreMove]:
@@ -199,7 +208,7 @@ def lost_moves_end(moves: Collection[StoreMove], *, lost: Store, now: datetime) 
             publish(Change("sector", str(row.sector.uuid), row.sector.tenant_id))
         _end(
             row,
-            why=gettext_noop("the store {store} was lost").format(store=lost.name),
+            why=OTHER_STORE_LOST(store=lost.name),
             now=now,
             noted_in=remaining,
         )
@@ -218,22 +227,14 @@ def _end(
         advance(move, "CANCEL", updated_at=now)
         return
     if move.state == MoveState.COPYING:
-        error = gettext_noop(
-            "{why}: the copy was not finished, its partial files are left in {store}"
-        ).format(why=why, store=move.to_store.name)
-        if comes_back:
-            error += " until that host is back"
+        error = (COPY_LEFT_AWHILE if comes_back else COPY_LEFT)(why=why, store=move.to_store.name)
         advance(move, "FAIL", error=error, updated_at=now)
     else:
-        error = gettext_noop("{why}: the old copy is left in {store}").format(
-            why=why, store=move.from_store.name
-        )
+        error = OLD_COPY_LEFT(why=why, store=move.from_store.name)
         advance(move, "END", error=error, updated_at=now)
     orders = WorkerCommand.objects.filter(worker=move.worker_id, done_at=None, args__move=str(move.uuid))
     orders.update(done_at=now, error=error)
     if move.state == MoveState.FAILED and comes_back:
         move_order(move, op=Operation.DROP_COPY)
-    note = gettext_noop("sector {number} to {store}: {error}").format(
-        number=move.sector.number, store=move.to_store.name, error=error
-    )
+    note = NOT_MOVED_TO(number=move.sector.number, store=move.to_store.name, error=error)
     event_write(noted_in or move.from_store, event=move.state, actor=move.worker.name, note=note, now=now)

@@ -16,6 +16,7 @@ from apps.core.live import Change, publish
 from apps.core.units import values_with_units
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Store, StoreAttachment, Worker, WorkerCommand
+from apps.sectors.reasons import LABELS
 from apps.sectors.selectors.ended_sectors import sectors_lying_in
 from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.stores import provers_of_store
@@ -132,7 +133,7 @@ def store_change(
                 store,
                 event=CHANGED,
                 actor=by.actor,
-                note=gettext_noop("labels: {labels}").format(labels=", ".join(labels) or "none"),
+                note=LABELS(labels=", ".join(labels) or "none"),
                 now=now,
             )
             store_audit(by, action="store.labels", target=store.name, before=before, after={"labels": labels})

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
+from apps.core.reasons import refused
 from apps.sectors.errors.stores import HostOrdersFull, StoreRefused
 from apps.sectors.models import Sector, Store, StoreFinding, StoreScan
+from apps.sectors.reasons import NOTHING_FOUND, OTHER_SCAN, SCAN_CANCELLED
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.checks import reader_choose
 from apps.sectors.services.stores.finding_adoptions import (
@@ -33,13 +34,6 @@ from apps.sectors.services.stores.scans import scan_begin
 from apps.sectors.states import FindingKind, FindingState, ScanState
 from apps.users.rules.principals import SYSTEM, Principal
 from poolsite.wire.pipeline import SectorState
-
-NOTHING_THERE: Final = gettext_noop(
-    "none of the sectors recorded here was found: nothing was dropped; mount what is missing, or "
-    "forget the store"
-)
-CANCELLED: Final = gettext_noop("its scan was cancelled: redeclare the store")
-ANOTHER_SCAN: Final = gettext_noop("another scan of the store was started: redeclare it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +112,17 @@ def _follow(key: int, *, now: datetime) -> None:
 def _next(scan: StoreScan, store: Store, *, now: datetime) -> str | None:
     """Order the next looks; return None while something is under way, else why it ends before its time."""
     if scan.state == ScanState.FAILED:
-        return scan.error
+        error: str = scan.error
+        return error
     if scan.state == ScanState.CANCELLED:
-        return CANCELLED
+        return SCAN_CANCELLED()
     if store.scans.filter(pk__gt=scan.pk).exists():
-        return ANOTHER_SCAN
+        return OTHER_SCAN()
     by = replace(SYSTEM, actor=scan.actor)  # the pool goes on with what somebody asked for
     drops = scan.drops_missing and bool(scan.counts.get(FindingKind.MISSING))
     error = ""
     if drops and not scan.known:
-        drops, error = False, NOTHING_THERE
+        drops, error = False, NOTHING_FOUND()
     try:
         reader_choose(store, now=now)
         if found := adoptable_findings_list(store.findings.all(), now=now):
@@ -138,7 +133,7 @@ def _next(scan: StoreScan, store: Store, *, now: datetime) -> str | None:
             return None
     except StoreRefused as refusal:
         # While its host's queue of orders is full, perhaps of another store's, the next head tries again.
-        return None if isinstance(refusal, HostOrdersFull) or _is_busy(store) else refusal.reason
+        return None if isinstance(refusal, HostOrdersFull) or _is_busy(store) else refused(refusal)
     if _is_busy(store):
         return None
     done = set(store.findings.values_list("state", flat=True).distinct())

@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils.translation import gettext_noop
 from msgspec.structs import asdict
 
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
+from apps.core.reasons import COLON, quoted
 from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, Worker, WorkerCommand
+from apps.sectors.reasons import BY, RENAMED
 from apps.sectors.services.files.removals import removals_detach_store, store_leftovers_remove
 from apps.sectors.services.stores.events import ATTACHED, CHANGED, DETACHED, FAILED, event_write
 from apps.sectors.services.stores.lost import files_find, forgotten_detach, is_forgotten
@@ -100,7 +101,7 @@ def _attach(one: AttachedStore, worker: Worker, *, now: datetime) -> StoreAttach
         worker=worker,
         path=one.path,
         condition=one.condition,
-        reason=one.reason[:300],
+        reason=quoted(one.reason[:300], by="host"),
         disk=one.disk,
         since=now,
         by_console=one.by_console,
@@ -133,7 +134,7 @@ def _rename(store: Store, name: str, worker: Worker, *, now: datetime) -> None:
         store,
         event=CHANGED,
         actor=worker.name,
-        note=gettext_noop("renamed from {store}").format(store=store.name),
+        note=RENAMED(store=store.name),
         now=now,
     )
     store.name = name
@@ -143,7 +144,7 @@ def _rename(store: Store, name: str, worker: Worker, *, now: datetime) -> None:
 def _condition_note(row: StoreAttachment, one: AttachedStore, worker: Worker, *, now: datetime) -> None:
     facts = {
         "condition": one.condition,
-        "reason": one.reason[:300],
+        "reason": quoted(one.reason[:300], by="host"),
         "by_console": one.by_console,
         "disk": one.disk or row.disk,
     }
@@ -151,7 +152,9 @@ def _condition_note(row: StoreAttachment, one: AttachedStore, worker: Worker, *,
         return
     if row.condition != one.condition:
         row.since = now
-        event_write(row.store, event=one.condition, actor=worker.name, note=one.reason[:500], now=now)
+        event_write(
+            row.store, event=one.condition, actor=worker.name, note=quoted(one.reason, by="host"), now=now
+        )
     for name, value in facts.items():
         setattr(row, name, value)
     row.save()
@@ -202,14 +205,12 @@ def orders_note(worker: Worker, *, done: Collection[str], errors: Mapping[str, s
     commands = list(worker.commands.filter(uuid__in=done, done_at=None, op__in=STORE_OPERATIONS))
     moves_of_orders_lock(commands)
     for command in commands:
-        error = errors.get(str(command.uuid), "")[:1_000]
+        error = quoted(errors.get(str(command.uuid), ""), by="host")
         if command.op in MOVE_OPERATIONS:
             move_note(command, error=error, now=now)
         if error:
             WorkerCommand.objects.filter(pk=command.pk).update(error=error)
         store = Store.objects.filter(tenant_id=worker.tenant_id, uid=command.args.get("uid", "")).first()
         if store is not None and (error or command.op == Operation.SET_STORE):
-            note = (
-                f"{command.op}: {error}" if error else gettext_noop("by {actor}").format(actor=command.actor)
-            )
+            note = COLON(one=command.op, other=error) if error else BY(actor=command.actor)
             event_write(store, event=FAILED if error else CHANGED, actor=worker.name, note=note, now=now)

@@ -9,14 +9,14 @@ from itertools import islice
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext_noop
 
 from apps.chain.node.isolation import for_each_isolated
-from apps.core.formatting import plural_kept
+from apps.core.reasons import counted, listed
 from apps.core.transitions import advance
 from apps.miners.models import Miner
 from apps.sectors.models import Sector, Store, StoreFinding, StoreScan
-from apps.sectors.selectors.store_scans import counts_text
+from apps.sectors.reasons import AS_RECORDED, TOO_MANY_REPORTED
+from apps.sectors.selectors.store_scans import counts_list
 from apps.sectors.services.stores.events import event_write
 from apps.sectors.services.stores.scans import scan_fail
 from apps.sectors.states import ENDED_SECTORS, FindingKind, FindingState, ScanState
@@ -74,9 +74,7 @@ def _compare(scan: StoreScan, reported: ScannedStore, *, now: datetime) -> None:
     if sector_count > SECTORS_MAX:
         scan_fail(
             scan,
-            error=gettext_noop("the host reported {count} sectors; at most {limit} are read").format(
-                count=sector_count, limit=SECTORS_MAX
-            ),
+            error=TOO_MANY_REPORTED(count=sector_count, limit=SECTORS_MAX),
             now=now,
         )
         return
@@ -96,12 +94,7 @@ def _compare(scan: StoreScan, reported: ScannedStore, *, now: datetime) -> None:
     found.save()
     scan.counts = {kind: count for kind, count in found.counts.items() if count}
     advance(scan, "END", known=scan.known, counts=scan.counts, updated_at=now)
-    note = ", ".join(
-        [
-            gettext_noop("{sectors} as recorded").format(sectors=plural_kept(scan.known, "sector")),
-            *counts_text(scan.counts),
-        ]
-    )
+    note = listed([AS_RECORDED(sectors=counted(scan.known, "sector")), *counts_list(scan.counts)])
     event_write(store, event=SCANNED, actor=scan.actor, note=note, now=now)
 
 

@@ -8,15 +8,16 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Subquery
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
+from apps.core.reasons import quoted
 from apps.core.transitions import advance
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Store, StoreEvent, StoreFinding, StoreScan, Worker, WorkerCommand
+from apps.sectors.reasons import HOST_OFFLINE, ITS_HOST_RETIRED, NOT_REPORTED
 from apps.sectors.selectors.hosts import is_uuid, worker_is_away
 from apps.sectors.services.audit import store_audit
-from apps.sectors.services.stores.check_results import NOTHING_REPORTED
 from apps.sectors.services.stores.checks import reader_choose
 from apps.sectors.services.stores.events import ATTACHED
 from apps.sectors.states import FindingKind, FindingState, ScanState
@@ -44,7 +45,7 @@ def scan_begin(
         return same
     host = reader_choose(locked, now=now)
     if same is not None:
-        scan_fail(same, error=gettext_noop("{host} is offline").format(host=same.worker.name), now=now)
+        scan_fail(same, error=HOST_OFFLINE(host=same.worker.name), now=now)
     requested = {"redeclares": redeclares, "drops_missing": drops_missing}
     scan = StoreScan.objects.create(store=locked, worker=host, actor=by.actor, **requested)
     args = {"uid": locked.uid, "scan": str(scan.uuid)}
@@ -99,7 +100,7 @@ def scans_end(worker: Worker, *, now: datetime) -> None:
     """End the scans of a host that is retired."""
     rows = StoreScan.objects.select_for_update(of=("self",)).filter(worker=worker, state=ScanState.RUNNING)
     for scan in rows.filter(report__isnull=True).select_related("store").order_by("pk"):
-        scan_fail(scan, error="its host was retired", now=now)
+        scan_fail(scan, error=ITS_HOST_RETIRED(), now=now)
 
 
 def scan_fail(scan: StoreScan, *, error: str, now: datetime) -> None:
@@ -142,5 +143,5 @@ def scans_note(
         if key in reported:
             StoreScan.objects.filter(pk=scan.pk).update(report=document_encode(reported[key]), updated_at=now)
         else:
-            scan_fail(scan, error=(errors.get(key, "") or NOTHING_REPORTED)[:1_000], now=now)
+            scan_fail(scan, error=quoted(errors.get(key, ""), by="host") or NOT_REPORTED(), now=now)
     orders.delete()

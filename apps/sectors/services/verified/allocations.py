@@ -17,6 +17,7 @@ from django.db import transaction
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
+from apps.core.reasons import refused
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.pieces.models import Piece
@@ -53,7 +54,7 @@ def allocations_follow(*, client: ChainClient, head: Head, now: datetime) -> boo
         facts, clients = _read(client, read, miners, key=head.key, now=now) if miners else ([], None)
     except (NodeRefused, NodeUnavailable) as error:
         log.info("allocations_not_read", reason=error.reason[:300])
-        AllocationsRead.objects.filter(pk=read.pk).update(error=error.reason[:300])
+        AllocationsRead.objects.filter(pk=read.pk).update(error=refused(error))
         return True
     read.is_of_all, read.clients = clients is None, len(clients or ())
     read.read_at, read.height, read.error = now, head.height, ""

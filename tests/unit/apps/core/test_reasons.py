@@ -17,7 +17,19 @@ from django.utils.translation import override
 from apps.core.coded_rows import _reason_of, rows_code
 from apps.core.errors import DomainError
 from apps.core.reason_fields import CodedField, ReasonCharField, ReasonTextField, WithReasons
-from apps.core.reasons import CLAUSES, REASONS, Reason, ReasonKind, quoted, reason, refused
+from apps.core.reasons import (
+    CLAUSES,
+    REASONS,
+    Reason,
+    ReasonKind,
+    clauses,
+    counted,
+    fitted,
+    listed,
+    quoted,
+    reason,
+    refused,
+)
 from apps.core.stored_texts import stored_text, template_of
 from apps.core.transitions import advance, advance_many
 
@@ -166,6 +178,19 @@ def test_a_refusal_has_its_reason_or_the_code_of_its_kind(offline: ReasonKind) -
     assert refused(DomainError("no room")).code == "refused.refused"
     with override("zh-hans"):
         assert stored_text(refused(DomainError("its host is offline"))) == "其主机已离线"
+
+
+def test_parts_are_joined_as_the_page_joins_them(rows: type[Noted], offline: ReasonKind) -> None:
+    both = clauses(offline(), "", listed([counted(2, "sector"), counted(1, "host"), quoted("c", by="host")]))
+    rows.objects.create(error=both)
+
+    row = rows.objects.get()
+
+    assert row.error == "its host is offline; 2 sectors, 1 host, c"
+    with override("zh-hans"):
+        assert stored_text(row.error) == "其主机已离线；2 个扇区、1 台主机、c"
+    assert (clauses("", offline()), clauses()) == (offline(), "")
+    assert (fitted("abc", 2), fitted(offline(), 2)) == ("ab", OFFLINE)
 
 
 TEXTS: Any = {"test.offline": OFFLINE, "test.expired": ("the lease on {host} is over", EXPIRED)}

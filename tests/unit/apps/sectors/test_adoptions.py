@@ -17,11 +17,12 @@ from apps.pieces.models import Piece
 from apps.sectors.errors.adoptions import AdoptionRefused
 from apps.sectors.models import ActiveSectors, Job, JobEvent, Sector, SectorAdoption
 from apps.sectors.onchain.sectors import sectors_proven_read
+from apps.sectors.reasons import ADOPTED
 from apps.sectors.selectors.numbers import numbers_in_use
 from apps.sectors.services.active import active_follow
 from apps.sectors.services.adoptions import rows as adoptions
 from apps.sectors.services.adoptions.plans import adoption_begin, adoption_cancel, adoption_plan
-from apps.sectors.services.adoptions.rows import NOTE, adoptions_follow
+from apps.sectors.services.adoptions.rows import adoptions_follow
 from apps.sectors.services.numbers import numbers_allocate
 from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
@@ -87,7 +88,7 @@ def test_rows_have_what_the_chain_says(miner: Miner) -> None:
     assert not Sector.objects.get(number=8).active, "it is faulty"
     assert (row.comm_d, row.pieces) == (None, []), "nobody told what it holds"
     assert Job.objects.get(sector=row).state == "DONE"
-    assert JobEvent.objects.get(job__sector=row).note == NOTE
+    assert JobEvent.objects.get(job__sector=row).note == ADOPTED()
     assert bytes(Sector.objects.get(number=3).comm_r or b"") == b"r" * 32, "a row that is there stays"
     done = SectorAdoption.objects.get()
     assert (done.state, done.written, done.absent, done.unplaced) == ("DONE", 3, 0, 3)

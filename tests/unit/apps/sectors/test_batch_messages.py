@@ -11,11 +11,11 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.messages.models import Message
 from apps.sectors.models import Batch, Sector
+from apps.sectors.reasons import BALANCE_SHORT
 from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches import messages
 from apps.sectors.services.batches.messages import batch_fail, batches_watch
-from apps.sectors.services.miner_funds import BALANCE_SHORT
 from apps.sectors.services.sealing.steps import job_lock, sector_retry, sector_step
 from apps.sectors.states import BatchState
 from poolsite.filecoin.policy import network_by_name
@@ -89,7 +89,7 @@ def sent_and_failed(sector: Sector, *, is_withdrawn: bool = False) -> float | No
     with transaction.atomic():
         job, current = job_lock(sector.pk)
         sector_step(current, event="SEND_PRECOMMIT", job=job, now=NOON, precommit_batch=batch)
-    error = BALANCE_SHORT if is_withdrawn else "the message ended with 16"
+    error = BALANCE_SHORT() if is_withdrawn else "the message ended with 16"
     batch_fail(batch, error=error, exit_code=16, work=work(), is_withdrawn=is_withdrawn)
     sector.refresh_from_db()
     assert sector.state == "PERSISTED"

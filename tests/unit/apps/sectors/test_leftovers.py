@@ -13,7 +13,7 @@ from apps.dashboard.pages.storage.scans import scan_card
 from apps.sectors.errors.runs import RunUnderWay
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Sector, Store, StoreAttachment, StoreFinding, StoreMove, StoreScan, Worker
-from apps.sectors.selectors.store_scans import counts_text
+from apps.sectors.selectors.store_scans import counts_list
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.stores import finding_adoptions, findings, leftover_removals
 from apps.sectors.services.stores.finding_adoptions import findings_adopt
@@ -226,6 +226,6 @@ def test_what_can_go_is_found_behind_what_stays_and_what_has_gone(
 
 def test_what_a_scan_found_is_told_in_words_of_its_kinds() -> None:
     counts = {"ELSEWHERE": 2, "MISSING": 1, "UNKNOWN": 1, "HALF": 1, "OTHER": 5}
-    assert ", ".join(counts_text(counts)) == (
+    assert ", ".join(counts_list(counts)) == (
         "2 listed in another store, 1 missing, 1 unknown, 1 incomplete sector, 5 other files"
     )

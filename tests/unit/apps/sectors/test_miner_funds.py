@@ -13,9 +13,10 @@ from apps.messages.models import Message
 from apps.miners.models import MinerAddress
 from apps.miners.states import Use
 from apps.sectors.models import Batch, BatchSettings, JobEvent, PipelineRun, Sector, SectorProof
+from apps.sectors.reasons import TOO_MUCH
 from apps.sectors.services.batches import closing as batches
 from apps.sectors.services.batches.closing import batches_close
-from apps.sectors.services.batches.messages import TOO_MUCH, batches_watch
+from apps.sectors.services.batches.messages import batches_watch
 from apps.sectors.services.miner_funds import balance_free, balance_lock
 from apps.sectors.services.runs.steps import run_begin
 from apps.sectors.states import BatchState
@@ -261,6 +262,6 @@ def test_a_message_that_needs_more_than_is_left_is_sent_smaller() -> None:
         batches_close(replace(work(chain, height), now=NOON + timedelta(minutes=1)))
 
     old, new = Batch.objects.order_by("pk")
-    assert (old.state, old.error) == (BatchState.FAILED, TOO_MUCH)
+    assert (old.state, old.error) == (BatchState.FAILED, TOO_MUCH())
     assert Message.objects.get(pk=old.message_id).state == "FAILED"
     assert (new.state, new.precommits.count()) == (BatchState.SENT, 4)

@@ -22,11 +22,11 @@ from apps.sectors.models import (
     SectorCopy,
     Store,
 )
+from apps.sectors.reasons import CHANGED_ON_CHAIN, DATA_UNKNOWN
 from apps.sectors.services import proven
 from apps.sectors.services.active import active_follow
-from apps.sectors.services.proven import NOTE, proven_follow
+from apps.sectors.services.proven import proven_follow
 from apps.sectors.services.readback import proven_compare
-from apps.sectors.services.readback.proven_compare import UPDATED
 from poolsite.filecoin.cids import commr_cid
 from poolsite.wire.jobs import JobKind
 from tests import factories
@@ -113,7 +113,7 @@ def test_what_another_program_did_is_followed(miner: Miner) -> None:
     assert (extended.expiration, extended.initial_pledge) == (EXTENDED, 9)
     assert (ended.state, ended.active) == ("TERMINATED", False)
     assert (same.state, bytes(same.comm_r or b"")) == ("PROVING", comm_r_of(4))
-    assert [notes(row) for row in rows] == [[UPDATED], [NOTE], [NOTE], []]
+    assert [notes(row) for row in rows] == [[DATA_UNKNOWN()], [CHANGED_ON_CHAIN()], [CHANGED_ON_CHAIN()], []]
     assert ActiveSectors.objects.get().next_number is None
 
 
@@ -195,7 +195,7 @@ def test_an_update_that_was_begun_here_pauses(miner: Miner) -> None:
     proven_follow(at_head(chain))
 
     run = PipelineRun.objects.get()
-    assert (run.paused_at is None, run.error) == (False, UPDATED)
+    assert (run.paused_at is None, run.error) == (False, DATA_UNKNOWN())
 
 
 def test_a_row_that_changed_while_the_node_read_stays(miner: Miner) -> None:

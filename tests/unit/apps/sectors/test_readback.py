@@ -13,6 +13,7 @@ from apps.miners.errors import MinerNotReady
 from apps.miners.models import Miner
 from apps.sectors.errors.pledges import PledgeUnsettled
 from apps.sectors.models import Batch, Job, Pledge, Sector, SectorNumbers
+from apps.sectors.reasons import NO_FILES
 from apps.sectors.rules.batches import PRE_COMMIT
 from apps.sectors.rules.params import precommit_info, precommit_params
 from apps.sectors.selectors.restored import miners_unrecovered, sectors_recovery
@@ -22,7 +23,6 @@ from apps.sectors.services.numbers import RESTORE_SKIP, numbers_allocate
 from apps.sectors.services.readback import batches as reported_batches
 from apps.sectors.services.readback import chain_sectors
 from apps.sectors.services.readback.batches import batches_import
-from apps.sectors.services.readback.imports import NO_FILES
 from apps.sectors.services.sealing.pledge import pledge_create, pledges_settle, sectors_begin
 from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
@@ -117,7 +117,7 @@ def test_pre_commit_of_an_unknown_sector_is_imported_and_waits_for_files(miner: 
     recover(chain)
 
     row = Sector.objects.get(miner=miner, number=3)
-    assert (row.state, row.precommit_epoch, row.error) == ("PRECOMMIT_LANDED", 150, NO_FILES)
+    assert (row.state, row.precommit_epoch, row.error) == ("PRECOMMIT_LANDED", 150, NO_FILES())
     assert row.paused_at is not None
 
 

@@ -7,6 +7,7 @@ import pytest
 from apps.core.errors import BadValue, NotAllowed
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import JobEvent, Sector, Store, StoreFinding, StoreScan, Worker
+from apps.sectors.reasons import NOTHING_FOUND, OTHER_SCAN, SCAN_CANCELLED
 from apps.sectors.services.stores import finding_adoptions, redeclarations, scan_comparison
 from apps.sectors.services.stores.finding_adoptions import findings_adopt
 from apps.sectors.services.stores.findings import FINDINGS_AT_ONCE
@@ -117,7 +118,7 @@ def test_a_store_in_which_nothing_lies_drops_nothing(worker: Worker) -> None:
     scan = heads(worker, state=FileState.MISSING)
 
     assert stores()[1] == stores()[2] == "a"
-    assert scan.error == redeclarations.NOTHING_THERE
+    assert scan.error == NOTHING_FOUND()
 
 
 def test_more_than_a_scan_lists_is_scanned_again(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +149,7 @@ def test_a_scan_that_runs_is_the_redeclaration_and_a_second_one_ends_it(worker: 
     redeclarations_follow(now=NOON)
 
     scan.refresh_from_db()
-    assert scan.error == redeclarations.ANOTHER_SCAN
+    assert scan.error == OTHER_SCAN()
     assert stores()[5] == ""
 
 
@@ -212,5 +213,5 @@ def test_a_redeclaration_ends_with_its_cancelled_scan(worker: Worker) -> None:
     redeclarations_follow(now=NOON)
 
     scan = store.scans.get()
-    assert (scan.state, scan.settled_at, scan.error) == ("CANCELLED", NOON, redeclarations.CANCELLED)
+    assert (scan.state, scan.settled_at, scan.error) == ("CANCELLED", NOON, SCAN_CANCELLED())
     assert stores() == before

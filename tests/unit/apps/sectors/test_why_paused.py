@@ -9,8 +9,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from apps.dashboard.pages.sectors.rows import sector_label
 from apps.sectors.models import JobEvent, Sector
-from apps.sectors.services.batches.messages import TOO_MUCH
-from apps.sectors.services.miner_funds import BALANCE_SHORT
+from apps.sectors.reasons import BALANCE_SHORT, TOO_MUCH
 from apps.sectors.services.sealing.steps import sector_retry, sector_stop
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON
@@ -50,7 +49,7 @@ def test_rows_of_before_get_their_columns_however_often_it_is_begun() -> None:
         paused_at = None if number == 4 else NOON
         factories.sector(of, number=number, state="PERSISTED", paused_at=paused_at, error=error)
     busy = Sector.objects.get(number=3)
-    notes = (BALANCE_SHORT, TOO_MUCH, "the message ended with 16")
+    notes = (BALANCE_SHORT(), TOO_MUCH(), "the message ended with 16")
     for note in notes:
         facts = {"event": "FAIL_PRECOMMIT", "at": NOON, "note": note}
         JobEvent.objects.create(job=busy.job, from_state="", to_state="", **facts)

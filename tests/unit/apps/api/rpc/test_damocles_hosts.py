@@ -236,7 +236,7 @@ def test_two_processes_of_one_name_are_told_apart_and_named(line: Line, miner: M
     def ping(dest: str, busy: int) -> str:
         summary = {"Threads": 4, "Empty": 4 - busy, "Errors": 0}
         line.call("WorkerPing", INFO | {"Dest": dest, "Summary": summary})
-        return Worker.objects.get(name="w1").last_error
+        return str(Worker.objects.get(name="w1").last_error)
 
     sectors = [factories.sector(miner) for _ in range(3)]
     for sector in sectors:
