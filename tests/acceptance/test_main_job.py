@@ -1,4 +1,4 @@
-"""The main job against one running pool, and kills on the way: the quick part of what `make soak` does."""
+"""The main job against one running pool, and a kill on the way: the quick part of what `make soak` does."""
 
 from __future__ import annotations
 
@@ -42,12 +42,16 @@ def test_a_pledged_sector_passes_every_stage_and_becomes_active(shared_pool: Run
     whole_history_require(pool.chain, miner=miner, numbers={0})
 
 
-@pytest.mark.parametrize("name", ["tasks", "postgres", "sealer-kernels"])
+@pytest.mark.parametrize(
+    "name",
+    ["tasks", *(pytest.param(name, marks=pytest.mark.slow) for name in ("postgres", "sealer-kernels"))],
+)
 def test_a_kill_on_a_sectors_way_does_not_stop_it(shared_pool: RunningPool, name: str) -> None:
     rng = dice()
     seal_through(shared_pool, name, [rng.choice(TO_THE_COMMIT)], rng)
 
 
+@pytest.mark.slow
 def test_all_of_them_are_active_and_proved_in_every_period(shared_pool: RunningPool) -> None:
     pool = shared_pool
     miner = pool.wait_miner()

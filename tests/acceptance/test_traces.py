@@ -84,6 +84,7 @@ def test_a_message_over_rest_is_one_trace_until_it_has_landed(traced: tuple[Runn
     assert not any(secret.encode() in sent for secret in secrets)
 
 
+@pytest.mark.slow
 def test_a_sector_is_one_trace_on_console_and_host(traced: tuple[RunningPool, Collector]) -> None:
     pool, kept = traced
     (uuid,) = pool.pledge(pool.miner())
