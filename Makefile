@@ -106,6 +106,7 @@ bench-rust: test-environment
 
 soak: test-environment browser
 	@$(VENV) -m pytest -m "slow"
+	@$(VENV) -m tests.last_soak
 
 # Words as POOLSITE_SOAK_PERIODS=2 on make's command line reach it by the environment.
 week: test-environment

@@ -64,9 +64,19 @@ SEALING: Final = {
         "test_a_branch_that_leaves_before_the_challenge_costs_no_window[6]",
     ),
 }
-"""Tests of `tests/integration/sealing`, by the middle of their file's name."""
+FOLDERS: Final = {
+    "tests/integration/sealing": SEALING,
+    "tests/unit/workers/snark": {
+        # A window is proven and verified so in the same file.
+        "host_proofs": ("test_a_win_is_groth16_once_the_child_is_warm_and_the_devnet_checks_it",),
+    },
+}
+"""Tests by folder and the middle of their file's name."""
 LEFT: Final = tuple(
-    f"tests/integration/sealing/test_{file}.py::{name}" for file, names in SEALING.items() for name in names
+    f"{folder}/test_{file}.py::{name}"
+    for folder, files in FOLDERS.items()
+    for file, names in files.items()
+    for name in names
 )
 """Node ids, or their beginnings."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import pytest
 from django.urls import reverse
-from playwright.sync_api import expect
+from playwright.sync_api import ViewportSize, expect
 
 from apps.users.models import User
 from tests import demo_data
@@ -18,29 +18,39 @@ EMPTY_PAGES: Final = (*demo_data.LISTS, *demo_data.FORMS)
 OPERATOR_PAGES: Final = ("alerts", "alert-channel-new", "recovery", "checks", "maintenance-announce")
 """Not there for a tenant, or without rows of their own."""
 WIDTHS: Final = (320, 360, 390, 768, 1100, 1440)
-
-
+PHONE: Final = ViewportSize(width=390, height=844)
+LOOKS: Final[tuple[tuple[Literal["light", "dark"], ViewportSize], ...]] = (
+    ("light", DESKTOP),
+    ("dark", PHONE),
+)
+"""In which axe-core looks at a page."""
 PARTS: Final = 4
 """Filled pages that share a pool: to fill one takes as long as to look at a page."""
+FEWER: Final = 10
+"""Of so many empty pages `make test` looks at one: they are made of the parts of filled ones."""
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_filled_pages_fit_every_width_and_have_no_findings(look: Visit, operator: User, part: int) -> None:
+@pytest.mark.parametrize(
+    "in_both_looks", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["in turn", "in both looks"]
+)
+def test_filled_pages_fit_every_width_and_have_no_findings(
+    look: Visit, operator: User, part: int, in_both_looks: bool
+) -> None:
     addresses = demo_data.addresses(demo_data.busy_pool())
     page = look(operator)
     sideways: dict[str, dict[int, int]] = {}
     found: dict[str, list[str]] = {}
 
-    for name in list(addresses)[part::PARTS]:
+    for at, name in enumerate(list(addresses)[part::PARTS]):
         page.page.set_viewport_size(DESKTOP)
         page.page.emulate_media(color_scheme="light")
         page.go(addresses[name])
         sideways[name] = page.sideways(WIDTHS)
-        page.page.set_viewport_size(DESKTOP)
-        found[f"{name}, light"] = findings(page)
-        page.page.emulate_media(color_scheme="dark")
-        page.page.set_viewport_size({"width": 390, "height": 844})
-        found[f"{name}, dark phone"] = findings(page)
+        for scheme, size in LOOKS if in_both_looks else LOOKS[at % 2 :][:1]:
+            page.page.emulate_media(color_scheme=scheme)
+            page.page.set_viewport_size(size)
+            found[f"{name}, {scheme}, {size['width']} px"] = findings(page)
 
     assert {name: widths for name, widths in sideways.items() if widths} == {}
     assert {name: lines for name, lines in found.items() if lines} == {}
@@ -88,7 +98,13 @@ def test_a_field_keeps_its_help_beside_an_error(visit: Visit, operator: User) ->
     assert page.page.locator("main .help").count() >= helped
 
 
-@pytest.mark.parametrize("name", EMPTY_PAGES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if at % FEWER else [])
+        for at, name in enumerate(EMPTY_PAGES)
+    ],
+)
 def test_an_empty_page_fits_and_has_no_findings(look: Visit, alice: User, name: str) -> None:
     page = look(alice).go(demo_data.plain_addresses()[name])
 

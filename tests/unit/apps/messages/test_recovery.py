@@ -43,7 +43,7 @@ def first_look(pool: Pool) -> None:
 
 
 @pytest.mark.parametrize("has_ids", [True, False], ids=["our signer", "venus-wallet"])
-@pytest.mark.parametrize("count", [0, 1, 100, 1000])
+@pytest.mark.parametrize("count", [0, 1, 100, pytest.param(1000, marks=pytest.mark.slow)])
 def test_what_waited_at_the_dump_and_landed_is_paid_once(
     pool: Pool, monkeypatch: pytest.MonkeyPatch, count: int, has_ids: bool
 ) -> None:
