@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,8 @@ CHUNK: Final = 500
 """Rows that are read, and lines that are sent, at a time."""
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet run a cell."""
+NUMBER: Final = re.compile(r"-?\d+(\.\d+)?")
+"""What no spreadsheet runs, though it may begin with a minus."""
 
 
 class Download(StreamingHttpResponse):
@@ -55,7 +58,8 @@ class Echo:
 
 def cell(value: Any) -> Any:
     """Return a value as its cell: text that a spreadsheet would run gets an apostrophe before it."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    is_run = isinstance(value, str) and value.startswith(FORMULA) and not NUMBER.fullmatch(value)
+    return f"'{value}" if is_run else value
 
 
 def rows_in_turn(rows: QuerySet[Any, Row]) -> Iterator[Row]:

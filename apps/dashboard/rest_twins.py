@@ -63,7 +63,7 @@ TWINS: Final = {
     "miner-transfer": "POST miners/{address}/transfer",
     "miner-withdraw": "POST miners/{address}/withdrawals",
     "miners": "GET miners",
-    "money": "GET money",
+    "money": "GET money/sums",
     "multisigs": "GET multisigs",
     "offline": "GET offline-keys",
     "offline-key-new": "POST offline-keys",

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import number, number_parameter
+from apps.api.v1.day_ranges import NAMES, days_asked, days_parameters
 from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
@@ -22,7 +22,7 @@ from apps.messages.selectors.base_fee import base_fee_history, cheap_window
 from apps.messages.selectors.queue_costs import queue_costs
 from apps.messages.selectors.spend import SUMMED_BY, spend_summed
 
-DAYS_MAX = 3660
+DAYS_USUAL = 7
 
 
 class BaseFeeSpan(serializers.Serializer[Any]):
@@ -130,12 +130,12 @@ class GasView(PoolView):
 class SpendView(PoolView):
     """`/gas/spend`: what landed messages cost."""
 
-    filters = ("by", "days")
+    filters = ("by", *NAMES)
 
     @extend_schema(
         parameters=[
             OpenApiParameter("by", str, enum=list(SUMMED_BY)),
-            number_parameter("days", least=1, description=f"7 by default, {DAYS_MAX} at most"),
+            *days_parameters(usual=DAYS_USUAL),
         ],
         responses=SpendPage,
     )
@@ -144,8 +144,7 @@ class SpendView(PoolView):
         by = request.query_params.get("by", "method")
         if by not in SUMMED_BY:
             raise BadValue(gettext("must be one of {words}").format(words=", ".join(SUMMED_BY)), field="by")
-        days = number(request, "days", least=1, default=7, most=DAYS_MAX)
-        sums = spend_summed(self.principal, by=by, days=days, now=clock.now())
+        sums = spend_summed(self.principal, by=by, days=days_asked(request, usual=DAYS_USUAL))
         names = [name.replace("tenant__name", "tenant") for name in SUMMED_BY[by]]
         results = [
             {

@@ -5,22 +5,32 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.urls import path
-from drf_spectacular.utils import extend_schema
+from django.utils.translation import gettext
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import Pages, number, number_parameter, page_of
+from apps.api.v1.day_ranges import NAMES, days_asked, days_parameters
+from apps.api.v1.pagination import Pages, page_of
 from apps.api.v1.views import PoolView
-from apps.blocks.selectors.money import MoneyLine, lines_sum, miners_with_money, money_by_miner, money_lines
-from apps.core import clock
+from apps.blocks.selectors.accounts import Account, Accounts, accounts_read
+from apps.blocks.selectors.billing import tenants_billed
+from apps.blocks.selectors.money import (
+    MinerMoney,
+    MoneyLine,
+    gas_parts,
+    lines_sum,
+    miners_with_money,
+    money_by_miner,
+    money_of,
+)
+from apps.core.errors import NotFound
 from apps.miners.selectors.miners import miner_get, miners_visible
 
 DAYS_MAX: Final = 366
 DAYS_USUAL: Final = 30
-DAYS: Final = number_parameter(
-    "days", least=1, description=f"today included; {DAYS_USUAL}, at most {DAYS_MAX}"
-)
+DAYS: Final = days_parameters(usual=DAYS_USUAL, most=DAYS_MAX)
 
 
 class MoneyOutput(serializers.Serializer[Any]):
@@ -40,7 +50,7 @@ class MoneyOutput(serializers.Serializer[Any]):
     other = serializers.CharField(
         help_text="what else changed the balance: burnt as fees and penalties, or moved by other programs"
     )
-    gas = serializers.CharField(help_text="of messages that call the miner; their senders paid it")
+    gas = serializers.CharField(help_text="of the caller's messages that call the miner; senders paid it")
     net = serializers.CharField(help_text="reward less penalty, gas, and `other` where that is below 0")
 
 
@@ -50,9 +60,77 @@ class MinerMoneyOutput(MoneyOutput):
     miner = serializers.CharField()
 
 
-def days_of(request: Request) -> int:
-    """Read `days`.  Raises BadValue."""
-    return number(request, "days", least=1, default=DAYS_USUAL, most=DAYS_MAX)
+class AccountOutput(serializers.Serializer[Any]):
+    """What somebody earned and cost; amounts in attoFIL."""
+
+    reward = serializers.CharField(help_text="of blocks, with tips")
+    penalty = serializers.CharField(help_text="of blocks")
+    blocks = serializers.IntegerField(help_text="whose reward is known")
+    unknown_rewards = serializers.IntegerField(help_text="blocks whose reward is not known")
+    gas = serializers.CharField(help_text="of all messages that landed: the sum of `gas/spend`")
+    fees = serializers.CharField(help_text="what else the chain took, or other programs moved out")
+    charge = serializers.CharField(
+        help_text="what the pool charged; of the pool itself what it was due, negative"
+    )
+    net = serializers.CharField()
+
+
+class TenantAccountOutput(AccountOutput):
+    """The same of a tenant."""
+
+    tenant = serializers.CharField(allow_null=True, help_text="null: the pool itself")
+
+
+class MinerGasOutput(serializers.Serializer[Any]):
+    """A miner's part; amounts in attoFIL."""
+
+    miner = serializers.CharField()
+    reward = serializers.CharField(allow_null=True, help_text="null: no day of it is recorded")
+    penalty = serializers.CharField(allow_null=True)
+    fees = serializers.CharField(allow_null=True)
+    gas = serializers.CharField()
+
+
+class MoneySumsOutput(serializers.Serializer[Any]):
+    """The money of some days: of each tenant, of each miner, and the gas that is of no miner."""
+
+    since = serializers.DateField()
+    until = serializers.DateField()
+    tenants = TenantAccountOutput(many=True)
+    miners = MinerGasOutput(many=True)
+    not_of_a_miner = serializers.CharField(
+        help_text="attoFIL of gas: transfers, new miners, acts of multisigs"
+    )
+    total = AccountOutput()
+
+
+def account_body(account: Account) -> dict[str, Any]:
+    """Return an account as JSON."""
+    return {str(name): getattr(account, str(name)) for name in AccountOutput().fields}
+
+
+def sums_body(accounts: Accounts) -> dict[str, Any]:
+    """Return the money of some days as JSON."""
+    names = accounts.tenants
+    order = sorted(accounts.by_tenant, key=lambda pk: (pk is None, names.get(pk or 0, "")))
+    return {
+        "since": accounts.days.first,
+        "until": accounts.days.last,
+        "tenants": [{"tenant": names.get(pk or 0), **account_body(accounts.by_tenant[pk])} for pk in order],
+        "miners": [
+            {"miner": accounts.miners[pk].address, "gas": money.gas, **_earned(money)}
+            for pk, money in accounts.by_miner.items()
+        ],
+        "not_of_a_miner": accounts.elsewhere,
+        "total": account_body(accounts.total),
+    }
+
+
+def _earned(money: MinerMoney) -> dict[str, int | None]:
+    if not money.lines:
+        return {"reward": None, "penalty": None, "fees": None}
+    line = lines_sum(money.lines)
+    return {"reward": line.reward, "penalty": line.penalty, "fees": line.other_cost}
 
 
 def line_body(line: MoneyLine) -> dict[str, Any]:
@@ -64,34 +142,55 @@ class MoneyView(PoolView):
     """`/money`: the sums of each miner."""
 
     pagination_class = Pages
-    filters = ("days", "limit", "offset")
+    filters = (*NAMES, "limit", "offset")
 
-    @extend_schema(responses=MinerMoneyOutput(many=True), parameters=[DAYS])
+    @extend_schema(responses=MinerMoneyOutput(many=True), parameters=DAYS)
     def get(self, request: Request) -> Response:
         """Return what each miner earned and cost, those without a recorded day left out."""
-        days, now = days_of(request), clock.now()
-        pages = Pages()
-        rows = miners_with_money(miners_visible(self.principal), days=days, now=now)
+        days, pages = days_asked(request, usual=DAYS_USUAL, most=DAYS_MAX), Pages()
+        rows = miners_with_money(miners_visible(self.principal), days=days)
         miners = list(pages.paginate_queryset(rows, request, view=self) or ())
-        lines = money_by_miner(miners, days=days, now=now)
-        found = [line_body(lines_sum(lines[miner.pk])) | {"miner": miner.address} for miner in miners]
+        money = money_by_miner(miners, days=days, gas=gas_parts(self.principal, days))
+        found = [line_body(lines_sum(money[miner.pk].lines)) | {"miner": miner.address} for miner in miners]
         return pages.get_paginated_response(MinerMoneyOutput(found, many=True).data)
+
+
+class MoneySumsView(PoolView):
+    """`/money/sums`: what page *Money* shows."""
+
+    filters = (*NAMES, "tenant")
+
+    @extend_schema(
+        responses=MoneySumsOutput,
+        parameters=[*DAYS, OpenApiParameter("tenant", str, description="name: its money alone")],
+    )
+    def get(self, request: Request) -> Response:
+        """Return what tenants and miners earned and cost, whose gas adds up to that of `gas/spend`."""
+        days, tenant = days_asked(request, usual=DAYS_USUAL, most=DAYS_MAX), None
+        if name := request.query_params.get("tenant", ""):
+            tenant = tenants_billed(self.principal).filter(name=name).first()
+            if tenant is None:
+                raise NotFound(gettext("there is no such tenant"), field="tenant")
+        accounts = accounts_read(self.principal, days, tenant=tenant)
+        return Response(MoneySumsOutput(sums_body(accounts)).data)
 
 
 class MinerMoneyView(PoolView):
     """`/miners/{address}/money`: its days."""
 
     pagination_class = Pages
-    filters = ("days", "limit", "offset")
+    filters = (*NAMES, "limit", "offset")
 
-    @extend_schema(responses=MoneyOutput(many=True), parameters=[DAYS])
+    @extend_schema(responses=MoneyOutput(many=True), parameters=DAYS)
     def get(self, request: Request, address: str) -> Response:
         """Return a miner's days, newest first."""
-        lines = money_lines(miner_get(self.principal, address), days=days_of(request), now=clock.now())
-        return page_of(self, request, [line_body(line) for line in lines], MoneyOutput)
+        days = days_asked(request, usual=DAYS_USUAL, most=DAYS_MAX)
+        money = money_of(miner_get(self.principal, address), viewer=self.principal, days=days)
+        return page_of(self, request, [line_body(line) for line in money.lines], MoneyOutput)
 
 
 urlpatterns = [
     path("money", MoneyView.as_view(), name="v1-money"),
+    path("money/sums", MoneySumsView.as_view(), name="v1-money-sums"),
     path("miners/<str:address>/money", MinerMoneyView.as_view(), name="v1-miner-money"),
 ]

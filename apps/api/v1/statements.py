@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any, Final
 
 from django.urls import path
@@ -13,13 +12,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.billing_output import ChargeOutput, StatementOutput, charge_body, statement_body
+from apps.api.v1.day_ranges import month_read
 from apps.api.v1.pagination import Pages
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView
-from apps.blocks.selectors.billing import charges_visible, month_after, statement_get, statements_visible
+from apps.blocks.selectors.billing import charges_visible, statement_get, statements_visible
 from apps.blocks.services.statements import payment_record, payment_remove
 from apps.core import clock
 from apps.core.addresses import address_fault
+from apps.core.day_ranges import month_after
 from apps.core.errors import BadValue
 from poolsite.filecoin.address import BadAddress, address_format, address_parse
 
@@ -33,17 +34,6 @@ class PaymentInput(InputSerializer):
     """What a statement was paid by."""
 
     payment = serializers.CharField(max_length=200, help_text="a message's CID, or words")
-
-
-def month_read(text: str) -> date:
-    """Read `2026-11` as its first day.  Raises BadValue."""
-    try:
-        month = date.fromisoformat(f"{text}-01")
-    except ValueError:
-        month = date.min
-    if not clock.YEARS[0] <= month.year <= clock.YEARS[1]:
-        raise BadValue(gettext("must be a month such as 2026-11"), field="month")
-    return month
 
 
 def miner_read(text: str) -> str:

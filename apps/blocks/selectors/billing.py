@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -19,8 +19,8 @@ from apps.blocks.models import BillingTerms, Charge, Statement
 from apps.blocks.states import ChargeKind
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.network import network_current
+from apps.core.day_ranges import month_after, today_of
 from apps.core.errors import NotFound
-from apps.messages.selectors.spend import today_of
 from apps.messages.selectors.tracking import tracked_height
 from apps.miners.selectors.days import day_after_charged, day_newest_below
 from apps.users.models import Tenant
@@ -39,11 +39,6 @@ def settled_until() -> date | None:
         return day_newest_below(final_height() + 1)
     except NetworkUnknown:
         return None
-
-
-def month_after(month: date) -> date:
-    """Return the first day of the next month."""
-    return (month.replace(day=28) + timedelta(days=4)).replace(day=1)
 
 
 def day_unsettled(tenant: Tenant, *, now: datetime) -> date:

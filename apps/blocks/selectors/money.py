@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from typing import Final
+from datetime import date, datetime
+from typing import Final, NamedTuple
 
 from django.db.models import Q, QuerySet, Sum
 
 from apps.blocks.models import Block
 from apps.blocks.states import RoundState
 from apps.chain.selectors.network import genesis_current
-from apps.messages.models import GasSpend
+from apps.core.day_ranges import DayRange
 from apps.messages.selectors.miner_money import money_moved
-from apps.messages.selectors.spend import today_of
+from apps.messages.selectors.spend import spend_on
 from apps.miners.models import Miner, MinerDay
 from apps.miners.selectors.days import miner_days_since, with_days
+from apps.miners.selectors.multisig_money import multisig_moves
+from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
 
 SUMMED: Final = ("reward", "penalty", "blocks", "unknown_rewards", "received", "withdrawn", "gas")
 """Members of a line that are gathered."""
@@ -54,7 +57,7 @@ class MoneyLine:
     received: int
     withdrawn: int
     gas: int
-    """Of messages that call the miner; their senders paid it, so it is not in the balance."""
+    """Of the viewer's messages that call the miner; senders paid it, so it is not in the balance."""
     other: int
     """What else changed the balance: what the chain burnt, as fees and penalties, and others' transfers."""
     other_cost: int
@@ -66,33 +69,75 @@ class MoneyLine:
         return self.reward - self.penalty - self.gas - self.other_cost
 
 
-def money_lines(miner: Miner, *, days: int, now: datetime) -> list[MoneyLine]:
-    """Return a miner's lines of the last days, today included, newest first; none before its first day."""
-    return money_by_miner([miner], days=days, now=now).get(miner.pk, [])
+class GasPart(NamedTuple):
+    """What the gas of a day's messages to one address cost, of one tenant."""
+
+    tenant_id: int | None
+    """None: of the pool's own messages."""
+    to: str
+    """Empty for transfers."""
+    day: date
+    cost: int
+    """attoFIL."""
 
 
-def money_by_miner(miners: Sequence[Miner], *, days: int, now: datetime) -> dict[int, list[MoneyLine]]:
-    """Return the lines of several miners by their pk, newest first."""
-    since = first_day(days=days, now=now)
-    recorded = miner_days_since(miners, since=since)
+@dataclass(frozen=True, slots=True)
+class MinerMoney:
+    """A miner's lines of some days, and what of their gas is in none of them."""
+
+    lines: list[MoneyLine]
+    """Newest first."""
+    gas_unrecorded: int
+    """Of days before the first line: attoFIL, paid for messages that call the miner."""
+
+    @property
+    def gas(self) -> int:
+        """Return the gas of all the days."""
+        return self.gas_unrecorded + sum(line.gas for line in self.lines)
+
+
+def gas_parts(viewer: Principal, days: DayRange, *, tenant: Tenant | None = None) -> list[GasPart]:
+    """Return what the gas of the viewer's messages cost, of one tenant or of all: all that *Gas* shows."""
+    rows = spend_on(viewer, days)
+    if tenant is not None:
+        rows = rows.filter(tenant=tenant)
+    found = rows.order_by("day").values_list("tenant", "to", "day").annotate(total=Sum("cost"))
+    return [GasPart(tenant_id, to, day, int(cost)) for tenant_id, to, day, cost in found]
+
+
+def money_by_miner(
+    miners: Sequence[Miner], *, days: DayRange, gas: Iterable[GasPart]
+) -> dict[int, MinerMoney]:
+    """Return the money of several miners by their pk, of those that have a line or gas in these days."""
+    recorded = miner_days_since(miners, since=days.first)
     with_days = [miner for miner in miners if miner.pk in recorded]
-    if not with_days:
-        return {}
     spans = {miner.pk: Spans(miner, recorded[miner.pk]) for miner in with_days}
-    _blocks_add(with_days, spans)
-    _gas_add(with_days, spans, since=since)
-    _moved_add(with_days, spans)
-    return {pk: of_miner.lines()[::-1] for pk, of_miner in spans.items()}
+    if with_days:
+        _blocks_add(with_days, spans)
+        _moved_add(with_days, spans)
+        _multisig_moves_add(with_days, spans)
+    unrecorded = _gas_add(miners, spans, gas=gas)
+    return {
+        miner.pk: MinerMoney(
+            [line for line in spans[miner.pk].lines()[::-1] if line.day <= days.last]
+            if miner.pk in spans
+            else [],
+            unrecorded[miner.pk],
+        )
+        for miner in miners
+        if miner.pk in spans or miner.pk in unrecorded
+    }
 
 
-def miners_with_money(miners: QuerySet[Miner], *, days: int, now: datetime) -> QuerySet[Miner]:
-    """Return the miners that have a line in the last days."""
-    return with_days(miners, since=first_day(days=days, now=now))
+def money_of(miner: Miner, *, viewer: Principal, days: DayRange) -> MinerMoney:
+    """Return one miner's money, with the gas that the viewer sees."""
+    found = money_by_miner([miner], days=days, gas=gas_parts(viewer, days))
+    return found.get(miner.pk, MinerMoney([], 0))
 
 
-def first_day(*, days: int, now: datetime) -> date:
-    """Return the first of the last days, today included."""
-    return today_of(now) - timedelta(days=days - 1)
+def miners_with_money(miners: QuerySet[Miner], *, days: DayRange) -> QuerySet[Miner]:
+    """Return the miners that have a line in some days."""
+    return with_days(miners, since=days.first, until=days.last)
 
 
 def lines_sum(lines: Sequence[MoneyLine]) -> MoneyLine:
@@ -173,11 +218,19 @@ def _blocks_add(miners: Sequence[Miner], spans: Mapping[int, Spans]) -> None:
             sums.update(blocks=1, reward=int(reward), penalty=int(penalty or 0))
 
 
-def _gas_add(miners: Sequence[Miner], spans: Mapping[int, Spans], *, since: date) -> None:
-    named = {name: spans[miner.pk] for miner in miners for name in miner.names}
-    rows = GasSpend.objects.filter(to__in=named, day__gte=since, messages__gt=0).order_by()
-    for name, day, cost in rows.values_list("to", "day").annotate(total=Sum("cost")):
-        named[name].at_day(day).update(gas=int(cost))
+def _gas_add(miners: Sequence[Miner], spans: Mapping[int, Spans], *, gas: Iterable[GasPart]) -> Counter[int]:
+    """Add gas to the spans of its days; return what lies before them, by the miner's pk."""
+    named = {name: miner.pk for miner in miners for name in miner.names}
+    unrecorded: Counter[int] = Counter()
+    for part in gas:
+        pk = named.get(part.to)
+        if pk is None:
+            continue
+        if pk in spans and part.day >= spans[pk].days[0]:
+            spans[pk].at_day(part.day).update(gas=part.cost)
+        else:
+            unrecorded[pk] += part.cost
+    return unrecorded
 
 
 def _moved_add(miners: Sequence[Miner], spans: Mapping[int, Spans]) -> None:
@@ -189,3 +242,11 @@ def _moved_add(miners: Sequence[Miner], spans: Mapping[int, Spans]) -> None:
     for (begin, end), named in same.items():
         for name, moved in money_moved(named.keys(), begin=begin, end=end).items():
             named[name].sums[-1].update(received=moved.received, withdrawn=moved.withdrawn)
+
+
+def _multisig_moves_add(miners: Sequence[Miner], spans: Mapping[int, Spans]) -> None:
+    """Add what multisigs moved, whenever: a recorded day has what messages to the miner itself moved."""
+    named = {name: spans[miner.pk] for miner in miners for name in miner.names}
+    for move in multisig_moves(named.keys(), since=min(one.heights[0] for one in spans.values())):
+        sums = named[move.miner].at_height(move.height)
+        sums.update(received=move.moved.received, withdrawn=move.moved.withdrawn)

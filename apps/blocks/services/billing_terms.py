@@ -15,8 +15,8 @@ from apps.blocks.models.billing import SHARE_PLACES
 from apps.blocks.selectors.billing import day_unsettled, percent_text, terms_on
 from apps.blocks.services.statements import reference_read
 from apps.blocks.states import ChargeKind
+from apps.core.day_ranges import today_of
 from apps.core.errors import BadValue
-from apps.messages.selectors.spend import today_of
 from apps.users.models import Tenant
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record

@@ -13,12 +13,12 @@ from django.utils.translation import gettext
 
 from apps.blocks.models import BillingTerms, Charge, Statement
 from apps.blocks.models.billing import REFERENCE_MAX
-from apps.blocks.selectors.billing import month_after, settled_until, terms_on
+from apps.blocks.selectors.billing import settled_until, terms_on
 from apps.blocks.services.charges import WAITED_DAYS
 from apps.blocks.states import ChargeKind
 from apps.chain.node.isolation import for_each_isolated
+from apps.core.day_ranges import month_after, today_of
 from apps.core.errors import BadValue, Conflict
-from apps.messages.selectors.spend import today_of
 from apps.miners.models import RemovedMinerDay
 from apps.miners.selectors.days import days_uncharged
 from apps.users.models import Tenant

@@ -41,11 +41,12 @@ def money_moved(addresses: Collection[str], *, begin: int, end: int) -> dict[str
     received = dict(rows.values_list("to").annotate(sum=Sum("value")))
     withdrawn: defaultdict[str, int] = defaultdict(int)
     for to, data in rows.filter(method__in=WITHDRAWALS).values_list("to", "return_data"):
-        withdrawn[to] += _paid(bytes(data))
+        withdrawn[to] += withdrawn_read(bytes(data))
     return {to: MovedMoney(int(value), withdrawn[to]) for to, value in received.items()}
 
 
-def _paid(data: bytes) -> int:
+def withdrawn_read(data: bytes) -> int:
+    """Return what a withdrawal paid out, in attoFIL, by what it returned."""
     try:
         found: WithdrawBalanceReturn = from_cbor(WithdrawBalanceReturn, data)
     except BadCbor:

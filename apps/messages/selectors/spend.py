@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db.models import Min, QuerySet, Sum
 
+from apps.core.day_ranges import DayRange, last_days, today_of
 from apps.messages.models import GasSpend
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.address import id_address
@@ -24,14 +25,14 @@ def spend_visible(viewer: Principal) -> QuerySet[GasSpend]:
     return rows if viewer.is_operator else rows.filter(tenant=viewer.own_id)
 
 
-def today_of(now: datetime) -> date:
-    """Return the day on which spending at `now` is written down."""
-    return now.astimezone(UTC).date()
+def spend_on(viewer: Principal, days: DayRange) -> QuerySet[GasSpend]:
+    """Return the spending of some days."""
+    return spend_visible(viewer).filter(day__gte=days.first, day__lte=days.last)
 
 
 def spend_since(viewer: Principal, *, days: int, now: datetime) -> QuerySet[GasSpend]:
     """Return the spending of the last `days` days, today included."""
-    return spend_visible(viewer).filter(day__gt=today_of(now) - timedelta(days=days))
+    return spend_on(viewer, last_days(days, now=now))
 
 
 PACE_DAYS_LEAST: Final = 2
@@ -56,10 +57,10 @@ class SpendSum:
     cost: int
 
 
-def spend_summed(viewer: Principal, *, by: str, days: int, now: datetime) -> list[SpendSum]:
-    """Add up the spending of the last days; days newest first, all else dearest first."""
+def spend_summed(viewer: Principal, *, by: str, days: DayRange) -> list[SpendSum]:
+    """Add up the spending of some days; days newest first, all else dearest first."""
     names = SUMMED_BY[by]
-    rows = spend_since(viewer, days=days, now=now).order_by().values_list(*names)
+    rows = spend_on(viewer, days).order_by().values_list(*names)
     found = rows.annotate(many=Sum("messages"), gas=Sum("gas_used"), total=Sum("cost"))
     order = ("-day",) if by == "day" else ("-total", *names)
     return [

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from apps.miners.models import Miner, MinerDay, MinerTransfer, RemovedMinerDay
 
@@ -27,9 +27,10 @@ def miner_days_newest(miners: Sequence[Miner]) -> dict[int, MinerDay]:
     return {row.miner_id: row for row in MinerDay.objects.filter(pk__in=found)}
 
 
-def with_days(miners: QuerySet[Miner], *, since: date) -> QuerySet[Miner]:
-    """Return those of the miners that have a day from `since` on."""
-    return miners.filter(Exists(MinerDay.objects.filter(miner=OuterRef("pk"), day__gte=since)))
+def with_days(miners: QuerySet[Miner], *, since: date, until: date) -> QuerySet[Miner]:
+    """Return those of the miners that have a day in a span."""
+    days = MinerDay.objects.filter(miner=OuterRef("pk"), day__gte=since, day__lte=until)
+    return miners.filter(Exists(days))
 
 
 def day_newest_below(height: int) -> date | None:
@@ -107,6 +108,37 @@ def removed_span(row: RemovedMinerDay) -> DaySpan:
 def days_uncharged() -> QuerySet[MinerDay]:
     """Return the days of which it is not settled what the pool charges for them."""
     return MinerDay.objects.filter(is_charged=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Whose some miners were as each day began."""
+
+    now: dict[int, int]
+    """Tenant by the miner's pk."""
+    transfers: dict[int, list[MinerTransfer]]
+    """By the miner's pk, oldest first."""
+
+    def on(self, miner_pk: int, day: date) -> int:
+        """Return whose a miner was as a day began: later transfers are undone."""
+        began = datetime.combine(day, time.min, UTC)
+        later = (row for row in self.transfers.get(miner_pk, ()) if row.at > began)
+        first = next(later, None)
+        return self.now[miner_pk] if first is None else first.from_tenant_id
+
+
+def owners_read(miners: Sequence[Miner]) -> Owners:
+    """Return whose miners were on any day, by one query."""
+    transfers: defaultdict[int, list[MinerTransfer]] = defaultdict(list)
+    for row in MinerTransfer.objects.filter(miner__in=miners).order_by("at", "pk"):
+        transfers[row.miner_id].append(row)
+    return Owners({miner.pk: miner.tenant_id for miner in miners}, dict(transfers))
+
+
+def miners_owned(tenant_id: int) -> QuerySet[Miner]:
+    """Return the miners that a tenant has or had."""
+    its = Q(tenant=tenant_id) | Q(transfers__from_tenant=tenant_id)
+    return Miner.objects.select_related("tenant").filter(its).distinct().order_by("pk")
 
 
 def tenants_on(miner_pks: Collection[int], day: date) -> dict[int, int]:

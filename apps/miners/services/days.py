@@ -13,8 +13,8 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.chain.node.parallel import map_parallel
 from apps.chain.selectors.heads import head_at, head_since
 from apps.chain.selectors.network import network_current
+from apps.core.day_ranges import today_of
 from apps.messages.selectors.miner_money import MovedMoney, money_moved
-from apps.messages.selectors.spend import today_of
 from apps.messages.selectors.tracking import tracked_height
 from apps.miners.models import Miner, MinerDay
 from apps.miners.onchain.miner_facts import MinerFacts, miner_facts

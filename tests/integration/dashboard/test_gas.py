@@ -144,8 +144,9 @@ def test_a_method_that_was_called_on_several_miners_is_listed_once():
     table = page[page.index('id="f-gas-spend"') :].partition("</table>")[0]
 
     assert re.findall(r'<th scope="row" class="c-name"> (\w+)', table) == ["PreCommitSectorBatch2", "Send"]
-    assert [one.strip("0") for one in re.findall(r"<strong>([^<]*)</strong>", table)] == [".05", ".04"]
-    assert "Money counts only messages to miners" in page
+    costs = re.findall(r"<strong>([^<]*)</strong>", table)
+    assert [one.strip("0") for one in costs] == [".05", ".04", ".09"], "and all"
+    assert "as much as on Money" in page
 
 
 def test_the_day_is_drawn_and_its_cheap_hours_are_named():

@@ -7,12 +7,14 @@ from typing import Any
 
 from django.test import Client
 
-from apps.blocks.selectors.money import money_lines
+from apps.blocks.selectors.money import money_of
 from apps.core import clock
+from apps.core.day_ranges import last_days
 from apps.messages.models import Message
 from apps.messages.services.push import message_push
 from apps.miners.models import Miner, MinerDay
 from apps.miners.selectors.miners import miner_principal
+from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.amounts import FIL
 from tests import people
 from tests.integration.sealing.world import World
@@ -89,7 +91,7 @@ def test_what_came_and_went_accounts_for_the_whole_balance(world: World) -> None
     world.until(lambda: Miner.objects.get(pk=miner.pk).refreshed_height > message.height, epochs=5)
 
     miner.refresh_from_db()
-    (line,) = money_lines(miner, days=1, now=clock.now())
+    (line,) = money_of(miner, viewer=SYSTEM, days=last_days(1, now=clock.now())).lines
 
     assert (line.received, line.withdrawn, line.other) == (10 * FIL, 2 * FIL, 0)
     assert line.closing - line.opening == 8 * FIL

@@ -20,7 +20,6 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.area_charts import Area, AreaBand, Tick, area
 from apps.dashboard.cards import Stat, Verdict
-from apps.dashboard.day_spans import day_facets
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -28,7 +27,7 @@ from apps.dashboard.pages.gas.guard_rows import auto_bump_rows, guard_rows
 from apps.dashboard.pages.gas.guards import guards_fragment
 from apps.dashboard.pages.gas.methods import method_rule_rows
 from apps.dashboard.pages.gas.queue import queue_rows
-from apps.dashboard.pages.gas.spending import DAYS, GROUPS, HEADS, days_of, spend_rows
+from apps.dashboard.pages.gas.spending import DAYS, GROUPS, HEADS, period_of, spend_rows, spend_total
 from apps.dashboard.pagination import Facet
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
@@ -243,13 +242,13 @@ def live_fragment(context: FragmentContext) -> Iterable[str]:
 def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the page."""
     by = request.GET.get("by", "")
-    by, days, url = by if by in dict(GROUPS) else "method", days_of(request), reverse("gas")
+    by, url, data = by if by in dict(GROUPS) else "method", reverse("gas"), PageData(viewer)
+    period = period_of(request, data)
 
     def part(**query: str) -> str:
-        return f"{url}?{urlencode({'by': by, 'days': str(days), **query})}"
+        return f"{url}?{urlencode({'by': by, **period.query, **query})}"
 
-    data = PageData(viewer)
-    sums = spend_summed(viewer, by=by, days=days, now=data.at)
+    spend = spend_rows(spend_summed(viewer, by=by, days=period.days), by=by, data=data)
     return page_render(
         request,
         "gas/page.html",
@@ -262,16 +261,19 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
         auto_bumps=auto_bump_rows(data),
         methods=method_rule_rows(),
         may_change_methods=viewer.is_operator and viewer.may("sign"),
-        spend=spend_rows(sums, by=by, data=data),
+        spend=spend,
+        spend_all=spend_total(spend),
         by=dict(GROUPS)[by],
+        by_key=by,
         by_head=HEADS[by],
         groups=[
             Facet(key=key, label=label, href=part(by=key), on=key == by)
             for key, label in GROUPS
             if viewer.is_operator or key != "tenant"
         ],
-        spans=day_facets(url, choices=DAYS, days=days, by=by),
-        csv=f"{reverse('gas-csv')}?{urlencode({'days': days})}",
+        span=period,
+        spans=period.facets(url, choices=DAYS, by=by),
+        csv=f"{reverse('gas-csv')}?{urlencode(period.query)}",
         can_set=viewer.may("sign"),
         is_operator=viewer.is_operator,
     )

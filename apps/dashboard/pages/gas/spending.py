@@ -14,11 +14,11 @@ from django.views.decorators.http import require_safe
 
 from apps.core import formatting
 from apps.dashboard.csv_export import Download, csv_answer, rows_in_turn
-from apps.dashboard.day_spans import days_read
+from apps.dashboard.day_spans import Period, period_read
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.gas.queue import what_text
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.selectors.spend import SpendSum, spend_since
+from apps.messages.selectors.spend import SpendSum, spend_on
 from apps.users.rules.principals import Principal
 
 GROUPS: Final = (
@@ -62,6 +62,19 @@ def sums_by_name(sums: Sequence[SpendSum], *, by: str, data: PageData) -> dict[t
     return found if by == "day" else dict(sorted(found.items(), key=lambda item: -item[1].cost))
 
 
+def spend_total(rows: Sequence[dict[str, Any]]) -> SpendSum | None:
+    """Return what all of it cost; None where one row says it."""
+    sums: list[SpendSum] = [row["sum"] for row in rows]
+    if len(sums) < 2:
+        return None
+    return SpendSum(
+        (),
+        sum(one.messages for one in sums),
+        sum(one.gas_used for one in sums),
+        sum(one.cost for one in sums),
+    )
+
+
 def spend_rows(sums: Sequence[SpendSum], *, by: str, data: PageData) -> list[dict[str, Any]]:
     """Return what was spent, with bars against the dearest."""
     named = sums_by_name(sums, by=by, data=data)
@@ -79,21 +92,22 @@ def spend_rows(sums: Sequence[SpendSum], *, by: str, data: PageData) -> list[dic
     ]
 
 
-DAYS: Final = (1, 7, 30, 365)
+DAYS: Final = (1, 7, 30, 90, 365)
+DAYS_USUAL: Final = 7
 COLUMNS: Final = ("day", "tenant", "from", "to", "method", "kind", "messages", "gas_used", "cost_atto")
 """Of the spending as CSV."""
 
 
-def days_of(request: HttpRequest) -> int:
-    """Return how many days the page looks back."""
-    return days_read(request, choices=DAYS, usual=7)
+def period_of(request: HttpRequest, data: PageData) -> Period:
+    """Return the days that the spending is of."""
+    return period_read(request, choices=DAYS, usual=DAYS_USUAL, now=data.at)
 
 
 @require_safe
 @sign_in_required
 def gas_csv(request: HttpRequest, viewer: Principal) -> Download:
     """Return the spending as CSV, one line per day, sender and method."""
-    rows = spend_since(viewer, days=days_of(request), now=PageData(viewer).at).select_related("tenant")
+    rows = spend_on(viewer, period_of(request, PageData(viewer)).days).select_related("tenant")
     cells = (
         (
             row.day.isoformat(),

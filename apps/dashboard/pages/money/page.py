@@ -1,98 +1,52 @@
-"""Money: what each miner earned and what it cost, over some days; and one miner's days, with CSV of both."""
+"""Money: what tenants and miners earned and cost over some days; and one miner's days, with CSV of both."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.blocks.selectors.money import MoneyLine, lines_sum, lines_total, money_by_miner
+from apps.blocks.selectors.accounts import Account, accounts_read
+from apps.blocks.selectors.billing import tenants_billed
+from apps.blocks.selectors.money import MinerMoney, MoneyLine, money_of
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.dashboard.cards import Stat
 from apps.dashboard.csv_export import Download, csv_answer
-from apps.dashboard.day_spans import day_facets, day_read, days_read
+from apps.dashboard.day_spans import Period, period_read
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.money.course import money_charts
-from apps.dashboard.pagination import Facet
+from apps.dashboard.pages.money.rows import (
+    TenantRow,
+    account_of_lines,
+    closing_of,
+    day_rows,
+    miner_rows,
+    tenant_rows,
+    total_row,
+)
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.selectors.spend import today_of
 from apps.miners.selectors.miners import miner_get
 from apps.users.rules.principals import Principal
+from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
+    from apps.users.models import Tenant
 
 DAYS: Final = (1, 7, 30, 90, 365)
 DAYS_USUAL: Final = 30
-
-
-@dataclass(frozen=True, slots=True)
-class MoneySpan:
-    """The days that are asked for."""
-
-    days: int
-    """How many the page looks back if no period is asked for, today included."""
-    since: date | None
-    """First day of a period; None: the first that is recorded."""
-    until: date | None
-    """Last one; None: today."""
-
-    @classmethod
-    def of(cls, request: HttpRequest) -> MoneySpan:
-        """Read them from an address."""
-        return cls(
-            days_read(request, choices=DAYS, usual=DAYS_USUAL),
-            day_read(request.GET.get("since", "")),
-            day_read(request.GET.get("until", "")),
-        )
-
-    @property
-    def is_period(self) -> bool:
-        """Whether they are those of a period."""
-        return self.since is not None or self.until is not None
-
-    @property
-    def query(self) -> dict[str, str]:
-        """Return what an address says of them."""
-        if not self.is_period:
-            return {"days": str(self.days)}
-        return {
-            name: day.isoformat() for name in ("since", "until") if (day := getattr(self, name)) is not None
-        }
-
-    def reaches(self, now: datetime) -> bool:
-        """Return whether the newest day is among them."""
-        return self.until is None or self.until >= today_of(now)
-
-    def facets(self, here: str) -> list[Facet]:
-        """Return the choice of last days; none is chosen where it is a period."""
-        return day_facets(here, choices=DAYS, days=0 if self.is_period else self.days)
-
-    def lines(self, miners: Sequence[Miner], *, now: datetime) -> dict[int, list[MoneyLine]]:
-        """Return the lines of miners that have some, by their pk, the newest first."""
-        first, days = self.since or date.min, self.days
-        if self.is_period:
-            days = (today_of(now) - first).days + 1
-        found = money_by_miner(miners, days=days, now=now)
-        if self.until is None:
-            return found
-        shown = {pk: [line for line in lines if line.day <= self.until] for pk, lines in found.items()}
-        return {pk: lines for pk, lines in shown.items() if lines}
-
-
 AMOUNTS: Final = ("opening", "closing", "reward", "penalty", "received", "withdrawn", "other", "gas", "net")
 COLUMNS: Final = (
     "miner",
@@ -102,73 +56,85 @@ COLUMNS: Final = (
     "blocks",
     "unknown_rewards",
     *(f"{name}_atto" for name in AMOUNTS),
+    "miner_name",
+    *(f"{name}_fil" for name in AMOUNTS),
 )
 """Of the days as CSV."""
 
 
-def money_stats(line: MoneyLine, *, url: str) -> Iterable[Stat]:
+def period_of(request: HttpRequest, data: PageData) -> Period:
+    """Return the days that are asked for."""
+    return period_read(request, choices=DAYS, usual=DAYS_USUAL, now=data.at)
+
+
+def tenant_of(request: HttpRequest, viewer: Principal) -> Tenant | None:
+    """Return the tenant to whom the address narrows the page.  Raises Http404."""
+    name = request.GET.get("tenant", "")[:100]
+    if not name:
+        return None
+    found = tenants_billed(viewer).filter(name=name).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def money_stats(account: Account, *, is_of_tenant: bool, url: str) -> Iterable[Stat]:
     """Yield what came in and what it cost as tiles."""
-    blocks = plural(line.blocks, "block")
-    if line.unknown_rewards:
-        unknown = gettext("{blocks} not known yet").format(blocks=plural(line.unknown_rewards, "block"))
+    blocks = plural(account.blocks, "block")
+    if account.unknown_rewards:
+        unknown = gettext("{blocks} not known yet").format(blocks=plural(account.unknown_rewards, "block"))
         blocks = list_text((blocks, unknown))
-    cells = (
-        ("reward", gettext("Rewards"), line.reward - line.penalty, blocks, reverse("blocks")),
-        ("gas", gettext("Gas"), -line.gas, gettext("only of messages to miners"), reverse("gas")),
-        ("other", gettext("Fees and others"), line.other, gettext("burnt, or moved by other programs"), url),
-        ("net", gettext("Net"), line.net, gettext("rewards less costs"), url),
-    )
+    cells = [
+        ("reward", gettext("Rewards"), account.reward - account.penalty, blocks, reverse("blocks")),
+        ("gas", gettext("Gas"), -account.gas, gettext("of all messages that landed"), reverse("gas")),
+        ("fees", gettext("Fees and others"), -account.fees, gettext("burnt, or moved elsewhere"), url),
+    ]
+    if is_of_tenant:
+        cells.append(
+            ("charge", gettext("Charges"), -account.charge, gettext("by the pool"), reverse("charges"))
+        )
+    cells.append(("net", gettext("Net"), account.net, gettext("rewards less costs"), url))
     for key, label, atto, foot, href in cells:
         value, unit = formatting.amount_short(atto)
         yield Stat(f"money-{key}", label, value, foot, href, unit=unit)
 
 
-def row_of(line: MoneyLine, *, key: str, name: str, sub: str = "", href: str = "") -> dict[str, Any]:
-    """Return a row of the table."""
-    return {"line": line, "key": key, "name": name, "sub": sub, "href": href}
-
-
-def span_text(line: MoneyLine) -> str:
-    """Return from when to when a day's line counts."""
-    begin = f"{line.begin:%H:%M}"
-    if line.end is None:
-        return gettext("{begin} UTC to now").format(begin=begin)
-    is_next = line.end.date() == line.day + timedelta(days=1)
-    end = f"{line.end:%H:%M}" if is_next else f"{line.end:%Y-%m-%d %H:%M}"
-    return gettext("{begin} to {end} UTC").format(begin=begin, end=end)
-
-
 @require_safe
 @sign_in_required
 def money(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Return what each miner earned and cost, those with the largest net first."""
-    data, span, url = PageData(viewer), MoneySpan.of(request), reverse("money")
-    found = span.lines(data.miners, now=data.at)
-    sums = [(miner, lines_sum(found[miner.pk])) for miner in data.miners if miner.pk in found]
-    sums.sort(key=lambda row: -row[1].net)
-
-    def href(miner: Miner) -> str:
-        return f"{reverse('miner-money', args=[miner.address])}?{urlencode(span.query)}"
-
+    """Return what each tenant and each miner earned and cost, of one tenant or of all."""
+    data, url = PageData(viewer), reverse("money")
+    period, tenant = period_of(request, data), tenant_of(request, viewer)
+    if address := request.GET.get("miner", "")[:100]:
+        return redirect(f"{reverse('miner-money', args=[address])}?{urlencode(period.query)}")
+    scope = {} if tenant is None else {"tenant": tenant.name}
+    accounts = accounts_read(viewer, period.days, tenant=tenant)
+    is_pool = viewer.sees_pool and tenant is None
+    tenants = tenant_rows(accounts, query=period.query) if is_pool else []
+    rows = miner_rows(accounts, data, query=period.query)
+    miners, shown = list(accounts.miners.values()), list(accounts.by_miner.values())
+    title = _("Money") if tenant is None else gettext("Money of {tenant}").format(tenant=tenant.name)
+    stats = money_stats(accounts.total, is_of_tenant=not is_pool and not viewer.is_partial, url=url)
     return page_render(
         request,
         "money/page.html",
-        title=_("Money"),
+        title=title,
         section="money",
         page_key="money",
         data=data,
+        tenant=tenant,
         heading=gettext("By miner"),
         first=gettext("Miner"),
-        until=read_until([miner for miner, _line in sums], span, data),
-        rows=[
-            row_of(line, key=miner.address, name=miner.name or miner.address, href=href(miner))
-            for miner, line in sums
-        ],
-        **totals([line for _miner, line in sums], lines_total, url=url),
-        charts=money_charts(found),
-        span=span,
-        spans=span.facets(url),
-        csv=f"{reverse('money-csv')}?{urlencode(span.query)}",
+        until=read_until(miners, shown, period),
+        tenants=tenants,
+        all_tenants=TenantRow("all", gettext("All"), accounts.total) if len(tenants) > 1 else None,
+        rows=rows,
+        total=total_row(rows, closing=closing_of(shown)),
+        stats=list(stats) if accounts.by_tenant else [],
+        charts=money_charts({pk: one.lines for pk, one in accounts.by_miner.items()}),
+        span=period,
+        spans=period.facets(url, choices=DAYS, **scope),
+        csv=f"{reverse('money-csv')}?{urlencode(period.query | scope)}",
     )
 
 
@@ -180,9 +146,12 @@ def miner_money(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
         miner = miner_get(viewer, address)
     except DomainError:
         raise Http404 from None
-    data, span = PageData(viewer), MoneySpan.of(request)
+    data = PageData(viewer)
+    period = period_of(request, data)
     url = reverse("miner-money", args=[miner.address or miner.uuid])
-    lines = span.lines([miner], now=data.at).get(miner.pk, [])
+    found = money_of(miner, viewer=viewer, days=period.days)
+    rows = day_rows(found)
+    stats = money_stats(account_of_lines([found]), is_of_tenant=False, url=url)
     return page_render(
         request,
         "money/page.html",
@@ -193,53 +162,51 @@ def miner_money(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
         miner=miner,
         heading=gettext("By day"),
         first=gettext("Day (UTC)"),
-        until=read_until([miner] if lines else [], span, data),
-        rows=[
-            row_of(line, key=(day := line.day.isoformat()), name=day, sub=span_text(line)) for line in lines
-        ],
-        **totals(lines, lines_sum, url=url),
-        charts=money_charts({miner.pk: lines}),
-        span=span,
-        spans=span.facets(url),
-        csv=f"{reverse('money-csv')}?{urlencode(span.query | {'miner': miner.address})}",
+        until=read_until([miner], [found], period),
+        rows=rows,
+        total=total_row(rows, closing=closing_of([found])),
+        stats=list(stats) if rows else [],
+        charts=money_charts({miner.pk: found.lines}),
+        span=period,
+        spans=period.facets(url, choices=DAYS),
+        csv=f"{reverse('money-csv')}?{urlencode(period.query | {'miner': miner.address})}",
     )
 
 
-def read_until(miners: Sequence[Miner], span: MoneySpan, data: PageData) -> int | None:
+def read_until(miners: Sequence[Miner], money: Sequence[MinerMoney], period: Period) -> int | None:
     """Return up to which epoch the lines of miners are read; None for days that are over."""
-    heights = (miner.refreshed_height for miner in miners)
-    return min(heights, default=None) if span.reaches(data.at) else None
-
-
-def totals(
-    lines: Sequence[MoneyLine], add: Callable[[Sequence[MoneyLine]], MoneyLine], *, url: str
-) -> dict[str, Any]:
-    """Return the tiles, and the table's last row where it has several."""
-    if not lines:
-        return {"stats": [], "total": None}
-    line = add(lines)
-    total = row_of(line, key="all", name=gettext("All")) if len(lines) > 1 else None
-    return {"stats": list(money_stats(line, url=url)), "total": total}
+    if not period.reaches_today or not any(one.lines for one in money):
+        return None
+    return min(miner.refreshed_height for miner in miners)
 
 
 @require_safe
 @sign_in_required
 def money_csv(request: HttpRequest, viewer: Principal) -> Download:
-    """Return the days as CSV, of one miner or of all."""
+    """Return the days as CSV, of one miner, of a tenant, or of all."""
     data = PageData(viewer)
-    miners: Sequence[Miner] = data.miners
+    days, tenant = period_of(request, data).days, tenant_of(request, viewer)
     if address := request.GET.get("miner", ""):
         try:
-            miners = [miner_get(viewer, address)]
+            miner = miner_get(viewer, address)
         except DomainError:
             raise Http404 from None
-    found = MoneySpan.of(request).lines(miners, now=data.at)
-    cells = (cells_of(miner, line) for miner in miners for line in found.get(miner.pk, ()))
+        found = [(miner, money_of(miner, viewer=viewer, days=days))]
+    else:
+        accounts = accounts_read(viewer, days, tenant=tenant)
+        found = [(accounts.miners[pk], one) for pk, one in accounts.by_miner.items()]
+    seen = {miner.pk for miner in data.miners}
+    cells = (
+        cells_of(miner, line, name=miner.name if miner.pk in seen else "")
+        for miner, one in found
+        for line in one.lines
+    )
     return csv_answer("money.csv", COLUMNS, cells)
 
 
-def cells_of(miner: Miner, line: MoneyLine) -> Sequence[Any]:
+def cells_of(miner: Miner, line: MoneyLine, *, name: str) -> Sequence[Any]:
     """Return one line's cells."""
+    amounts = [int(getattr(line, amount)) for amount in AMOUNTS]
     return (
         miner.address,
         line.day.isoformat(),
@@ -247,7 +214,9 @@ def cells_of(miner: Miner, line: MoneyLine) -> Sequence[Any]:
         "" if line.end is None else line.end.isoformat(),
         line.blocks,
         line.unknown_rewards,
-        *(getattr(line, name) for name in AMOUNTS),
+        *amounts,
+        name,
+        *(fil_format(amount, unit="") for amount in amounts),
     )
 
 

@@ -1,0 +1,171 @@
+"""What tenants earned and cost over some days, so that every attoFIL of gas is somebody's.
+
+Rewards, penalties and fees are those of miners, for whoever had the miner as the day began; gas is of whoever
+sent the message, whatever it called.  So the sums are those of *Gas* and *Senders*.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from django.db.models import Sum
+
+from apps.blocks.selectors.billing import charges_visible
+from apps.blocks.selectors.money import MinerMoney, MoneyLine, gas_parts, money_by_miner
+from apps.core.day_ranges import DayRange
+from apps.miners.models import Miner
+from apps.miners.selectors.days import miners_owned, owners_read
+from apps.miners.selectors.miners import miners_visible
+from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
+from apps.users.selectors.tenants import tenants_visible
+
+
+@dataclass(slots=True, kw_only=True)
+class Account:
+    """What somebody earned and cost in some days; amounts in attoFIL."""
+
+    reward: int = 0
+    """Of blocks, with tips."""
+    penalty: int = 0
+    """Of blocks."""
+    blocks: int = 0
+    """Whose reward is known."""
+    unknown_rewards: int = 0
+    """Blocks whose reward is not known."""
+    gas: int = 0
+    """Of all its messages that landed."""
+    fees: int = 0
+    """What else the chain took of its miners, or other programs moved out of them."""
+    charge: int = 0
+    """What the pool charged it; below 0 it is what the pool itself was due."""
+    net_by_day: defaultdict[date, int] = field(default_factory=lambda: defaultdict(int))
+
+    @property
+    def cost(self) -> int:
+        """Return what it cost, but for what the pool charged."""
+        return self.penalty + self.gas + self.fees
+
+    @property
+    def net(self) -> int:
+        """Return what is left."""
+        return self.reward - self.cost - self.charge
+
+    def line_add(self, line: MoneyLine) -> None:
+        """Add a miner's line, but for its gas: who sent the messages paid it."""
+        self.reward += line.reward
+        self.penalty += line.penalty
+        self.blocks += line.blocks
+        self.unknown_rewards += line.unknown_rewards
+        self.fees += line.other_cost
+        self.net_by_day[line.day] += line.reward - line.penalty - line.other_cost
+
+    def gas_add(self, cost: int, *, day: date) -> None:
+        """Add what a day's messages cost."""
+        self.gas += cost
+        self.net_by_day[day] -= cost
+
+    def charge_add(self, amount: int, *, day: date) -> None:
+        """Add what was charged for a day."""
+        self.charge += amount
+        self.net_by_day[day] -= amount
+
+    def plus(self, other: Account) -> Account:
+        """Return both together."""
+        names = ("reward", "penalty", "blocks", "unknown_rewards", "gas", "fees", "charge")
+        found = Account(**{name: getattr(self, name) + getattr(other, name) for name in names})
+        for account in (self, other):
+            for day, net in account.net_by_day.items():
+                found.net_by_day[day] += net
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounts:
+    """The money of some days: of each miner, of what is of no miner, and of each tenant."""
+
+    days: DayRange
+    miners: dict[int, Miner]
+    """By pk: those with a line or gas."""
+    by_miner: dict[int, MinerMoney]
+    """By the miner's pk, of the days on which it was the tenant's."""
+    elsewhere: int
+    """attoFIL of gas that is not of a miner: transfers, creations, acts of multisigs, miners that left."""
+    tenants: dict[int, str]
+    """Names by pk."""
+    by_tenant: dict[int | None, Account]
+    """By the tenant's pk; None: the pool itself, which gets what is charged."""
+
+    @property
+    def total(self) -> Account:
+        """Return all of it: what tenants are charged is what the pool gets."""
+        found = Account()
+        for account in self.by_tenant.values():
+            found = found.plus(account)
+        return found
+
+    @property
+    def lines(self) -> list[MoneyLine]:
+        """Return the lines of all miners."""
+        return [line for one in self.by_miner.values() for line in one.lines]
+
+
+def accounts_read(viewer: Principal, days: DayRange, *, tenant: Tenant | None = None) -> Accounts:
+    """Return the money of some days, of one tenant or of all that the viewer sees.
+
+    The viewer's own tenant where it sees no other.
+    """
+    tenant = tenant or (None if viewer.is_operator else tenants_visible(viewer).first())
+    gas = gas_parts(viewer, days, tenant=tenant)
+    miners = _miners(viewer, tenant)
+    owners = owners_read(miners)
+    money: dict[int, MinerMoney] = {}
+    by_tenant: defaultdict[int | None, Account] = defaultdict(Account)
+    for pk, one in money_by_miner(miners, days=days, gas=gas).items():
+        owned = [(line, owners.on(pk, line.day)) for line in one.lines]
+        kept = [(line, owner) for line, owner in owned if tenant is None or owner == tenant.pk]
+        for line, owner in kept:
+            by_tenant[owner].line_add(line)
+        lines = [line for line, _owner in kept]
+        of_own = MinerMoney(lines, one.gas - sum(line.gas for line in lines))
+        if lines or of_own.gas:
+            money[pk] = of_own
+    for part in gas:
+        by_tenant[part.tenant_id].gas_add(part.cost, day=part.day)
+    for tenant_pk, day, amount in _charges(viewer, days, tenant=tenant):
+        by_tenant[tenant_pk].charge_add(amount, day=day)
+        if tenant is None and viewer.sees_pool:
+            by_tenant[None].charge_add(-amount, day=day)
+    of_miners = {name for miner in miners for name in miner.names}
+    return Accounts(
+        days=days,
+        miners={miner.pk: miner for miner in miners if miner.pk in money},
+        by_miner=money,
+        elsewhere=sum(part.cost for part in gas if part.to not in of_miners),
+        tenants=_names(by_tenant),
+        by_tenant=dict(by_tenant),
+    )
+
+
+def _miners(viewer: Principal, tenant: Tenant | None) -> Sequence[Miner]:
+    rows = miners_visible(viewer) if tenant is None else miners_owned(tenant.pk)
+    if viewer.miners:
+        rows = rows.filter(actor_id__in=viewer.miners)
+    return list(rows)
+
+
+def _charges(viewer: Principal, days: DayRange, *, tenant: Tenant | None) -> Iterable[tuple[int, date, int]]:
+    """Yield what tenants were charged, by day."""
+    rows = charges_visible(viewer).filter(day__gte=days.first, day__lte=days.last)
+    if tenant is not None:
+        rows = rows.filter(tenant=tenant)
+    summed = rows.order_by().values_list("tenant", "day").annotate(sum=Sum("amount"))
+    yield from ((pk, day, int(amount)) for pk, day, amount in summed)
+
+
+def _names(keys: Iterable[int | None]) -> dict[int, str]:
+    known = [key for key in keys if key is not None]
+    return dict(Tenant.objects.filter(pk__in=known).values_list("pk", "name"))
