@@ -36,6 +36,7 @@ PERIODIC = (
     ("history.delete_old", 3600.0),
     ("sectors.months", 3600.0),
     ("messages.archive", 3600.0),
+    ("blocks.prices", 3600.0),
 )
 """Tasks that are sent whether heads come or not, each with the seconds between two."""
 

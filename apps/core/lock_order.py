@@ -115,6 +115,8 @@ LOCK_ORDER: Final[tuple[tuple[str | int, ...], ...]] = (
     ("blocks_charge",),
     ("blocks_round",),
     ("blocks_miningday",),
+    ("blocks_pricereading",),
+    ("blocks_dayprice",),
     # The audit log has one end, at which all write: last.
     (0x706F6F6C,),
 )

@@ -11,6 +11,7 @@ from poolsite.settings.environment import (
     database_from_url,
     email_from_url,
     env_actors,
+    env_currency,
     env_flag,
     env_level,
     env_list,
@@ -18,6 +19,7 @@ from poolsite.settings.environment import (
     env_number,
     env_object,
     env_redis_url,
+    env_source,
     env_text,
     env_url,
     machine_name,
@@ -374,6 +376,9 @@ ALERTS_PING_URL = env_url("ALERTS_PING_URL")
 """Dead-man's switch: called about once a minute while alerts are evaluated and sent."""
 ALERT_URLS_PRIVATE = env_flag("ALERT_URLS_PRIVATE")
 """Whether webhooks of tenants may be in private networks; a tenant could look around there."""
+FIL_PRICES = env_source("FIL_PRICES")
+"""File or URL with what a FIL was worth on each day; empty: amounts are in FIL alone."""
+FIL_PRICES_CURRENCY = env_currency("FIL_PRICES_CURRENCY")
 BACKUP_WITHIN_H = env_number("BACKUP_WITHIN_H", 48)
 """Hours after which the last `make backup` is too old; 0: another program takes backups."""
 EVENTS_KEPT_MONTHS = env_months("EVENTS_KEPT_MONTHS", least=6)

@@ -33,6 +33,7 @@ SEVERAL_HOSTS: Final = {"target_session_attrs": "read-write", "connect_timeout":
 """libpq's options for several servers: use the one that takes writes, wait briefly for a lost one."""
 PLACE: Final = re.compile(r"(\[[\w:.%-]+\]|[^:\[\]]*)(?::(\d*))?", re.ASCII)
 """A host with its port, between the commas of a URL."""
+CURRENCY: Final = re.compile("[A-Za-z]{1,8}")
 ACTOR: Final = re.compile(r"[ft]0(0|[1-9]\d{0,18})", re.ASCII)
 ORIGIN: Final = re.compile(
     r'^\[remote "origin"\]\n(?:[ \t]+\S.*\n)*?[ \t]+url = ((?:https?://|ssh://|[\w.-]+@)[\w.:/@~+%-]+)$',
@@ -127,6 +128,20 @@ def env_url(name: str) -> str:
         is_good = False
     if value and not (is_good and value.isascii() and value.isprintable() and " " not in value):
         raise ImproperlyConfigured(f"{name} cannot be read: use https://host/path or http://host/path")
+    return value
+
+
+def env_source(name: str) -> str:
+    """Return the URL of a web server or the path of a file, empty if none is named."""
+    value = os.environ.get(name, "").strip()
+    return env_url(name) if "://" in value else value
+
+
+def env_currency(name: str) -> str:
+    """Return the name of a currency."""
+    value = env_text(name, "USD")
+    if CURRENCY.fullmatch(value) is None:
+        raise ImproperlyConfigured(f"{name} is {value!r}: use up to 8 letters, such as USD")
     return value
 
 

@@ -205,6 +205,12 @@ VARIABLES: Final[dict[str, dict[str, tuple[str, str]]]] = {
             "1: [alert channels of tenants](operations/alerts.md#channels-of-tenants) may be "
             "webhooks on private networks",
         ),
+        "FIL_PRICES": (
+            "",
+            "what a FIL was worth on each day, for [*Money*](operations/money.md#what-was-it-worth): a file "
+            "that all consoles read, or an http or https URL",
+        ),
+        "FIL_PRICES_CURRENCY": ("USD", "the currency of these prices: up to 8 letters"),
         "METRICS_TOKEN": ("", "bearer token for `/metrics`; if unset, only this machine may read them"),
         "METRICS_OBJECTS": (
             "100",

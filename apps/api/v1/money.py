@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from decimal import Decimal
 from typing import Any, Final
 
 from django.urls import path
@@ -19,14 +21,19 @@ from apps.blocks.selectors.billing import tenants_billed
 from apps.blocks.selectors.money import (
     MinerMoney,
     MoneyLine,
+    cost_per_power,
     gas_parts,
     lines_sum,
     miners_with_money,
     money_by_miner,
     money_of,
 )
+from apps.blocks.selectors.prices import Prices, prices_on
+from apps.chain.selectors.heads import head_current
+from apps.core import clock
 from apps.core.errors import NotFound
-from apps.miners.selectors.miners import miner_get, miners_visible
+from apps.miners.selectors.miners import miner_get, miners_visible, reward_estimate
+from apps.sectors.selectors.exposure import exposure_of
 
 DAYS_MAX: Final = 366
 DAYS_USUAL: Final = 30
@@ -91,6 +98,25 @@ class MinerGasOutput(serializers.Serializer[Any]):
     gas = serializers.CharField()
 
 
+class WorthOutput(serializers.Serializer[Any]):
+    """What the net of all was worth, each day at its own price."""
+
+    currency = serializers.CharField()
+    value = serializers.DecimalField(
+        max_digits=40, decimal_places=2, allow_null=True, help_text="null: no day of them has a price"
+    )
+    unpriced = serializers.ListField(child=serializers.DateField(), help_text="days that are not in it")
+
+
+class LiveSectorsOutput(serializers.Serializer[Any]):
+    """What the live sectors owe now; amounts in attoFIL."""
+
+    sectors = serializers.IntegerField()
+    termination = serializers.CharField(help_text="fee for ending all of them now")
+    daily_fees = serializers.CharField(allow_null=True, help_text="null: no node has told the supply")
+    fees_to_end = serializers.CharField(allow_null=True, help_text="until each has expired")
+
+
 class MoneySumsOutput(serializers.Serializer[Any]):
     """The money of some days: of each tenant, of each miner, and the gas that is of no miner."""
 
@@ -102,6 +128,11 @@ class MoneySumsOutput(serializers.Serializer[Any]):
         help_text="attoFIL of gas: transfers, new miners, acts of multisigs"
     )
     total = AccountOutput()
+    worth = WorthOutput(allow_null=True, help_text="null: the operator has set no source of prices")
+    cost_of_tib_day = serializers.CharField(
+        allow_null=True, help_text="attoFIL for a TiB of QA power and day; null: no power is recorded"
+    )
+    live_sectors = LiveSectorsOutput(allow_null=True, help_text="null: no node has answered yet")
 
 
 def account_body(account: Account) -> dict[str, Any]:
@@ -122,8 +153,26 @@ def sums_body(accounts: Accounts) -> dict[str, Any]:
             for pk, money in accounts.by_miner.items()
         ],
         "not_of_a_miner": accounts.elsewhere,
-        "total": account_body(accounts.total),
+        "total": account_body(total := accounts.total),
+        "worth": _worth(total, prices_on(accounts.days)),
+        "cost_of_tib_day": cost_per_power(accounts.lines, now=clock.now()),
+        "live_sectors": _live_sectors(accounts),
     }
+
+
+def _worth(total: Account, prices: Prices) -> dict[str, Any] | None:
+    if not prices.currency:
+        return None
+    found = prices.worth(total.net_by_day)
+    value = None if found.value is None else found.value.quantize(Decimal("0.01"))
+    return {"currency": prices.currency, "value": value, "unpriced": list(found.unpriced)}
+
+
+def _live_sectors(accounts: Accounts) -> dict[str, Any] | None:
+    head, reward = head_current(), reward_estimate()
+    if head is None or reward is None:
+        return None
+    return asdict(exposure_of(list(accounts.miners.values()), reward=reward, height=head.height))
 
 
 def _earned(money: MinerMoney) -> dict[str, int | None]:

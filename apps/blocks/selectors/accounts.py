@@ -6,7 +6,7 @@ sent the message, whatever it called.  So the sums are those of *Gas* and *Sende
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -92,12 +92,17 @@ class Accounts:
     """By pk: those with a line or gas."""
     by_miner: dict[int, MinerMoney]
     """By the miner's pk, of the days on which it was the tenant's."""
-    elsewhere: int
-    """attoFIL of gas that is not of a miner: transfers, creations, acts of multisigs, miners that left."""
+    gas_elsewhere: dict[date, int]
+    """attoFIL by day of gas that is not of a miner: transfers, creations, multisigs, miners that left."""
     tenants: dict[int, str]
     """Names by pk."""
     by_tenant: dict[int | None, Account]
     """By the tenant's pk; None: the pool itself, which gets what is charged."""
+
+    @property
+    def elsewhere(self) -> int:
+        """Return the gas that is not of a miner."""
+        return sum(self.gas_elsewhere.values())
 
     @property
     def total(self) -> Account:
@@ -126,11 +131,13 @@ def accounts_read(viewer: Principal, days: DayRange, *, tenant: Tenant | None = 
     by_tenant: defaultdict[int | None, Account] = defaultdict(Account)
     for pk, one in money_by_miner(miners, days=days, gas=gas).items():
         owned = [(line, owners.on(pk, line.day)) for line in one.lines]
-        kept = [(line, owner) for line, owner in owned if tenant is None or owner == tenant.pk]
-        for line, owner in kept:
+        own_lines = [(line, owner) for line, owner in owned if tenant is None or owner == tenant.pk]
+        for line, owner in own_lines:
             by_tenant[owner].line_add(line)
-        lines = [line for line, _owner in kept]
-        of_own = MinerMoney(lines, one.gas - sum(line.gas for line in lines))
+        lines = [line for line, _owner in own_lines]
+        paid = Counter(one.gas_by_day)
+        paid.update({line.day: line.gas for line in one.lines if line not in lines})
+        of_own = MinerMoney(lines, paid)
         if lines or of_own.gas:
             money[pk] = of_own
     for part in gas:
@@ -140,11 +147,15 @@ def accounts_read(viewer: Principal, days: DayRange, *, tenant: Tenant | None = 
         if tenant is None and viewer.sees_pool:
             by_tenant[None].charge_add(-amount, day=day)
     of_miners = {name for miner in miners for name in miner.names}
+    elsewhere: Counter[date] = Counter()
+    for part in gas:
+        if part.to not in of_miners:
+            elsewhere[part.day] += part.cost
     return Accounts(
         days=days,
         miners={miner.pk: miner for miner in miners if miner.pk in money},
         by_miner=money,
-        elsewhere=sum(part.cost for part in gas if part.to not in of_miners),
+        gas_elsewhere=dict(elsewhere),
         tenants=_names(by_tenant),
         by_tenant=dict(by_tenant),
     )

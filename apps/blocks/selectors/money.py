@@ -10,15 +10,17 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
 from django.db.models import Q, QuerySet, Sum
 
 from apps.blocks.models import Block
+from apps.blocks.models.billing import TIB
 from apps.blocks.states import RoundState
 from apps.chain.selectors.network import genesis_current
 from apps.core.day_ranges import DayRange
+from apps.core.formatting import DAY_S
 from apps.messages.selectors.miner_money import money_moved
 from apps.messages.selectors.spend import spend_on
 from apps.miners.models import Miner, MinerDay
@@ -26,6 +28,8 @@ from apps.miners.selectors.days import miner_days_since, with_days
 from apps.miners.selectors.multisig_money import multisig_moves
 from apps.users.models import Tenant
 from apps.users.rules.principals import Principal
+
+SECOND: Final = timedelta(seconds=1)
 
 SUMMED: Final = ("reward", "penalty", "blocks", "unknown_rewards", "received", "withdrawn", "gas")
 """Members of a line that are gathered."""
@@ -43,6 +47,8 @@ class MoneyLine:
     """UTC day on which it began."""
     end: datetime | None
     """None: it still runs."""
+    qa_power: int | None
+    """Bytes as it began; None: unknown, or of several miners or days."""
     opening: int
     """Balance as it began."""
     closing: int
@@ -64,9 +70,14 @@ class MoneyLine:
     """`other` where it is below 0, as a cost: above 0 it came from elsewhere, and is no earning."""
 
     @property
+    def cost(self) -> int:
+        """Return what it cost."""
+        return self.penalty + self.gas + self.other_cost
+
+    @property
     def net(self) -> int:
         """Earnings less costs."""
-        return self.reward - self.penalty - self.gas - self.other_cost
+        return self.reward - self.cost
 
 
 class GasPart(NamedTuple):
@@ -87,13 +98,25 @@ class MinerMoney:
 
     lines: list[MoneyLine]
     """Newest first."""
-    gas_unrecorded: int
+    gas_by_day: Mapping[date, int]
     """Of days before the first line: attoFIL, paid for messages that call the miner."""
+
+    @property
+    def gas_unrecorded(self) -> int:
+        """Return the gas that is in no line."""
+        return sum(self.gas_by_day.values())
 
     @property
     def gas(self) -> int:
         """Return the gas of all the days."""
         return self.gas_unrecorded + sum(line.gas for line in self.lines)
+
+    @property
+    def net_by_day(self) -> Counter[date]:
+        """Return what each day brought, less what it cost."""
+        found: Counter[date] = Counter({line.day: line.net for line in self.lines})
+        found.subtract(self.gas_by_day)
+        return found
 
 
 def gas_parts(viewer: Principal, days: DayRange, *, tenant: Tenant | None = None) -> list[GasPart]:
@@ -122,7 +145,7 @@ def money_by_miner(
             [line for line in spans[miner.pk].lines()[::-1] if line.day <= days.last]
             if miner.pk in spans
             else [],
-            unrecorded[miner.pk],
+            unrecorded.get(miner.pk, {}),
         )
         for miner in miners
         if miner.pk in spans or miner.pk in unrecorded
@@ -132,7 +155,7 @@ def money_by_miner(
 def money_of(miner: Miner, *, viewer: Principal, days: DayRange) -> MinerMoney:
     """Return one miner's money, with the gas that the viewer sees."""
     found = money_by_miner([miner], days=days, gas=gas_parts(viewer, days))
-    return found.get(miner.pk, MinerMoney([], 0))
+    return found.get(miner.pk, MinerMoney([], {}))
 
 
 def miners_with_money(miners: QuerySet[Miner], *, days: DayRange) -> QuerySet[Miner]:
@@ -152,8 +175,19 @@ def lines_total(lines: Sequence[MoneyLine]) -> MoneyLine:
         begin=first.begin,
         day=first.day,
         end=lines[0].end,
+        qa_power=None,
         **{name: sum(int(getattr(line, name)) for line in lines) for name in AMOUNTS},
     )
+
+
+def cost_per_power(lines: Iterable[MoneyLine], *, now: datetime) -> int | None:
+    """Return what a TiB of QA power cost in a day, in attoFIL, of the lines whose power is known.
+
+    None where none of them had any.
+    """
+    known = [line for line in lines if line.qa_power]
+    power = sum((line.qa_power or 0) * (((line.end or now) - line.begin) // SECOND) for line in known)
+    return sum(line.cost for line in known) * DAY_S * TIB // power if power > 0 else None
 
 
 class Spans:
@@ -194,6 +228,7 @@ def _line(row: MinerDay, *, closing: int, end: datetime | None, sums: Counter[st
         begin=row.began_at,
         day=row.day,
         end=end,
+        qa_power=row.qa_power,
         opening=int(row.balance),
         closing=closing,
         other=other,
@@ -218,10 +253,12 @@ def _blocks_add(miners: Sequence[Miner], spans: Mapping[int, Spans]) -> None:
             sums.update(blocks=1, reward=int(reward), penalty=int(penalty or 0))
 
 
-def _gas_add(miners: Sequence[Miner], spans: Mapping[int, Spans], *, gas: Iterable[GasPart]) -> Counter[int]:
-    """Add gas to the spans of its days; return what lies before them, by the miner's pk."""
+def _gas_add(
+    miners: Sequence[Miner], spans: Mapping[int, Spans], *, gas: Iterable[GasPart]
+) -> defaultdict[int, Counter[date]]:
+    """Add gas to the spans of its days; return what lies before them, by the miner's pk and day."""
     named = {name: miner.pk for miner in miners for name in miner.names}
-    unrecorded: Counter[int] = Counter()
+    unrecorded: defaultdict[int, Counter[date]] = defaultdict(Counter)
     for part in gas:
         pk = named.get(part.to)
         if pk is None:
@@ -229,7 +266,7 @@ def _gas_add(miners: Sequence[Miner], spans: Mapping[int, Spans], *, gas: Iterab
         if pk in spans and part.day >= spans[pk].days[0]:
             spans[pk].at_day(part.day).update(gas=part.cost)
         else:
-            unrecorded[pk] += part.cost
+            unrecorded[pk][part.day] += part.cost
     return unrecorded
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from apps.core.fields import CidField
+from apps.core.fields import AttoFilField, CidField
 from apps.miners.models.miners import Miner
 from poolsite.filecoin.pledge import DISPUTE_REWARD, dispute_penalty, fault_fee, pre_commit_deposit
 from poolsite.filecoin.power import Estimate, quality_power_max
@@ -41,6 +41,8 @@ class RewardEstimate(models.Model):
     reward_velocity = models.DecimalField(max_digits=100, decimal_places=0)
     power_position = models.DecimalField(max_digits=100, decimal_places=0)
     power_velocity = models.DecimalField(max_digits=100, decimal_places=0)
+    circulating = AttoFilField(null=True)
+    """Supply by which the chain reckons fees; None where no node has told it."""
     height = models.BigIntegerField()
     """The head at which the chain said so."""
 

@@ -33,6 +33,8 @@ class Actor:
 def estimates_read(client: ChainClient, key: str) -> dict[str, int]:
     """Return the estimates of reward and power as `RewardEstimate` has them; empty if the node reports none.
 
+    With the circulating supply, where the node tells it.
+
     Raises NodeUnavailable.
     """
     tipset = key_to_json(key)
@@ -40,8 +42,11 @@ def estimates_read(client: ChainClient, key: str) -> dict[str, int]:
         ("reward", REWARD_ACTOR, "ThisEpochRewardSmoothed"),
         ("power", POWER_ACTOR, "ThisEpochQAPowerSmoothed"),
     )
-    answers = client.call_many([("StateReadState", [str(actor), tipset]) for _, actor, _ in requests])
+    calls = [("StateReadState", [str(actor), tipset]) for _, actor, _ in requests]
+    *answers, supply = client.call_many([*calls, ("StateVMCirculatingSupplyInternal", [tipset])])
     found: dict[str, int] = {}
+    if not isinstance(supply, NodeRefused):
+        found["circulating"] = int(supply["FilCirculating"])
     for (name, _, field), answer in zip(requests, answers, strict=True):
         if isinstance(answer, NodeRefused):
             return {}

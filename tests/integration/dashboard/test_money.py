@@ -11,9 +11,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from apps.blocks.models import DayPrice
 from apps.core.clock import now
-from apps.miners.models import Miner
+from apps.miners.models import Miner, MinerDay, RewardEstimate
 from poolsite.filecoin.amounts import FIL
+from poolsite.wire.pipeline import SectorState
 from tests import factories, people
 from tests.page_client import signed_in, text_of
 
@@ -91,6 +93,54 @@ def test_days_that_are_no_number_are_refused_by_name(miner: Miner) -> None:
     for days in ("0", "all", "-1"):
         answer = rest("money", days=days)
         assert (answer.status_code, answer.json()["field"]) == (400, "days")
+
+
+def test_fiat_stands_beside_fil_and_a_day_without_a_price_is_named(miner: Miner, settings: Any) -> None:
+    settings.FIL_PRICES = "prices.csv"
+    yesterday, client = (now() - timedelta(days=1)).date(), signed_in("ann")
+    DayPrice.objects.create(day=yesterday, currency="USD", price=5)
+
+    page = text_of(client.get(reverse("money")))
+    days = text_of(client.get(reverse("miner-money", args=["f02001"])))
+
+    assert "-10.00 USD, without 1 day" in page, "2 FIL of yesterday; today has no price"
+    assert f"No price in USD for: {now().date().isoformat()}" in page
+    assert "Prices have not been read yet." in page
+    assert "-10.00 USD" in days
+    assert "no price in USD" in days
+    assert rest("money/sums").json()["worth"] == {
+        "currency": "USD",
+        "value": "-10.00",
+        "unpriced": [now().date().isoformat()],
+    }
+    settings.FIL_PRICES = ""
+    assert "USD" not in text_of(client.get(reverse("money")))
+
+
+def test_power_costs_and_live_sectors_owe_what_is_known_of_them(miner: Miner) -> None:
+    client = signed_in("ann")
+    page = text_of(client.get(reverse("money")))
+    assert "not known: no day with power is recorded" in page
+    assert "not known: no node has answered yet" in page
+    assert rest("money/sums").json()["live_sectors"] is None
+
+    MinerDay.objects.filter(height=1000).update(qa_power=2 << 40)
+    estimates = ("reward_position", "reward_velocity", "power_position", "power_velocity")
+    RewardEstimate.objects.create(
+        pk=1, height=3000, circulating=10**9 * FIL, **dict.fromkeys(estimates, 1 << 130)
+    )
+    factories.sector(
+        miner, state=SectorState.PROVING, activation=2999, expiration=3000 + 2880, initial_pledge=FIL
+    )
+    found = rest("money/sums").json()
+
+    assert int(found["cost_of_tib_day"]) == FIL, "2 FIL of a day for 2 TiB"
+    assert found["live_sectors"]["sectors"] == 1
+    assert int(found["live_sectors"]["termination"]) >= FIL // 50
+    assert found["live_sectors"]["daily_fees"] == found["live_sectors"]["fees_to_end"]
+    page = text_of(client.get(reverse("money")))
+    assert "1.0000 FIL" in page
+    assert "until all have expired" in page
 
 
 def test_another_tenant_sees_nothing_of_it(miner: Miner) -> None:

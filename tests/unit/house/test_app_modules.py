@@ -51,6 +51,7 @@ OWN = {
         *(
             "database_hosts",
             "database_watch",
+            "day_ranges",
             "disk",
             "event_loops",
             "fields",

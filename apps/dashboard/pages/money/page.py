@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,14 +15,15 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.blocks.selectors.accounts import Account, accounts_read
+from apps.blocks.selectors.accounts import Account, Accounts, accounts_read
 from apps.blocks.selectors.billing import tenants_billed
-from apps.blocks.selectors.money import MinerMoney, MoneyLine, money_of
+from apps.blocks.selectors.money import MinerMoney, MoneyLine, cost_per_power, money_of
+from apps.blocks.selectors.prices import Prices, prices_on
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
-from apps.dashboard.cards import Stat
+from apps.dashboard.cards import Fact, Stat
 from apps.dashboard.csv_export import Download, csv_answer
 from apps.dashboard.day_spans import Period, period_read
 from apps.dashboard.layout import page_render
@@ -35,9 +38,11 @@ from apps.dashboard.pages.money.rows import (
     tenant_rows,
     total_row,
 )
+from apps.dashboard.pages.money.worth import unpriced_text, worth_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
+from apps.sectors.selectors.exposure import exposure_of
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.amounts import fil_format
 
@@ -78,7 +83,7 @@ def tenant_of(request: HttpRequest, viewer: Principal) -> Tenant | None:
     return found
 
 
-def money_stats(account: Account, *, is_of_tenant: bool, url: str) -> Iterable[Stat]:
+def money_stats(account: Account, *, is_of_tenant: bool, url: str, worth: str) -> Iterable[Stat]:
     """Yield what came in and what it cost as tiles."""
     blocks = plural(account.blocks, "block")
     if account.unknown_rewards:
@@ -93,7 +98,7 @@ def money_stats(account: Account, *, is_of_tenant: bool, url: str) -> Iterable[S
         cells.append(
             ("charge", gettext("Charges"), -account.charge, gettext("by the pool"), reverse("charges"))
         )
-    cells.append(("net", gettext("Net"), account.net, gettext("rewards less costs"), url))
+    cells.append(("net", gettext("Net"), account.net, worth or gettext("rewards less costs"), url))
     for key, label, atto, foot, href in cells:
         value, unit = formatting.amount_short(atto)
         yield Stat(f"money-{key}", label, value, foot, href, unit=unit)
@@ -109,12 +114,14 @@ def money(request: HttpRequest, viewer: Principal) -> HttpResponse:
         return redirect(f"{reverse('miner-money', args=[address])}?{urlencode(period.query)}")
     scope = {} if tenant is None else {"tenant": tenant.name}
     accounts = accounts_read(viewer, period.days, tenant=tenant)
-    is_pool = viewer.sees_pool and tenant is None
-    tenants = tenant_rows(accounts, query=period.query) if is_pool else []
-    rows = miner_rows(accounts, data, query=period.query)
+    is_pool, total, prices = viewer.sees_pool and tenant is None, accounts.total, prices_on(period.days)
+    tenants = tenant_rows(accounts, query=period.query, prices=prices) if is_pool else []
+    rows = miner_rows(accounts, data, query=period.query, prices=prices)
     miners, shown = list(accounts.miners.values()), list(accounts.by_miner.values())
     title = _("Money") if tenant is None else gettext("Money of {tenant}").format(tenant=tenant.name)
-    stats = money_stats(accounts.total, is_of_tenant=not is_pool and not viewer.is_partial, url=url)
+    worth = worth_text(prices, total.net_by_day)
+    is_of_tenant = not is_pool and not viewer.is_partial
+    stats = money_stats(total, is_of_tenant=is_of_tenant, url=url, worth=worth)
     return page_render(
         request,
         "money/page.html",
@@ -127,9 +134,11 @@ def money(request: HttpRequest, viewer: Principal) -> HttpResponse:
         first=gettext("Miner"),
         until=read_until(miners, shown, period),
         tenants=tenants,
-        all_tenants=TenantRow("all", gettext("All"), accounts.total) if len(tenants) > 1 else None,
+        all_tenants=TenantRow("all", gettext("All"), total, worth) if len(tenants) > 1 else None,
         rows=rows,
-        total=total_row(rows, closing=closing_of(shown)),
+        total=total_row(rows, closing=closing_of(shown), worth=_before_charges(accounts, prices)),
+        unpriced=unpriced_text(prices, [day for day, net in total.net_by_day.items() if net]),
+        facts=list(exposure_facts(miners, accounts.lines, data)),
         stats=list(stats) if accounts.by_tenant else [],
         charts=money_charts({pk: one.lines for pk, one in accounts.by_miner.items()}),
         span=period,
@@ -150,8 +159,11 @@ def miner_money(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
     period = period_of(request, data)
     url = reverse("miner-money", args=[miner.address or miner.uuid])
     found = money_of(miner, viewer=viewer, days=period.days)
-    rows = day_rows(found)
-    stats = money_stats(account_of_lines([found]), is_of_tenant=False, url=url)
+    prices = prices_on(period.days)
+    rows = day_rows(found, prices=prices)
+    account = account_of_lines([found])
+    worth = worth_text(prices, account.net_by_day)
+    stats = money_stats(account, is_of_tenant=False, url=url, worth=worth)
     return page_render(
         request,
         "money/page.html",
@@ -164,13 +176,48 @@ def miner_money(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
         first=gettext("Day (UTC)"),
         until=read_until([miner], [found], period),
         rows=rows,
-        total=total_row(rows, closing=closing_of([found])),
+        total=total_row(rows, closing=closing_of([found]), worth=worth),
+        unpriced=unpriced_text(prices, [day for day, net in account.net_by_day.items() if net]),
+        facts=list(exposure_facts([miner], found.lines, data)),
         stats=list(stats) if rows else [],
         charts=money_charts({miner.pk: found.lines}),
         span=period,
         spans=period.facets(url, choices=DAYS),
         csv=f"{reverse('money-csv')}?{urlencode(period.query | {'miner': miner.address})}",
     )
+
+
+def _before_charges(accounts: Accounts, prices: Prices) -> str:
+    """Return what the miners' net and the gas of none of them were worth."""
+    found: Counter[date] = Counter()
+    for money in accounts.by_miner.values():
+        found.update(money.net_by_day)
+    found.subtract(accounts.gas_elsewhere)
+    return worth_text(prices, found)
+
+
+def exposure_facts(miners: Sequence[Miner], lines: Sequence[MoneyLine], data: PageData) -> Iterable[Fact]:
+    """Yield what power cost, and what the live sectors of miners owe now."""
+    each = cost_per_power(lines, now=data.at)
+    unknown = gettext("not known: no day with power is recorded")
+    yield Fact(
+        _("Cost of a TiB of QA power and day"), unknown if each is None else formatting.amount_text(each)
+    )
+    if not miners or data.head is None or data.reward is None:
+        yield Fact(_("Fees and end of live sectors"), gettext("not known: no node has answered yet"))
+        return
+    owed = exposure_of(miners, reward=data.reward, height=data.head.height)
+    ends = gettext("{amount} for {sectors}").format(
+        amount=formatting.amount_text(owed.termination), sectors=plural(owed.sectors, "sector")
+    )
+    yield Fact(_("Fee for ending all live sectors now"), ends)
+    if owed.daily_fees is None or owed.fees_to_end is None:
+        yield Fact(_("Daily fees"), gettext("not known: no node has told the circulating supply"))
+        return
+    fees = gettext("{daily} per day, {all} until all have expired, at the present supply").format(
+        daily=formatting.amount_text(owed.daily_fees), all=formatting.amount_text(owed.fees_to_end)
+    )
+    yield Fact(_("Daily fees"), fees)
 
 
 def read_until(miners: Sequence[Miner], money: Sequence[MinerMoney], period: Period) -> int | None:

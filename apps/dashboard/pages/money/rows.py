@@ -13,7 +13,9 @@ from django.utils.translation import gettext
 
 from apps.blocks.selectors.accounts import Account, Accounts
 from apps.blocks.selectors.money import MinerMoney, MoneyLine, lines_sum, lines_total
+from apps.blocks.selectors.prices import Prices
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.money.worth import worth_text
 
 FIGURES: Final = ("reward", "penalty", "other", "received", "withdrawn", "closing")
 """Of a line, beside gas and net."""
@@ -30,20 +32,31 @@ class MoneyRow:
     unknown_rewards: int = 0
     sub: str = ""
     href: str = ""
+    worth: str = ""
+    """Its net in the operator's currency; empty where no source of prices is set."""
 
 
 def money_row(
-    line: MoneyLine | None, *, more_gas: int = 0, key: str, name: str, sub: str = "", href: str = ""
+    line: MoneyLine | None,
+    *,
+    more_gas: int = 0,
+    key: str,
+    name: str,
+    sub: str = "",
+    href: str = "",
+    worth: str = "",
 ) -> MoneyRow:
     """Return a row of a line, and of gas that is in none."""
     gas = more_gas + (0 if line is None else line.gas)
     net = (0 if line is None else line.net) - more_gas
     known = {figure: None if line is None else int(getattr(line, figure)) for figure in FIGURES}
     unknown = 0 if line is None else line.unknown_rewards
-    return MoneyRow(key, name, {**known, "gas": gas, "net": net}, unknown, sub, href)
+    return MoneyRow(key, name, {**known, "gas": gas, "net": net}, unknown, sub, href, worth)
 
 
-def miner_rows(accounts: Accounts, data: PageData, *, query: dict[str, str]) -> list[MoneyRow]:
+def miner_rows(
+    accounts: Accounts, data: PageData, *, query: dict[str, str], prices: Prices
+) -> list[MoneyRow]:
     """Return the miners, those with the largest net first, and what is of no miner."""
     seen = {miner.pk for miner in data.miners}
     rows = []
@@ -58,28 +71,50 @@ def miner_rows(accounts: Accounts, data: PageData, *, query: dict[str, str]) -> 
                 name=(pk in seen and miner.name) or miner.address,
                 sub="" if money.lines else gettext("only gas: no day is recorded"),
                 href=href if pk in seen and miner.address else "",
+                worth=worth_text(prices, money.net_by_day),
             )
         )
     rows.sort(key=lambda row: -(row.figures["net"] or 0))
     if accounts.elsewhere:
         sub = gettext("transfers, new miners, acts of multisigs, miners that are gone")
+        lost = {day: -cost for day, cost in accounts.gas_elsewhere.items()}
         rows.append(
             money_row(
-                None, more_gas=accounts.elsewhere, key="elsewhere", name=gettext("Not of a miner"), sub=sub
+                None,
+                more_gas=accounts.elsewhere,
+                key="elsewhere",
+                name=gettext("Not of a miner"),
+                sub=sub,
+                worth=worth_text(prices, lost),
             )
         )
     return rows
 
 
-def day_rows(money: MinerMoney) -> list[MoneyRow]:
+def day_rows(money: MinerMoney, *, prices: Prices) -> list[MoneyRow]:
     """Return a miner's days, the newest first, and the gas of days before the first one."""
     rows = [
-        money_row(line, key=(day := line.day.isoformat()), name=day, sub=span_text(line))
+        money_row(
+            line,
+            key=(day := line.day.isoformat()),
+            name=day,
+            sub=span_text(line),
+            worth=worth_text(prices, {line.day: line.net}),
+        )
         for line in money.lines
     ]
     if money.gas_unrecorded:
-        name, sub = gettext("Not recorded"), gettext("only gas: no day is recorded")
-        rows.append(money_row(None, more_gas=money.gas_unrecorded, key="unrecorded", name=name, sub=sub))
+        lost = {day: -cost for day, cost in money.gas_by_day.items()}
+        rows.append(
+            money_row(
+                None,
+                more_gas=money.gas_unrecorded,
+                key="unrecorded",
+                name=gettext("Not recorded"),
+                sub=gettext("only gas: no day is recorded"),
+                worth=worth_text(prices, lost),
+            )
+        )
     return rows
 
 
@@ -93,13 +128,13 @@ def span_text(line: MoneyLine) -> str:
     return gettext("{begin} to {end} UTC").format(begin=begin, end=end)
 
 
-def total_row(rows: Sequence[MoneyRow], *, closing: int | None) -> MoneyRow | None:
+def total_row(rows: Sequence[MoneyRow], *, closing: int | None, worth: str) -> MoneyRow | None:
     """Return the last row of a table that has several."""
     if len(rows) < 2:
         return None
     figures = {name: _added(row.figures[name] for row in rows) for name in rows[0].figures}
     unknown = sum(row.unknown_rewards for row in rows)
-    return MoneyRow("all", gettext("All"), figures | {"closing": closing}, unknown)
+    return MoneyRow("all", gettext("All"), figures | {"closing": closing}, unknown, worth=worth)
 
 
 def _added(values: Iterable[int | None]) -> int | None:
@@ -114,7 +149,8 @@ def account_of_lines(money: Iterable[MinerMoney]) -> Account:
         for line in one.lines:
             found.line_add(line)
             found.gas_add(line.gas, day=line.day)
-        found.gas += one.gas_unrecorded
+        for day, cost in one.gas_by_day.items():
+            found.gas_add(cost, day=day)
     return found
 
 
@@ -131,16 +167,19 @@ class TenantRow:
     key: str
     name: str
     account: Account
+    worth: str
+    """Its net in the operator's currency; empty where no source of prices is set."""
     href: str = ""
 
 
-def tenant_rows(accounts: Accounts, *, query: dict[str, str]) -> list[TenantRow]:
+def tenant_rows(accounts: Accounts, *, query: dict[str, str], prices: Prices) -> list[TenantRow]:
     """Return the tenants by name, then the pool itself."""
     rows = [
         TenantRow(
             str(pk),
             name := accounts.tenants[pk],
             account,
+            worth_text(prices, account.net_by_day),
             f"{reverse('money')}?{urlencode({'tenant': name, **query})}",
         )
         for pk, account in accounts.by_tenant.items()
@@ -148,5 +187,6 @@ def tenant_rows(accounts: Accounts, *, query: dict[str, str]) -> list[TenantRow]
     ]
     rows.sort(key=lambda row: row.name)
     if (own := accounts.by_tenant.get(None)) is not None:
-        rows.append(TenantRow("pool", gettext("the pool itself"), own))
+        worth = worth_text(prices, own.net_by_day)
+        rows.append(TenantRow("pool", gettext("the pool itself"), own, worth))
     return rows
