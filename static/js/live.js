@@ -42,6 +42,7 @@
   on("click", ({ target: { id, dataset } }) => {
     if (id === "stale-retry") resync();
     if (dataset.copy) { find(dataset.copy).select(); document.execCommand("copy"); }
+    if ("print" in dataset) window.print();
   });
 
   // A form that was pushed has no token of its own: it goes with the page's.

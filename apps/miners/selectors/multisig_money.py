@@ -45,6 +45,7 @@ def multisig_moves(addresses: Collection[str], *, since: int) -> list[MultisigMo
     proposals = _proposals(approved) if approved else {}
     found = []
     for to, method, params, data, height in rows:
+        done: ProposeReturn | ApproveReturn | None
         if method in PROPOSE:
             act, done = _proposed(bytes(params)), _read(ProposeReturn, bytes(data))
         else:

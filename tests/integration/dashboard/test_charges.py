@@ -6,17 +6,18 @@ import csv
 import io
 from collections.abc import Iterator
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.blocks.models import BillingTerms, Charge, Statement
+from apps.blocks.models import BillingTerms, Charge, DayPrice, Statement
 from apps.core.clock import now
 from apps.users.models import AuditEntry, Tenant
 from poolsite.filecoin.amounts import FIL
-from tests import people
+from tests import factories, people
 from tests.audit_rules import CheckedLines
 from tests.demo_data import Pool, busy_pool
 from tests.page_client import signed_in, text_of
@@ -204,6 +205,34 @@ def test_the_charges_come_as_csv_in_attofil(pool: Pool) -> None:
     assert (rewards["miner"], rewards["basis"], rewards["reward_percent"]) == ("f02001", str(4 * FIL), "12.5")
     assert [row["basis"] for row in rows if row["kind"] == "POWER"] == ["", str(1 << 40)]
     assert len(lines_of(client.get(f"{reverse('charges-csv')}?tenant={pool.miner.tenant.uuid}"))) == 6
+
+
+def test_the_charges_as_csv_have_names_and_fil(pool: Pool) -> None:
+    answer = signed_in("ann").get(reverse("charges-csv"), {"statement": str(pool.statement.uuid)})
+    rows = list(csv.DictReader(io.StringIO(b"".join(answer).decode())))
+    by_kind = {row["kind"]: row for row in rows}
+
+    assert by_kind["REWARDS"]["miner_name"] == "alice-main"
+    assert (by_kind["REWARDS"]["basis_fil"], by_kind["REWARDS"]["amount_fil"]) == ("4", "0.5")
+    assert by_kind["MONTHLY"]["miner_name"] == ""
+    assert sum(Decimal(row["amount_fil"]) for row in rows) * FIL == pool.statement.total
+
+
+def test_a_statement_to_print_has_all_lines_the_month_and_its_worth(pool: Pool, settings: Any) -> None:
+    settings.FIL_PRICES, month = "prices.csv", pool.statement.month
+    url = reverse("statement-print", args=[pool.statement.uuid])
+    assert f"No price in USD for: {month.isoformat()}" in text_of(signed_in("ann").get(url))
+    for day in (month, month + timedelta(days=1)):
+        DayPrice.objects.create(day=day, currency="USD", price=10)
+    factories.spend(pool.wallet.address, day=month, to="f02001", cost=FIL // 2)
+
+    page = text_of(signed_in("ann").get(url))
+
+    for part in ("12.5 % of 4.0000 FIL of rewards", "3.5100", "35.10 USD", "-40.10 USD", "alice-main"):
+        assert part in page, part
+    assert "data-print" in page
+    assert "Mark as paid" not in text_of(signed_in("olga").get(url)), "it is to be printed"
+    assert signed_in("bill").get(url).status_code == 404
 
 
 def test_rest_has_charges_and_statements(pool: Pool) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from django.db.models import Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.blocks.selectors.accounts import accounts_read
 from apps.blocks.selectors.billing import (
     charge_lines,
     charges_visible,
@@ -19,19 +21,27 @@ from apps.blocks.selectors.billing import (
     statement_get,
     tenant_billed,
 )
+from apps.blocks.selectors.prices import prices_on
 from apps.blocks.services.statements import payment_record, payment_remove
 from apps.blocks.states import ChargeKind
 from apps.core import clock
+from apps.core.day_ranges import DayRange, month_days
 from apps.dashboard.csv_export import Download, csv_answer, rows_in_turn
 from apps.dashboard.day_spans import day_read
 from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.money.charge_rows import charge_rows
 from apps.dashboard.pages.money.charges import charges_csv_url, statement_label
+from apps.dashboard.pages.money.rows import closing_of, miner_rows, total_row
+from apps.dashboard.pages.money.worth import unpriced_text, worth_text
 from apps.dashboard.pagination import page_counted
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
+from apps.miners.selectors.miners import miners_visible
 from apps.users.rules.principals import Principal
 from apps.users.services.tenant_management import can_manage_tenants
+from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
     from apps.blocks.models import Charge, Statement
@@ -50,6 +60,9 @@ COLUMNS: Final = (
     "unknown_blocks",
     "amount_atto",
     "note",
+    "miner_name",
+    "basis_fil",
+    "amount_fil",
 )
 """Of the charges as CSV."""
 
@@ -93,6 +106,39 @@ def statement_page(
     )
 
 
+@require_safe
+@sign_in_required
+def statement_print(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Return a statement on a page to print: all its lines, and what the month brought and cost."""
+    row, data = statement_get(viewer, key), PageData(viewer)
+    days = month_days(row.month)
+    accounts, prices = accounts_read(viewer, days, tenant=row.tenant), prices_on(days)
+    rows = miner_rows(accounts, data, query={}, prices=prices)
+    by_day = row.charges.order_by().values_list("day").annotate(Sum("amount"))
+    charged = {day: int(amount) for day, amount in by_day}
+    paid_for = prices_on(DayRange(min(charged, default=days.first), max(charged, default=days.last)))
+    return page_render(
+        request,
+        "money/statement_print.html",
+        title=gettext("Statement of {tenant} for {month}").format(
+            tenant=row.tenant.name, month=f"{row.month:%Y-%m}"
+        ),
+        section="money",
+        data=data,
+        statement=row,
+        month=f"{row.month:%Y-%m}",
+        state=statement_label(row),
+        rows=charge_rows(charge_lines(row.charges.all())),
+        total=row.total,
+        worth=worth_text(paid_for, charged),
+        account=accounts.total,
+        account_worth=worth_text(prices, accounts.total.net_by_day),
+        miners=rows,
+        all_miners=total_row(rows, closing=closing_of(accounts.by_miner.values()), worth=""),
+        unpriced=unpriced_text(paid_for, charged) or unpriced_text(prices, accounts.total.net_by_day),
+    )
+
+
 @require_POST
 @sign_in_required
 def statement_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
@@ -126,7 +172,9 @@ def charges_csv(request: HttpRequest, viewer: Principal) -> Download:
         rows = rows.filter(day__gte=since)
     if until := day_read(request.GET.get("until", "")):
         rows = rows.filter(day__lte=until)
-    return csv_answer(name, COLUMNS, (cells_of(row) for row in rows_in_turn(rows)))
+    names = dict(miners_visible(viewer).values_list("pk", "name"))
+    cells = (cells_of(row, name=names.get(row.miner_id or 0, "")) for row in rows_in_turn(rows))
+    return csv_answer(name, COLUMNS, cells)
 
 
 def _key_read(text: str) -> UUID:
@@ -136,7 +184,7 @@ def _key_read(text: str) -> UUID:
         raise Http404 from None
 
 
-def cells_of(row: Charge) -> Sequence[Any]:
+def cells_of(row: Charge, *, name: str) -> Sequence[Any]:
     """Return a charge's cells."""
     by, kind = row.terms, row.kind
     has_percent = by is not None and kind in (ChargeKind.REWARDS, ChargeKind.CORRECTION)
@@ -153,11 +201,15 @@ def cells_of(row: Charge) -> Sequence[Any]:
         row.unknown_blocks,
         int(row.amount),
         row.note,
+        name,
+        fil_format(int(row.basis), unit="") if row.basis is not None and has_percent else "",
+        fil_format(int(row.amount), unit=""),
     )
 
 
 urlpatterns: Final = [
     path("money/charges.csv", charges_csv, name="charges-csv"),
     path("money/statements/<uuid:key>/", statement, name="statement"),
+    path("money/statements/<uuid:key>/print/", statement_print, name="statement-print"),
     path("money/statements/<uuid:key>/<str:op>/", statement_act, name="statement-act"),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -49,7 +49,7 @@ def test_the_sums_are_those_of_the_chains_formulas(django_assert_num_queries: Dj
         )
         fee = termination_fee(pledge, age=age, sector_fault_fee=reward.fault_fee(1 << 40))
         wanted, life = wanted + int(fee), life + 100 + at
-    ended = {"state": SectorState.PROVING, "activation": 5, "initial_pledge": FIL}
+    ended: dict[str, Any] = {"state": SectorState.PROVING, "activation": 5, "initial_pledge": FIL}
     factories.sector(miners[0], number=8, expiration=HEIGHT, **ended)
     factories.sector(miners[0], number=9, expiration=None, state=SectorState.PC1_DONE)
     factories.sector(factories.miner(2009), number=1, expiration=HEIGHT + 9, **ended)
