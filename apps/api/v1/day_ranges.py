@@ -21,9 +21,10 @@ DAYS_MAX: Final = 3660
 
 def days_parameters(*, usual: int, most: int = DAYS_MAX) -> list[OpenApiParameter]:
     """Describe the parameters that `days_asked` reads."""
-    about = f"last days, today included; {usual} if nothing is asked for, at most {most}"
     return [
-        number_parameter("days", least=1, description=about),
+        number_parameter(
+            "days", least=1, description=f"today included; {usual} without any of these, at most {most}"
+        ),
         OpenApiParameter("month", str, description="`2026-11`, in UTC; instead of `days`"),
         OpenApiParameter("since", date, description="first UTC day; instead of `days`"),
         OpenApiParameter("until", date, description="last UTC day; today if it is left out"),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from itertools import accumulate
 from typing import Final
 
 from django.utils.translation import gettext
 
-from apps.blocks.selectors.money import MoneyLine
+from apps.blocks.selectors.money import MinerMoney
 from apps.core import formatting
 from apps.dashboard.trend_charts import DASHES, DAY, Axis, Line, Number, Trend, trend
 
@@ -19,12 +19,16 @@ POINTS: Final = 120
 AMOUNTS: Final = ("reward", "gas", "other_cost", "penalty", "net")
 
 
-def money_charts(lines: Mapping[int, Sequence[MoneyLine]]) -> list[Trend]:
-    """Return both charts of the lines of miners; none where there are no days to compare."""
-    days: dict[date, Counter[str]] = {}
-    for line in (line for of_miner in lines.values() for line in of_miner):
-        sums = days.setdefault(line.day, Counter())
-        sums.update({name: getattr(line, name) for name in AMOUNTS})
+def money_charts(money: Iterable[MinerMoney], *, more_gas: Mapping[date, int]) -> list[Trend]:
+    """Return both charts of miners' money and of gas beside it; none where there are no days to compare."""
+    days: defaultdict[date, Counter[str]] = defaultdict(Counter)
+    for one in money:
+        for line in one.lines:
+            days[line.day].update({name: getattr(line, name) for name in AMOUNTS})
+        for day, cost in one.gas_by_day.items():
+            days[day].update(gas=cost, net=-cost)
+    for day, cost in more_gas.items():
+        days[day].update(gas=cost, net=-cost)
     if len(days) < 2:
         return []
     first, count = min(days), (max(days) - min(days)).days + 1
