@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
-SEALING: Final = {
+Names = dict[str, tuple[str, ...]]
+SEALING: Final[Names] = {
     # Snap-up and rebuild are walked in test_snap_up.py, sealing into a bucket in test_bucket.py.
     "bucket_runs": (
         "test_data_come_into_a_sector_of_a_bucket_and_out_again",
@@ -64,7 +65,7 @@ SEALING: Final = {
         "test_a_branch_that_leaves_before_the_challenge_costs_no_window[6]",
     ),
 }
-FOLDERS: Final = {
+FOLDERS: Final[dict[str, Names]] = {
     "tests/integration/sealing": SEALING,
     "tests/unit/workers/snark": {
         # A window is proven and verified so in the same file.
