@@ -37,8 +37,10 @@ class ConfirmPage:
     section: str
     hidden_fields: tuple[tuple[str, str], ...] = ()
     """Fields of the first click that the second brings again."""
-    facts: tuple[tuple[str, str], ...] = ()
-    """What is reviewed before it is done: name and value."""
+    facts: tuple[tuple[str, ...], ...] = ()
+    """What is reviewed before it is done: name and value, and where it is changed if there is a third."""
+    is_danger: bool = True
+    """Whether it destroys something, or takes something away; its button is red then."""
 
 
 def approval_facts(rule: str) -> Iterable[tuple[str, str]]:

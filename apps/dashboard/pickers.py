@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Q
+from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.utils.http import urlencode
 from django.utils.translation import gettext
 
@@ -23,7 +23,7 @@ from apps.sectors.selectors.store_groups import stores_called, stores_known
 from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenants_visible
 from apps.users.services.people import tenant_resolve
-from apps.wallets.selectors import wallets_visible
+from apps.wallets.selectors import wallets_sending, wallets_visible
 from poolsite.filecoin.keys import KEY_BLS, KEY_SECP256K1
 from poolsite.wire.jobs import STAGED
 
@@ -112,6 +112,14 @@ def wallet_choices(
     return [Choice(row.address, wallet_choice(row, viewer=viewer)) for row in rows[:limit]]
 
 
+def sender_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:
+    """Return wallets from which the viewer's messages are signed, those with a name first."""
+    rows = wallets_sending(viewer).filter(Q(label__icontains=text) | Q(address__icontains=text))
+    unnamed = ExpressionWrapper(Q(label=""), output_field=BooleanField())
+    rows = rows.alias(is_unnamed=unnamed).order_by("is_unnamed", "label", "created_at", "pk")
+    return [Choice(row.address, wallet_choice(row, viewer=viewer)) for row in rows[:limit]]
+
+
 def worker_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:
     """Return wallets that the chain takes as workers."""
     return wallet_choices(viewer, text, limit, key_types=(KEY_BLS,))
@@ -175,6 +183,7 @@ SOURCES: Final[dict[str, Callable[[Principal, str, int], list[Choice]]]] = {
     "tenant": tenant_choices,
     "miner": miner_choices,
     "wallet": wallet_choices,
+    "sender": sender_choices,
     "worker": worker_choices,
     "owner": owner_choices,
     "next-worker": next_worker_choices,

@@ -43,6 +43,12 @@ def wallets_visible(viewer: Principal) -> QuerySet[Wallet]:
     return rows.filter(address__in=granted.values("address"))
 
 
+def wallets_sending(viewer: Principal) -> QuerySet[Wallet]:
+    """Return the wallets that sign for messages that this caller pushes: those granted to its tenant."""
+    granted = SignerGrant.objects.filter(tenant_id=viewer.own_id, deleted_at=None)
+    return wallets_visible(viewer).filter(address__in=granted.values("address"))
+
+
 def wallets_named(viewer: Principal) -> QuerySet[Wallet]:
     """Return the viewer's wallets with the labels that their keys have at their signers."""
     named = SignerKey.objects.filter(address=OuterRef("address"), tenant=OuterRef("tenant"), removed_at=None)

@@ -183,10 +183,10 @@ class Diagnosis:
         if "fee_cap" in self.evidence:
             return gettext(
                 "its fee cap of {fee_cap} attoFIL is below the base fee of {base_fee} attoFIL"
-            ).format(**self.evidence)
+            ).format(fee_cap=self.evidence["fee_cap"], base_fee=self.evidence["base_fee"])
         if "quota" in self.evidence:
             return gettext("the sender has {in_flight} messages in flight, and may have {quota}").format(
-                **self.evidence
+                in_flight=self.evidence["in_flight"], quota=self.evidence["quota"]
             )
         said = self.refusal.text
         if self.reason == Wait.NONE:

@@ -11,9 +11,10 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.client import ChainClient, chain_client
 from apps.chain.selectors.network import network_version
 from apps.messages.models import Receiver
-from apps.messages.selectors.receivers import kind_from_address
+from apps.messages.selectors.receivers import kind_from_address, receiver_kinds
 from poolsite.filecoin.actors.decode import actor_kind
-from poolsite.filecoin.address import UNDEF
+from poolsite.filecoin.address import UNDEF, BadAddress, address_format
+from poolsite.filecoin.eth_text import any_address_parse
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +23,16 @@ LOOKUP_S: Final = 2.0
 
 CHANGING: Final = frozenset({"placeholder", "ethaccount"})
 """Bundle names of actors that may still become something else: they are not remembered."""
+
+
+def receiver_kind_read(text: str, *, asks_node: bool) -> str:
+    """Return the kind of actor behind an address as it was typed; empty where nobody knows it."""
+    try:
+        address = address_format(any_address_parse(text))
+    except BadAddress:
+        return ""
+    known = receiver_kinds([address])
+    return (receiver_kinds_resolve([address], known=known) if asks_node else known).get(address, "")
 
 
 def receiver_kinds_resolve(addresses: Collection[str], *, known: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -147,6 +148,30 @@ def policy_try(viewer: Principal, *, address: str, message: Message, text: str =
     return _signer_call(
         viewer, address=address, method=POLICY_TRY, question=trial, kind=MessageVerdict, seconds=READ_S
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SignerVerdict:
+    """What the signer of a key decides of a message; nothing of it if the signer is of another make."""
+
+    is_allowed: bool = False
+    rule: str = ""
+    """The rule that allows it."""
+    refusal: str = ""
+    """Why its policy would not sign it."""
+    silence: str = ""
+    """Why it could not be asked."""
+
+
+def signer_verdict_read(viewer: Principal, *, address: str, message: Message) -> SignerVerdict:
+    """Return what the signer of a key would decide of a message; nothing is signed."""
+    try:
+        verdict = policy_try(viewer, address=address, message=message)
+    except NoPolicy:
+        return SignerVerdict()
+    except DomainError as error:
+        return SignerVerdict(silence=error.reason)
+    return SignerVerdict(not verdict.error, verdict.rule, verdict.error)
 
 
 def policy_refusal_find(*, address: str, message: Message) -> str:

@@ -40,7 +40,7 @@ def test_more_are_searched_on_the_server(ann):
     found = suggestions("wallet", "WALLET-14")
 
     assert 'id="from" name="from" value="" list="from-list"' in page
-    assert page.count("<option") < 3 * HANDFUL
+    assert page[: page.index('id="method"')].count("<option") < 3 * HANDFUL
     assert found.count("<option") == 1
     assert wallets[14].address in found
 

@@ -1,4 +1,4 @@
-"""Sending FIL."""
+"""Sending FIL, or calling any method of an actor: the form, and what is pushed."""
 
 from __future__ import annotations
 
@@ -8,187 +8,165 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
-from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.node.client import chain_client
-from apps.chain.selectors.heads import head_current
-from apps.core import formatting
-from apps.core.addresses import address_both
-from apps.core.errors import BadValue
-from apps.core.languages import list_text
-from apps.dashboard.confirm_page import (
-    ConfirmPage,
-    approval_facts,
-    confirm_page_render,
-    is_confirm_submitted,
-    signer_facts,
-)
+from apps.dashboard.confirm_page import confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
-from apps.dashboard.page_data import PageData
-from apps.dashboard.pickers import chosen_label, picker
+from apps.dashboard.number_fields import Amount
+from apps.dashboard.pages.messages.call_params import (
+    FIELD,
+    RAW,
+    SEND,
+    TRANSFERS,
+    Call,
+    call_read,
+    method_names,
+    param_fields,
+    params_build,
+)
+from apps.dashboard.pages.messages.send_review import send_review
+from apps.dashboard.pickers import picker
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, new_key
-from apps.messages.rules.push_items import PushItem
-from apps.messages.services.dry_run import message_approval_read, message_dry_run
+from apps.messages.rules.push_items import Gas, PushItem, SendSpec
 from apps.messages.services.push import message_push
-from apps.messages.services.signer_trials import run_refusal_find
+from apps.messages.services.receiver_lookup import receiver_kind_read
 from apps.users.rules.principals import Principal
-from poolsite.filecoin.amounts import BadAmount, fil_format, fil_parse
-from poolsite.filecoin.message import METHOD_SEND
+from poolsite.filecoin.amounts import BadAmount, fil_parse
+from poolsite.filecoin.message import BLOCK_GAS_LIMIT, METHOD_SEND
 
 if TYPE_CHECKING:
     from apps.messages.models import Message
-    from apps.wallets.models import Wallet
+
+FEES: Final = ("gas_limit", "gas_fee_cap", "gas_premium", "max_fee")
 
 
-class TransferForm(PageForm):
-    """FIL from one of the viewer's wallets; the id makes a double click one message."""
+class SendForm(PageForm):
+    """A message from one of the viewer's wallets; the id makes a double click one message."""
 
     id = Text(initial=new_key)
     to = Text()
     value = Text()
+    method = Text(initial=SEND)
+    params = Text()
+    gas_limit = Text()
+    gas_fee_cap = Amount(is_fee=True)
+    gas_premium = Amount(is_fee=True)
+    max_fee = Amount()
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self.fields["from"] = Text()
+        self.call = Call("", METHOD_SEND)
+        with self.refusals():
+            method = self.typed_text("method")
+            kind = receiver_kind_read(self.typed_text("to"), asks_node=method not in TRANSFERS)
+            self.call = call_read(method, kind=kind)
+        self.params_shown = param_fields(self.call)
+        for one in self.params_shown:
+            self.fields[one.name] = Text()
+
+    def typed_text(self, name: str) -> str:
+        """Return what stands in a field, before the form is read."""
+        return str((self.data if self.is_bound else self.initial).get(name, "")).strip()
+
+    @property
+    def asks_for_params(self) -> bool:
+        """Return whether it was sent without fields that its method has: they were not shown yet."""
+        is_shown = any(one.name in self.data for one in self.params_shown)
+        return bool(self.params_shown) and not is_shown and not self.typed_text(RAW)
+
+    @property
+    def has_fees(self) -> bool:
+        """Return whether fees were typed, so that they are shown."""
+        return any(str(self[name].shown) for name in FEES)
 
     def clean_value(self) -> int:
-        """Read attoFIL.  Raises ValidationError."""
+        """Read attoFIL; a call may carry none.  Raises ValidationError."""
+        text = self.cleaned_data["value"]
+        if not text and self.call.number != METHOD_SEND:
+            return 0
         try:
-            return int(fil_parse(self.cleaned_data["value"]))
+            return int(fil_parse(text))
         except BadAmount:
             raise ValidationError(_("enter an amount in FIL, such as 1.5")) from None
+
+    def clean_gas_limit(self) -> int:
+        """Read gas units; 0 for an empty field.  Raises ValidationError."""
+        text = self.cleaned_data["gas_limit"] or "0"
+        if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= BLOCK_GAS_LIMIT):
+            raise ValidationError(_("enter a whole number"))
+        return int(text)
+
+    @property
+    def item(self) -> PushItem:
+        """Return the message.  Raises BadMessage."""
+        sent = self.cleaned_data
+        return PushItem(
+            id=sent["id"],
+            to=sent["to"],
+            from_=sent["from"],
+            value=sent["value"],
+            method=self.call.number,
+            params=params_build(self.call, sent),
+            spec=SendSpec(max_fee=sent["max_fee"]),
+            gas=Gas(limit=sent["gas_limit"], fee_cap=sent["gas_fee_cap"], premium=sent["gas_premium"]),
+        )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def compose(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Send FIL from one of the viewer's wallets."""
+    """Send FIL from one of the viewer's wallets, or call a method of an actor."""
     if not viewer.may("sign"):
         raise Http404
-    form = TransferForm.of(request, **{name: request.GET.get(name, "") for name in ("from", "to", "value")})
-    if form.is_valid():
+    form = SendForm.of(request, **begun(request))
+    if form.is_valid() and not form.asks_for_params:
         with form.refusals():
-            item = item_of(form.cleaned_data)
+            item = form.item
             if not is_confirm_submitted(request):
-                return confirm_page_render(request, viewer, transfer_review(viewer, form, item))
+                back = form.address_of(reverse("message-compose"))
+                question = send_review(viewer, item, call=form.call, typed=form.typed, back=back)
+                return confirm_page_render(request, viewer, question)
             return redirect("message", sent(viewer, item).id)
+    call = form.call
     return form_render(
         request,
         viewer,
         "messages/compose.html",
         form,
-        title=_("Send FIL"),
+        title=_("Send"),
         section="messages",
         page_key="compose",
-        senders=picker(viewer, "wallet", value=form.typed["from"]),
+        senders=picker(viewer, "sender", value=form.typed["from"]),
         receivers=picker(viewer, "wallet", value=form.typed["to"]),
+        methods=method_names(call.kind),
+        params=[(one, form[one.name]) for one in form.params_shown],
+        takes_bytes=call.number != METHOD_SEND,
+        is_raw=call.is_raw or bool(form.typed[RAW]),
     )
 
 
-def item_of(sent: dict[str, Any]) -> PushItem:
-    """Return the form's message."""
-    return PushItem(id=sent["id"], to=sent["to"], from_=sent["from"], value=sent["value"], method=METHOD_SEND)
-
-
-def transfer_review(viewer: Principal, form: TransferForm, item: PushItem) -> ConfirmPage:
-    """Return the question before FIL is sent: from whom, to whom, and what it costs.
-
-    Raises DomainError with the field to blame, also for what the chain would refuse.
-    """
-    wallet = next((row for row in PageData(viewer).wallets if row.address == item.from_), None)
-    if wallet is None:
-        raise BadValue(gettext("choose one of the wallets"), field="from")
-    value, whose = item.value, wallet.tenant.name
-    is_own = wallet.tenant_id == viewer.tenant_id
-    text = gettext("The key belongs to tenant {whose}: the transfer spends that tenant's FIL.").format(
-        whose=whose
-    )
-    return ConfirmPage(
-        title=_("Review the transfer")
-        if is_own
-        else gettext("Send from a key of {whose}").format(whose=whose),
-        text=_("A transfer cannot be undone once it has landed.") if is_own else text,
-        label=gettext("Send {value}").format(value=fil_format(value))
-        + ("" if is_own else gettext(" from {whose}").format(whose=whose)),
-        back=form.address_of(reverse("message-compose")),
-        page=_("Send"),
-        section="messages",
-        hidden_fields=tuple(form.typed.items()),
-        facts=(
-            (gettext("From"), wallet_text(wallet)),
-            (gettext("To"), receiver_text(viewer, form.cleaned_data["to"])),
-            (gettext("Value"), fil_format(value)),
-            *price_facts(viewer, item),
-            *approval_facts(message_approval_read(item, principal=viewer)),
-        ),
-    )
-
-
-def wallet_text(wallet: Wallet) -> str:
-    """Return a wallet with its address in full and its balance."""
-    named = f"{wallet.label} {wallet.address}".strip()
-    return list_text((named, f"{formatting.fil(wallet.balance)} FIL"))
-
-
-def receiver_text(viewer: Principal, address: str) -> str:
-    """Describe the receiver: one of the viewer's wallets by its name."""
-    label = chosen_label(viewer, "wallet", address)
-    return f"{address} ({label})" if label else address_both(address)
-
-
-def price_facts(viewer: Principal, item: PushItem) -> tuple[tuple[str, str], ...]:
-    """Return what the gas costs and what is left; why it is not known where no node answers.
-
-    Raises BadValue if the chain would refuse the transfer, and what a push raises.
-    """
-    head = head_current()
-    if head is None:
-        return ((gettext("Gas"), gettext("unknown: no node has answered yet")),)
-    try:
-        run = message_dry_run(item, principal=viewer, client=chain_client(), head=head)
-    except (NodeUnavailable, NodeRefused) as refusal:
-        return ((gettext("Gas"), gettext("unknown: {reason}").format(reason=refusal.reason)),)
-    if run.is_short and not run.gas_limit:
-        raise BadValue(
-            gettext("the sender has {balance}, less than this transfer needs").format(
-                balance=fil_format(run.balance)
-            ),
-            field="value",
-        )
-    if not run.gas_limit:
-        return (
-            (
-                gettext("Gas"),
-                gettext("unknown, the dry run failed: {error}").format(
-                    error=run.error or gettext("exit code {exit_code}").format(exit_code=run.exit_code)
-                ),
-            ),
-        )
-    return (
-        (
-            gettext("Gas"),
-            gettext("{cost_expected} expected, {cost_max} at most").format(
-                cost_expected=fil_format(run.cost_expected - item.value),
-                cost_max=fil_format(run.cost_max - item.value),
-            ),
-        ),
-        (gettext("Sender pays"), gettext("{cost_max} at most").format(cost_max=fil_format(run.cost_max))),
-        (
-            gettext("Balance after this and all messages in progress"),
-            gettext("{balance_after} at least").format(balance_after=fil_format(run.balance_after)),
-        ),
-        *signer_facts(run_refusal_find(run, by=viewer)),
-    )
+def begun(request: HttpRequest) -> dict[str, str]:
+    """Return what a link, or the way back from the review, has filled in."""
+    names = ("from", "to", "value", "method", RAW, *FEES)
+    found = {name: request.GET[name] for name in names if name in request.GET}
+    return {"method": SEND, **found, **{k: str(v) for k, v in request.GET.items() if k.startswith(FIELD)}}
 
 
 def sent(viewer: Principal, item: PushItem) -> Message:
     """Push the message.  Raises DomainError with the field to blame."""
     return message_push(
-        principal=viewer, id=item.id, to=item.to, from_=item.from_, value=item.value, method=item.method
+        principal=viewer,
+        id=item.id,
+        to=item.to,
+        from_=item.from_,
+        value=item.value,
+        method=item.method,
+        params=item.params,
+        spec=item.spec,
+        gas=item.gas,
     )
 
 

@@ -61,7 +61,7 @@ class Finding:
     tone: str
     title: str
     text: str
-    action: str = ""
+    action: StrOrPromise = ""
     href: str = ""
 
 
