@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import clock
-from apps.core.reasons import code_of
+from apps.core.reasons import Reason, code_of, is_whole
 from apps.messages.models import Message
 from apps.miners.selectors.miners import miners_visible
 from apps.sectors.errors.sectors import FailureUnknown
@@ -125,9 +125,19 @@ class FailureGroup:
 
 
 def fingerprint(stage: str, error: str) -> str:
-    """Return what sectors that failed alike have in common."""
-    words = NAMES.sub("#", error)[:300]
+    """Return what sectors that failed alike have in common: a reason's code, and the words of its values."""
+    words = alike(error)[:300]
     return hashlib.sha256(f"{stage}\0{words}".encode()).hexdigest()[:12]
+
+
+def alike(error: Any) -> str:
+    """Return what an error has in common with others like it."""
+    if isinstance(error, Reason) and not is_whole(error.code):
+        values = (value for _, value in sorted(error.values.items()))
+        return f"{error.code}({' '.join(map(alike, values))})"
+    if isinstance(error, list):
+        return " ".join(map(alike, error))
+    return NAMES.sub("#", str(error))
 
 
 def advice_of(kind: str, error: str) -> str:
@@ -201,10 +211,10 @@ def _group_add(
 ) -> FailureGroup:
     """Add what failed to its group, of which the first one is the newest; return the group."""
     at, error = at or row.updated_at, error or row.error
-    alike = stage if kind == JobKind.SEAL else f"{kind} {stage}"
+    of_stage = stage if kind == JobKind.SEAL else f"{kind} {stage}"
     if isinstance(row, SectorChange):
-        alike += f" {row.expiration} {row.drops_claims}"  # a retry requests the same change
-    key = fingerprint(alike, error)
+        of_stage += f" {row.expiration} {row.drops_claims}"  # a retry requests the same change
+    key = fingerprint(of_stage, error)
     group = groups.get(key)
     if group is None:
         group = groups[key] = FailureGroup(

@@ -25,7 +25,7 @@ from apps.sectors.models import (
     WorkerCommand,
 )
 from apps.sectors.reasons import BALANCE_SHORT, ENDED_ON_CHAIN, NODE_REFUSES, TOO_MUCH, WOULD_REFUSE
-from apps.sectors.selectors.failures import OF_CHAIN, OF_FUNDS, advice_of
+from apps.sectors.selectors.failures import OF_CHAIN, OF_FUNDS, advice_of, fingerprint
 from apps.sectors.services.jobs.reports import job_fail
 from apps.sectors.services.sealing.steps import sector_stop
 from apps.sectors.services.stores.events import event_write
@@ -159,6 +159,13 @@ def test_advice_goes_by_the_code_whatever_the_words() -> None:
     assert advice_of("seal", other_words) == str(OF_CHAIN)
     assert {advice_of("seal", kind()) for kind in (BALANCE_SHORT, TOO_MUCH)} == {str(OF_FUNDS)}
     assert "free disk space" in advice_of("seal", quoted("No space left on device", by="host"))
+
+
+def test_failures_are_alike_by_their_code_whatever_the_words() -> None:
+    made = WOULD_REFUSE(message="commit", error=quoted("no sector 7", by="node"))
+    other_words = Reason("not taken", made.code, {**made.values, "error": quoted("no sector 8", by="node")})
+    assert fingerprint("C2", made) == fingerprint("C2", other_words)
+    assert fingerprint("C2", made) != fingerprint("C2", WOULD_REFUSE(message="commit", error="wrong proof"))
 
 
 def test_what_has_ended_on_the_chain_is_known_by_its_code() -> None:
