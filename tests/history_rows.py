@@ -33,7 +33,7 @@ def seeded(pool: Pool, *, days: int = 40) -> None:
             if kind == Kind.SEALING
             else {name: USUAL[unit] for name, unit in METRICS[kind].items()}
         )
-        stored = {name: Figure.measured(value).stored for name, value in figures.items()}
+        stored = {name: Figure.measured(value) for name, value in figures.items()}
         hours = [begin_of(at, HOUR) - HOUR * place for place in range(24 * 8) if not 5 <= place < 15]
         days_of = [begin_of(at, DAY) - DAY * place for place in range(days)]
         Reading.objects.bulk_create(

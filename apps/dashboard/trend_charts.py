@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from apps.core.formatting import NOTHING
@@ -81,6 +83,16 @@ class Trend:
     label: str
     """What a reader hears."""
     note: StrOrPromise = ""
+
+    @property
+    def table_rows(self) -> SafeString:
+        """Return the rows of its table; a template takes five times as long for some hundred of them."""
+        cell = '<td class="num" data-label="{}">{}</td>'
+        return format_html_join(
+            "\n",
+            '<tr><th scope="row" class="c-name">{}</th>{}</tr>',
+            ((at, format_html_join("", cell, cells)) for at, cells in self.rows),
+        )
 
     @property
     def is_empty(self) -> bool:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 Number = int | float
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """What one metric was over some time."""
+class Figure(NamedTuple):
+    """What one metric was over some time, as rows have it; a tuple, as a page reads thousands."""
 
-    count: int
+    times: int
     """How often it was measured."""
     total: Number
     low: Number
@@ -27,27 +25,16 @@ class Figure:
         """Return what was measured once."""
         return cls(1, value, value, value, value)
 
-    @classmethod
-    def read(cls, stored: Sequence[Number]) -> Figure:
-        """Read what `stored` gave."""
-        count, total, low, high, last = stored
-        return cls(int(count), total, low, high, last)
-
-    @property
-    def stored(self) -> list[Number]:
-        """Return it as a row has it."""
-        return [self.count, self.total, self.low, self.high, self.last]
-
     @property
     def mean(self) -> Number:
         """Return the average; of whole numbers a whole one, since attoFIL have more digits than floats."""
         is_whole = isinstance(self.total, int)
-        return self.total // self.count if is_whole else self.total / self.count
+        return self.total // self.times if is_whole else self.total / self.times
 
     def plus(self, later: Figure) -> Figure:
         """Return both as one."""
         return Figure(
-            self.count + later.count,
+            self.times + later.times,
             self.total + later.total,
             min(self.low, later.low),
             max(self.high, later.high),

@@ -70,7 +70,7 @@ class HistoryOutput(serializers.Serializer[Any]):
 class HistoryView(PoolView):
     """The figures of one thing."""
 
-    filters = FILTERS
+    filters: ClassVar[tuple[str, ...] | None] = FILTERS
     kind: ClassVar[Kind]
 
     def subjects(self, request: Request, **named: str) -> Sequence[int]:

@@ -10,7 +10,7 @@ from typing import Final
 from django.db.models import Min
 
 from apps.history.models import Reading
-from apps.history.rules import Figure, Number, begin_of, figures_sum
+from apps.history.rules import Figure, Number, begin_of
 from apps.history.states import DAY, HOUR, RETENTION, WALLET_HOURS_RETENTION, Kind
 
 POINTS_MAX: Final = 1_000
@@ -62,12 +62,15 @@ def series(
     count = min(-(-(end - first) // step), POINTS_MAX)
     steps = tuple(first + step * place for place in range(count))
     rows = Reading.objects.filter(kind=kind, subject__in=list(subjects), step=rows_step)
-    parts: dict[str, list[dict[int, list[Figure]]]] = {}
-    for row in rows.filter(at__gte=first, at__lt=first + step * count).order_by("at"):
-        place = (row.at - first) // step
-        for name, stored in row.figures.items():
-            places = parts.setdefault(name, [{} for _ in steps])
-            places[place].setdefault(row.subject, []).append(Figure.read(stored))
+    parts: dict[str, list[dict[int, Figure]]] = {}
+    inside = rows.filter(at__gte=first, at__lt=first + step * count).order_by("at")
+    for subject, at, figures in inside.values_list("subject", "at", "figures"):
+        place = (at - first) // step
+        for name, stored in figures.items():
+            of_step = parts.setdefault(name, [{} for _ in steps])[place]
+            before = of_step.get(subject)
+            figure = Figure(*stored)
+            of_step[subject] = figure if before is None else before.plus(figure)
     return Series(
         steps=steps,
         step=step,
@@ -87,9 +90,9 @@ def history_since(kind: Kind, subjects: Collection[int]) -> datetime | None:
     return hour if day is None or (hour is not None and hour - day < DAY) else day
 
 
-def _point(kind: Kind, of_step: Mapping[int, Sequence[Figure]]) -> Point | None:
+def _point(kind: Kind, of_step: Mapping[int, Figure]) -> Point | None:
     """Return one step's point of all things."""
-    each = [total for parts in of_step.values() if (total := figures_sum(parts)) is not None]
+    each = of_step.values()
     if not each:
         return None
     return Point(

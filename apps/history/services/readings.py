@@ -62,8 +62,7 @@ def slot_record(kind: Kind, *, measured: Mapping[int, Mapping[str, Number]], slo
             stored = {} if row is None else row.figures
             new = {name: Figure.measured(value) for name, value in figures.items()}
             merged = stored | {
-                name: (Figure.read(stored[name]).plus(one) if name in stored else one).stored
-                for name, one in new.items()
+                name: Figure(*stored[name]).plus(one) if name in stored else one for name, one in new.items()
             }
             rows.append(Reading(kind=kind, subject=subject, step=step, at=at, slot=slot, figures=merged))
     readings_write(rows)
@@ -94,7 +93,7 @@ def sealed_record(*, now: datetime) -> None:
             at=hour,
             slot=hour,
             figures={
-                name: Figure.measured(count).stored
+                name: Figure.measured(count)
                 for name, count in {SEALED: 0, **by_hour.get(hour, {}).get(miner, {})}.items()
             },
         )
@@ -113,7 +112,7 @@ def _day_sums(day: datetime) -> Iterable[Reading]:
     for row in hours.order_by("subject", "at"):
         of_miner = by_miner.setdefault(row.subject, {})
         for name, stored in row.figures.items():
-            of_miner.setdefault(name, []).append(Figure.read(stored))
+            of_miner.setdefault(name, []).append(Figure(*stored))
     for subject, figures in by_miner.items():
         sums = {name: total for name, parts in figures.items() if (total := figures_sum(parts)) is not None}
         yield Reading(
@@ -122,7 +121,7 @@ def _day_sums(day: datetime) -> Iterable[Reading]:
             step=DAY,
             at=day,
             slot=day,
-            figures={name: Figure.measured(total.total).stored for name, total in sums.items()},
+            figures={name: Figure.measured(total.total) for name, total in sums.items()},
         )
 
 

@@ -147,8 +147,8 @@ def test_the_figures_as_csv_are_exact_and_gaps_are_empty(pool):
     rows = list(csv.DictReader(text_of(answer).splitlines()))
 
     assert len(rows) == 24
-    assert rows[-1]["balance_mean"] == str(7 * FIL)
-    assert [row["balance_mean"] for row in rows].count("") == 10
+    assert rows[-1]["balance"] == str(7 * FIL)
+    assert [row["balance"] for row in rows].count("") == 10
 
 
 def test_pages_of_things_fetch_their_charts(pool):

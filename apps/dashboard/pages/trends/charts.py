@@ -54,11 +54,11 @@ class Span:
 SPANS: Final = (
     Span("24h", DAY, HOUR),
     Span("7d", 7 * DAY, 2 * HOUR),
-    Span("30d", 30 * DAY, 6 * HOUR),
+    Span("30d", 30 * DAY, 8 * HOUR),
     Span("90d", 90 * DAY, DAY),
     Span("1y", 364 * DAY, 7 * DAY),
 )
-"""At most 120 points each."""
+"""At most 91 points each: a page of six charts has its tables, too."""
 
 
 def span_label(span: Span) -> str:

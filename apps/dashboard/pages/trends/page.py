@@ -144,20 +144,21 @@ def trends(request: HttpRequest, viewer: Principal, kind: str, key: str) -> Http
 @require_safe
 @sign_in_required
 def trends_csv(request: HttpRequest, viewer: Principal, kind: str, key: str) -> Download:
-    """Return the figures as CSV: bytes, attoFIL, shares of 0 to 1; what is not known is empty."""
+    """Return the figures as CSV: bytes, attoFIL, shares of 0 to 1; means, of sealing sums; unknown: empty."""
     data, span = PageData(viewer), span_of(request)
     shown = shown_of(viewer, kind, key, span, data)
     found = span_series(shown.kind, shown.subjects, span, now=data.at)
     names = sorted(found.points)
+    parts = ("value",) if shown.kind == Kind.SEALING else ("value", "low", "high")
 
     def cells(point: Point | None) -> list[Any]:
-        return ["", "", ""] if point is None else [point.value, point.low, point.high]
+        return ["" if point is None else getattr(point, part) for part in parts]
 
     rows = (
         [at.isoformat(), *(cell for name in names for cell in cells(found.of(name)[place]))]
         for place, at in enumerate(found.steps)
     )
-    head = ["at", *(f"{name}_{part}" for name in names for part in ("mean", "low", "high"))]
+    head = ["at", *(name if part == "value" else f"{name}_{part}" for name in names for part in parts)]
     return csv_answer(f"{shown.kind}-trends.csv", head, rows)
 
 

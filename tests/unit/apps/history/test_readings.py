@@ -13,7 +13,10 @@ from apps.history.services import readings
 from apps.history.services.readings import kind_record, readings_delete_old, readings_record
 from apps.history.states import DAY, HOUR, Kind
 from apps.miners.models import Miner
+from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from poolsite.filecoin.amounts import FIL
+from poolsite.wire.hardware import Hardware, HostLoad
+from poolsite.wire.hosts import Heartbeat
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 
@@ -118,6 +121,18 @@ def test_hosts_of_the_last_version_tell_of_their_disks_alone():
     assert set(hour_of(Kind.HOST, new.pk, NOON)) == {"cpu", "memory", "temperature"}
     assert hour_of(Kind.HOST, new.pk, NOON)["memory"][1] == 0
     assert not Reading.objects.filter(kind=Kind.HOST, subject=silent.pk).exists()
+
+
+def test_what_a_heartbeat_tells_of_the_load_is_recorded():
+    worker = factories.worker()
+    load = HostLoad(cpu_permille=250, memory_permille=700, gpu_permille=None, celsius=0)
+    hardware = Hardware(cpus=4, disk_total_bytes=100, disk_free_bytes=40, load=load)
+    worker_heartbeat(worker, heartbeat=Heartbeat(boot_id=worker.boot_id, hardware=hardware), now=NOON)
+
+    kind_record(Kind.HOST, now=NOON)
+
+    last = {name: stored[4] for name, stored in hour_of(Kind.HOST, worker.pk, NOON).items()}
+    assert last == {"cpu": 0.25, "memory": 0.7, "temperature": 0, "disk": 0.6}
 
 
 def test_sealing_is_counted_anew_and_hours_without_any_are_0():
