@@ -9,7 +9,16 @@ from django.db import models
 
 from apps.core.fields import AddressField, AttoFilField, CidField
 from apps.core.models import Named, Timestamped
-from apps.market.states import TRANSITIONS, WITHOUT_DATA, ClientsRule, DealDoor, DealSource, DealState
+from apps.market.states import (
+    PUBLISHED,
+    TRANSITIONS,
+    WITHOUT_DATA,
+    ClientsRule,
+    DealDoor,
+    DealSource,
+    DealState,
+)
+from apps.messages.models import Message
 from apps.miners.models import Miner
 from apps.pieces.models import Piece
 
@@ -45,6 +54,14 @@ class MinerMarket(Timestamped):
     """Deals at most that are accepted and not in a sector yet; further ones are told to come again."""
     waiting_bytes = models.BigIntegerField(default=0)
     """Raw bytes of those at most; 0: no limit but the tenant's quota."""
+    client_deals = models.PositiveIntegerField(default=16, db_default=16)
+    """Deals at most of one client that wait for their data."""
+    publish_wait = models.BigIntegerField(default=120, db_default=120)
+    """Epochs for which a deal waits at most for others that share its message."""
+    publish_most = models.PositiveIntegerField(default=32, db_default=32)
+    """Deals of one message at most; so many do not wait."""
+    publish_base_fee = AttoFilField(default=0, db_default=0)
+    """Deals wait while the base fee (attoFIL per gas) is above it, unless they start soon; 0: no limit."""
     takes_http = models.BooleanField(default=True)
     takes_put = models.BooleanField(default=True)
     takes_offline = models.BooleanField(default=True)
@@ -82,12 +99,27 @@ class Deal(Named, Timestamped):
     """Piece CID of version 1, for the padded size that the deal pays for."""
     padded_size = models.BigIntegerField()
     raw_size = models.BigIntegerField()
+    """Raw bytes; where the client did not say how many, the most that there may be."""
+    is_sized = models.BooleanField(default=True, db_default=True)
+    """Whether it did."""
     allocation = models.BigIntegerField(null=True)
     """Allocation id in the verified registry; None for plain data."""
     start_epoch = models.BigIntegerField(null=True)
     """By which it must be active; None: the client leaves it open."""
     duration = models.BigIntegerField()
     """Epochs for which the data must be kept from then on."""
+    proposal = models.BinaryField(null=True)
+    """CBOR of the proposal with the client's signature, as it is published; None of deals that are not."""
+    proposal_cid = CidField(blank=True, default="", db_default="")
+    """CID of that without the signature: the market takes no proposal twice."""
+    is_verified = models.BooleanField(default=False, db_default=False)
+    """Whether publishing spends the client's data cap."""
+    collateral = AttoFilField(default=0, db_default=0)
+    """attoFIL that publishing locks in the miner's market balance."""
+    lockup = AttoFilField(default=0, db_default=0)
+    """attoFIL that it locks in the client's: the whole fee and its collateral."""
+    chain_deal = models.BigIntegerField(null=True)
+    """Number at the market actor, once it is published."""
     is_indexed = models.BooleanField(default=False)
     """Whether the client wants its blocks to be found."""
     is_announced = models.BooleanField(default=False)
@@ -120,10 +152,18 @@ class Deal(Named, Timestamped):
             ),
             models.Index(fields=["miner", "state"], name="deals_by_miner"),
             models.Index(fields=["client"], name="deals_by_client"),
+            models.Index(
+                fields=["proposal_cid"], name="deals_by_proposal", condition=~models.Q(proposal_cid="")
+            ),
         ]
 
     def __str__(self) -> str:
         return f"deal {self.uuid}"
+
+    @property
+    def is_published(self) -> bool:
+        """Return whether the market actor holds it, or is to hold it."""
+        return self.door in PUBLISHED
 
     @property
     def terms(self) -> dict[str, int | None]:
@@ -136,6 +176,24 @@ class Deal(Named, Timestamped):
     def chunks(self) -> int:
         """Return how many chunks its upload has; 0 where it has none."""
         return -(-self.raw_size // self.chunk_size) if self.chunk_size else 0
+
+
+class DealMessage(models.Model):
+    """A message that publishes a deal, with others; the newest is the one under way.
+
+    An earlier one that came to nothing can still land: its signature is out.
+    """
+
+    deal = models.ForeignKey(Deal, on_delete=models.CASCADE, related_name="messages")
+    message = models.ForeignKey(
+        Message, null=True, on_delete=models.SET_NULL, related_name="+", db_constraint=False
+    )
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["deal", "message"], name="deal_once_per_message")]
+
+    def __str__(self) -> str:
+        return f"message {self.message_id} of {self.deal_id}"
 
 
 class DealChunk(models.Model):

@@ -1,17 +1,71 @@
-"""What the chain says of the allocation that a proposal names.
+"""What the chain says of a proposal's allocation, of both sides' money, and of what would be published.
 
 Source: lotus node/impl/full/state.go StateGetAllocation, which looks the client's actor up itself.
 """
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
+from poolsite.filecoin.actors.market import PublishStorageDealsReturn
 from poolsite.filecoin.cids import cid_from_json
+from poolsite.filecoin.codec import from_cbor
+from poolsite.filecoin.message import Message
+
+NO_ALLOCATION: Final = 0
+"""Number of none.  Source: go-state-types builtin/v9/verifreg NoAllocationID."""
+
+
+def balances_read(client: ChainClient, *, addresses: list[str], key: str) -> dict[str, int]:
+    """Return what each has at the market actor that no deal locks, attoFIL.  Raises NodeUnavailable."""
+    calls = [("StateMarketBalance", [address, key_to_json(key)]) for address in addresses]
+    found = {}
+    for address, answer in zip(addresses, client.call_many(calls), strict=True):
+        if isinstance(answer, NodeRefused):
+            if not answer.is_missing_actor:
+                raise answer
+            found[address] = 0
+        else:
+            found[address] = int(answer["Escrow"]) - int(answer["Locked"])
+    return found
+
+
+def collateral_read(client: ChainClient, *, size: int, is_verified: bool, key: str) -> int:
+    """Return what a miner must lock at least for a piece, attoFIL."""
+    bounds = client.call("StateDealProviderCollateralBounds", size, is_verified, key_to_json(key))
+    return int(bounds["Min"])
+
+
+def data_cap_read(client: ChainClient, *, owner: str, key: str) -> int:
+    """Return the bytes that a client may still allocate."""
+    try:
+        return int(client.call("StateVerifiedClientStatus", owner, key_to_json(key)) or 0)
+    except NodeRefused as refusal:
+        if refusal.is_missing_actor:
+            return 0
+        raise
+
+
+def deal_allocation_read(client: ChainClient, *, deal: int, key: str) -> int | None:
+    """Return the allocation that publishing made for a deal; None if it has none, or is active already."""
+    number = int(client.call("StateGetAllocationIdForPendingDeal", deal, key_to_json(key)))
+    return None if number == NO_ALLOCATION else number
+
+
+def published_read(client: ChainClient, message: Message, *, key: str) -> tuple[int, list[int]]:
+    """Try a message that publishes deals; return its exit code and the places of those that it publishes."""
+    trial = client.state_call(message, key)
+    receipt = trial.get("MsgRct") or {}
+    code = int(receipt.get("ExitCode", -1))
+    if code:
+        return code, []
+    answer = from_cbor(PublishStorageDealsReturn, base64.b64decode(receipt["Return"]))
+    return code, list(answer.valid_deals)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from apps.market.errors import DealRefused, RefusalKind
+from apps.market.errors import DealBusy, DealRefused, RefusalKind
 from apps.market.models import MinerMarket
 from apps.market.onchain import AllocationTerms
 from apps.market.states import ClientsRule
+from poolsite.filecoin.actors.market import ClientDealProposal
+from poolsite.filecoin.amounts import fil_format
+from poolsite.filecoin.deals import BadDeal, client_lockup, proposal_check
+from poolsite.filecoin.fr32 import unpadded_bytes
 from poolsite.filecoin.piece_cids import SizedPiece
 
 SEAL_LOOKBACK: Final = 900
@@ -41,10 +45,13 @@ class Proposal:
     client: str
     provider: str
     piece: SizedPiece
+    """Of what is published the place may be larger than its tree; 0 raw bytes: the client does not say."""
     start_epoch: int | None
     duration: int
     allocation: int | None
     source: str
+    signed: ClientDealProposal | None = None
+    """What is published; None of deals that the market actor does not hold."""
     places: tuple[Place, ...] = ()
     is_indexed: bool = False
     is_announced: bool = False
@@ -53,7 +60,24 @@ class Proposal:
     @property
     def piece_cid(self) -> str:
         """The commitment as the chain has it."""
-        return str(self.piece.cid)
+        return str(self.piece.cid if self.signed is None else self.signed.proposal.piece_cid)
+
+    @property
+    def padded_size(self) -> int:
+        """Bytes of its place in a sector."""
+        return self.piece.padded_size if self.signed is None else self.signed.proposal.piece_size
+
+    @property
+    def raw_size(self) -> int:
+        """Raw bytes, or the most that there may be where the client does not say."""
+        return self.piece.payload_size or unpadded_bytes(self.padded_size)
+
+    @property
+    def is_verified(self) -> bool:
+        """Return whether it is paid by data cap: it names an allocation, or publishing makes one."""
+        if self.signed is None:
+            return self.allocation is not None
+        return self.signed.proposal.verified_deal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +109,7 @@ def market_check(proposal: Proposal, *, market: MinerMarket) -> None:
 
 def size_check(proposal: Proposal, *, market: MinerMarket, sector_size: int) -> None:
     """Refuse a piece that is too large or too small.  Raises DealRefused."""
-    size = proposal.piece.padded_size
+    size = proposal.padded_size
     if size > sector_size:
         raise DealRefused("Deal size is larger than the miner's sector size")
     if size > market.most_size:
@@ -162,18 +186,61 @@ def _term_check(proposal: Proposal, found: AllocationTerms, facts: Facts) -> Non
 
 def terms_check(proposal: Proposal, *, market: MinerMarket, facts: Facts) -> None:
     """Refuse a duration that no sector keeps, and what pays less than is asked for.  Raises DealRefused."""
-    is_verified = proposal.allocation is not None
+    is_verified = proposal.is_verified
     if not is_verified and proposal.duration < facts.least_duration:
         raise DealRefused(f"duration must be at least {facts.least_duration}", kind=RefusalKind.TOO_SHORT)
     if facts.life_refusal:
         raise DealRefused(facts.life_refusal)
     if market.is_verified_only and not is_verified:
         raise DealRefused("provider only accepts verified deals", kind=RefusalKind.REJECTED)
-    if price := market.verified_price if is_verified else market.price:
-        # Nothing is paid on chain under this product.
+    least_price = _fee(market.verified_price if is_verified else market.price, proposal.padded_size)
+    # Without the market actor nothing is paid on chain.
+    offered = 0 if proposal.signed is None else proposal.signed.proposal.storage_price_per_epoch
+    if offered < least_price:
         raise DealRefused(
-            f"storage price per epoch less than asking price: 0 < {_fee(price, proposal.piece.padded_size)}",
+            f"storage price per epoch less than asking price: {offered} < {least_price}",
             kind=RefusalKind.REJECTED,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balances:
+    """What both sides have at the market actor, and what publishing asks for."""
+
+    least_collateral: int
+    """attoFIL that the miner must lock for a piece of this size."""
+    client_free: int
+    """attoFIL in the client's market balance that no deal locks."""
+    miner_free: int
+    data_cap: int | None
+    """Bytes that the client may still allocate; None: it is not asked for."""
+
+
+def published_check(proposal: Proposal, *, height: int, balances: Balances) -> None:
+    """Refuse what the market actor would not publish.  Raises DealRefused, DealBusy.
+
+    Source: boost storagemarket/deal_acceptance.go.
+    """
+    if proposal.signed is None:
+        return
+    terms = proposal.signed.proposal
+    try:
+        proposal_check(terms, now=height, least_collateral=balances.least_collateral)
+    except BadDeal as bad:
+        raise DealRefused(f"invalid deal proposal: {bad}") from None
+    if balances.client_free < client_lockup(terms):
+        raise DealRefused(
+            f"clientMarketBalance.Available too small: {balances.client_free} < {client_lockup(terms)}",
+            kind=RefusalKind.REJECTED,
+        )
+    if balances.data_cap is not None and balances.data_cap < terms.piece_size:
+        raise DealRefused(
+            "verified deal DataCap too small for proposed piece size", kind=RefusalKind.REJECTED
+        )
+    if balances.miner_free < terms.provider_collateral:
+        raise DealBusy(
+            f"its collateral is {fil_format(terms.provider_collateral)}, and the miner's market balance has"
+            f" {fil_format(balances.miner_free)} free beside what earlier deals need"
         )
 
 

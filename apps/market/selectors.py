@@ -5,21 +5,23 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import Count, F, Prefetch, Q, QuerySet, Sum
 
 from apps.market.errors import DealUnknown
-from apps.market.models import Deal, DealChunk, MinerMarket
-from apps.market.states import WITH_PIECE, WITHOUT_DATA, DealState
+from apps.market.models import Deal, DealChunk, DealMessage, MinerMarket
+from apps.market.states import PUBLISHED, WITH_PIECE, WITHOUT_DATA, DealState
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_get, miners_active
 from apps.pieces.models import Piece
-from apps.pieces.selectors import piece_same
+from apps.pieces.selectors import piece_held, piece_same
 from apps.pieces.states import PieceState
 from apps.sectors.models import Sector
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 
-WAITING = (*WITHOUT_DATA, DealState.VERIFIED)
+UNLOCKED = (*WITHOUT_DATA, DealState.UNPUBLISHED, DealState.PUBLISHING)
+"""Accepted, and its collateral is not locked on the chain for certain."""
+WAITING = (*UNLOCKED, DealState.VERIFIED)
 """Accepted, and in no sector yet."""
 
 
@@ -103,7 +105,9 @@ def deals_followed() -> list[Deal]:
     same = Q()
     for piece_state, state in WITH_PIECE.items():
         same |= Q(state=state, piece__state=piece_state)
-    moved = Q(state__in=[DealState.VERIFIED, DealState.SEALING, DealState.ACTIVE]) & ~same
+    going_on = [DealState.UNPUBLISHED, DealState.VERIFIED, DealState.SEALING, DealState.ACTIVE]
+    moved = Q(state__in=going_on) & ~same
+    moved |= Q(state=DealState.FAILED, piece__state=PieceState.HELD)  # a kill came before its end
     back = Q(state=DealState.ENDED, piece__state__in=[PieceState.PACKED, PieceState.ACTIVE])
     rows = Deal.objects.filter(
         Q(state__in=WITHOUT_DATA) | moved | back & Q(piece__sector_number=F("sector_number"))
@@ -115,6 +119,8 @@ def piece_of_deal(deal: Deal) -> Piece | None:
     """Return the piece that holds a deal's data, also where the same data came in another way."""
     if deal.piece is not None:
         return deal.piece
+    if deal.is_published:
+        return piece_held(deal.uuid)
     named = Piece(miner=deal.miner, **deal.terms)
     piece = piece_same(named, deal.piece_cid)
     return None if piece is None or piece.state == PieceState.ENDED else piece
@@ -154,6 +160,61 @@ def miner_ids_of_pool() -> frozenset[int]:
     """Return the actor ids of all of the pool's active miners."""
     numbers = miners_active().exclude(actor_id=None).values_list("actor_id", flat=True)
     return frozenset(number for number in numbers if number is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """attoFIL that accepted deals will lock at the market actor."""
+
+    client: int
+    miner: int
+
+
+def reserved_read(miner: Miner, *, client: str) -> Reserved:
+    """Return what deals lock that are not published for certain: of a miner, and of a client at any."""
+    rows = Deal.objects.filter(state__in=UNLOCKED, door__in=PUBLISHED).order_by()
+    of_miner = rows.filter(miner=miner).aggregate(sum=Sum("collateral"))["sum"]
+    of_client = rows.filter(client=client).aggregate(sum=Sum("lockup"))["sum"]
+    return Reserved(client=int(of_client or 0), miner=int(of_miner or 0))
+
+
+def deal_identical(proposal_cid: str) -> Deal | None:
+    """Return the deal that a proposal has made already, under whatever name."""
+    rows = Deal.objects.filter(proposal_cid=proposal_cid)
+    return rows.exclude(state__in=[DealState.REFUSED, DealState.FAILED]).first()
+
+
+def deals_without_data(miner: Miner, *, client: str) -> int:
+    """Count a client's deals with a miner whose data are not all here."""
+    return Deal.objects.filter(miner=miner, client=client, state__in=WITHOUT_DATA).count()
+
+
+def deal_message_cid(deal: Deal) -> str:
+    """Return the CID of the newest message that publishes a deal, or the one that landed; empty before."""
+    rows = DealMessage.objects.filter(deal=deal, message__isnull=False).select_related("message")
+    newest = rows.order_by("-pk").first()
+    if newest is None or newest.message is None:
+        return ""
+    return str(newest.message.landed_cid or newest.message.cid)
+
+
+def deals_publishing() -> list[Deal]:
+    """Return the deals that are in a message, or were in one, and are not published for certain."""
+    rows = Deal.objects.filter(state=DealState.PUBLISHING)
+    rows |= Deal.objects.filter(state=DealState.UNPUBLISHED, messages__isnull=False)
+    rows = rows.distinct().select_related("miner__tenant", "piece__miner__tenant")
+    newest = Prefetch("messages", DealMessage.objects.select_related("message").order_by("pk"))
+    return list(rows.prefetch_related(newest).order_by("pk"))
+
+
+def deals_unpublished() -> dict[Miner, list[Deal]]:
+    """Return, for each miner, its deals that wait to be published, oldest first."""
+    rows = Deal.objects.filter(state=DealState.UNPUBLISHED, piece__state=PieceState.HELD)
+    found: dict[Miner, list[Deal]] = {}
+    rows = rows.select_related("miner__tenant", "miner__market", "piece__miner__tenant").order_by("pk")
+    for deal in rows.prefetch_related("messages"):
+        found.setdefault(deal.miner, []).append(deal)
+    return found
 
 
 def waiting_use(miner: Miner) -> WaitingUse:

@@ -16,8 +16,12 @@ class DealState(models.TextChoices):
     ACCEPTED = "ACCEPTED", _("Waiting for its data")
     TRANSFERRING = "TRANSFERRING", _("Transferring")
     """Its data come, or their commitment is being computed."""
-    VERIFIED = "VERIFIED", _("Waiting for a sector")
+    UNPUBLISHED = "UNPUBLISHED", _("Waiting to be published")
     """Its data are here, and are what the client said."""
+    PUBLISHING = "PUBLISHING", _("Being published")
+    """It is in a message to the market actor."""
+    VERIFIED = "VERIFIED", _("Waiting for a sector")
+    """Its data are here, and are what the client said; one that is published has its number."""
     SEALING = "SEALING", _("Being sealed")
     ACTIVE = "ACTIVE", _("Active")
     ENDED = "ENDED", _("Ended")
@@ -29,6 +33,7 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     DealState.REFUSED: {"ACCEPT": DealState.ACCEPTED, "REFUSE": DealState.REFUSED},
     DealState.ACCEPTED: {
         "TRANSFER": DealState.TRANSFERRING,
+        "STORE": DealState.UNPUBLISHED,
         "VERIFY": DealState.VERIFIED,
         "SEAL": DealState.SEALING,
         "ACTIVATE": DealState.ACTIVE,
@@ -36,11 +41,19 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     },
     DealState.TRANSFERRING: {
         "WAIT": DealState.ACCEPTED,
+        "STORE": DealState.UNPUBLISHED,
         "VERIFY": DealState.VERIFIED,
         "SEAL": DealState.SEALING,
         "ACTIVATE": DealState.ACTIVE,
         "FAIL": DealState.FAILED,
     },
+    DealState.UNPUBLISHED: {
+        "WAIT": DealState.ACCEPTED,
+        "PUBLISH": DealState.PUBLISHING,
+        "LAND": DealState.VERIFIED,
+        "FAIL": DealState.FAILED,
+    },
+    DealState.PUBLISHING: {"LAND": DealState.VERIFIED, "RETURN": DealState.UNPUBLISHED},
     DealState.VERIFIED: {
         "WAIT": DealState.ACCEPTED,
         "SEAL": DealState.SEALING,
@@ -60,11 +73,12 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 }
 """From a state and an event to the next.  WAIT: the data that came were not those of the deal, or were
 removed: it waits for others.  VERIFY of a deal that is being sealed follows an aborted sector; SEAL of an
-active or ended one a reorganisation."""
+active or ended one a reorganisation.  RETURN: its message came to nothing; an earlier one may still LAND."""
 
 WITHOUT_DATA: Final = (DealState.ACCEPTED, DealState.TRANSFERRING)
 """Accepted, and its data are not all here."""
 WITH_PIECE: Final = {
+    "HELD": DealState.UNPUBLISHED,
     "READY": DealState.VERIFIED,
     "PACKED": DealState.SEALING,
     "ACTIVE": DealState.ACTIVE,
@@ -77,6 +91,11 @@ class DealDoor(models.TextChoices):
     """Through which interface a deal was proposed."""
 
     MK20 = "mk20", _("HTTP, market 2.0")
+    MK12 = "mk12", _("libp2p, market 1.2")
+
+
+PUBLISHED: Final = (DealDoor.MK12,)
+"""Doors whose deals the market actor holds: they are published before they are sealed."""
 
 
 class DealSource(models.TextChoices):

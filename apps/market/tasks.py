@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from apps.chain.node.client import chain_client
+from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.locks import single_flight
 from apps.market.services.follow import deals_advance
+from apps.market.services.publishing import deals_publish
+from apps.messages.selectors.recovery import recovery_now
 
 
 @shared_task(name="market.advance")
 @single_flight
 def market_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Start downloads, put uploads together, and note how far deals have come."""
+    """Start downloads, put uploads together, publish deals, and note how far they have come."""
     deals_advance(height=height, now=clock.now())
+    head = head_current()
+    if head is not None and recovery_now() is None:  # what was sent before is not read back yet
+        deals_publish(client=chain_client(), head=head, now=clock.now())

@@ -68,6 +68,8 @@ class Piece(WithReasons, Named, Timestamped):
     """Of the verified registry."""
     deal = models.BigIntegerField(null=True)
     """Of the built-in market, which is notified when the piece is activated."""
+    held_for = models.UUIDField(null=True)
+    """Client's deal that must be published before it goes into a sector."""
     start_epoch = models.BigIntegerField(null=True)
     """Until when it must be active, as its client said."""
     terms_epoch = models.BigIntegerField(null=True)
@@ -96,13 +98,18 @@ class Piece(WithReasons, Named, Timestamped):
             models.UniqueConstraint(
                 fields=["miner", "piece_cid", "client", "allocation", "deal"],
                 nulls_distinct=False,
-                name="one_piece_per_cid_and_terms",
+                name="one_piece_per_kept_cid",
                 condition=~models.Q(state__in=[str(state) for state in UNCOMMITTED]),
             )
         ]
         indexes = [
             models.Index(fields=["piece_cid"], name="pieces_by_cid", condition=~models.Q(piece_cid="")),
             models.Index(fields=["miner", "sector_number"], name="pieces_of_a_sector"),
+            models.Index(
+                fields=["held_for"],
+                name="pieces_held_for",
+                condition=models.Q(held_for__isnull=False),
+            ),
             models.Index(fields=["deal"], name="pieces_by_deal", condition=models.Q(deal__isnull=False)),
             models.Index(
                 fields=["allocation"],

@@ -199,14 +199,22 @@ def piece_same(piece: Piece, piece_cid: str) -> Piece | None:
     """Return the miner's other piece of the same commitment and terms, if there is one.
 
     A piece without terms is any of them: it claims nothing of its own.  One whose sector has ended is none
-    that has other terms.
+    that has other terms.  One that is held for a deal is that deal's alone.
     """
+    if piece.held_for is not None:
+        return None
     rows = Piece.objects.filter(miner=piece.miner, piece_cid=piece_cid).exclude(state__in=UNCOMMITTED)
     rows = rows.filter(removal_asked_at=None).exclude(pk=piece.pk)
     rows = rows.select_related("miner__tenant").order_by("pk")
     alike = rows.filter(client=piece.client, allocation=piece.allocation, deal=piece.deal)
     live = alike if any(term is not None for term in piece.terms) else rows
     return live.exclude(state=PieceState.ENDED).first() or alike.first()
+
+
+def piece_held(key: uuid.UUID) -> Piece | None:
+    """Return the newest piece that was stored for a client's deal alone; None while there is none."""
+    rows = Piece.objects.filter(held_for=key, removal_asked_at=None).exclude(state=PieceState.FAILED)
+    return rows.select_related("miner__tenant").order_by("-pk").first()
 
 
 def headers_decode(piece: Piece) -> tuple[tuple[str, str], ...]:
@@ -223,7 +231,8 @@ def fetch_same(piece: Piece) -> Piece | None:
     rows = Piece.objects.filter(miner=piece.miner, state__in=[PieceState.FETCHING, PieceState.RECEIVED])
     rows = rows.filter(source_url=piece.source_url, announced_cid=piece.announced_cid, removal_asked_at=None)
     rows = rows.filter(client=piece.client, allocation=piece.allocation, deal=piece.deal)
-    rows = rows.filter(padded_size=piece.padded_size).select_related("miner__tenant").order_by("pk")
+    rows = rows.filter(padded_size=piece.padded_size, held_for=piece.held_for)
+    rows = rows.select_related("miner__tenant").order_by("pk")
     headers = headers_decode(piece)
     return next((row for row in rows if _has_headers(row, headers)), None)
 
@@ -335,7 +344,7 @@ def uploads_idle(
 
 def failed_earlier(piece: Piece) -> list[Piece]:
     """Return the miner's pieces that failed of the same commitment and terms."""
-    rows = Piece.objects.filter(miner=piece.miner, state=PieceState.FAILED)
+    rows = Piece.objects.filter(miner=piece.miner, state=PieceState.FAILED, held_for=piece.held_for)
     rows = rows.filter(client=piece.client, allocation=piece.allocation, deal=piece.deal)
     return list(rows.filter(Q(piece_cid=piece.piece_cid) | Q(announced_cid=piece.piece_cid)))
 

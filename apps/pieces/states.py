@@ -42,6 +42,8 @@ class PieceState(models.TextChoices):
     """The console downloads it from a URL."""
     RECEIVED = "RECEIVED", _("Computing commitment")
     """All bytes are here."""
+    HELD = "HELD", _("Waiting for its deal")
+    """Its deal must be published before it goes into a sector."""
     READY = "READY", _("Waiting for a sector")
     PACKED = "PACKED", _("In a sector")
     """The sector is being sealed."""
@@ -56,7 +58,12 @@ class PieceState(models.TextChoices):
 TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     PieceState.UPLOADING: {"RECEIVE": PieceState.RECEIVED},
     PieceState.FETCHING: {"RECEIVE": PieceState.RECEIVED, "FAIL": PieceState.FAILED},
-    PieceState.RECEIVED: {"ACCEPT": PieceState.READY, "FAIL": PieceState.FAILED},
+    PieceState.RECEIVED: {
+        "ACCEPT": PieceState.READY,
+        "HOLD": PieceState.HELD,
+        "FAIL": PieceState.FAILED,
+    },
+    PieceState.HELD: {"RELEASE": PieceState.READY, "FAIL": PieceState.FAILED},
     PieceState.READY: {"PACK": PieceState.PACKED, "REFUSE": PieceState.FAILED},
     PieceState.PACKED: {"UNPACK": PieceState.READY, "ACTIVATE": PieceState.ACTIVE, "END": PieceState.ENDED},
     PieceState.ACTIVE: {"DEACTIVATE": PieceState.PACKED},
@@ -67,7 +74,19 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 follows an aborted sector, DEACTIVATE one that left the chain, not one that is faulty.  REVERT: a
 reorganisation brought its sector back; RETURN: somebody sent the bytes again."""
 
-UNPLACED: Final = (PieceState.UPLOADING, PieceState.FETCHING, PieceState.RECEIVED, PieceState.READY)
+UNPLACED: Final = (
+    PieceState.UPLOADING,
+    PieceState.FETCHING,
+    PieceState.RECEIVED,
+    PieceState.HELD,
+    PieceState.READY,
+)
 """In no sector yet, and able to go into one."""
-UNCOMMITTED: Final = (PieceState.UPLOADING, PieceState.FETCHING, PieceState.RECEIVED, PieceState.FAILED)
-"""Before the commitment is known to be right."""
+UNCOMMITTED: Final = (
+    PieceState.UPLOADING,
+    PieceState.FETCHING,
+    PieceState.RECEIVED,
+    PieceState.HELD,
+    PieceState.FAILED,
+)
+"""Before it is known under which commitment and terms it is stored: no other piece is the same."""

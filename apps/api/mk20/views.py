@@ -166,7 +166,8 @@ def status_word(row: Deal) -> str:
         if row.source == DealSource.PUT and is_awaited and not row.is_whole:
             return "uploading"
         return "accepted" if row.state == DealState.ACCEPTED else "processing"
-    words = {DealState.VERIFIED: "processing", DealState.SEALING: "sealing", DealState.FAILED: "failed"}
+    words = {DealState.UNPUBLISHED: "processing", DealState.PUBLISHING: "processing"}
+    words |= {DealState.VERIFIED: "processing", DealState.SEALING: "sealing", DealState.FAILED: "failed"}
     return words.get(DealState(row.state), "complete")
 
 

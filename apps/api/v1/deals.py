@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.pagination import CURSOR, LIMIT, number
 from apps.api.v1.piece_uploads import UploadView
-from apps.api.v1.serializers import address_value
+from apps.api.v1.serializers import AmountField, address_value
 from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
 from apps.market.rules import ulid_encode
@@ -44,6 +44,12 @@ class DealOutput(serializers.Serializer[Any]):
     padded_size = serializers.IntegerField()
     raw_size = serializers.IntegerField()
     allocation = serializers.IntegerField(allow_null=True, help_text="null: plain data")
+    is_verified = serializers.BooleanField(help_text="whether data cap pays for it")
+    chain_deal = serializers.IntegerField(
+        allow_null=True, help_text="its number at the market actor, once it is published"
+    )
+    collateral = AmountField(help_text="attoFIL that publishing locks in the miner's market balance")
+    lockup = AmountField(help_text="attoFIL that it locks in the client's")
     start_epoch = serializers.IntegerField(allow_null=True)
     duration = serializers.IntegerField(help_text="epochs")
     source = serializers.ChoiceField(choices=DealSource.values)  # type: ignore[assignment]  # a field of DRF's
@@ -64,13 +70,16 @@ def deal_body(deal: Deal) -> dict[str, Any]:
     """Return one deal as JSON."""
     names = (
         *("state", "state_since", "reason", "door", "client", "piece_cid", "padded_size", "raw_size"),
-        *("allocation", "start_epoch", "duration", "source", "data_until", "created_at"),
+        *("allocation", "chain_deal", "start_epoch", "duration", "source", "data_until", "created_at"),
     )
     return {
         "uuid": str(deal.uuid),
         "ulid": ulid_encode(deal.uuid),
         "miner": deal.miner.address,
         "sector": deal.sector_number,
+        "is_verified": deal.is_verified or deal.allocation is not None,
+        "collateral": str(deal.collateral),
+        "lockup": str(deal.lockup),
         "upload": None if deal.piece is None else str(deal.piece.uuid),
         **{name: getattr(deal, name) for name in names},
     }

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from apps.api.v1.serializers import AmountField, InputSerializer, checked
 from apps.api.v1.views import PoolView
 from apps.market.selectors import market_of
-from apps.market.services.markets import FIELDS, NUMBER_MAX, market_set
+from apps.market.services.markets import COUNT_MAX, FIELDS, MESSAGE_MAX, NUMBER_MAX, market_set
 from apps.market.states import ClientsRule
 from apps.miners.selectors.miners import miner_get
 
@@ -52,6 +52,22 @@ class MarketInput(InputSerializer):
     waiting_bytes = serializers.IntegerField(
         required=False, min_value=0, max_value=NUMBER_MAX, help_text="most raw bytes of those; 0: no limit"
     )
+    client_deals = serializers.IntegerField(
+        required=False, min_value=1, max_value=COUNT_MAX, help_text="most deals of one client without data"
+    )
+    publish_wait = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=2**53,
+        help_text="epochs for which a deal waits for others that share its message",
+    )
+    publish_most = serializers.IntegerField(
+        required=False, min_value=1, max_value=MESSAGE_MAX, help_text="most deals of one message"
+    )
+    publish_base_fee = AmountField(
+        required=False,
+        help_text="attoFIL per gas above which deals wait, unless they start soon; 0: no limit",
+    )
     takes_http = serializers.BooleanField(required=False, help_text="data from the client's URLs")
     takes_put = serializers.BooleanField(required=False, help_text="data that the client uploads")
     takes_offline = serializers.BooleanField(required=False, help_text="data that the operator imports")
@@ -66,7 +82,7 @@ class MarketOutput(MarketInput):
 def market_body(market: MinerMarket) -> dict[str, Any]:
     """Return the settings as JSON."""
     values = {name: getattr(market, name) for name in FIELDS}
-    prices = {name: str(values[name]) for name in ("price", "verified_price")}
+    prices = {name: str(values[name]) for name in ("price", "verified_price", "publish_base_fee")}
     return {"miner": market.miner.address, **values, **prices}
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 import structlog
+from django.db import transaction
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.disk import DiskFull
@@ -22,11 +23,12 @@ from apps.market.services.transfers import (
     deal_wait,
     places_decode,
 )
+from apps.market.services.trimming import deals_tidy
 from apps.market.states import WITH_PIECE, WITHOUT_DATA, DealSource, DealState
 from apps.pieces.errors import PieceBusy, PieceMismatch, PieceQuotaExceeded, PieceTooLarge, PieceTooLate
 from apps.pieces.models import Piece
 from apps.pieces.services.reservations import RoomAwaited
-from apps.pieces.services.uploads import piece_term_set
+from apps.pieces.services.uploads import piece_fail, piece_release, piece_term_set
 from apps.pieces.states import PieceState
 from apps.users.rules.encryption import DecryptionFailed
 
@@ -53,6 +55,9 @@ def deals_advance(*, height: int, now: datetime) -> None:
 
 def deal_advance(deal: Deal, *, height: int, now: datetime) -> None:
     """Move one deal: by its piece, if it has one; else its data are fetched, put together, or given up."""
+    if deal.state == DealState.FAILED:
+        _held_end(deal)
+        return
     if deal.state in WITHOUT_DATA and deal.is_whole:
         _join(deal)
     piece = piece_of_deal(deal)
@@ -73,7 +78,30 @@ def deal_fail(deal: Deal, *, reason: str) -> None:
     chunks_discard(deal)
     deal_move(deal, event="FAIL", piece=deal.piece, reason=reason)
     chunks_discard(deal)  # one may have come in between
+    _held_end(deal)
+    deals_tidy(deal.miner, state=DealState.FAILED)
     log.warning("deal_failed", deal=str(deal.uuid), reason=reason[:200])
+
+
+def _held_end(deal: Deal) -> None:
+    """End the piece that was held for a deal which has failed."""
+    if deal.piece is not None and deal.piece.state == PieceState.HELD:
+        piece_fail(deal.piece, reason=deal.reason)
+
+
+def _held_follow(deal: Deal, piece: Piece) -> None:
+    """Note that the data of a deal are here: it waits to be published, unless that was done."""
+    if deal.state in WITHOUT_DATA and deal.chain_deal is not None:
+        _published_store(deal, piece)
+    elif deal.state in WITHOUT_DATA:
+        deal_move(deal, event="STORE", piece=piece)
+
+
+@transaction.atomic
+def _published_store(deal: Deal, piece: Piece) -> None:
+    """Free the data of a deal for a sector that is published already: they had to come again."""
+    piece_release(piece, deal=deal.chain_deal or 0, **deal.terms)
+    deal_move(deal, event="VERIFY", piece=piece)
 
 
 def _late_reason(deal: Deal, *, height: int, now: datetime) -> str:
@@ -135,6 +163,9 @@ def _piece_follow(deal: Deal, piece: Piece, *, height: int) -> None:
     if piece.state == PieceState.FAILED:
         _piece_failed(deal, piece)
         return
+    if piece.state == PieceState.HELD:
+        _held_follow(deal, piece)
+        return
     is_new = deal.state in WITHOUT_DATA
     if is_new and (refusal := _term_refusal(deal, piece, height=height)):
         deal_fail(deal, reason=refusal)
@@ -163,7 +194,7 @@ def _piece_failed(deal: Deal, piece: Piece) -> None:
 
 def _term_refusal(deal: Deal, piece: Piece, *, height: int) -> str:
     """Return why a piece cannot be kept as long as its deal asks; empty, and it is set, where it can."""
-    if deal.allocation is not None:
+    if deal.allocation is not None or deal.is_published:
         return ""
     if piece.state == PieceState.ACTIVE and deal.piece is None:  # a part of its sector's life has passed
         is_kept = (sector_end_of(piece) or 0) >= height + deal.duration

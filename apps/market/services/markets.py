@@ -21,16 +21,22 @@ from poolsite.filecoin.address import BadAddress, address_format, address_parse
 FIELDS: Final = (
     *("is_open", "price", "verified_price", "least_size", "most_size", "is_verified_only"),
     *("clients_rule", "clients", "start_wait", "start_within", "waiting_deals", "waiting_bytes"),
+    *("client_deals", "publish_wait", "publish_most", "publish_base_fee"),
     *("takes_http", "takes_put", "takes_offline"),
 )
 UNITS: Final = {
     **dict.fromkeys(("price", "verified_price"), "attoFIL per GiB and epoch"),
     **dict.fromkeys(("least_size", "most_size", "waiting_bytes"), "bytes"),
     **dict.fromkeys(("start_wait", "start_within"), "epochs"),
-    "waiting_deals": "deals",
+    **dict.fromkeys(("waiting_deals", "client_deals", "publish_most"), "deals"),
+    "publish_wait": "epochs",
+    "publish_base_fee": "attoFIL per gas",
 }
 CLIENTS_MAX: Final = 1000
 NUMBER_MAX: Final = 1 << 62
+COUNT_MAX: Final = 1_000_000
+MESSAGE_MAX: Final = 500
+"""Deals of one message: more do not fit into a block's gas."""
 
 
 @transaction.atomic
@@ -79,6 +85,16 @@ def _check(row: MinerMarket) -> None:
     for name in ("price", "verified_price", "start_wait", "start_within", "waiting_deals", "waiting_bytes"):
         if not 0 <= getattr(row, name) <= NUMBER_MAX:
             raise BadValue(gettext("must be from 0 to {most}").format(most=NUMBER_MAX), field=name)
+    for name, least, most in (
+        ("client_deals", 1, COUNT_MAX),
+        ("publish_wait", 0, NUMBER_MAX),
+        ("publish_most", 1, MESSAGE_MAX),
+        ("publish_base_fee", 0, NUMBER_MAX),
+    ):
+        if not least <= getattr(row, name) <= most:
+            raise BadValue(
+                gettext("must be from {least} to {most}").format(least=least, most=most), field=name
+            )
     for name in ("least_size", "most_size"):
         size = getattr(row, name)
         if not PLACE_MIN <= size <= PLACE_MAX or size.bit_count() != 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -18,25 +19,38 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.market.errors import DealBusy, DealRefused
 from apps.market.models import Deal, MinerMarket
-from apps.market.onchain import AllocationTerms, allocation_read
+from apps.market.onchain import (
+    AllocationTerms,
+    allocation_read,
+    balances_read,
+    collateral_read,
+    data_cap_read,
+)
 from apps.market.rules import (
+    Balances,
     Facts,
     Proposal,
     allocation_check,
     client_check,
     market_check,
+    published_check,
     size_check,
     start_check,
     terms_check,
 )
 from apps.market.selectors import (
     deal_by_uuid,
+    deal_identical,
+    deals_without_data,
     market_of,
     miner_ids_of_pool,
     miner_of_provider,
     promised_bytes,
+    reserved_read,
     waiting_use,
 )
+from apps.market.services.transfers import UPLOAD_WAIT
+from apps.market.services.trimming import deals_tidy
 from apps.market.states import DealSource, DealState
 from apps.miners.models import Miner
 from apps.pieces.data.files import room_require
@@ -47,15 +61,21 @@ from apps.sectors.rules.lifetimes import lifetime_refusal
 from apps.sectors.selectors.first_epochs import first_data_epoch_read
 from apps.users.models import Tenant
 from apps.users.rules.encryption import text_encrypt
+from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.deals import client_lockup, deal_cid
 
 log = structlog.get_logger(__name__)
 
-REFUSALS_KEPT: Final = 500
-"""Newest refused proposals of a miner whose rows stay."""
-UPLOAD_WAIT: Final = timedelta(days=7)
-"""For so long a client may take to bring its data, where no start epoch comes before."""
+BEGIN_WAIT: Final = timedelta(hours=6)
+"""Until then the first bytes of an upload must have come."""
 IMPORT_WAIT: Final = timedelta(days=60)
 """The same of data that come on disks."""
+WAITS: Final = {
+    DealSource.HTTP: UPLOAD_WAIT,
+    DealSource.PUT: BEGIN_WAIT,
+    DealSource.OFFLINE: IMPORT_WAIT,
+}
+"""For so long an accepted deal is kept without data."""
 
 
 def proposal_decide(proposal: Proposal, *, client: ChainClient, now: datetime) -> Deal:
@@ -76,7 +96,10 @@ def proposal_decide(proposal: Proposal, *, client: ChainClient, now: datetime) -
     try:
         market_check(proposal, market=market)
         allocation = _checked(proposal, miner, market, client)
-        return _accept(proposal, miner, market, allocation=allocation, known=known, now=now)
+        balances = _balances(proposal, miner, client)
+        return _accept(
+            proposal, miner, market, allocation=allocation, balances=balances, known=known, now=now
+        )
     except DealRefused as refusal:
         if market.is_open:
             _refusal_note(proposal, miner, refusal, known=known, now=now)
@@ -123,6 +146,28 @@ def _checked(
     return allocation
 
 
+def _balances(proposal: Proposal, miner: Miner, client: ChainClient) -> Balances | None:
+    """Return what both sides have at the market actor; None for a deal that it does not hold.
+
+    What accepted deals will lock is not taken off yet.
+    """
+    head = head_current()
+    if proposal.signed is None or head is None:
+        return None
+    terms, address = proposal.signed.proposal, miner.address or ""
+    free = balances_read(client, addresses=[proposal.client, address], key=head.key)
+    return Balances(
+        least_collateral=collateral_read(
+            client, size=terms.piece_size, is_verified=terms.verified_deal, key=head.key
+        ),
+        client_free=free[proposal.client],
+        miner_free=free[address],
+        data_cap=(
+            data_cap_read(client, owner=proposal.client, key=head.key) if terms.verified_deal else None
+        ),
+    )
+
+
 def _piece_like(proposal: Proposal, allocation: AllocationTerms | None) -> Piece:
     """Return an unwritten piece with the terms of a proposal."""
     if allocation is None:
@@ -141,15 +186,16 @@ def _accept(
     market: MinerMarket,
     *,
     allocation: AllocationTerms | None,
+    balances: Balances | None,
     known: Deal | None,
     now: datetime,
 ) -> Deal:
     """Write the deal, if there is room for its data.  Raises DealBusy."""
     try:
-        room_require(promised_bytes() + proposal.piece.payload_size)
+        room_require(promised_bytes() + proposal.raw_size)
     except DiskFull as full:
         raise DealBusy(full.reason) from None
-    wait = IMPORT_WAIT if proposal.source == DealSource.OFFLINE else UPLOAD_WAIT
+    wait = WAITS[DealSource(proposal.source)]
     values = _columns(proposal) | {
         "client_id": None if allocation is None else allocation.client,
         "places": text_encrypt(json.dumps([[one.url, one.headers] for one in proposal.places])),
@@ -160,6 +206,7 @@ def _accept(
     try:
         with transaction.atomic():
             _room_check(proposal, miner, market)
+            _money_check(proposal, miner, balances)
             if known is None:
                 deal = Deal.objects.create(
                     uuid=proposal.uuid, miner=miner, state=DealState.ACCEPTED, **values
@@ -183,13 +230,33 @@ def _room_check(proposal: Proposal, miner: Miner, market: MinerMarket) -> None:
     Raises DealBusy.
     """
     Tenant.objects.select_for_update(no_key=True).get(pk=miner.tenant_id)
-    size, waiting = proposal.piece.payload_size, waiting_use(miner)
+    size, waiting = proposal.raw_size, waiting_use(miner)
+    own = deals_without_data(miner, client=proposal.client)
+    if own >= market.client_deals:
+        raise DealBusy(f"{own} deals of this client wait for their data")
     if waiting.deals >= market.waiting_deals:
         raise DealBusy(f"{waiting.deals} deals wait for their data or a sector")
     if market.waiting_bytes and waiting.raw_bytes + size > market.waiting_bytes:
         raise DealBusy(f"{waiting.raw_bytes} bytes wait for a sector")
     if not storage_use(miner.tenant_id).has_room(promised_bytes(tenant_id=miner.tenant_id) + size):
         raise DealBusy("the tenant's quota of pieces has no room")
+
+
+def _money_check(proposal: Proposal, miner: Miner, balances: Balances | None) -> None:
+    """Refuse what would not be published, or repeats another deal.  Raises DealRefused, DealBusy."""
+    if proposal.signed is None or balances is None:
+        return
+    same = deal_identical(str(deal_cid(proposal.signed.proposal)))
+    if same is not None:
+        raise DealRefused(f"deal proposal is identical to deal {same.uuid}")
+    head = head_current()
+    reserved = reserved_read(miner, client=proposal.client)
+    left = replace(
+        balances,
+        client_free=balances.client_free - reserved.client,
+        miner_free=balances.miner_free - reserved.miner,
+    )
+    published_check(proposal, height=0 if head is None else head.height, balances=left)
 
 
 def _refusal_note(
@@ -206,22 +273,32 @@ def _refusal_note(
                 [Deal(uuid=proposal.uuid, miner=miner, state=DealState.REFUSED, **values)],
                 ignore_conflicts=True,
             )
-            refused = Deal.objects.filter(miner=miner, state=DealState.REFUSED)
-            last = refused.order_by("-pk").values_list("pk", flat=True)[REFUSALS_KEPT : REFUSALS_KEPT + 1]
-            for key in last:  # locked, and read anew: one of them may be accepted this moment
-                old = refused.filter(pk__lte=key).order_by("pk").select_for_update(skip_locked=True)
-                Deal.objects.filter(pk__in=[deal.pk for deal in old]).delete()
+            deals_tidy(miner, state=DealState.REFUSED)
         publish(Change("deal", str(proposal.uuid), miner.tenant_id))
 
 
 def _columns(proposal: Proposal) -> dict[str, Any]:
+    signed = proposal.signed
+    published = (
+        {}
+        if signed is None
+        else {
+            "proposal": to_cbor(signed),
+            "proposal_cid": str(deal_cid(signed.proposal)),
+            "collateral": signed.proposal.provider_collateral,
+            "lockup": client_lockup(signed.proposal),
+        }
+    )
     return {
+        **published,
+        "is_verified": proposal.is_verified,
         "door": proposal.door,
         "digest": proposal.digest,
         "client": proposal.client,
         "piece_cid": proposal.piece_cid,
-        "padded_size": proposal.piece.padded_size,
-        "raw_size": proposal.piece.payload_size,
+        "padded_size": proposal.padded_size,
+        "raw_size": proposal.raw_size,
+        "is_sized": bool(proposal.piece.payload_size),
         "allocation": proposal.allocation,
         "start_epoch": proposal.start_epoch,
         "duration": proposal.duration,

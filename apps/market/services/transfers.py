@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -34,12 +36,19 @@ from apps.pieces.services.uploads import (
     piece_discard,
     received_note,
     upload_begin,
+    upload_end,
 )
 from apps.pieces.states import PieceState
 from apps.users.rules.encryption import text_decrypt
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 
+KEEPS_PLACES: Final = ("WAIT", "TRANSFER", "STORE", "PUBLISH", "RETURN", "LAND", "VERIFY")
+"""Events after which the data may have to come again."""
+UPLOAD_WAIT: Final = timedelta(days=7)
+"""For so long a client may take to bring its data, where no start epoch comes before."""
+PAUSE_WAIT: Final = timedelta(hours=24)
+"""For so long an upload that has begun may stand still."""
 CHUNK_LEAST: Final = 1 << 20
 CHUNK_MOST: Final = 1 << 30
 """Bytes of a chunk, a power of two, as Curio has them (deps/config MK20Config; the least is smaller here)."""
@@ -50,11 +59,12 @@ def piece_spec_build(deal: Deal) -> PieceSpec:
     return PieceSpec(
         piece_cid=deal.piece_cid,
         padded_size=deal.padded_size,
-        payload_size=deal.raw_size,
+        payload_size=deal.raw_size if deal.is_sized else None,
         start_epoch=deal.start_epoch,
-        term_min=deal.duration if deal.allocation is None else None,
-        client=deal.terms["client"],
-        allocation=deal.terms["allocation"],
+        term_min=deal.duration if deal.allocation is None and not deal.is_published else None,
+        held_for=deal.uuid if deal.is_published else None,
+        client=None if deal.is_published else deal.terms["client"],
+        allocation=None if deal.is_published else deal.terms["allocation"],
     )
 
 
@@ -75,8 +85,15 @@ def deal_change_publish(deal: Deal) -> None:
 
 
 @transaction.atomic
-def deal_move(deal: Deal, *, event: str, piece: Piece | None, reason: str = "") -> None:
-    """Move a deal one step, with its piece and what is to be said of it."""
+def deal_move(
+    deal: Deal,
+    *,
+    event: str,
+    piece: Piece | None,
+    reason: str = "",
+    columns: Mapping[str, int | None] | None = None,
+) -> None:
+    """Move a deal one step, with its piece, what is to be said of it, and further columns."""
     advance(
         deal,
         event,
@@ -85,7 +102,8 @@ def deal_move(deal: Deal, *, event: str, piece: Piece | None, reason: str = "") 
         state_since=clock.now(),
         updated_at=clock.now(),
         **({"sector_number": piece.sector_number} if event == "SEAL" and piece is not None else {}),
-        **({} if event in ("WAIT", "TRANSFER", "VERIFY") else {"places": ""}),
+        **(columns or {}),
+        **({} if event in KEEPS_PLACES else {"places": ""}),
     )
     deal_change_publish(deal)
 
@@ -180,6 +198,7 @@ def chunk_upload(deal: Deal, *, number: int, source: Source) -> None:
             is_awaited = _chunks_awaited(deal).select_for_update(no_key=True).first() is not None
             if is_awaited:
                 DealChunk.objects.bulk_create([DealChunk(deal=deal, number=number)], ignore_conflicts=True)
+                data_wait_renew(deal, now=clock.now())
         if not is_awaited:  # the deal has ended, or has its data, since this request came
             path.unlink(missing_ok=True)
             raise DealNeedsNoData("deal not found")
@@ -250,6 +269,12 @@ def deal_wait(deal: Deal, *, reason: str, place_at: int | None = None) -> None:
             deal_note(deal, reason=reason)
 
 
+def data_wait_renew(deal: Deal, *, now: datetime) -> None:
+    """Note that bytes of an upload have come: its client has as long again for the next ones."""
+    until = min(now + PAUSE_WAIT, deal.created_at + UPLOAD_WAIT)
+    Deal.objects.filter(pk=deal.pk, source=DealSource.PUT).update(data_until=until)
+
+
 def deal_note(deal: Deal, *, reason: str) -> None:
     """Note what holds a deal up."""
     if deal.reason != reason[:1000]:
@@ -302,6 +327,7 @@ def _piece_begin(deal: Deal, *, by: Principal, is_resumable: bool) -> Piece:
     try:
         if deal.state == DealState.ACCEPTED:
             deal_move(deal, event="TRANSFER", piece=piece)
+            data_wait_renew(deal, now=clock.now())
         elif not rows.update(piece=piece, updated_at=clock.now()):
             raise PieceBusy
     except (LostRace, PieceBusy):
@@ -314,7 +340,9 @@ def _piece_begin(deal: Deal, *, by: Principal, is_resumable: bool) -> Piece:
 def _part_take(deal: Deal, piece: Piece, source: Source | BinaryIO, *, offset: int, by: Principal) -> None:
     """Write bytes of a deal; all together must have its commitment.  Raises PieceMismatch."""
     try:
-        stored, _ = part_upload(piece, source=source, offset=offset, by=by)
+        stored, is_whole = part_upload(piece, source=source, offset=offset, by=by)
+        if not is_whole and piece.payload_size is None:  # nobody said how many bytes there are
+            stored, _ = upload_end(stored, by=by)
     except (PieceMismatch, PieceTooLarge) as refusal:
         piece_discard(piece)
         deal.refresh_from_db()

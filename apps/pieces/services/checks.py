@@ -57,7 +57,7 @@ def _accept(piece: Piece, commitment: Commitment, *, by: Principal) -> Piece | N
         with transaction.atomic():
             advance(
                 piece,
-                "ACCEPT",
+                "ACCEPT" if piece.held_for is None else "HOLD",
                 piece_cid=cid,
                 padded_size=commitment.padded_size,
                 source_url=url_shown(piece.source_url),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from typing import Final
+from uuid import UUID
 
 import structlog
 from django.db import transaction
@@ -72,6 +73,8 @@ class PieceSpec:
     first_epoch: int | None = None
     """The first epoch at which data that arrive now can be active; None: not known."""
     purpose: str = PiecePurpose.ANY
+    held_for: UUID | None = None
+    """Deal that must be published before it goes into a sector."""
     term_min: int | None = None
     """Epochs that its sector must live at least; of a piece with an allocation the chain says it."""
 
@@ -162,6 +165,7 @@ def piece_build(
         client=spec.client,
         allocation=spec.allocation,
         deal=spec.deal,
+        held_for=spec.held_for,
         start_epoch=spec.start_epoch,
         purpose=spec.purpose,
         term_min=spec.term_min,
@@ -341,6 +345,8 @@ def piece_remove(piece: Piece, *, by: Principal) -> None:
     """Remove a piece at somebody's wish.  Raises PieceInSector, PieceUnknown."""
     with transaction.atomic():
         fresh = _locked(piece)
+        if fresh.state == PieceState.HELD:
+            raise PieceInSector(gettext("it waits for its deal to be published"))
         if fresh.sector_number is not None and fresh.state != PieceState.ENDED:
             raise PieceInSector(
                 gettext("it is in sector {sector_number}").format(sector_number=fresh.sector_number)
@@ -351,6 +357,14 @@ def piece_remove(piece: Piece, *, by: Principal) -> None:
         rows.exclude(state__in=UNCOMMITTED).update(has_data=False)
         audit_record(principal=by, action="piece.remove", target=str(piece), before={"state": piece.state})
     piece_discard(piece)
+
+
+@transaction.atomic
+def piece_release(piece: Piece, *, deal: int, client: int | None, allocation: int | None) -> None:
+    """Free a piece for a sector under its deal, which is published.  Raises WrongState, LostRace."""
+    terms = {"deal": deal, "client": client, "allocation": allocation, "error": ""}
+    advance(piece, "RELEASE", **terms, state_since=clock.now(), updated_at=clock.now())
+    piece_change_publish(piece)
 
 
 def piece_term_set(piece: Piece, *, term_min: int) -> bool:

@@ -28,11 +28,15 @@ from apps.market.rules import ulid_encode
 from apps.market.selectors import DealFilter, deal_get, deals_by_uuid, deals_counts, deals_page
 from apps.market.states import DealState
 from apps.users.rules.principals import Principal
+from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
     from apps.market.models import Deal
 
-COMING: Final = (DealState.ACCEPTED, DealState.TRANSFERRING, DealState.VERIFIED, DealState.SEALING)
+COMING: Final = (
+    *(DealState.ACCEPTED, DealState.TRANSFERRING, DealState.UNPUBLISHED, DealState.PUBLISHING),
+    *(DealState.VERIFIED, DealState.SEALING),
+)
 """Accepted, and not active yet."""
 
 
@@ -146,6 +150,13 @@ def facts_of(row: Deal, data: PageData) -> list[Fact]:
         Fact(_("Proposed"), time_html(row.created_at)),
         Fact(_("In this state since"), time_html(row.state_since)),
     ]
+    if row.is_published:
+        number = formatting.NOTHING if row.chain_deal is None else str(row.chain_deal)
+        facts += [
+            Fact(_("Number on chain"), number),
+            Fact(_("Miner's collateral"), fil_format(int(row.collateral))),
+            Fact(_("Locked by the client"), fil_format(int(row.lockup))),
+        ]
     if row.state in (DealState.ACCEPTED, DealState.TRANSFERRING):
         facts.append(Fact(_("Data may come until"), time_html(row.data_until)))
     return facts

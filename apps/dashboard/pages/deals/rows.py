@@ -26,6 +26,8 @@ LABELS: Final[dict[str, StateLabel]] = {
     DealState.REFUSED: StateLabel("idle", _("refused"), "close"),
     DealState.ACCEPTED: StateLabel("idle", _("waiting for its data")),
     DealState.TRANSFERRING: StateLabel("run", _("transferring"), "download"),
+    DealState.UNPUBLISHED: StateLabel("idle", _("waiting to be published")),
+    DealState.PUBLISHING: StateLabel("run", _("being published")),
     DealState.VERIFIED: StateLabel("idle", _("waiting for a sector")),
     DealState.SEALING: StateLabel("run", _("being sealed")),
     DealState.ACTIVE: StateLabel("ok", _("active")),
@@ -60,6 +62,8 @@ class DealRow:
 def terms_text(deal: Deal) -> str:
     """Under what the data are kept: `allocation 3 of f01010; 600 000 epochs`."""
     parts = [gettext("{duration} epochs").format(duration=formatting.whole(deal.duration))]
+    if deal.chain_deal is not None:
+        parts.insert(0, gettext("deal {deal}").format(deal=deal.chain_deal))
     if deal.allocation is not None:
         parts.insert(
             0,

@@ -42,6 +42,7 @@ FILTERS: Final = (
     (PieceState.UPLOADING, _("Uploading"), "run"),
     (PieceState.FETCHING, _("Downloading"), "run"),
     (PieceState.RECEIVED, _("Computing commitment"), "run"),
+    (PieceState.HELD, _("Waiting for a deal"), "wait"),
     (PieceState.READY, _("Waiting"), "wait"),
     (PieceState.PACKED, _("In a sector"), "run"),
     (PieceState.ACTIVE, _("Active"), "ok"),
@@ -49,7 +50,7 @@ FILTERS: Final = (
     (PieceState.FAILED, _("Failed"), "bad"),
 )
 """Filters of the list: state, label, tone."""
-ARRIVING: Final = (PieceState.UPLOADING, PieceState.FETCHING, PieceState.RECEIVED)
+ARRIVING: Final = (PieceState.UPLOADING, PieceState.FETCHING, PieceState.RECEIVED, PieceState.HELD)
 """States of what does not wait for a sector yet."""
 
 

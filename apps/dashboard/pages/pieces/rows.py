@@ -35,6 +35,7 @@ LABELS: Final[dict[str, StateLabel]] = {
     PieceState.UPLOADING: StateLabel("run", _("uploading"), "up"),
     PieceState.FETCHING: StateLabel("run", _("downloading"), "download"),
     PieceState.RECEIVED: StateLabel("run", _("computing commitment")),
+    PieceState.HELD: StateLabel("idle", _("waiting for its deal")),
     PieceState.READY: StateLabel("idle", _("waiting for a sector")),
     PieceState.PACKED: StateLabel("run", _("being sealed")),
     PieceState.ACTIVE: StateLabel("ok", _("active")),

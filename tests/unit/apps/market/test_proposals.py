@@ -16,7 +16,7 @@ from apps.core.errors import DomainError
 from apps.market.errors import RETRY, DealBusy, DealRefused
 from apps.market.models import Deal
 from apps.market.rules import Place, Proposal
-from apps.market.services import proposals
+from apps.market.services import trimming
 from apps.market.services.markets import market_set
 from apps.market.services.proposals import proposal_decide
 from apps.market.services.transfers import places_decode
@@ -250,7 +250,7 @@ def test_the_room_of_a_quota_is_promised_once(miner: Miner) -> None:
 
 
 def test_of_refusals_the_newest_stay(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proposals, "REFUSALS_KEPT", 3)
+    monkeypatch.setattr(trimming, "ROWS_MAX", 3)
     kept = propose(proposal(miner))
     market_set(miner, values={"is_verified_only": True}, by=people.principal())
     names = [uuid4() for _ in range(8)]
@@ -268,7 +268,7 @@ def test_of_refusals_the_newest_stay(miner: Miner, monkeypatch: pytest.MonkeyPat
 def test_a_refusal_that_is_accepted_this_moment_is_not_deleted(
     miner: Miner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proposals, "REFUSALS_KEPT", 1)
+    monkeypatch.setattr(trimming, "ROWS_MAX", 1)
     market_set(miner, values={"is_verified_only": True}, by=people.principal())
     old = proposal(miner)
     with pytest.raises(DealRefused):

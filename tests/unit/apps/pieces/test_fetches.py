@@ -468,6 +468,7 @@ def test_a_key_in_a_url_is_kept_for_its_download_and_shown_nowhere(
     assert (piece_body(fetched)["source_url"], ended.source_url) == (shown, shown)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_urls_of_downloads_that_ended_earlier_lose_their_keys() -> None:
     miner, states = factories.miner(), ("FETCHING", "RECEIVED", "READY", "FAILED", "ACTIVE")
     old = pieces_as_of("0007_terms_missing")

@@ -214,6 +214,7 @@ def test_a_wrong_count_is_found_and_put_right(miner: Miner, capsys: pytest.Captu
     assert used(miner) == 300
 
 
+@pytest.mark.django_db(transaction=True)
 def test_pieces_from_before_the_quotas_are_counted() -> None:
     miner = factories.miner()
     old = pieces_as_of("0008_source_urls_shown")
@@ -239,6 +240,7 @@ def test_a_tenant_without_a_quota_may_fill_half_of_the_disk(
     assert storage_use(people.tenant("pool").pk).limit_bytes == 0
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("default", "limits"), [(-1, [0]), (0, []), (100, [])])
 def test_tenants_with_data_keep_what_they_had_when_the_default_came(
     miner: Miner, settings: Any, default: int, limits: list[int]

@@ -185,6 +185,9 @@ def test_the_market_page_sets_what_it_shows(miner: Miner) -> None:
         "clients_rule": "except",
         "clients": "f01005\nf01006",
         "waiting_deals": "7",
+        "client_deals": "3",
+        "publish_most": "4",
+        "publish_base_fee": "2",
         "takes_put": "1",
     }
 
@@ -198,6 +201,12 @@ def test_the_market_page_sets_what_it_shows(miner: Miner) -> None:
         ["f01005", "f01006"],
     )
     assert (row.takes_put, row.takes_http, row.waiting_deals, row.verified_price) == (True, False, 7, 0)
+    assert (row.client_deals, row.publish_most, row.publish_wait, row.publish_base_fee) == (
+        3,
+        4,
+        0,
+        2 * 10**9,
+    )
     assert "clients can propose deals." in text_of(browser.get("/miners/f02001/market/"))
     wrong = browser.post("/miners/f02001/market/", sent | {"clients": "nobody", "least_size": "3 KiB"})
     assert "nobody is not an address" in text_of(wrong)

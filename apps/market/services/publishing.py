@@ -1,0 +1,320 @@
+"""Publishing deals: those of a miner that are due share as few messages as the chain takes.
+
+A deal is in one message at a time.  Message, rows and states are written in one transaction: a process that
+is killed leaves all of them or none, and two at once publish nothing twice.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import structlog
+from django.db import transaction
+
+from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
+from apps.chain.node.isolation import for_each_isolated
+from apps.chain.selectors.network import network_current
+from apps.core.errors import DomainError, LostRace
+from apps.market.models import Deal, DealMessage, MinerMarket
+from apps.market.onchain import balances_read, collateral_read, deal_allocation_read, published_read
+from apps.market.selectors import deals_publishing, deals_unpublished, market_of
+from apps.market.services.follow import deal_fail
+from apps.market.services.transfers import deal_move, deal_note
+from apps.market.states import DealState
+from apps.messages.models import Message
+from apps.messages.selectors.receivers import receiver_kinds
+from apps.messages.services.push import message_push
+from apps.messages.services.receiver_lookup import receiver_kinds_resolve
+from apps.messages.states import MessageState
+from apps.miners.models import Miner
+from apps.miners.selectors.miners import miner_principal
+from apps.miners.selectors.senders import sender_choose
+from apps.miners.states import Use
+from apps.pieces.services.uploads import piece_release
+from apps.pieces.states import PiecePurpose, PieceState
+from apps.sectors.onchain.sectors import trial_message
+from apps.sectors.selectors.first_epochs import first_data_epoch_read
+from apps.sectors.selectors.restored import miners_unrecovered
+from poolsite.filecoin.actors.market import (
+    ClientDealProposal,
+    Method,
+    PublishStorageDealsParams,
+    PublishStorageDealsReturn,
+)
+from poolsite.filecoin.amounts import fil_format
+from poolsite.filecoin.codec import from_cbor, to_cbor
+from poolsite.filecoin.deals import BadDeal, proposal_check
+from poolsite.filecoin.message import Message as ChainMessage
+
+log = structlog.get_logger(__name__)
+
+MARKET: Final = "f05"
+KIND: Final = "publish"
+CONFIRM_EPOCHS: Final = 10
+"""So much later the number of a published deal is taken to stay.
+
+Source: boost node/config PublishDealsConfidence, 2 * MessageConfidence.
+"""
+SOON: Final = 60
+"""Epochs: a deal whose sealing must begin within them waits for no others, and for no base fee."""
+LEFT_OUT: Final = (
+    "the chain would leave it out: for its signature, its client's data cap, or as it is published already"
+)
+MESSAGES_MAX: Final = 5
+"""Messages that came to nothing, after which a deal is given up."""
+ROUNDS: Final = 3
+"""How often a message is tried without the deals that the trial before left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """One miner's deals that wait, and what they are looked at with."""
+
+    miner: Miner
+    market: MinerMarket
+    client: ChainClient
+    head: Head
+    now: datetime
+    first_epoch: int | None
+    """The first at which data that are published now can be active; None: not known."""
+    collaterals: dict[tuple[int, bool], int] = field(default_factory=dict)
+    """Least collaterals that were read, by padded size and whether the data are verified."""
+
+    def least_collateral(self, deal: Deal) -> int:
+        """Return what the miner must lock at least for a deal, attoFIL."""
+        size, is_verified = deal.padded_size, deal.is_verified
+        if (size, is_verified) not in self.collaterals:
+            self.collaterals[size, is_verified] = collateral_read(
+                self.client, size=size, is_verified=is_verified, key=self.head.key
+            )
+        return self.collaterals[size, is_verified]
+
+
+def deals_publish(*, client: ChainClient, head: Head, now: datetime) -> None:
+    """Note what was published, and publish what is due; what fails with one miner holds up no other."""
+    for_each_isolated(
+        deals_publishing(),
+        lambda deal: publication_follow(deal, client=client, head=head),
+        event="deal_not_followed",
+    )
+    unrecovered = miners_unrecovered()
+    for_each_isolated(
+        [pair for pair in deals_unpublished().items() if pair[0].pk not in unrecovered],
+        lambda pair: miner_publish(pair[0], deals=pair[1], client=client, head=head, now=now),
+        event="deals_not_published",
+    )
+
+
+def publication_follow(deal: Deal, *, client: ChainClient, head: Head) -> None:
+    """Note the number of a published deal, or that its message came to nothing."""
+    messages = [row.message for row in deal.messages.all() if row.message is not None]
+    for message in messages:
+        if not _is_settled(message, head=head) or message.exit_code:
+            continue
+        number = number_find(message, deal=deal)
+        if number is not None:
+            _land(deal, number=number, client=client, head=head)
+            return
+    if deal.state != DealState.PUBLISHING:
+        return
+    reason = _failure(messages[-1] if messages else None, head=head)
+    if reason:
+        deal_move(deal, event="RETURN", piece=deal.piece, reason=reason)
+
+
+def _is_settled(message: Message, *, head: Head) -> bool:
+    return message.state == MessageState.LANDED and head.height >= message.height + CONFIRM_EPOCHS
+
+
+def _failure(message: Message | None, *, head: Head) -> str:
+    """Return why a message has not published a deal; empty while it may."""
+    if message is None:
+        return "its message is gone"
+    if message.state in (MessageState.FAILED, MessageState.REPLACED):
+        return f"message {message.push_id} was not carried out"
+    if not _is_settled(message, head=head):
+        return ""
+    if message.exit_code:
+        return f"message {message.push_id} failed with exit code {message.exit_code}"
+    return f"the chain left it out of message {message.push_id}"
+
+
+def number_find(message: Message, *, deal: Deal) -> int | None:
+    """Return the number under which a landed message published a deal; None if it left it out."""
+    wanted = bytes(deal.proposal or b"")
+    signed = from_cbor(PublishStorageDealsParams, bytes(message.params)).deals
+    answer = from_cbor(PublishStorageDealsReturn, bytes(message.return_data))
+    for number, at in zip(answer.ids, answer.valid_deals, strict=True):
+        if to_cbor(signed[at]) == wanted:
+            return int(number)
+    return None
+
+
+def _land(deal: Deal, *, number: int, client: ChainClient, head: Head) -> None:
+    """Note the number of a published deal, and free its data for a sector."""
+    allocation = None
+    owner = deal.client_id
+    if deal.is_verified:
+        allocation = deal_allocation_read(client, deal=number, key=head.key)
+        owner = int(client.state_lookup_id(deal.client).removeprefix("f0"))
+    with transaction.atomic():
+        terms = {"client_id": owner, "allocation": allocation, "chain_deal": number}
+        deal_move(deal, event="LAND", piece=deal.piece, columns=terms)
+        if deal.piece is not None and deal.piece.state == PieceState.HELD:
+            piece_release(deal.piece, deal=number, **deal.terms)
+    log.info("deal_published", deal=str(deal.uuid), number=number)
+
+
+def miner_publish(
+    miner: Miner, *, deals: Sequence[Deal], client: ChainClient, head: Head, now: datetime
+) -> None:
+    """Publish a miner's deals that are due; those that cannot be sealed in time any more fail."""
+    work = Publishing(
+        miner,
+        market_of(miner),
+        client,
+        head,
+        now,
+        first_data_epoch_read(miner, purpose=PiecePurpose.ANY),
+    )
+    in_time = [deal for deal in deals if not _given_up(deal, work)]
+    if not in_time or not is_due(in_time, work=work):
+        return
+    # No transaction waits for the network, and a push asks a node for a kind that is not known yet.
+    receiver_kinds_resolve([MARKET], known=receiver_kinds([MARKET]))
+    covered = _covered(in_time, work)
+    for batch in _batches(covered, work):
+        for first in range(0, len(batch), work.market.publish_most):
+            _write(batch[first : first + work.market.publish_most], work)
+
+
+def _given_up(deal: Deal, work: Publishing) -> bool:
+    """End a deal that would be sealed after its start, or that several messages have left out.
+
+    Published too late it would cost its collateral; messages cost gas.
+    """
+    start = deal.start_epoch or 0
+    if len(deal.messages.all()) >= MESSAGES_MAX:  # fetched with the deals
+        deal_fail(deal, reason=deal.reason)
+        return True
+    if start > max(work.head.height, work.first_epoch or 0):
+        return False
+    reason = f"it was not published early enough to be sealed before its start epoch {start}"
+    deal_fail(deal, reason=": ".join(part for part in (reason, deal.reason) if part))
+    return True
+
+
+def is_due(deals: Sequence[Deal], *, work: Publishing) -> bool:
+    """Return whether deals are published now: there are many, one has waited long, or must be sealed soon."""
+    first = max(work.head.height, work.first_epoch or 0)
+    if min(deal.start_epoch or 0 for deal in deals) - first <= SOON:
+        return True
+    limit = int(work.market.publish_base_fee)
+    if limit and int(work.head.base_fee) > limit:
+        return False
+    waited = work.now - min(deal.state_since for deal in deals)
+    epochs = waited.total_seconds() / network_current().epoch_s
+    return len(deals) >= work.market.publish_most or epochs >= work.market.publish_wait
+
+
+def _covered(deals: Sequence[Deal], work: Publishing) -> list[Deal]:
+    """Return the deals whose collateral and fee are in both sides' market balances; note it on the others."""
+    address = work.miner.address or ""
+    parties = [address, *dict.fromkeys(deal.client for deal in deals)]
+    free = balances_read(work.client, addresses=parties, key=work.head.key)
+    found = []
+    for deal in deals:
+        refusal = _refusal(deal, work)
+        if not refusal and free[address] < deal.collateral:
+            refusal = f"the miner's market balance lacks {fil_format(int(deal.collateral) - free[address])}"
+        if not refusal and free[deal.client] < deal.lockup:
+            refusal = f"the client's market balance lacks {fil_format(int(deal.lockup) - free[deal.client])}"
+        if refusal:
+            deal_note(deal, reason=refusal)
+            continue
+        free[address] -= int(deal.collateral)
+        free[deal.client] -= int(deal.lockup)
+        found.append(deal)
+    return found
+
+
+def _refusal(deal: Deal, work: Publishing) -> str:
+    """Return why the chain would leave a deal out, by its terms alone; empty if it would not."""
+    least, terms = work.least_collateral(deal), _signed(deal).proposal
+    try:
+        proposal_check(terms, now=work.head.height, least_collateral=least)
+    except BadDeal as bad:
+        return f"the chain would leave it out: {bad}"
+    return ""
+
+
+def _signed(deal: Deal) -> ClientDealProposal:
+    read: ClientDealProposal = from_cbor(ClientDealProposal, bytes(deal.proposal or b""))
+    return read
+
+
+def _message(deals: Sequence[Deal], work: Publishing) -> ChainMessage:
+    """Return the message that publishes deals."""
+    message: ChainMessage = trial_message(
+        to=MARKET,
+        from_=sender_choose(work.miner, Use.COMMIT).address,
+        value=0,
+        method=Method.PUBLISH_STORAGE_DEALS,
+        params=to_cbor(PublishStorageDealsParams(tuple(_signed(deal) for deal in deals))),
+    )
+    return message
+
+
+def _batches(deals: Sequence[Deal], work: Publishing) -> list[list[Deal]]:
+    """Return the deals of each message, all of which the chain takes; one that it refuses spoils no other."""
+    left = list(deals)
+    for _ in range(ROUNDS):
+        if not left:
+            return []
+        code, valid = published_read(work.client, _message(left, work), key=work.head.key)
+        if code:
+            break
+        if len(valid) == len(left):
+            return [left]
+        for at in set(range(len(left))) - set(valid):
+            deal_note(left[at], reason=LEFT_OUT)
+        left = [left[at] for at in valid]
+    if len(left) == 1:
+        deal_note(left[0], reason=LEFT_OUT)
+        return []
+    middle = len(left) // 2
+    return [*_batches(left[:middle], work), *_batches(left[middle:], work)]
+
+
+def _write(deals: Sequence[Deal], work: Publishing) -> None:
+    """Write that deals are in one message, and push it; all or nothing."""
+    name = f"{KIND}:{uuid.uuid4()}"
+    message = _message(deals, work)
+    try:
+        with transaction.atomic():
+            pushed = message_push(
+                principal=miner_principal(work.miner),
+                id=name,
+                to=MARKET,
+                from_=message.from_,
+                method=message.method,
+                params=message.params,
+                kind=KIND,
+                expire_epoch=min(deal.start_epoch or 0 for deal in deals) - 1,
+            )
+            for deal in sorted(deals, key=lambda one: one.pk):
+                deal_move(deal, event="PUBLISH", piece=deal.piece)
+                DealMessage.objects.create(deal=deal, message=pushed)
+    except LostRace:  # another process has published one of them
+        return
+    except DomainError as refusal:
+        for deal in deals:
+            deal.refresh_from_db()
+            deal_note(deal, reason=refusal.reason)
+        return
+    log.info("deals_published", message=name, miner=str(work.miner), deals=len(deals))

@@ -1,0 +1,240 @@
+"""Deals that the market actor holds: proposed, stored, published in shared messages, sealed and active."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from apps.chain.node.client import chain_client
+from apps.chain.selectors.heads import head_current
+from apps.core import clock
+from apps.market.errors import DealBusy, DealRefused
+from apps.market.models import Deal, DealMessage
+from apps.market.rules import Proposal
+from apps.market.services.follow import deals_advance
+from apps.market.services.markets import market_set
+from apps.market.services.proposals import proposal_decide
+from apps.market.services.publishing import deals_publish
+from apps.market.states import DealDoor, DealSource
+from apps.messages.models import Message
+from apps.miners.models import Miner
+from apps.pieces.models import Piece
+from apps.sectors.models import Sector
+from poolsite.filecoin.actors.market import (
+    AddBalanceParams,
+    ClientDealProposal,
+    DealProposal,
+    PublishStorageDealsParams,
+    WithdrawBalanceParams,
+)
+from poolsite.filecoin.address import MARKET_ACTOR, address_format, address_parse
+from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.codec import from_cbor, to_cbor
+from poolsite.filecoin.deals import MIN_DURATION
+from tests import people
+from tests.integration.sealing.pieces import LARGE, SMALL, at_once, data_of, granted
+from tests.integration.sealing.world import PERIOD, SKIP, World
+from tests.killed_writes import killed_writes
+from tests.mk20 import sized
+from tests.unit.devnet.deals import signed_by
+from tests.unit.devnet.people import OWNER, STRANGER, Person
+from tests.unit.devnet.people import send as chain_send
+
+__all__ = ["at_once"]
+
+COLLATERAL = 10**15
+
+
+class Desk:
+    """A miner that makes deals, and clients with money at the market."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.miner: Miner = world.miner_create()
+        self.registry = granted(world, self.miner)
+        market_set(self.miner, values={"is_open": True, "publish_wait": 0}, by=people.principal())
+        worker = Person(world.keys[world.worker], address_parse(world.worker))
+        self.pay(worker, address_parse(self.miner.address), 5 * FIL)
+        for who in (OWNER, STRANGER):
+            self.pay(who, who.address, 5 * FIL)
+        world.epoch()
+
+    def pay(self, who: Person, party: Any, amount: int) -> None:
+        """Pay into a market balance."""
+        params = to_cbor(AddBalanceParams(party))
+        receipt = chain_send(self.world.node.devnet, who, MARKET_ACTOR, method=2, params=params, value=amount)
+        assert receipt.exit_code == 0
+
+    def withdraw(self, who: Person) -> None:
+        """Take all of a client's market balance back."""
+        params = to_cbor(WithdrawBalanceParams(who.address, 100 * FIL))
+        assert chain_send(self.world.node.devnet, who, MARKET_ACTOR, method=3, params=params).exit_code == 0
+
+    def signed(self, who: Person, data: bytes, **changes: Any) -> ClientDealProposal:
+        """A client's proposal of 180 days."""
+        start = self.world.height + 4 * PERIOD
+        fields = {
+            "piece_cid": sized(data).cid,
+            "piece_size": sized(data).padded_size,
+            "verified_deal": False,
+            "client": who.address,
+            "provider": address_parse(self.miner.address),
+            "label": "a label",
+            "start_epoch": start,
+            "end_epoch": start + MIN_DURATION,
+            "storage_price_per_epoch": 10**9,
+            "provider_collateral": COLLATERAL,
+            "client_collateral": 10**12,
+        }
+        return signed_by(who, DealProposal(**{**fields, **changes}))
+
+    def propose(self, signed: ClientDealProposal, data: bytes, **changes: Any) -> Deal:
+        """Propose it as a door would: offline data, whose size the client does not say."""
+        terms = signed.proposal
+        values: dict[str, Any] = {
+            "uuid": uuid4(),
+            "door": DealDoor.MK12,
+            "client": address_format(terms.client),
+            "provider": self.miner.address,
+            "piece": replace(sized(data), payload_size=0),
+            "start_epoch": terms.start_epoch,
+            "duration": terms.end_epoch - terms.start_epoch,
+            "allocation": None,
+            "source": DealSource.OFFLINE,
+            "signed": signed,
+            "digest": "d",
+        }
+        return proposal_decide(Proposal(**values | changes), client=chain_client(), now=clock.now())
+
+    def stored(self, signed: ClientDealProposal, data: bytes) -> Deal:
+        """A deal whose data are here."""
+        deal = self.propose(signed, data)
+        answer = self.world.console._client.post(f"/api/v1/deals/{deal.uuid}/data", content=data)
+        assert answer.status_code == 200, answer.text
+        return deal
+
+
+@pytest.fixture
+def desk(world: World) -> Desk:
+    return Desk(world)
+
+
+def states() -> list[str]:
+    return list(Deal.objects.order_by("pk").values_list("state", flat=True))
+
+
+def published() -> list[int]:
+    """How many deals each of the pool's messages publishes."""
+    rows = Message.objects.filter(kind="publish").order_by("created_at")
+    return [len(from_cbor(PublishStorageDealsParams, bytes(row.params)).deals) for row in rows]
+
+
+def test_good_deals_share_a_message_that_a_bad_one_spoils_not(desk: Desk) -> None:
+    world = desk.world
+    verified = desk.stored(desk.signed(STRANGER, LARGE, verified_deal=True), LARGE)
+    plain = desk.stored(desk.signed(STRANGER, LARGE, label="once more"), LARGE)
+    poor = desk.stored(desk.signed(OWNER, SMALL), SMALL)
+    desk.withdraw(OWNER)
+    assert Piece.objects.count() == 0 or set(Piece.objects.values_list("deal", flat=True)) == {None}
+
+    world.until(lambda: states() == ["ACTIVE", "ACTIVE", "FAILED"], epochs=5 * PERIOD, stride=SKIP)
+
+    assert published() == [2]
+    poor.refresh_from_db()
+    assert poor.reason.startswith("it was not published early enough to be sealed before its start epoch")
+    assert "the client's market balance lacks 0.000" in poor.reason
+    assert Piece.objects.get(held_for=poor.uuid).state == "FAILED"
+    for deal in (verified, plain):
+        deal.refresh_from_db()
+        assert deal.piece is not None
+        row = world.ask("StateMarketStorageDeal", deal.chain_deal, None)
+        assert row["Proposal"]["PieceCID"]["/"] == deal.piece_cid
+        assert (row["State"]["SectorNumber"], deal.piece.deal) == (deal.sector_number, deal.chain_deal)
+        assert row["State"]["SectorStartEpoch"] > 0
+        assert data_of(world, deal.piece) == LARGE
+    assert verified.chain_deal != plain.chain_deal
+    (claim,) = world.ask("StateGetClaims", desk.miner.address, None).values()
+    assert (claim["Data"]["/"], claim["Sector"]) == (verified.piece_cid, verified.sector_number)
+    assert plain.allocation is None
+    sector = Sector.objects.get(number=verified.sector_number or 0)
+    assert (sector.expiration or 0) >= (verified.start_epoch or 0) + MIN_DURATION
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"provider_collateral": 0}, "invalid deal proposal: Provider collateral out of bounds."),
+        ({"provider_collateral": 6 * FIL}, "its collateral is 6 FIL, and the miner's"),
+        (
+            {"storage_price_per_epoch": 10**13},
+            "clientMarketBalance.Available too small: 5000000000000000000 <",
+        ),
+        ({"end_epoch": 10**6 // 2}, "duration must be at least 518400"),
+        ({"label": "x" * 300}, "invalid deal proposal: deal label can be at most 256 bytes, is 300"),
+        ({"verified_deal": True}, "verified deal DataCap too small for proposed piece size"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_would_not_be_published_is_refused(desk: Desk, changes: dict[str, Any], reason: str) -> None:
+    signed = desk.signed(OWNER, LARGE, **changes)
+
+    with pytest.raises((DealRefused, DealBusy)) as refusal:
+        desk.propose(signed, LARGE)
+
+    assert reason in (getattr(refusal.value, "cause", "") or refusal.value.reason)
+    assert states() == ["REFUSED"]
+
+
+def test_a_proposal_makes_one_deal_and_money_is_reserved_once(desk: Desk) -> None:
+    half = desk.signed(STRANGER, LARGE, provider_collateral=3 * FIL)
+    desk.propose(half, LARGE)
+
+    with pytest.raises(DealRefused, match="deal proposal is identical to deal"):
+        desk.propose(half, LARGE)
+    with pytest.raises(DealBusy):
+        desk.propose(desk.signed(OWNER, SMALL, provider_collateral=3 * FIL), SMALL)
+
+
+def test_a_kill_at_any_write_publishes_nothing_twice_and_loses_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = desk.world
+    for data in (LARGE, SMALL):
+        desk.stored(desk.signed(STRANGER, data), data)
+    deals_advance(height=world.height, now=clock.now())
+    assert states() == ["UNPUBLISHED", "UNPUBLISHED"]
+
+    kills = killed_until_done(publish)
+
+    assert kills > 2
+    assert (states(), published()) == (["PUBLISHING", "PUBLISHING"], [2])
+    plain = world.task_now
+    with monkeypatch.context() as patch:
+        patch.setattr(world, "task_now", lambda name, **more: name == "market.advance" or plain(name, **more))
+        world.until(lambda: Message.objects.filter(kind="publish", state="LANDED").exists(), epochs=30)
+        world.epoch(12)
+    assert killed_until_done(publish) > 2
+    assert states() == ["VERIFIED", "VERIFIED"]
+    assert set(Piece.objects.values_list("state", flat=True)) == {"READY"}
+    assert (published(), DealMessage.objects.count()) == ([2], 2)
+    world.until(lambda: states() == ["ACTIVE", "ACTIVE"], epochs=4 * PERIOD, stride=SKIP)
+
+
+def publish() -> None:
+    head = head_current()
+    assert head is not None
+    deals_publish(client=chain_client(), head=head, now=clock.now())
+
+
+def killed_until_done(play: Callable[[], None]) -> int:
+    """Kill something at each of its writes in turn, until it comes to its end; return how often."""
+    for after in count():
+        if not killed_writes(partial(play), after=after):
+            return after
+    raise AssertionError

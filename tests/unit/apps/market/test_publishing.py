@@ -1,0 +1,333 @@
+"""Publishing: when deals are due, which share a message, and what becomes of one that comes to nothing."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.chain.models import Head
+from apps.chain.selectors.heads import head_current
+from apps.core import clock
+from apps.market.models import Deal, DealMessage
+from apps.market.services.follow import deals_advance
+from apps.market.services.markets import market_set
+from apps.market.services.publishing import CONFIRM_EPOCHS, KIND, MESSAGES_MAX, deals_publish
+from apps.market.states import DealDoor, DealSource
+from apps.messages.models import Message, Receiver
+from apps.miners.models import Miner
+from apps.pieces.errors import PieceInSector
+from apps.pieces.models import Piece
+from apps.pieces.services.uploads import piece_remove
+from poolsite.filecoin.actors.market import (
+    ClientDealProposal,
+    DealProposal,
+    PublishStorageDealsParams,
+    PublishStorageDealsReturn,
+)
+from poolsite.filecoin.address import MARKET_ACTOR, address_parse
+from poolsite.filecoin.bitfield import bitfield_of
+from poolsite.filecoin.codec import from_cbor, to_cbor
+from poolsite.filecoin.deals import MIN_DURATION, client_lockup, deal_cid
+from poolsite.filecoin.message import Message as ChainMessage
+from tests import factories, people
+from tests.mk20 import sized
+from tests.unit.devnet.deals import signed_by
+from tests.unit.devnet.people import STRANGER
+
+pytestmark = pytest.mark.django_db
+
+DATA = b"data of a deal" * 9
+START = 90_000
+FIL = 10**18
+
+
+class Chain:
+    """A node: what is in both sides' escrows, which labels it leaves out, and which spoil a message."""
+
+    def __init__(self) -> None:
+        self.free: dict[str, int] = {}
+        self.left_out: set[str] = set()
+        self.spoils: set[str] = set()
+        self.most = 1000
+        self.trials: list[int] = []
+
+    def call(self, method: str, *params: Any) -> Any:
+        assert method == "StateDealProviderCollateralBounds"
+        return {"Min": "5", "Max": "9"}
+
+    def call_many(self, calls: list[tuple[str, list[Any]]]) -> list[Any]:
+        assert {method for method, _ in calls} == {"StateMarketBalance"}
+        return [{"Escrow": str(self.free.get(params[0], FIL)), "Locked": "0"} for _, params in calls]
+
+    def state_call(self, message: ChainMessage, key: str) -> dict[str, Any]:
+        assert (message.to, message.method, key) == (MARKET_ACTOR, 4, current().key)
+        deals = from_cbor(PublishStorageDealsParams, message.params).deals
+        labels = [deal.proposal.label for deal in deals]
+        self.trials.append(len(labels))
+        good = [at for at, label in enumerate(labels) if label not in self.left_out]
+        if self.spoils & set(labels) or not good or len(labels) > self.most:
+            return {"MsgRct": {"ExitCode": 16}}
+        return {"MsgRct": {"ExitCode": 0, "Return": base64.b64encode(answer(good)).decode()}}
+
+
+def answer(good: list[int], first: int = 70) -> bytes:
+    """What the actor returns where it published those at these places."""
+    numbers = tuple(first + at for at in range(len(good)))
+    return to_cbor(PublishStorageDealsReturn(numbers, bitfield_of(good)))
+
+
+def current() -> Head:
+    found = head_current()
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def miner(settings: Any, tmp_path: Path) -> Miner:
+    settings.PIECES_DIR = str(tmp_path)
+    factories.head(1000)
+    row = factories.miner(2001)
+    factories.wallet(row.worker)
+    factories.signer_connection(row.worker)
+    Receiver.objects.create(address="f05", kind="market", code=factories.cid("market"))
+    market_set(row, values={"is_open": True, "publish_wait": 0}, by=people.principal())
+    return row
+
+
+@pytest.fixture
+def node() -> Chain:
+    return Chain()
+
+
+def deal(miner: Miner, label: str = "a", **changes: Any) -> Deal:
+    """A deal whose data are here."""
+    terms = DealProposal(
+        piece_cid=sized(DATA).cid,
+        piece_size=sized(DATA).padded_size,
+        verified_deal=False,
+        client=STRANGER.address,
+        provider=address_parse(miner.address),
+        label=label,
+        start_epoch=START,
+        end_epoch=START + MIN_DURATION,
+        storage_price_per_epoch=1,
+        provider_collateral=5,
+        client_collateral=0,
+    )
+    terms = replace(terms, **changes)
+    signed: ClientDealProposal = signed_by(STRANGER, terms)
+    row = factories.deal(
+        miner,
+        sized(DATA),
+        door=DealDoor.MK12,
+        source=DealSource.OFFLINE,
+        client=str(STRANGER.address),
+        start_epoch=terms.start_epoch,
+        proposal=to_cbor(signed),
+        proposal_cid=str(deal_cid(terms)),
+        collateral=terms.provider_collateral,
+        lockup=client_lockup(terms),
+    )
+    stored = factories.stored_piece(
+        miner, state="HELD", held_for=row.uuid, piece_cid=row.piece_cid, padded_size=row.padded_size
+    )
+    Deal.objects.filter(pk=row.pk).update(state="UNPUBLISHED", piece=stored)
+    row.refresh_from_db()
+    return row
+
+
+def publish(node: Chain, **later: int) -> None:
+    client: Any = node
+    deals_publish(client=client, head=current(), now=clock.now() + timedelta(**later))
+
+
+def labels() -> list[list[str]]:
+    """Labels of the deals of each message."""
+    rows = Message.objects.filter(kind=KIND).order_by("created_at")
+    read = (from_cbor(PublishStorageDealsParams, bytes(row.params)).deals for row in rows)
+    return [[str(one.proposal.label) for one in deals] for deals in read]
+
+
+def test_many_deals_share_one_message_with_one_trial(miner: Miner, node: Chain) -> None:
+    deals = [deal(miner, str(number)) for number in range(5)]
+
+    publish(node)
+
+    assert (labels(), node.trials) == ([["0", "1", "2", "3", "4"]], [5])
+    assert set(Deal.objects.values_list("state", flat=True)) == {"PUBLISHING"}
+    [message] = Message.objects.filter(kind=KIND)
+    assert (message.to, message.method, message.expire_epoch) == ("f05", 4, START - 1)
+    assert {row.message_id for row in DealMessage.objects.filter(deal__in=deals)} == {message.pk}
+    publish(node)
+    assert len(labels()) == 1
+
+
+def test_a_deal_that_would_spoil_a_message_waits_with_the_reason(miner: Miner, node: Chain) -> None:
+    for label in "abcdefgh":
+        deal(miner, label)
+    node.left_out, node.spoils = {"c"}, {"f"}
+
+    publish(node)
+
+    assert sorted(label for shared in labels() for label in shared) == ["a", "b", "d", "e", "g", "h"]
+    waiting = Deal.objects.filter(state="UNPUBLISHED").order_by("pk")
+    signed = [from_cbor(ClientDealProposal, bytes(one.proposal or b"")) for one in waiting]
+    assert [one.proposal.label for one in signed] == ["c", "f"]
+    assert all(one.reason.startswith("the chain would leave it out: for its signature") for one in waiting)
+
+
+def test_what_does_not_fit_into_one_message_goes_into_the_next(miner: Miner, node: Chain) -> None:
+    for number in range(6):
+        deal(miner, str(number))
+    node.most = 3
+
+    publish(node)
+
+    assert [len(one) for one in labels()] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("party", "reason"),
+    [
+        ("miner", "the miner's market balance lacks 0.000000000000000003 FIL"),
+        ("client", "the client's market balance lacks 0.0000000000005184 FIL"),
+    ],
+)
+def test_nothing_is_published_beyond_what_both_sides_have(
+    miner: Miner, node: Chain, party: str, reason: str
+) -> None:
+    first, second = deal(miner, "a"), deal(miner, "b")
+    if party == "miner":
+        node.free[miner.address] = 7
+    else:
+        node.free[first.client] = int(first.lockup)
+
+    publish(node)
+
+    assert labels() == [["a"]]
+    second.refresh_from_db()
+    assert (second.state, second.reason) == ("UNPUBLISHED", reason)
+
+
+def test_deals_wait_for_others_and_a_base_fee_unless_they_start_soon(miner: Miner, node: Chain) -> None:
+    market_set(miner, values={"publish_wait": 100, "publish_most": 2}, by=people.principal())
+    deal(miner, "a")
+    publish(node)
+    assert labels() == []
+    publish(node, hours=2)
+    assert labels() == [["a"]]
+
+    market_set(miner, values={"publish_base_fee": 1}, by=people.principal())
+    for label in "bc":
+        deal(miner, label)
+    publish(node, hours=2)
+    assert labels() == [["a"]]
+
+    deal(miner, "d", start_epoch=1050, end_epoch=1050 + MIN_DURATION)
+    publish(node)
+    assert labels() == [["a"], ["b", "c"], ["d"]]
+
+
+def test_what_cannot_be_sealed_in_time_is_not_published(
+    miner: Miner, node: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.market.services.publishing.first_data_epoch_read", lambda *_, **__: START)
+    late = deal(miner)
+
+    publish(node)
+
+    late.refresh_from_db()
+    assert (labels(), late.state) == ([], "FAILED")
+    assert late.reason == f"it was not published early enough to be sealed before its start epoch {START}"
+    assert late.piece is not None
+    assert late.piece.state == "FAILED"
+
+
+def landed(message: Message, *, good: list[int], exit_code: int = 0, height: int = 1000) -> None:
+    Message.objects.filter(pk=message.pk).update(
+        state="LANDED",
+        height=height,
+        exit_code=exit_code,
+        return_data=b"" if exit_code else answer(good),
+    )
+
+
+def test_numbers_are_read_by_the_place_in_the_message_once_they_stay(miner: Miner, node: Chain) -> None:
+    first, second = deal(miner, "a"), deal(miner, "b")
+    publish(node)
+    [message] = Message.objects.filter(kind=KIND)
+    landed(message, good=[1])
+    factories.head(1000 + CONFIRM_EPOCHS - 1)
+    publish(node)
+    assert set(Deal.objects.values_list("state", flat=True)) == {"PUBLISHING"}
+
+    factories.head(1000 + CONFIRM_EPOCHS)
+    node.left_out = {"a"}
+    publish(node)
+
+    for row in (first, second):
+        row.refresh_from_db()
+    assert (second.state, second.chain_deal) == ("VERIFIED", 70)
+    assert second.piece is not None
+    assert (second.piece.state, second.piece.deal) == ("READY", 70)
+    assert (first.state, first.chain_deal) == ("UNPUBLISHED", None)
+    assert first.reason == f"the chain left it out of message {message.push_id}"
+
+
+def test_an_earlier_message_that_failed_may_still_land(miner: Miner, node: Chain) -> None:
+    one = deal(miner)
+    publish(node)
+    first = Message.objects.get(kind=KIND)
+    Message.objects.filter(pk=first.pk).update(state="FAILED")
+    publish(node, minutes=1)
+    one.refresh_from_db()
+    second = Message.objects.filter(kind=KIND).exclude(pk=first.pk).get()
+    assert (one.state, one.messages.count()) == ("PUBLISHING", 2)
+
+    landed(first, good=[0], height=900)
+    Message.objects.filter(pk=second.pk).update(state="FAILED")
+    publish(node)
+
+    one.refresh_from_db()
+    assert (one.state, one.chain_deal, len(labels())) == ("VERIFIED", 70, 2)
+
+
+def test_a_deal_that_messages_leave_out_again_and_again_is_given_up(miner: Miner, node: Chain) -> None:
+    one = deal(miner)
+    for _ in range(2 * MESSAGES_MAX):
+        publish(node, minutes=1)
+        for message in Message.objects.filter(kind=KIND, state="UNFILLED"):
+            landed(message, good=[], exit_code=16, height=900)
+
+    one.refresh_from_db()
+    assert (one.state, one.messages.count()) == ("FAILED", MESSAGES_MAX)
+    assert one.reason.endswith("failed with exit code 16")
+
+
+def test_data_that_come_again_keep_their_number(miner: Miner, node: Chain) -> None:
+    one = deal(miner)
+    assert one.piece is not None
+    with pytest.raises(PieceInSector, match="it waits for its deal to be published"):
+        piece_remove(one.piece, by=people.principal())
+    publish(node)
+    landed(Message.objects.get(kind=KIND), good=[0], height=900)
+    publish(node)
+
+    Piece.objects.all().delete()  # as by an older backup
+    deals_advance(height=1000, now=clock.now())
+    one.refresh_from_db()
+    assert (one.state, one.chain_deal) == ("ACCEPTED", 70)
+    factories.stored_piece(
+        miner, state="HELD", held_for=one.uuid, piece_cid=one.piece_cid, padded_size=one.padded_size
+    )
+    deals_advance(height=1000, now=clock.now())
+    publish(node)
+
+    one.refresh_from_db()
+    assert one.piece is not None
+    assert (one.state, one.piece.state, one.piece.deal, len(labels())) == ("VERIFIED", "READY", 70, 1)
