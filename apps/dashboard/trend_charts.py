@@ -149,8 +149,10 @@ class Scale:
         return cls(min(values, default=0), max(values, default=0))
 
     def y(self, value: Number) -> float:
-        """Return where a value lies in a box of 100."""
-        return FOOT - (FOOT - TOP) * float((value - self.least) / ((self.most - self.least) or 1))
+        """Return where a value lies in a box of 100; one that never changed in its middle, unless it is 0."""
+        if self.most == self.least:
+            return (FOOT + TOP) / 2 if self.least else FOOT
+        return FOOT - (FOOT - TOP) * float((value - self.least) / (self.most - self.least))
 
     def ticks(self, text: Callable[[Number], str]) -> Iterator[Tick]:
         """Yield marks at the highest, the middle and the lowest value: whole ones of whole values."""

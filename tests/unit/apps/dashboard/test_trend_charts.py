@@ -67,6 +67,13 @@ def test_bars_stand_on_each_other_and_on_0():
     assert foot_and_top == [[98.0, 51.0], [51.0, 4.0]]
 
 
+@pytest.mark.parametrize(("value", "height"), [(61, 51.0), (0, 98.0)])
+def test_what_never_changed_is_in_the_middle_and_0_at_the_foot(value, height):
+    found = drawn(Line("Raw", [value, value]))
+
+    assert set(numbers(found.lines[0].path)[1::2]) == {height}
+
+
 @pytest.mark.parametrize(
     ("step", "text"), [(HOUR, "20 Nov 12:00"), (timedelta(days=1), "20 Nov"), (timedelta(days=7), "20 Nov")]
 )
