@@ -7,6 +7,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from apps.core.reasons import code_of
 from apps.dashboard.pages.sectors.rows import sector_label
 from apps.sectors.models import JobEvent, Sector
 from apps.sectors.reasons import BALANCE_SHORT, TOO_MUCH
@@ -65,3 +66,7 @@ def test_rows_of_before_get_their_columns_however_often_it_is_begun() -> None:
     assert dict(Sector.objects.values_list("number", "bad_store")) == {1: "", 2: "deep", 3: "", 4: ""}
     withdrawn = JobEvent.objects.filter(job=busy.job).order_by("pk").values_list("is_withdrawn", flat=True)
     assert list(withdrawn) == [True, True, False]
+    codes = {row.number: code_of(row.error) for row in Sector.objects.filter(number__lt=4)}
+    assert codes == {1: "sectors.paused_by", 2: "damocles.lacks_files", 3: "core.old"}
+    noted = [code_of(row.note) for row in JobEvent.objects.filter(job=busy.job).order_by("pk")]
+    assert noted == [BALANCE_SHORT.code, TOO_MUCH.code, "sectors.message_ended"]
