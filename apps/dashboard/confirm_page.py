@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
@@ -49,10 +49,13 @@ def approval_facts(rule: str) -> Iterable[tuple[str, str]]:
         yield gettext("Approval"), gettext("waits for a second person: {rule}").format(rule=rule)
 
 
-def signer_facts(refusal: str) -> Iterable[tuple[str, str]]:
-    """Yield why the signer would refuse a message, and what follows; nothing if it would sign."""
+def signer_facts(refusal: str, *, href: str = "") -> Iterable[tuple[str, ...]]:
+    """Yield why the signer would refuse a message, and what follows; nothing if it would sign.
+
+    `href`: the page on which its policy is changed for that.
+    """
     if refusal:
-        yield gettext("Signer"), refusal
+        yield (gettext("Signer"), refusal, href) if href else (gettext("Signer"), refusal)
         yield (
             gettext("If you continue"),
             gettext(
@@ -62,10 +65,10 @@ def signer_facts(refusal: str) -> Iterable[tuple[str, str]]:
         )
 
 
-def verdict_facts(verdicts: Verdicts) -> Iterable[tuple[str, str]]:
+def verdict_facts(verdicts: Verdicts, *, href: str = "") -> Iterable[tuple[str, ...]]:
     """Yield what the approval rules and the signer would do with messages; nothing if they take their way."""
     yield from approval_facts(verdicts.approval)
-    yield from signer_facts(verdicts.signer)
+    yield from signer_facts(verdicts.signer, href=href)
 
 
 def is_confirm_submitted(request: HttpRequest) -> bool:
@@ -74,16 +77,23 @@ def is_confirm_submitted(request: HttpRequest) -> bool:
 
 
 def confirm_page_render(
-    request: HttpRequest, viewer: Principal, confirm: ConfirmPage, *, status: int = 200
+    request: HttpRequest,
+    viewer: Principal,
+    confirm: ConfirmPage,
+    *,
+    status: int = 200,
+    template: str = "core/confirm.html",
+    **context: Any,
 ) -> HttpResponse:
     """Show the question; its form goes to the same address."""
     return page_render(
         request,
-        "core/confirm.html",
+        template,
         title=confirm.title,
         section=confirm.section,
         page_key="",
         data=PageData(viewer),
         status=status,
         confirm=confirm,
+        **context,
     )

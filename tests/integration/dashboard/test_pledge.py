@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.urls import reverse
 
-from apps.sectors.models import BatchSettings, Sector
+from apps.core.clock import now
+from apps.sectors.models import BatchSettings, Sector, Worker
 from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import SEALING, Owner
+from poolsite.wire.stores import StoreCondition
 from tests import factories
 from tests.integration.dashboard.withdrawals import signer_says
 from tests.page_client import HTMX, signed_in, text_of
@@ -285,3 +291,57 @@ def test_back_from_the_review_of_a_pledge_its_count_is_there(ann, node):
 
     assert f'href="{reverse("pledge")}?miner={miner.address}&amp;count=7"' in review
     assert 'value="7"' in text_of(signed_in().get(reverse("pledge"), {"miner": miner.address, "count": "7"}))
+
+
+def served(**overrides: Any) -> Any:
+    """A host that seals all stages and a prover; returns the store that both have."""
+    stages = {str(spec.stage): 1 for spec in SEALING if spec.owner is Owner.WORKER and spec.slots}
+    store = factories.store(factories.worker("sealer", slots=stages), **overrides)
+    prover = factories.worker("prover", kinds=[JobKind.WINDOW_POST], slots={})
+    store.attachments.create(worker=prover, path="/mnt", condition=StoreCondition.READY, since=now())
+    return store
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "said"),
+    [
+        ("", ""),
+        ("prover", "no live prover reads store store: sectors in it would not be proven"),
+        ("stage", "no live host of alice has slots for PC2"),
+        ("room", "the stores have 3 KiB free, these sectors need 4 KiB: 1 fit"),
+    ],
+)
+def test_a_review_says_what_would_keep_the_sectors_from_ending(ann, node, monkeypatch, spoilt, said):
+    factories.head()
+    miner = factories.miner()
+    signer_says(monkeypatch)
+    store = served(**({"free_bytes": 3 << 10} if spoilt == "room" else {}))
+    if spoilt == "prover":
+        Worker.objects.filter(name="prover").update(seen_at=now() - timedelta(hours=1))
+    if spoilt == "stage":
+        slots = Worker.objects.get(name="sealer").slots
+        Worker.objects.filter(name="sealer").update(slots={**slots, "PC2": 0})
+
+    review = text_of(signed_in().post(reverse("pledge"), pledge_form(miner, count="2", sure="")))
+    card = text_of(signed_in().get(reverse("pledge-price"), {"miner": miner.address, "count": "2"}))
+
+    assert store.name == "store"
+    assert [said in text for text in (review, card)] == [True, True]
+    assert ("Before it ends" in review) == bool(said)
+    assert "locked plus burnt" in review
+    assert re.search(r'data-kind="primary" type="submit">\s*Pledge 2 sectors', review)
+
+
+def test_what_no_store_can_hold_is_refused(ann, node):
+    factories.head()
+    miner = factories.miner()
+    served(total_bytes=1 << 10, free_bytes=1 << 10)
+
+    review = signed_in().post(reverse("pledge"), pledge_form(miner, sure=""))
+    sent = signed_in().post(reverse("pledge"), pledge_form(miner))
+
+    for answer in (review, sent):
+        assert answer.status_code == 422
+        assert "no store is large enough for a sector of 2 KiB" in text_of(answer)
+        assert 'id="miner-error"' in text_of(answer)
+    assert not Sector.objects.exists()

@@ -80,7 +80,7 @@ class SendForm(PageForm):
     @property
     def has_fees(self) -> bool:
         """Return whether fees were typed, so that they are shown."""
-        return any(str(self[name].shown) for name in FEES)
+        return any(self.typed[name] for name in FEES)
 
     def clean_value(self) -> int:
         """Read attoFIL; a call may carry none.  Raises ValidationError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,11 +19,9 @@ from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
-from apps.core.languages import colon_text, list_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted, verdict_facts
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import AddressNames, PageData
-from apps.dashboard.pages.sectors.countdown import has_sealing_host
 from apps.dashboard.pickers import miner_label, picker
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, new_key
@@ -32,6 +30,7 @@ from apps.miners.errors import MinerUnknown
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.rules.policy import sealing_policy
+from apps.sectors.selectors.pledge_outlook import Obstacle, pledge_obstacles
 from apps.sectors.services.miner_funds import Funds
 from apps.sectors.services.sealing.pledge import pledge_create
 from apps.sectors.services.sealing.pledge_verdicts import pledge_verdicts_read
@@ -78,6 +77,8 @@ class PriceCard:
     error: str = ""
     verdicts: Verdicts | None = None
     """What the signer and the approval rules would do; None before the signer was asked."""
+    obstacles: Sequence[Obstacle] = ()
+    """What would keep the sectors from being sealed and proven."""
 
     @property
     def is_unasked(self) -> bool:
@@ -203,7 +204,9 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if form.is_valid():
         with form.refusals():
             if not is_confirm_submitted(request):
-                return confirm_page_render(request, viewer, pledge_review(viewer, form))
+                question, price = pledge_review(viewer, form)
+                template = "sectors/pledge_review.html"
+                return confirm_page_render(request, viewer, question, template=template, price=price)
             return pledged(viewer, form.cleaned_data)
     data = PageData(viewer)
     return form_render(
@@ -229,7 +232,8 @@ def price_part(request: HttpRequest, viewer: Principal) -> HttpResponse:
         raise Http404
     count = count_read(request.GET.get("count", ""))
     price = price_of(PageData(viewer), address=request.GET.get("miner", ""), count=count, asks_signer=True)
-    facts = () if price.verdicts is None else tuple(verdict_facts(price.verdicts))
+    facts = [*((gettext("Before it ends"), one.text) for one in price.obstacles)]
+    facts += [] if price.verdicts is None else [fact[:2] for fact in verdict_facts(price.verdicts)]
     return render(request, "sectors/_price.html", {"price": price, "facts": facts})
 
 
@@ -253,6 +257,7 @@ def price_of(data: PageData, *, address: str, count: int, asks_signer: bool = Fa
         names=data.names,
         say=life_text(price, epoch_s=data.network.epoch_s, height=data.head.height, count=count),
     )
+    card = replace(card, obstacles=pledge_obstacles(miner, count=count, now=data.at, network=data.network))
     if not asks_signer:
         return card
     try:
@@ -275,17 +280,21 @@ def miner_of(viewer: Principal, address: str) -> Miner:
         raise BadValue(gettext("choose one of your miners"), field="miner") from None
 
 
-def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
+def pledge_review(viewer: Principal, form: PledgeForm) -> tuple[ConfirmPage, PriceCard]:
     """Return the question before FIL is locked: how many sectors of which miner, the price, who pays.
 
-    Raises BadValue naming the field, also where no price is known.
+    Raises BadValue naming the field, also where no price is known, and where sealing cannot end.
     """
     miner, count = miner_of(viewer, form.cleaned_data["miner"]), form.cleaned_data["count"]
     data = PageData(viewer)
     price = price_of(data, address=miner.address, count=count, asks_signer=True)
     if price.error:
         raise BadValue(price.error, field="form")
-    return ConfirmPage(
+    for obstacle in price.obstacles:
+        if obstacle.is_final:
+            raise BadValue(obstacle.text, field="miner")
+    signing = reverse("miner-signing", args=[miner.address]) if viewer.may("admin") else ""
+    question = ConfirmPage(
         title=gettext("Pledge {sectors} of {miner}").format(
             sectors=plural(count, "sector"), miner=miner.name or miner.address
         ),
@@ -297,19 +306,12 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
         hidden_fields=tuple(form.typed.items()),
         facts=(
             (gettext("Miner"), miner_label(miner)),
-            *hostless_facts(miner, data),
-            *((row.what, list_text((row.all, row.sub))) for row in price.rows),
-            *((payer.name, colon_text(payer.word, payer.say)) for payer in price.payers),
-            *(() if price.verdicts is None else verdict_facts(price.verdicts)),
+            *((gettext("Before it ends"), one.text, reverse(one.place)) for one in price.obstacles),
+            *(() if price.verdicts is None else verdict_facts(price.verdicts, href=signing)),
         ),
+        is_danger=False,
     )
-
-
-def hostless_facts(miner: Miner, data: PageData) -> Iterable[tuple[str, str]]:
-    """Yield a warning where no host of the miner's tenant seals."""
-    if not has_sealing_host(miner.tenant_id, data):
-        text = gettext("{tenant} has no sealing host: the sectors will wait until one joins")
-        yield gettext("Hosts"), text.format(tenant=miner.tenant.name)
+    return question, price
 
 
 def pledged(viewer: Principal, sent: dict[str, Any]) -> HttpResponse:

@@ -23,6 +23,7 @@ from apps.miners.states import MinerState
 from apps.sectors.errors.pledges import BadCount, KeyReused, PledgeUnsettled
 from apps.sectors.models import Job, Pledge, Sector
 from apps.sectors.rules.policy import sealing_policy
+from apps.sectors.selectors.pledge_outlook import pledge_obstacles
 from apps.sectors.selectors.proof_forms import proof_form_here_require
 from apps.sectors.selectors.restored import read_back_require, sectors_unpledged
 from apps.sectors.services.numbers import numbers_allocate
@@ -65,6 +66,7 @@ def pledge_create(
     if earlier is not None:
         return earlier
     disk_require()
+    _end_require(miner, count=count, now=now)
     _settled_require(miner, key)
     try:
         with transaction.atomic():
@@ -85,6 +87,13 @@ def _pledge_by_key(miner: Miner, *, count: int, key: str | None) -> Pledge | Non
     if pledge is not None and (pledge.miner_id, pledge.count) != (miner.pk, count):
         raise KeyReused
     return pledge
+
+
+def _end_require(miner: Miner, *, count: int, now: datetime) -> None:
+    """Refuse sectors that nothing here can bring to their end.  Raises MinerNotReady."""
+    for obstacle in pledge_obstacles(miner, count=count, now=now, network=None):
+        if obstacle.is_final:
+            raise MinerNotReady(obstacle.text, field="miner")
 
 
 def _settled_require(miner: Miner, key: str | None) -> None:
