@@ -37,6 +37,7 @@ from tests.integration.gateway.conftest import connected, signer_make
 from tests.integration.gateway.hub import BLS, SECP, in_thread, message, sign
 from tests.integration.pools import PATIENCE_S
 from tests.keys import fixed_key
+from tests.waiting import until_async
 
 EVER_S = 300.0
 """Longer than the patience of a test."""
@@ -276,8 +277,7 @@ async def test_a_revoked_token_ends_the_connection_by_the_word_of_it(web, signer
     async with connected(signer, web, token) as link:
         await in_thread(lambda: token_revoke(Token.objects.get()))()
         async with asyncio.timeout(PATIENCE_S):
-            while link.is_connected.is_set():
-                await asyncio.sleep(0.02)
+            await until_async(lambda: not link.is_connected.is_set())
 
 
 async def test_a_closed_connection_is_written_down(web, signer, token):
@@ -336,8 +336,7 @@ async def test_what_open_sockets_ask_again_and_again_opens_no_session(web, signe
     monkeypatch.setattr("apps.api.rpc.callers.REGULAR_S", 0.05)
 
     async with connected(signer, web, token), asyncio.timeout(PATIENCE_S):
-        while len(sessions) < 12:
-            await asyncio.sleep(0.02)
+        await until_async(lambda: len(sessions) >= 12)
 
     assert len(set(sessions)) == 1, sessions
 

@@ -18,6 +18,7 @@ from apps.gateway.models import ProverConnection
 from apps.sectors.models import ActiveSectors
 from apps.users.services.grants import miner_grant
 from tests import factories, people
+from tests.waiting import until_async
 from tests.wire.gateway.dialling import in_thread
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "gateway" / "proof_ws_frames.jsonl"
@@ -109,8 +110,7 @@ async def test_an_answer_that_is_too_large_is_followed_by_another_provers(
     for proofs in ([*PROOFS, "x" * 1_000], PROOFS)[: 1 + has_other]:
         socket = await connect(web.ws, additional_headers=people.bearer(token), proxy=None)
         sockets.append((socket, asyncio.create_task(answers(socket, proofs))))
-    while len(provers_known()) < len(sockets):
-        await asyncio.sleep(0.02)
+    await until_async(lambda: len(provers_known()) >= len(sockets))
 
     replies = [await compute(web, admin) for _ in range(6 if has_other else 1)]
 
@@ -227,8 +227,7 @@ async def test_what_no_prover_could_answer_is_refused_and_no_provers_failure(web
     await in_thread(lambda: ActiveSectors.objects.create(miner=factories.miner(1000), numbers=[[0, 9]]))()
     async with connect(web.ws, additional_headers=people.bearer(token), proxy=None) as socket:
         answering = asyncio.create_task(answers(socket, PROOFS))
-        while not provers_known():
-            await asyncio.sleep(0.02)
+        await until_async(provers_known)
 
         answer = await compute(web, admin, **changes)
 

@@ -22,6 +22,7 @@ from apps.core.redis_clients import redis_client
 from apps.sectors.models import Job
 from tests import factories
 from tests.people import token
+from tests.waiting import until_async
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,8 +94,7 @@ def lies_on(host: Host) -> None:
 async def held(app: JobWait, count: int = 1) -> None:
     """Wait until so many answers are held."""
     async with asyncio.timeout(PATIENCE_S):
-        while len(app.waiting) != count:
-            await asyncio.sleep(0.01)
+        await until_async(lambda: len(app.waiting) == count)
 
 
 async def test_with_a_free_job_the_answer_goes_at_once(app: JobWait) -> None:
@@ -258,8 +258,7 @@ async def test_a_redis_that_hangs_keeps_no_host_from_its_job(
     asking = asyncio.create_task(host.asks(app))
     await held(app)
     async with asyncio.timeout(PATIENCE_S):
-        while not noted:
-            await asyncio.sleep(0.01)
+        await until_async(lambda: noted)
     await a_sector("pool")
 
     try:

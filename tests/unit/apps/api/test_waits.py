@@ -17,6 +17,7 @@ from apps.chain.models import Follower, Head
 from apps.messages.errors import MessageNotFound
 from apps.messages.models import Message
 from tests.people import principal
+from tests.waiting import until_async
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -154,8 +155,8 @@ async def test_idle_waiters_ask_nothing_when_other_messages_change(monkeypatch: 
         alice = await in_thread(message)(f"m{n}")
     tasks = [asyncio.create_task(room.wait(f"m{n % 4}", 0, viewer=alice)) for n in range(200)]
     async with asyncio.timeout(60):
-        while sum(looks) < 2 * len(tasks):  # each looks before it listens and again once it does
-            await asyncio.sleep(0.01)
+        # each looks before it listens and again once it does
+        await until_async(lambda: sum(looks) >= 2 * len(tasks))
     assert len(looks) < 10, "those that come together are looked at together"
     looks.clear()
 

@@ -22,6 +22,7 @@ from apps.users.models import RateLimit, Tenant, Token
 from apps.users.selectors.rate_limits import RULES
 from tests import factories
 from tests.people import tenant, token
+from tests.waiting import until_async
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -250,8 +251,7 @@ async def test_a_question_is_held_for_as_long_as_it_says(handler: Handler) -> No
     host, app = await a_host(), JobWait(WorkerDirect(handler))
     asking = asyncio.create_task(host.asks(app, "work", query="wait=9999"))
     async with asyncio.timeout(60):
-        while not app.waiting:
-            await asyncio.sleep(0.01)
+        await until_async(lambda: app.waiting)
 
     [holding] = app.waiting
     app.end()

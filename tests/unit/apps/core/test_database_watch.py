@@ -13,6 +13,7 @@ from apps.api.auth.verify import VerifyPost
 from apps.api.limits import BodyLimit
 from apps.api.rpc.transport.post import RpcPost
 from apps.core.database_watch import DatabaseWatch
+from tests.waiting import until_async
 
 if TYPE_CHECKING:
     import socket
@@ -193,8 +194,7 @@ def test_a_caller_who_cannot_be_told_stops_nobody(
         await asyncio.gather(unreadable.task, deaf.task)
         monkeypatch.undo()
         watch.answer_s = 10
-        while watch.is_hanging:
-            await asyncio.sleep(0.02)
+        await until_async(lambda: not watch.is_hanging)
 
         assert (await Call(watch).answer())[0] == 200
 
@@ -271,8 +271,7 @@ def test_who_comes_is_served_as_soon_as_the_database_answers(monkeypatch: pytest
             one.check_after -= 60
         assert (await call.answer())[0] == 503
         begun = asyncio.get_running_loop().time()
-        while watch.is_hanging:
-            await asyncio.sleep(0.01)
+        await until_async(lambda: not watch.is_hanging)
         assert asyncio.get_running_loop().time() - begun < watch.patience_s / 2
         app.go_on.set()
         assert (await Call(watch).answer())[0] == 200
@@ -289,8 +288,7 @@ def test_requests_are_passed_on_again_once_the_database_answers(
         monkeypatch.undo()
         watch.answer_s = 10
         app.go_on.set()
-        while watch.is_hanging:
-            await asyncio.sleep(0.02)
+        await until_async(lambda: not watch.is_hanging)
 
         assert await Call(watch).answer() == (200, "2")
 

@@ -22,6 +22,7 @@ from apps.dashboard.live import (
 from apps.dashboard.live_gaps import GapDetector
 from apps.dashboard.sessions import PageSession
 from apps.users.rules.principals import Principal
+from tests.waiting import until_async
 
 TENANTS = {"alice": 1, "bob": 2, "pool": 3}
 
@@ -67,8 +68,7 @@ def watchers(monkeypatch: pytest.MonkeyPatch) -> Drawn:
 
 
 async def settled(watchers: AudiencePages) -> None:
-    while watchers.flushing is not None:
-        await asyncio.sleep(0.005)
+    await until_async(lambda: watchers.flushing is None)
 
 
 async def test_the_first_change_goes_out_at_once_and_what_follows_together(watchers: Drawn) -> None:
@@ -225,8 +225,7 @@ def stalled(monkeypatch: pytest.MonkeyPatch) -> Stalled:
 
 async def sent(page: Page, many: int) -> list[str]:
     async with asyncio.timeout(60):
-        while len(page.sent) < many:
-            await asyncio.sleep(0.005)
+        await until_async(lambda: len(page.sent) >= many)
     return page.sent
 
 

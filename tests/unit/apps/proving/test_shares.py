@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +27,7 @@ from tests.unit.apps.proving.attempts import job_of
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import look, miner
 from tests.unit.apps.proving.retries import done, proving
+from tests.waiting import until
 
 MANY = 5
 
@@ -276,8 +276,7 @@ def test_miners_that_another_locks_the_other_way_round_get_their_proofs() -> Non
                 cursor.execute("SET LOCAL deadlock_timeout = '60s'")  # the other one is ended
                 Miner.objects.filter(pk=second.pk).update(refreshed_height=1)
                 has_second.set()
-                while not others_wait(cursor):
-                    time.sleep(0.02)
+                until(lambda: others_wait(cursor))
                 Miner.objects.filter(pk=first.pk).update(refreshed_height=1)
         finally:
             connection.close()

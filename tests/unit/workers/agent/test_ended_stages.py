@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from poolsite.wire.commands import Command, Operation
 from poolsite.wire.job_inputs import SealInputs
 from poolsite.wire.job_reports import Level
 from tests.unit.workers.processors.own_program import GREET, foreign
+from tests.waiting import until
 from workers.agent.journal import Work, journal_open
 from workers.agent.removal import stage_end
 from workers.agent.stages import StageRunner
@@ -68,8 +68,7 @@ def test_stage_that_hangs_ends_and_runs_again_under_the_next_lease(
     runner: StageRunner, tmp_path: Path
 ) -> None:
     hung = begun(runner, token=7)
-    while not (tmp_path / "asked").exists():
-        time.sleep(0.02)
+    until(lambda: (tmp_path / "asked").exists())
 
     ordered(runner, token="6")
     hung.join(1.5)

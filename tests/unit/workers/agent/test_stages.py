@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,6 +21,7 @@ from poolsite.wire.job_inputs import ProvenSector, SealInputs, WindowPostInputs
 from poolsite.wire.job_reports import Level, StageOutputs
 from poolsite.wire.pipeline import STATE_OF_STAGE
 from tests.processor_pids import pids_of
+from tests.waiting import until
 from workers.agent.journal import Work, journal_open
 from workers.agent.stages import REMOVED_TEXT, StageRunner
 from workers.processors.pool import ProcessorPool
@@ -277,8 +277,7 @@ def test_killed_child_fails_each_sector_under_its_own_lease(tmp_path: Path) -> N
     os.kill(pid, signal.SIGSTOP)  # all requests are in the child when it dies
     threads = label_all(runner, known, token=2)
     (child,) = pool._children.values()
-    while len(child._calls) < len(known):
-        time.sleep(0.01)
+    until(lambda: len(child._calls) >= len(known))
 
     os.kill(pid, signal.SIGKILL)
     threads.shutdown()

@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from tests.waiting import until_async
 from workers.config_mistakes import BadConfig
 from workers.console import gateway
 from workers.console.gateway import GatewaySocket, dial_forever
@@ -65,8 +66,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_program_ends_while_its_writing_waits():
     async with deaf() as (found, url):
         line = asyncio.create_task(dial_forever(url, token=lambda: "x", serve=write))
-        while not found.dialled:
-            await asyncio.sleep(0.02)
+        await until_async(lambda: found.dialled)
         await asyncio.sleep(5 * PING_S)  # until a ping waits behind what was written
         line.cancel()
         done, _ = await asyncio.wait({line}, timeout=60)
@@ -80,8 +80,7 @@ async def test_a_gateway_that_reads_nothing_is_dialled_again(monkeypatch):
         line = asyncio.create_task(dial_forever(url, token=lambda: "x", serve=write))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(60):
-                while found.dialled < 2:
-                    await asyncio.sleep(0.02)
+                await until_async(lambda: found.dialled >= 2)
         line.cancel()
         await asyncio.wait({line}, timeout=60)
 

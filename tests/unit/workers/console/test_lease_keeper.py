@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +19,7 @@ from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, SectorOnHost
 from poolsite.wire.jobs import JobKind
 from tests.unit.workers.agent.scripted_host import REGISTERED
+from tests.waiting import until
 from workers.agent.sealer import main
 from workers.config import SealerConfig, sealer_config
 from workers.console.client import Console
@@ -195,8 +195,7 @@ def test_a_sealer_whose_disk_is_gone_ends_and_writes_nothing_in_its_place(
 
     def disk_take() -> None:
         asked.wait()  # what a start writes is written
-        while not (folder / "log" / "celery.log").exists():
-            time.sleep(0.02)
+        until(lambda: (folder / "log" / "celery.log").exists())
         folder.rename(tmp_path / "disk")
         if leaves_bare_folder:
             folder.mkdir()

@@ -13,6 +13,7 @@ import pytest
 from tests.processor_pids import pids_of
 from tests.unit.workers.processors.own_program import GREET, TASK, foreign
 from tests.unit.workers.processors.sealing import sealing
+from tests.waiting import until
 from workers.processors.errors import (
     BadFile,
     BadInput,
@@ -165,11 +166,9 @@ def test_what_runs_beside_a_call_that_is_given_up_goes_on_to_its_end(tmp_path, o
     first = threading.Thread(target=hangs)
     second = threading.Thread(target=lambda: answers.append(pool.call("tree_d", task_named(go))))
     first.start()
-    while not pool._children[0]._calls:
-        time.sleep(0.01)
+    until(lambda: pool._children[0]._calls)
     second.start()
-    while len(pool._children[0]._calls) < 2:
-        time.sleep(0.01)
+    until(lambda: len(pool._children[0]._calls) >= 2)
     given_up.set()
     first.join()
     fresh = pool.call("tree_d", task_named("any"))
@@ -178,10 +177,7 @@ def test_what_runs_beside_a_call_that_is_given_up_goes_on_to_its_end(tmp_path, o
 
     assert (len(refusals), answers, fresh.comm_d) == (1, [fresh], bytes([7]) * 32)
     assert hung not in pids_of(pool)
-    until = time.monotonic() + 60
-    while os.path.exists(f"/proc/{hung}") and time.monotonic() < until:
-        time.sleep(0.01)
-    assert not os.path.exists(f"/proc/{hung}"), "the last answer was its end"
+    until(lambda: not os.path.exists(f"/proc/{hung}"))  # the last answer was its end
 
 
 def test_a_call_that_nobody_wants_from_the_start_costs_no_child(tmp_path, open_pool):
@@ -221,8 +217,8 @@ def test_a_closed_pool_leaves_no_child(open_pool):
 
 def ready_pids(note, *, count):
     """The process ids that greeted children wrote down, once there are so many."""
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
         pids = [int(word) for word in note.read_text().split()] if note.exists() else []
         if len(pids) >= count:
             return pids
@@ -318,8 +314,7 @@ def test_a_processor_that_is_not_started_anew_leaves_its_work_to_the_other(tmp_p
     for one in (pool, alone):
         with pytest.raises(ChildLost):
             one.call("c2", task)
-    while any(child.is_there for one in (pool, alone) for child in (one._children[0],)):
-        time.sleep(0.01)
+    until(lambda: not any(child.is_there for one in (pool, alone) for child in (one._children[0],)))
 
     assert pool.call("c2", task).proof == b"gpu1"
     with pytest.raises(ChildLost, match="auto_restart is false: restart the host"):
@@ -331,8 +326,7 @@ def test_a_processor_that_we_have_ended_is_started_anew(tmp_path, open_pool):
     pool = open_pool(foreign(tmp_path, GREET + HANGS_ON, restarts=False))
     with pytest.raises(CallGivenUp):
         pool.call("tree_d", task_named("hang"), is_wanted=lambda: next(ends))
-    while pool._children[0].is_there:
-        time.sleep(0.01)
+    until(lambda: not pool._children[0].is_there)
 
     assert pool.call("tree_d", task_named("next")).comm_d == bytes([7] * 32)
 

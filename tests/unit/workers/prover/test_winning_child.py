@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from tests.processor_pids import pids_of
 from tests.unit.workers.processors.sealing import sealing
+from tests.waiting import until
 from workers.config import HostConfig
 from workers.processors import pool as pool_module
 from workers.processors.errors import BadFile, ChildLost
@@ -143,8 +143,7 @@ def test_a_win_does_not_wait_while_the_windows_child_is_started_again(
         windows, _ = pids_of(pool)
         monkeypatch.setattr(pool_module, "RESTART_PAUSE_S", 600.0)
         os.kill(windows, signal.SIGKILL)
-        while len(pids_of(pool)) > 1:
-            time.sleep(0.01)
+        until(lambda: len(pids_of(pool)) <= 1)
 
         def window() -> None:
             with pytest.raises(ChildLost, match="closed"):

@@ -13,6 +13,7 @@ from apps.blocks.rounds.providers import ProofRefused
 from apps.blocks.services import rounds
 from apps.blocks.states import RoundState
 from tests.unit.apps.blocks.won_round import in_thread, won
+from tests.waiting import until_async
 
 
 def away_once(monkeypatch, name):
@@ -49,8 +50,7 @@ async def test_a_database_that_is_back_after_the_round_keeps_no_height_for_it(wo
     monkeypatch.setattr(context, "AWAY_S", 2.3)
 
     row = await won(world, budget_s=2.0)
-    while len(tries) < 2:
-        await asyncio.sleep(0.05)
+    await until_async(lambda: len(tries) >= 2)
     await asyncio.sleep(0.3)
 
     assert row.state == RoundState.LATE

@@ -20,6 +20,7 @@ from apps.gateway.hub.hedging import (
     is_refusal_final,
     is_repeatable,
 )
+from tests.waiting import until_async
 
 
 class Connection:
@@ -208,8 +209,7 @@ async def test_a_caller_that_leaves_takes_its_questions_along():
     first, second = Connection("one"), Connection("two")
     waiting = asyncio.create_task(first_answer(each(first, second), pause_s=0.01))
     async with asyncio.timeout(60):
-        while not second.asked:
-            await asyncio.sleep(0.01)
+        await until_async(lambda: second.asked)
 
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
