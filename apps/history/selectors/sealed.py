@@ -11,7 +11,7 @@ from apps.history.models import Reading
 from apps.history.rules import begin_of
 from apps.history.states import DAY, HOUR, SEALED, Kind
 from apps.sectors.models import JobEvent
-from poolsite.wire.pipeline import SectorState
+from poolsite.wire.pipeline import WORKER_STAGES, SectorState
 
 PART: Final = 5_000
 """Events that are read at a time, the newest first."""
@@ -43,7 +43,7 @@ def sealed_by_hour(since: datetime) -> Mapping[datetime, Mapping[int, Counter[st
             if at < since or miner is None:
                 continue
             counts = found[begin_of(at, HOUR)][miner]
-            if ms is not None and stage and not is_error:
+            if ms is not None and stage in WORKER_STAGES and not is_error:
                 counts[stage] += 1
             if to_state == SectorState.PROVING:
                 counts[SEALED] += 1

@@ -139,7 +139,9 @@ def test_sealing_is_counted_anew_and_hours_without_any_are_0():
     miner = miner_at(NOON)
     sector = factories.sector(miner)
     sector.created_at = NOON - 2 * HOUR
-    factories.events(sector, [("PC1", "PC1", 60.0), ("FINALIZE", "FINALIZE", 3600.0)])
+    factories.events(
+        sector, [("PC1", "PC1", 60.0), ("CHECK", "SECTOR_CHECK", 1.0), ("FINALIZE", "FINALIZE", 3600.0)]
+    )
     last = sector.job.events.order_by("-pk")[0]
     type(last).objects.filter(pk=last.pk).update(to_state=SectorState.PROVING)
 
@@ -151,6 +153,7 @@ def test_sealing_is_counted_anew_and_hours_without_any_are_0():
     day = Reading.objects.get(kind=Kind.SEALING, subject=miner.pk, step=DAY)
     assert day.figures["sealed"][1] == 1
     assert day.figures["PC1"][1] == 1
+    assert set(day.figures) == {"sealed", "PC1", "FINALIZE"}, "a check or a proof of a window is no sealing"
 
 
 def test_rows_do_not_grow_with_sectors():
