@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import QueryDict
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django_filters import Filter, FilterSet
 
+from apps.core import clock
 from apps.core.errors import BadValue
+from apps.core.local_time import day_begin
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -67,6 +72,56 @@ class ChoicesField(forms.MultipleChoiceField):
         return [word for word in super().to_python(value) if word]
 
 
+class SeveralField(forms.MultipleChoiceField):
+    """Any words, each once."""
+
+    def validate(self, value: list[str]) -> None:
+        """Return nothing: every word is taken."""
+
+    def to_python(self, value: Any) -> list[str]:
+        """Return the words that were given; an empty one is none."""
+        return [word for word in dict.fromkeys(super().to_python(value)) if word]
+
+
+class MomentField(forms.Field):
+    """A time in which something can have been written; without an offset it is of the person's zone."""
+
+    def __init__(self, *, has_offset: bool = False, **options: Any) -> None:
+        """`has_offset`: one without an offset is refused."""
+        super().__init__(**options)
+        self.has_offset = has_offset
+
+    def to_python(self, value: Any) -> datetime | None:
+        """Return the time, or None where nothing is said.  Raises ValidationError."""
+        if not (text := str(value or "").strip()):
+            return None
+        try:
+            moment = parse_datetime(text)
+        except ValueError:
+            moment = None
+        if moment is None or not clock.YEARS[0] <= moment.year <= clock.YEARS[1]:
+            raise ValidationError(_("not a valid time"))
+        if moment.tzinfo is None and self.has_offset:
+            raise ValidationError(_("the time has no time zone"))
+        return timezone.make_aware(moment) if moment.tzinfo is None else moment
+
+
+class DayField(forms.Field):
+    """A day on which something can have been written."""
+
+    def to_python(self, value: Any) -> date | None:
+        """Return the day, or None where nothing is said.  Raises ValidationError."""
+        if not (text := str(value or "").strip()):
+            return None
+        try:
+            day = date.fromisoformat(text)
+        except ValueError:
+            day = None
+        if day is None or not clock.YEARS[0] <= day.year <= clock.YEARS[1]:
+            raise ValidationError(_("must be a day such as {day}").format(day="2026-03-31"))
+        return day
+
+
 class ListFilter(Filter):  # type: ignore[misc]  # the package has no types
     """One filter of a list: its name in addresses is the attribute's."""
 
@@ -103,6 +158,27 @@ class Flag(ListFilter):
 
     kind = "boolean"
     field_class = FlagField
+
+
+class Several(ListFilter):
+    """Any of the words that were given."""
+
+    is_repeatable = True
+    field_class = SeveralField
+
+
+class Moment(ListFilter):
+    """A point in time."""
+
+    kind = "moment"
+    field_class = MomentField
+
+
+class Day(ListFilter):
+    """A day in the person's zone; over REST of UTC."""
+
+    kind = "day"
+    field_class = DayField
 
 
 class Choices(ListFilter):
@@ -146,6 +222,11 @@ class ListFilters(FilterSet):  # type: ignore[misc]  # as above
         super().__init__(data, queryset=rows)
 
     @classmethod
+    def get_filters(cls) -> Mapping[str, ListFilter]:
+        """Return the filters by name; one that Python keeps for itself is declared with `_` behind it."""
+        return {name.removesuffix("_"): one for name, one in super().get_filters().items()}
+
+    @classmethod
     def read(cls, values: Mapping[str, Any]) -> dict[str, list[str]]:
         """Return what a form has of these filters, by name."""
         return {name: texts for name, texts in _texts(values).items() if name in cls.base_filters}
@@ -180,6 +261,22 @@ class ListFilters(FilterSet):  # type: ignore[misc]  # as above
         if self.given and not self.form.is_valid():
             field, [reason, *_more] = next(iter(self.form.errors.items()))
             raise BadValue(str(reason), field=field)
+
+
+class DayFilters(ListFilters):
+    """The same of rows that have a time: from which day, until which."""
+
+    time_field: ClassVar[str] = "created_at"
+    since = Day(method="of_since", about="first day")
+    until = Day(method="of_until", about="last day")
+
+    def of_since(self, rows: QuerySet[Any], _name: str, value: date) -> QuerySet[Any]:
+        """Narrow to what was written since a day began."""
+        return rows.filter(**{f"{self.time_field}__gte": day_begin(value)})
+
+    def of_until(self, rows: QuerySet[Any], _name: str, value: date) -> QuerySet[Any]:
+        """Narrow to what was written before a day ended."""
+        return rows.filter(**{f"{self.time_field}__lt": day_begin(value + timedelta(days=1))})
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -75,7 +75,7 @@ LOCK_ORDER: Final[tuple[tuple[str | int, ...], ...]] = (
     ("users_minergrant",),
     (0x504E,),  # a name of a person
     (
-        *("users_user", "users_passkey", "users_totpdevice", "users_recoverycode"),
+        *("users_user", "users_passkey", "users_totpdevice", "users_recoverycode", "users_savedview"),
         *("django_session", "users_personsession"),
     ),
     ("users_loginattempt",),

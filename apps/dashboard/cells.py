@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from django.template.loader import render_to_string
@@ -47,6 +47,11 @@ def link(href: str, text: StrOrPromise, *, id: str = "") -> SafeString:
         return conditional_escape(text)
     key = format_html(' id="{}"', id) if id else EMPTY
     return format_html('<a{} href="{}"{}>{}</a>', key, href, title_of(text), text)
+
+
+def short_id(shown: StrOrPromise, whole: str) -> SafeString:
+    """Return a CID or an address in short, with the whole of it as its title."""
+    return format_html('<span class="id" title="{}">{}</span>', whole, shown)
 
 
 def joined(*parts: StrOrPromise) -> SafeString:
@@ -123,6 +128,35 @@ def acts(actions: Iterable[Action], key: object, target: str, *, token: str = ""
         ),
     )
     return format_html('<div class="actions">{}</div>', forms)
+
+
+def post_button(
+    href: str,
+    label: StrOrPromise,
+    *,
+    token: str,
+    about: str = "",
+    id: str = "",
+    kind: str = "",
+    fields: Mapping[str, str] | None = None,
+) -> SafeString:
+    """Return a button that leads to a question or does something; `about`: to what, for those who hear it."""
+    sent = {**({"csrfmiddlewaretoken": token} if token else {}), **(fields or {})}
+    return format_html(
+        '<form method="post" action="{}">{}<button class="btn" data-size="s"{}{} type="submit">{}{}'
+        "</button></form>",
+        href,
+        format_html_join("", '<input type="hidden" name="{}" value="{}">', sent.items()),
+        format_html(' data-kind="{}"', kind) if kind else EMPTY,
+        format_html(' id="{}"', id) if id else EMPTY,
+        label,
+        format_html('<span class="vh"> {}</span>', about) if about else EMPTY,
+    )
+
+
+def buttons(*shown: SafeString) -> SafeString:
+    """Return what can be done to a row, side by side."""
+    return format_html('<div class="actions">{}</div>', joined(*shown))
 
 
 def pick_all(name: StrOrPromise) -> SafeString:

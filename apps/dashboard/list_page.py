@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.middleware.csrf import get_token
 from django.urls import URLPattern, path, reverse
@@ -14,8 +15,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
+from apps.core import formatting
 from apps.core.errors import BadValue, DomainError
 from apps.core.filters import NAME_MAX, ListFilters
 from apps.core.languages import colon_text
@@ -27,15 +29,27 @@ from apps.dashboard.csv_export import Download, csv_answer, rows_in_turn
 from apps.dashboard.fragments import FragmentContext, FragmentsByKind, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pagination import Facet, Pager, facets_of, page_newest
+from apps.dashboard.pagination import (
+    COUNT_MAX,
+    Facet,
+    Pager,
+    counts_text,
+    cursor_read,
+    facets_of,
+    page_counted,
+    page_newest,
+)
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.principals import Principal
+from apps.users.selectors.saved_views import saved_views_of
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-BESIDE: Final = ("after", "sort")
-"""What an address has beside filters: the place in the list, and its order."""
+BESIDE: Final = ("cursor", "sort", "hide")
+"""What an address has beside filters: the place in the list, its order, the columns that it does without."""
+LISTS: Final[dict[str, ListPage]] = {}
+"""All lists by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +91,16 @@ class Column:
     head_html: Callable[[], SafeString] | None = None
     """Markup of the column's head, if not its text."""
     key: str = ""
-    """Its name in the URL's `sort`, for a column by which the list can be sorted."""
+    """Its name in the URL's `sort` and `hide`; a column without one is neither sorted by nor hidden."""
     sort: Callable[[Any, PageData], Any] | None = None
-    """By what of the row, not laid out, the list can be put in order: only of lists that are read whole."""
+    """By what of the row, not laid out, a list that is read whole can be put in order."""
+    by: str = ""
+    """Field by which a query set can be put in order, while no more rows than `COUNT_MAX` fit."""
+
+    @property
+    def is_sortable(self) -> bool:
+        """Return whether the list can be put in order by it."""
+        return self.sort is not None or bool(self.by)
 
     def html(self, row: Any, token: str) -> SafeString:
         """Return the cell."""
@@ -159,6 +180,8 @@ class ListPage:
     """Chips of the filter `state`: key, label, tone, icon."""
     counts: Callable[[PageData], Mapping[str, int]] = _nothing
     """How many rows some chips have, as the page knows it already."""
+    counted: Collection[str] = ()
+    """Other chips whose rows are counted: each has an index."""
     more_facets: Callable[[PageData, Any], Iterable[Facet]] = _nothing
     page: Callable[..., tuple[Sequence[Any], Pager]] = page_newest
     """Cuts a page: `page_newest`, `page_by_time`, `page_counted`."""
@@ -172,9 +195,19 @@ class ListPage:
     below: Callable[[Any], SafeString] = lambda _row: EMPTY
     """Element below a row that is not replaced with the row."""
     links: Callable[[PageData], Iterable[Link]] = _nothing
+    template: str = "core/list.html"
+    """The page; one with more than the list extends that."""
+    beside_too: tuple[str, ...] = ()
+    """Names in its address that are no filters and that the rest of its page reads."""
+    live_too: FragmentsByKind = field(default_factory=dict)
+    """What else of its page changes without a reload."""
     foot: str = ""
     """Template of what stands below the table."""
     bulk: Callable[..., BulkBar | None] | None = None
+    picks: str = "sign"
+    """Level of whoever picks rows."""
+    picked: Callable[[PageData, QueryDict], Any] | None = None
+    """The rows of which somebody asked for the CSV by a form."""
     csv: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     """Columns of its CSV."""
     csv_rows: Callable[[Any, PageData], Iterable[Any]] = lambda rows, _data: rows_in_turn(rows)
@@ -183,6 +216,9 @@ class ListPage:
     verdict_on: tuple[str, ...] = ()
     """Kinds of change after which its sentence may be another."""
 
+    def __post_init__(self) -> None:
+        LISTS[self.name] = self
+
     # Addresses
 
     @property
@@ -190,7 +226,8 @@ class ListPage:
         """Return its addresses."""
         own = [path(f"{self.name}/", require_safe(sign_in_required(self.view)), name=self.name)]
         if self.csv:
-            download = require_safe(sign_in_required(self.view_csv))
+            methods = ["GET", "HEAD", *(["POST"] if self.picked is not None else [])]
+            download = require_http_methods(methods)(sign_in_required(self.view_csv))
             own.append(path(f"{self.name}.csv", download, name=f"{self.name}-csv"))
         return own
 
@@ -198,7 +235,10 @@ class ListPage:
     def live_pages(self) -> dict[str, LivePage]:
         """Return what it follows without a reload."""
         rows = {kind: partial(self.push_rows, changed) for kind, changed in self.live.items()}
-        pushed: FragmentsByKind = dict.fromkeys(self.verdict_on, (self.push_verdict,))
+        pushed = {
+            kind: (*((self.push_verdict,) if kind in self.verdict_on else ()), *self.live_too.get(kind, ()))
+            for kind in (*self.verdict_on, *self.live_too)
+        }
         return {self.name: LivePage(pushed, rows=rows, findings=self.push_verdict)} if self.live else {}
 
     # Rows
@@ -207,10 +247,28 @@ class ListPage:
         """Return what the list is narrowed to."""
         if self.filters is None:
             return None
-        return self.filters(values, rows, viewer=data.viewer, page=data, beside=BESIDE)
+        return self.filters(values, rows, viewer=data.viewer, page=data, beside=self.beside(values))
+
+    def beside(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the names in an address that are no filters: `after` was the cursor's, and may be a time."""
+        is_filter = self.filters is not None and "after" in self.filters.base_filters
+        names = (*BESIDE, *self.beside_too)
+        return names if is_filter and not self.place_in(values) else (*names, "after")
+
+    def place_in(self, values: Mapping[str, Any]) -> str:
+        """Return the cursor that an address has under the name of older pages, if it is one of this list."""
+        text = str(values.get("after", ""))
+        return text if cursor_read(text, of=self.name) else ""
 
     def line(
-        self, row: Any, *, data: PageData, live: bool = False, fits: bool = True, token: str = ""
+        self,
+        row: Any,
+        *,
+        data: PageData,
+        hide: Collection[str] = (),
+        live: bool = False,
+        fits: bool = True,
+        token: str = "",
     ) -> Line:
         """Return a row as the table shows it."""
         marks: dict[str, object] = {"id": f"f-{self.one}-{self.id_of(row)}"}
@@ -225,19 +283,25 @@ class ListPage:
             format_html_join("", ' {}="{}"', marks.items()),
             format_html(' data-tone="{}"', tone) if tone in self.tones else EMPTY,
             SafeString(' class="changed"') if live else EMPTY,
-            format_html_join("", "{}", ((column.html(row, token),) for column in self.shown(data))),
+            format_html_join("", "{}", ((column.html(row, token),) for column in self.shown(data, hide))),
             EMPTY if live else self.below(row),
         )
         return Line(html, row)
 
-    def shown(self, data: PageData) -> Sequence[Column]:
-        """Return the columns that the viewer has."""
+    def shown(self, data: PageData, hide: Collection[str]) -> Sequence[Column]:
+        """Return the columns that the viewer has, without those that are hidden."""
         may_pick = self.bulk is not None and self.may_pick(data)
-        return self.columns if may_pick else [one for one in self.columns if "c-pick" not in one.css]
+        may_have = self.columns if may_pick else [one for one in self.columns if "c-pick" not in one.css]
+        return [one for one in may_have if one.is_name or not one.key or one.key not in hide]
+
+    @property
+    def choice(self) -> list[Column]:
+        """Return the columns that a person may hide."""
+        return [one for one in self.columns if one.key and not one.is_name]
 
     def may_pick(self, data: PageData) -> bool:
         """Return whether the viewer picks rows."""
-        return data.viewer.may("sign")
+        return data.viewer.may(self.picks)
 
     # Pushes
 
@@ -255,137 +319,220 @@ class ListPage:
         data, rows = context.data, changed(context, keys)
         if not rows:
             return
-        wanted = self.wanted(QueryDict(context.key), data, rows)
-        fits = None
+        query, fits = QueryDict(context.key), None
+        wanted = self.wanted(query, data, rows)
         if wanted:
             try:
                 fits = set(wanted.rows().values_list("pk", flat=True))
             except DomainError:
                 fits = set()
         for row in self.lay_out(rows, data):
-            yield self.line(row, data=data, live=True, fits=fits is None or row.row.pk in fits).html
+            is_of_page = fits is None or row.row.pk in fits
+            yield self.line(row, data=data, hide=query.getlist("hide"), live=True, fits=is_of_page).html
 
     # Page and CSV
+
+    def query_of(self, request: HttpRequest, *without: str) -> dict[str, list[str]]:
+        """Return what the address says, without the place in the list."""
+        places = {name for name in ("cursor", "after") if name in self.beside(request.GET)}
+        given = {name: [str(text) for text in texts if text] for name, texts in request.GET.lists()}
+        return {name: texts for name, texts in given.items() if texts and name not in {*places, *without}}
 
     def narrowed(self, request: HttpRequest, wanted: ListFilters | None, rows: Any, data: PageData) -> Any:
         """Return the rows that fit the address, in its order.  Raises DomainError."""
         if wanted is not None:
             rows = wanted.rows()
-        elif (unknown := next((name for name in request.GET if name not in BESIDE), None)) is not None:
+        elif (
+            unknown := next((name for name in request.GET if name not in self.beside(request.GET)), None)
+        ) is not None:
             raise BadValue(gettext("there is no such filter"), field=unknown[:NAME_MAX])
+        known = {column.key for column in self.choice}
+        if any(key not in known for key in request.GET.getlist("hide")):
+            raise BadValue(gettext("there is no such column"), field="hide")
+        if len(request.GET.getlist("sort")) > 1:
+            raise BadValue(gettext("is given more than once"), field="sort")
         name, descends = self.order(request)
-        if name:
-            column = next(one for one in self.columns if one.sort is not None and one.key == name)
-            rows = sorted(rows, key=lambda row: column.sort(row, data), reverse=descends)  # type: ignore[misc]
-        return rows
+        if not name:
+            return rows
+        column = next((one for one in self.columns if one.key == name and one.is_sortable), None)
+        if column is None:
+            raise BadValue(gettext("the list has no such order"), field="sort")
+        if column.sort is not None:
+            return sorted(rows, key=lambda row: column.sort(row, data), reverse=descends)  # type: ignore[misc]
+        return in_order(rows, column.by, descends=descends)
 
     def order(self, request: HttpRequest) -> tuple[str, bool]:
-        """Return the column by which the address orders, if any, and whether downwards."""
-        text = request.GET.get("sort", "")
-        name = text.removeprefix("-")
-        known = {column.key for column in self.columns if column.sort is not None}
-        return (name, text.startswith("-")) if name in known else ("", False)
+        """Return the name by which the address orders, if any, and whether downwards."""
+        text = request.GET.get("sort", "").strip()
+        return text.removeprefix("-"), text.startswith("-")
 
-    def heads(self, request: HttpRequest, data: PageData) -> list[Head]:
+    def cut(self, request: HttpRequest, rows: Any) -> tuple[Sequence[Any], Pager]:
+        """Cut the page that the address asks for."""
+        is_ordered, query = bool(self.order(request)[0]), self.query_of(request)
+        of, page = (f"{self.name}-sorted", page_counted) if is_ordered else (self.name, self.page)
+        cursor = request.GET.get("cursor") or self.place_in(request.GET)
+        return page(rows, cursor, of=of, query=query, field="cursor")
+
+    def facet_counts(self, wanted: ListFilters, data: PageData) -> dict[str, str]:
+        """Return how many rows each counted chip has, beside the other filters."""
+        rows, beside = self.rows(data), self.beside(wanted.given)
+        counted = {}
+        for key in self.counted:
+            values = {**wanted.given, "state": key}
+            counted[key] = type(wanted)(values, rows, viewer=data.viewer, page=data, beside=beside).rows()
+        return counts_text(counted)
+
+    def heads(self, request: HttpRequest, data: PageData, hide: Collection[str]) -> list[Head]:
         """Return the heads of the table."""
         name, descends = self.order(request)
         found = []
-        for column in self.shown(data):
+        for column in self.shown(data, hide):
             text = column.head if column.head_html is None else column.head_html()
             text = cells.hidden(text) if column.acts is not None else text
             css = " ".join(("c-name", column.css)).strip() if column.is_name else column.css
-            if column.sort is None:
+            if not column.is_sortable:
                 found.append(Head(text, css))
                 continue
             is_own = column.key == name
             order = ("descending" if descends else "ascending") if is_own else ""
-            query = request.GET.copy()
-            query.pop("after", None)
-            query["sort"] = column.key if order == "descending" else f"-{column.key}"
-            found.append(Head(text, css, f"?{query.urlencode()}", order))
+            sort = column.key if order == "descending" else f"-{column.key}"
+            query = {**self.query_of(request, "sort"), "sort": sort}
+            found.append(Head(text, css, f"?{urlencode(query, doseq=True)}", order))
         return found
 
     def view(self, request: HttpRequest, viewer: Principal) -> HttpResponse:
         """Return the page."""
+        return self.show(request, viewer)
+
+    def show(
+        self, request: HttpRequest, viewer: Principal, *, refused: str = "", typed: str = "", **context: Any
+    ) -> HttpResponse:
+        """Return the page with what else its template shows.
+
+        `refused`: why an act was not done, or a view not saved under the name that was `typed`.
+        """
         data = PageData(viewer)
+        saved = saved_views_of(request.user, self.name)
+        hide = request.GET.getlist("hide") or QueryDict(saved.pop("", "")).getlist("hide")
         rows, wrong = self.rows(data), ""
         wanted = self.wanted(request.GET, data, rows)
         try:
             rows = self.narrowed(request, wanted, rows, data)
-            shown, pager = self.page(rows, request.GET.get("after", ""), of=self.name, query=_query(request))
+            shown, pager = self.cut(request, rows)
         except DomainError as refusal:
-            wrong = _wrong(refusal)
+            wrong = refusal_text(refusal)
             shown, pager = [], Pager(shown=0, newer="", older="")
         token = get_token(request)
         laid = self.lay_out(shown, data)
         # A refusal follows nothing: fetched again it would say that the pool is away.
         is_live = bool(self.live) and not wrong
         here = reverse(self.name)
-        query = urlencode(wanted.given, doseq=True) if wanted is not None else ""
-        facets: list[Facet] = []
-        if wanted is not None:
-            others = {name: texts for name, texts in wanted.given.items() if name != "state"}
-            facets = facets_of(here, self.facets, dict(self.counts(data)), state=wanted["state"], **others)
-            facets += self.more_facets(data, wanted)
+        page = {**(wanted.given if wanted is not None else {}), **({"hide": hide} if hide else {})}
+        query, full = urlencode(page, doseq=True), urlencode(self.query_of(request), doseq=True)
+        views, columns = views_of(here, saved, full), [(one, one.key not in hide) for one in self.choice]
         return page_render(
             request,
-            "core/list.html",
+            self.template,
             title=self.title,
             section=self.name,
             page_key=(f"{self.name}:{query}" if query else self.name) if is_live else "",
             status=422 if wrong else 200,
             data=data,
+            act_error=refused,
+            page_href=(f"{here}?{full}" if full else here) if refused else request.get_full_path(),
             list=self,
             base="live_page.html" if is_live else "page.html",
-            heads=self.heads(request, data),
-            lines=[self.line(row, data=data, token=token) for row in laid],
+            heads=self.heads(request, data, hide),
+            lines=[self.line(row, data=data, hide=hide, token=token) for row in laid],
+            choice={"columns": columns, "views": views, "query": full, "typed": typed},
             pager=pager,
-            oldest=pager.oldest([self.order_of(row) for row in laid]) if self.order_of is not None else None,
+            oldest=None
+            if self.order_of is None or self.order(request)[0]
+            else pager.oldest([self.order_of(row) for row in laid]),
             verdict=self.verdict(data),
             links=self.links(data),
             wanted=wanted,
-            bar={
-                "fields": self.fields(wanted),
-                "hidden": self.hidden_fields(wanted),
-                "is_open": wanted is not None and any(wanted[name] for name in self.places),
-                "facets": facets,
-            },
+            bar=self.bar(request, wanted, data, views=views, is_counted=not wrong),
             wrong=wrong,
             here=here,
             empty=self.empty(data),
-            csv=f"{reverse(f'{self.name}-csv')}?{query}" if self.csv else "",
+            csv=f"{reverse(f'{self.name}-csv')}?{full}" if self.csv else "",
             bulk=self.bulk(data, wanted, rows, pager) if self.bulk is not None and not wrong else None,
+            **context,
         )
 
-    def fields(self, wanted: ListFilters | None) -> list[tuple[str, StrOrPromise, str]]:
-        """Return the fields behind *Filter*: name, label, value."""
+    def bar(
+        self,
+        request: HttpRequest,
+        wanted: ListFilters | None,
+        data: PageData,
+        *,
+        views: Sequence[Facet],
+        is_counted: bool,
+    ) -> dict[str, Any]:
+        """Return what narrows the list: fields, hidden ones, chips."""
         if wanted is None:
-            return []
+            return {}
+        others = {name: texts for name, texts in wanted.given.items() if name != "state"}
+        others |= {name: request.GET.getlist(name) for name in ("sort", "hide")}
+        counts = self.facet_counts(wanted, data) | dict(self.counts(data)) if is_counted else {}
+        chips = facets_of(reverse(self.name), self.facets, counts, state=wanted["state"], **others)
+        return {
+            "fields": self.fields(wanted),
+            "hidden": self.hidden_fields(wanted, *_beside(request)),
+            "is_open": any(wanted[name] for name in self.places),
+            "facets": [*chips, *self.more_facets(data, wanted), *views],
+        }
+
+    def fields(self, wanted: ListFilters) -> list[tuple[str, StrOrPromise, str]]:
+        """Return the fields behind *Filter*: name, label, value."""
         return [(name, wanted.filters[name].label, wanted[name]) for name in self.places]
 
-    def hidden_fields(self, wanted: ListFilters | None) -> list[tuple[str, str]]:
+    def hidden_fields(self, wanted: ListFilters, *beside: tuple[str, str]) -> list[tuple[str, str]]:
         """Return what is narrowed and has no field above the list: the form sends it along."""
-        if wanted is None:
-            return []
         typed = {"q", *self.places, *(("since", "until") if self.days else ())}
-        return list(wanted.pairs(*typed))
+        return [*wanted.pairs(*typed), *((name, text) for name, text in beside if text)]
 
     def view_csv(self, request: HttpRequest, viewer: Principal) -> HttpResponse | Download:
         """Return the list as CSV, as it is narrowed."""
         data = PageData(viewer)
-        rows = self.rows(data)
         try:
-            rows = self.narrowed(request, self.wanted(request.GET, data, rows), rows, data)
+            if request.method == "POST" and self.picked is not None:
+                rows = self.picked(data, request.POST)
+            else:
+                rows = self.rows(data)
+                rows = self.narrowed(request, self.wanted(request.GET, data, rows), rows, data)
         except DomainError as refusal:
-            return HttpResponse(_wrong(refusal), status=422, content_type="text/plain")
+            return HttpResponse(refusal_text(refusal), status=422, content_type="text/plain")
         cells = ([read(row) for read in self.csv.values()] for row in self.csv_rows(rows, data))
         return csv_answer(f"{self.name}.csv", list(self.csv), cells)
 
 
-def _query(request: HttpRequest) -> dict[str, list[str]]:
-    given = {name: [str(text) for text in texts if text] for name, texts in request.GET.lists()}
-    return {name: texts for name, texts in given.items() if texts and name != "after"}
+def in_order(rows: QuerySet[Any], by: str, *, descends: bool) -> QuerySet[Any]:
+    """Return the rows in the order of a field, those without a value last.
+
+    Raises BadValue where they are too many: no field of a list without end has an index for each order.
+    """
+    if rows.order_by()[: COUNT_MAX + 1].count() > COUNT_MAX:
+        count = formatting.whole(COUNT_MAX)
+        reason = gettext("more than {count} rows fit: narrow the list, then sort it").format(count=count)
+        raise BadValue(reason, field="sort")
+    value = F(by)
+    return rows.order_by(value.desc(nulls_last=True) if descends else value.asc(nulls_last=True), "-pk")
 
 
-def _wrong(refusal: DomainError) -> str:
+def views_of(here: str, saved: Mapping[str, str], query: str) -> list[Facet]:
+    """Return the views that a person saved, by name."""
+    return [
+        Facet(key=name, label=name, href=f"{here}?{text}", on=text == query, is_tag=True)
+        for name, text in saved.items()
+    ]
+
+
+def _beside(request: HttpRequest) -> list[tuple[str, str]]:
+    return [(name, text) for name in ("sort", "hide") for text in request.GET.getlist(name)]
+
+
+def refusal_text(refusal: DomainError) -> str:
+    """Return a refusal with the field that it blames."""
     return colon_text(refusal.field, refusal.reason) if refusal.field else refusal.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,8 @@ Query = Mapping[str, str | Sequence[str]]
 """What an address has, by name; some of several values."""
 ROWS: Final = 50
 """Rows of one page."""
+CHIP_MAX: Final = 1_000
+"""Up to here the rows of a chip are counted."""
 COUNT_MAX: Final = 10_000
 """Up to here the rows of a list without end are counted: a page costs no more, however many there are."""
 
@@ -36,9 +39,24 @@ class CountOf(Subquery):
 
     template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
 
-    def __init__(self, rows: QuerySet[Any, Any]) -> None:
-        plain = rows.order_by().prefetch_related(None).values("pk")[: COUNT_MAX + 1]
+    def __init__(self, rows: QuerySet[Any, Any], most: int | None = None) -> None:
+        most = COUNT_MAX if most is None else most
+        plain = rows.order_by().prefetch_related(None).values("pk")[: most + 1]
         super().__init__(plain, output_field=IntegerField())
+
+
+def counts_text(counted: Mapping[str, QuerySet[Any, Any]]) -> dict[str, str]:
+    """Return how many rows each query finds, in one statement: `12`, or `1 000+` beyond `CHIP_MAX`."""
+    if not counted:
+        return {}
+    model = next(iter(counted.values())).model
+    numbers = [CountOf(rows, CHIP_MAX) for rows in counted.values()]
+    # One row of the table has the counts of all; without any, each is zero.
+    found = model._default_manager.order_by().values_list(*numbers)[:1]
+    counts = [count or 0 for count in next(iter(found), [0] * len(numbers))]
+    beyond = gettext("{count}+").format(count=formatting.whole(CHIP_MAX))
+    texts = [beyond if count > CHIP_MAX else formatting.whole(count) for count in counts]
+    return dict(zip(counted, texts, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +119,7 @@ class Facet:
 def facets_of(
     here: str,
     states: Iterable[tuple[str, StrOrPromise, str, str]],
-    counts: Mapping[str, int] | None = None,
+    counts: Mapping[str, int | str] | None = None,
     /,
     *,
     state: str,
@@ -118,12 +136,16 @@ def facets_of(
             label=label,
             href=_address(here, {"state": key, "q": q, **others}),
             on=key == state,
-            count=None if counts is None or key not in counts else formatting.whole(counts[key]),
+            count=None if counts is None or key not in counts else _count_text(counts[key]),
             tone=tone,
             icon=icon,
         )
         for key, label, tone, icon in states
     ]
+
+
+def _count_text(count: int | str) -> str:
+    return count if isinstance(count, str) else formatting.whole(count)
 
 
 def tags_of(here: str, names: Iterable[str], *, field: str, query: Mapping[str, str]) -> list[Facet]:
@@ -193,19 +215,24 @@ def page_of(  # noqa: PLR0913  # what a page is cut by
     return shown, Pager(shown=len(shown), newer=newer, older=older, before=before, total=total)
 
 
-def page_newest(rows: QuerySet[Any, Row], after: str, *, of: str, query: Query) -> tuple[list[Row], Pager]:
+def page_newest(
+    rows: QuerySet[Any, Row], after: str, *, of: str, query: Query, field: str = "after"
+) -> tuple[list[Row], Pager]:
     """Cut one page of rows in the order of their keys, newest first."""
     return _page_keyed(
         rows,
         after,
         of=of,
         query=query,
+        field=field,
         cursor_of=lambda row: str(row.pk),
         below=lambda cursor: Q(pk__lt=int(cursor)),
     )
 
 
-def page_by_time(rows: QuerySet[Any, Row], after: str, *, of: str, query: Query) -> tuple[list[Row], Pager]:
+def page_by_time(
+    rows: QuerySet[Any, Row], after: str, *, of: str, query: Query, field: str = "after"
+) -> tuple[list[Row], Pager]:
     """Cut one page of rows in the order in which they were made, newest first."""
 
     def below(cursor: str) -> Q:
@@ -217,7 +244,43 @@ def page_by_time(rows: QuerySet[Any, Row], after: str, *, of: str, query: Query)
     def cursor_of(row: Any) -> str:
         return f"{row.created_at.isoformat()} {row.pk}"
 
-    return _page_keyed(rows, after, of=of, query=query, cursor_of=cursor_of, below=below)
+    return _page_keyed(rows, after, of=of, query=query, field=field, cursor_of=cursor_of, below=below)
+
+
+def page_in_turn(
+    rows: QuerySet[Any, Row], after: str, *, of: str, query: Query, field: str = "after"
+) -> tuple[list[Row], Pager]:
+    """Cut one page of rows in their own order, which has the key last and no nulls."""
+    order = order_of(rows)
+
+    def cursor_of(row: Any) -> str:
+        return json.dumps([getattr(row, name.lstrip("-")) for name in order], default=str)
+
+    def below(cursor: str) -> Q:
+        return condition_after(json.loads(cursor), order)
+
+    # A list whose cursors were written otherwise takes none of those.
+    of = f"{of}.turn"
+    return _page_keyed(rows, after, of=of, query=query, field=field, cursor_of=cursor_of, below=below)
+
+
+def order_of(rows: QuerySet[Any, Any]) -> list[str]:
+    """Return the fields by which rows are in order, with the key last."""
+    order = [str(name) for name in rows.query.order_by or rows.model._meta.ordering]
+    assert order[-1].lstrip("-") == "pk", order
+    return order
+
+
+def condition_after(values: Sequence[Any], order: Sequence[str]) -> Q:
+    """Return the condition of what comes after a row with these values, in an order of fields."""
+    names = [name.lstrip("-") for name in order]
+    later = ["lt" if name.startswith("-") else "gt" for name in order]
+    found = Q(pk__in=())
+    for place, name in enumerate(names):
+        same = Q(**dict(zip(names[:place], values[:place], strict=True)))
+        found |= same & Q(**{f"{name}__{later[place]}": values[place]})
+    # Said by itself, as an index finds that and not one side of an OR.
+    return Q(**{f"{names[0]}__{later[0]}{'e' if len(names) > 1 else ''}": values[0]}) & found
 
 
 def _page_keyed(
@@ -226,6 +289,7 @@ def _page_keyed(
     *,
     of: str,
     query: Query,
+    field: str,
     cursor_of: Callable[[Any], str],
     below: Callable[[str], Q],
 ) -> tuple[list[Row], Pager]:
@@ -238,6 +302,7 @@ def _page_keyed(
         cursor_of=cursor_of,
         query=query,
         is_first=not cursor,
+        field=field,
         before=before,
         total=found[0].rows_in_all if found else 0,
     )
@@ -265,9 +330,13 @@ def page_counted(
         field=field,
         many=many,
         before=at,
-        total=len(rows) if isinstance(rows, Sequence) else None,
+        total=_total(rows) if len(numbered) > many else None,
     )
     return [row for _, row in shown], pager
+
+
+def _total(rows: Sequence[Any] | QuerySet[Any, Any]) -> int:
+    return len(rows) if isinstance(rows, Sequence) else rows.order_by()[: COUNT_MAX + 1].count()
 
 
 def page_ranked(rows: QuerySet[Any, Any], after: str, *, of: str, query: Query) -> tuple[list[int], Pager]:

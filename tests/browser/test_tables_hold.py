@@ -7,18 +7,26 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from django.db.models import Value
+from django.db.models.functions import Concat
 from playwright.sync_api import Page, sync_playwright
 
+from apps.messages.models import Message
 from apps.miners.models import Miner
+from apps.pieces.models import Piece
 from apps.sectors.models import Worker
-from apps.users.models import Tenant
+from apps.users.models import Tenant, Token
+from tests import people
 from tests.browser.chrome import FLAGS, chrome_find
 from tests.demo_data import busy_pool
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person
 
 STYLES: Final = Path(__file__).parents[2] / "static/css"
-PAGES: Final = ("tenants", "planner", "hosts", "sectors", "miners", "senders")
+PAGES: Final = (
+    *("tenants", "planner", "hosts", "sectors", "miners", "senders", "messages", "tokens", "pieces"),
+    *("allocations", "claims", "audit", "people", "stores", "money"),
+)
 TOO_WIDE: Final = """() => [...document.querySelectorAll('.scroll')]
   .filter(one => one.scrollWidth > one.clientWidth).map(one => [one.scrollWidth, one.clientWidth])"""
 NAME_AT: Final = """() => {
@@ -44,6 +52,11 @@ def long_names() -> None:
     operator_person()
     Tenant.objects.update(comment="long " * 51)
     Miner.objects.update(name="m" * 64)
+    people.token("read")
+    Token.objects.update(name="t" * 60)
+    Message.objects.exclude(error="").update(error="because " * 30)
+    Message.objects.update(push_id=Concat(Value("i" * 60), "push_id"))
+    Piece.objects.update(error="broken " * 40)
     for row in Worker.objects.all():
         Worker.objects.filter(pk=row.pk).update(name=f"{row.pk}".ljust(64, "h"))
 

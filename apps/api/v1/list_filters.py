@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 
 from apps.core.filters import ListFilter, ListFilters
@@ -20,7 +21,13 @@ def repeatable_of(filters: type[ListFilters]) -> tuple[str, ...]:
 
 
 def _parameter(name: str, one: ListFilter) -> OpenApiParameter:
-    kinds: dict[str, Any] = {"string": str, "integer": {"type": "integer", "minimum": 0}, "boolean": bool}
+    kinds: dict[str, Any] = {
+        "string": str,
+        "integer": {"type": "integer", "minimum": 0},
+        "boolean": bool,
+        "moment": OpenApiTypes.DATETIME,
+        "day": OpenApiTypes.DATE,
+    }
     return OpenApiParameter(
         name, kinds[one.kind], many=one.is_repeatable, enum=one.words or None, description=one.about
     )

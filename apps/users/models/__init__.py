@@ -6,6 +6,7 @@ from apps.users.models.audit import AuditEntry
 from apps.users.models.grants import AccountApproval, MinerGrant, SignerGrant
 from apps.users.models.idempotency import IdempotentAnswer
 from apps.users.models.people import LoginAttempt, Passkey, PersonSession, RecoveryCode, TotpDevice, User
+from apps.users.models.saved_views import SavedView
 from apps.users.models.site_key import SiteKey
 from apps.users.models.tenants import RateLimit, Tenant
 from apps.users.models.tokens import Token
@@ -20,6 +21,7 @@ __all__ = [
     "PersonSession",
     "RateLimit",
     "RecoveryCode",
+    "SavedView",
     "SignerGrant",
     "SiteKey",
     "Tenant",

@@ -115,8 +115,8 @@ def test_miners_by_power(ann: None) -> None:
     for number in range(5):
         factories.miner(2000 + number, qa_power=number << 30)
 
-    found = pages(signed_in(), reverse("miners"), r'<tbody id="f-miner-(\d+)"')
-    names = pages(signed_in(), reverse("miners"), r'id="name-\d+" href="/miners/(f0\d+)/"')
+    found = pages(signed_in(), reverse("miners"), r'<tbody id="f-miner-(\d+)"', field="cursor")
+    names = pages(signed_in(), reverse("miners"), r'id="name-\d+" href="/miners/(f0\d+)/"', field="cursor")
 
     assert [len(page) for page in found] == [2, 2, 1]
     assert [name for page in names for name in page] == ["f02004", "f02003", "f02002", "f02001", "f02000"]

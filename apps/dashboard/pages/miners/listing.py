@@ -215,9 +215,15 @@ MINERS: Final = ListPage(
             key="name",
             sort=lambda miner, _data: (miner.name, miner.actor_id or 0),
         ),
-        Column(head=_("State"), cell=lambda row: cells.chip(row.label), css="tight c-state", is_plain=True),
+        Column(
+            head=_("State"),
+            cell=lambda row: cells.chip(row.label),
+            css="tight c-state",
+            is_plain=True,
+            key="state",
+        ),
         Column(head=_("Power"), cell=power, css="num", key="power", sort=lambda miner, _data: miner.qa_power),
-        Column(head=_("Deadlines of this period"), cell=period, css="c-wide strip-cell"),
+        Column(head=_("Deadlines of this period"), cell=period, css="c-wide strip-cell", key="period"),
         Column(
             head=_("Active sectors"),
             label=_("Sectors"),
@@ -240,7 +246,7 @@ MINERS: Final = ListPage(
             key="available",
             sort=lambda miner, _data: miner.available or 0,
         ),
-        Column(head=_("Next deadline"), cell=next_deadline, css="keep c-half"),
+        Column(head=_("Next deadline"), cell=next_deadline, css="keep c-half", key="next"),
     ),
 )
 NAV: Final = NavItem("miners", _("Miners"), "miners", place=(1, 2), is_tab=True)

@@ -109,7 +109,13 @@ SENDERS: Final = ListPage(
     links=links,
     empty=lambda _data: Empty(_("No senders yet"), _("An address appears here with its first message.")),
     columns=(
-        Column(head=_("State"), cell=lambda row: cells.chip(row.label), css="tight c-state", is_plain=True),
+        Column(
+            head=_("State"),
+            cell=lambda row: cells.chip(row.label),
+            css="tight c-state",
+            is_plain=True,
+            key="state",
+        ),
         Column(
             head=_("Sender"),
             cell=name,
@@ -118,7 +124,7 @@ SENDERS: Final = ListPage(
             key="name",
             sort=lambda row, data: data.of(SenderList).order_of(row)[1:],
         ),
-        Column(head=_("Nonces"), cell=lane, css="c-wide lane-cell"),
+        Column(head=_("Nonces"), cell=lane, css="c-wide lane-cell", key="nonces"),
         Column(
             head=_("In flight"),
             cell=in_flight,
@@ -133,11 +139,19 @@ SENDERS: Final = ListPage(
             key="waiting",
             sort=lambda row, data: data.of(SenderList).open_of(row).waiting,
         ),
-        Column(head=_("Balance"), cell=lambda row: cells.fil(row.balance, is_strong=True), css="num"),
         Column(
-            head=_("Runway"), cell=lambda row: cells.say(row.runway_tone, row.runway, mutes=False), css="num"
+            head=_("Balance"),
+            cell=lambda row: cells.fil(row.balance, is_strong=True),
+            css="num",
+            key="balance",
         ),
-        Column(head=_("Gas, 7 days"), cell=lambda row: cells.fil(row.spent), css="num lo"),
+        Column(
+            head=_("Runway"),
+            cell=lambda row: cells.say(row.runway_tone, row.runway, mutes=False),
+            css="num",
+            key="runway",
+        ),
+        Column(head=_("Gas, 7 days"), cell=lambda row: cells.fil(row.spent), css="num lo", key="gas"),
     ),
     csv={
         "address": attrgetter("row.address"),

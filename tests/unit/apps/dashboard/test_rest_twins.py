@@ -75,8 +75,8 @@ def test_the_line_can_be_pasted(path: str, command: str, curl: str) -> None:
 @pytest.mark.parametrize(
     ("path", "command"),
     [
-        ("/messages/?state=failed&after=IjUi:1vX:sig", "poolsite messages list --state FAILED"),
-        ("/messages/?state=stuck", "poolsite messages list"),
+        ("/messages/?state=failed&after=IjUi:1vX:sig", "poolsite messages list --state failed"),
+        ("/messages/?state=stuck", "poolsite messages list --state stuck"),
         ("/sectors/?miner=f01004&after=IjUi:1vX:sig", "poolsite sectors list --miner f01004"),
         ("/hosts/?state=idle&group=a%20b", "poolsite workers list --group 'a b'"),
         ("/audit/?who=ann&after=IjUi:1vX:sig", "poolsite audit list"),
