@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
+from datetime import datetime
 from functools import cache
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 from django.http import HttpRequest
+from django.utils.dateparse import parse_datetime
 
 from poolsite.command.acts import JSON, ROOT, Act, acts_read
 
@@ -108,8 +110,7 @@ TWINS: Final = {
     "wallets": "GET wallets",
 }
 """REST request by the name of the page's URL; the URL's values fill the request's path in order."""
-OF_LIST_PAGES: Final = ("after", "cursor", "limit", "offset")
-"""`after` is a page's cursor in an address, and elsewhere a time."""
+OF_LIST_PAGES: Final = ("cursor", "limit", "offset")
 DRY_RUN: Final = ("dry_run", "true")
 """What is pasted as it stands only says what it would do."""
 
@@ -152,10 +153,19 @@ def _filters(act: Act, request: HttpRequest) -> Iterator[tuple[str, str]]:
     for field in act.query:
         known = {choice.lower(): choice for choice in field.choices}
         for value in request.GET.getlist(field.name) if field.name not in OF_LIST_PAGES else ():
+            if field.name == "after" and _moment(value) is None:
+                continue  # some lists' cursor, and of others a time
             if value and (not known or value.lower() in known):
-                yield field.name, known.get(value.lower(), value)
+                yield field.name, value if value in field.choices else known.get(value.lower(), value)
     if act.has_dry_run:
         yield DRY_RUN
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return parse_datetime(text)
+    except ValueError:
+        return None
 
 
 def _option(act: Act, name: str, value: str) -> str:

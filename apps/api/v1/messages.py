@@ -5,24 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import path
-from django.utils.translation import gettext
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.outside_messages import outside_message_push
+from apps.api.v1.list_filters import parameters_of, repeatable_of
 from apps.api.v1.message_input import MessageInput, push_item
 from apps.api.v1.message_output import MessageOutput, head_height_or_zero, message_body
 from apps.api.v1.pagination import CURSOR, LIMIT, cursor_of, cursor_write, number
-from apps.api.v1.serializers import address_value, moment_value
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
-from apps.core.errors import BadValue
-from apps.messages.selectors.messages import message_get, message_pushed, messages_page
+from apps.messages.selectors.message_filters import MessageFilters, messages_below
+from apps.messages.selectors.messages import message_get, message_pushed, messages_visible
 from apps.messages.services.cancel import message_mark_bad
-from apps.messages.states import MessageState
 
 PAGE_DEFAULT = 50
 PAGE_MAX = 500
@@ -39,37 +36,22 @@ class MessagePage(serializers.Serializer[Any]):
 class MessagesView(PoolView):
     """`/messages`: the caller's messages."""
 
-    filters = ("state", "from", "kind", "after", "before", "cursor", "limit")
-    repeatable = ("state", "from")
+    filters = (*MessageFilters.base_filters, "cursor", "limit")
+    repeatable = repeatable_of(MessageFilters)
     perms = {**PoolView.perms, "POST": "sign"}
     asks_network = True
 
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("state", str, many=True, enum=MessageState.values),
-            OpenApiParameter("from", str, many=True),
-            OpenApiParameter("kind", str),
-            OpenApiParameter("after", OpenApiTypes.DATETIME, description="created after this moment"),
-            OpenApiParameter("before", OpenApiTypes.DATETIME, description="created before this moment"),
-            CURSOR,
-            LIMIT,
-        ],
-        responses=MessagePage,
-    )
+    @extend_schema(parameters=[*parameters_of(MessageFilters), CURSOR, LIMIT], responses=MessagePage)
     def get(self, request: Request) -> Response:
         """List messages, newest first; `cursor` is the `next` of the previous page."""
-        query = request.query_params
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
-        rows = messages_page(
-            self.principal,
-            states=_states(query.getlist("state")),
-            senders=[address_value(one, field="from") for one in query.getlist("from")],
-            kind=query.get("kind", ""),
-            after=moment_value(query.get("after"), field="after"),
-            before=moment_value(query.get("before"), field="before"),
-            below=cursor_of(request),
-            limit=limit + 1,
+        filters = MessageFilters(
+            request.query_params,
+            messages_visible(self.principal).select_related(None).defer("signed"),
+            viewer=self.principal,
+            beside=("cursor", "limit", "token"),
         )
+        rows = list(messages_below(filters.rows(), cursor_of(request))[: limit + 1])
         height = head_height_or_zero()
         results = [message_body(row, head_height=height) for row in rows[:limit]]
         more = cursor_write(rows[limit - 1].created_at, rows[limit - 1].pk) if len(rows) > limit else None
@@ -107,16 +89,6 @@ class MarkBadView(PoolView):
         """Mark a message failed; a nonce gap that it leaves is filled automatically."""
         row = message_mark_bad(message=message_get(self.principal, id), now=clock.now(), by=self.principal)
         return Response(message_body(row, head_height=head_height_or_zero()))
-
-
-def _states(names: list[str]) -> list[str]:
-    for word in names:
-        if word not in MessageState.values:
-            raise BadValue(
-                gettext("must be one of {values}").format(values=", ".join(MessageState.values)),
-                field="state",
-            )
-    return names
 
 
 urlpatterns = [

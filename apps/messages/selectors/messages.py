@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from typing import Final
 
 from django.db.models import Q, QuerySet
@@ -146,39 +145,6 @@ def senders_of(ids: Collection[str]) -> set[str]:
 def message_events(message: Message) -> list[MessageEvent]:
     """Return the timeline beside the times in the row itself."""
     return list(message.events.all())
-
-
-def messages_page(
-    viewer: Principal,
-    *,
-    states: Collection[str] = (),
-    senders: Collection[str] = (),
-    kind: str = "",
-    after: datetime | None = None,
-    before: datetime | None = None,
-    below: tuple[datetime, str] | None = None,
-    limit: int = 50,
-) -> list[Message]:
-    """Return one page of those created between two moments, newest first.
-
-    `below` is creation time and id of the last row of the page above.
-    """
-    rows = messages_visible(viewer).select_related(None).defer("signed")
-    if states:
-        rows = rows.filter(state__in=list(states))
-    if senders:
-        rows = rows.filter(from_addr__in=list(senders))
-    if kind:
-        rows = rows.filter(kind=kind)
-    if after is not None:
-        rows = rows.filter(created_at__gt=after)
-    if before is not None:
-        rows = rows.filter(created_at__lt=before)
-    if below is not None:
-        moment, pk = below
-        # The first condition lets the index stop the scan; the exclusion settles equal times.
-        rows = rows.filter(created_at__lte=moment).exclude(created_at=moment, pk__gte=pk)
-    return list(rows[:limit])
 
 
 def messages_open(viewer: Principal) -> QuerySet[Message]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import parse_qs, urlencode
 
 import pytest
 from django.db import connection
@@ -160,3 +161,89 @@ def test_a_list_without_filters_refuses_them_all(ann: None, path: str) -> None:
 
     assert answer.status_code == 422
     assert "there is no such filter" in text_of(answer)
+
+
+@pytest.mark.parametrize(
+    "query", ["sort=colour", "sort=-host", "sort=number&sort=state", "hide=colour", "hide=number"]
+)
+def test_an_order_or_a_column_that_a_list_has_not_is_refused(ann: None, query: str) -> None:
+    browser = signed_in()
+
+    page, taken = browser.get(f"/sectors/?{query}"), browser.get(f"/sectors.csv?{query}")
+
+    assert page.status_code == taken.status_code == 422
+    assert "Show all" in text_of(page)
+
+
+def test_a_list_without_end_is_put_in_order_page_by_page(ann: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    miner = factories.miner(2001)
+    for number, expiration in enumerate((30, None, 10, 20, None)):
+        factories.sector(miner, number=number, expiration=expiration)
+    monkeypatch.setattr("apps.dashboard.pagination.ROWS", 2)
+    browser = signed_in()
+    found: dict[str, list[int]] = {}
+    for sort in ("expires", "-expires"):
+        query, found[sort] = f"?sort={sort}", []
+        while query:
+            page = browser.get(f"/sectors/{query}")
+            found[sort] += [line.row.row.number for line in page.context["lines"]]
+            query = page.context["pager"].older
+    taken = text_of(browser.get("/sectors.csv?sort=expires")).splitlines()[1:]
+
+    assert found == {"expires": [2, 3, 0, 4, 1], "-expires": [0, 3, 2, 4, 1]}
+    assert [int(line.split(",")[2]) for line in taken] == found["expires"]
+    assert page.context["pager"].span == "5 of 5"
+    assert page.context["oldest"] is None, "what is new is not above a list in another order"
+
+
+def test_more_rows_than_are_counted_are_not_put_in_order(ann: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    miner, other = factories.miner(2001), factories.miner(2002)
+    for number in range(3):
+        factories.sector(miner, number=number)
+    factories.sector(other)
+    monkeypatch.setattr("apps.dashboard.list_page.COUNT_MAX", 2)
+    browser = signed_in()
+
+    refused = browser.get("/sectors/?sort=number")
+
+    assert refused.status_code == 422
+    assert "sort: more than 2 rows fit: narrow the list, then sort it" in text_of(refused)
+    assert browser.get("/sectors/?sort=number&miner=f02002").status_code == 200
+
+
+def test_chips_count_their_rows_beside_the_other_filters_up_to_a_limit(
+    ann: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.dashboard.pagination.CHIP_MAX", 2)
+    for miner, many in ((factories.miner(2001), 1), (factories.miner(2002), 3)):
+        for number in range(many):
+            factories.sector(miner, number=number, state=SectorState.PROVING, active=True)
+    browser = signed_in()
+
+    def count(query: str) -> dict[str, str | None]:
+        facets = browser.get(f"/sectors/{query}").context["bar"]["facets"]
+        return {one.key: one.count for one in facets if one.key in ("active", "sealed")}
+
+    assert count("") == {"active": "2+", "sealed": "0"}
+    assert count("?miner=f02001&state=sealed") == {"active": "1", "sealed": "0"}
+
+
+def test_after_is_a_time_and_was_the_place_in_the_list(ann: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.dashboard.pagination.ROWS", 2)
+    rows = [factories.message(f"m{number}") for number in range(4)]
+    query = urlencode({"after": rows[0].created_at.isoformat()})
+    browser = signed_in()
+
+    first = browser.get(f"/messages/?{query}")
+    second = browser.get(f"/messages/{first.context['pager'].older}")
+    told = browser.get(f"/api/v1/messages?{query}").json()["results"]
+    # A page that was open before the cursor got a name of its own.
+    older = parse_qs(browser.get("/messages/").context["pager"].older[1:])["cursor"][0]
+    third = browser.get("/messages/", {"after": older})
+    wrong = browser.get("/messages/?after=yesterday")
+
+    shown = [line.row.row.push_id for page in (first, second) for line in page.context["lines"]]
+    assert shown == [row["id"] for row in told] == ["m3", "m2", "m1"]
+    assert [line.row.row.push_id for line in third.context["lines"]] == ["m1", "m0"]
+    assert wrong.status_code == 422
+    assert "after: not a valid time" in text_of(wrong)

@@ -267,7 +267,7 @@ def test_messages_of_one_moment_come_in_pages_without_gaps(ann):
 
     while path:
         answer = client.get(path)
-        seen += [line.row.pk for line in answer.context["messages"]]
+        seen += [line.row.row.pk for line in answer.context["lines"]]
         older = answer.context["pager"].older
         path = "/messages/" + older if older else ""
 
@@ -281,7 +281,7 @@ def test_messages_of_one_moment_come_in_pages_without_gaps(ann):
 def test_messages_are_filtered_by_state(ann, state, count):
     busy_pool()
 
-    assert len(signed_in().get("/messages/", {"state": state}).context["messages"]) == count
+    assert len(signed_in().get("/messages/", {"state": state}).context["lines"]) == count
 
 
 def test_messages_are_found_by_what_names_them(ann):
@@ -289,7 +289,7 @@ def test_messages_are_found_by_what_names_them(ann):
     client = signed_in()
 
     def found(q: str) -> int:
-        return len(client.get("/messages/", {"q": q}).context["messages"])
+        return len(client.get("/messages/", {"q": q}).context["lines"])
 
     assert found(pool.flying.cid) == 1
     assert found("alice/flying") == 1

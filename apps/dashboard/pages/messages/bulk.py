@@ -58,7 +58,7 @@ BULK_TEXTS: Final = {
 def queue_of(viewer: Principal, action: str, selection: BulkSelection) -> QuerySet[Message]:
     """Return the picked messages for which an action is, in the order in which they would land."""
     rows = selection.rows(viewer).filter(state__in=BULK_STATES[action])
-    if selection.after and (last := messages_visible(viewer).filter(pk=selection.after).first()):
+    if selection.last and (last := messages_visible(viewer).filter(pk=selection.last).first()):
         rows = following(rows, last)
     return rows.order_by("from_addr", "nonce", "created_at", "pk")
 
@@ -111,7 +111,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         once=len(first),
         price="" if error or done else price_text(action, first),
         fields=[
-            *selection.wanted.query.items(),
+            *selection.pairs,
             ("rest", rest),
             *(("id", row.pk) for row in first),
             *(("cid", cid) for cid in sorted({row.cid for row in first})),
@@ -122,14 +122,13 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         error=error,
         is_danger=action in ("cancel", "mark-bad"),
         verb=title,
-        back=f"{reverse('messages')}?{urlencode(selection.wanted.query)}",
+        back=f"{reverse('messages')}?{urlencode([one for one in selection.pairs if one[0] != 'shown_at'])}",
     )
 
 
 def rest_query(selection: BulkSelection, last: Message) -> str:
     """Return the query of the review of what comes after the messages that one review names."""
-    shown_at = "" if selection.shown_at is None else selection.shown_at.isoformat()
-    return urlencode(selection.wanted.query | {"shown_at": shown_at, "after": last.pk})
+    return urlencode([*selection.pairs, ("last", last.pk)])
 
 
 def price_text(action: str, rows: list[Message]) -> str:

@@ -1,0 +1,99 @@
+"""What a list of messages can be narrowed to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Final
+
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.chain.models import Head
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.status import network_known
+from apps.core.addresses import address_fault, address_typed
+from apps.core.errors import BadValue
+from apps.core.filters import Choices, DayFilters, Moment, Several, Words
+from apps.messages.selectors.stuck import is_priced_out, is_stuck
+from apps.messages.states import MessageState
+from poolsite.filecoin.address import BadAddress
+from poolsite.filecoin.policy import Network
+
+Rows = Any
+"""A query set of messages."""
+OPEN: Final = Q(state__in=[MessageState.UNFILLED, MessageState.FILLED])
+MESSAGE_VIEWS: Final[dict[str, Callable[[MessageFilters], Q]]] = {
+    "open": lambda _filters: OPEN,
+    "approval": lambda _filters: Q(state=MessageState.UNFILLED, needs_approval=True),
+    "stuck": lambda filters: OPEN & is_stuck(filters.head, filters.network),
+    "priced-out": lambda filters: is_priced_out(filters.head),
+    "landed": lambda _filters: Q(state=MessageState.LANDED),
+    "refused": lambda _filters: Q(state=MessageState.LANDED) & ~Q(exit_code=0),
+    "failed": lambda _filters: Q(state=MessageState.FAILED),
+    "replaced": lambda _filters: Q(state=MessageState.REPLACED),
+}
+"""What `state` takes beside the states of the table."""
+
+
+class MessageFilters(DayFilters):
+    """Filters of messages."""
+
+    state = Choices((*MessageState.values, *MESSAGE_VIEWS), method="of_states")
+    from_ = Several(method="of_senders")
+    kind = Words()
+    after = Moment(field_name="created_at", lookup_expr="gt", about="created after this moment")
+    before = Moment(field_name="created_at", lookup_expr="lt", about="created before this moment")
+    shown_at = Moment(
+        field_name="created_at",
+        lookup_expr="lte",
+        has_offset=True,
+        about="on the list that somebody saw at this moment",
+    )
+    q = Words(method="named", label=_("Address, CID, id or nonce"), about="nonce, CID, sender or id")
+
+    @cached_property
+    def head(self) -> Head | None:
+        """Return the newest head, as the page has it."""
+        return head_current() if self.page is None else self.page.head
+
+    @cached_property
+    def network(self) -> Network | None:
+        """Return the network, as the page has it."""
+        return network_known() if self.page is None else self.page.network
+
+    def of_states(self, rows: Rows, _name: str, value: list[str]) -> Rows:
+        """Narrow to states of the table and views of the page."""
+        fits = Q(state__in=[word for word in value if word not in MESSAGE_VIEWS])
+        for word in value:
+            if word in MESSAGE_VIEWS:
+                fits |= MESSAGE_VIEWS[word](self)
+        return rows.filter(fits)
+
+    def of_senders(self, rows: Rows, _name: str, value: list[str]) -> Rows:
+        """Narrow to what is sent from some addresses.  Raises BadValue."""
+        try:
+            return rows.filter(from_addr__in=[address_typed(text) for text in value])
+        except BadAddress as error:
+            raise BadValue(address_fault(error), field="from") from None
+
+    def named(self, rows: Rows, _name: str, value: str) -> Rows:
+        """Find by nonce, CID, sender's address or id, whichever the words look like."""
+        if value.isdecimal():
+            return rows.filter(nonce=int(value)) if len(value) < 19 else rows.none()
+        if value.startswith("bafy"):
+            return rows.filter(cid=value)
+        try:
+            return rows.filter(from_addr=address_typed(value))
+        except BadAddress:
+            return rows.filter(Q(push_id=value) | Q(pk=value))
+
+
+def messages_below(rows: Rows, place: tuple[datetime, str] | None) -> Rows:
+    """Return the rows below one that is named by its time and id, of a list with the newest first."""
+    if place is None:
+        return rows
+    moment, pk = place
+    # The first condition lets the index stop the scan; the exclusion settles equal times.
+    return rows.filter(created_at__lte=moment).exclude(created_at=moment, pk__gte=pk)
