@@ -12,9 +12,11 @@ from typing import Final
 from django.conf import settings
 from django.db.models import Case, CharField, Count, F, Func, Q, QuerySet, Sum, Value, When
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.core.disk import disk_space
 from apps.core.errors import BadValue
+from apps.core.filters import Choices, ListFilters, Words
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_get
 from apps.pieces.data.files import is_stored
@@ -86,32 +88,37 @@ def pieces_visible(viewer: Principal) -> QuerySet[Piece]:
     return pieces if viewer.is_operator else pieces.filter(miner__tenant_id=viewer.own_id)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PieceFilter:
-    """What a list of pieces is narrowed to; empty leaves a question open."""
+class PieceFilters(ListFilters):
+    """What a list of pieces can be narrowed to."""
 
-    miner: str = ""
-    piece_cid: str = ""
-    state: str = ""
-    before: int | None = None
-    """Only pieces with a smaller row number: the keyset of the next page."""
+    miner = Words(method="of_miner")
+    piece_cid = Words(
+        method="of_cid",
+        about="all with this commitment: one per miner and allocation or deal, and those that failed",
+    )
+    state = Choices(PieceState.values, method="of_states", refusal=_("there is no such state"))
 
+    def of_miner(self, rows: QuerySet[Piece], _name: str, value: str) -> QuerySet[Piece]:
+        """Narrow to a miner.  Raises MinerUnknown."""
+        return rows.filter(miner=miner_get(self.viewer, value))
 
-def pieces_page(viewer: Principal, wanted: PieceFilter, *, limit: int) -> list[Piece]:
-    """Return up to `limit` pieces, newest first.  Raises MinerUnknown, BadValue for what is no commitment."""
-    rows = pieces_visible(viewer)
-    if wanted.miner:
-        rows = rows.filter(miner=miner_get(viewer, wanted.miner))
-    if wanted.piece_cid:
+    def of_cid(self, rows: QuerySet[Piece], name: str, value: str) -> QuerySet[Piece]:
+        """Narrow to a commitment.  Raises BadValue."""
         try:
-            rows = rows.filter(piece_name_read(wanted.piece_cid).committed)
+            return rows.filter(piece_name_read(value).committed)
         except BadCid:
-            raise BadValue(gettext("is not a piece's commitment"), field="piece_cid") from None
-    if wanted.state:
-        rows = rows.filter(state=wanted.state)
-    if wanted.before is not None:
-        rows = rows.filter(pk__lt=wanted.before)
-    return list(rows[:limit])
+            raise BadValue(gettext("is not a piece's commitment"), field=name) from None
+
+    def of_states(self, rows: QuerySet[Piece], _name: str, value: list[str]) -> QuerySet[Piece]:
+        """Narrow to some states."""
+        return rows.filter(state__in=value)
+
+
+def pieces_of_cid(viewer: Principal, piece_cid: str) -> QuerySet[Piece]:
+    """Return the pieces with a commitment, newest first.  Raises BadValue for what is none."""
+    filters = PieceFilters({"piece_cid": piece_cid}, pieces_visible(viewer), viewer=viewer)
+    rows: QuerySet[Piece] = filters.rows()
+    return rows
 
 
 def pieces_by_uuid(viewer: Principal, keys: Iterable[str]) -> list[Piece]:

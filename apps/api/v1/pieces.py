@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
-from django.utils.translation import gettext
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.list_filters import parameters_of, repeatable_of
 from apps.api.v1.pagination import CURSOR, LIMIT, number
 from apps.api.v1.views import PoolView
-from apps.core.errors import BadValue
 from apps.pieces.data.sources import url_shown
-from apps.pieces.selectors import PieceFilter, piece_only, piece_status, pieces_page
+from apps.pieces.selectors import PieceFilters, piece_only, piece_status, pieces_visible
 from apps.pieces.services.uploads import piece_remove
 from apps.pieces.states import PiecePurpose, PieceState
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
-OF_CID = "all with this commitment: one per miner and allocation or deal, and those that failed"
 
 
 class PieceOutput(serializers.Serializer[Any]):
@@ -85,31 +83,24 @@ def piece_body(piece: Piece) -> dict[str, Any]:
 class PiecesView(PoolView):
     """`/pieces`: the caller's pieces."""
 
-    filters = ("miner", "piece_cid", "state", "cursor", "limit")
+    filters = (*PieceFilters.base_filters, "cursor", "limit")
+    repeatable = repeatable_of(PieceFilters)
 
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("miner", str),
-            OpenApiParameter("piece_cid", str, description=OF_CID),
-            OpenApiParameter("state", str, enum=PieceState.values),
-            CURSOR,
-            LIMIT,
-        ],
-        responses=PiecePage,
-    )
+    @extend_schema(parameters=[*parameters_of(PieceFilters), CURSOR, LIMIT], responses=PiecePage)
     def get(self, request: Request) -> Response:
         """List pieces, newest first; `cursor` is the `next` of the previous page."""
-        query = request.query_params
-        state = query.get("state", "")
-        if state and state not in PieceState.values:
-            raise BadValue(gettext("there is no such state"), field="state")
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         before = number(request, "cursor", least=1, default=0, most=10**12)
-        named = {name: query.get(name, "") for name in ("miner", "piece_cid")}
-        filters = PieceFilter(**named, state=state, before=before or None)
-        rows = pieces_page(self.principal, filters, limit=limit + 1)
-        more = str(rows[limit - 1].pk) if len(rows) > limit else None
-        return Response({"results": [piece_body(row) for row in rows[:limit]], "next": more})
+        rows = pieces_visible(self.principal)
+        filters = PieceFilters(
+            request.query_params,
+            rows.filter(pk__lt=before) if before else rows,
+            viewer=self.principal,
+            beside=("cursor", "limit", "token"),
+        )
+        found = list(filters.rows()[: limit + 1])
+        more = str(found[limit - 1].pk) if len(found) > limit else None
+        return Response({"results": [piece_body(row) for row in found[:limit]], "next": more})
 
 
 class PieceView(PoolView):

@@ -32,22 +32,18 @@ def operator_tenants() -> QuerySet[Tenant]:
     )
 
 
-def tenants_listed(viewer: Principal, *, after: str = "", limit: int) -> list[Tenant]:
-    """Return one page of the same, with how many miners, signers and people each has.
-
-    `after` is the name of the last one of the page before.
-    """
-    rows = (
+def tenants_listed(viewer: Principal) -> QuerySet[Tenant]:
+    """Return the same by name, with how many miners, signers, people and rate limits each has."""
+    return (
         tenants_visible(viewer)
-        .filter(name__gt=after)
         .annotate(
             miners_count=Count("miner_grants", filter=Q(miner_grants__deleted_at=None), distinct=True),
             signers_count=Count("signer_grants", filter=Q(signer_grants__deleted_at=None), distinct=True),
             people_count=Count("people", distinct=True),
             rates_count=Count("rate_limits", distinct=True),
         )
+        .order_by("name", "pk")
     )
-    return list(rows[:limit])
 
 
 def tenants_count(viewer: Principal) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from django.db.models import Count, Q, QuerySet
 
@@ -95,31 +95,18 @@ def tokens_visible(viewer: Principal) -> QuerySet[Token]:
     return tokens.filter(tenant_id=viewer.own_id, perm__in=perms_up_to(viewer.perm), is_operator=False)
 
 
-class TokenPlace(NamedTuple):
-    """Where a token stands on the page of tokens."""
-
-    is_valid: bool
-    created_at: datetime
-    key: str
-
-
 def _valid_at(now: datetime) -> Q:
     """Return what holds of a token that is of use: a join token is of none once a host has exchanged it."""
     return _good_at(now) & Q(joined_uid="")
 
 
-def tokens_page(
-    viewer: Principal, *, now: datetime, after: TokenPlace | None = None, limit: int
-) -> list[Token]:
-    """Return one page of the tokens that this caller may know of: valid ones first, then the newest.
+def tokens_listed(viewer: Principal, *, now: datetime) -> QuerySet[Token]:
+    """Return the tokens that this caller may know of: valid ones first, then the newest.
 
-    `after` is the place of the last row of the page before.  Each row says in `is_valid` whether it is.
+    Each row says in `is_valid` whether it is.
     """
     rows = tokens_visible(viewer).annotate(is_valid=_valid_at(now))
-    if after is not None:
-        older = Q(created_at__lt=after.created_at) | Q(created_at=after.created_at, pk__lt=after.key)
-        rows = rows.filter(Q(is_valid__lt=after.is_valid) | Q(older, is_valid=after.is_valid))
-    return list(rows.order_by("-is_valid", "-created_at", "-pk")[:limit])
+    return rows.order_by("-is_valid", "-created_at", "-pk")
 
 
 def tokens_count(viewer: Principal, *, now: datetime) -> tuple[int, int]:

@@ -3,60 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
-from django.utils.http import urlencode
-from django.utils.translation import gettext
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.checks.findings.results import Topic
+from apps.core import formatting
 from apps.core.formatting import plural
+from apps.dashboard import cells
 from apps.dashboard.cards import Verdict
 from apps.dashboard.forms import PageForm
-from apps.dashboard.fragments import FragmentContext, LivePage, fragment
-from apps.dashboard.layout import page_render
+from apps.dashboard.fragments import FragmentContext, fragment
+from apps.dashboard.html_time import time_html
+from apps.dashboard.list_page import Column, Empty, Link, ListPage
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.pieces.rows import list_context
+from apps.dashboard.pages.pieces.rows import PieceRow, list_context
 from apps.dashboard.pages.pieces.storage import storage_bar
-from apps.dashboard.pagination import ROWS, Facet, cursor_read, page_of
 from apps.dashboard.pickers import picker
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import verdict_by
-from apps.pieces.selectors import PieceFilter, piece_name_read, pieces_by_uuid, pieces_counts, pieces_page
+from apps.pieces.selectors import PieceFilters, pieces_by_uuid, pieces_counts, pieces_visible
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors.verified import AllocationUnknown
 from apps.sectors.selectors.allocations import allocation_get
 from apps.users.rules.principals import Principal
-from poolsite.filecoin.cids import BadCid
 
 if TYPE_CHECKING:
+    from apps.pieces.models import Piece
     from apps.sectors.models import Allocation
 
-FILTERS: Final = (
-    ("", _("All"), ""),
-    (PieceState.UPLOADING, _("Uploading"), "run"),
-    (PieceState.FETCHING, _("Downloading"), "run"),
-    (PieceState.RECEIVED, _("Computing commitment"), "run"),
-    (PieceState.HELD, _("Waiting for a deal"), "wait"),
-    (PieceState.READY, _("Waiting"), "wait"),
-    (PieceState.PACKED, _("In a sector"), "run"),
-    (PieceState.ACTIVE, _("Active"), "ok"),
-    (PieceState.ENDED, _("Sector ended"), "idle"),
-    (PieceState.FAILED, _("Failed"), "bad"),
+STATES: Final = (
+    ("", _("All"), "", ""),
+    (PieceState.UPLOADING, _("Uploading"), "run", "run"),
+    (PieceState.FETCHING, _("Downloading"), "run", "run"),
+    (PieceState.RECEIVED, _("Computing commitment"), "run", "run"),
+    (PieceState.HELD, _("Waiting for a deal"), "wait", "wait"),
+    (PieceState.READY, _("Waiting"), "wait", "wait"),
+    (PieceState.PACKED, _("In a sector"), "run", "run"),
+    (PieceState.ACTIVE, _("Active"), "ok", "ok"),
+    (PieceState.ENDED, _("Sector ended"), "idle", "idle"),
+    (PieceState.FAILED, _("Failed"), "bad", "bad"),
 )
-"""Filters of the list: state, label, tone."""
 ARRIVING: Final = (PieceState.UPLOADING, PieceState.FETCHING, PieceState.RECEIVED, PieceState.HELD)
 """States of what does not wait for a sector yet."""
 
 
-def list_verdict_of(data: PageData) -> Verdict:
+def counts_by_state(data: PageData) -> dict[str, int]:
+    """Return how many pieces are in each state."""
+    return dict.fromkeys(PieceState.values, 0) | pieces_counts(data.viewer)
+
+
+def verdict(data: PageData) -> Verdict:
     """Return in one sentence how the pieces stand."""
-    counts = pieces_counts(data.viewer)
+    counts = data.of(counts_by_state)
     waiting = counts.get(PieceState.READY, 0)
     sealing = counts.get(PieceState.PACKED, 0)
     active = plural(counts.get(PieceState.ACTIVE, 0), "piece")
@@ -72,10 +80,6 @@ def list_verdict_of(data: PageData) -> Verdict:
     return verdict_by(data.report_of(Topic.PIECES), calm)
 
 
-def list_verdict(context: FragmentContext) -> Iterable[str]:
-    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(context.data))
-
-
 def storage(context: FragmentContext) -> Iterable[str]:
     yield fragment("pieces/_storage.html", **storage_shown(context.viewer))
 
@@ -85,10 +89,119 @@ def storage_shown(viewer: Principal) -> dict[str, Any]:
     return {"storage": storage_bar(viewer.own_id), "tenant": viewer.tenant_name}
 
 
-def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
-    """Render the changed rows; a page shows those that it has."""
-    for row in list_context(pieces_by_uuid(context.viewer, keys), context.viewer):
-        yield fragment("pieces/_row.html", piece=row)
+def changed(context: FragmentContext, keys: list[str]) -> list[Piece]:
+    """Return the pieces that changed."""
+    return pieces_by_uuid(context.viewer, keys)
+
+
+def links(_data: PageData) -> Iterable[Link]:
+    """Return the buttons above the list."""
+    yield Link(_("Allocations"), reverse("allocations"))
+    yield Link(_("Verified claims"), reverse("claims"))
+
+
+def commitment(row: PieceRow) -> SafeString:
+    """Return a piece's commitment, in both versions."""
+    piece = row.row
+    short = cells.short_id(row.short, piece.piece_cid or piece.announced_cid)
+    return cells.joined(
+        short, cells.sub(formatting.shortened(piece.piece_cid_v2), "id", title=piece.piece_cid_v2)
+    )
+
+
+def terms(row: PieceRow) -> SafeString:
+    """Return how much of it came, or under what it is activated."""
+    if row.pct is not None:
+        return cells.partial("charts/_bar.html", pct=row.pct, text=row.pct_text, tone="run")
+    return format_html('<span class="muted s">{}</span>', row.say or formatting.NOTHING)
+
+
+def acts(row: PieceRow, token: str) -> SafeString:
+    """Return what can be done to a piece."""
+    key, shown = row.row.uuid, []
+    if row.data_href:
+        text = cells.joined(cells.icon("download"), gettext("Download"))
+        button = '<a class="btn" data-size="s" href="{}" download id="get-{}">{}</a>'
+        shown.append(format_html(button, row.data_href, key, text))
+    elif row.unseal_href:
+        shown.append(cells.post_button(row.unseal_href, gettext("Unseal"), id=f"unseal-{key}", token=token))
+    if row.purpose is not None:
+        fields = {"purpose": row.purpose.purpose}
+        shown.append(
+            cells.post_button(
+                row.purpose.href, row.purpose.label, id=f"purpose-{key}", fields=fields, token=token
+            )
+        )
+    if row.remove_href:
+        shown.append(cells.post_button(row.remove_href, gettext("Remove"), id=f"remove-{key}", token=token))
+    return cells.buttons(*shown)
+
+
+PIECES: Final = ListPage(
+    name="pieces",
+    one="piece",
+    title=_("Pieces"),
+    table=_("Table of pieces"),
+    caption=_("Pieces, newest first"),
+    icon="storage",
+    template="pieces/list.html",
+    rows=lambda data: pieces_visible(data.viewer),
+    lay_out=lambda rows, data: list_context(rows, data.viewer),
+    id_of=attrgetter("row.uuid"),
+    order_of=attrgetter("row.pk"),
+    tones=("bad",),
+    data_of=lambda row: {"data-state": row.row.state},
+    verdict=verdict,
+    verdict_on=("piece",),
+    live={"piece": changed},
+    live_too={"piece": (storage,)},
+    filters=PieceFilters,
+    beside_too=("take",),
+    facets=STATES,
+    counts=counts_by_state,
+    links=links,
+    empty=lambda _data: Empty(
+        _("No pieces yet"),
+        _(
+            "A piece is a client's file. Upload one here or over REST: its commitment is computed, it is "
+            "packed into a sector with others and sealed, and it is active once the sector is proven."
+        ),
+    ),
+    none=Empty(_("No matching pieces"), _("No pieces match these filters.")),
+    columns=(
+        Column(head=_("Piece"), cell=commitment, css="keep", is_name=True),
+        Column(
+            head=_("State"),
+            cell=lambda row: cells.chip(row.label),
+            css="c-state tight",
+            is_plain=True,
+            key="state",
+            by="state",
+        ),
+        Column(head=pgettext_lazy("of a deal", "Terms"), cell=terms, css="c-half c-says", key="terms"),
+        Column(head=_("Size"), cell=attrgetter("size"), css="num keep", key="size", by="payload_size"),
+        Column(
+            head=_("In sector"), cell=attrgetter("padded"), css="num keep lo", key="padded", by="padded_size"
+        ),
+        Column(head=_("Miner"), cell=attrgetter("row.miner"), css="keep", key="miner", by="miner__actor_id"),
+        Column(
+            head=_("Sector"),
+            cell=lambda row: cells.link(row.sector_href, row.sector),
+            css="num keep",
+            key="sector",
+            by="sector_number",
+        ),
+        Column(head=_("Offset"), cell=attrgetter("offset"), css="num keep lo", key="offset"),
+        Column(
+            head=_("Created"),
+            cell=lambda row: time_html(row.row.created_at),
+            css="num keep",
+            key="created",
+            by="created_at",
+        ),
+        Column(head=_("Actions"), acts=acts, css="c-wide"),
+    ),
+)
 
 
 class UploadForm(PageForm):
@@ -115,40 +228,11 @@ def pieces(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 def pieces_show(request: HttpRequest, viewer: Principal, *, error: str = "") -> HttpResponse:
     """Show the list, with what was refused."""
-    state = request.GET.get("state", "")
-    cursor = cursor_read(request.GET.get("after", ""), of="pieces")
-    data = PageData(viewer)
     allocation, form, unknown = allocation_form(viewer, request.GET.get("take", ""))
-    piece_cid = cid_wanted(request.GET.get("piece_cid", ""))
-    wanted = PieceFilter(
-        piece_cid=piece_cid,
-        state=state if state in PieceState.values else "",
-        before=int(cursor) if cursor else None,
-    )
-    shown, pager = page_of(
-        pieces_page(viewer, wanted, limit=ROWS + 1),
-        of="pieces",
-        cursor_of=lambda row: str(row.pk),
-        query=request.GET.dict(),
-        is_first=not cursor,
-    )
-    return page_render(
+    return PIECES.show(
         request,
-        "pieces/list.html",
-        title=_("Pieces"),
-        section="pieces",
-        page_key="pieces",
-        data=data,
-        act_error=error or unknown,
-        page_href=reverse("pieces") if error else request.get_full_path(),
-        pieces=list_context(shown, viewer),
-        pager=pager,
-        verdict=list_verdict_of(data),
-        facets=facets(None if piece_cid else state),
-        filtered=bool(state or piece_cid),
-        oldest=None if state or piece_cid else pager.oldest([row.pk for row in shown]),
-        piece_cid=piece_cid,
-        here=reverse("pieces"),
+        viewer,
+        refused=error or unknown,
         form=form,
         allocation=allocation,
         miners=picker(viewer, "miner", value=form.typed["miner"]),
@@ -171,35 +255,8 @@ def allocation_form(viewer: Principal, number: str) -> tuple[Allocation | None, 
     return row, UploadForm(initial=terms | place), ""
 
 
-def cid_wanted(text: str) -> str:
-    """Return the piece CID to which the list is narrowed; empty for what is none."""
-    try:
-        piece_name_read(text)
-    except BadCid:
-        return ""
-    return text
-
-
-def facets(state: str | None) -> list[Facet]:
-    """Return the list's filters with their addresses; None: it is narrowed by none of them."""
-    here = reverse("pieces")
-    return [
-        Facet(
-            key=str(key),
-            label=label,
-            href=f"{here}?{urlencode({'state': key})}" if key else here,
-            on=key == state,
-            tone=tone,
-            icon=tone,
-        )
-        for key, label, tone in FILTERS
-    ]
-
-
 NAV: Final = NavItem("pieces", _("Pieces"), "storage", place=(1, 8))
 urlpatterns: Final = [
     path("pieces/", pieces, name="pieces"),
 ]
-LIVE: Final = {
-    "pieces": LivePage({"piece": (list_verdict, storage)}, rows={"piece": rows}, findings=list_verdict)
-}
+LIVE: Final = PIECES.live_pages

@@ -14,7 +14,6 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.core.languages import clauses_text
 from apps.core.stored_texts import stored_text
-from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
 from apps.sectors.rules.params import has_data
@@ -59,19 +58,9 @@ class PurposeAct:
 class PieceRow:
     """One piece in the list."""
 
-    key: str
-    order: int
-    """Sort key: greater for newer pieces."""
-    cid: str
+    row: Piece
     short: str
-    cid_v2: str
-    """Empty where it is not known."""
-    short_v2: str
-    miner: str
-    state: str
-    tone: str
-    word: StrOrPromise
-    icon: str
+    label: StateLabel
     say: str
     """Why it failed, how much of it was downloaded, or under what it is activated."""
     pct: int | None
@@ -86,7 +75,6 @@ class PieceRow:
     unseal_href: str
     remove_href: str
     purpose: PurposeAct | None
-    made: str
 
 
 def terms_text(piece: Piece) -> str:
@@ -152,17 +140,9 @@ def piece_row(piece: Piece, sector: Sector | None, viewer: Principal) -> PieceRo
     is_sealed = bool(piece.piece_cid) and not piece.has_data and piece.state == PieceState.ACTIVE
     may_write = viewer.may("write")
     return PieceRow(
-        key=str(piece.uuid),
-        order=piece.pk,
-        cid=piece.piece_cid or piece.announced_cid,
+        row=piece,
         short=formatting.shortened(piece.piece_cid or piece.announced_cid) or gettext("not computed yet"),
-        cid_v2=piece.piece_cid_v2,
-        short_v2=formatting.shortened(piece.piece_cid_v2),
-        miner=str(piece.miner),
-        state=piece.state,
-        tone=label.tone,
-        word=label.word,
-        icon=label.sign,
+        label=label,
         say=say_text(piece),
         pct=round(100 * part) if is_coming else None,
         pct_text=formatting.percent(part, 1),
@@ -177,7 +157,6 @@ def piece_row(piece: Piece, sector: Sector | None, viewer: Principal) -> PieceRo
         if may_write and (piece.sector_number is None or piece.state == PieceState.ENDED)
         else "",
         purpose=purpose_act(piece, viewer),
-        made=time_html(piece.created_at),
     )
 
 

@@ -32,7 +32,7 @@ from apps.messages.selectors.messages import message_keys_by_cid, messages_visib
 from apps.messages.selectors.senders import senders_visible
 from apps.messages.selectors.stuck import stuck_marked
 from apps.miners.selectors.miners import miners_visible
-from apps.pieces.selectors import PieceFilter, pieces_page
+from apps.pieces.selectors import pieces_of_cid
 from apps.sectors.rules.sector_names import sector_name_parse
 from apps.sectors.selectors.hosts import is_uuid, workers_visible
 from apps.sectors.selectors.sectors import sectors_visible
@@ -180,7 +180,7 @@ def pieces(data: PageData, text: str) -> Iterator[SearchResult]:
     if not cid_read(text):
         return
     with suppress(BadValue):  # malformed within
-        for piece in pieces_page(data.viewer, PieceFilter(piece_cid=text), limit=MOST):
+        for piece in pieces_of_cid(data.viewer, text)[:MOST]:
             yield SearchResult(
                 gettext("Piece"),
                 "storage",

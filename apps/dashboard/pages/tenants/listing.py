@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import path
+from django.urls import path, reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods
 
+from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import sentence_text
+from apps.dashboard import cells
 from apps.dashboard.cards import Verdict
 from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
-from apps.dashboard.layout import page_render
+from apps.dashboard.list_page import Column, Empty, Link, ListPage
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pagination import ROWS, cursor_read, page_of
+from apps.dashboard.pagination import page_in_turn
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
@@ -28,6 +34,8 @@ from apps.users.selectors.tenants import tenants_count, tenants_listed
 from apps.users.services.tenant_management import can_manage_tenants, tenant_add
 
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     from apps.users.models import Tenant
 
 
@@ -36,34 +44,9 @@ def tenant_label(tenant: Tenant) -> StateLabel:
     return StateLabel("ok", _("enabled")) if tenant.enabled else StateLabel("idle", _("disabled"), "off")
 
 
-@require_safe
-@sign_in_required
-def tenants(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Return the list."""
-    after = cursor_read(request.GET.get("after", ""), of="tenants")
-    shown, pager = page_of(
-        tenants_listed(viewer, after=after, limit=ROWS + 1),
-        of="tenants",
-        cursor_of=lambda row: row.name,
-        query={},
-        is_first=not after,
-    )
-    return page_render(
-        request,
-        "tenants/list.html",
-        title=_("Tenants"),
-        section="tenants",
-        data=PageData(viewer),
-        tenants=[(row, tenant_label(row)) for row in shown],
-        pager=pager,
-        verdict=verdict_of(viewer),
-        may_make=can_manage_tenants(viewer),
-    )
-
-
-def verdict_of(viewer: Principal) -> Verdict:
+def verdict(data: PageData) -> Verdict:
     """Return in one sentence who is there and who is shut out."""
-    count, shut = tenants_count(viewer)
+    count, shut = tenants_count(data.viewer)
     rest = (
         gettext("{shut} of them disabled.").format(shut=shut)
         if shut
@@ -72,6 +55,75 @@ def verdict_of(viewer: Principal) -> Verdict:
         else ""
     )
     return Verdict(sentence_text(plural(count, "tenant")), rest)
+
+
+def links(data: PageData) -> Iterable[Link]:
+    """Return the buttons above the list."""
+    if can_manage_tenants(data.viewer):
+        yield Link(_("New tenant…"), reverse("tenant-new"), icon="plus", kind="primary")
+
+
+def name(tenant: Tenant) -> SafeString:
+    """Return what a tenant is called, and what was noted of it."""
+    return cells.joined(
+        cells.link(reverse("tenant", args=[tenant.uuid]), tenant.name), cells.sub(tenant.comment)
+    )
+
+
+def _counted(key: str, head: StrOrPromise) -> Column:
+    count = attrgetter(f"{key}_count")
+    return Column(
+        head=head, cell=lambda row: formatting.whole(count(row)), css="num", key=key, by=f"{key}_count"
+    )
+
+
+TENANTS: Final = ListPage(
+    name="tenants",
+    one="tenant",
+    title=_("Tenants"),
+    table=_("Table of tenants"),
+    caption=_("Tenants by name"),
+    icon="tenants",
+    rows=lambda data: tenants_listed(data.viewer),
+    page=page_in_turn,
+    lay_out=lambda rows, _data: rows,
+    id_of=attrgetter("pk"),
+    tone_of=lambda _row: "",
+    verdict=verdict,
+    links=links,
+    empty=lambda _data: Empty(
+        _("No tenants yet"),
+        _("A tenant owns miners, signers, people and tokens; tenants are isolated from each other."),
+    ),
+    columns=(
+        Column(head=_("Tenant"), cell=name, is_name=True, key="name", by="name"),
+        Column(
+            head=_("State"),
+            cell=lambda row: cells.chip(tenant_label(row)),
+            css="tight c-state",
+            is_plain=True,
+            key="state",
+            by="enabled",
+        ),
+        _counted("miners", _("Miners")),
+        _counted("signers", _("Addresses")),
+        _counted("people", _("People")),
+        Column(
+            head=_("Rate limits"),
+            cell=lambda row: formatting.whole(row.rates_count) if row.rates_count else gettext("no limit"),
+            css="num",
+            key="rates",
+            by="rates_count",
+        ),
+        Column(
+            head=_("Since"),
+            cell=lambda row: time_html(row.created_at),
+            css="keep",
+            key="since",
+            by="created_at",
+        ),
+    ),
+)
 
 
 class NewTenantForm(PageForm):
@@ -101,6 +153,6 @@ NAV: Final = NavItem("tenants", _("Tenants"), "tenants", place=(2, 3))
 
 
 urlpatterns: Final = [
-    path("tenants/", tenants, name="tenants"),
+    *TENANTS.urls,
     path("tenants/new/", tenant_new, name="tenant-new"),
 ]

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.translation import gettext, pgettext_lazy
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_POST
 
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import clauses_text, list_text, sentence_text
+from apps.dashboard import cells
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
-from apps.dashboard.layout import page_render
+from apps.dashboard.list_page import Column, Empty, Link, ListPage
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pagination import ROWS, cursor_read, page_of
+from apps.dashboard.pagination import page_in_turn
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.principals import Principal
-from apps.users.selectors.tokens import TokenPlace, tokens_count, tokens_page, tokens_visible
+from apps.users.selectors.tokens import tokens_count, tokens_listed, tokens_visible
 from apps.users.services.people import can_manage_people
 from apps.users.services.tokens import token_revoke
 from poolsite.filecoin.address import id_address
@@ -71,47 +77,9 @@ def limits_text(token: Token) -> str:
     )
 
 
-def cursor_of(row: Token) -> str:
-    """Name the last row of a page."""
-    return f"{getattr(row, 'is_valid', False):d} {row.created_at.isoformat()} {row.pk}"
-
-
-def place_read(text: str) -> TokenPlace | None:
-    """Return the place that a cursor names; None for the first page."""
-    if not text:
-        return None
-    is_valid, created_at, key = text.split(" ")
-    return TokenPlace(is_valid == "1", datetime.fromisoformat(created_at), key)
-
-
-@require_safe
-@sign_in_required
-def tokens(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Return the list, those that are valid first."""
-    data, after = PageData(viewer), place_read(cursor_read(request.GET.get("after", ""), of="tokens"))
-    shown, pager = page_of(
-        tokens_page(viewer, now=data.at, after=after, limit=ROWS + 1),
-        of="tokens",
-        cursor_of=cursor_of,
-        query={},
-        is_first=after is None,
-    )
-    return page_render(
-        request,
-        "tokens/list.html",
-        title=_("Tokens"),
-        section="tokens",
-        data=data,
-        tokens=[(row, token_label(row, at=data.at), limits_text(row)) for row in shown],
-        pager=pager,
-        verdict=verdict_of(viewer, at=data.at),
-        may_make=can_manage_people(viewer),
-    )
-
-
-def verdict_of(viewer: Principal, *, at: datetime) -> Verdict:
+def verdict(data: PageData) -> Verdict:
     """Return in one sentence how many are good, and how many nobody uses."""
-    valid, unused = tokens_count(viewer, now=at)
+    valid, unused = tokens_count(data.viewer, now=data.at)
     rest = (
         gettext("{idle} of them never used.").format(idle=unused)
         if unused
@@ -120,6 +88,103 @@ def verdict_of(viewer: Principal, *, at: datetime) -> Verdict:
         else ""
     )
     return Verdict(sentence_text(plural(valid, "valid token")), rest)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """One token in the list."""
+
+    row: Token
+    label: StateLabel
+    may_revoke: bool
+
+
+def token_rows(rows: Sequence[Token], data: PageData) -> list[TokenRow]:
+    """Lay out one page of the list."""
+    may = can_manage_people(data.viewer)
+    return [TokenRow(row, token_label(row, at=data.at), may and row.revoked_at is None) for row in rows]
+
+
+def links(data: PageData) -> Iterable[Link]:
+    """Return the buttons above the list."""
+    yield Link(_("REST API"), reverse("api-docs"))
+    if can_manage_people(data.viewer):
+        yield Link(_("New token…"), reverse("token-new"), icon="plus", kind="primary")
+
+
+def level(row: TokenRow) -> str:
+    """Return what a token may do, and whose rows it sees."""
+    return f"{row.row.perm}{gettext(', all tenants') if row.row.is_operator else ''}"
+
+
+def last_used(row: TokenRow) -> SafeString:
+    """Return when and from where a token was used last."""
+    used = row.row.last_used_at
+    return cells.joined(
+        gettext("never") if used is None else time_html(used), cells.sub(row.row.last_used_from, "id")
+    )
+
+
+def expires(row: TokenRow) -> SafeString | str:
+    """Return when a token ends."""
+    return pgettext("expires", "never") if row.row.expires_at is None else time_html(row.row.expires_at)
+
+
+def acts(row: TokenRow, token: str) -> SafeString:
+    """Return the button that makes a token worthless."""
+    if not row.may_revoke:
+        return cells.EMPTY
+    href = reverse("token-revoke", args=[row.row.pk])
+    return cells.buttons(
+        cells.post_button(href, gettext("Revoke…"), about=row.row.name, kind="danger", token=token)
+    )
+
+
+TOKENS: Final = ListPage(
+    name="tokens",
+    one="token",
+    title=_("Tokens"),
+    table=_("Table of tokens"),
+    caption=_("Tokens, valid ones first"),
+    icon="access",
+    rows=lambda data: tokens_listed(data.viewer, now=data.at),
+    page=page_in_turn,
+    lay_out=token_rows,
+    id_of=attrgetter("row.pk"),
+    tones=(),
+    verdict=verdict,
+    links=links,
+    empty=lambda _data: Empty(_("No tokens yet"), _("Programs need a token to use the API.")),
+    columns=(
+        Column(
+            head=_("Token"),
+            cell=lambda row: cells.joined(row.row.name, cells.sub(f"…{row.row.hint}", "id")),
+            is_name=True,
+            key="name",
+            by="name",
+        ),
+        Column(
+            head=_("State"),
+            cell=lambda row: cells.chip(row.label),
+            css="tight c-state",
+            is_plain=True,
+            key="state",
+            by="is_valid",
+        ),
+        Column(head=_("Level"), cell=level, css="c-half", key="level", by="perm"),
+        Column(head=_("Limited to"), cell=lambda row: limits_text(row.row), css="wrap c-half", key="limits"),
+        Column(
+            head=_("Tenant"),
+            cell=attrgetter("row.tenant.name"),
+            css="keep lo",
+            key="tenant",
+            by="tenant__name",
+        ),
+        Column(head=_("Last used"), cell=last_used, css="keep", key="used", by="last_used_at"),
+        Column(head=_("Expires"), cell=expires, css="keep", key="expires", by="expires_at"),
+        Column(head=_("Actions"), acts=acts, css="tight c-wide"),
+    ),
+)
 
 
 @require_POST
@@ -145,6 +210,6 @@ def revoke(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
 
 NAV: Final = NavItem("tokens", _("Tokens"), "access", place=(2, 5))
 urlpatterns: Final = [
-    path("tokens/", tokens, name="tokens"),
+    *TOKENS.urls,
     path("tokens/<uuid:key>/revoke/", revoke, name="token-revoke"),
 ]

@@ -15,7 +15,7 @@ from apps.miners.models import Miner
 from apps.pieces.data.files import piece_path
 from apps.pieces.errors import BadOffset, PieceBusy, PieceUnknown
 from apps.pieces.models import Piece
-from apps.pieces.selectors import PieceFilter, pieces_fetching, pieces_page, uploads_idle
+from apps.pieces.selectors import pieces_fetching, pieces_visible, uploads_idle
 from apps.pieces.services import checks, retention, uploads
 from apps.pieces.services.restored_data import data_drop
 from apps.pieces.services.retention import RESUMABLE_RETENTION, UNCHECKED, piece_finish, pieces_tidy
@@ -124,7 +124,7 @@ def test_a_removal_that_a_kill_cut_is_completed(
         with pytest.raises(Killed):
             uploads.piece_remove(piece, by=by)
 
-    assert not pieces_page(by, PieceFilter(), limit=9)
+    assert not pieces_visible(by).exists()
     assert pieces_fetching([piece.pk]) == set()
     with pytest.raises(PieceUnknown):
         uploads.piece_remove(piece, by=by)

@@ -62,7 +62,7 @@ def test_tenant_is_added_edited_and_listed_with_its_counts() -> None:
     tenant_miner_grant(principal=SYSTEM, tenant=row, miner="t01000", open_mining=False)
 
     row.refresh_from_db()
-    (listed,) = [one for one in tenants_listed(SYSTEM, limit=10) if one.pk == row.pk]
+    (listed,) = [one for one in tenants_listed(SYSTEM) if one.pk == row.pk]
     assert (row.comment, row.enabled, vars(listed)["miners_count"]) == ("first", False, 1)
     last = AuditEntry.objects.order_by("pk").filter(action="tenant.update").get()
     assert (last.before, last.after) == ({"enabled": True}, {"enabled": False})
