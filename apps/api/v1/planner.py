@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
 
 from django.urls import path
 from django.utils.translation import gettext
@@ -12,24 +13,33 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.day_ranges import day_read
+from apps.api.v1.pagination import number_parameter
 from apps.api.v1.views import PoolView
 from apps.chain.node.client import page_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
-from apps.miners.selectors.miners import miner_get
+from apps.miners.selectors.miners import miner_get, reward_estimate
+from apps.sectors.rules.plan_goals import Goal, goal_answer
 from apps.sectors.rules.planner import gains, simulate
 from apps.sectors.services.plans import (
     KEYS,
+    PUBLISHED_BYTES,
     SOURCES,
     PlanCosts,
     plan_costs_estimate,
     plan_limit_find,
     plan_read,
     plan_values_collect,
+    sector_money_estimate,
 )
 from apps.users.rules.principals import Principal
+
+GOAL: Final = ("goal", "by")
+GOAL_MAX: Final = 2**60
+"""Bytes: an EiB."""
 
 
 class PlanValueOutput(serializers.Serializer[Any]):
@@ -70,6 +80,32 @@ class PlanCostsOutput(serializers.Serializer[Any]):
     payers = PlanPayerOutput(many=True)
 
 
+class PlanPointOutput(serializers.Serializer[Any]):
+    """A plan at one moment."""
+
+    at = serializers.DateTimeField()
+    power = serializers.CharField(help_text="bytes of sectors that are proving")
+    locked = serializers.CharField(help_text="attoFIL")
+    net = serializers.CharField(allow_null=True, help_text="attoFIL earned, less gas and fees")
+
+
+class GoalAnswerOutput(serializers.Serializer[Any]):
+    """What the goal takes; amounts in attoFIL, null where costs or rewards are not known."""
+
+    sectors = serializers.IntegerField()
+    done_at = serializers.DateTimeField(allow_null=True, help_text="null: never at this pace")
+    hosts_needed = serializers.IntegerField(allow_null=True, help_text="by the date")
+    is_too_soon = serializers.BooleanField(help_text="one sector alone takes longer than to the date")
+    locked = serializers.CharField(allow_null=True, help_text="pledge: the most that is locked")
+    gas = serializers.CharField(allow_null=True)
+    daily_fee = serializers.CharField(allow_null=True)
+    reward = serializers.CharField(allow_null=True, help_text="of all sectors in a day")
+    earned_back_at = serializers.DateTimeField(
+        allow_null=True, help_text="when rewards have paid gas and fees; null: not within the sectors' life"
+    )
+    curve = PlanPointOutput(many=True)
+
+
 class PlanOutput(serializers.Serializer[Any]):
     """The result of the plan."""
 
@@ -82,6 +118,7 @@ class PlanOutput(serializers.Serializer[Any]):
     gains = GainOutput(many=True)
     costs = PlanCostsOutput(allow_null=True)
     costs_error = serializers.CharField(allow_blank=True)
+    answer = GoalAnswerOutput(allow_null=True, help_text="null: no goal is given")
 
 
 def costs_body(costs: PlanCosts) -> dict[str, Any]:
@@ -107,24 +144,32 @@ def planner_body(viewer: Principal, address: str, changes: Mapping[str, str]) ->
 
     Raises BadValue, MinerUnknown.
     """
-    unknown = sorted(set(changes) - {"miner", "token", *KEYS})
+    unknown = sorted(set(changes) - {"miner", "token", *GOAL, *KEYS})
     if unknown:
         raise BadValue(gettext("there is no such number"), field=unknown[0])
+    goal = goal_read(changes)
     miner = miner_get(viewer, address) if address else None
     head = head_current()
     network = None if head is None else network_current()
     present = plan_values_collect(viewer, miner=miner, network=network, now=clock.now())
     plan, values = plan_read({key: changes.get(key) or "" for key in KEYS}, values=present)
     outcome = simulate(plan)
-    costs, why = None, "no miner is given" if miner is None else "no node has answered yet"
+    costs, money, why = None, None, "no miner is given" if miner is None else "no node has answered yet"
     if miner is not None and head is not None and network is not None:
         try:
             found = plan_costs_estimate(
                 miner, per_day=outcome.per_day, client=page_client(), head=head, network=network
             )
             costs, why = costs_body(found), ""
+            money = sector_money_estimate(
+                found.price, size=miner.sector_size, network=network, reward=reward_estimate()
+            )
         except DomainError as refusal:
             why = refusal.reason
+    size = PUBLISHED_BYTES if miner is None else miner.sector_size
+    answer = None
+    if goal is not None:
+        answer = goal_answer(goal, outcome, hosts=plan.hosts, sector_size=size, money=money, now=clock.now())
     return {
         "values": [
             {"key": one.key, "value": one.value, "origin": one.source, "runs": one.runs}
@@ -138,17 +183,37 @@ def planner_body(viewer: Principal, address: str, changes: Mapping[str, str]) ->
         "gains": [{"what": gain.what, "per_day": gain.per_day} for gain in gains(plan)],
         "costs": costs,
         "costs_error": why,
+        "answer": None if answer is None else GoalAnswerOutput(answer).data,
     }
+
+
+def goal_read(query: Mapping[str, str]) -> Goal | None:
+    """Return the goal that is asked for; None if none is.  Raises BadValue."""
+    text, until = query.get("goal", ""), day_read(query.get("by", ""), field="by")
+    if not text:
+        if until is not None:
+            raise BadValue(gettext("must not be empty"), field="goal")
+        return None
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:20]) <= GOAL_MAX):
+        raise BadValue(gettext("must be bytes, from 1 to {most}").format(most=GOAL_MAX), field="goal")
+    if until is None:
+        return Goal(size=int(text), until=None)
+    end = datetime.combine(until + timedelta(days=1), time.min, UTC)
+    if end <= clock.now():
+        raise BadValue(gettext("must be in the future"), field="by")
+    return Goal(size=int(text), until=end)
 
 
 class PlannerView(PoolView):
     """`/planner`: what page *Planner* shows."""
 
-    filters = ("miner", *KEYS)
+    filters = ("miner", *GOAL, *KEYS)
 
     @extend_schema(
         parameters=[
             OpenApiParameter("miner", description="address; without it, sectors of 32 GiB and no costs"),
+            number_parameter("goal", least=1, description="bytes of new sectors: what they take is `answer`"),
+            OpenApiParameter("by", date, description="last UTC day by which they are to be done"),
             *(OpenApiParameter(key, description="replaces the farm's current value") for key in KEYS),
         ],
         responses=PlanOutput,

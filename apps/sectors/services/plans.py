@@ -13,9 +13,11 @@ from django.utils.translation import gettext
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.core.errors import BadValue
-from apps.miners.models import Miner
+from apps.core.formatting import DAY_S
+from apps.miners.models import Miner, RewardEstimate
 from apps.sectors.models import Worker
 from apps.sectors.rules.hardware import sealing_disks
+from apps.sectors.rules.plan_goals import SectorMoney
 from apps.sectors.rules.planner import COMMIT, ROOMS_MAX, SEED, STAGES, Outcome, Plan
 from apps.sectors.selectors.host_lanes import slots_of
 from apps.sectors.selectors.hosts import worker_is_away, workers_visible
@@ -24,7 +26,8 @@ from apps.sectors.selectors.sealing_report import HOSTS_MAX
 from apps.sectors.selectors.stage_runs import stage_runs, stage_spans
 from apps.sectors.services.sealing.prices import PledgePrice, payers_list, pledge_price
 from apps.users.rules.principals import Principal
-from poolsite.filecoin.policy import Network, ProofForm
+from poolsite.filecoin.pledge import expected_reward
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET, Network, ProofForm
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SEALING, WORKER_STAGES, Owner, Stage
 from poolsite.wire.sums import memory_for_slots
@@ -246,4 +249,20 @@ def plan_costs_estimate(
         locked_per_day=round(price.locked * per_day),
         gas_per_day=round(price.gas * per_day),
         payers=tuple(payers),
+    )
+
+
+def sector_money_estimate(
+    price: PledgePrice, *, size: int, network: Network, reward: RewardEstimate | None
+) -> SectorMoney:
+    """Return the money of one sector in days of the clock, by its price and the chain's estimates."""
+    epochs = DAY_S // network.epoch_s
+    return SectorMoney(
+        locked=price.locked,
+        gas=price.gas,
+        daily_fee=price.daily_fee * epochs // EPOCHS_PER_DAY_MAINNET,
+        reward=None
+        if reward is None
+        else int(expected_reward(reward.reward, reward.power, size, epochs=epochs)),
+        life_days=price.life_epochs / epochs,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -15,8 +17,9 @@ from apps.core.formatting import whole
 from apps.dashboard.pages.planner.page import limit_text, tenths
 from apps.messages.selectors.balances import spend_open
 from apps.miners.models import Miner
-from apps.sectors.models import BatchSettings, Worker
+from apps.sectors.models import BatchSettings, SealTarget, Worker
 from apps.sectors.rules.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, Outcome, Plan
+from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.services.plans import plan_costs_estimate, plan_values_collect
 from apps.sectors.services.sealing.prices import PledgePrice
 from poolsite.filecoin.policy import network_by_name
@@ -24,7 +27,7 @@ from poolsite.filecoin.sector import RegisteredSealProof
 from tests import factories
 from tests.factories import DEPOSIT, FIL, PLEDGE, MinerNode
 from tests.page_client import signed_in, text_of
-from tests.people import person, principal, token
+from tests.people import bearer, person, principal, token
 
 pytestmark = pytest.mark.django_db
 
@@ -213,3 +216,80 @@ def test_slots_that_the_memory_does_not_hold_are_not_counted() -> None:
     factories.worker("beta", slots={"PC1": 4}, hardware={"disk_total_bytes": 100 << 30})
     values = plan_values_collect(principal(), miner=None, network=None, now=clock.now())
     assert (values["rooms"].value, values["slots_PC1"].value) == (6, 3), "one with room, one without; 2 and 4"
+
+
+def test_a_goal_is_answered_in_figures_with_where_its_times_come_from(ann: None, quiet: None) -> None:
+    given = HOUR | {"hosts": "1", "rooms": "1", "goal": "64 GiB"}
+    page = text_of(signed_in().get(reverse("planner"), given))
+
+    assert "What the plan takes" in page
+    assert "assumed: none was measured on this farm with this sector size" in page
+    assert "not known: choose a miner" in page
+    done = (clock.now() + timedelta(hours=3)).date()
+    assert f"{done:%Y}" in page
+
+
+def test_a_goal_that_cannot_be_read_is_refused_and_stays(ann: None, quiet: None) -> None:
+    for goal, by, reason in (
+        ("a lot", "", "enter a size, such as 500 GiB"),
+        ("", "2035-01-01", "enter a size, such as 500 GiB"),
+        ("1 TiB", "2020-01-01", "the date must be in the future"),
+        ("1 TiB", "soon", "enter a date such as 2026-12-31"),
+    ):
+        page = text_of(signed_in().get(reverse("planner"), {"goal": goal, "by": by}))
+        assert reason in page, (goal, by)
+        assert f'value="{goal}"' in page
+        assert "What the plan takes" not in page
+
+
+def test_two_plans_stand_side_by_side_and_one_becomes_the_target(
+    ann: None, quiet: None, node: MinerNode
+) -> None:
+    miner = miner_with_balance(100 * FIL)
+    client, given = (
+        signed_in(),
+        HOUR | {"rooms": "4", "slots_PC1": "2", "miner": miner.address, "goal": "8 KiB"},
+    )
+    page = text_of(client.get(reverse("planner"), given | {"hosts": "1"}))
+    compare = unescape(re.findall(r'href="([^"]*other=[^"]*)"', page)[0])
+
+    both = text_of(client.get(f"{compare}&hosts=3"))
+    assert "The other plan" in both
+    assert re.search(r"Hosts</th>\s*<td[^>]*>3</td>\s*<td[^>]*>1</td>", both)
+    assert "trend-plan-fil" in both
+    locked = PLEDGE * (100 + batch_policy(miner).funds_margin_percent) // 100
+    assert f"{4 * locked / FIL:.4f} FIL" in both, "of four sectors"
+    target = unescape(re.findall(r'href="([^"]*/target/[^"]*)"', both)[0])
+    form = text_of(client.get(target))
+    assert 'value="8 KiB"' in form, "the power with four sectors of 2 KiB"
+    assert not SealTarget.objects.exists(), "it is set by its own button"
+
+
+def test_another_tenants_miner_is_in_no_plan(ann: None, quiet: None) -> None:
+    other = factories.miner(2009, of="bob")
+    client = signed_in()
+
+    assert client.get(reverse("planner"), {"miner": other.address, "goal": "1 GiB"}).status_code == 404
+    query = {"goal": "1 GiB", "other": f"miner={other.address}&goal=1+GiB"}
+    assert client.get(reverse("planner"), query).status_code == 404
+
+
+def test_rest_answers_a_goal_and_refuses_one_by_its_field(ann: None, quiet: None, node: MinerNode) -> None:
+    miner, headers = miner_with_balance(100 * FIL), bearer(token("read"))
+    given = HOUR | {"rooms": "4", "slots_PC1": "2", "hosts": "1", "miner": miner.address}
+    found = Client().get("/api/v1/planner", given | {"goal": str(8 << 10)}, headers=headers).json()["answer"]
+
+    locked = PLEDGE * (100 + batch_policy(miner).funds_margin_percent) // 100
+    assert (found["sectors"], found["locked"], found["hosts_needed"]) == (4, str(4 * locked), None)
+    assert found["reward"] is None, "no node has told the chain's estimates"
+    assert len(found["curve"]) == 61
+    assert Client().get("/api/v1/planner", given, headers=headers).json()["answer"] is None
+    for goal, by, field in (
+        ("8 KiB", "", "goal"),
+        ("0", "", "goal"),
+        ("", "2035-01-01", "goal"),
+        ("9", "2020-01-01", "by"),
+        ("9", "soon", "by"),
+    ):
+        answer = Client().get("/api/v1/planner", {"goal": goal, "by": by}, headers=headers)
+        assert (answer.status_code, answer.json()["field"]) == (400, field), (goal, by)

@@ -271,7 +271,8 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
             for key, label in GROUPS
             if viewer.is_operator or key != "tenant"
         ],
-        span=period,
+        since=period.since.isoformat() if period.since else "",
+        until=period.until.isoformat() if period.until else "",
         spans=period.facets(url, choices=DAYS, by=by),
         csv=f"{reverse('gas-csv')}?{urlencode(period.query)}",
         can_set=viewer.may("sign"),

@@ -108,7 +108,7 @@ def target(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         raise Http404
     row = target_of(miner)
     names = ("in_work", "day_bytes", "until", "power_max", "base_fee_max", "balance_min")
-    form = TargetForm.of(request, **{name: getattr(row, name, None) or 0 for name in names})
+    form = TargetForm.from_address(request, **{name: getattr(row, name, None) or 0 for name in names})
     if request.method == "POST" and form.is_valid():
         with form.refusals():
             if form.cleaned_data["act"] == "end":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -20,13 +21,26 @@ from apps.core.languages import list_text
 from apps.dashboard.labels import STAGES as NAMES
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.planner.answer import (
+    FIELDS,
+    GoalTyped,
+    answer_rows,
+    charts_of,
+    goal_read,
+    other_read,
+    plan_query,
+    sector_money,
+    target_url,
+)
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
+from apps.sectors.rules.plan_goals import GoalAnswer, goal_answer
 from apps.sectors.rules.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, Outcome, Plan, gains, simulate
 from apps.sectors.services.plans import (
     KEYS,
     MEMORY,
+    PUBLISHED_BYTES,
     PlanCosts,
     PlanValue,
     plan_costs_estimate,
@@ -227,17 +241,85 @@ def plan_typed(
     return plan, values, wrong
 
 
-@require_safe
-@sign_in_required
-def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Show the numbers of the farm, what they make, what more would give, and the money."""
-    data = PageData(viewer)
-    typed = {key: request.GET.get(key, "")[:20] for key in KEYS}
-    miner = miner_chosen(viewer, data, request.GET.get("miner", "")[:40])
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One plan, computed."""
+
+    miner: Miner | None
+    plan: Plan
+    values: dict[str, PlanValue]
+    wrong: dict[str, BadValue]
+    outcome: Outcome
+    costs: PlanCosts | None
+    why: str
+    """Why costs are not known."""
+    typed: GoalTyped
+    answer: GoalAnswer | None
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """Return its answer as names and values."""
+        if self.answer is None or self.typed.goal is None:
+            return []
+        return answer_rows(self.answer, self.typed.goal, self.values, why=self.why)
+
+
+def plan_shown(viewer: Principal, data: PageData, query: Mapping[str, str]) -> Shown:
+    """Compute the plan of an address.  Raises Http404."""
+    typed = {key: query.get(key, "")[:20] for key in KEYS}
+    miner = miner_chosen(viewer, data, query.get("miner", "")[:40])
     present = plan_values_collect(viewer, miner=miner, network=data.network, now=data.at)
     plan, values, wrong = plan_typed(typed, present)
     outcome = simulate(plan)
     costs, why = costs_of(miner, outcome, data)
+    goal = goal_read(query, now=data.at)
+    answer = None
+    if goal.goal is not None:
+        answer = goal_answer(
+            goal.goal,
+            outcome,
+            hosts=plan.hosts,
+            sector_size=PUBLISHED_BYTES if miner is None else miner.sector_size,
+            money=sector_money(costs, miner, data),
+            now=data.at,
+        )
+    return Shown(miner, plan, values, wrong, outcome, costs, why, goal, answer)
+
+
+def goal_context(shown: Shown, other: Shown | None, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the card of the goal shows: one plan, or two side by side."""
+    answer, goal = shown.answer, shown.typed.goal
+    address = "" if shown.miner is None else shown.miner.address
+    own = {key: query.get(key, "") for key in (*KEYS, *FIELDS)}
+    hosts = None if answer is None or answer.hosts_needed == shown.plan.hosts else answer.hosts_needed
+    columns = [shown.rows] if other is None or not other.rows else [shown.rows, other.rows]
+    return {
+        "size": shown.typed.size,
+        "example": "100 TiB",
+        "by": shown.typed.by,
+        "refusal": shown.typed.refusal,
+        "rows": [(cells[0][0], [text for _name, text in cells]) for cells in zip(*columns, strict=True)],
+        "is_pair": len(columns) > 1,
+        "other": query.get("other", "") if other is not None else "",
+        "charts": [] if answer is None else charts_of(answer),
+        "target": "" if answer is None or goal is None else target_url(shown.miner, goal, answer),
+        "compare": f"{reverse('planner')}?{urlencode({'other': plan_query(own, miner=address)})}&"
+        + plan_query(own, miner=address),
+        "alone": f"{reverse('planner')}?{plan_query(own, miner=address)}",
+        "hosts": hosts,
+        "with_hosts": f"{reverse('planner')}?{plan_query(own | {'hosts': str(hosts)}, miner=address)}",
+    }
+
+
+@require_safe
+@sign_in_required
+def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show the numbers of the farm, what they make, what more would give, the money, and a goal's answer."""
+    data, query = PageData(viewer), request.GET.dict()
+    shown = plan_shown(viewer, data, query)
+    compared = other_read(query.get("other", ""))
+    other = plan_shown(viewer, data, compared) if compared else None
+    miner, outcome, values = shown.miner, shown.outcome, shown.values
     address, size = ("", 0) if miner is None else (miner.address, miner.sector_size)
     per_day_size = " ".join(formatting.size(int(size * outcome.per_day))) if size else ""
     return page_render(
@@ -246,29 +328,30 @@ def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title=_("Planner"),
         section="planner",
         data=data,
-        wrong=next(iter(wrong.values()), None),
+        wrong=next(iter(shown.wrong.values()), None),
         per_day=tenths(outcome.per_day),
         per_day_size=per_day_size,
-        limit=limit_text(plan, outcome, values),
+        limit=limit_text(shown.plan, outcome, values),
         sector_time=formatting.time_left(outcome.sector_s)
         if outcome.sector_s >= 60
         else formatting.duration(outcome.sector_s),
-        gains=gain_rows(plan, outcome),
+        gains=gain_rows(shown.plan, outcome),
         farm={
             "miners": [(one.address, one.name or one.address) for one in data.miners if one.address],
             "miner": address,
             "values": {key: int(values[key].value) for key in ("hosts", "rooms")},
             "sources": {key: SOURCES[values[key].source] for key in ("hosts", "rooms")},
-            "rows": step_rows(values, outcome, wrong),
+            "rows": step_rows(values, outcome, shown.wrong),
             "rooms_use": outcome.use.get(DISK),
             "fresh": f"{reverse('planner')}?{urlencode({'miner': address})}",
         },
         money={
-            "costs": cost_rows(costs, outcome.per_day) if costs is not None else [],
-            "payers": payer_rows(costs, data) if costs is not None else [],
-            "error": why,
-            "gas_is_guess": costs is not None and costs.price.is_guess,
+            "costs": cost_rows(shown.costs, outcome.per_day) if shown.costs is not None else [],
+            "payers": payer_rows(shown.costs, data) if shown.costs is not None else [],
+            "error": shown.why,
+            "gas_is_guess": shown.costs is not None and shown.costs.price.is_guess,
         },
+        goal=goal_context(shown, other, query),
     )
 
 
