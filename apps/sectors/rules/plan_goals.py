@@ -5,7 +5,7 @@ Sectors begin at the plan's pace, and each counts once it has gone through all o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import ceil, isfinite
 from typing import Final
@@ -102,20 +102,21 @@ def goal_answer(
         hosts_needed=needed,
         is_too_soon=is_too_soon,
     )
-    if money is None or course.done is None:
+    if money is None:
         return answer
-    back = course.earned_back()
-    end = max(course.done, min(back or 0, money.life_days)) * 1.1
-    return GoalAnswer(
-        sectors=sectors,
-        per_day=outcome.per_day,
-        done_at=answer.done_at,
-        hosts_needed=needed,
-        is_too_soon=is_too_soon,
+    priced = replace(
+        answer,
         locked=money.locked * sectors,
         gas=money.gas * sectors,
         daily_fee=money.daily_fee * sectors,
         reward=None if money.reward is None else money.reward * sectors,
+    )
+    if course.done is None:
+        return priced
+    back = course.earned_back()
+    end = max(course.done, min(back or 0, money.life_days)) * 1.1
+    return replace(
+        priced,
         earned_back_at=_after(now, back),
         curve=tuple(
             Point(

@@ -15,13 +15,16 @@ from apps.core.languages import list_text
 from apps.core.local_time import moment_text
 from apps.core.stored_texts import stored_text
 
+CENT: Final = Decimal("0.01")
 DAYS_NAMED: Final = 5
 """Days without a price that a page names; of more it says how many there are."""
 
 
 def value_text(value: Decimal, currency: str) -> str:
-    """Return an amount of the currency: `1 234.50 USD`."""
-    return f"{value:,.2f} {currency}".replace(",", NARROW)
+    """Return an amount of the currency: `1 234.50 USD`; a tiny one keeps its first digits."""
+    is_tiny = value and abs(value) < CENT
+    number = f"{float(value):.2g}" if is_tiny else f"{value:,.2f}"
+    return f"{number} {currency}".replace(",", NARROW)
 
 
 def worth_text(prices: Prices, amounts: Mapping[date, int]) -> str:

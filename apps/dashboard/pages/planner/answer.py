@@ -79,11 +79,9 @@ def sector_money(costs: PlanCosts | None, miner: Miner | None, data: PageData) -
     )
 
 
-def answer_rows(
-    answer: GoalAnswer, goal: Goal, values: Mapping[str, PlanValue], *, why: str
-) -> list[tuple[str, str]]:
-    """Return what a plan needs as names and values, the same ones for each plan."""
-    unknown = gettext("not known: {reason}").format(reason=why) if why else gettext("not known")
+def answer_rows(answer: GoalAnswer, goal: Goal, values: Mapping[str, PlanValue]) -> list[tuple[str, str]]:
+    """Return what a plan needs as names and values, the same ones for each plan; *Costs* say why not."""
+    unknown = gettext("not known")
 
     def amount(atto: int | None) -> str:
         return unknown if atto is None else formatting.amount_text(atto)
@@ -105,6 +103,8 @@ def answer_rows(
 
 
 def _back_text(answer: GoalAnswer, unknown: str) -> str:
+    if answer.done_at is None:
+        return gettext("never at this pace")
     if answer.reward is None:
         return unknown
     return moment_or(answer.earned_back_at, gettext("not within the sectors' life"))

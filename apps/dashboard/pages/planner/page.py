@@ -261,7 +261,7 @@ class Shown:
         """Return its answer as names and values."""
         if self.answer is None or self.typed.goal is None:
             return []
-        return answer_rows(self.answer, self.typed.goal, self.values, why=self.why)
+        return answer_rows(self.answer, self.typed.goal, self.values)
 
 
 def plan_shown(viewer: Principal, data: PageData, query: Mapping[str, str]) -> Shown:
@@ -293,12 +293,16 @@ def goal_context(shown: Shown, other: Shown | None, query: Mapping[str, str]) ->
     own = {key: query.get(key, "") for key in (*KEYS, *FIELDS)}
     hosts = None if answer is None or answer.hosts_needed == shown.plan.hosts else answer.hosts_needed
     columns = [shown.rows] if other is None or not other.rows else [shown.rows, other.rows]
+    labels = [gettext("This plan"), gettext("The other plan")] if len(columns) > 1 else [""]
     return {
         "size": shown.typed.size,
         "example": "100 TiB",
         "by": shown.typed.by,
         "refusal": shown.typed.refusal,
-        "rows": [(cells[0][0], [text for _name, text in cells]) for cells in zip(*columns, strict=True)],
+        "rows": [
+            (cells[0][0], list(zip(labels, [text for _name, text in cells], strict=True)))
+            for cells in zip(*columns, strict=True)
+        ],
         "is_pair": len(columns) > 1,
         "other": query.get("other", "") if other is not None else "",
         "charts": [] if answer is None else charts_of(answer),

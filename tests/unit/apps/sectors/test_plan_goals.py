@@ -67,7 +67,8 @@ def test_a_date_before_one_sector_is_done_is_too_soon() -> None:
 def test_a_plan_that_makes_nothing_is_never_done() -> None:
     found = answer(per_day=0.0, days=9.0)
 
-    assert (found.done_at, found.hosts_needed, found.locked, found.curve) == (None, None, None, ())
+    assert (found.done_at, found.hosts_needed, found.earned_back_at, found.curve) == (None, None, None, ())
+    assert (found.locked, found.gas) == (10_000, 3_000), "what they would cost all the same"
 
 
 @pytest.mark.parametrize(
