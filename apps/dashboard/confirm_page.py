@@ -49,13 +49,10 @@ def approval_facts(rule: str) -> Iterable[tuple[str, str]]:
         yield gettext("Approval"), gettext("waits for a second person: {rule}").format(rule=rule)
 
 
-def signer_facts(refusal: str, *, href: str = "") -> Iterable[tuple[str, ...]]:
-    """Yield why the signer would refuse a message, and what follows; nothing if it would sign.
-
-    `href`: the page on which its policy is changed for that.
-    """
+def signer_facts(refusal: str) -> Iterable[tuple[str, str]]:
+    """Yield why the signer would refuse a message, and what follows; nothing if it would sign."""
     if refusal:
-        yield (gettext("Signer"), refusal, href) if href else (gettext("Signer"), refusal)
+        yield gettext("Signer"), refusal
         yield (
             gettext("If you continue"),
             gettext(
@@ -65,10 +62,10 @@ def signer_facts(refusal: str, *, href: str = "") -> Iterable[tuple[str, ...]]:
         )
 
 
-def verdict_facts(verdicts: Verdicts, *, href: str = "") -> Iterable[tuple[str, ...]]:
+def verdict_facts(verdicts: Verdicts) -> Iterable[tuple[str, str]]:
     """Yield what the approval rules and the signer would do with messages; nothing if they take their way."""
     yield from approval_facts(verdicts.approval)
-    yield from signer_facts(verdicts.signer, href=href)
+    yield from signer_facts(verdicts.signer)
 
 
 def is_confirm_submitted(request: HttpRequest) -> bool:

@@ -25,6 +25,7 @@ from apps.core.formatting import fee_text, plural, shortened, time_left
 from apps.core.languages import clauses_text, colon_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.messages.models import Message
+from apps.messages.rules.causes import error_words
 from apps.messages.selectors.approvals import approvers_of
 from apps.messages.selectors.failed import FAILED_HOURS
 from apps.messages.selectors.recovery import unmatched_open
@@ -79,7 +80,7 @@ def stuck(data: CheckData) -> Iterator[Finding]:
     wait = Wait(first.wait)
     why = _what(data, first)
     if first.error:
-        why = colon_text(why, stored_text(first.error))
+        why = colon_text(why, error_words(first.error, method=first.method))
     if wait == Wait.IN_POOL:
         since = first.published_at or first.filled_at or first.created_at
         why += gettext(", for {time}").format(time=time_left((data.at - since).total_seconds()))
@@ -183,7 +184,9 @@ def failed(data: CheckData) -> Iterator[Finding]:
     code = gettext("exit {exit_code}: {meaning}").format(
         exit_code=first.exit_code, meaning=gettext(exit_code_text(first.exit_code))
     )
-    why = stored_text(first.error) or (code if first.exit_code > 0 else gettext("marked as failed"))
+    why = error_words(first.error, method=first.method) or (
+        code if first.exit_code > 0 else gettext("marked as failed")
+    )
     many = at_least(len(rows), "message", has_more=has_more)
     deposits = deposits_in(data, [row.pk for row in rows])
     yield Finding(

@@ -107,6 +107,14 @@ def refusal_read(message: Message) -> Refusal:
     return Refusal(stored_text(said.strip()), cause)
 
 
+def error_words(error: str, *, method: int) -> str:
+    """Return a stored reason in the page's language, a limit of a signer's policy in our words."""
+    stored = str(error)
+    if stored.startswith(SIGNING):
+        return signer_words(stored.removeprefix(SIGNING), method=method).text
+    return stored_text(error)
+
+
 def signer_words(said: str, *, method: int) -> Refusal:
     """Read what a signer said of a message of this method, or why it was not asked."""
     limit = limit_refusal_read(said)

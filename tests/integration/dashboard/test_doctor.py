@@ -13,7 +13,7 @@ from apps.messages.models import MessageApproval
 from apps.messages.rules.displaced import displaced_columns
 from apps.messages.rules.gas_checks import shortfall_describe
 from apps.messages.services.estimate_failures import failure_read
-from apps.messages.states import MessageState, SenderState, Wait
+from apps.messages.states import ATTEMPT, MessageState, SenderState, Wait
 from apps.wallets.errors import SenderNotGranted
 from poolsite.filecoin.amounts import fil_format
 from poolsite.wire.policy_refusals import LIMITS, LimitRefusal, limit_refusal_read
@@ -311,6 +311,23 @@ def test_cases_cover_every_reason() -> None:
     assert {
         found.limit for one in CASES.values() if (found := limit_refusal_read(one.row.get("error", "")))
     } == set(LIMITS)
+
+
+def test_a_limit_reads_alike_in_headline_history_and_list() -> None:
+    factories.head(1000)
+    row = factories.message("m", wait=Wait.POLICY, attempts=3, error=limit("value"))
+    row.events.create(at=row.created_at, event=ATTEMPT, text=row.error)
+    operator = operator_person()
+    client = signed_in("olga")
+
+    for language, said in (("en", "allows 1 FIL, this sends 5 FIL"), ("zh-hans", "允许 1 FIL")):
+        operator.language = language
+        operator.save()
+        page = text_of(client.get(reverse("message", args=[row.pk])))
+        every = text_of(client.get(reverse("messages")))
+        assert page.count(said) == 3, "headline, red row, history"
+        assert said in every
+        assert "is above" not in page + every
 
 
 @pytest.mark.parametrize("is_own", [True, False])

@@ -40,6 +40,7 @@ from apps.dashboard.pages.messages.rows import URGENT_WAITS, USUAL_WAITS, messag
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
+from apps.messages.rules.causes import error_words
 from apps.messages.rules.methods import method_text
 from apps.messages.selectors.diagnosis import Diagnosis, message_diagnose
 from apps.messages.selectors.messages import message_events, message_get
@@ -225,7 +226,7 @@ def history_of(message: Message) -> Iterable[Event]:
         )
         say = gettext("Landed in epoch {height}").format(height=formatting.whole(message.height))
         rows.append(_row(message.landed_at, tone, tone, say, sub))
-    rows += [_event(event) for event in message_events(message)]
+    rows += [_event(event, method=message.method) for event in message_events(message)]
     return [row for _, row in sorted(rows, key=lambda pair: pair[0], reverse=True)]
 
 
@@ -251,10 +252,11 @@ EVENTS: Final = {
 """Labels of stored events; the name of one that is not here any more is its own."""
 
 
-def _event(event: MessageEvent) -> tuple[datetime, Event]:
+def _event(event: MessageEvent, *, method: int) -> tuple[datetime, Event]:
     name = event.event.replace("_", " ")
     tone, icon = ("warn", "warn") if name == ATTEMPT else ("idle", "info")
-    return _row(event.at, tone, icon, str(EVENTS.get(name, name.capitalize())), stored_text(event.text))
+    words = error_words(event.text, method=method) if name == ATTEMPT else stored_text(event.text)
+    return _row(event.at, tone, icon, str(EVENTS.get(name, name.capitalize())), words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from apps.core.languages import colon_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import LANDED_BAD, MESSAGES, STUCK, UNAPPROVED, StateLabel
 from apps.dashboard.page_data import AddressNames
+from apps.messages.rules.causes import error_words
 from apps.messages.rules.methods import method_text
 from apps.messages.states import MessageState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_text
@@ -69,10 +70,12 @@ def message_why(message: Message) -> tuple[str, str]:
         return gettext("in epoch {height}").format(height=formatting.whole(message.height)), ""
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
         if message.state == MessageState.FAILED:
-            return stored_text(message.error) or str(message.get_state_display()), "bad"
+            words = error_words(message.error, method=message.method)
+            return words or str(message.get_state_display()), "bad"
         return stored_text(message.error) or gettext("another message landed with its nonce"), "warn"
     wait = Wait(message.wait)
-    text = colon_text(wait.label, stored_text(message.error)) if message.error else str(wait.label)
+    words = error_words(message.error, method=message.method)
+    text = colon_text(wait.label, words) if words else str(wait.label)
     if wait in USUAL_WAITS:
         return text, ""
     return text, "bad" if wait in URGENT_WAITS else "warn"

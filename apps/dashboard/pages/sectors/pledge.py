@@ -233,7 +233,7 @@ def price_part(request: HttpRequest, viewer: Principal) -> HttpResponse:
     count = count_read(request.GET.get("count", ""))
     price = price_of(PageData(viewer), address=request.GET.get("miner", ""), count=count, asks_signer=True)
     facts = [*((gettext("Before it ends"), one.text) for one in price.obstacles)]
-    facts += [] if price.verdicts is None else [fact[:2] for fact in verdict_facts(price.verdicts)]
+    facts += [] if price.verdicts is None else list(verdict_facts(price.verdicts))
     return render(request, "sectors/_price.html", {"price": price, "facts": facts})
 
 
@@ -307,11 +307,17 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> tuple[ConfirmPage, Pri
         facts=(
             (gettext("Miner"), miner_label(miner)),
             *((gettext("Before it ends"), one.text, reverse(one.place)) for one in price.obstacles),
-            *(() if price.verdicts is None else verdict_facts(price.verdicts, href=signing)),
+            *(() if price.verdicts is None else policy_facts(price.verdicts, href=signing)),
         ),
         is_danger=False,
     )
     return question, price
+
+
+def policy_facts(verdicts: Verdicts, *, href: str) -> Iterable[tuple[str, ...]]:
+    """Yield what would hold the messages up; the signer's refusal with the page that mends its policy."""
+    for name, text in verdict_facts(verdicts):
+        yield (name, text, href) if text == verdicts.signer else (name, text)
 
 
 def pledged(viewer: Principal, sent: dict[str, Any]) -> HttpResponse:
