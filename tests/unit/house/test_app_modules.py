@@ -96,6 +96,7 @@ OWN = {
             "auto_schema",
             "callers",
             "idempotency",
+            "mk12",
             "mk20",
         ),
         *(

@@ -1,0 +1,173 @@
+"""A listener on TCP: connections within limits, each secured and muxed, their streams given to protocols.
+
+What a stranger does wrong ends its connection or its stream, and is counted, not logged: logs would grow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from poolsite.filecoin.multiaddr import multiaddr_encode, multiaddr_parse
+from poolsite.libp2p import identify, multistream, noise, yamux
+from poolsite.libp2p.connections import RawPipe, SecurePipe
+from poolsite.libp2p.identity import Identity
+from poolsite.libp2p.limits import Limits
+
+Handler = Callable[[yamux.Stream], Awaitable[None]]
+
+PING: Final = "/ipfs/ping/1.0.0"
+PING_BYTES: Final = 32
+CLOSE_S: Final = 5.0
+"""A connection that does not close within it is cut off."""
+BACKLOG: Final = 256
+
+
+@dataclass(eq=False, slots=True)
+class Connection:
+    """One open connection."""
+
+    source: str
+    """Network address; of IPv6 the first 64 bits."""
+    task: asyncio.Task[None] | None = None
+    peer_id: bytes = b""
+    """Empty until it is secured."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has happened since the start."""
+
+    accepted: int = 0
+    refused: int = 0
+    """Beyond a limit of connections."""
+    broken: int = 0
+    """Ended by what the other side did, or did not do in time."""
+    streams: Counter[str] = field(default_factory=Counter)
+    """By protocol."""
+
+
+class Listener:
+    """Serves protocols; `open` begins, `close` ends all connections."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        protocols: Mapping[str, Handler],
+        *,
+        agent: str,
+        announced: tuple[str, ...] = (),
+        limits: Limits | None = None,
+    ) -> None:
+        self.identity, self.agent, self.limits = identity, agent, limits or Limits()
+        self.counts = Counts()
+        self.held = yamux.Held()
+        self.announced = [multiaddr_encode(multiaddr_parse(text)) for text in announced]
+        self.protocols: dict[str, Handler] = {
+            identify.PROTOCOL: self._identify,
+            PING: ping,
+            **protocols,
+        }
+        self.connections: dict[Connection, None] = {}
+        """Open ones, oldest first."""
+        self._server: asyncio.Server | None = None
+
+    async def open(self, host: str, port: int) -> int:
+        """Listen; return the port."""
+        self._server = await asyncio.start_server(self._accept, host, port, backlog=BACKLOG, limit=1 << 16)
+        number: int = self._server.sockets[0].getsockname()[1]
+        return number
+
+    async def close(self) -> None:
+        """Stop listening, and end all connections."""
+        if self._server is not None:
+            self._server.close()
+        tasks = [one.task for one in self.connections if one.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._server is not None:
+            await self._server.wait_closed()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection to its end."""
+        remote = writer.get_extra_info("peername")
+        connection = Connection(source_of(str(remote[0])) if remote else "", asyncio.current_task())
+        try:
+            if not self._admit(connection):
+                self.counts.refused += 1
+                return
+            self.counts.accepted += 1
+            await self._serve(connection, RawPipe(reader, writer))
+        except (EOFError, OSError, ValueError, TimeoutError):
+            self.counts.broken += 1
+        finally:
+            self.connections.pop(connection, None)
+            writer.close()
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await writer.wait_closed()
+            if writer.transport is not None:
+                writer.transport.abort()
+
+    def _admit(self, connection: Connection) -> bool:
+        """Return whether a connection may stay; the oldest one makes room, an unsecured one first."""
+        of_source = sum(one.source == connection.source for one in self.connections)
+        if of_source >= self.limits.source_connections:
+            return False
+        if len(self.connections) >= self.limits.connections:
+            oldest = next((one for one in self.connections if not one.peer_id), next(iter(self.connections)))
+            del self.connections[oldest]
+            if oldest.task is not None:
+                oldest.task.cancel()
+        self.connections[connection] = None
+        return True
+
+    async def _serve(self, connection: Connection, raw: RawPipe) -> None:
+        async with asyncio.timeout(self.limits.handshake_s):
+            await multistream.serve(raw, (noise.PROTOCOL,))
+            pipe = await SecurePipe.answered(raw, self.identity)
+            await multistream.serve(pipe, (yamux.PROTOCOL,))
+        connection.peer_id = pipe.peer_id
+        session = yamux.Session(pipe, limits=self.limits, held=self.held, serve=self._stream)
+        await session.run()
+
+    async def _stream(self, stream: yamux.Stream) -> None:
+        async with asyncio.timeout(self.limits.stream_s):
+            name = await multistream.serve(stream, self.protocols)
+        self.counts.streams[name] += 1
+        await self.protocols[name](stream)
+
+    async def _identify(self, stream: yamux.Stream) -> None:
+        await stream.write(
+            identify.identify_write(
+                public=self.identity.public,
+                addresses=self.announced,
+                observed=b"",
+                protocols=self.protocols,
+                agent=self.agent,
+            )
+        )
+
+
+async def ping(stream: yamux.Stream) -> None:
+    """Send back what comes, until no more does."""
+    with contextlib.suppress(yamux.StreamEnded):
+        while True:
+            await stream.write(await stream.read_exactly(PING_BYTES))
+
+
+def source_of(host: str) -> str:
+    """Return by what connections of one stranger are counted."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if address.version == 6 and address.ipv4_mapped is None:
+        return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
+    return str(getattr(address, "ipv4_mapped", None) or address)

@@ -1,0 +1,310 @@
+"""Market 1.2: what a client sends is read, decided and answered, over a real connection too."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+import uuid
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.core.management.base import CommandError
+
+from apps.api.management.commands import deal_door
+from apps.api.management.commands.deal_door import identity_read
+from apps.api.mk12 import answers
+from apps.api.mk12.answers import Door
+from apps.api.mk12.streams import Streams
+from apps.chain.errors import NodeUnavailable
+from apps.core import clock
+from apps.market.models import Deal
+from apps.market.services.markets import market_set
+from apps.market.services.transfers import places_decode
+from apps.miners.models import Miner
+from apps.miners.services.roles import RoleGrant
+from apps.miners.states import ROLE_LEASE_S, RoleKind
+from apps.sectors.services.roles.assignments import host_role_assign, host_role_remove
+from apps.users.rules.principals import SYSTEM
+from poolsite.filecoin import cbor
+from poolsite.filecoin.actors.market import ClientDealProposal, DealProposal
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.deals import MIN_DURATION
+from poolsite.filecoin.keys import key_sign
+from poolsite.filecoin.signature import Signature, signature_verify
+from poolsite.filecoin.storage_market import ASK_RESPONSE, STORAGE_ASK, map_decode
+from poolsite.libp2p.identity import Identity
+from poolsite.libp2p.listener import Listener
+from tests import factories, people
+from tests.integration.pools import port_free
+from tests.libp2p_client import Client, connections_close
+from tests.mk12 import Chain, params, signed_cid, status_request
+from tests.mk20 import sized
+from tests.unit.devnet.deals import signed_by
+from tests.unit.devnet.people import OWNER, STRANGER, WORKER, Person
+
+pytestmark = pytest.mark.django_db
+
+DATA = b"data" * 200
+START = 90_000
+
+
+@pytest.fixture
+def miner(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Miner:
+    settings.PIECES_DIR, settings.PIECE_URLS_PRIVATE = str(tmp_path), True
+    factories.head(1000)
+    row = factories.miner(2001, worker=str(WORKER.address))
+    market_set(row, values={"is_open": True}, by=people.principal())
+    monkeypatch.setattr(answers, "page_client", Chain)
+    return row
+
+
+def signed(miner: Miner, who: Person = STRANGER, **changes: Any) -> ClientDealProposal:
+    terms = {
+        "piece_cid": sized(DATA).cid,
+        "piece_size": sized(DATA).padded_size,
+        "verified_deal": True,
+        "client": who.address,
+        "provider": address_parse(miner.address),
+        "label": "a",
+        "start_epoch": START,
+        "end_epoch": START + MIN_DURATION,
+        "storage_price_per_epoch": 1,
+        "provider_collateral": 5,
+        "client_collateral": 0,
+    }
+    return signed_by(who, DealProposal(**{**terms, **changes}))
+
+
+def proposed(miner: Miner, request: bytes) -> tuple[bool, str]:
+    row = cbor.decode(Door(miner.address or "").propose(request))
+    return row["Accepted"], row["Message"]
+
+
+def test_an_online_deal_is_accepted_with_its_url_and_headers(miner: Miner) -> None:
+    key, one = uuid.uuid4(), signed(miner)
+    request = params(
+        one, key=key, url="https://a.example/x.car", headers={"Authorization": "secret"}, size=len(DATA)
+    )
+
+    assert proposed(miner, request) == proposed(miner, request) == (True, "")
+
+    deal = Deal.objects.get()
+    assert (deal.uuid, deal.state, deal.door, deal.source) == (key, "ACCEPTED", "mk12", "http")
+    assert (deal.client, deal.raw_size, deal.is_sized, deal.is_verified) == (
+        *(str(STRANGER.address), len(DATA), True),
+        True,
+    )
+    assert (deal.collateral, deal.lockup, deal.is_announced) == (5, MIN_DURATION, False)
+    assert bytes(deal.proposal or b"") == to_cbor(one)
+    [place] = places_decode(deal)
+    assert (place.url, place.headers) == ("https://a.example/x.car", (("Authorization", "secret"),))
+
+
+def test_an_offline_deal_of_an_older_client_that_names_itself_by_number(miner: Miner) -> None:
+    terms = signed(miner).proposal
+    one = signed_by(STRANGER, DealProposal(**{**_fields(terms), "client": address_parse("f01234")}))
+
+    assert proposed(miner, params(one, RemoveUnsealedCopy=None, SkipIPNIAnnounce=None)) == (True, "")
+
+    deal = Deal.objects.get()
+    assert (deal.client, deal.source, deal.is_sized) == (str(STRANGER.address), "offline", False)
+    assert (deal.raw_size, deal.is_announced) == (1016, True)
+
+
+def _fields(terms: DealProposal) -> dict[str, Any]:
+    return {name: getattr(terms, name) for name in DealProposal.__dataclass_fields__}
+
+
+@pytest.mark.parametrize(
+    ("changes", "terms", "reason"),
+    [
+        (
+            {},
+            {"provider": "f01007"},
+            "incorrect provider for deal; deal provider: f01007, our provider: f02001",
+        ),
+        ({"url": "ftp://x"}, {}, "deal proposal has transfer size 0"),
+        ({"url": "ftp://x", "size": 9}, {}, "invalid url: "),
+        ({"url": "http://x/", "size": 2000}, {}, "transfer size 2000 does not fit into the piece of 1024"),
+        ({}, {"piece_size": 1000}, "proposal piece size is invalid: 1000"),
+        ({}, {"piece_size": 0}, "proposal piece size is invalid: 0"),
+        ({}, {"start_epoch": 999}, "Start epoch is less than the current chain height"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_proposal_that_is_not_right_is_refused_with_the_reason(
+    miner: Miner, changes: dict[str, Any], terms: dict[str, Any], reason: str
+) -> None:
+    if "provider" in terms:
+        terms = {"provider": address_parse(terms["provider"])}
+
+    is_accepted, message = proposed(miner, params(signed(miner, **terms), **changes))
+
+    assert not is_accepted
+    assert message.startswith(reason), message
+    assert not Deal.objects.exclude(state="REFUSED").exists()
+
+
+def test_a_stolen_signature_and_a_node_that_is_away(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> None:
+    stolen = ClientDealProposal(signed(miner).proposal, signed(miner, OWNER).client_signature)
+    assert proposed(miner, params(stolen)) == (
+        False,
+        "deal signature verification failed: signature did not match",
+    )
+
+    def away(*_: Any) -> Any:
+        raise NodeUnavailable("away")
+
+    monkeypatch.setattr(Chain, "call_many", away)
+    assert proposed(miner, params(signed(miner))) == (False, "Please retry in some time.")
+    for broken in (b"\xa0", b"\x80", b"\x01", params(signed(miner))[:-9], params(signed(miner), Transfer=[])):
+        with pytest.raises(BadCbor):
+            proposed(miner, broken)
+    assert not Deal.objects.exists()
+
+
+def test_status_is_told_to_the_clients_key_alone(miner: Miner) -> None:
+    key, one = uuid.uuid4(), signed(miner)
+    proposed(miner, params(one, key=key))
+    door = Door(miner.address or "")
+
+    own, other, unknown = (
+        cbor.decode(door.status(status_request(which, signer=who.key)))
+        for which, who in ((key, STRANGER), (key, OWNER), (uuid.uuid4(), STRANGER))
+    )
+
+    assert (own["Error"], own["DealStatus"]["Status"], own["IsOffline"]) == ("", "Accepted", True)
+    assert own["DealStatus"]["SignedProposalCid"] == signed_cid(one)
+    assert own["DealStatus"]["Proposal"][5] == "a"
+    assert (own["DealStatus"]["PublishCid"], own["DealStatus"]["ChainDealID"]) == (None, 0)
+    assert (other["Error"], other["DealStatus"]) == ("signature verification failed", None)
+    assert unknown["Error"].startswith("no storage deal found with deal UUID")
+    Deal.objects.update(state="FAILED", reason="it came to nothing")
+    failed = cbor.decode(door.status(status_request(key, signer=STRANGER.key)))
+    assert failed["DealStatus"]["Error"] == "it came to nothing"
+
+
+def test_the_ask_is_signed_by_the_worker_once_until_its_terms_change(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signatures: list[bytes] = []
+
+    def sign(*, address: Any, to_sign: bytes, meta_type: str, **_: Any) -> Signature:
+        assert (str(address), meta_type) == (miner.worker, "storageask")
+        signatures.append(to_sign)
+        return key_sign(WORKER.key, to_sign)
+
+    monkeypatch.setattr(answers, "bytes_sign", sign)
+    door = Door(miner.address or "")
+    request = cbor.encode({"Miner": bytes([0, 0xD1, 0x0F])})
+
+    first, second = door.ask(request), door.ask(request)
+
+    assert first == second
+    assert len(signatures) == 1
+    answer = map_decode(first, ASK_RESPONSE)["Ask"]
+    assert answer["Ask"] == map_decode(signatures[0], STORAGE_ASK)
+    assert (answer["Ask"]["Price"], answer["Ask"]["MaxPieceSize"]) == (0, miner.sector_size)
+    signature_verify(answer["Signature"], WORKER.address, signatures[0])
+    market_set(miner, values={"price": 7}, by=people.principal())
+    assert map_decode(door.ask(request), ASK_RESPONSE)["Ask"]["Ask"]["Price"] == 7
+    market_set(miner, values={"is_open": False}, by=people.principal())
+    assert door.ask(request) == cbor.encode({"Ask": None})
+    assert door.ask(cbor.encode({"Miner": bytes([0, 1])})) == cbor.encode({"Ask": None})
+
+
+class Answering(Door):
+    """Answers without a database."""
+
+    def propose(self, request: bytes) -> bytes:
+        if request == b"\x01":
+            raise BadCbor("not a proposal")
+        return cbor.encode({"Accepted": True, "Message": str(len(request))})
+
+
+def test_clients_need_not_close_their_side_and_a_broken_request_is_reset() -> None:
+    streams = Streams(Answering("f02001", http_addresses=(b"\x04\x7f\x00\x00\x01",)))
+
+    async def play() -> None:
+        listener = Listener(Identity.of_seed(bytes(32)), streams.protocols, agent="poolsite")
+        client = await Client.connect(await listener.open("127.0.0.1", 0))
+        for name in ("/fil/storage/mk/1.2.1", "/fil/storage/mk/1.2.0"):
+            answer = await client.ask(name, cbor.encode({"a": bytes(3000)}))
+            assert cbor.decode(answer) == {"Accepted": True, "Message": "3006"}
+        transports = cbor.decode(await client.ask("/fil/retrieval/transports/1.0.0"))
+        assert transports == {"Protocols": [{"Name": "http", "Addresses": [b"\x04\x7f\x00\x00\x01"]}]}
+        for broken in (b"\x01", b"\x9f\x01\xff", b"\x01\x02"):
+            with pytest.raises(AssertionError, match="was reset"):
+                await client.ask("/fil/storage/mk/1.2.0", broken)
+        await connections_close()
+        await listener.close()
+
+    asyncio.run(play())
+    streams.close()
+
+
+def test_one_host_serves_a_miner_and_another_takes_over(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deal_door, "close_old_connections", lambda: None)
+    for host in ("a", "b"):
+        grant = RoleGrant(host=host, kind=RoleKind.DEAL)
+        host_role_assign(miner, grant=grant, principal=SYSTEM, now=clock.now())
+
+    assert [deal_door.role_renew(miner, host) for host in ("a", "b", "a")] == [True, False, True]
+
+    later = clock.now() + timedelta(seconds=2 * ROLE_LEASE_S)
+    monkeypatch.setattr("apps.core.clock.now", lambda: later)
+    assert [deal_door.role_renew(miner, host) for host in ("b", "a")] == [True, False]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_serves_while_it_has_the_role(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deal_door, "RENEW_S", 0.1)
+    grant = RoleGrant(host="a", kind=RoleKind.DEAL)
+    host_role_assign(miner, grant=grant, principal=SYSTEM, now=clock.now())
+    said, port = io.StringIO(), port_free()
+    given = {"host": "a", "listen": ("127.0.0.1", port)}
+
+    async def play() -> None:
+        command = deal_door.Command(stdout=said)
+        serving = asyncio.create_task(command._run(miner, Identity.of_seed(bytes(32)), (), (), given))
+        while "deals of" not in said.getvalue():
+            await asyncio.sleep(0.05)
+        client = await Client.connect(port)
+        assert cbor.decode(await client.ask("/fil/retrieval/transports/1.0.0")) == {"Protocols": []}
+        await sync_to_async(host_role_remove)(
+            miner, host="a", kind=RoleKind.DEAL, principal=SYSTEM, now=clock.now()
+        )
+        while "waiting" not in said.getvalue():
+            await asyncio.sleep(0.05)
+        with pytest.raises(ConnectionRefusedError):
+            await Client.connect(port)
+        await connections_close()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await serving
+
+    asyncio.run(play())
+
+
+def test_the_peers_key_is_a_private_file(tmp_path: Path) -> None:
+    path = tmp_path / "door" / "peer.key"
+
+    first, second = identity_read(path), identity_read(path)
+
+    assert first.peer_id == second.peer_id
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    with pytest.raises(CommandError, match="can be read by others"):
+        identity_read(path)
+    path.chmod(0o600)
+    path.write_text("nothing")
+    with pytest.raises(CommandError, match="holds no peer key"):
+        identity_read(path)
