@@ -134,6 +134,7 @@ def review_page(request: HttpRequest, viewer: Principal, form: MinerForm) -> Htt
     facts.append((gettext("Signer's policy"), later))
     facts += verdict_facts(creation_verdicts_read(plan, principal=viewer, tenant=tenant))
     ask = ConfirmPage(
+        is_danger=False,
         title=gettext("Create miner {wish}").format(wish=spec.name),
         text=_(
             "Check the owner and the sector size. Only the owner's key can change the owner later; "

@@ -165,6 +165,7 @@ def review(
     if plan.absent:
         facts.append((gettext("Not live on chain"), numbers_format(plan.absent)))
     ask = ConfirmPage(
+        is_danger=False,
         title=gettext("Adopt {sectors} of {miner}").format(
             sectors=plural(len(plan.numbers), "sector"), miner=miner.address
         ),

@@ -87,6 +87,7 @@ def _question(miner: Miner, refusal: str = "") -> ConfirmPage:
     except DomainError as unread:  # they can be sent all the same
         verdicts = signer_facts(unread.reason)
     return ConfirmPage(
+        is_danger=False,
         title=_("Send waiting sectors now"),
         text=refusal
         or _("They are sent at the next head, whatever the base fee, in as few messages as possible."),
@@ -129,6 +130,7 @@ def seal(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
 def _seal_question(miner: Miner, refusal: str = "") -> ConfirmPage:
     facts = enumerate(packing_facts(packing_plan(miner)), start=1)
     return ConfirmPage(
+        is_danger=False,
         title=_("Seal waiting pieces now"),
         text=refusal
         or _("Their sectors start at the next head; space that no piece fills is padded with zeros."),

@@ -106,6 +106,7 @@ def confirm_of(
             "The message waits until the signer signs it: its policy needs the rule on the previous page."
         )
     return ConfirmPage(
+        is_danger=False,
         title=_("Withdraw"),
         text=text,
         label=_("Send message"),

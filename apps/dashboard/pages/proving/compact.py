@@ -74,6 +74,7 @@ def _question(miner: Miner, plan: CompactionPlan, viewer: Principal) -> ConfirmP
         facts.append((_("Refused now"), plan.refusal))
     facts += verdict_facts(compaction_verdicts_read(miner, plan=plan, by=viewer))
     return ConfirmPage(
+        is_danger=False,
         title=_("Compact deadline {index}").format(index=plan.deadline),
         text=_("Terminated sectors are removed; the others are packed into as few partitions as possible."),
         label=_("Compact"),

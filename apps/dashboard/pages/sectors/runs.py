@@ -70,6 +70,7 @@ def snap_up_question(row: Sector) -> ConfirmPage:
     price = snap_up_price(row, work=sealing_context_read(is_preview=True))
     pieces = price.packed.pieces
     return ConfirmPage(
+        is_danger=False,
         title=gettext("Snap up sector {number}").format(number=row.number),
         text=_(
             "A host encodes the data into the replica while the sector keeps proving. The old replica is "

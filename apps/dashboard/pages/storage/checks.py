@@ -114,6 +114,7 @@ def sector_check(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResp
         request,
         viewer,
         ConfirmPage(
+            is_danger=False,
             title=_("Check the files of sector {number}").format(number=sector.number),
             text=_("A host reads the files and compares their checksums with the recorded ones."),
             label=_("Check files"),

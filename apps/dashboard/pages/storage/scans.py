@@ -130,6 +130,7 @@ def scan(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         request,
         viewer,
         ConfirmPage(
+            is_danger=False,
             title=_("Scan {store}").format(store=store.name),
             text=_("A host lists the contents; differences from the records are shown. Nothing is changed."),
             label=_("Scan"),

@@ -101,6 +101,7 @@ def confirm_of(wanted: ExtensionRequest, plan: ExtensionPlan, refused: str, *, b
     ends = {one.new_end for one in plan.accepted}
     end = str(min(ends)) if len(ends) == 1 else str(wanted.end_epoch or "")
     return ConfirmPage(
+        is_danger=False,
         title=_("Extend {claims}").format(claims=plural(len(plan.accepted), "verified claim")),
         text=_(
             "This sends one message. The claims last longer once it has landed; extend their sectors then."
