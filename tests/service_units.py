@@ -27,6 +27,8 @@ WATCHED: Final = "tests/unit/apps/"
 """Tests whose services are watched."""
 LIST: Final = Path(__file__).with_suffix(".txt")
 INNERMOST: Final = (f"{SITE}/apps/", f"{SITE}/tests/")
+QUERYSET: Final = f"{SITE}/apps/core/reason_fields.py"
+"""Writes for whoever calls it, as Django does."""
 SERVICE: Final = re.compile(rf"{re.escape(str(SITE))}/(apps/\w+/services/[\w/]+\.py)")
 WRITE: Final = re.compile(r"\s*(INSERT|UPDATE|DELETE|WITH\b.*\b(INSERT INTO|UPDATE|DELETE FROM))\b", re.S)
 CALLERS: Final = "In its caller's transaction"
@@ -60,8 +62,9 @@ def service_outermost() -> FrameType | None:
         frame = frame.f_back
     outermost, innermost = None, ""
     while frame is not None:
-        if not innermost and frame.f_code.co_filename.startswith(INNERMOST):
-            innermost = frame.f_code.co_filename
+        name = frame.f_code.co_filename
+        if not innermost and name.startswith(INNERMOST) and name != QUERYSET:
+            innermost = name
         if service_of(frame.f_code):
             outermost = frame
         frame = frame.f_back

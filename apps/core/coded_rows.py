@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
+from django.db import transaction
 from django.utils.translation import override
 
 from apps.core.reason_fields import CODED
@@ -19,29 +21,40 @@ PLAIN_MIN: Final = 9
 Texts = list[tuple[str, "Template"]]
 
 
-def rows_code(model: Any, field: str, texts: Mapping[str, str | Sequence[str]]) -> None:
+def rows_code(
+    model: Any, field: str, texts: Mapping[str, str | Sequence[str]], *, has_typed: bool = False
+) -> None:
     """Write the codes of one column's rows, in steps; a text that nobody here has written is marked as old.
 
-    `texts`: of each code, how it read.  May be killed and run again; what is written meanwhile stays.
+    `texts`: of each code, how it read.  `has_typed`: people write into this column too, and what is of no
+    code stays as it is.  May be killed and run again; what is written meanwhile stays.
     """
     known = [
         (code, template_of(text, text))
         for code, some in texts.items()
         for text in ([some] if isinstance(some, str) else some)
     ]
-    rows = (
-        model._base_manager.filter(**{f"{field}{CODED}__isnull": True}).exclude(**{field: ""}).order_by("pk")
-    )
-    cut, last = model._meta.get_field(field).max_length, None
-    while found := list((rows if last is None else rows.filter(pk__gt=last)).values_list("pk", field)[:STEP]):
+    rows = model._base_manager.filter(**{f"{field}{CODED}__isnull": True}).exclude(**{field: ""})
+    cut = model._meta.get_field(field).max_length
+    # One pass: of millions of rows few have a text, and each query for the next 500 might look through all.
+    found = rows.order_by().values_list("pk", field).iterator(chunk_size=STEP)
+    while step := list(islice(found, STEP)):
         by_text: dict[str, list[Any]] = {}
-        for pk, text in found:
+        for pk, text in step:
             by_text.setdefault(text, []).append(pk)
-        for text, keys in by_text.items():
-            made = _reason_of(text, known, is_cut=len(text) == cut) or _uncoded(text)
-            same = rows.filter(pk__in=keys, **{field: text})
-            same.update(**{field + CODED: coded(made, column_text=text)})
-        last = found[-1][0]
+        reasons = {text: _reason_of(text, known, is_cut=len(text) == cut) for text in by_text}
+        with transaction.atomic():
+            _lock(rows.filter(pk__in=[pk for pk, _ in step]))
+            for text, made in reasons.items():
+                if made is None and has_typed:
+                    continue
+                same = rows.filter(pk__in=by_text[text], **{field: text})
+                same.update(**{field + CODED: coded(made or _uncoded(text), column_text=text)})
+
+
+def _lock(rows: Any) -> None:
+    """Lock rows in the order in which their writers do, who would wait for each other otherwise."""
+    list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
 
 
 def _reason_of(text: str, known: Texts, *, is_cut: bool = False) -> Reason | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import models
@@ -104,13 +105,18 @@ def is_kept(row: models.Model, name: str, text: str) -> bool:
     )
 
 
+@cache
+def reason_columns(model: type[models.Model]) -> dict[str, Any]:
+    """Return a model's columns of reasons, by name."""
+    return {field.name: field for field in model._meta.get_fields() if isinstance(field, _ReasonField)}
+
+
 def with_codes(model: type[models.Model], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values of columns with those that follow of them."""
     found = dict(values)
-    for name, value in values.items():
-        field = getattr(getattr(model, name, None), "field", None)
-        if isinstance(field, _ReasonField):
-            found[name + CODED] = coded(value, column_text=field.fitted(value))
+    for name, field in reason_columns(model).items():
+        if name in values:
+            found[name + CODED] = coded(values[name], column_text=field.fitted(values[name]))
     return found
 
 

@@ -158,6 +158,11 @@ def refused(refusal: DomainError) -> Reason:
     return text if isinstance(text, Reason) else Reason(text, f"{REFUSED}{refusal.code}", {"text": text})
 
 
+def told(error: BaseException) -> Reason | str:
+    """Return why an act failed: its refusal, or what the fault says."""
+    return refused(error) if isinstance(error, DomainError) else as_reason(str(error))
+
+
 def is_whole(code: str) -> bool:
     """Return whether a reason of this code is its text."""
     return code.startswith(WHOLE)

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.db.models.sql import UpdateQuery
 
 from apps.core.errors import LostRace, WrongState
-from apps.core.reason_fields import with_codes
+from apps.core.reason_fields import CODED, reason_columns, with_codes
 
 
 def advance(row: Any, event: str, /, **data: Any) -> None:
@@ -91,10 +91,12 @@ def advance_many(
         return {}
     meta, quote = model._meta, connection.ops.quote_name
     first = next(iter(rows.values()))
-    assert with_codes(model, first).keys() == first.keys(), "a reason goes into `data`"
+    coded_names = [name for name in with_codes(model, first) if name not in first]
+    if coded_names:
+        rows = {key: _coded(model, columns) for key, columns in rows.items()}
     data = with_codes(model, {"state": targets.pop(), **data})
     same = {meta.get_field(name): value for name, value in data.items()}
-    each = [meta.pk, *(meta.get_field(name) for name in first)]
+    each = [meta.pk, *(meta.get_field(name) for name in (*first, *coded_names))]
     value_rows = [[key, *columns.values()] for key, columns in rows.items()]
     # No injection: only the model's own column names and types go into the text.
     sets = ", ".join(f"{quote(field.column)} = %s" for field in same)
@@ -116,3 +118,12 @@ def advance_many(
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return dict(cursor.fetchall())
+
+
+def _coded(model: Any, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one row's columns and the codes of its reasons, as the database takes them."""
+    found = with_codes(model, columns)
+    for name in reason_columns(model).keys() & columns.keys():
+        for column in (name, name + CODED):
+            found[column] = model._meta.get_field(column).get_db_prep_save(found[column], connection)
+    return found

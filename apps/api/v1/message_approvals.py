@@ -11,9 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.message_output import MessageOutput, head_height_or_zero, message_body
-from apps.api.v1.serializers import InputSerializer, checked
+from apps.api.v1.serializers import CODE_HELP, InputSerializer, checked
 from apps.api.v1.views import PoolView
 from apps.core import clock
+from apps.core.reasons import code_of
 from apps.messages.selectors.approval_choice import content_digest_compute
 from apps.messages.selectors.approvals import approval_of, approval_until, approvers_of
 from apps.messages.selectors.messages import message_get
@@ -60,6 +61,7 @@ class MessageApprovalOutput(serializers.Serializer[Any]):
     decided_by = serializers.CharField()
     decided_at = serializers.DateTimeField(allow_null=True)
     reason = serializers.CharField()
+    reason_code = serializers.CharField(help_text=CODE_HELP)
 
 
 def approval_body(row: Message) -> dict[str, Any]:
@@ -78,6 +80,7 @@ def approval_body(row: Message) -> dict[str, Any]:
         "decided_by": "" if found is None else found.decided_by,
         "decided_at": None if found is None else found.decided_at,
         "reason": "" if found is None else found.reason,
+        "reason_code": "" if found is None else code_of(found.reason),
     }
 
 

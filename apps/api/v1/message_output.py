@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
+from apps.api.v1.serializers import CODE_HELP
 from apps.chain.selectors.heads import head_current
+from apps.core.reasons import code_of
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class MessageOutput(serializers.Serializer[Any]):
     receipt = ReceiptOutput(allow_null=True)
     wait = serializers.CharField()
     error = serializers.CharField()
+    error_code = serializers.CharField(help_text=CODE_HELP)
     created_at = serializers.DateTimeField()
     filled_at = serializers.DateTimeField(allow_null=True)
     published_at = serializers.DateTimeField(allow_null=True)
@@ -88,6 +91,7 @@ def message_body(row: Message, *, head_height: int) -> dict[str, Any]:
         "receipt": receipt if is_on_chain else None,
         "wait": row.wait,
         "error": row.error,
+        "error_code": code_of(row.error),
         "created_at": row.created_at,
         "filled_at": row.filled_at,
         "published_at": row.published_at,

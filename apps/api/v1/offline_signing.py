@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.message_input import zero_amount
 from apps.api.v1.message_output import MessageOutput, head_height_or_zero, message_body
-from apps.api.v1.serializers import AddressField, AmountField, InputSerializer, checked
+from apps.api.v1.serializers import CODE_HELP, AddressField, AmountField, InputSerializer, checked
 from apps.api.v1.views import PoolView, created
 from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
@@ -23,6 +23,7 @@ from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.addresses import address_typed
 from apps.core.errors import NotFound
+from apps.core.reasons import code_of
 from apps.core.stored_texts import stored_text
 from apps.messages.rules.offline_files import ENTRIES_MAX, signatures_parse, unsigned_file
 from apps.messages.selectors.messages import message_get
@@ -94,6 +95,7 @@ class LeftMessage(serializers.Serializer[Any]):
     id = serializers.CharField()
     wait = serializers.CharField()
     reason = serializers.CharField()
+    reason_code = serializers.CharField(help_text=CODE_HELP)
 
 
 class ExportOutput(serializers.Serializer[Any]):
@@ -229,7 +231,13 @@ class OfflineExportsView(PoolView):
             now=clock.now(),
         )
         left = [
-            {"id": row.push_id, "wait": str(row.wait), "reason": stored_text(row.error)} for row in found.left
+            {
+                "id": row.push_id,
+                "wait": str(row.wait),
+                "reason": stored_text(row.error),
+                "reason_code": code_of(row.error),
+            }
+            for row in found.left
         ]
         return created({**file_body(found.rows), "Left": left})
 

@@ -10,10 +10,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.serializers import CODE_HELP, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.chain.node.client import chain_client
 from apps.core import clock
+from apps.core.reasons import code_of
 from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
 from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
 from apps.miners.selectors.miners import miners_with_restored_moves
@@ -48,6 +49,7 @@ class RecoveryOutput(serializers.Serializer[Any]):
     is_on = serializers.BooleanField()
     since = serializers.DateTimeField(allow_null=True)
     reason = serializers.CharField()
+    reason_code = serializers.CharField(help_text=CODE_HELP)
     from_height = serializers.IntegerField()
     read_height = serializers.IntegerField(allow_null=True)
     matched = serializers.IntegerField()
@@ -97,6 +99,7 @@ def recovery_body() -> dict[str, Any]:
         "is_on": is_on,
         "since": row.since,
         "reason": row.reason,
+        "reason_code": code_of(row.reason),
         "from_height": row.from_height,
         "read_height": row.read_height,
         "matched": row.matched,

@@ -12,11 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.pagination import Pages
-from apps.api.v1.serializers import AmountField, FactorField, InputSerializer, address_value
+from apps.api.v1.serializers import CODE_HELP, AmountField, FactorField, InputSerializer, address_value
 from apps.api.v1.views import PoolView
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
+from apps.core.reasons import code_of
 from apps.messages.selectors.balances import balances_of
 from apps.messages.selectors.foreign import is_used_elsewhere
 from apps.messages.selectors.nonce_lanes import lanes_of, open_by_sender
@@ -79,6 +80,7 @@ class SenderOutput(serializers.Serializer[Any]):
     gas_over_premium = serializers.FloatField()
     wait = serializers.CharField()
     error = serializers.CharField()
+    error_code = serializers.CharField(help_text=CODE_HELP)
 
 
 def sender_bodies(viewer: Principal, rows: list[Sender]) -> list[dict[str, Any]]:
@@ -109,6 +111,7 @@ def sender_bodies(viewer: Principal, rows: list[Sender]) -> list[dict[str, Any]]
             **{name: _plain(getattr(row, name)) for name in FEE_FIELDS},
             "wait": row.wait,
             "error": row.error,
+            "error_code": code_of(row.error),
         }
         for row in rows
     ]

@@ -14,6 +14,7 @@ from rest_framework import serializers
 from apps.core import clock
 from apps.core.addresses import address_fault, address_typed
 from apps.core.errors import BadValue
+from apps.core.reasons import code_of
 from apps.core.sanitize import marks_in
 from apps.messages.services.method_rules import method_read
 from apps.sectors.rules.sector_names import sector_name_parse
@@ -31,6 +32,16 @@ METHOD_MAX: Final = (1 << 63) - 1
 METHOD_TEXT: Final = re.compile("[A-Za-z0-9]{1,64}")
 APPROVAL_HELP: Final = "the rule by which the message waits for a second person; empty if it does not"
 CODE_HELP: Final = "code of the reason, which stays where its words change; empty if it has none"
+
+
+class CodeField(serializers.CharField):
+    """Shows the code of the reason that `source` names."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"help_text": CODE_HELP, "read_only": True, **kwargs})
+
+    def to_representation(self, value: Any) -> str:
+        return code_of(value)
 
 
 class InputSerializer(serializers.Serializer[Any]):

@@ -9,6 +9,7 @@ from django.db import models
 
 from apps.core.fields import AttoFilField
 from apps.core.models import Timestamped
+from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
 from apps.messages.models.messages import Message
 from apps.messages.states import APPROVAL_TRANSITIONS, ApprovalState
 from apps.users.models import Tenant
@@ -50,7 +51,7 @@ class ApprovalRule(Timestamped):
         return f"approval rule {self.uuid}"
 
 
-class MessageApproval(models.Model):
+class MessageApproval(WithReasons):
     """What a second person decides about one message."""
 
     States = ApprovalState
@@ -66,8 +67,9 @@ class MessageApproval(models.Model):
     decided_by = models.CharField(max_length=USERNAME_MAX, blank=True, default="")
     """Username of the person who approved or refused it."""
     decided_at = models.DateTimeField(null=True)
-    reason = models.CharField(max_length=500, blank=True, default="")
-    """Why it was refused."""
+    reason = ReasonCharField(max_length=500, blank=True, default="")
+    """Why it was refused: what a person wrote, or that nobody decided in time."""
+    reason_coded = CodedField()
 
     def __str__(self) -> str:
         return f"approval of {self.message_id}"

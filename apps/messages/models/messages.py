@@ -9,6 +9,7 @@ from django.db.models import F, Q
 
 from apps.core.fields import AddressField, AttoFilField, CidField
 from apps.core.models import Timestamped
+from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
 from apps.messages.states import TRANSITIONS, MessageState, Priority, Wait
 from apps.users.models import Tenant
 from poolsite.filecoin.actors.decode import params_alike
@@ -27,7 +28,7 @@ CONTENT: Final = ("from_", "to", "value", "method")
 """What makes a message of the chain the same payment, beside what its parameters say; no nonce, no fees."""
 
 
-class Message(Timestamped):
+class Message(WithReasons, Timestamped):
     """One message.
 
     `id` names it in the whole pool, over all tenants: logs, events and other tables use it.  `push_id` is
@@ -105,7 +106,8 @@ class Message(Timestamped):
     landed_at = models.DateTimeField(null=True)
 
     wait = models.CharField(max_length=16, choices=Wait.choices, blank=True, default=Wait.NEXT_HEAD)
-    error = models.CharField(max_length=2000, blank=True, default="")
+    error = ReasonCharField(max_length=2000, blank=True, default="")
+    error_coded = CodedField()
     attempts = models.PositiveIntegerField(default=0)
     retry_height = models.BigIntegerField(default=0)
     """After a failed attempt it is not tried before this height, so that it holds up no other."""

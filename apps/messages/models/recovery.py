@@ -7,6 +7,7 @@ import uuid
 from django.db import models
 
 from apps.core.fields import AddressField, AttoFilField, CidField
+from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
 from apps.messages.models.messages import MESSAGE_ID_MAX
 
 
@@ -44,7 +45,7 @@ class UnmatchedMessage(models.Model):
         return f"{self.from_addr} nonce {self.nonce}"
 
 
-class Recovery(models.Model):
+class Recovery(WithReasons):
     """The database's own identity; a single row."""
 
     pool = models.UUIDField(default=uuid.uuid4)
@@ -55,7 +56,8 @@ class Recovery(models.Model):
     """In recovery since then; None: it is not."""
     restored_at = models.DateTimeField(null=True)
     """When recovery last began; it stays when that is over."""
-    reason = models.CharField(max_length=1000, blank=True, default="")
+    reason = ReasonCharField(max_length=1000, blank=True, default="")
+    reason_coded = CodedField()
     from_height = models.BigIntegerField(default=-1)
     """Newest head whose landings the database knew when recovery began."""
     read_height = models.BigIntegerField(null=True)

@@ -9,6 +9,7 @@ from django.db import models
 
 from apps.core.fields import AddressField, AttoFilField, CidField
 from apps.core.models import Timestamped
+from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
 from apps.messages.states import SENDER_TRANSITIONS, NoncesBy, SenderState, Wait
 
 
@@ -57,7 +58,7 @@ class ActorRules(FeeRules, Timestamped):
         return f"{self.code} method {self.method}"
 
 
-class Sender(FeeRules, Timestamped):
+class Sender(WithReasons, FeeRules, Timestamped):
     """An address that messages are sent from: the owner of a row of nonces."""
 
     States = SenderState
@@ -99,7 +100,8 @@ class Sender(FeeRules, Timestamped):
     """When such a message was last seen while no other sender had any."""
     wait = models.CharField(max_length=16, choices=Wait.choices, blank=True, default="")
     """What held up the whole sender at the last selection."""
-    error = models.CharField(max_length=1000, blank=True, default="")
+    error = ReasonCharField(max_length=1000, blank=True, default="")
+    error_coded = CodedField()
 
     def __str__(self) -> str:
         return str(self.address)

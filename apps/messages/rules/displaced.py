@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from django.utils.translation import gettext_noop
-
 from apps.messages.models import Message
+from apps.messages.reasons import NONCE_LOST, NONCE_USED, NONCE_USED_BY
 from apps.messages.states import DONE_ANEW, Wait
 
 
@@ -16,9 +15,9 @@ def displaced_columns(row: Message, *, is_own: bool, taker: str = "") -> dict[st
     """
     wait = Wait.NONE if row.kind in DONE_ANEW else Wait.NONCE_TAKEN
     if is_own:
-        text = gettext_noop("another message of this sender landed with its nonce")
+        text = NONCE_LOST()
     elif taker:
-        text = gettext_noop("nonce {nonce} was used by another program's message {taker}")
+        text = NONCE_USED_BY(nonce=row.nonce, taker=taker)
     else:
-        text = gettext_noop("nonce {nonce} was used by another program's message")
-    return {"wait": str(wait), "error": text.format(nonce=row.nonce, taker=taker)}
+        text = NONCE_USED(nonce=row.nonce)
+    return {"wait": str(wait), "error": text}

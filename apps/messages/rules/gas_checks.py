@@ -6,8 +6,11 @@ from typing import Final
 
 from django.utils.translation import gettext
 
+from apps.core.reasons import Reason
+from apps.core.stored_texts import stored_text
 from apps.messages.errors import BadMessage, CapBelowPremium
 from apps.messages.models import Message
+from apps.messages.reasons import GAS_LIMIT_LOW, NEEDS
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.gas_estimates import unsigned_inclusion_gas
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT
@@ -44,7 +47,7 @@ def gas_check(row: Message) -> None:
         if not 0 <= getattr(row, name) < 1 << 62:
             raise BadMessage(gettext("not a valid epoch"), field=name)
     if row.gas_limit and (reason := gas_shortfall_describe(row.chain_message())):
-        raise BadMessage(reason, field="gas_limit")
+        raise BadMessage(stored_text(reason), field="gas_limit")
 
 
 def fee_cap_check(cap: int) -> None:
@@ -56,21 +59,17 @@ def fee_cap_check(cap: int) -> None:
         raise BadMessage(reason, field="gas_fee_cap")
 
 
-def gas_shortfall_describe(message: ChainMessage) -> str:
-    """Return why no node takes this gas limit: it must buy the message's bytes on chain; empty if it does.
+def gas_shortfall_describe(message: ChainMessage) -> Reason | None:
+    """Return why no node takes this gas limit: it must buy the message's bytes on chain; None if it does.
 
     Source: lotus chain/messagepool/messagepool.go verifyMsgBeforeAdd.
     """
     least = unsigned_inclusion_gas(message)
     if message.gas_limit >= least:
-        return ""
-    return gettext("the gas limit {gas_limit} is below {least}, the cost of storing the message").format(
-        gas_limit=message.gas_limit, least=least
-    )
+        return None
+    return GAS_LIMIT_LOW(gas_limit=message.gas_limit, least=least)
 
 
-def shortfall_describe(need: int, *, balance: int) -> str:
+def shortfall_describe(need: int, *, balance: int) -> Reason:
     """Return what a sender lacks."""
-    return gettext("needs {need}, has {balance}").format(
-        need=fil_format(need), balance=fil_format(max(balance, 0))
-    )
+    return NEEDS(need=fil_format(need), balance=fil_format(max(balance, 0)))

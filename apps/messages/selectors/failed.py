@@ -27,6 +27,7 @@ SHOWN: Final = (
     "state",
     "exit_code",
     "error",
+    "error_coded",
     "updated_at",
     "landed_at",
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.client import ChainClient
@@ -15,9 +15,6 @@ from apps.messages.models import ActorRules, FeeRules, GasGuard, Message, Sender
 from apps.messages.rules.guard_choice import guard_choose
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.selectors.rules import MethodRules
-
-if TYPE_CHECKING:
-    from django_stubs_ext import StrOrPromise
 
 MAX_FEE_DEFAULT = 70_000_000_000_000_000
 """0.07 FIL: the messager's first shared rule."""
@@ -28,27 +25,31 @@ MESSAGE, SENDER, METHOD, POOL, TENANT, GUARD = "message", "sender", "method", "p
 NODE = "node"
 """Of the max fee alone: a node has its own where no rule sets one, lotus 0.07 FIL (Fees.DefaultMaxFee)."""
 
-LEVELS: Final[dict[str, StrOrPromise]] = {
-    MESSAGE: _("The message's own"),
-    SENDER: _("Sender's"),
-    METHOD: _("The method's"),
-    POOL: _("The pool's"),
-    TENANT: _("The tenant's gas guard's"),
-    GUARD: _("The gas guard's"),
-    NODE: _("The node's own"),
+LEVELS: Final[dict[str, str]] = {
+    MESSAGE: gettext_noop("The message's own"),
+    SENDER: gettext_noop("Sender's"),
+    METHOD: gettext_noop("The method's"),
+    POOL: gettext_noop("The pool's"),
+    TENANT: gettext_noop("The tenant's gas guard's"),
+    GUARD: gettext_noop("The gas guard's"),
+    NODE: gettext_noop("The node's own"),
 }
-"""Levels of fee limits, as the first words of a sentence."""
+"""Levels of fee limits, as the first words of a sentence, in English."""
 
-WHERE: Final[dict[str, StrOrPromise]] = {
-    MESSAGE: _("Raise its fee."),
-    SENDER: _("Change it in Sender → Fees."),
-    METHOD: _(
+WHERE: Final[dict[str, str]] = {
+    MESSAGE: gettext_noop("Raise its fee."),
+    SENDER: gettext_noop("Change it in Sender → Fees."),
+    METHOD: gettext_noop(
         "Set the sender's own in Sender → Fees; the operator changes the method's in Gas → Method rules."
     ),
-    POOL: _("Set the sender's own in Sender → Fees; the operator changes the pool's in Gas → Fee rules."),
-    TENANT: _("Change it in Gas → Guards."),
-    GUARD: _("The operator changes it in Gas → Guards."),
-    NODE: _("Set the sender's own in Sender → Fees; the operator sets the pool's in Gas → Fee rules."),
+    POOL: gettext_noop(
+        "Set the sender's own in Sender → Fees; the operator changes the pool's in Gas → Fee rules."
+    ),
+    TENANT: gettext_noop("Change it in Gas → Guards."),
+    GUARD: gettext_noop("The operator changes it in Gas → Guards."),
+    NODE: gettext_noop(
+        "Set the sender's own in Sender → Fees; the operator sets the pool's in Gas → Fee rules."
+    ),
 }
 """Where a limit of each level is changed, for tenants too: what only the operator changes is named so."""
 

@@ -12,8 +12,9 @@ from django.utils.translation import gettext
 from apps.core import clock
 from apps.core.compiled import Compiled
 from apps.core.errors import NotFound
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import Reason, as_reason
 from apps.messages.models import Message, Recovery, Sender, UnmatchedMessage
+from apps.messages.reasons import READ_BACK, UNMATCHED
 from apps.messages.states import MessageState, Priority
 from poolsite.filecoin.actors.decode import params_forms
 from poolsite.filecoin.address import address_parse
@@ -97,20 +98,11 @@ def senders_unread(recovery: Recovery) -> QuerySet[Sender]:
     return rows.order_by("order", F("deadline").asc(nulls_last=True), "address")
 
 
-def recovery_hold_reason(sender: Sender, recovery: Recovery) -> str:
-    """Return why nothing of this sender is signed; empty if recovery does not hold it up."""
+def recovery_hold_reason(sender: Sender, recovery: Recovery) -> Reason | None:
+    """Return why nothing of this sender is signed; None if recovery does not hold it up."""
     if recovery.since is None:
-        return ""
+        return None
     if sender.read_back_at is None or sender.read_back_at < recovery.since:
-        return gettext(
-            "{recovery}; messages that {sender} sent since are being read back from the chain"
-        ).format(recovery=stored_text(recovery.reason)[:500], sender=sender.address)
+        return READ_BACK(recovery=as_reason(recovery.reason), sender=sender.address)
     count = unmatched_open().filter(from_addr=sender.address).count()
-    return (
-        gettext(
-            "messages of this sender that landed but match none here: {count}; decide about them on "
-            "the Recovery page"
-        ).format(count=count)
-        if count
-        else ""
-    )
+    return UNMATCHED(count=count) if count else None

@@ -9,13 +9,14 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import F
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
 from apps.core.transitions import advance, advance_many
 from apps.messages.errors import BadMessage, PersonRequired, SecondPersonRequired
 from apps.messages.models import Message, MessageApproval, MessageEvent, Sender
+from apps.messages.reasons import REFUSED, REFUSED_AS, UNAPPROVED
 from apps.messages.rules.message_states import wrong_state
 from apps.messages.selectors.approval_choice import content_digest_compute
 from apps.messages.services.audit import event_record, message_audit
@@ -117,10 +118,7 @@ def message_refuse(*, message: Message, by: Principal, reason: str, now: datetim
     """
     row, approval = _lock_decidable(message, by=by)
     name, reason = by.people[0], reason.strip()[:500]
-    text = (
-        gettext_noop("not approved by {name}: {reason}") if reason else gettext_noop("not approved by {name}")
-    )
-    text = text.format(name=name, reason=reason)
+    text = REFUSED_AS(name=name, reason=reason) if reason else REFUSED(name=name)
     advance(approval, "REFUSE", decided_by=name, decided_at=now, reason=reason)
     advance(row, "REFUSE", updated_at=now, wait=Wait.NONE, error=text)
     event_record(row, event=REFUSED_EVENT, text=text, now=now)
@@ -142,7 +140,7 @@ def approvals_expire(*, now: datetime) -> list[str]:
     if not late.exists():  # the usual case, without a transaction
         return []
     hours = APPROVAL_WITHIN // timedelta(hours=1)
-    text = gettext_noop("nobody approved it within {hours} hours").format(hours=hours)
+    text = UNAPPROVED(hours=hours)
     with transaction.atomic():
         rows = list(late.select_for_update(of=("self",), skip_locked=True).only("pk"))
         data = {row.pk: {"wait": Wait.NONE, "error": text} for row in rows}

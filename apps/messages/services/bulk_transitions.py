@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.db import connection
 
 from apps.core.live import Change, publish_all
+from apps.core.reasons import Reason, coded
 from apps.core.transitions import advance_many
 from apps.messages.models import Message
 from apps.messages.states import Wait
@@ -30,6 +31,9 @@ NOT_LANDED: Final[dict[str, object]] = {
     "error": "",
 }
 """Columns of a message that is in flight again, as if it had never landed or lost its nonce."""
+
+ERROR: Final[Any] = Message._meta.get_field("error")
+CODED: Final[Any] = Message._meta.get_field("error_coded")
 
 PUSHED_ONE_BY_ONE: Final = 40
 """More changes of one tenant at once are published to its pages as one: they fetch their lists again."""
@@ -58,23 +62,29 @@ def message_changes_publish(tenants: Mapping[str, int | None] | Iterable[tuple[s
     )
 
 
-def waits_record(rows: Sequence[tuple[str, str, str]], *, now: datetime) -> None:
+def waits_record(rows: Sequence[tuple[str, str, Reason | str]], *, now: datetime) -> None:
     """Write why messages wait: (id, reason, text) each; rows that say so already are left alone.
 
     So are those that somebody is moving at this moment: a landing and this would wait for each other's rows.
     """
     if not rows:
         return
+    texts = [str(text)[: ERROR.max_length] for _, _, text in rows]
+    codes = [
+        CODED.get_db_prep_save(coded(row[2], column_text=text), connection)
+        for row, text in zip(rows, texts, strict=True)
+    ]
     with connection.cursor() as cursor:
         cursor.execute(
-            "WITH free AS (SELECT m.id, v.wait, v.error FROM messages_message AS m"
-            " JOIN unnest(%s::text[], %s::text[], %s::text[]) AS v(id, wait, error) ON m.id = v.id"
-            " WHERE m.state IN ('UNFILLED', 'FILLED')"
-            " AND (m.wait, m.error) IS DISTINCT FROM (v.wait, v.error)"
+            "WITH free AS (SELECT m.id, v.* FROM messages_message AS m"
+            " JOIN unnest(%s::text[], %s::text[], %s::text[], %s::jsonb[]) AS v(key, wait, error, coded)"
+            " ON m.id = v.key WHERE m.state IN ('UNFILLED', 'FILLED')"
+            " AND (m.wait, m.error, m.error_coded) IS DISTINCT FROM (v.wait, v.error, v.coded)"
             " FOR NO KEY UPDATE OF m SKIP LOCKED)"
-            " UPDATE messages_message AS m SET wait = free.wait, error = free.error, updated_at = %s"
+            " UPDATE messages_message AS m SET wait = free.wait, error = free.error,"
+            " error_coded = free.coded, updated_at = %s"
             " FROM free WHERE m.id = free.id RETURNING m.id, m.tenant_id",
-            [[r[0] for r in rows], [r[1] for r in rows], [r[2][:2000] for r in rows], now],
+            [[r[0] for r in rows], [r[1] for r in rows], texts, codes, now],
         )
         moved = dict(cursor.fetchall())
     message_changes_publish(moved)

@@ -14,9 +14,11 @@ from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.node.gas_estimates import GasSpec
 from apps.core.live import Change, publish
+from apps.core.reasons import as_reason
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender
+from apps.messages.reasons import CANCELLED
 from apps.messages.selectors.fees import fee_limit_compute
 from apps.messages.selectors.replacement_fees import premium_floor_read
 from apps.messages.services.audit import event_record, message_audit, messages_audit
@@ -95,7 +97,7 @@ def _store(
     row = Message.objects.select_for_update().get(pk=message.pk)
     in_flight_require(row)
     version_require(row, cids=(message.cid,))
-    advance(row, "MARK_BAD", updated_at=now, wait=Wait.NONE, error="cancelled")
+    advance(row, "MARK_BAD", updated_at=now, wait=Wait.NONE, error=CANCELLED())
     transfer = _in_flight(f"cancel:{row.from_addr}:{row.nonce}:{signed.cid}", row, signed, head=head, now=now)
     Sender.objects.filter(address=row.from_addr).update(version=F("version") + 1)
     event_record(
@@ -216,5 +218,5 @@ def message_withdraw(message: Message, *, reason: str, now: datetime) -> None:
 
     Raises WrongState if it has a nonce, LostRace if it got one this moment.
     """
-    advance(message, "EXPIRE", wait=Wait.EXPIRED, error=reason[:2000], updated_at=now)
+    advance(message, "EXPIRE", wait=Wait.EXPIRED, error=as_reason(reason), updated_at=now)
     publish(Change("message", message.pk, message.tenant_id))

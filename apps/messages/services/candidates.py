@@ -8,12 +8,12 @@ from typing import Final
 
 import structlog
 from django.db.models import QuerySet
-from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeUnavailable
 from apps.chain.node.client import ChainClient
 from apps.chain.node.gas_estimates import GasSpec
 from apps.messages.models import ApprovalRule, GasGuard, Message, SharedRules
+from apps.messages.reasons import BUDGET_SPENT, GATE, HELD, HELD_UNTIL
 from apps.messages.rules.guard_choice import GuardChoice, guard_choose
 from apps.messages.selectors.approval_choice import (
     approval_rule_describe,
@@ -112,15 +112,14 @@ def _gates_pass(
         guard = guard_choose(row, guards=guards, receiver=kinds.get(row.to, ""))
         room = selection.budgets.room(guard.budgets)
         if fees.base_fee_gate and base_fee > fees.base_fee_gate and row.priority not in PRESSING:
-            selection.leave(row, Wait.BASE_FEE_GATE, f"{base_fee} > {fees.base_fee_gate}")
+            selection.leave(row, Wait.BASE_FEE_GATE, GATE(base_fee=base_fee, limit=int(fees.base_fee_gate)))
         elif hold := guard.holding(base_fee=base_fee, height=height):
-            text = gettext("base fee {base_fee} > {limit}")
+            text = HELD(base_fee=base_fee, limit=int(hold.base_fee))
             if hold.until:
-                text = gettext("base fee {base_fee} > {limit}; sent at epoch {epoch} regardless")
-            text = text.format(base_fee=base_fee, limit=hold.base_fee, epoch=hold.until)
+                text = HELD_UNTIL(base_fee=base_fee, limit=int(hold.base_fee), epoch=hold.until)
             selection.leave(row, Wait.HELD, text)
         elif room is not None and room <= 0:
-            selection.leave(row, Wait.DAILY_BUDGET, gettext_noop("none of it is left"))
+            selection.leave(row, Wait.DAILY_BUDGET, BUDGET_SPENT())
         else:
             found.append(Candidate(row, fees, guard))
     return found

@@ -6,10 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from django.utils.translation import gettext, gettext_noop
-
 from apps.chain.node.client import ChainClient
 from apps.chain.node.gas_estimates import Estimate, GasSpec
+from apps.core.reasons import MARKED, Reason
+from apps.messages.reasons import (
+    BUDGET_SHORT,
+    ESTIMATE,
+    FEE_CAP_LOW,
+    GAS_LIMIT_HIGH,
+    GUARD_ALLOWS,
+    MAX_FEE_LOW,
+)
 from apps.messages.rules.gas_checks import GAS_FEE_CAP_MIN, gas_shortfall_describe, shortfall_describe
 from apps.messages.selectors.fees import GUARD, LEVELS, NODE, WHERE
 from apps.messages.services.candidates import Candidate
@@ -36,7 +43,7 @@ class Verdict:
     candidate: Candidate
     ready: Ready | None = None
     wait: Wait = Wait.NONE
-    text: str = ""
+    text: Reason | str = ""
     is_counted: bool = False
     """True if the node ran the messages behind it on top of this one."""
     is_refused: bool = False
@@ -98,7 +105,7 @@ def _verdict(
         return Verdict(candidate, None, Wait.FUNDS, lack, is_counted=message is not None)
     if message is None:
         failure = failure_read(answer.error)
-        text = f"gas estimate: {failure.text}"
+        text = ESTIMATE(error=failure.text)
         return Verdict(candidate, None, Wait.ESTIMATE, text, is_refused=failure.is_final)
     ready = _affordable(Ready(row, message), balance=balance, base_fee=int(selection.head.base_fee))
     room = selection.budgets.room(candidate.guard.budgets)
@@ -107,7 +114,7 @@ def _verdict(
     elif ready.cost > balance:
         wait, text = Wait.FUNDS, shortfall_describe(ready.cost, balance=balance)
     elif room is not None and selection.budgets.cost_now(ready.message) > room:
-        wait, text = Wait.DAILY_BUDGET, gettext_noop("its gas costs more than is left")
+        wait, text = Wait.DAILY_BUDGET, BUDGET_SHORT()
     else:
         return Verdict(candidate, ready, is_counted=True)
     return Verdict(candidate, None, wait, text, is_counted=True)
@@ -163,37 +170,35 @@ def _answers(
     return [by_key[key] for key in keys]
 
 
-def _gas_refusal(message: ChainMessage, candidate: Candidate, *, base_fee: int) -> tuple[Wait, str] | None:
+def _gas_refusal(message: ChainMessage, candidate: Candidate, *, base_fee: int) -> tuple[Wait, Reason] | None:
     """Return why these gas values must not get a nonce: behind one that cannot land everything waits."""
     if message.gas_limit > BLOCK_GAS_LIMIT:
-        reason = f"gas estimate:  gas limit {message.gas_limit} over limit {BLOCK_GAS_LIMIT}"
-        return Wait.ESTIMATE, reason
+        return Wait.ESTIMATE, GAS_LIMIT_HIGH(limit=message.gas_limit, most=BLOCK_GAS_LIMIT)
     if reason := gas_shortfall_describe(message):
         return Wait.ESTIMATE, reason
     most = message.gas_limit * message.gas_fee_cap
     if candidate.guard.max_fee and most > candidate.guard.max_fee:  # the message names its own fee cap
         allowed = fil_format(candidate.guard.max_fee)
-        return Wait.GAS_CAP, gettext("its gas may cost up to {most}; the guard allows {allowed}").format(
-            most=fil_format(most), allowed=allowed
-        )
+        return Wait.GAS_CAP, GUARD_ALLOWS(most=fil_format(most), allowed=allowed)
     needed = max(base_fee, GAS_FEE_CAP_MIN)
     if message.gas_fee_cap >= needed:
         return None
     if 0 < candidate.fees.gas_fee_cap <= message.gas_fee_cap:
         level = candidate.fees.gas_fee_cap_level
-        text = gettext_noop("{level} fee cap {cap} aFIL < base fee {needed} aFIL. {where}")
-        return Wait.FEE_LIMIT, text.format(
-            level=LEVELS[level], cap=message.gas_fee_cap, needed=needed, where=WHERE[level]
+        text = FEE_CAP_LOW(
+            level=MARKED(text=LEVELS[level]),
+            cap=int(message.gas_fee_cap),
+            needed=needed,
+            where=MARKED(text=WHERE[level]),
         )
+        return Wait.FEE_LIMIT, text
     level = GUARD if candidate.is_capped else candidate.fees.max_fee_level or NODE
-    text = gettext_noop(
-        "{level} max fee {fee} buys a fee cap of {cap} aFIL for {limit} gas < base fee {needed} aFIL. {where}"
-    ).format(
-        level=LEVELS[level],
+    text = MAX_FEE_LOW(
+        level=MARKED(text=LEVELS[level]),
         fee=fil_format(candidate.spec.max_fee or most),
-        cap=message.gas_fee_cap,
+        cap=int(message.gas_fee_cap),
         limit=message.gas_limit,
         needed=needed,
-        where=WHERE[level],
+        where=MARKED(text=WHERE[level]),
     )
     return Wait.GAS_CAP if candidate.is_capped else Wait.FEE_LIMIT, text

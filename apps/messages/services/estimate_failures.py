@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext_noop
 
+from apps.core.reasons import COLON, Reason, as_reason, quoted
 from apps.messages.models import Message
+from apps.messages.reasons import EXIT_CODE, GIVEN_UP
 from apps.messages.rules.causes import FIRST_FINAL_CODE
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.states import PRESSING, Wait
@@ -42,7 +43,7 @@ class Failure:
 
     code: int
     """Exit code; 0 if the node names none."""
-    text: str
+    text: Reason | str
     """One line, without the virtual machine's backtrace."""
 
     @property
@@ -55,25 +56,23 @@ def failure_read(error: str) -> Failure:
     """Read what a node says of a message that would fail."""
     found = CODE.search(error)
     if found is None:
-        return Failure(0, " ".join(error.split()))
+        return Failure(0, quoted(" ".join(error.split()), by="node"))
     code = int(found["code"] or found["number"])
     frames = [frame["text"] for frame in FRAME.finditer(error)]
     causes = [cause["text"].strip() for cause in CAUSE.finditer(error)]
     cause = (causes or frames or [""])[-1]
-    text = f"{found['name'] or 'exit code'} ({code}), {exit_code_text(code)}"
-    return Failure(code, f"{text}: {cause}" if cause else text)
+    text = EXIT_CODE(name=found["name"] or "exit code", code=code, meaning=as_reason(exit_code_text(code)))
+    return Failure(code, COLON(one=text, other=quoted(cause, by="actor")) if cause else text)
 
 
-def refusals_fail(rows: Sequence[Message], *, reasons: dict[str, str], now: datetime) -> None:
+def refusals_fail(rows: Sequence[Message], *, reasons: dict[str, Reason | str], now: datetime) -> None:
     """Mark those as failed that an actor has refused often enough; `reasons` are their last ones by id."""
     ended = {
         row.pk: {
             "wait": str(Wait.NONE),
             "attempts": 0,  # a later retry starts over
             "retry_height": 0,
-            "error": gettext_noop("failed after {attempts} attempts: {reason}").format(
-                attempts=row.attempts + 1, reason=reasons[row.pk]
-            )[:2000],
+            "error": GIVEN_UP(attempts=row.attempts + 1, reason=as_reason(reasons[row.pk])),
         }
         for row in rows
         if row.kind in OUTSIDE_KINDS

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.chain.models import Head
+from apps.core.reasons import Reason, as_reason
 from apps.messages.models import Message
+from apps.messages.reasons import BEFORE_THAT, EXPIRED
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.states import MessageState, Wait
 
@@ -33,9 +34,7 @@ def messages_expire(*, head: Head, now: datetime) -> list[str]:
         return list(moved)
 
 
-def _expiry_text(row: Message) -> str:
+def _expiry_text(row: Message) -> Reason:
     """Return that a message's last epoch has passed, and what it waited for until then."""
-    text = gettext("epoch {expire_epoch} has passed").format(expire_epoch=row.expire_epoch)
-    if not row.error:
-        return text
-    return gettext("{words}; before that: {error}").format(words=text, error=row.error)
+    text = EXPIRED(expire_epoch=row.expire_epoch)
+    return BEFORE_THAT(words=text, error=as_reason(row.error)) if row.error else text

@@ -27,6 +27,7 @@ from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import DomainError
+from apps.core.reasons import refused
 from apps.messages.models import AutoBumpRule, Message
 from apps.messages.rules.priorities import METHOD_WINDOW_POST
 from apps.messages.selectors.replacement_fees import NewFees
@@ -115,7 +116,7 @@ def _raise(row: Message, *, fees: NewFees, client: ChainClient, head: Head, now:
         message_replace(message=row, fees=fees, client=client, head=head, now=now)
     except DomainError as error:
         if row.gas_fee_cap < head.base_fee:
-            waits_record([(row.pk, Wait.FEE_CAP, error.reason)], now=now)
+            waits_record([(row.pk, Wait.FEE_CAP, refused(error))], now=now)
         log.info("fee_not_raised", message=row.pk, nonce=row.nonce, reason=error.reason[:200])
         raised = []
     else:

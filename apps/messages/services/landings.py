@@ -8,9 +8,9 @@ from typing import Final
 
 import structlog
 from django.db.models import F
-from django.utils.translation import gettext
 
 from apps.messages.models import Message, Sender, SignedVersion
+from apps.messages.reasons import LANDED_UNRECORDED
 from apps.messages.rules.displaced import displaced_columns
 from apps.messages.selectors.executions import Executed, Execution
 from apps.messages.selectors.recovery import waiting_alike
@@ -151,10 +151,7 @@ def _foreign_record(foreign: Sequence[Execution], *, executed_at: datetime, now:
         )
         row = waiting_alike(message.message)
         if row is not None and not is_signed_for_program(str(message.message.cid), now=now):
-            text = gettext(
-                "a message identical to {push_id}, which is pending here, landed with nonce {nonce}, "
-                "of which the database has no record"
-            ).format(push_id=row.push_id, nonce=message.nonce)
+            text = LANDED_UNRECORDED(push_id=row.push_id, nonce=message.nonce)
             unrecorded_note(
                 row,
                 sender=sender,

@@ -17,7 +17,6 @@ from typing import Any, Final
 import structlog
 from django.db import transaction
 from django.db.models import Q
-from django.utils.translation import gettext_noop
 
 from apps.chain.errors import BadNodeAddress, NodeRefused, NodeUnavailable
 from apps.chain.models import Head
@@ -25,7 +24,9 @@ from apps.chain.node.addresses import node_address
 from apps.chain.node.link import ANSWER_TIMEOUT_S, NodeLink, link_to
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.states import CONDITIONS_FOREIGN, NodeCondition
+from apps.core.reasons import quoted
 from apps.messages.models import ExtraNode, Message
+from apps.messages.reasons import NO_NODE
 from apps.messages.rules.message_states import wrong_state
 from apps.messages.services.audit import message_audit
 from apps.messages.services.bulk_transitions import message_changes_publish, waits_record
@@ -239,13 +240,13 @@ def _result_store(
         Message.objects.filter(pk__in=published).update(published_at=now, updated_at=now)
         message_changes_publish(published)
     refused = {pk: text for pk, text in result.refused.items() if pk not in result.accepted}
-    waits_record([(pk, Wait.NODE_REFUSES, text) for pk, text in refused.items()], now=now)
+    waits_record([(pk, Wait.NODE_REFUSES, quoted(text, by="node")) for pk, text in refused.items()], now=now)
     recovered = Message.objects.filter(
         pk__in=result.accepted, state=MessageState.FILLED, wait__in=[Wait.NODE_REFUSES, Wait.NODE_AWAY]
     )
     waits_record([(pk, Wait.IN_POOL, "") for pk in recovered.values_list("pk", flat=True)], now=now)
     if len(result.away) == nodes:
-        reason = gettext_noop("no node answers: {away}").format(away=", ".join(result.away))
+        reason = NO_NODE(away=", ".join(result.away))
         lost = Message.objects.filter(Q(pk__in=[item.id for item in outgoing]), state=MessageState.FILLED)
         waits_record([(pk, Wait.NODE_AWAY, reason) for pk in lost.values_list("pk", flat=True)], now=now)
     if result.refused or result.away:

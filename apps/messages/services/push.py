@@ -24,7 +24,7 @@ from apps.messages.selectors.approval_choice import approval_need_describe
 from apps.messages.selectors.push_facts import PushFacts, push_facts
 from apps.messages.services.approvals import approvals_store
 from apps.messages.services.audit import pushes_audit
-from apps.messages.services.bulk_transitions import message_changes_publish
+from apps.messages.services.bulk_transitions import CODED, ERROR, message_changes_publish
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.messages.services.selection_queue import selections_enqueue
 from apps.messages.services.validate import message_validate, params_check, use_check
@@ -65,6 +65,7 @@ INSERTED: Final[dict[str, str]] = {
     "pushed_height": "bigint",
     "wait": "text",
     "error": "text",
+    "error_coded": "jsonb",
     "created_at": "timestamptz",
     "updated_at": "timestamptz",
 }
@@ -117,7 +118,12 @@ INSERT: Final = Prepared(
 
 def messages_insert(rows: Sequence[Message]) -> set[str]:
     """Write new rows in one statement; returns the keys of those that were not there yet."""
+    for row in rows:
+        CODED.pre_save(row, True)
     data: list[list[Any]] = [[getattr(row, name) for row in rows] for name in INSERTED]
+    for field in (ERROR, CODED):
+        at = list(INSERTED).index(field.attname)
+        data[at] = [field.get_db_prep_save(value, connection) for value in data[at]]
     new = {pk for (pk,) in INSERT.rows(data)}
     for row in rows:
         row._state.adding, row._state.db = False, connection.alias

@@ -13,6 +13,7 @@ import structlog
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.client import ChainClient
+from apps.core.reasons import quoted
 from apps.messages.models import Message
 from apps.messages.services.bulk_transitions import message_changes_publish
 from apps.messages.states import MessageState
@@ -25,7 +26,6 @@ NEWEST: Final = 1_000
 """Newest changes that are searched."""
 REPLAYS_MAX: Final = 20
 """Messages asked for at once."""
-ERROR_MAX: Final = 2_000
 
 
 def unexplained_refusals_list(*, now: datetime) -> list[Message]:
@@ -49,7 +49,7 @@ def refusals_explain(*, client: ChainClient, now: datetime) -> int:
         except NodeRefused as error:  # the node keeps no state of that tipset, or does not know the method
             log.info("refusal_not_explained", message=row.pk, reason=error.reason[:300])
             continue
-        reason = str(found.get("Error") or "")[:ERROR_MAX]
+        reason = quoted(str(found.get("Error") or ""), by="actor")
         same = Message.objects.filter(
             pk=row.pk, state=MessageState.LANDED, executed_key=row.executed_key, error=""
         )

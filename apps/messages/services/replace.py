@@ -13,6 +13,7 @@ from django.utils.translation import gettext, gettext_noop
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.core.live import Change, publish
+from apps.core.stored_texts import stored_text
 from apps.core.transitions import advance
 from apps.core.units import values_with_units
 from apps.messages.errors import AlreadyOnChain, BadMessage, CapBelowPremium, FeeTooLow, SignerRefuses
@@ -78,8 +79,8 @@ def replacement_preview(
     if new.gas_limit > BLOCK_GAS_LIMIT:
         reason = gettext("the gas limit must be between 0 and {block_gas_limit}")
         raise FeeTooLow(reason.format(block_gas_limit=BLOCK_GAS_LIMIT), field="gas_limit")
-    if reason := gas_shortfall_describe(new):
-        raise FeeTooLow(reason, field="gas_limit")
+    if lack := gas_shortfall_describe(new):
+        raise FeeTooLow(stored_text(lack), field="gas_limit")
     if budgets is not None:
         replacement_plan(message, new=new, budgets=budgets)
     return new

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 from django.db.models import Exists, F, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
-from django.utils.translation import gettext, gettext_noop
 
 from apps.chain.errors import NodeRefused
 from apps.chain.models import Head
@@ -24,8 +23,10 @@ from apps.chain.node.client import ChainClient
 from apps.chain.selectors.landing_forms import landing_params
 from apps.core.live import Change, publish
 from apps.core.locks import try_lock
+from apps.core.reasons import Reason, refused
 from apps.gateway.errors import SignerAway
 from apps.messages.models import ApprovalRule, Message, Sender, SharedRules
+from apps.messages.reasons import NEVER_FUNDED, SENT_UNRECORDED, UNRECORDED_UNREAD
 from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.selectors.recovery import recovery_hold_reason, waiting_alike
 from apps.messages.services.budgets import Budgets
@@ -122,21 +123,21 @@ def _select(
         return Selected()
     _chain_state_store(sender, chain_state, now=now)
     if not chain_state.exists:
-        _all_wait(sender, Wait.NO_ACTOR, gettext_noop("the address was never funded"))
+        _all_wait(sender, Wait.NO_ACTOR, NEVER_FUNDED())
         return Selected()
     gaps = _confirmed_gaps(sender, chain_state, head=head, is_export=bool(export))
     shared = shared_rules_load()
     waiting = _waiting(sender, head=head, only=export)
     places = _places(sender, chain_state, shared=shared, gaps=len(gaps))
     if places <= 0:
-        _all_wait(sender, Wait.QUOTA, "")
+        _all_wait(sender, Wait.QUOTA)
         # A proof goes all the same: what is stuck before it is raised once that has its nonce (fee_bump.py).
         waiting = waiting.filter(priority=Priority.PROOF)
         places = _places_of_proofs(chain_state)
         if places <= 0 or not waiting.exists():
             return Selected()
     elif sender.wait != (wait := _own_wait(sender)):
-        _all_wait(sender, wait, "")
+        _all_wait(sender, wait)
     budgets = Budgets(base_fee=int(head.base_fee), now=now)
     selection = Selection(
         sender, head, chain_state, gaps, places, budgets, selection_id, is_export=bool(export)
@@ -148,7 +149,7 @@ def _held_select(
     sender: Sender,
     selection_id: SelectionId,
     *,
-    reason: str,
+    reason: Reason,
     head: Head,
     client: ChainClient,
     now: datetime,
@@ -234,26 +235,19 @@ def _is_sent_already(
     for message, executed_at in sent:
         row = waiting_alike(message)
         if row is not None and not is_signed_for_program(str(message.cid), now=now):
-            text = gettext(
-                "{sender} sent message {push_id} with nonce {nonce}, of which the database has no record"
-            ).format(sender=sender.address, push_id=row.push_id, nonce=message.nonce)
-            unrecorded_note(
-                row, sender=sender, message=message, executed_at=executed_at, reason=text, now=now
-            )
+            why = SENT_UNRECORDED(sender=sender.address, push_id=row.push_id, nonce=message.nonce)
+            unrecorded_note(row, sender=sender, message=message, executed_at=executed_at, reason=why, now=now)
             return True
     return False
 
 
-def _unrecorded_resolve(sender: Sender, *, client: ChainClient, now: datetime) -> str:
+def _unrecorded_resolve(sender: Sender, *, client: ChainClient, now: datetime) -> Reason | None:
     """Match what the sender sent without a row before anything else is chosen; returns why it cannot."""
     try:
         unrecorded_resolve(sender, client=client, now=now)
     except (NodeRefused, SignerAway) as error:
-        text = gettext(
-            "{sender} sent one of the waiting messages without the pool, which cannot be read: {reason}"
-        )
-        return text.format(sender=sender.address, reason=error.reason)[:1000]
-    return ""
+        return UNRECORDED_UNREAD(sender=sender.address, reason=refused(error))
+    return None
 
 
 def _chain_state_store(sender: Sender, chain_state: SenderChainState, *, now: datetime) -> None:
@@ -278,7 +272,7 @@ def _chain_state_store(sender: Sender, chain_state: SenderChainState, *, now: da
 def _is_held_for_export(sender: Sender, export: Collection[str]) -> bool:
     """Return whether nothing is chosen: an offline key without an export, or an export of another key."""
     if sender.is_offline and not export:
-        _all_wait(sender, Wait.OFFLINE, "")
+        _all_wait(sender, Wait.OFFLINE)
     return sender.is_offline != bool(export)
 
 
@@ -346,8 +340,10 @@ def _own_wait(sender: Sender) -> Wait:
     return Wait.OTHER_PROGRAM if sender.nonces_by == NoncesBy.OTHER else Wait.NONE
 
 
-def _all_wait(sender: Sender, wait: Wait, text: str) -> None:
+def _all_wait(sender: Sender, wait: Wait, text: Reason | str = "") -> None:
     """Note on the sender what holds up all of its messages; they are not touched one by one."""
-    changed = Sender.objects.filter(pk=sender.pk).exclude(wait=wait, error=text)
+    has_code = isinstance(text, Reason)
+    same = Q(wait=wait, error=text, error_coded__isnull=not has_code)
+    changed = Sender.objects.filter(pk=sender.pk).exclude(same)
     if changed.update(wait=wait, error=text):
         publish(Change("sender", sender.pk, None))

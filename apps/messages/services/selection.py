@@ -20,6 +20,7 @@ from django.db.models.functions import Greatest, Least
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
+from apps.core.reasons import Reason
 from apps.messages.models import Message, Sender
 from apps.messages.services.budgets import Budgets
 from apps.messages.services.recovery.chain_history import Landed
@@ -85,7 +86,7 @@ class Selection:
     """True if the round had to end although there were places left."""
     has_new_forms: bool = False
     """Whether parameters of one of its messages were changed to the form that a network upgrade requires."""
-    waits: list[tuple[str, str, str]] = field(default_factory=list)
+    waits: list[tuple[str, str, Reason | str]] = field(default_factory=list)
     """Why messages are left: id, reason, text."""
     known: dict[str, ChainMessage] = field(default_factory=dict)
     """What the signer signed before, by id: such a message keeps that nonce and those fees."""
@@ -97,12 +98,12 @@ class Selection:
     """Ids of messages that a second person must approve, with what makes them wait."""
     failed: list[Message] = field(default_factory=list)
     """Those of them that are not tried again at once."""
-    refused: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, Reason | str] = field(default_factory=dict)
     """Those of them that an actor refuses, with its reason."""
     postponed: list[str] = field(default_factory=list)
     """Ids that failed nothing and let those behind them go first for some epochs."""
 
-    def leave(self, row: Message, wait: Wait, text: str = "", *, is_failure: bool = False) -> None:
+    def leave(self, row: Message, wait: Wait, text: Reason | str = "", *, is_failure: bool = False) -> None:
         """Note that a message is left for later, and why."""
         self.waits.append((row.pk, wait, text))
         if is_failure:

@@ -11,12 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.node.client import ChainClient
 from apps.core.errors import DomainError
+from apps.core.reasons import Reason, refused
 from apps.gateway.errors import SignedBefore, SignerAway
 from apps.messages.models import Message
+from apps.messages.reasons import (
+    RIVAL,
+    RIVAL_IN_HEAD,
+    RIVAL_IN_POOL,
+    SIGN_FAILED,
+    SIGNED_NONCE_HELD,
+    SIGNED_NONCE_USED,
+    SIGNED_OTHERWISE,
+)
 from apps.messages.services.recovery.chain_history import History
 from apps.messages.services.recovery.pool_name import pool_name_get
 from apps.messages.services.selection import Ready, Selection, SelectionId, free_nonces_generate
@@ -125,7 +133,7 @@ def _answer_store(
         one.is_retried = not text
     else:
         wait = Wait.SIGNER_AWAY if isinstance(answer, SignerAway) else Wait.POLICY
-        text = f"sign message failed: {answer.reason}"
+        text = SIGN_FAILED(reason=refused(answer))
     if text:
         one.is_left_out = True
         selection.leave(one.ready.row, wait, text, is_failure=wait == Wait.POLICY)
@@ -133,14 +141,11 @@ def _answer_store(
 
 def _signed_before(
     selection: Selection, row: Message, versions: Sequence[ChainMessage], *, client: ChainClient
-) -> tuple[Wait, str]:
+) -> tuple[Wait, Reason | None]:
     """Note the nonce that the signer knows, or that it is dead; else return why the message is left."""
     newest = versions[0]
     if not row.has_content(newest):
-        return Wait.POLICY, gettext(
-            "the signer already signed a different message under this id, {value} attoFIL to {to}: "
-            "push it under another id"
-        ).format(value=newest.value, to=newest.to)
+        return Wait.POLICY, SIGNED_OTHERWISE(value=int(newest.value), to=str(newest.to))
     nonce = newest.nonce
     holders = Message.objects.filter(
         from_addr=row.from_addr, nonce=nonce, state__in=[MessageState.FILLED, MessageState.LANDED]
@@ -149,12 +154,9 @@ def _signed_before(
     if nonce >= selection.chain_state.chain_nonce:
         rival = _rival(selection, holder, versions, client=client)
         if rival:
-            return Wait.SIGNED_BEFORE, gettext(
-                "the signer signed it with nonce {nonce}, which {rival} holds: it continues once that "
-                "has landed"
-            ).format(nonce=nonce, rival=rival)
+            return Wait.SIGNED_BEFORE, SIGNED_NONCE_HELD(nonce=nonce, rival=rival)
         selection.known[row.pk] = replace(newest, params=bytes(row.params))  # in the form that is taken now
-        return Wait.NONE, ""
+        return Wait.NONE, None
     landed = History(row.from_addr, client, selection.head).landed([nonce]).get(nonce)
     by_cid = {version.cid: version for version in versions}
     if holder is None and landed is not None and landed.message.cid in by_cid:
@@ -164,12 +166,8 @@ def _signed_before(
         selection.dead[row.pk] = (*selection.dead.get(row.pk, ()), nonce)
     else:
         after = (selection.head.height if landed is None else landed.height) + DEAD_EPOCHS
-        text = gettext(
-            "the signer signed it with nonce {nonce}, since used by another message: it will be "
-            "signed again at epoch {epoch}"
-        ).format(nonce=nonce, epoch=after)
-        return Wait.SIGNED_BEFORE, text
-    return Wait.NONE, ""
+        return Wait.SIGNED_BEFORE, SIGNED_NONCE_USED(nonce=nonce, epoch=after)
+    return Wait.NONE, None
 
 
 def _claimant(selection: Selection, row: Message, nonce: int) -> Message | None:
@@ -180,19 +178,19 @@ def _claimant(selection: Selection, row: Message, nonce: int) -> Message | None:
 
 def _rival(
     selection: Selection, holder: Message | None, versions: Sequence[ChainMessage], *, client: ChainClient
-) -> str:
+) -> Reason | None:
     """Return what else has the nonce of these versions: a row of ours, or a message in the node's pool."""
     if holder is not None:
-        return gettext("message {push_id}").format(push_id=holder.push_id)
+        return RIVAL(push_id=holder.push_id)
     newest = versions[0]
     state = selection.chain_state
     if newest.nonce >= state.pool_nonce and newest.nonce not in state.foreign_nonces:
-        return ""
+        return None
     for signed in client.mpool_pending():
         other = signed.message
         if (other.from_, other.nonce) == (newest.from_, newest.nonce):
-            return "" if other in versions else gettext("another message ({cid})").format(cid=signed.cid)
-    return gettext("a message included in the newest head")
+            return None if other in versions else RIVAL_IN_POOL(cid=str(signed.cid))
+    return RIVAL_IN_HEAD()
 
 
 def unsigned_message_build(message: ChainMessage) -> SignedMessage:

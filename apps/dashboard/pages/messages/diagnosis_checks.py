@@ -127,8 +127,9 @@ def limit_checks(message: Message, diagnosis: Diagnosis, data: PageData) -> Iter
         value = limit_text(limit)
         tone, word = ("ok", gettext("in force")) if limit.binds else ("idle", gettext("not used"))
         if limit.blocks:
-            tone, word, value = "bad", gettext("blocks"), f"{sentence_text(value)} {WHERE[limit.level]}"
-        what = f"{LEVELS[limit.level]} {LIMITS[limit.setting]}"
+            tone, word = "bad", gettext("blocks")
+            value = f"{sentence_text(value)} {gettext(WHERE[limit.level])}"
+        what = f"{gettext(LEVELS[limit.level])} {LIMITS[limit.setting]}"
         yield Check(what, value, tone, word, limit_href(limit, message, data))
 
 

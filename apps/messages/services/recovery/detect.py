@@ -21,11 +21,13 @@ from typing import Any, Final
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.utils.translation import gettext_noop
 
 from apps.core.live import OPERATOR, Change, publish_all
+from apps.core.reasons import Reason
+from apps.core.stored_texts import stored_text
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Recovery, Sender, Tracker
+from apps.messages.reasons import DATABASE_CHANGED, DATABASE_LEFT, DATABASE_OLDER, DATABASE_OTHER
 from apps.messages.selectors.recovery import recovery_hold_reason
 
 log = structlog.get_logger(__name__)
@@ -130,18 +132,20 @@ def recovery_require_over(address: str, *, now: datetime) -> None:
     """Raise BadMessage if nothing of this sender may be signed until recovery is over."""
     sender = Sender.objects.filter(address=address).first()
     with transaction.atomic():  # ends before the refusal: a recovery that begins here is to be stored
-        hold = "" if sender is None else recovery_hold_reason(sender, restore_check(now=now))
+        hold = None if sender is None else recovery_hold_reason(sender, restore_check(now=now))
     if hold:
-        raise BadMessage(hold, field="from")
+        raise BadMessage(stored_text(hold), field="from")
 
 
 @transaction.atomic
-def recovery_begin(reason: str, *, now: datetime, fingerprint: dict[str, Any] | None = None) -> Recovery:
+def recovery_begin(
+    reason: Reason | str, *, now: datetime, fingerprint: dict[str, Any] | None = None
+) -> Recovery:
     """Stop all signing until what the chain knows is read back."""
     Recovery.objects.get_or_create(pk=1)
     row = Recovery.objects.select_for_update().get(pk=1)
     if row.since is None or fingerprint:
-        row.reason = reason[:1000]  # further differences found while recovery runs follow from this one
+        row.reason = reason  # further differences found while recovery runs follow from this one
     if row.since is None:
         row.from_height = Tracker.objects.values_list("height", flat=True).first() or -1
         row.matched = 0
@@ -156,25 +160,23 @@ def recovery_begin(reason: str, *, now: datetime, fingerprint: dict[str, Any] | 
     return row
 
 
-def _difference(row: Recovery | StoredIdentity, seen: Identity, marker: dict[str, Any]) -> str:
-    """Return how this database differs from the one that was used last; empty if it does not."""
+def _difference(row: Recovery | StoredIdentity, seen: Identity, marker: dict[str, Any]) -> Reason | None:
+    """Return how this database differs from the one that was used last; None if it does not."""
     if row.fingerprint and row.fingerprint != seen.fingerprint:
         names = [name for name, value in seen.fingerprint.items() if row.fingerprint.get(name) != value]
-        return gettext_noop("the database was restored or moved: its {names} changed").format(
-            names=gettext_noop(" and ").join(names)
-        )
+        return DATABASE_CHANGED(names=" and ".join(names))
     if not marker:
-        return ""
+        return None
     if marker.get("pool") != str(row.pool):
         has_rows = not row.fingerprint and Message.objects.exists()
-        return gettext_noop("the database is not the one last used here") if has_rows else ""
+        return DATABASE_OTHER() if has_rows else None
     last = _moment_of(marker)
     if last is not None and (row.restored_at is None or row.restored_at < last):
-        return gettext_noop("the database is an old one, left for another that the pool has used since")
+        return DATABASE_LEFT()
     is_same = all(marker.get(name) == value for name, value in seen.fingerprint.items())
     if is_same and int(marker.get("position", 0)) > seen.position:
-        return gettext_noop("the database is an older copy of the one last used here")
-    return ""
+        return DATABASE_OLDER()
+    return None
 
 
 def _moment_of(marker: dict[str, Any]) -> datetime | None:

@@ -27,9 +27,11 @@ from apps.core.errors import BadValue
 from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish, publish_all
 from apps.core.locks import try_lock
+from apps.core.reasons import refused
 from apps.gateway.errors import SignerAway
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Recovery, Sender, SignedVersion, UnmatchedMessage
+from apps.messages.reasons import SIGNED_UNRECORDED
 from apps.messages.selectors.recovery import (
     recovery_now,
     recovery_row,
@@ -92,7 +94,7 @@ def _step(recovery: Recovery, *, client: ChainClient, now: datetime) -> bool:
             while not is_over and not _read_back(sender, recovery, history, pending.values(), now=now):
                 is_over = time.monotonic() > end
         except (NodeRefused, SignerAway) as error:
-            Sender.objects.filter(pk=sender.pk).update(wait=Wait.RECOVERY, error=error.reason[:1000])
+            Sender.objects.filter(pk=sender.pk).update(wait=Wait.RECOVERY, error=refused(error))
             raise
 
     for_each_isolated(list(senders_unread(recovery)), one, event="not_read_back")
@@ -212,8 +214,7 @@ def unrecorded_resolve(sender: Sender, *, client: ChainClient, now: datetime) ->
     sent = _sent_find(history, unused, nonces=range(first, after))
     cids = [str(one.message.cid) for one in sent]
     if ids := signed_ids_read(sender.address, pool=recovery_row().pool, cids=cids):
-        text = gettext("{sender} sent {count} that the pool signed, of which the database has no record")
-        recovery_begin(text.format(sender=sender.address, count=plural_kept(len(ids), "message")), now=now)
+        recovery_begin(SIGNED_UNRECORDED(sender=sender.address, count=len(ids)), now=now)
     with transaction.atomic():
         seen, sender = sender.version, Sender.objects.select_for_update().get(pk=sender.pk)
         if sender.version != seen or recovery_now() is not None:

@@ -16,6 +16,7 @@ from django.db.models import F
 from django.db.models.functions import Least
 
 from apps.chain.node.client import ChainClient
+from apps.core.reasons import Reason
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.recovery import recovery_row
 from apps.messages.services.recovery.detect import recovery_begin
@@ -64,7 +65,7 @@ def unrecorded_note(
     sender: Sender,
     message: ChainMessage,
     executed_at: datetime | None,
-    reason: str,
+    reason: Reason,
     now: datetime,
 ) -> None:
     """Note that a message like a waiting one was sent with a nonce that no row has.

@@ -37,8 +37,8 @@ def test_least_gas_limit_is_what_the_message_takes_on_chain(pool: Pool, kind: st
     signed = signed_message_from_cbor(bytes(pool.row("one").signed))
     least = inclusion_gas(signed.chain_length)
 
-    assert gas_shortfall_describe(replace(signed.message, gas_limit=least)) == ""
-    assert f"is below {least}," in gas_shortfall_describe(replace(signed.message, gas_limit=least - 1))
+    assert gas_shortfall_describe(replace(signed.message, gas_limit=least)) is None
+    assert f"is below {least}," in str(gas_shortfall_describe(replace(signed.message, gas_limit=least - 1)))
 
 
 def test_what_the_balance_does_not_cover_waits_with_figures(pool: Pool) -> None:
