@@ -7,9 +7,10 @@ from django.db import models
 
 from apps.chain.states import NodeCondition, NodeRole
 from apps.core.models import Timestamped
+from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
 
 
-class Node(Timestamped):
+class Node(WithReasons, Timestamped):
     """One JSON-RPC node of the pool, and how it does."""
 
     Conditions = NodeCondition
@@ -28,7 +29,8 @@ class Node(Timestamped):
     """True if CHAIN_URLS names it, false if an operator added it."""
     condition = models.CharField(max_length=20, choices=NodeCondition.choices, default=NodeCondition.UNKNOWN)
     """What the last probe measured: no step of a table, so each probe writes what it found."""
-    error = models.CharField(max_length=500, blank=True, default="")
+    error = ReasonCharField(max_length=500, blank=True, default="")
+    error_coded = CodedField()
     version = models.CharField(max_length=100, blank=True, default="")
     head_height = models.BigIntegerField(null=True)
     lag_epochs = models.IntegerField(default=0)

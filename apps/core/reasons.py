@@ -159,8 +159,12 @@ def refused(refusal: DomainError) -> Reason:
 
 
 def told(error: BaseException) -> Reason | str:
-    """Return why an act failed: its refusal, or what the fault says."""
-    return refused(error) if isinstance(error, DomainError) else as_reason(str(error))
+    """Return why an act failed: its refusal with the field that it names, or what the fault says."""
+    if not isinstance(error, DomainError):
+        return as_reason(str(error))
+    return (
+        Reason(str(error), f"{REFUSED}{error.code}", {"text": str(error)}) if error.field else refused(error)
+    )
 
 
 def is_whole(code: str) -> bool:

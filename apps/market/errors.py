@@ -8,6 +8,7 @@ from typing import Final
 from django.utils.translation import gettext
 
 from apps.core.errors import Conflict, DomainError, NotFound
+from apps.core.reasons import Reason
 
 RETRY: Final = "Please retry in some time."
 """What a client is told whom the pool cannot serve now, in boost's words."""
@@ -44,7 +45,7 @@ class DealBusy(DealRefused):
 
     code = "deal_busy"
 
-    def __init__(self, cause: str) -> None:
+    def __init__(self, cause: Reason) -> None:
         self.cause = cause
         """For the miner's people; the client is only told to come again."""
         super().__init__(RETRY, kind=RefusalKind.OVERLOADED)

@@ -9,6 +9,7 @@ from django.db import models
 
 from apps.core.fields import AddressField, AttoFilField, CidField
 from apps.core.models import Named, Timestamped
+from apps.core.reason_fields import CodedField, ReasonTextField, WithReasons
 from apps.market.states import (
     PUBLISHED,
     TRANSITIONS,
@@ -80,7 +81,7 @@ class MinerMarket(Timestamped):
         return [str(source) for source, is_open in sources if is_open]
 
 
-class Deal(Named, Timestamped):
+class Deal(WithReasons, Named, Timestamped):
     """A deal between a client and a miner, accepted or refused; `uuid` is chosen by the client."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = TRANSITIONS
@@ -139,8 +140,9 @@ class Deal(Named, Timestamped):
     piece = models.ForeignKey(Piece, null=True, on_delete=models.SET_NULL, related_name="deals")
     sector_number = models.BigIntegerField(null=True)
     """Number of the sector that last held the piece; an ended one comes back with a reorganisation."""
-    reason = models.TextField(blank=True)
+    reason = ReasonTextField(blank=True)
     """Why it was refused or failed, or what went wrong last."""
+    reason_coded = CodedField()
 
     class Meta:
         ordering = ["-pk"]

@@ -14,6 +14,7 @@ from uuid import UUID
 from apps.market.errors import DealBusy, DealRefused, RefusalKind
 from apps.market.models import MinerMarket
 from apps.market.onchain import AllocationTerms
+from apps.market.reasons import COLLATERAL_SHORT
 from apps.market.states import ClientsRule
 from poolsite.filecoin.actors.market import ClientDealProposal
 from poolsite.filecoin.amounts import fil_format
@@ -239,8 +240,9 @@ def published_check(proposal: Proposal, *, height: int, balances: Balances) -> N
         )
     if balances.miner_free < terms.provider_collateral:
         raise DealBusy(
-            f"its collateral is {fil_format(terms.provider_collateral)}, and the miner's market balance has"
-            f" {fil_format(balances.miner_free)} free beside what earlier deals need"
+            COLLATERAL_SHORT(
+                collateral=fil_format(terms.provider_collateral), free=fil_format(balances.miner_free)
+            )
         )
 
 

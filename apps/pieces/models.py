@@ -169,7 +169,7 @@ class Piece(WithReasons, Named, Timestamped):
         return (self.client, self.allocation, self.deal)
 
 
-class PieceDelivery(Named, Timestamped):
+class PieceDelivery(WithReasons, Named, Timestamped):
     """Bytes of a piece that a market wants to have; an equal request again is the same one."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = DELIVERY_TRANSITIONS
@@ -194,7 +194,8 @@ class PieceDelivery(Named, Timestamped):
     """Fails then, unless it is requested again."""
     told_at = models.DateTimeField(null=True)
     """When the market first got the result."""
-    error = models.TextField(blank=True)
+    error = ReasonTextField(blank=True)
+    error_coded = CodedField()
 
     class Meta:
         ordering = ["-pk"]

@@ -1,4 +1,4 @@
-"""Why pieces wait."""
+"""Why pieces wait, and why their deliveries failed."""
 
 from __future__ import annotations
 
@@ -13,3 +13,5 @@ ALLOCATION_EXPIRED = reason(
     "pieces.allocation_expired",
     gettext_noop("{name} expired before the sector was committed: stored without it"),
 )
+UNSEALED_LATE = reason("pieces.unsealed_late", gettext_noop("it was not unsealed in time"))
+TARGET_MALFORMED = reason("pieces.target_malformed", gettext_noop("its address or token is malformed"))

@@ -63,7 +63,7 @@ class Wallet(models.Model):
         return any(seen is not None and at - seen < SERVED_S for seen in times)
 
 
-class RemoteWallet(Named, Timestamped):
+class RemoteWallet(WithReasons, Named, Timestamped):
     """A wallet that does not connect to the gateway: the pool connects to it, as other messagers do.
 
     lotus-wallet, venus-wallet and a signer of ours behind a firewall are such ones.
@@ -83,8 +83,9 @@ class RemoteWallet(Named, Timestamped):
     held_until = models.DateTimeField(null=True)
     answered_at = models.DateTimeField(null=True)
     """When it last listed its keys."""
-    error = models.CharField(max_length=300, blank=True)
+    error = ReasonCharField(max_length=300, blank=True)
     """Why it does not serve, or which key it could not prove; empty: it serves."""
+    error_coded = CodedField()
     connection = models.UUIDField(null=True)
     """The gateway's connection by which its keys sign."""
 
@@ -110,8 +111,9 @@ class SignRecord(WithReasons):
     asked_by = models.CharField(max_length=200)
     ms = models.PositiveIntegerField(null=True)
     """How long the signer took."""
-    error = models.CharField(max_length=500, blank=True)
+    error = ReasonCharField(max_length=500, blank=True)
     """Why not; empty if it signed."""
+    error_coded = CodedField()
     rule = models.CharField(max_length=100, blank=True)
     """Rule of the signer's policy that allowed it, where the signer reports it."""
 

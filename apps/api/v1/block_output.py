@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
+from apps.api.v1.serializers import CODE_HELP
 from apps.blocks.selectors.luck import Luck
 from apps.blocks.states import RoundState, WhyNot
+from apps.core.reasons import code_of
 
 if TYPE_CHECKING:
     from apps.blocks.models import Block, Round
@@ -33,6 +35,7 @@ class RoundOutput(serializers.Serializer[Any]):
     won = serializers.IntegerField(help_text="wins; 0 for most rounds")
     outcome = serializers.ChoiceField(choices=RoundState.values)
     reason = serializers.CharField()
+    reason_code = serializers.CharField(help_text=CODE_HELP)
     sector = serializers.IntegerField(allow_null=True)
     steps = StepOutput(many=True)
     budget_ms = serializers.IntegerField(help_text="time by which a block had to be signed")
@@ -91,6 +94,7 @@ def round_body(row: Round) -> dict[str, Any]:
         "won": row.win_count,
         "outcome": row.state,
         "reason": row.reason,
+        "reason_code": code_of(row.reason),
         "sector": row.sector,
         "steps": [{"name": name, "start_ms": start, "ms": length} for name, start, length in row.steps],
         "budget_ms": row.budget_ms,

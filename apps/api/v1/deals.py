@@ -14,9 +14,10 @@ from rest_framework.response import Response
 
 from apps.api.v1.pagination import CURSOR, LIMIT, number
 from apps.api.v1.piece_uploads import UploadView
-from apps.api.v1.serializers import AmountField, address_value
+from apps.api.v1.serializers import CODE_HELP, AmountField, address_value
 from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
+from apps.core.reasons import code_of
 from apps.market.rules import ulid_encode
 from apps.market.selectors import DealFilter, deal_get, deals_page
 from apps.market.services.transfers import deal_import
@@ -38,6 +39,7 @@ class DealOutput(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=DealState.values)
     state_since = serializers.DateTimeField()
     reason = serializers.CharField(help_text="why it was refused or failed, or what holds it up")
+    reason_code = serializers.CharField(help_text=CODE_HELP)
     door = serializers.ChoiceField(choices=DealDoor.values)
     client = serializers.CharField()
     piece_cid = serializers.CharField()
@@ -82,6 +84,7 @@ def deal_body(deal: Deal) -> dict[str, Any]:
         "lockup": str(deal.lockup),
         "upload": None if deal.piece is None else str(deal.piece.uuid),
         **{name: getattr(deal, name) for name in names},
+        "reason_code": code_of(deal.reason),
     }
 
 

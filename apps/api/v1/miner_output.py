@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
+from apps.api.v1.serializers import CODE_HELP
+from apps.core.reasons import code_of
 from apps.miners.selectors.senders import senders_chosen
 from apps.miners.services.porep import porep_rule_read
 from apps.miners.states import MinerState, Use
@@ -28,6 +30,7 @@ class MinerOutput(serializers.Serializer[Any]):
     tenant = serializers.CharField()
     state = serializers.ChoiceField(choices=MinerState.values)
     error = serializers.CharField()
+    error_code = serializers.CharField(help_text=CODE_HELP)
     create_message_id = serializers.CharField(
         allow_null=True, help_text="id of the message that creates it; null if it was imported"
     )
@@ -105,6 +108,7 @@ def _body(miner: Miner, senders: Mapping[Use, str]) -> dict[str, Any]:
         "address": miner.address or None,
         "robust": miner.robust or None,
         "create_message_id": miner.create_message_id or None,
+        "error_code": code_of(miner.error),
         "tenant": miner.tenant.name,
         "beneficiary": miner.beneficiary or None,
         "porep": str(porep_rule_read(miner)),

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.block_output import LuckOutput, luck_body
-from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.serializers import CODE_HELP, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.blocks.rounds.warm_up import warm_up
 from apps.blocks.selectors.luck import lucks_shared
@@ -20,6 +20,7 @@ from apps.blocks.selectors.nodes import f3_leases
 from apps.blocks.services.mining import mining_set
 from apps.blocks.states import NotDrawn
 from apps.core import clock
+from apps.core.reasons import code_of
 from apps.miners.selectors.miners import miner_get
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class F3LeaseOutput(serializers.Serializer[Any]):
     until_instance = serializers.IntegerField(help_text="last instance of the lease")
     renewed_at = serializers.DateTimeField(allow_null=True)
     reason = serializers.CharField(help_text="why the lease could not be renewed; empty if it could")
+    reason_code = serializers.CharField(help_text=CODE_HELP)
     waits_until_instance = serializers.IntegerField(
         allow_null=True,
         help_text="after a restore: until this instance is over, a node may vote with an unrecorded ticket",
@@ -87,6 +89,7 @@ def lease_body(lease: F3Lease) -> dict[str, Any]:
         "until_instance": lease.ends,
         "renewed_at": lease.renewed_at,
         "reason": lease.reason,
+        "reason_code": code_of(lease.reason),
         "waits_until_instance": lease.restored_until if lease.is_in_doubt and not takes_part else None,
     }
 

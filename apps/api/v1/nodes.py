@@ -11,7 +11,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.serializers import CodeField, InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.selectors.nodes import node_get, nodes_pool
 from apps.chain.selectors.upgrades import Upgrade, readiness, upgrade_next
@@ -47,6 +47,7 @@ class NodeOutput(serializers.Serializer[Any]):
     is_configured = serializers.BooleanField()
     state = serializers.ChoiceField(choices=NodeCondition.values, source="condition")
     error = serializers.CharField()
+    error_code = CodeField(source="error")
     version = serializers.CharField()
     network_name = serializers.CharField()
     network_version = serializers.IntegerField(allow_null=True)

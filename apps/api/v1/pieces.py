@@ -12,7 +12,9 @@ from rest_framework.response import Response
 
 from apps.api.v1.list_filters import parameters_of, repeatable_of
 from apps.api.v1.pagination import CURSOR, LIMIT, number
+from apps.api.v1.serializers import CODE_HELP
 from apps.api.v1.views import PoolView
+from apps.core.reasons import code_of
 from apps.pieces.data.sources import url_shown
 from apps.pieces.selectors import PieceFilters, piece_only, piece_status, pieces_visible
 from apps.pieces.services.uploads import piece_remove
@@ -49,6 +51,7 @@ class PieceOutput(serializers.Serializer[Any]):
     purpose = serializers.ChoiceField(choices=PiecePurpose.values, help_text="which sectors it goes into")
     source_url = serializers.CharField(help_text="without its query")
     error = serializers.CharField()
+    error_code = serializers.CharField(help_text=CODE_HELP)
     created_at = serializers.DateTimeField()
 
 
@@ -75,6 +78,7 @@ def piece_body(piece: Piece) -> dict[str, Any]:
         "purpose": piece.purpose,
         "source_url": url_shown(piece.source_url),
         "error": piece.error,
+        "error_code": code_of(piece.error),
         "created_at": piece.created_at,
         **{name: getattr(piece, name) for name in names},
     }

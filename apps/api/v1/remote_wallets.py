@@ -12,7 +12,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.serializers import CodeField, InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.users.services.people import tenant_resolve
 from apps.wallets.selectors import remote_wallet_keys, remote_wallets
@@ -39,6 +39,7 @@ class RemoteWalletOutput(serializers.Serializer[Any]):
     keys = serializers.ListField(child=serializers.CharField(), help_text="Addresses that sign by it now.")
     answered_at = serializers.DateTimeField(allow_null=True, help_text="When it last listed its keys.")
     error = serializers.CharField(help_text="Why it does not serve; empty if it does.")
+    error_code = CodeField(source="error")
 
 
 class RemoteWalletInput(InputSerializer):

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
+from apps.api.v1.serializers import CODE_HELP
 from apps.core import clock
+from apps.core.reasons import code_of
 from apps.miners.selectors.roles import role_groups_of, role_is_heard, roles_of
 from apps.miners.states import RoleKind, RoleState
 
@@ -31,6 +33,7 @@ class RoleOutput(serializers.Serializer[Any]):
     is_heard = serializers.BooleanField()
     heard_at = serializers.DateTimeField(allow_null=True)
     note = serializers.CharField()
+    note_code = serializers.CharField(help_text=CODE_HELP)
 
 
 class RoleGroupOutput(serializers.Serializer[Any]):
@@ -63,6 +66,7 @@ def role_body(row: Role) -> dict[str, Any]:
         "is_heard": role_is_heard(row, now=clock.now()),
         "heard_at": row.heard_at,
         "note": row.note,
+        "note_code": code_of(row.note),
     }
 
 

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.pagination import CURSOR, LIMIT, Pages, cursor_number, cursor_of, cursor_write, number
-from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.serializers import CodeField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.wallets.selectors import sign_records, sign_records_before, wallet_get, wallets_named
@@ -53,10 +53,12 @@ class SignRecordOutput(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
     address = serializers.CharField()
     what = serializers.CharField()
+    what_code = CodeField(source="what")
     cid = serializers.CharField()
     asked_by = serializers.CharField()
     ms = serializers.IntegerField(allow_null=True)
     error = serializers.CharField()
+    error_code = CodeField(source="error")
 
 
 class SignRecordPage(serializers.Serializer[Any]):

@@ -10,6 +10,7 @@ from django.db import models
 from apps.blocks.states import TRANSITIONS, RoundState, WhyNot
 from apps.core.fields import AttoFilField, CidField
 from apps.core.models import Named
+from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
 from apps.miners.models import Miner
 from poolsite.filecoin.pledge import locked_reward, vesting_schedule
 
@@ -17,7 +18,7 @@ INSTANCE_KNOWN: Final = timedelta(minutes=2)
 """How long the instance of F3 counts that a node said: the leases are looked at every 15 s."""
 
 
-class Round(Named):
+class Round(WithReasons, Named):
     """What one miner did at one epoch."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = TRANSITIONS
@@ -34,8 +35,9 @@ class Round(Named):
     win_count = models.SmallIntegerField(default=0)
     sector = models.BigIntegerField(null=True)
     """The sector to prove, of a round that was won."""
-    reason = models.CharField(max_length=300, blank=True)
+    reason = ReasonCharField(max_length=300, blank=True)
     """The words of the node, signer or prover that a win was lost by."""
+    reason_coded = CodedField()
     steps = models.JSONField(default=list)
     """What was done: `[name, start, length]`, in milliseconds since the base tipset's epoch began."""
     budget_ms = models.IntegerField(default=0)
@@ -137,7 +139,7 @@ class MiningDay(models.Model):
         return f"{self.miner} on {self.day}"
 
 
-class F3Lease(models.Model):
+class F3Lease(WithReasons):
     """By which one node votes for a miner in fast finality (F3), and why it could not be renewed."""
 
     miner = models.OneToOneField(Miner, on_delete=models.CASCADE, related_name="f3_lease")
@@ -158,8 +160,9 @@ class F3Lease(models.Model):
     looked_at = models.DateTimeField(null=True)
     """When a node said so."""
     renewed_at = models.DateTimeField(null=True)
-    reason = models.CharField(max_length=300, blank=True)
+    reason = ReasonCharField(max_length=300, blank=True)
     """Why it could not be renewed when that was tried last; empty while it could."""
+    reason_coded = CodedField()
     failing_since = models.DateTimeField(null=True)
     restored_at = models.DateTimeField(null=True)
     """When the database was restored before which the row knew nothing of tickets that were given since."""

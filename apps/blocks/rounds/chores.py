@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.conf import settings
-from django.utils.translation import gettext_noop
 
+from apps.blocks.reasons import LEASED_ELSEWHERE, NOT_MINED
 from apps.blocks.selectors.mining_miners import MiningMiner, miners_mining
 from apps.blocks.selectors.nodes import block_links, f3_links
 from apps.blocks.services.finality import f3_participate, f3_stop
@@ -38,11 +38,7 @@ def leases_renew() -> bool:
     head = head_current() if miners else None
     if head is not None:
         miners = [one for one in miners if one.works_at(head.height + 1)]
-    reason = (
-        gettext_noop("no blocks are made for this miner")
-        if settings.BLOCK_F3
-        else gettext_noop("BLOCK_F3 is 0: another program manages its F3 lease")
-    )
+    reason = NOT_MINED() if settings.BLOCK_F3 else LEASED_ELSEWHERE()
     f3_stop(miners, links=f3_links, reason=reason, now=clock.now())
     return bool(miners) and f3_participate(miners, links=f3_links(), now=clock.now())
 

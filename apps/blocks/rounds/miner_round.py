@@ -29,7 +29,7 @@ from apps.blocks.rounds.template import BlockTemplate, proof_request, with_signa
 from apps.blocks.rounds.timing import StepTimer
 from apps.blocks.selectors.mining_miners import MiningMiner, worker_granted
 from apps.blocks.services.guard import Reservation, signed_block_decode, unsigned_block_decode
-from apps.blocks.services.rounds import REASON_MAX, Submitted, round_advance
+from apps.blocks.services.rounds import Submitted, round_advance
 from apps.blocks.states import RoundState, WhyNot
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core import clock
@@ -84,7 +84,7 @@ class MinerRound:
             won = await self._draw()
         except FAILURES as error:
             self.outcome, reason = outcome_of(error)
-            self.facts["reason"] = reason[:REASON_MAX]
+            self.facts["reason"] = reason
             return self._row()
         finally:
             if self.outcome != RoundState.WON:

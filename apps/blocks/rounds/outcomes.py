@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.blocks.errors import BaseChanged, SlashGuard
+from apps.blocks.reasons import EPOCH_ENDED, FAULT_REFUSED
 from apps.blocks.rounds.providers import ProofRefused, ProofTimeout
 from apps.blocks.states import RoundState
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core.errors import DomainError
+from apps.core.reasons import Reason, refused
 from apps.gateway.errors import SignerAway, SignerRefused
 
 FAULT_TEXT: Final = "fault"
@@ -30,13 +30,13 @@ OUTCOMES: Final[tuple[tuple[type[Exception], RoundState], ...]] = (
 )
 
 
-def outcome_of(error: Exception) -> tuple[RoundState, str]:
+def outcome_of(error: Exception) -> tuple[RoundState, Reason | str]:
     """Return the outcome that an error means, and its words."""
     reason = error.reason if isinstance(error, DomainError) else ""
     if isinstance(error, SignerRefused) and FAULT_TEXT in reason:
-        return RoundState.SLASH_GUARD, gettext("the signer refused: {reason}").format(reason=reason)
+        return RoundState.SLASH_GUARD, FAULT_REFUSED(reason=refused(error))
     found = next(state for kind, state in OUTCOMES if isinstance(error, kind))
-    return found, reason or gettext("the epoch ended before the block was signed")
+    return found, refused(error) if isinstance(error, DomainError) else EPOCH_ENDED()
 
 
 FAILURES: Final = tuple(kind for kind, _ in OUTCOMES)

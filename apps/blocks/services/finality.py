@@ -18,9 +18,17 @@ from typing import Any, Final
 
 import structlog
 from django.db.models import Q
-from django.utils.translation import gettext, gettext_noop
 
 from apps.blocks.models import F3Lease
+from apps.blocks.reasons import (
+    INSTANCE_UNKNOWN,
+    NO_F3_NODE,
+    NOT_ANSWERED,
+    UNREADABLE,
+    VOTER_AWAY,
+    VOTER_UNKNOWN,
+    VOTERS_MANY,
+)
 from apps.blocks.services.finality_nodes import F3Node, f3_nodes_find, instance_read, voters_read
 from apps.blocks.services.finality_tickets import (
     ISSUER_MISMATCH,
@@ -35,6 +43,7 @@ from apps.chain.node.link import NodeLink
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.states import NodeCondition
 from apps.core.live import Change, publish_all
+from apps.core.reasons import Reason, refused
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.models import Miner
 
@@ -89,20 +98,14 @@ def lease_holders_find(lease: F3Lease, *, voters: Collection[str]) -> set[str]:
     return set(voters) | ({lease.node} if lease.ticket else set())
 
 
-def doubt_explain(lease: F3Lease, *, holders: Collection[str]) -> str:
+def doubt_explain(lease: F3Lease, *, holders: Collection[str]) -> Reason:
     """Return why a lease in doubt is not renewed, and until when."""
     if lease.restored_until is None:
-        return gettext("the database was restored: no node in sync has reported the current instance yet")
+        return INSTANCE_UNKNOWN()
     after = lease.restored_until + 1
     if len(holders) > 1:
-        return gettext(
-            "the database was restored and {count} nodes vote for it:"
-            " a lease is requested from instance {instance} on"
-        ).format(count=len(holders), instance=after)
-    return gettext(
-        "the database was restored and a node may vote for it:"
-        " a lease is requested from instance {instance} on"
-    ).format(instance=after)
+        return VOTERS_MANY(count=len(holders), instance=after)
+    return VOTER_UNKNOWN(instance=after)
 
 
 log = structlog.get_logger(__name__)
@@ -143,7 +146,7 @@ def _participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: dat
     restored_mark(miners, leases=leases, instances=instances, term=TERM + RENEW_WITHIN, now=now)
     if not nodes:
         for lease in leases.values():
-            _failed(lease, gettext_noop("no node that runs F3 responds"), now=now)
+            _failed(lease, NO_F3_NODE(), now=now)
         return bool(leases)
     for node in nodes:
         rows = F3Lease.objects.filter(node=node.link.url, miner__in=miners)
@@ -189,7 +192,7 @@ def _ask_holder(
 
 
 def f3_stop(
-    miners: Sequence[Miner], *, links: Callable[[], Sequence[NodeLink]], reason: str, now: datetime
+    miners: Sequence[Miner], *, links: Callable[[], Sequence[NodeLink]], reason: Reason, now: datetime
 ) -> None:
     """Note that no lease is asked for any more, except for these miners.
 
@@ -208,11 +211,10 @@ def f3_stop(
 
 def _ask(lease: F3Lease, nodes: Iterable[F3Node], silent: set[str], *, now: datetime) -> None:
     """Renew one miner's lease at the first node that does, or note why none did."""
-    reasons = []
-    unanswered = gettext("the node did not respond")
+    reasons: list[Reason] = []
     for node in nodes:
         if node.link.url in silent:
-            reasons.append(unanswered)
+            reasons.append(NOT_ANSWERED())
             continue
         before = lease.ticket
         try:
@@ -220,19 +222,17 @@ def _ask(lease: F3Lease, nodes: Iterable[F3Node], silent: set[str], *, now: date
         except TicketTaken:
             return
         except NodeRefused as refusal:
-            reason = refusal.reason
+            reason = refused(refusal)
             if refusal_code_read(refusal) == ISSUER_MISMATCH:
                 bound = lease.reserved_until + 1
-                reason = gettext_noop(
-                    "the node that votes for it is unavailable: another may vote from instance {instance} on"
-                ).format(instance=bound)
-                reasons = [one for one in reasons if one != unanswered]
+                reason = VOTER_AWAY(instance=bound)
+                reasons = [one for one in reasons if not NOT_ANSWERED.made(one)]
             reasons.append(reason)
         except NodeUnavailable:
             silent.add(node.link.url)
-            reasons.append(unanswered)
+            reasons.append(NOT_ANSWERED())
         except (KeyError, TypeError, ValueError):
-            reasons.append(gettext("the node's response could not be parsed"))
+            reasons.append(UNREADABLE())
         else:
             return
         if lease.ticket != before:
@@ -258,12 +258,12 @@ def _renewed(lease: F3Lease, node: F3Node, participation: Mapping[str, Any], *, 
     F3Lease.objects.filter(pk=lease.pk, ticket=lease.ticket).update(**facts)
 
 
-def _failed(lease: F3Lease, reason: str, *, now: datetime) -> None:
+def _failed(lease: F3Lease, reason: Reason, *, now: datetime) -> None:
     """Note why a lease could not be renewed, since when, and at which instance nodes were when seen last."""
-    if lease.reason != reason[:300] or lease.failing_since is None:
+    if lease.reason != reason or lease.failing_since is None:
         log.warning("f3_not_renewed", miner=str(lease.miner), reason=reason[:300])
     facts = {
-        "reason": reason[:300],
+        "reason": reason,
         "failing_since": lease.failing_since or now,
         "instance": lease.instance,
         "looked_at": lease.looked_at,

@@ -10,17 +10,15 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext_noop
 
 from apps.blocks.models import Block, Round
+from apps.blocks.reasons import INTERRUPTED
 from apps.blocks.states import RoundState
 from apps.core.compiled import Compiled
 from apps.core.errors import LostRace, WrongState
 from apps.core.live import Change, publish_all
 from apps.core.transitions import advance, advance_many
 from apps.miners.models import Miner
-
-REASON_MAX = 300
 
 
 def rounds_record(rounds: Sequence[Round]) -> None:
@@ -52,8 +50,6 @@ def round_advance(row: Round, *, event: str, **data: Any) -> None:
 
     After an error it can be done again.
     """
-    if "reason" in data:
-        data["reason"] = data["reason"][:REASON_MAX]
     moved = copy(row)  # it has the new state before COMMIT
     try:
         with transaction.atomic():
@@ -118,9 +114,7 @@ def rounds_interrupt(*, before: int, final: int = 0) -> int:
         round_advance(
             row,
             event=RoundState.INTERRUPTED,
-            reason=gettext_noop(
-                "the blocks process or its database stopped before a submission was recorded"
-            ),
+            reason=INTERRUPTED(),
         )
     return len(rows)
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import TipsetFacts
+from apps.chain.reasons import FORKED
+from apps.core.reasons import Reason
 
 BRANCH_DEPTH: Final = 10
 """So many epochs below the pool's head a node's tipset is compared with the pool's: few reorganisations reach
@@ -69,8 +69,10 @@ def branch_choose(samples: Collection[BranchSample], *, pool_key: str, is_alone:
     return heaviest.tipset.key if is_heavier else pool_key
 
 
-def branch_describe(sample: BranchSample, *, followed: str) -> str:
+def branch_describe(sample: BranchSample, *, followed: str) -> Reason:
     """Return how a node's branch differs from the one with the tipset `followed`."""
-    return gettext("at epoch {height} it has {node_tipset}, and the pool follows {pool_tipset}").format(
-        height=sample.tipset.height, node_tipset=sample.tipset.cids[0], pool_tipset=followed.split()[0]
+    return FORKED(
+        height=sample.tipset.height,
+        node_tipset=str(sample.tipset.cids[0]),
+        pool_tipset=followed.split()[0],
     )

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
-from django.utils.translation import gettext
 
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable, WrongNetwork
 from apps.chain.models import Head, Node
 from apps.chain.node.client import ChainClient
 from apps.chain.node.link import link_to
 from apps.chain.node.tipsets import TipsetFacts
+from apps.chain.reasons import LAGS
 from apps.chain.selectors.heads import head_at, head_current
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.services.branches import (
@@ -31,6 +31,7 @@ from apps.chain.services.networks import network_bind, network_check
 from apps.chain.states import CONDITIONS_FOREIGN, READ_RANKS, NodeCondition
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
+from apps.core.reasons import Reason, refused
 from poolsite.filecoin.upgrades import heights_read
 
 log = structlog.get_logger(__name__)
@@ -92,7 +93,7 @@ class Finding:
     """What changes rarely; empty if it was not asked for, or one of the answers came too late."""
     branch: BranchSample | None = None
     """None if it was not compared."""
-    error: str = ""
+    error: Reason | str = ""
 
 
 ENABLED: Final[Compiled[Node]] = Compiled("nodes_probed", nodes_all)
@@ -163,7 +164,7 @@ def node_probe(node: Node, *, now: datetime, pool_tipset: Head | None = None) ->
             with suppress(NodeUnavailable):  # a slow list of peers says nothing about reads
                 finding.details = _details(client)
     except (NodeUnavailable, NodeRefused) as error:
-        finding.error = error.reason[:500]
+        finding.error = refused(error)
     return finding
 
 
@@ -209,13 +210,13 @@ def probe_store(node: Node, *, finding: Finding, now: datetime) -> None:
         if network is None or finding.details.get("network_version", 0) > network.version:
             network_bind(ChainClient([link_to(node.url, node.token)], limit_s=PROBE_TIMEOUT_S))
     except WrongNetwork as error:
-        node.condition, node.error = NodeCondition.WRONG_NETWORK, error.reason[:500]
+        node.condition, node.error = NodeCondition.WRONG_NETWORK, refused(error)
         return
     except NetworkUnknown as error:
-        node.condition, node.error = NodeCondition.RULES_MISSING, error.reason[:500]
+        node.condition, node.error = NodeCondition.RULES_MISSING, refused(error)
         return
     except (NodeUnavailable, NodeRefused) as error:
-        node.condition, node.error = NodeCondition.AWAY, error.reason[:500]
+        node.condition, node.error = NodeCondition.AWAY, refused(error)
         return
     node.condition, node.error, node.latency_ms = NodeCondition.HEALTHY, "", finding.latency_ms
     node.head_height = finding.head.height
@@ -234,7 +235,7 @@ def node_require_own(url: str, *, client: ChainClient) -> None:
         name, genesis, _ = client.chain_known()
         network_check(name, genesis=genesis)
     except WrongNetwork as error:
-        Node.objects.filter(url=url).update(condition=NodeCondition.WRONG_NETWORK, error=error.reason[:500])
+        Node.objects.filter(url=url).update(condition=NodeCondition.WRONG_NETWORK, error=refused(error))
         publish(Change("node_state", url, None))
         raise
 
@@ -261,7 +262,7 @@ def _compare(nodes: list[Node], findings: list[Finding], *, known: Head | None) 
         if node.condition == NodeCondition.HEALTHY and node.lag_epochs > LAG_EPOCHS_MAX:
             node.condition, node.error = (
                 NodeCondition.LAGGING,
-                gettext("{lag_epochs} epochs behind the newest head").format(lag_epochs=node.lag_epochs),
+                LAGS(lag_epochs=node.lag_epochs),
             )
 
 

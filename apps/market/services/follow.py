@@ -12,7 +12,9 @@ from django.db import transaction
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.disk import DiskFull
 from apps.core.errors import BadValue, DomainError
+from apps.core.reasons import Reason, as_reason, refused, told
 from apps.market.models import Deal
+from apps.market.reasons import ADDRESSES_GONE, DATA_GONE, LATE, LATE_FOR_START, SHORT_SECTOR
 from apps.market.selectors import deals_followed, piece_of_deal, sector_end_of
 from apps.market.services.transfers import (
     chunks_discard,
@@ -73,7 +75,7 @@ def deal_advance(deal: Deal, *, height: int, now: datetime) -> None:
         _fetch(deal)
 
 
-def deal_fail(deal: Deal, *, reason: str) -> None:
+def deal_fail(deal: Deal, *, reason: Reason | str) -> None:
     """End a deal that came to nothing; its chunks go, and its piece as any that nobody ends."""
     chunks_discard(deal)
     deal_move(deal, event="FAIL", piece=deal.piece, reason=reason)
@@ -104,12 +106,12 @@ def _published_store(deal: Deal, piece: Piece) -> None:
     deal_move(deal, event="VERIFY", piece=piece)
 
 
-def _late_reason(deal: Deal, *, height: int, now: datetime) -> str:
+def _late_reason(deal: Deal, *, height: int, now: datetime) -> Reason | None:
     if deal.start_epoch is not None and deal.start_epoch <= height:
-        return f"its data did not come before its start epoch {deal.start_epoch}"
+        return LATE_FOR_START(epoch=deal.start_epoch)
     if deal.data_until is not None and deal.data_until <= now:
-        return "its data did not come in time"
-    return ""
+        return LATE()
+    return None
 
 
 def _join(deal: Deal) -> None:
@@ -117,7 +119,7 @@ def _join(deal: Deal) -> None:
     try:
         chunks_join(deal)
     except HELD_UP as refusal:
-        deal_note(deal, reason=refusal.reason)
+        deal_note(deal, reason=refused(refusal))
     except (PieceMismatch, PieceTooLarge):  # said on the deal already
         deal.refresh_from_db()
 
@@ -127,16 +129,16 @@ def _fetch(deal: Deal) -> None:
     try:
         deal_fetch_begin(deal)
     except HELD_UP as refusal:
-        deal_note(deal, reason=refusal.reason)
+        deal_note(deal, reason=refused(refusal))
     except (PieceTooLate, DecryptionFailed) as refusal:
-        deal_fail(deal, reason=str(refusal))
+        deal_fail(deal, reason=told(refusal))
     except BadValue as refusal:
-        _place_next(deal, reason=refusal.reason)
+        _place_next(deal, reason=refused(refusal))
     except DomainError as refusal:
-        deal_note(deal, reason=refusal.reason)
+        deal_note(deal, reason=refused(refusal))
 
 
-def _place_next(deal: Deal, *, reason: str) -> None:
+def _place_next(deal: Deal, *, reason: Reason | str) -> None:
     """Try the client's next URL with the next head; without one the deal fails."""
     if deal.place_at + 1 >= len(places_decode(deal)):
         deal_fail(deal, reason=reason)
@@ -149,9 +151,9 @@ def _piece_gone(deal: Deal) -> None:
     if deal.state == DealState.ACTIVE:  # nobody removes a piece before its sector has ended
         deal_move(deal, event="END", piece=None)
     elif deal.source == DealSource.HTTP and not deal.places:
-        deal_fail(deal, reason="its data are gone, and its client's URLs are not kept any more")
+        deal_fail(deal, reason=ADDRESSES_GONE())
     else:
-        deal_wait(deal, reason="its data are gone: they are awaited again")
+        deal_wait(deal, reason=DATA_GONE())
 
 
 def _piece_follow(deal: Deal, piece: Piece, *, height: int) -> None:
@@ -177,7 +179,7 @@ def _piece_follow(deal: Deal, piece: Piece, *, height: int) -> None:
     if event in Deal.TRANSITIONS[deal.state]:
         if is_new:  # the same data may have come in another way
             chunks_discard(deal)
-        deal_move(deal, event=event, piece=piece, reason=piece.error if deal.allocation else "")
+        deal_move(deal, event=event, piece=piece, reason=as_reason(piece.error) if deal.allocation else "")
         if is_new:
             chunks_discard(deal)  # one may have come in between
 
@@ -185,23 +187,23 @@ def _piece_follow(deal: Deal, piece: Piece, *, height: int) -> None:
 def _piece_failed(deal: Deal, piece: Piece) -> None:
     """Wait for the data anew where they may come again; a refusal of the chain, or of all URLs, is final."""
     if deal.state not in WITHOUT_DATA:
-        deal_fail(deal, reason=piece.error)
+        deal_fail(deal, reason=as_reason(piece.error))
     elif deal.source == DealSource.HTTP:
-        _place_next(deal, reason=piece.error)
+        _place_next(deal, reason=as_reason(piece.error))
     else:
-        deal_wait(deal, reason=piece.error)
+        deal_wait(deal, reason=as_reason(piece.error))
 
 
-def _term_refusal(deal: Deal, piece: Piece, *, height: int) -> str:
-    """Return why a piece cannot be kept as long as its deal asks; empty, and it is set, where it can."""
+def _term_refusal(deal: Deal, piece: Piece, *, height: int) -> Reason | None:
+    """Return why a piece cannot be kept as long as its deal asks; None, and it is set, where it can."""
     if deal.allocation is not None or deal.is_published:
-        return ""
+        return None
     if piece.state == PieceState.ACTIVE and deal.piece is None:  # a part of its sector's life has passed
         is_kept = (sector_end_of(piece) or 0) >= height + deal.duration
     else:
         is_kept = (piece.term_min or 0) >= deal.duration
     if is_kept:
-        return ""
+        return None
     if piece.state == PieceState.READY and piece_term_set(piece, term_min=deal.duration):
-        return ""
-    return f"the miner stores these data already, in a sector that need not live for {deal.duration} epochs"
+        return None
+    return SHORT_SECTOR(duration=deal.duration)

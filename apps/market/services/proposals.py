@@ -16,6 +16,7 @@ from apps.chain.selectors.network import network_current
 from apps.core.disk import DiskFull
 from apps.core.errors import NotReachable
 from apps.core.live import Change, publish
+from apps.core.reasons import refused as reason_refused
 from apps.core.transitions import advance
 from apps.market.errors import DealBusy, DealRefused
 from apps.market.models import Deal, MinerMarket
@@ -26,6 +27,7 @@ from apps.market.onchain import (
     collateral_read,
     data_cap_read,
 )
+from apps.market.reasons import BYTES_WAIT, CLIENT_WAITS, DEALS_WAIT, QUOTA_FULL
 from apps.market.rules import (
     Balances,
     Facts,
@@ -194,7 +196,7 @@ def _accept(
     try:
         room_require(promised_bytes() + proposal.raw_size)
     except DiskFull as full:
-        raise DealBusy(full.reason) from None
+        raise DealBusy(reason_refused(full)) from None
     wait = WAITS[DealSource(proposal.source)]
     values = _columns(proposal) | {
         "client_id": None if allocation is None else allocation.client,
@@ -233,13 +235,13 @@ def _room_check(proposal: Proposal, miner: Miner, market: MinerMarket) -> None:
     size, waiting = proposal.raw_size, waiting_use(miner)
     own = deals_without_data(miner, client=proposal.client)
     if own >= market.client_deals:
-        raise DealBusy(f"{own} deals of this client wait for their data")
+        raise DealBusy(CLIENT_WAITS(count=own))
     if waiting.deals >= market.waiting_deals:
-        raise DealBusy(f"{waiting.deals} deals wait for their data or a sector")
+        raise DealBusy(DEALS_WAIT(count=waiting.deals))
     if market.waiting_bytes and waiting.raw_bytes + size > market.waiting_bytes:
-        raise DealBusy(f"{waiting.raw_bytes} bytes wait for a sector")
+        raise DealBusy(BYTES_WAIT(size=waiting.raw_bytes))
     if not storage_use(miner.tenant_id).has_room(promised_bytes(tenant_id=miner.tenant_id) + size):
-        raise DealBusy("the tenant's quota of pieces has no room")
+        raise DealBusy(QUOTA_FULL())
 
 
 def _money_check(proposal: Proposal, miner: Miner, balances: Balances | None) -> None:
@@ -263,8 +265,8 @@ def _refusal_note(
     proposal: Proposal, miner: Miner, refusal: DealRefused, *, known: Deal | None, now: datetime
 ) -> None:
     """Write down why a proposal was refused; the oldest ones of a miner make room."""
-    cause = refusal.cause if isinstance(refusal, DealBusy) else refusal.reason
-    values = _columns(proposal) | {"reason": cause[:1000], "state_since": now}
+    cause = refusal.cause if isinstance(refusal, DealBusy) else reason_refused(refusal)
+    values = _columns(proposal) | {"reason": cause, "state_since": now}
     with transaction.atomic():
         if known is not None:
             advance(known, "REFUSE", **values, updated_at=now)

@@ -20,8 +20,16 @@ from apps.chain.node.client import ChainClient
 from apps.chain.node.isolation import for_each_isolated
 from apps.chain.selectors.network import network_current
 from apps.core.errors import DomainError, LostRace
+from apps.core.reasons import COLON, Reason, as_reason, refused
 from apps.market.models import Deal, DealMessage, MinerMarket
 from apps.market.onchain import balances_read, collateral_read, deal_allocation_read, published_read
+from apps.market.reasons import (
+    CLIENT_LACKS,
+    LEFT_OUT,
+    LEFT_OUT_FOR,
+    MINER_LACKS,
+    PUBLISHED_LATE,
+)
 from apps.market.selectors import deals_publishing, deals_unpublished, market_of
 from apps.market.services.follow import deal_fail
 from apps.market.services.transfers import deal_move, deal_note
@@ -62,9 +70,6 @@ Source: boost node/config PublishDealsConfidence, 2 * MessageConfidence.
 """
 SOON: Final = 60
 """Epochs: a deal whose sealing must begin within them waits for no others, and for no base fee."""
-LEFT_OUT: Final = (
-    "the chain would leave it out: for its signature, its client's data cap, or as it is published already"
-)
 MESSAGES_MAX: Final = 5
 """Messages that came to nothing, after which a deal is given up."""
 ROUNDS: Final = 3
@@ -204,8 +209,8 @@ def _given_up(deal: Deal, work: Publishing) -> bool:
         return True
     if start > max(work.head.height, work.first_epoch or 0):
         return False
-    reason = f"it was not published early enough to be sealed before its start epoch {start}"
-    deal_fail(deal, reason=": ".join(part for part in (reason, deal.reason) if part))
+    late = PUBLISHED_LATE(epoch=start)
+    deal_fail(deal, reason=COLON(one=late, other=as_reason(deal.reason)) if deal.reason else late)
     return True
 
 
@@ -231,9 +236,9 @@ def _covered(deals: Sequence[Deal], work: Publishing) -> list[Deal]:
     for deal in deals:
         refusal = _refusal(deal, work)
         if not refusal and free[address] < deal.collateral:
-            refusal = f"the miner's market balance lacks {fil_format(int(deal.collateral) - free[address])}"
+            refusal = MINER_LACKS(amount=fil_format(int(deal.collateral) - free[address]))
         if not refusal and free[deal.client] < deal.lockup:
-            refusal = f"the client's market balance lacks {fil_format(int(deal.lockup) - free[deal.client])}"
+            refusal = CLIENT_LACKS(amount=fil_format(int(deal.lockup) - free[deal.client]))
         if refusal:
             deal_note(deal, reason=refusal)
             continue
@@ -243,14 +248,14 @@ def _covered(deals: Sequence[Deal], work: Publishing) -> list[Deal]:
     return found
 
 
-def _refusal(deal: Deal, work: Publishing) -> str:
-    """Return why the chain would leave a deal out, by its terms alone; empty if it would not."""
+def _refusal(deal: Deal, work: Publishing) -> Reason | None:
+    """Return why the chain would leave a deal out, by its terms alone; None if it would not."""
     least, terms = work.least_collateral(deal), _signed(deal).proposal
     try:
         proposal_check(terms, now=work.head.height, least_collateral=least)
     except BadDeal as bad:
-        return f"the chain would leave it out: {bad}"
-    return ""
+        return LEFT_OUT_FOR(bad=as_reason(str(bad)))
+    return None
 
 
 def _signed(deal: Deal) -> ClientDealProposal:
@@ -282,10 +287,10 @@ def _batches(deals: Sequence[Deal], work: Publishing) -> list[list[Deal]]:
         if len(valid) == len(left):
             return [left]
         for at in set(range(len(left))) - set(valid):
-            deal_note(left[at], reason=LEFT_OUT)
+            deal_note(left[at], reason=LEFT_OUT())
         left = [left[at] for at in valid]
     if len(left) == 1:
-        deal_note(left[0], reason=LEFT_OUT)
+        deal_note(left[0], reason=LEFT_OUT())
         return []
     middle = len(left) // 2
     return [*_batches(left[:middle], work), *_batches(left[middle:], work)]
@@ -315,6 +320,6 @@ def _write(deals: Sequence[Deal], work: Publishing) -> None:
     except DomainError as refusal:
         for deal in deals:
             deal.refresh_from_db()
-            deal_note(deal, reason=refusal.reason)
+            deal_note(deal, reason=refused(refusal))
         return
     log.info("deals_published", message=name, miner=str(work.miner), deals=len(deals))

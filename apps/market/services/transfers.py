@@ -18,9 +18,12 @@ from apps.core import clock
 from apps.core.connection_faults import fault_text
 from apps.core.errors import BadValue, LostRace
 from apps.core.live import Change, publish
-from apps.core.transitions import advance
+from apps.core.reason_fields import is_kept, with_codes
+from apps.core.reasons import Reason, as_reason, refused
+from apps.core.transitions import advance, columns_set
 from apps.market.errors import ChunkRefused, DealNeedsNoData
 from apps.market.models import Deal, DealChunk
+from apps.market.reasons import CHUNK_GONE
 from apps.market.rules import Place
 from apps.market.selectors import chunks_received
 from apps.market.states import WITHOUT_DATA, DealSource, DealState
@@ -90,7 +93,7 @@ def deal_move(
     *,
     event: str,
     piece: Piece | None,
-    reason: str = "",
+    reason: Reason | str = "",
     columns: Mapping[str, int | None] | None = None,
 ) -> None:
     """Move a deal one step, with its piece, what is to be said of it, and further columns."""
@@ -98,7 +101,7 @@ def deal_move(
         deal,
         event,
         piece=piece,
-        reason=reason[:1000],
+        reason=as_reason(reason),
         state_since=clock.now(),
         updated_at=clock.now(),
         **({"sector_number": piece.sector_number} if event == "SEAL" and piece is not None else {}),
@@ -253,7 +256,7 @@ def chunks_discard(deal: Deal) -> None:
     DealChunk.objects.filter(deal=deal).delete()
 
 
-def deal_wait(deal: Deal, *, reason: str, place_at: int | None = None) -> None:
+def deal_wait(deal: Deal, *, reason: Reason | str, place_at: int | None = None) -> None:
     """Return a deal to where it waits for its data: those that came were not all, or not the right ones.
 
     `place_at`: which of the client's URLs is next; None: the same.
@@ -275,11 +278,12 @@ def data_wait_renew(deal: Deal, *, now: datetime) -> None:
     Deal.objects.filter(pk=deal.pk, source=DealSource.PUT).update(data_until=until)
 
 
-def deal_note(deal: Deal, *, reason: str) -> None:
+def deal_note(deal: Deal, *, reason: Reason | str) -> None:
     """Note what holds a deal up."""
-    if deal.reason != reason[:1000]:
-        deal.reason = reason[:1000]
-        Deal.objects.filter(pk=deal.pk).update(reason=deal.reason, updated_at=clock.now())
+    if not is_kept(deal, "reason", reason):
+        values = with_codes(Deal, {"reason": as_reason(reason)})
+        columns_set(deal, **values)
+        Deal.objects.filter(pk=deal.pk).update(**values, updated_at=clock.now())
         deal_change_publish(deal)
 
 
@@ -346,7 +350,7 @@ def _part_take(deal: Deal, piece: Piece, source: Source | BinaryIO, *, offset: i
     except (PieceMismatch, PieceTooLarge) as refusal:
         piece_discard(piece)
         deal.refresh_from_db()
-        deal_wait(deal, reason=refusal.reason)
+        deal_wait(deal, reason=refused(refusal))
         raise
     if stored.pk != piece.pk:  # the miner had these data already
         Deal.objects.filter(pk=deal.pk).update(piece=stored)
@@ -364,4 +368,4 @@ def _chunk_lost(deal: Deal, number: int) -> None:
     if deal.piece is not None and deal.piece.state == PieceState.UPLOADING:
         piece_discard(deal.piece)
         deal.refresh_from_db()
-    deal_wait(deal, reason=f"chunk {number} is gone from the disk: send the data again")
+    deal_wait(deal, reason=CHUNK_GONE(number=number))

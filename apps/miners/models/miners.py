@@ -8,11 +8,12 @@ from django.db import models
 
 from apps.core.fields import AddressField, AttoFilField
 from apps.core.models import Named, Timestamped
+from apps.core.reason_fields import CodedField, ReasonTextField, WithReasons
 from apps.miners.states import TRANSITIONS, MinerState, Use
 from apps.users.models import Tenant
 
 
-class Miner(Named, Timestamped):
+class Miner(WithReasons, Named, Timestamped):
     """A storage provider's actor."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = TRANSITIONS
@@ -27,7 +28,8 @@ class Miner(Named, Timestamped):
     create_message_id = models.CharField(max_length=200, null=True, unique=True)  # noqa: DJ001  # unique needs NULL
     """Our id of the CreateMiner message; None for a miner that was there before."""
     created_height = models.BigIntegerField(null=True)
-    error = models.TextField(blank=True)
+    error = ReasonTextField(blank=True)
+    error_coded = CodedField()
 
     owner = AddressField()
     worker = AddressField()

@@ -7,11 +7,12 @@ from typing import ClassVar
 from django.db import models
 
 from apps.core.models import Named, Timestamped
+from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
 from apps.miners.models.miners import Miner
 from apps.miners.states import EXCLUSIVE_ROLES, ROLE_TRANSITIONS, RoleKind, RoleState
 
 
-class Role(Named, Timestamped):
+class Role(WithReasons, Named, Timestamped):
     """What one host may do for a miner; all hosts work for a miner without such rows."""
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = ROLE_TRANSITIONS
@@ -31,8 +32,9 @@ class Role(Named, Timestamped):
     """When it came into its state."""
     heard_at = models.DateTimeField(null=True)
     """When a program of the host that can do it was last heard of."""
-    note = models.CharField(max_length=200, blank=True)
+    note = ReasonCharField(max_length=200, blank=True)
     """Why it is in its state, in words."""
+    note_coded = CodedField()
     group = models.CharField(max_length=100, blank=True)
     """The label by which the host has it; empty: it was assigned to the host itself."""
     before_combine = models.CharField(max_length=16, blank=True)

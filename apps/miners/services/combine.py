@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.core.transitions import advance
 from apps.miners.errors import NoStandby, RolesNotCombined
 from apps.miners.models import Miner, Role
+from apps.miners.reasons import COMBINED_ON, SEPARATED
 from apps.miners.services.roles import (
     RoleGrant,
     role_acquire,
@@ -60,9 +61,7 @@ def roles_combine(
     before = {row.pk: row.state for row in rows}
     for row in rows:
         if row.host != host and row.state in (RoleState.HELD, RoleState.STANDBY):
-            role_release(
-                row, now=now, note=gettext_noop("combined on {host}").format(host=host), event="PARK"
-            )
+            role_release(row, now=now, note=COMBINED_ON(host=host), event="PARK")
             Role.objects.filter(pk=row.pk).update(before_combine=before[row.pk])
     for kind in COMBINED:
         current = next((row for row in rows if (row.host, row.kind) == (host, kind)), None)
@@ -87,14 +86,14 @@ def roles_separate(miner: Miner, *, now: datetime) -> list[Role]:
         if row.state == RoleState.REMOVED:
             continue
         if row.before_combine == NOTHING:
-            role_release(row, now=now, note="separated", event="REMOVE")
+            role_release(row, now=now, note=SEPARATED(), event="REMOVE")
         elif row.state == RoleState.HELD and row.before_combine == RoleState.STANDBY:
-            role_release(row, now=now, note="separated")
+            role_release(row, now=now, note=SEPARATED())
         elif row.state == RoleState.PARKED:
-            advance(row, "GIVE", since=now, note="separated", updated_at=now)
+            advance(row, "GIVE", since=now, note=SEPARATED(), updated_at=now)
     for row in rows:
         if row.state == RoleState.STANDBY and row.before_combine == RoleState.HELD:
-            role_acquire(row, now=now, note="separated")
+            role_acquire(row, now=now, note=SEPARATED())
     Role.objects.filter(pk__in=[row.pk for row in rows]).update(before_combine="")
     roles_publish(miner)
     return roles_lock(miner)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.prepared_statements import Prepared
+from apps.core.reasons import MARKED, Reason, as_reason
 from apps.core.transitions import advance
 from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.states import MessageState
 from apps.miners.due import CREATIONS, YOUNG_EPOCHS
 from apps.miners.models import Miner
+from apps.miners.reasons import CREATION_ENDED, CREATION_REFUSED
 from apps.miners.states import MinerState
 from apps.users.services.grants import miner_grant, miner_grant_revoke
 from poolsite.filecoin.actors import power
@@ -113,7 +114,7 @@ def _miner_lock(pk: int) -> Miner | None:
     return Miner.objects.select_for_update(of=("self",)).select_related("tenant").filter(pk=pk).first()
 
 
-def _refusal(message: Message) -> str:
+def _refusal(message: Message) -> Reason | str:
     if message.state == MessageState.LANDED:
-        return gettext("CreateMiner ended with exit code {exit_code}").format(exit_code=message.exit_code)
-    return message.error or gettext("CreateMiner was {state}").format(state=message.state.lower())
+        return CREATION_REFUSED(exit_code=message.exit_code)
+    return as_reason(message.error) or CREATION_ENDED(state=MARKED(text=message.state.lower()))

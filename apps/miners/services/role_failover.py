@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.miners.errors import NoStandby
 from apps.miners.models import Miner, Role
+from apps.miners.reasons import FAILED_OVER, FAILED_OVER_FROM, FAILED_OVER_TO
 from apps.miners.selectors.roles import role_is_heard
 from apps.miners.services.roles import (
     role_acquire,
@@ -39,13 +40,11 @@ def role_fail_over(miner: Miner, *, kind: str, to_host: str = "", now: datetime)
     target = _standby_choose(rows, kind, to_host, now=now)
     holder = next((one for one in rows if one.kind == kind and one.state == RoleState.HELD), None)
     if holder is not None:
-        role_release(holder, now=now, note=gettext_noop("failed over to {host}").format(host=target.host))
+        role_release(holder, now=now, note=FAILED_OVER_TO(host=target.host))
     role_acquire(
         target,
         now=now,
-        note=gettext_noop("failed over from {host}").format(host=holder.host)
-        if holder
-        else gettext_noop("failed over"),
+        note=FAILED_OVER_FROM(host=holder.host) if holder else FAILED_OVER(),
     )
     roles_publish(miner)
     return holder, target

@@ -12,6 +12,7 @@ from apps.messages.selectors.recovery import recovery_row
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.errors import RoleFenced
 from apps.miners.models import Miner, Role
+from apps.miners.reasons import LEASE_EXPIRED, NO_HOLDER, TAKEN_OVER
 from apps.miners.selectors.roles import role_is_restored
 from apps.miners.services.roles import (
     ROLE_LEASE,
@@ -64,12 +65,10 @@ def _lapsed_acquire(row: Role, rows: list[Role], *, now: datetime) -> list[Role]
         return []
     if role_successor_choose(same, kind=row.kind, now=now) is not row:
         return []
-    note = gettext_noop("it had no holder")
+    note = NO_HOLDER()
     if holder is not None:
-        note = gettext_noop("the lease of {host} expired").format(host=holder.host)
-        role_release(
-            holder, now=now, note=gettext_noop("its lease expired: {host} took over").format(host=row.host)
-        )
+        note = LEASE_EXPIRED(host=holder.host)
+        role_release(holder, now=now, note=TAKEN_OVER(host=row.host))
     role_acquire(row, now=now, note=note)
     roles_publish(row.miner)
     return [] if holder is None else [holder]

@@ -15,15 +15,17 @@ from typing import Final
 import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import Max
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.core.live import Change, publish
+from apps.core.reasons import Reason
 from apps.core.transitions import advance
 from apps.messages.selectors.recovery import token_floor
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.errors import MinerNotReady, RoleUnknown
 from apps.miners.models import Miner, Role, RoleGroup
+from apps.miners.reasons import ASSIGNED, REMOVED, REMOVED_FROM, RESTORED
 from apps.miners.selectors.roles import role_is_heard, role_is_restored
 from apps.miners.states import ROLE_LEASE_S, MinerState, RoleKind, RoleState
 
@@ -69,9 +71,7 @@ def restored_holds_release(
     """Return the holds among these rows that a backup brought back, after ending them."""
     restored = [row for row in rows if role_is_restored(row, restored_at)]
     for row in restored:
-        role_release(
-            row, now=now, note=gettext_noop("the database was restored: another host may have held it since")
-        )
+        role_release(row, now=now, note=RESTORED())
     return restored
 
 
@@ -101,12 +101,12 @@ def role_assign(miner: Miner, *, grant: RoleGrant, heard_at: datetime | None, no
     Role.objects.filter(pk=row.pk).update(priority=grant.priority, heard_at=heard_at or row.heard_at)
     row.refresh_from_db()
     if row.state == RoleState.STANDBY and (not row.is_exclusive or role_is_heard(row, now=now)):
-        role_acquire(row, now=now, note=gettext_noop("assigned"))
+        role_acquire(row, now=now, note=ASSIGNED())
     roles_publish(miner)
     return row
 
 
-def role_acquire(row: Role, *, now: datetime, note: str) -> bool:
+def role_acquire(row: Role, *, now: datetime, note: Reason) -> bool:
     """Make a host on standby the holder under a new token; False if another host holds an exclusive role.
 
     After a restore the backup lacks tokens that were given out since it was made: those are passed over.
@@ -116,9 +116,7 @@ def role_acquire(row: Role, *, now: datetime, note: str) -> bool:
     lease = now + ROLE_LEASE if row.is_exclusive else None
     try:
         with transaction.atomic():
-            advance(
-                row, "TAKE", token=newest + 1, lease_until=lease, since=now, note=note[:200], updated_at=now
-            )
+            advance(row, "TAKE", token=newest + 1, lease_until=lease, since=now, note=note, updated_at=now)
     except IntegrityError:  # one_holder_of_an_exclusive_role: given to another host this moment
         row.refresh_from_db()
         return False
@@ -126,9 +124,9 @@ def role_acquire(row: Role, *, now: datetime, note: str) -> bool:
     return True
 
 
-def role_release(row: Role, *, now: datetime, note: str, event: str = "LOSE") -> None:
+def role_release(row: Role, *, now: datetime, note: Reason, event: str = "LOSE") -> None:
     """End a host's hold on a role; its token stays, so that its next reports are known to be old."""
-    advance(row, event, lease_until=None, since=now, note=note[:200], updated_at=now)
+    advance(row, event, lease_until=None, since=now, note=note, updated_at=now)
 
 
 @transaction.atomic
@@ -137,9 +135,9 @@ def role_remove(miner: Miner, *, host: str, kind: str, now: datetime) -> Role:
     rows = roles_lock(miner)
     row = role_find(rows, host=host, kind=kind)
     was_held = row.state == RoleState.HELD
-    role_release(row, now=now, note="removed", event="REMOVE")
+    role_release(row, now=now, note=REMOVED(), event="REMOVE")
     if was_held and row.is_exclusive:
-        _successor_acquire(rows, row, now=now, note=gettext_noop("removed from {host}").format(host=host))
+        _successor_acquire(rows, row, now=now, note=REMOVED_FROM(host=host))
     roles_publish(miner)
     return row
 
@@ -162,7 +160,7 @@ def role_successor_choose(rows: Iterable[Role], *, kind: str, now: datetime) -> 
     return min(ready, key=lambda one: (-one.priority, one.pk), default=None)
 
 
-def _successor_acquire(rows: Iterable[Role], lost: Role, *, now: datetime, note: str) -> None:
+def _successor_acquire(rows: Iterable[Role], lost: Role, *, now: datetime, note: Reason) -> None:
     successor = role_successor_choose(rows, kind=lost.kind, now=now)
     if successor is not None:
         role_acquire(successor, now=now, note=note)

@@ -19,16 +19,18 @@ from urllib.parse import urlsplit
 
 import structlog
 from django.db import Error, IntegrityError, transaction
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
+from apps.core.reasons import Reason, as_reason, told
 from apps.core.transitions import advance
 from apps.pieces.data.destinations import DeliveryRefused, Target, bytes_put, longest
 from apps.pieces.data.ranges import PieceRange, piece_data
 from apps.pieces.data.sources import SourceAway
 from apps.pieces.models import Piece, PieceDelivery
+from apps.pieces.reasons import TARGET_MALFORMED, UNSEALED_LATE
 from apps.pieces.selectors import deliveries_due
 from apps.pieces.states import DeliveryState
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
@@ -182,7 +184,7 @@ class _Sendings:
         if len(self.in_progress) >= AT_ONCE:
             return
         if row.until <= now:
-            delivery_fail(row, reason=gettext_noop("it was not unsealed in time"))
+            delivery_fail(row, reason=UNSEALED_LATE())
             return
         market = urlsplit(row.shown).netloc
         if market in self._markets_full():
@@ -244,25 +246,25 @@ def _prepared(row: PieceDelivery, token_stack: ExitStack, stop: threading.Event)
 def _note_failure(row: PieceDelivery, error: BaseException, *, now: datetime) -> None:
     """Postpone a delivery, or end it; what nobody has foreseen is raised."""
     if isinstance(error, DeliveryRefused | DecryptionFailed):
-        delivery_fail(row, reason=str(error))
+        delivery_fail(row, reason=told(error))
     elif isinstance(error, SourceAway | OSError | DomainError):
         attempts = row.attempts + 1
         if attempts == ATTEMPTS_MAX:
-            delivery_fail(row, reason=str(error))
+            delivery_fail(row, reason=told(error))
             return
         again = now + PAUSE_FIRST * 2 ** (attempts - 1)
-        values = {"attempts": attempts, "error": str(error)[:1000], "not_before": again}
+        values = {"attempts": attempts, "error": told(error), "not_before": again}
         PieceDelivery.objects.filter(pk=row.pk).update(**values, updated_at=clock.now())
         log.warning("delivery_put_off", delivery=str(row), reason=str(error)[:200])
     elif isinstance(error, ValueError):  # the error's text names the token
-        delivery_fail(row, reason=gettext_noop("its address or token is malformed"))
+        delivery_fail(row, reason=TARGET_MALFORMED())
     else:
         raise error
 
 
-def delivery_fail(row: PieceDelivery, *, reason: str) -> None:
+def delivery_fail(row: PieceDelivery, *, reason: Reason | str) -> None:
     """End a delivery."""
-    advance(row, "FAIL", error=reason[:1000], updated_at=clock.now())
+    advance(row, "FAIL", error=as_reason(reason), updated_at=clock.now())
     log.warning("delivery_failed", delivery=str(row), reason=reason[:200])
 
 

@@ -13,7 +13,7 @@ from apps.chain.errors import NodeRefused
 from apps.chain.node.client import ChainClient
 from apps.core import clock
 from apps.core.live import Change, publish
-from apps.core.reasons import as_reason
+from apps.core.reasons import Reason, as_reason, refused
 from apps.pieces.data.files import is_known_stored
 from apps.pieces.errors import TermsMissing
 from apps.pieces.models import Piece
@@ -61,7 +61,7 @@ def terms_check(piece: Piece, *, client: ChainClient, height: int, key: str, fin
         return None
     except TermsMissing as missing:
         if piece.terms_missing_since is None:
-            _error_note(piece, since=height, error=missing.reason)
+            _error_note(piece, since=height, error=refused(missing))
         return missing.reason if height - (piece.terms_missing_since or 0) >= finality else None
     if piece.terms_missing_since is not None:
         _error_note(piece, since=None, error="")
@@ -111,10 +111,10 @@ def _allocation_drop(piece: Piece, *, name: str, client: NodeCaller, key: str) -
     return True
 
 
-def wait_note(piece: Piece, *, reason: str) -> None:
+def wait_note(piece: Piece, *, reason: Reason | str) -> None:
     """Note why a piece with good terms is in no sector yet; the first reason stays, as its numbers move."""
     if not piece.error:
-        _error_note(piece, since=None, error=reason)
+        _error_note(piece, since=None, error=as_reason(reason))
 
 
 def loss_wait_note(piece: Piece) -> bool:
@@ -128,7 +128,7 @@ def loss_wait_note(piece: Piece) -> bool:
     return is_lost
 
 
-def _error_note(piece: Piece, *, since: int | None, error: str) -> None:
+def _error_note(piece: Piece, *, since: int | None, error: Reason | str) -> None:
     piece.terms_missing_since, piece.error = since, error
     Piece.objects.filter(pk=piece.pk).update(terms_missing_since=since, error=error, updated_at=clock.now())
     publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))

@@ -20,6 +20,7 @@ from apps.core import clock
 from apps.core.connection_faults import fault_text
 from apps.core.errors import BadValue
 from apps.core.live import Change, publish
+from apps.core.reasons import Reason, as_reason
 from apps.core.transitions import advance
 from apps.miners.errors import MinerNotReady
 from apps.miners.models import Miner
@@ -314,10 +315,10 @@ def received_note(piece: Piece, *, received: int, source_tag: str = "") -> None:
     Piece.objects.filter(pk=piece.pk).update(**values, updated_at=clock.now())
 
 
-def piece_fail(piece: Piece, *, reason: str) -> None:
+def piece_fail(piece: Piece, *, reason: Reason | str) -> None:
     """End a piece that did not become one: its row says why, and then its bytes go."""
     piece.refresh_from_db()
-    values = {"error": reason[:1000], "has_data": False, "source_url": url_shown(piece.source_url)}
+    values = {"error": as_reason(reason), "has_data": False, "source_url": url_shown(piece.source_url)}
     values |= {"source_headers": ""}
     advance(piece, "FAIL", **values, has_leftover=True, state_since=clock.now(), updated_at=clock.now())
     leftover_remove(piece)

@@ -25,6 +25,7 @@ from apps.chain.node.public_hosts import PublicConnections
 from apps.core import clock
 from apps.core.connection_faults import fault_text
 from apps.core.database_threads import in_database, in_steady
+from apps.core.reasons import Reason, as_reason, refused
 from apps.gateway.errors import NoAnswer, ProviderRefused
 from apps.gateway.hub.activity import Meter
 from apps.gateway.providers.hub_node import HubNode
@@ -34,6 +35,7 @@ from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 from apps.users.rules.principals import Principal
 from apps.users.states import Perm
 from apps.wallets.models import RemoteWallet
+from apps.wallets.reasons import UNPROVEN, UNREGISTERED
 from apps.wallets.services.remote_wallets import remote_wallet_note, remote_wallets_acquire
 from apps.wallets.services.signed_ids import UNKNOWN_EVENT
 
@@ -66,7 +68,7 @@ class RemoteWalletProvider(WalletProvider):
         )
         super().__init__(hub, principal, supported=[], sign_bytes=b"")
         self.row = row
-        self.error = ""
+        self.error: Reason | str = ""
         self.threads = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix=f"wallet-{row.pk}")
         kind = Connections if row.is_private else PublicConnections
         headers = {"User-Agent": "Poolsite", "Content-Type": "application/json"}
@@ -84,9 +86,9 @@ class RemoteWalletProvider(WalletProvider):
                 await self.note()
                 await asyncio.sleep(LIST_EVERY_S)
                 await self.keys_follow()
-            self.error = self.error or gettext("it could not be registered: the web process' log says why")
+            self.error = self.error or UNREGISTERED()
         except (NoAnswer, ProviderRefused) as error:
-            self.error = error.reason
+            self.error = refused(error)
         finally:
             self.is_open = False  # nothing more is given to its threads
             self.threads.shutdown(wait=False, cancel_futures=True)
@@ -106,7 +108,7 @@ class RemoteWalletProvider(WalletProvider):
         except (NoAnswer, ProviderRefused) as error:
             if self.error:
                 await self.end()
-            self.error = error.reason
+            self.error = refused(error)
             return
         self.error = ""
         names = [one for one in listed if isinstance(one, str)] if isinstance(listed, list) else []
@@ -121,15 +123,13 @@ class RemoteWalletProvider(WalletProvider):
     async def note(self) -> None:
         """Store the wallet's connection and error."""
         unproven = ", ".join(sorted(self.refused))
-        error = self.error or (
-            gettext("these keys could not prove themselves: {keys}").format(keys=unproven) if unproven else ""
-        )
+        error = self.error or (UNPROVEN(keys=unproven) if unproven else "")
         with contextlib.suppress(DatabaseError):
             await in_steady(
                 remote_wallet_note,
                 pk=self.row.pk,
                 connection=self.id,
-                error=error[:300],
+                error=error,
                 has_answered=not self.error,
                 now=clock.now(),
             )
@@ -224,7 +224,7 @@ async def remote_wallet_serve(hub: HubNode, row: RemoteWallet) -> None:
             remote_wallet_note,
             pk=row.pk,
             connection=None,
-            error=str(error)[:300],
+            error=as_reason(str(error)),
             has_answered=False,
             now=now,
         )

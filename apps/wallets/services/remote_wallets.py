@@ -17,6 +17,7 @@ from apps.chain.node.addresses import node_address
 from apps.chain.node.public_hosts import is_private_literal
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.core.live import Change, publish
+from apps.core.reasons import Reason
 from apps.users.models import Tenant
 from apps.users.rules.encryption import text_encrypt
 from apps.users.rules.principals import Principal
@@ -117,11 +118,13 @@ def remote_wallets_acquire(*, process: str) -> list[RemoteWallet]:
 
 @transaction.atomic
 def remote_wallet_note(
-    *, pk: int, connection: str | None, error: str, has_answered: bool, now: datetime
+    *, pk: int, connection: str | None, error: Reason | str, has_answered: bool, now: datetime
 ) -> None:
     """Store a wallet's connection and error; changes are published to pages."""
     values: dict[str, Any] = {"connection": connection, "error": error}
-    changed = RemoteWallet.objects.filter(pk=pk).exclude(connection=connection, error=error)
+    changed = RemoteWallet.objects.filter(pk=pk).exclude(
+        connection=connection, error=error, error_coded__isnull=not isinstance(error, Reason)
+    )
     if changed.update(**values):
         tenant_id = RemoteWallet.objects.filter(pk=pk).values_list("tenant_id", flat=True).first()
         publish(Change("signer", str(pk), tenant_id))

@@ -13,6 +13,7 @@ from django.utils.translation import gettext, override
 
 from apps.core import clock
 from apps.core.errors import DomainError
+from apps.core.reasons import Reason, refused
 from apps.gateway.errors import SignerRefused
 from apps.gateway.services.signatures import RuledSignature, WalletSignRequest, wallet_sign_all
 from apps.wallets.models import SignRecord
@@ -113,7 +114,7 @@ def bytes_sign(
         tenant_id=tenant_id,
         asked_by=asked_by,
         ms=int((time.monotonic() - start) * 1000),
-        error=answer.reason if isinstance(answer, DomainError) else "",
+        error=refused(answer) if isinstance(answer, DomainError) else "",
         rule=_rule_of(answer),
     )
     if isinstance(answer, DomainError):
@@ -129,7 +130,7 @@ def bytes_record(
     tenant_id: int | None,
     asked_by: str,
     ms: int,
-    error: str = "",
+    error: Reason | str = "",
     rule: str = "",
 ) -> None:
     """Record a signature of bytes, with the CID of the message if they are one's, or why there is none."""
@@ -141,7 +142,7 @@ def bytes_record(
         cid=_bytes_cid(to_sign, meta_type=meta_type),
         asked_by=asked_by,
         ms=ms,
-        error=error[:500],
+        error=error,
         rule=rule[:100],
     )
 
@@ -186,7 +187,7 @@ def records_write(
             cid=str(message.cid),
             asked_by=asked_by,
             ms=ms,
-            error=result.reason[:500] if isinstance(result, DomainError) else "",
+            error=refused(result) if isinstance(result, DomainError) else "",
             rule=rules.get(at, ""),
         )
         for at, (message, result) in enumerate(zip(messages, results, strict=True))

@@ -13,6 +13,7 @@ import pytest
 from django.apps import apps
 
 from apps.blocks.models import F3Lease
+from apps.blocks.reasons import NOT_MINED
 from apps.blocks.services import finality
 from apps.blocks.services.finality import f3_stop
 from apps.blocks.services.finality_tickets import REFUSAL_TEXTS, ticket_end
@@ -137,8 +138,8 @@ def test_pages_hear_of_each_change_of_a_lease_and_of_nothing_else(monkeypatch: p
     assert told == [own], "nothing changed"
     node.instance += 1
     participate(miner, node)
-    f3_stop([], links=list, reason="no blocks are made for this miner", now=clock.now())
-    f3_stop([], links=list, reason="no blocks are made for this miner", now=clock.now())
+    f3_stop([], links=list, reason=NOT_MINED(), now=clock.now())
+    f3_stop([], links=list, reason=NOT_MINED(), now=clock.now())
 
     assert told == [own] * 3
 
@@ -151,7 +152,7 @@ def test_a_stopped_miners_ticket_goes_a_day_and_its_instances_later() -> None:
 
     def stopped(*nodes: Any, days: int) -> bool:
         at = clock.now() + timedelta(days=days)
-        f3_stop([], links=lambda: nodes, reason="no blocks are made for this miner", now=at)
+        f3_stop([], links=lambda: nodes, reason=NOT_MINED(), now=at)
         return not F3Lease.objects.exists()
 
     assert not stopped(node, days=0)

@@ -229,7 +229,7 @@ def test_what_there_is_no_room_for_is_told_to_come_again(miner: Miner) -> None:
         propose(proposal(miner))
 
     assert refusal.value.reason == RETRY == "Please retry in some time."
-    assert Deal.objects.get(state="REFUSED").reason == "1 deals wait for their data or a sector"
+    assert Deal.objects.get(state="REFUSED").reason == "1 deal waits for its data or a sector"
     market_set(
         miner, values={"waiting_deals": 9, "waiting_bytes": 2 * LARGE.payload_size}, by=people.principal()
     )

@@ -1,0 +1,60 @@
+"""Why deals were refused or failed, and what holds them up."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_noop
+
+from apps.core.reasons import ngettext_noop, reason
+
+LATE_FOR_START = reason(
+    "market.late_for_start", gettext_noop("its data did not come before its start epoch {epoch}")
+)
+LATE = reason("market.late", gettext_noop("its data did not come in time"))
+ADDRESSES_GONE = reason(
+    "market.addresses_gone", gettext_noop("its data are gone, and its client's URLs are not kept any more")
+)
+DATA_GONE = reason("market.data_gone", gettext_noop("its data are gone: they are awaited again"))
+CHUNK_GONE = reason(
+    "market.chunk_gone", gettext_noop("chunk {number} is gone from the disk: send the data again")
+)
+SHORT_SECTOR = reason(
+    "market.short_sector",
+    gettext_noop("the miner stores these data already, in a sector that need not live for {duration} epochs"),
+)
+DEALS_WAIT = reason(
+    "market.deals_wait",
+    *ngettext_noop(
+        "{count} deal waits for its data or a sector", "{count} deals wait for their data or a sector"
+    ),
+)
+CLIENT_WAITS = reason(
+    "market.client_waits",
+    *ngettext_noop(
+        "{count} deal of this client waits for its data", "{count} deals of this client wait for their data"
+    ),
+)
+BYTES_WAIT = reason("market.bytes_wait", gettext_noop("{size} bytes wait for a sector"))
+QUOTA_FULL = reason("market.quota_full", gettext_noop("the tenant's quota of pieces has no room"))
+COLLATERAL_SHORT = reason(
+    "market.collateral_short",
+    gettext_noop(
+        "its collateral is {collateral}, and the miner's market balance has {free} free beside what earlier "
+        "deals need"
+    ),
+)
+
+# Publishing
+PUBLISHED_LATE = reason(
+    "market.published_late",
+    gettext_noop("it was not published early enough to be sealed before its start epoch {epoch}"),
+)
+MINER_LACKS = reason("market.miner_lacks", gettext_noop("the miner's market balance lacks {amount}"))
+CLIENT_LACKS = reason("market.client_lacks", gettext_noop("the client's market balance lacks {amount}"))
+LEFT_OUT_FOR = reason("market.left_out_for", gettext_noop("the chain would leave it out: {bad}"))
+LEFT_OUT = reason(
+    "market.left_out",
+    gettext_noop(
+        "the chain would leave it out: for its signature, its client's data cap, "
+        "or as it is published already"
+    ),
+)

@@ -1,0 +1,135 @@
+"""Rows from before reasons had codes, as in a backup, get theirs; what matches none stays as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final
+
+import pytest
+from django.apps import apps
+from django.db import connection
+from django.utils.translation import override
+
+from apps.blocks.models import F3Lease, Round
+from apps.blocks.states import RoundState
+from apps.chain.models import Node
+from apps.core.clock import now
+from apps.core.reasons import code_of
+from apps.core.stored_texts import stored_text
+from apps.market.states import DealState
+from apps.wallets.models import RemoteWallet
+from tests import factories
+from tests.mk20 import sized
+from tests.people import tenant
+
+pytestmark = pytest.mark.django_db
+
+
+def lost_round() -> Any:
+    return Round.objects.create(
+        miner=factories.miner(), epoch=7, base_height=6, state=RoundState.WON, at=now()
+    )
+
+
+def remote_wallet() -> Any:
+    return RemoteWallet.objects.create(tenant=tenant("alice"), name="cold", url="u", token="t")
+
+
+CASES: Final[dict[str, tuple[str, Callable[[], Any], str, dict[str, str]]]] = {
+    "deal": (
+        "market.migrations.0005_reasons_of_older_rows.reasons_code",
+        lambda: factories.deal(factories.miner(), sized(b"data"), state=DealState.REFUSED),
+        "reason",
+        {
+            "its data did not come before its start epoch 900": "market.late_for_start",
+            "1 deals wait for their data or a sector": "market.deals_wait",
+            "chunk 3 is gone from the disk: send the data again": "market.chunk_gone",
+            "deal proposal is malformed": "core.old",
+        },
+    ),
+    "round": (
+        "blocks.migrations.0011_reasons_of_older_rows.reasons_code",
+        lost_round,
+        "reason",
+        {
+            "the epoch ended before the block was signed": "blocks.epoch_ended",
+            "the signer refused: double-fork fault at 7": "blocks.fault_refused",
+            "ErrOutOfGas(7)": "core.old",
+        },
+    ),
+    "lease": (
+        "blocks.migrations.0011_reasons_of_older_rows.reasons_code",
+        lambda: F3Lease.objects.create(miner=factories.miner()),
+        "reason",
+        {
+            "no blocks are made for this miner": "blocks.not_mined",
+            "the node that votes for it is unavailable: another may vote from instance 9 on": (
+                "blocks.voter_away"
+            ),
+        },
+    ),
+    "miner": (
+        "miners.migrations.0012_reasons_of_older_rows.reasons_code",
+        factories.miner,
+        "error",
+        {
+            "CreateMiner ended with exit code 16": "miners.creation_refused",
+            "CreateMiner was failed": "miners.creation_ended",
+            "epoch 7 has passed": "core.text",
+        },
+    ),
+    "role": (
+        "miners.migrations.0012_reasons_of_older_rows.reasons_code",
+        lambda: factories.role(factories.miner(), "rack-a", "seal"),
+        "note",
+        {
+            "its lease expired: rack-b took over": "miners.taken_over",
+            "the lease of rack-b expired": "miners.lease_expired",
+            "separated": "miners.separated",
+        },
+    ),
+    "node": (
+        "chain.migrations.0006_codes_of_older_errors.errors_code",
+        lambda: Node.objects.create(url="http://127.0.0.1:1234/rpc/v1"),
+        "error",
+        {"7 epochs behind the newest head": "chain.lags", "connection refused by peer": "core.old"},
+    ),
+    "remote wallet": (
+        "wallets.migrations.0007_codes_of_older_errors.errors_code",
+        remote_wallet,
+        "error",
+        {
+            "these keys could not prove themselves: f1abc, f1def": "wallets.unproven",
+            "connection refused by peer": "core.old",
+        },
+    ),
+    "signature": (
+        "wallets.migrations.0007_codes_of_older_errors.errors_code",
+        lambda: factories.sign_record(factories.secp(1)),
+        "error",
+        {"policy: not this one": "core.old"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_older_rows_are_shown_in_the_same_words_with_their_codes(case: str) -> None:
+    migration, make, column, texts = CASES[case]
+    module, _, function = migration.rpartition(".")
+    row = make()
+    for text, code in texts.items():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"update {row._meta.db_table} set {column} = %s, {column}_coded = null where id = %s",
+                [text, row.pk],
+            )
+        with override("zh-hans"):
+            before = stored_text(text)
+
+        getattr(import_module(f"apps.{module}"), function)(apps, None)
+
+        read = getattr(type(row).objects.get(pk=row.pk), column)
+        assert (read, code_of(read)) == (text, code)
+        with override("zh-hans"):
+            assert stored_text(read) == before
