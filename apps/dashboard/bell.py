@@ -11,10 +11,25 @@ from django.utils.translation import gettext
 from apps.core.formatting import plural
 from apps.dashboard.fragments import FragmentContext, fragment
 from apps.dashboard.page_data import PageData
+from apps.dashboard.registry import navigation
 from apps.dashboard.todo import Todo, checked_text, todos
 
 LISTED: Final = 8
 """Findings that the bell's list has room for; the page Checks has all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """How many issues lead to a page of the navigation."""
+
+    key: str
+    count: int
+    tone: str
+
+    @property
+    def label(self) -> str:
+        """What a screen reader says of it."""
+        return plural(self.count, "issue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +43,8 @@ class Bell:
     more: str
     """How many findings are not listed; empty if none."""
     checked: str
+    badges: dict[str, Badge]
+    """By the key of each page of the viewer's navigation, those without issues too."""
 
     @property
     def label(self) -> str:
@@ -45,10 +62,28 @@ def bell_of(data: PageData) -> Bell:
         todos=tuple(found[:LISTED]),
         more=gettext("and {rest} more").format(rest=rest) if rest > 0 else "",
         checked=checked_text(data.report),
+        badges=badges_of(found, data),
     )
+
+
+def badges_of(found: Iterable[Todo], data: PageData) -> dict[str, Badge]:
+    """Count issues by the page that they lead to."""
+    hrefs = {item.key: item.href for group in navigation() for item in group if item.shown(data)}
+    counts: dict[str, int] = dict.fromkeys(hrefs, 0)
+    costly: set[str] = set()
+    for todo in found:
+        fitting = [key for key, href in hrefs.items() if href != "/" and todo.href.startswith(href)]
+        if fitting:
+            key = max(fitting, key=lambda one: len(hrefs[one]))
+            counts[key] += 1
+            costly |= {key} if todo.is_costly else set()
+    return {key: Badge(key, count, "bad" if key in costly else "warn") for key, count in counts.items()}
 
 
 def bell(context: FragmentContext) -> Iterable[str]:
     """Yield the button and the list, which stays open while it is replaced."""
-    yield fragment("_bell.html", bell=bell_of(context.data))
-    yield fragment("_bell_list.html", bell=bell_of(context.data))
+    shown = bell_of(context.data)
+    yield fragment("_bell.html", bell=shown)
+    yield fragment("_bell_list.html", bell=shown)
+    for badge in shown.badges.values():
+        yield fragment("_badge.html", badge=badge)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import HttpRequest, HttpResponse
@@ -9,10 +12,10 @@ from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.local_time import page_zone
-from apps.dashboard.bell import bell_of
+from apps.dashboard.bell import Badge, bell_of
 from apps.dashboard.notices import Notice, banner_notes, notice_pop
 from apps.dashboard.page_data import PageData
-from apps.dashboard.registry import NavItem, navigation
+from apps.dashboard.registry import GROUPS, NavItem, navigation
 from apps.dashboard.sessions import person_of
 from poolsite.wire.hosts import VERSION
 
@@ -26,12 +29,36 @@ THEMES: Final = (
     ("contrast", _("High contrast")),
 )
 THEME_COOKIE: Final = "theme"
+FRAME: Final = ("f-head", "f-bell", "f-bell-list")
+"""What a page fetches anew of its frame, beside the badges."""
 
 
-def nav_of(data: PageData) -> list[list[NavItem]]:
+@dataclass(frozen=True, slots=True)
+class NavLink:
+    """A page of the navigation with its badge."""
+
+    item: NavItem
+    badge: Badge | None
+
+
+@dataclass(frozen=True, slots=True)
+class NavGroup:
+    """Pages under one head."""
+
+    key: int
+    label: StrOrPromise
+    links: tuple[NavLink, ...]
+
+
+def nav_of(data: PageData, badges: Mapping[str, Badge] = MappingProxyType({})) -> list[NavGroup]:
     """Return the pages that the viewer has, in groups."""
-    groups = [[item for item in group if item.shown(data)] for group in navigation()]
-    return [group for group in groups if group]
+    found: list[NavGroup] = []
+    for group in navigation():
+        links = tuple(NavLink(item, badges.get(item.key)) for item in group if item.shown(data))
+        if links:
+            key = links[0].item.place[0]
+            found.append(NavGroup(key, GROUPS[key], links))
+    return found
 
 
 def _notice_left(request: HttpRequest) -> Notice | None:
@@ -55,16 +82,19 @@ def page_render(
     `act_error` is what was refused of an act on a page that follows changes: it stands above what is fetched
     anew.  In `context`, `page_href` is the page's own address where an act at another one answers with it.
     """
-    theme = request.COOKIES.get(THEME_COOKIE, "")
+    bell, theme = bell_of(data), request.COOKIES.get(THEME_COOKIE, "")
     theme = theme if theme in {value for value, _ in THEMES} else ""
     layout = {
         "title": title,
         "section": section,
         "page_key": page_key,
-        "nav": nav_of(data),
+        "nav": nav_of(data, bell.badges),
         "tabs": [item for group in navigation() for item in group if item.is_tab],
         "chain_status": data.chain_status,
-        "bell": bell_of(data),
+        "bell": bell,
+        "frame_parts": ",".join(
+            ["#f-head", "#f-bell", "#f-bell-list", *(f"#f-badge-{k}" for k in bell.badges)]
+        ),
         "person": person_of(request),
         "network": data.network.name if data.network is not None else "",
         "version": VERSION.partition("/")[2],

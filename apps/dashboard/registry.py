@@ -13,9 +13,11 @@ from functools import cache
 from importlib import import_module
 from itertools import groupby
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.urls import URLPattern, reverse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from apps.dashboard import pages
 from apps.dashboard.fragments import LivePage
@@ -23,6 +25,18 @@ from apps.dashboard.page_data import PageData
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
+
+
+GROUPS: Final = {
+    1: _("Pool"),
+    2: _("Mining"),
+    3: pgettext_lazy("pages", "Sealing"),
+    4: _("Clients' data"),
+    5: _("Messages and funds"),
+    6: _("Machines"),
+    7: pgettext_lazy("pages", "Access"),
+}
+"""Heads of the navigation's groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +47,9 @@ class NavItem:
     label: StrOrPromise
     icon: str
     place: tuple[int, int]
-    """Group and place in it; groups are parted by a line."""
+    """Number of its group in `GROUPS`, and place in it."""
+    jump: str = ""
+    """The key that opens it after `g`; empty if none does."""
     is_tab: bool = False
     """One of the four that a phone shows without asking."""
     shown: Callable[[PageData], bool] = lambda _data: True

@@ -30,14 +30,6 @@
     },
   });
 
-  // "/" goes to the search of the top bar, from wherever nobody is writing.
-  on("keydown", (event) => {
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || !find("q")?.offsetParent) return;
-    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
-    event.preventDefault();
-    find("q").focus();
-  });
-
   // What is shown once is selected and copied with one click; the newer way needs a page with a certificate.
   on("click", ({ target: { id, dataset } }) => {
     if (id === "stale-retry") resync();

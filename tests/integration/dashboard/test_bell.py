@@ -59,6 +59,19 @@ def test_bell_lists_the_same_findings_on_every_page(quiet):
         assert f'href="{reverse("miner", args=["f03001"])}"' in found, page
 
 
+def test_navigation_counts_the_issues_of_each_page(quiet):
+    factories.miner(3001, fee_debt=5 * 10**18)
+    factories.worker("idle", is_paused=True)
+
+    text = signed_in("olga").get(reverse("people")).content.decode()
+    counts = dict(
+        re.findall(r'id="f-badge-([\w-]+)"[^>]*>(?:<span class="vh">[^<]*</span>)<span[^>]*>(\d+)<', text)
+    )
+
+    assert {key: count for key, count in counts.items() if count != "0"} == {"miners": "1", "hosts": "1"}
+    assert re.search(r'id="f-badge-people"[^>]* hidden', text)
+
+
 def test_bell_says_that_nothing_was_found(quiet):
     text = text_of(signed_in("olga").get(reverse("people")))
 

@@ -13,7 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.dashboard.fragments import fragment
+from apps.dashboard.layout import FRAME, nav_of
 from apps.dashboard.live_fragments import fragments_render
+from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import live_pages
 from tests import factories
 from tests.demo_changes import changes
@@ -163,12 +165,17 @@ def test_a_stranger_gets_nothing_of_a_pool(name):
         assert secret not in frame
 
 
+def nav_keys() -> list[str]:
+    """The pages of the watching person's navigation in its order."""
+    return [link.item.key for group in nav_of(PageData(watching())) for link in group.links]
+
+
 def test_the_head_reaches_every_page():
     factories.head(1000)
 
     frame = fragments_render({("head", "1000")}, viewer=watching(), page="")
 
-    assert [key for _, key in Parts(frame).roots] == ["f-head", "f-bell", "f-bell-list"]
+    assert [key for _, key in Parts(frame).roots] == [*FRAME, *(f"f-badge-{key}" for key in nav_keys())]
 
 
 def test_an_unknown_kind_or_page_makes_no_frame():
@@ -205,7 +212,7 @@ def test_a_landed_message_sleeps_through_heads():
 
     frame = fragments_render({("head", "1000")}, viewer=watching(), page=f"message:{pool.landed.id}")
 
-    assert [key for _, key in Parts(frame).roots] == ["f-head", "f-bell", "f-bell-list"]
+    assert [key for _, key in Parts(frame).roots] == [*FRAME, *(f"f-badge-{key}" for key in nav_keys())]
 
 
 def test_a_flying_message_is_diagnosed_on_every_head():

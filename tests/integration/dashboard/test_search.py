@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.urls import reverse
 
-from tests import factories
+from apps.dashboard.pages.search.acts import ACTS
+from tests import factories, people
 from tests.demo_data import Pool, busy_pool
 from tests.page_client import signed_in, text_of
 
@@ -101,3 +103,54 @@ def test_odd_words_find_nothing_and_do_no_harm(ann, words):
 
     assert answer.status_code == 200
     assert "<b>" not in text_of(answer).split("</header>")[1]
+
+
+def suggested(words: str, who: str = "ann") -> list[tuple[str, str]]:
+    """Where each suggestion leads, and its words."""
+    text = signed_in(who).get(reverse("search-suggest"), {"q": words}).content.decode()
+    return [
+        (href, " ".join(re.sub(r"<[^>]+>", " ", words).split()))
+        for href, words in re.findall(r'<a href="([^"]+)">(.*?)</a>', text, re.DOTALL)
+    ]
+
+
+@pytest.mark.parametrize(
+    "words", ["withdraw f01000", "withdraw t01000-3", "WITH alice-main", "f01000 withdraw"]
+)
+def test_an_act_is_found_with_what_it_is_done_to(words: str) -> None:
+    address = busy_pool().miner.address
+    people.person("ann")
+    words = words.replace("01000", address[1:])
+
+    found = dict(suggested(words))
+
+    assert "Withdraw" in found[reverse("miner-withdraw", args=[address])]
+
+
+def test_an_act_alone_is_offered_for_the_miners_that_one_sees() -> None:
+    pool = busy_pool()
+    people.person("ann")
+    factories.miner(9001, of="bob")
+
+    hrefs = [href for href, _ in suggested("pledge")]
+
+    assert f"{reverse('pledge')}?miner={pool.miner.address}" in hrefs
+    assert not [href for href in hrefs if "9001" in href]
+    assert suggested("withdraw f09001") == [], "it is another tenant's"
+    assert reverse("pledge") not in str(suggested("pledge bitcoin"))
+
+
+def test_acts_are_offered_to_those_who_may() -> None:
+    busy_pool()
+    people.person("ann")
+    people.person("audi", of="alice", role="AUDITOR")
+    people.operator_person("olga")
+
+    assert [one for one in suggested("create a tenant") if one[0] == reverse("tenant-new")] == []
+    assert reverse("tenant-new") in dict(suggested("create a tenant", "olga"))
+    assert [href for href, _ in suggested("withdraw", "audi") if "withdraw" in href] == []
+
+
+def test_every_act_has_its_page() -> None:
+    for act in ACTS:
+        assert reverse(act.page, args=["f01000"] if act.of_miner == "path" else [])

@@ -279,7 +279,7 @@ def alerts(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
-NAV: Final = NavItem("alerts", _("Alerts"), "alerts", place=(2, 1))
+NAV: Final = NavItem("alerts", _("Alerts"), "alerts", place=(1, 2), jump="a")
 urlpatterns: Final = [
     path("alerts/", alerts, name="alerts"),
 ]

@@ -160,7 +160,7 @@ def check(request: HttpRequest, viewer: Principal) -> HttpResponse:  # noqa: ARG
     return redirect("audit")
 
 
-NAV: Final = NavItem("audit", _("Audit"), "audit", place=(2, 6))
+NAV: Final = NavItem("audit", _("Audit"), "audit", place=(7, 4), jump="u")
 urlpatterns: Final = [
     path("audit/", audit, name="audit"),
     path("audit/check/", check, name="audit-check"),

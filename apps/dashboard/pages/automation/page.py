@@ -473,7 +473,7 @@ def changeable_or_404(viewer: Principal, key: UUID) -> AutoRule:
     return rule
 
 
-NAV: Final = NavItem("automation", _("Automation"), "run", place=(1, 12))
+NAV: Final = NavItem("automation", _("Automation"), "run", place=(5, 6))
 urlpatterns: Final = [
     path("automation/", automation, name="automation"),
     path("automation/new/", rule_new, name="auto-rule-new"),

@@ -430,7 +430,7 @@ def mining(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
     return redirect("blocks")
 
 
-NAV: Final = NavItem("blocks", _("Blocks"), "blocks", place=(1, 4))
+NAV: Final = NavItem("blocks", _("Blocks"), "blocks", place=(2, 4), jump="b")
 urlpatterns: Final = [
     path("blocks/", blocks, name="blocks"),
     path("blocks/<uuid:uuid>/mining/", mining, name="blocks-mining"),

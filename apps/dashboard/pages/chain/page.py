@@ -212,7 +212,7 @@ def head_wanted(text: str) -> Head | None:
     return head_at(int(text))
 
 
-NAV: Final = NavItem("chain", _("Chain"), "chain", place=(1, 16))
+NAV: Final = NavItem("chain", _("Chain"), "chain", place=(6, 3), jump="c")
 urlpatterns: Final = [
     path("chain/", chain, name="chain"),
     path("chain/unbind/", unbind, name="chain-unbind"),

@@ -215,7 +215,7 @@ def consoles_fragment(context: FragmentContext) -> Iterable[str]:
 
 
 NAV: Final = NavItem(
-    "consoles", _("Consoles"), "columns", place=(2, 8), shown=lambda data: can_manage_consoles(data.viewer)
+    "consoles", _("Consoles"), "columns", place=(6, 5), shown=lambda data: can_manage_consoles(data.viewer)
 )
 urlpatterns: Final = [
     path("consoles/", consoles, name="consoles"),

@@ -162,6 +162,6 @@ def facts_of(row: Deal, data: PageData) -> list[Fact]:
     return facts
 
 
-NAV: Final = NavItem("deals", _("Deals"), "storage", place=(1, 8))
+NAV: Final = NavItem("deals", _("Deals"), "storage", place=(4, 2))
 urlpatterns: Final = [path("deals/", deals, name="deals"), path("deals/<str:uuid>/", deal, name="deal")]
 LIVE: Final = {"deals": LivePage({"deal": (list_verdict,)}, rows={"deal": rows}, findings=list_verdict)}

@@ -459,7 +459,7 @@ def action(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRes
 
 
 NAV: Final = NavItem(
-    "fault-injection", _("Fault injection"), "devnet", place=(3, 1), shown=lambda data: data.has_devnet
+    "fault-injection", _("Fault injection"), "devnet", place=(6, 6), shown=lambda data: data.has_devnet
 )
 urlpatterns: Final = [
     path("fault-injection/", index, name="fault-injection"),

@@ -280,7 +280,7 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
-NAV: Final = NavItem("gas", _("Gas"), "gas", place=(1, 11))
+NAV: Final = NavItem("gas", _("Gas"), "gas", place=(5, 3), jump="g")
 urlpatterns: Final = [
     path("gas/", gas, name="gas"),
 ]

@@ -110,7 +110,7 @@ def gateway(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
-NAV: Final = NavItem("gateway", _("Gateway"), "gateway", place=(2, 2))
+NAV: Final = NavItem("gateway", _("Gateway"), "gateway", place=(6, 4))
 urlpatterns: Final = [
     path("gateway/", gateway, name="gateway"),
 ]

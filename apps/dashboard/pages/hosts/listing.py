@@ -171,7 +171,7 @@ def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpR
     return render(request, "hosts/_row.html", {"host": row})
 
 
-NAV: Final = NavItem("hosts", _("Hosts"), "hosts", place=(1, 13))
+NAV: Final = NavItem("hosts", _("Hosts"), "hosts", place=(6, 1), jump="h")
 urlpatterns: Final = [
     path("hosts/", hosts, name="hosts"),
     path("hosts/<uuid:key>/<str:op>/", action, name="host-act"),

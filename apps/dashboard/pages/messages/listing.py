@@ -267,6 +267,6 @@ MESSAGES: Final = ListPage(
     csv_rows=lambda rows, _data: rows_in_turn(rows.defer(*UNSHOWN)),
     picked=picked,
 )
-NAV: Final = NavItem("messages", _("Messages"), "messages", place=(1, 9), is_tab=True)
+NAV: Final = NavItem("messages", _("Messages"), "messages", place=(5, 1), jump="x", is_tab=True)
 urlpatterns: Final = MESSAGES.urls
 LIVE: Final = MESSAGES.live_pages

@@ -249,6 +249,6 @@ MINERS: Final = ListPage(
         Column(head=_("Next deadline"), cell=next_deadline, css="keep c-half", key="next"),
     ),
 )
-NAV: Final = NavItem("miners", _("Miners"), "miners", place=(1, 2), is_tab=True)
+NAV: Final = NavItem("miners", _("Miners"), "miners", place=(2, 1), jump="m", is_tab=True)
 urlpatterns: Final = MINERS.urls
 LIVE: Final = MINERS.live_pages

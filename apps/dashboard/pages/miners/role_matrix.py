@@ -126,7 +126,7 @@ def role_matrix(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
-NAV: Final = NavItem("roles", _("Roles"), "columns", place=(1, 15))
+NAV: Final = NavItem("roles", _("Roles"), "columns", place=(2, 2))
 
 
 urlpatterns: Final = [path("roles/", role_matrix, name="roles")]

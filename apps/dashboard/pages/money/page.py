@@ -267,7 +267,7 @@ def cells_of(miner: Miner, line: MoneyLine, *, name: str) -> Sequence[Any]:
     )
 
 
-NAV: Final = NavItem("money", _("Money"), "money", place=(1, 12))
+NAV: Final = NavItem("money", _("Money"), "money", place=(5, 4), jump="f")
 urlpatterns: Final = [
     path("money/", money, name="money"),
     path("money.csv", money_csv, name="money-csv"),

@@ -189,7 +189,7 @@ def action(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRes
     return redirect("person-link", pk) if op == "reset" and person.is_active else redirect("people")
 
 
-NAV: Final = NavItem("people", _("People"), "people", place=(2, 4))
+NAV: Final = NavItem("people", _("People"), "people", place=(7, 2))
 urlpatterns: Final = [
     path("people/", people, name="people"),
     path("people/<int:pk>/<str:op>/", action, name="person-act"),

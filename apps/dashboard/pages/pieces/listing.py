@@ -255,7 +255,7 @@ def allocation_form(viewer: Principal, number: str) -> tuple[Allocation | None, 
     return row, UploadForm(initial=terms | place), ""
 
 
-NAV: Final = NavItem("pieces", _("Pieces"), "storage", place=(1, 8))
+NAV: Final = NavItem("pieces", _("Pieces"), "storage", place=(4, 1), jump="d")
 urlpatterns: Final = [
     path("pieces/", pieces, name="pieces"),
 ]

@@ -359,5 +359,5 @@ def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
-NAV: Final = NavItem("planner", _("Planner"), "columns", place=(1, 7))
+NAV: Final = NavItem("planner", _("Planner"), "columns", place=(3, 3), jump="l")
 urlpatterns: Final = [path("planner/", planner, name="planner")]

@@ -299,6 +299,6 @@ def proving(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
-NAV: Final = NavItem("proving", _("Proving"), "proving", place=(1, 3))
+NAV: Final = NavItem("proving", _("Proving"), "proving", place=(2, 3), jump="p")
 urlpatterns: Final = [path("proving/", proving, name="proving")]
 LIVE: Final = {"proving": LivePage({"deadline": (next_fragment, verdict)}, findings=verdict)}

@@ -230,7 +230,7 @@ def fragments(context: FragmentContext) -> Iterable[str]:
         yield fragment(template, **shown)
 
 
-NAV: Final = NavItem("sealing", _("Sealing"), "pipeline", place=(1, 6))
+NAV: Final = NavItem("sealing", _("Sealing"), "pipeline", place=(3, 2), jump="e")
 urlpatterns: Final = [
     path("sealing/", sealing, name="sealing"),
 ]

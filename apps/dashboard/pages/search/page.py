@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
@@ -26,6 +26,7 @@ from apps.dashboard.layout import nav_of, page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.rows import message_row
 from apps.dashboard.pages.pieces.rows import LABELS
+from apps.dashboard.pages.search.acts import acts_found
 from apps.dashboard.pages.sectors.rows import sector_label
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors.messages import message_keys_by_cid, messages_visible
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 
 MOST: Final = 8
 """Things of one kind that are shown."""
+SUGGESTED: Final = 12
+"""Things that are suggested while a person types."""
 QUERY_MAX: Final = 256
 """Longest question: a message's id has so many characters."""
 DIGITS_MAX: Final = 18
@@ -72,7 +75,7 @@ def search_results(data: PageData, text: str) -> list[SearchResult]:
     text = text.strip()
     if not text or len(text) > QUERY_MAX:
         return []
-    sources = (addresses, sectors, messages, pieces, epochs, miners, wallets, hosts, pages)
+    sources = (addresses, sectors, messages, pieces, epochs, miners, wallets, hosts, pages, acts)
     found: dict[str, SearchResult] = {}
     for source in sources:
         for result in source(data, text):
@@ -236,9 +239,26 @@ def hosts(data: PageData, text: str) -> Iterator[SearchResult]:
 
 def pages(data: PageData, text: str) -> Iterator[SearchResult]:
     """Pages by their names."""
-    for item in chain.from_iterable(nav_of(data)):
+    for item in (link.item for group in nav_of(data) for link in group.links):
         if str(item.label).lower().startswith(text.lower()):
             yield SearchResult(gettext("Page"), item.icon, str(item.label), "", item.href)
+
+
+def acts(data: PageData, text: str) -> Iterator[SearchResult]:
+    """Yield what can be done by these words, and to which miner."""
+    for act, miner, href in islice(acts_found(data.viewer, text), MOST):
+        sub = "" if miner is None else f"{miner.name} {miner.address}".strip()
+        yield SearchResult(gettext("Act"), "run", str(act.label), sub, href)
+
+
+@require_safe
+@sign_in_required
+def suggest(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Return the first things that fit what is being typed."""
+    found = search_results(PageData(viewer), request.GET.get("q", ""))
+    response = render(request, "search/_suggestions.html", {"found": found[:SUGGESTED]})
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 @require_safe
@@ -251,7 +271,7 @@ def search(request: HttpRequest, viewer: Principal) -> HttpResponse:
         return redirect(found[0].href)
     return page_render(
         request,
-        "search.html",
+        "search/results.html",
         title=_("Search"),
         section="",
         data=data,
@@ -262,4 +282,5 @@ def search(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 urlpatterns: Final = [
     path("search/", search, name="search"),
+    path("search/suggest/", suggest, name="search-suggest"),
 ]

@@ -272,6 +272,6 @@ SECTORS: Final = ListPage(
     },
     csv_rows=lambda rows, _data: rows_in_turn(rows.select_related(None).values_list(*CSV_FIELDS, named=True)),
 )
-NAV: Final = NavItem("sectors", _("Sectors"), "sectors", place=(1, 5), is_tab=True)
+NAV: Final = NavItem("sectors", _("Sectors"), "sectors", place=(3, 1), jump="s", is_tab=True)
 urlpatterns: Final = SECTORS.urls
 LIVE: Final = SECTORS.live_pages

@@ -170,6 +170,6 @@ SENDERS: Final = ListPage(
     },
     csv_rows=lambda rows, data: data.of(SenderList).rows(rows),
 )
-NAV: Final = NavItem("senders", _("Senders"), "pipeline", place=(1, 10))
+NAV: Final = NavItem("senders", _("Senders"), "pipeline", place=(5, 2), jump="n")
 urlpatterns: Final = SENDERS.urls
 LIVE: Final = SENDERS.live_pages

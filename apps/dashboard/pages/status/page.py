@@ -155,7 +155,7 @@ def status_fragment(context: FragmentContext) -> Iterable[str]:
     yield fragment("status/_maintenance.html", maintenances=shown["maintenances"], may_manage=may)
 
 
-NAV: Final = NavItem("status", _("Status"), "info", place=(2, 7))
+NAV: Final = NavItem("status", _("Status"), "info", place=(1, 3))
 urlpatterns: Final = [
     path("status/", status, name="status"),
     path("status.json", status_json, name="status-json"),

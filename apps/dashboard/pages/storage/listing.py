@@ -180,7 +180,7 @@ def changed_rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
     )
 
 
-NAV: Final = NavItem("stores", _("Storage"), "storage", place=(1, 14))
+NAV: Final = NavItem("stores", _("Storage"), "storage", place=(6, 2), jump="o")
 urlpatterns: Final = [
     path("storage/", storage, name="stores"),
     path("storage/attach/", attach, name="store-attach"),

@@ -149,7 +149,7 @@ def tenant_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return form_render(request, viewer, "tenants/new.html", form, title=_("New tenant"), section="tenants")
 
 
-NAV: Final = NavItem("tenants", _("Tenants"), "tenants", place=(2, 3))
+NAV: Final = NavItem("tenants", _("Tenants"), "tenants", place=(7, 1), jump="k")
 
 
 urlpatterns: Final = [

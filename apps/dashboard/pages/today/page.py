@@ -177,7 +177,7 @@ def resync(_request: HttpRequest, _viewer: Principal) -> HttpResponse:
     return HttpResponse(status=204, headers={"HX-Trigger": "resync"})
 
 
-NAV: Final = NavItem("today", _("Today"), "today", place=(1, 1), is_tab=True)
+NAV: Final = NavItem("today", _("Today"), "today", place=(1, 1), jump="t", is_tab=True)
 urlpatterns: Final = [
     path("", today, name="today"),
     path("resync/", resync, name="resync"),

@@ -208,7 +208,7 @@ def revoke(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     return redirect("tokens")
 
 
-NAV: Final = NavItem("tokens", _("Tokens"), "access", place=(2, 5))
+NAV: Final = NavItem("tokens", _("Tokens"), "access", place=(7, 3), jump="r")
 urlpatterns: Final = [
     *TOKENS.urls,
     path("tokens/<uuid:key>/revoke/", revoke, name="token-revoke"),

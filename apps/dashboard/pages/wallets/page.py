@@ -126,7 +126,7 @@ def rename(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
     )
 
 
-NAV: Final = NavItem("wallets", _("Wallets"), "wallets", place=(1, 12))
+NAV: Final = NavItem("wallets", _("Wallets"), "wallets", place=(5, 5), jump="w")
 urlpatterns: Final = [
     path("wallets/", wallets, name="wallets"),
     path("wallets/<str:address>/name/", rename, name="wallet-name"),

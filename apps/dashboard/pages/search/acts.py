@@ -1,0 +1,118 @@
+"""What can be done from anywhere: an act by its words, with what it is done to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import override
+
+from apps.miners.models import Miner
+from apps.miners.selectors.miners import miners_visible
+from apps.sectors.rules.sector_names import sector_name_parse
+from apps.users.rules.principals import Principal
+from poolsite.filecoin.address import ID, BadAddress
+from poolsite.filecoin.eth_text import any_address_parse
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+MOST: Final = 5
+"""Miners that an act is offered for where none is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """An act with the page on which it is done."""
+
+    label: StrOrPromise
+    page: str
+    perm: str
+    """Level that it needs."""
+    of_miner: str = ""
+    """`path`: its address holds the miner; `query`: its form does; empty: it is of no miner."""
+    is_of_pool: bool = False
+    """Whether only the operator does it."""
+
+
+ACTS: Final = (
+    Act(_("Pledge sectors"), "pledge", "sign", of_miner="query"),
+    Act(_("Withdraw"), "miner-withdraw", "sign", of_miner="path"),
+    Act(_("Send a message"), "message-compose", "sign"),
+    Act(_("Change owner, worker and control addresses"), "miner-addresses", "sign", of_miner="path"),
+    Act(_("Choose senders"), "miner-senders", "sign", of_miner="path"),
+    Act(_("Set a pledging target"), "miner-target", "sign", of_miner="path"),
+    Act(_("Batch settings"), "miner-batches", "sign", of_miner="path"),
+    Act(_("Send waiting sectors now"), "miner-batches-send", "sign", of_miner="path"),
+    Act(_("Adopt sectors"), "miner-adopt", "sign", of_miner="path"),
+    Act(_("Assign roles"), "miner-roles", "sign", of_miner="path"),
+    Act(_("Market settings"), "miner-market", "sign", of_miner="path"),
+    Act(_("Move a miner in"), "miner-move-in", "sign", of_miner="path"),
+    Act(_("Move a miner out"), "miner-move-out", "sign", of_miner="path"),
+    Act(_("Extend expiring sectors"), "sectors-expirations", "sign"),
+    Act(_("Retry failed sectors"), "sectors-failures", "write"),
+    Act(_("Add a miner"), "miner-new", "sign"),
+    Act(_("Join a host"), "host-join", "admin"),
+    Act(_("Host settings"), "host-settings", "admin"),
+    Act(_("Attach a store"), "store-attach", "sign"),
+    Act(_("Create a token"), "token-new", "admin"),
+    Act(_("Invite a person"), "person-invite", "admin"),
+    Act(_("Create a tenant"), "tenant-new", "admin", is_of_pool=True),
+    Act(_("Add a node"), "chain-node-new", "admin", is_of_pool=True),
+    Act(_("Add a console machine"), "console-join", "admin", is_of_pool=True),
+)
+
+
+def acts_found(viewer: Principal, text: str) -> Iterator[tuple[Act, Miner | None, str]]:
+    """Yield each act that `text` begins to name, with the miner that it names beside it, and the address.
+
+    `withdraw f01004` is one act; `withdraw` one for each of the first miners.
+    """
+    words = text.lower().split()
+    for act in ACTS:
+        if not viewer.may(act.perm) or (act.is_of_pool and not viewer.sees_pool):
+            continue
+        rest = _rest(act, words)
+        if rest is None or (rest and not act.of_miner):
+            continue
+        if not act.of_miner:
+            yield act, None, reverse(act.page)
+            continue
+        for miner in _miners(viewer, " ".join(rest)):
+            yield act, miner, _address(act, miner)
+
+
+def _rest(act: Act, words: list[str]) -> list[str] | None:
+    """Return the words that are not the act's own; None if none is, in this language or in English."""
+    with override("en"):
+        english = str(act.label).lower()
+    own = [str(act.label).lower(), *english.split()]
+    rest = [word for word in words if not any(one.startswith(word) for one in own)]
+    return None if len(rest) == len(words) else rest
+
+
+def _miners(viewer: Principal, name: str) -> list[Miner]:
+    """Return the miners that a text names: by address, by a sector of it, or by a part of its name."""
+    rows = miners_visible(viewer).exclude(actor_id=None)
+    if not name:
+        return list(rows[:MOST])
+    if (sector := sector_name_parse(name)) is not None:
+        return list(rows.filter(actor_id=sector[0])[:1])
+    known = Q(name__icontains=name)
+    try:
+        address = any_address_parse(name)
+        known |= Q(actor_id=address.actor_id) if address.protocol == ID else Q(robust=str(address))
+    except BadAddress:
+        pass
+    return list(rows.filter(known)[:MOST])
+
+
+def _address(act: Act, miner: Miner) -> str:
+    if act.of_miner == "path":
+        return reverse(act.page, args=[miner.address])
+    return f"{reverse(act.page)}?{urlencode({'miner': miner.address})}"
