@@ -375,6 +375,7 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
 PAGES_WITHOUT: Final = {
     "sector-back": "the service of sector-retry, with a state",
     "theme": "colours of one's own pages",
+    "list-choice": "columns and views of one's own lists",
     "blocks-warm-up": "a trial",
     "audit-check": "reads the log",
     "messages-csv": "reads",

@@ -157,7 +157,7 @@ ACTS: Final[dict[str, str]] = {
 }
 """A page that takes a form, and the REST row of the same act."""
 PAGES_ONLY: Final = re.compile(
-    r"account|login|logout|password|invitation|theme"  # one's own account
+    r"account|login|logout|password|invitation|theme|list-choice"  # one's own account
     r"|person|alert-channel|fault-injection|gateway-act|gas-rules|gas-method|miner-remove"
     r"|multisig-"  # only a node knows them: `test_multisigs`
 )
