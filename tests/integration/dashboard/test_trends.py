@@ -14,6 +14,7 @@ from apps.core.clock import now
 from apps.history.models import Reading
 from apps.history.rules import begin_of
 from apps.history.states import DAY, HOUR, Kind
+from apps.messages.models import GasSpend
 from apps.sectors.models import SealTarget
 from poolsite.filecoin.amounts import FIL
 from tests import factories
@@ -160,6 +161,7 @@ def test_pages_of_things_fetch_their_charts(pool):
 def test_money_has_its_charts_once_there_are_days_to_compare(pool):
     address = reverse("money")
     pool.miner.days.exclude(day=now().date()).delete()
+    GasSpend.objects.all().delete()
     assert "trend-money" not in text_of(signed_in("ann").get(address))
 
     factories.miner_day(pool.miner, day=now().date() - DAY, began_at=now() - DAY)
