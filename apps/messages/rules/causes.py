@@ -94,17 +94,17 @@ SENDS: Final = _("rule “{rule}” allows {allowed}, this sends {amount}")
 def refusal_read(message: Message) -> Refusal:
     """Read why a message waits out of its row."""
     stored = str(message.error)
-    said = stored.removeprefix(SIGNING).removeprefix(ESTIMATE)
+    reason_text = stored.removeprefix(SIGNING).removeprefix(ESTIMATE)
     if message.wait == Wait.POLICY or stored.startswith(SIGNING):
-        return signer_words(said, method=int(message.method))
+        return signer_words(reason_text, method=int(message.method))
     cause = None
     if message.wait == Wait.ESTIMATE:
-        found = EXIT_CODE.match(said)
+        found = EXIT_CODE.match(reason_text)
         if found is not None and int(found["code"]) >= FIRST_FINAL_CODE:
             cause = Cause.ACTOR
-        elif OWN_GAS.match(said):
+        elif OWN_GAS.match(reason_text):
             cause = Cause.GAS
-    return Refusal(stored_text(said.strip()), cause)
+    return Refusal(stored_text(reason_text.strip()), cause)
 
 
 def error_words(error: str, *, method: int) -> str:
@@ -115,21 +115,21 @@ def error_words(error: str, *, method: int) -> str:
     return stored_text(error)
 
 
-def signer_words(said: str, *, method: int) -> Refusal:
+def signer_words(reason_text: str, *, method: int) -> Refusal:
     """Read what a signer said of a message of this method, or why it was not asked."""
-    limit = limit_refusal_read(said)
+    limit = limit_refusal_read(reason_text)
     if limit is not None:
         return Refusal(_limit_text(limit, method=method), _limit_cause(limit), limit.rule)
-    before, mark, what = said.partition(NO_RULE)
+    before, mark, what = reason_text.partition(NO_RULE)
     if mark and not before:
         return Refusal(
             gettext("no rule of the signer's policy allows {what}").format(what=what), Cause.NO_RULE
         )
-    if said.endswith(NOT_GRANTED):
-        return Refusal(stored_text(said), Cause.GRANT)
-    if said.startswith(OTHER_SIGNED):
-        return Refusal(stored_text(said), Cause.OTHER_SIGNED)
-    return Refusal(stored_text(said))
+    if reason_text.endswith(NOT_GRANTED):
+        return Refusal(stored_text(reason_text), Cause.GRANT)
+    if reason_text.startswith(OTHER_SIGNED):
+        return Refusal(stored_text(reason_text), Cause.OTHER_SIGNED)
+    return Refusal(stored_text(reason_text))
 
 
 def _limit_cause(limit: LimitRefusal) -> Cause:

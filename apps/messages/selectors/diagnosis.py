@@ -188,14 +188,14 @@ class Diagnosis:
             return gettext("the sender has {in_flight} messages in flight, and may have {quota}").format(
                 in_flight=self.evidence["in_flight"], quota=self.evidence["quota"]
             )
-        said = self.refusal.text
+        reason_text = self.refusal.text
         if self.reason == Wait.NONE:
-            return said
+            return reason_text
         if self.reason == Wait.APPROVAL:
-            said = stored_text(self.evidence["rule"])
-        if said and self.reason in SAID_ALONE:
-            return said
-        return colon_text(self.reason.label, said) if said else str(self.reason.label)
+            reason_text = stored_text(self.evidence["rule"])
+        if reason_text and self.reason in SAID_ALONE:
+            return reason_text
+        return colon_text(self.reason.label, reason_text) if reason_text else str(self.reason.label)
 
     @property
     def by_itself(self) -> str:

@@ -121,7 +121,7 @@ def compose(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Send FIL from one of the viewer's wallets, or call a method of an actor."""
     if not viewer.may("sign"):
         raise Http404
-    form = SendForm.of(request, **begun(request))
+    form = SendForm.of(request, **begin_values(request))
     if form.is_valid() and not form.asks_for_params:
         with form.refusals():
             item = form.item
@@ -148,7 +148,7 @@ def compose(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
-def begun(request: HttpRequest) -> dict[str, str]:
+def begin_values(request: HttpRequest) -> dict[str, str]:
     """Return what a link, or the way back from the review, has filled in."""
     names = ("from", "to", "value", "method", RAW, *FEES)
     found = {name: request.GET[name] for name in names if name in request.GET}

@@ -159,10 +159,10 @@ def money_facts(run: DryRun, item: PushItem) -> Iterable[Fact]:
             sender,
         )
         yield gettext("Sender pays"), gettext("{cost_max} at most").format(cost_max=fil_format(run.cost_max))
-    taken = gettext("{balance}, of which messages in flight may take {flight}, those that wait {waiting}")
+    terms = gettext("{balance}, of which messages in flight may take {flight}, those that wait {waiting}")
     yield (
         gettext("Balance"),
-        taken.format(
+        terms.format(
             balance=fil_format(run.balance),
             flight=fil_format(run.in_flight),
             waiting=fil_format(run.waiting),
