@@ -41,7 +41,8 @@ def reads(client: Client, address: str, known: dict[str, Reads]) -> dict[str, Re
     """Ask for a page; return what each of its queries reads."""
     reset_queries()  # the log holds 9,000 of them, and the capture keeps a request from clearing it
     with CaptureQueriesContext(connection) as asked:
-        assert client.get(address).status_code == 200
+        # more rows than are counted are not put in another order
+        assert client.get(address).status_code in ((200, 422) if "sort=" in address else (200,))
     return reads_of(asked.captured_queries, known=known)
 
 
@@ -71,6 +72,7 @@ def test_no_page_reads_more_of_an_older_pool(
     monkeypatch.setattr(REPORT_NOW, reports)
     # rows are counted up to a bound: it is passed by both crowds
     monkeypatch.setattr(pagination, "COUNT_MAX", FEW // 2)
+    monkeypatch.setattr(pagination, "CHIP_MAX", FEW // 2)
     asked = []
     for who, client in clients.items():
         pages = plain_addresses() | addresses(others if who == "another tenant" else pool)
