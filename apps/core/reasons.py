@@ -158,7 +158,7 @@ def refused(refusal: DomainError) -> Reason:
     return text if isinstance(text, Reason) else Reason(text, f"{REFUSED}{refusal.code}", {"text": text})
 
 
-def told(error: BaseException) -> Reason | str:
+def reason_of(error: BaseException) -> Reason | str:
     """Return why an act failed: its refusal with the field that it names, or what the fault says."""
     if not isinstance(error, DomainError):
         return as_reason(str(error))

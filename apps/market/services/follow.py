@@ -12,7 +12,7 @@ from django.db import transaction
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.disk import DiskFull
 from apps.core.errors import BadValue, DomainError
-from apps.core.reasons import Reason, as_reason, refused, told
+from apps.core.reasons import Reason, as_reason, reason_of, refused
 from apps.market.models import Deal
 from apps.market.reasons import ADDRESSES_GONE, DATA_GONE, LATE, LATE_FOR_START, SHORT_SECTOR
 from apps.market.selectors import deals_followed, piece_of_deal, sector_end_of
@@ -131,7 +131,7 @@ def _fetch(deal: Deal) -> None:
     except HELD_UP as refusal:
         deal_note(deal, reason=refused(refusal))
     except (PieceTooLate, DecryptionFailed) as refusal:
-        deal_fail(deal, reason=told(refusal))
+        deal_fail(deal, reason=reason_of(refusal))
     except BadValue as refusal:
         _place_next(deal, reason=refused(refusal))
     except DomainError as refusal:

@@ -24,7 +24,7 @@ from django.utils.translation import gettext
 from apps.chain.node.isolation import for_each_isolated
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
-from apps.core.reasons import Reason, as_reason, told
+from apps.core.reasons import Reason, as_reason, reason_of
 from apps.core.transitions import advance
 from apps.pieces.data.destinations import DeliveryRefused, Target, bytes_put, longest
 from apps.pieces.data.ranges import PieceRange, piece_data
@@ -246,14 +246,14 @@ def _prepared(row: PieceDelivery, token_stack: ExitStack, stop: threading.Event)
 def _note_failure(row: PieceDelivery, error: BaseException, *, now: datetime) -> None:
     """Postpone a delivery, or end it; what nobody has foreseen is raised."""
     if isinstance(error, DeliveryRefused | DecryptionFailed):
-        delivery_fail(row, reason=told(error))
+        delivery_fail(row, reason=reason_of(error))
     elif isinstance(error, SourceAway | OSError | DomainError):
         attempts = row.attempts + 1
         if attempts == ATTEMPTS_MAX:
-            delivery_fail(row, reason=told(error))
+            delivery_fail(row, reason=reason_of(error))
             return
         again = now + PAUSE_FIRST * 2 ** (attempts - 1)
-        values = {"attempts": attempts, "error": told(error), "not_before": again}
+        values = {"attempts": attempts, "error": reason_of(error), "not_before": again}
         PieceDelivery.objects.filter(pk=row.pk).update(**values, updated_at=clock.now())
         log.warning("delivery_put_off", delivery=str(row), reason=str(error)[:200])
     elif isinstance(error, ValueError):  # the error's text names the token

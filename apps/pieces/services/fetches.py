@@ -24,7 +24,7 @@ from apps.core.connection_faults import fault_text
 from apps.core.disk import DiskFull
 from apps.core.errors import DomainError
 from apps.core.locks import transaction_lock
-from apps.core.reasons import told
+from apps.core.reasons import reason_of
 from apps.core.transitions import advance
 from apps.miners.models import Miner
 from apps.pieces.data.files import bytes_write, piece_opened, piece_path, piece_unlink
@@ -202,7 +202,7 @@ class _Fetches:
             try:
                 headers = headers_decode(piece)
             except DecryptionFailed as error:
-                piece_fail(piece, reason=told(error))
+                piece_fail(piece, reason=reason_of(error))
                 return
             self.turns[tenant] = next(self._turn)
             fetch = _Fetch(piece, stack.pop_all(), room, size, first, piece.source_tag, headers)
@@ -250,10 +250,10 @@ class _Fetches:
         now = clock.now()
         is_final = error.is_final if isinstance(error, SourceAway) else not isinstance(error, DiskFull)
         if is_final or (piece.error and now - piece.state_since >= TRIED_FOR):
-            piece_fail(piece, reason=told(error))
+            piece_fail(piece, reason=reason_of(error))
             return
         is_kept = fetch is not None and bool(fetch.tag) and isinstance(error, SourceAway)
-        values = {"error": told(error), "received": 0, "source_tag": "", "updated_at": now}
+        values = {"error": reason_of(error), "received": 0, "source_tag": "", "updated_at": now}
         if fetch is not None and is_kept:
             values |= {"received": fetch.received, "source_tag": fetch.tag}
         if not piece.error:  # from the first failure on its time runs

@@ -9,7 +9,7 @@ from typing import Final
 from apps.chain.node.isolation import for_each_isolated
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.core.reasons import told
+from apps.core.reasons import reason_of
 from apps.miners.selectors.miners import miner_principal
 from apps.pieces.data.files import piece_opened
 from apps.pieces.errors import CommitmentFailed, PieceBusy
@@ -55,11 +55,11 @@ def piece_finish(piece: Piece) -> None:
         return
     except CommitmentFailed as error:
         rows = Piece.objects.filter(pk=piece.pk, state=PieceState.RECEIVED).exclude(error=str(error))
-        if rows.update(error=told(error), updated_at=clock.now()):
+        if rows.update(error=reason_of(error), updated_at=clock.now()):
             piece_change_publish(piece)
     except DomainError as error:
         if Piece.objects.filter(pk=piece.pk).exists():
-            piece_fail(piece, reason=told(error))
+            piece_fail(piece, reason=reason_of(error))
 
 
 def _idle_discard(piece: Piece) -> None:

@@ -35,8 +35,8 @@ MARKED: Final = re.compile(
 """What nobody reads as it stands: attributes and addresses of forms, translated texts, tags."""
 TEXT: Final = re.compile(r"[^\W\d_]{2,}")
 TEXT_ATTRIBUTES: Final = {"aria-label", "alt", "data-label", "placeholder", "title"}
-SAME_EVERYWHERE: Final = {"CSV", "FIL", "JSON", "Poolsite", "WindowPoSt", "policy.toml"}
-"""Names, units and formats."""
+SAME_EVERYWHERE: Final = {"CSV", "Ctrl", "Ctrl K", "FIL", "JSON", "Poolsite", "WindowPoSt", "policy.toml"}
+"""Names, units, formats and keys."""
 EXAMPLES: Final = re.compile(r"token:/ip4/|https://…|Gateway\.\*|{\"Version\"")
 """What may be typed, as it is typed."""
 
