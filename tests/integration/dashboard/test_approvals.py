@@ -133,7 +133,7 @@ def test_lists_show_and_filter_what_needs_approval(pool: Pool) -> None:
     assert row.pk in listed
     assert pool.row("plain").pk not in listed
     assert "needs approval" in listed
-    assert "Another person must approve it." in detail
+    assert "Another person must approve it" in detail
     assert reverse("message-approve", args=[row.pk]) in detail
     assert "1 message waits for a second person." in page
 
