@@ -12,7 +12,6 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
-from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_visible
 from apps.sectors.rules.sector_names import sector_name_parse
 from apps.users.rules.principals import Principal
@@ -21,6 +20,8 @@ from poolsite.filecoin.eth_text import any_address_parse
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
+
+    from apps.miners.models import Miner
 
 MOST: Final = 5
 """Miners that an act is offered for where none is named."""
