@@ -16,7 +16,7 @@ from django.db import connection, reset_queries
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from apps.dashboard import pagination
+from apps.dashboard import list_page, pagination
 from tests.bulk_rows import message_copies_insert, sector_copies_insert
 from tests.demo_data import LISTS, addresses, busy_pool, plain_addresses
 from tests.page_client import signed_in
@@ -73,6 +73,7 @@ def test_no_page_reads_more_of_an_older_pool(
     # rows are counted up to a bound: it is passed by both crowds
     monkeypatch.setattr(pagination, "COUNT_MAX", FEW // 2)
     monkeypatch.setattr(pagination, "CHIP_MAX", FEW // 2)
+    monkeypatch.setattr(list_page, "COUNT_MAX", FEW // 2)
     asked = []
     for who, client in clients.items():
         pages = plain_addresses() | addresses(others if who == "another tenant" else pool)
