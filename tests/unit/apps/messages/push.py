@@ -10,6 +10,13 @@ from poolsite.filecoin.address import ZERO_ADDRESS, actor_address
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 
 BIG = TOTAL_FILECOIN + 1
+REFUSED = (
+    "message execution failed (exit=[ErrIllegalArgument(16)], vm error=[message failed with backtrace:\n"
+    "00: f04 (method 2) -- send aborted (16)\n"
+    "01: f01 (method 2) -- unable to resolve worker address f3abc (16)\n"
+    " (RetCode=16)])"
+)
+"""How a node says that the execution of a message failed."""
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("id empty", {"id": ""}, "id"),

@@ -9,13 +9,8 @@ from apps.messages.services.estimate_failures import ATTEMPTS_MAX, PRESSING_ATTE
 from apps.messages.services.retry import message_retry
 from apps.messages.states import MessageState, Priority, Wait
 from tests.messaging import Pool
+from tests.unit.apps.messages.push import REFUSED
 
-REFUSED = (
-    "message execution failed (exit=[ErrIllegalArgument(16)], vm error=[message failed with backtrace:\n"
-    "00: f04 (method 2) -- send aborted (16)\n"
-    "01: f01 (method 2) -- unable to resolve worker address f3abc (16)\n"
-    " (RetCode=16)])"
-)
 LACKING = (
     "message execution failed (exit=[SysErrInsufficientFunds(6)], vm error=[message failed with backtrace:\n"
     "--> caused by: send::send -- sender does not have funds to transfer\n (RetCode=6)])"

@@ -36,7 +36,7 @@ from tests import factories
 from tests.archived import archive_undone, places
 from tests.messaging import Pool
 from tests.people import principal
-from tests.unit.apps.messages.test_failures import REFUSED
+from tests.unit.apps.messages.push import REFUSED
 
 pytestmark = pytest.mark.django_db
 
