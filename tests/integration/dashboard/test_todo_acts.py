@@ -25,7 +25,7 @@ from apps.messages.models import Message, Sender
 from apps.messages.states import MessageState, NoncesBy, SenderState, Wait
 from apps.miners.models import Miner
 from apps.sectors.models import PipelineRun, Sector, WorkerCommand
-from apps.users.models import AuditEntry, MinerGrant, SignerGrant, User
+from apps.users.models import AuditEntry, MinerGrant, SignerGrant
 from apps.users.rules.principals import SYSTEM
 from apps.users.services.grants import signer_grant
 from apps.users.states import Role
@@ -154,7 +154,7 @@ def test_the_click_shows_what_fails(quiet, monkeypatch, name):
 
 def test_a_debt_is_paid_by_a_transfer_that_is_filled_in(quiet):
     wallet = factories.wallet(label="till")
-    signer_grant(tenant=User.objects.get(username="olga").tenant, address=wallet.address)
+    signer_grant(tenant=tenant("pool"), address=wallet.address)
     factories.miner(fee_debt=15 * 10**17)
     [act] = acts_of("fee_debt")
 
