@@ -9,22 +9,24 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg2
 import pytest
 
-from tests.acceptance.console_faults import ConsoleDisturber, Consoles
+from tests.acceptance.console_faults import ROLES, ConsoleDisturber, Consoles
 from tests.acceptance.machines import machine_kill, machine_start
 from tests.acceptance.messager import token_for
 from tests.acceptance.pool import RunningPool, dice
 from tests.acceptance.roles import Machine
 from tests.acceptance.shifted_clock import ShiftedClock, compiler
 from tests.acceptance.soak import Soak, miners_make, sectors_make
+from tests.cables import Cut
 from tests.integration.consoles import JoinedConsole, Site, servers
 from tests.integration.disks import mounted
-from tests.integration.pools import port_free
+from tests.integration.pools import port_free, wait_until
 from tests.notes import REPORT
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ NETWORK: Final = "soak"
 """Epochs of 4 s, windows of 40."""
 EPOCH_S: Final = 4
 MINUTES: Final = float(os.environ.get("POOLSITE_SOAK_MINUTES") or 60)
+BUSY: Final = 30
+"""Processes that want a core all the time."""
+BUSY_MINUTES: Final = min(MINUTES, 10.0)
 CALM_MINUTES: Final = 30.0
 """A shorter run may have no win but beside faults."""
 SECTORS: Final = 2
@@ -137,11 +142,51 @@ class Scene:
         disturber: Any = ConsoleDisturber(self.first, self.consoles, dice())
         return Soak(self.first, self.miners, disturber, is_strict=True)
 
+    def lead_move(self, machine: str) -> None:
+        """Let a machine lead in each role, and the others stand by."""
+        if any(self.site.leaders(role) != [machine] for role in ROLES):
+            others = [name for name in self.consoles.machines if name != machine]
+            self.site.cables["node"].cut(Cut.REFUSED, *others)
+            for role in ROLES:
+                wait_until(
+                    lambda role=role: self.site.leaders(role) == [machine],
+                    within_s=60,
+                    what=f"{machine} leads {role}",
+                )
+            self.site.mend()
+        self.consoles.settle()
+
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with ExitStack() as ends:
         yield Scene(tmp_path_factory.mktemp("consoles"), ends)
+
+
+def test_no_lead_is_lost_beside_busy_loops(scene: Scene, record_property: Note) -> None:
+    """Whoever works keeps its lead, however slowly."""
+    scene.lead_move("first")
+    before = {role: scene.site.leaders(role) for role in ROLES}
+    given_up = scene.site.rows("select count(*) from core_processlease where is_given_up")
+    with ExitStack() as ends:
+        for _ in range(BUSY):
+            loop = machine_start(
+                [sys.executable, "-c", "while True: pass"],
+                log=scene.first.base / "busy.log",
+                env=dict(os.environ),
+            )
+            ends.callback(machine_kill, loop)
+        until, height, looks = time.monotonic() + 60 * BUSY_MINUTES, scene.site.height(), 0
+        while time.monotonic() < until:
+            assert {role: scene.site.leaders(role) for role in ROLES} == before
+            looks += 1
+            time.sleep(1)
+    assert scene.site.rows("select count(*) from core_processlease where is_given_up") == given_up
+    heads = scene.site.height() - height
+    record_property(
+        REPORT, f"{BUSY_MINUTES:g} min beside {BUSY} loops: no lead lost in {looks} looks, {heads} heads"
+    )
+    assert heads > 60 * BUSY_MINUTES / EPOCH_S / 2
 
 
 def test_an_hour_at_random_costs_nothing(scene: Scene, record_property: Note) -> None:
