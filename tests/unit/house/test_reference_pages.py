@@ -12,6 +12,8 @@ from tests.reference_pages import PAGES
 from tests.timing import SITE
 
 LINK: Final = re.compile(r"\]\(([^)\s:#]+\.md)(?:#[^)\s]*)?\)")
+HEADING: Final = re.compile(r"\A# (\d+)\. ")
+"""Of a decision, with its number."""
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -34,3 +36,11 @@ def test_each_page_is_reached_from_the_index() -> None:
     linked = {page for page in pages if page in seen or re.match(r"docs/decisions/\d", page)}
     assert "docs/decisions/README.md" in seen
     assert sorted(pages - linked) == []
+
+
+def test_each_decision_has_a_number_of_its_own() -> None:
+    pages = sorted((SITE / "docs" / "decisions").glob("[0-9]*.md"))
+    numbers = [int(page.name.partition("-")[0]) for page in pages]
+
+    assert numbers == sorted(set(numbers))
+    assert [HEADING.findall(page.read_text())[:1] for page in pages] == [[str(number)] for number in numbers]
