@@ -144,7 +144,7 @@ class GanttRow:
     stage: StrOrPromise
     took: str
     text: str
-    """What a reader hears."""
+    """The row in words, for screen readers."""
     bars: tuple[Bar, ...]
 
 

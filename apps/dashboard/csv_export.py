@@ -25,7 +25,7 @@ CHUNK: Final = 500
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet run a cell."""
 NUMBER: Final = re.compile(r"-?\d+(\.\d+)?")
-"""What no spreadsheet runs, though it may begin with a minus."""
+"""Numbers: they may begin with a minus, and no spreadsheet runs them."""
 
 
 class Download(StreamingHttpResponse):

@@ -55,7 +55,7 @@ class Period:
 
     days: DayRange
     query: dict[str, str]
-    """What an address says of them."""
+    """The days as parameters of an address."""
     today: date
 
     @property

@@ -30,7 +30,7 @@ THEMES: Final = (
 )
 THEME_COOKIE: Final = "theme"
 FRAME: Final = ("f-head", "f-bell", "f-bell-list")
-"""What a page fetches anew of its frame, beside the badges."""
+"""Fragments of the frame that each page refreshes, beside the badges of the navigation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 BESIDE: Final = ("cursor", "sort", "hide")
-"""What an address has beside filters: the place in the list, its order, the columns that it does without."""
+"""Parameters of a list's address that are no filters: the cursor, the order, the hidden columns."""
 LISTS: Final[dict[str, ListPage]] = {}
 """All lists by name."""
 
@@ -200,7 +200,7 @@ class ListPage:
     beside_too: tuple[str, ...] = ()
     """Names in its address that are no filters and that the rest of its page reads."""
     live_too: FragmentsByKind = field(default_factory=dict)
-    """What else of its page changes without a reload."""
+    """Fragments of its page, beside the rows, that are updated live."""
     foot: str = ""
     """Template of what stands below the table."""
     bulk: Callable[..., BulkBar | None] | None = None

@@ -32,7 +32,7 @@ BAR_SHARE: Final = 0.8
 """Part of its step that a bar fills, and a line of one step alone."""
 TOP: Final = 4.0
 FOOT: Final = 98.0
-"""Where the highest and the lowest value lie in a box of 100."""
+"""Heights at which the highest and the lowest value are drawn, in a box of 100; 0 is at the top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Trend:
     newest: str
     """Time and texts of the newest step of which something is known; empty without one."""
     label: str
-    """What a reader hears."""
+    """The chart in words, for screen readers."""
     note: StrOrPromise = ""
 
     @property

@@ -66,4 +66,4 @@ DAY: Final = timedelta(days=1)
 RETENTION: Final = {HOUR: timedelta(days=35), DAY: timedelta(days=400)}
 """For how long rows of an hour and of a day are kept."""
 WALLET_HOURS_RETENTION: Final = timedelta(days=8)
-"""Of wallets, of which a large pool has ten thousand."""
+"""The same for wallets' rows of an hour: a large pool has ten thousand wallets."""

@@ -26,7 +26,7 @@ from apps.users.selectors.tenants import tenants_visible
 
 @dataclass(slots=True, kw_only=True)
 class Account:
-    """What somebody earned and cost in some days; amounts in attoFIL."""
+    """Earnings and costs of one tenant, or of the pool itself, in some days; amounts in attoFIL."""
 
     reward: int = 0
     """Of blocks, with tips."""
@@ -37,11 +37,11 @@ class Account:
     unknown_rewards: int = 0
     """Blocks whose reward is not known."""
     gas: int = 0
-    """Of all its messages that landed."""
+    """Burnt and paid for all its messages that landed, those to no miner, too."""
     fees: int = 0
-    """What else the chain took of its miners, or other programs moved out of them."""
+    """Other money that left its miners: burnt by the chain, or moved by other programs."""
     charge: int = 0
-    """What the pool charged it; below 0 it is what the pool itself was due."""
+    """Charged by the pool; negative for the pool itself, which is owed it."""
     net_by_day: defaultdict[date, int] = field(default_factory=lambda: defaultdict(int))
 
     @property

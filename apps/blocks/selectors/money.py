@@ -81,7 +81,7 @@ class MoneyLine:
 
 
 class GasPart(NamedTuple):
-    """What the gas of a day's messages to one address cost, of one tenant."""
+    """Gas that one tenant's messages to one address cost in a day."""
 
     tenant_id: int | None
     """None: of the pool's own messages."""
@@ -99,7 +99,7 @@ class MinerMoney:
     lines: list[MoneyLine]
     """Newest first."""
     gas_by_day: Mapping[date, int]
-    """Of days before the first line: attoFIL, paid for messages that call the miner."""
+    """Gas in attoFIL of messages that call the miner, by day, for days before the first line."""
 
     @property
     def gas_unrecorded(self) -> int:

@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 20.0
 BYTES_MAX: Final = 4 << 20
-"""Of a file or an answer: fifty years of days take a tenth."""
+"""Maximum size of a price file or an answer; fifty years of days take a tenth of it."""
 PRICE_MAX: Final = Decimal(10) ** 11
 PLACES: Final = Decimal("1e-12")
 FAULTS: Final = (
@@ -38,7 +38,7 @@ UNREADABLE: Final = gettext_noop("neither lines of day,price nor JSON with price
 
 
 class BadPrices(ValueError):
-    """What was read has no prices."""
+    """The file or the answer has no prices that can be read."""
 
 
 def prices_read(*, now: datetime) -> None:

@@ -18,11 +18,11 @@ from apps.wallets.models import Wallet
 Measured = Mapping[int, Mapping[str, Number]]
 """Figures by metric, by the key of what they are of."""
 HEARD_WITHIN: Final = timedelta(minutes=2)
-"""A host that was not heard for so long tells nothing of now."""
+"""Maximum age of a heartbeat whose figures count as current."""
 TOLD_WITHIN: Final = 3 * SLOT
-"""Of stores, whose sizes hosts tell every ten minutes; and of the chain, whose null rounds make pauses."""
+"""Maximum age of stores' sizes, reported every ten minutes, and of the head, which null rounds delay."""
 LAG_EPOCHS: Final = 20
-"""So far behind the head what is read of a miner is no longer of now."""
+"""Maximum distance from the head at which figures of a miner count as current."""
 MILLI: Final = 1000
 
 

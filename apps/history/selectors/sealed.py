@@ -16,9 +16,9 @@ from poolsite.wire.pipeline import WORKER_STAGES, SectorState
 PART: Final = 5_000
 """Events that are read at a time, the newest first."""
 LATE: Final = HOUR
-"""So much earlier than the event before it one may be written: its host reported it late."""
+"""Maximum delay with which a host reports an event."""
 CATCH_UP: Final = 2 * DAY
-"""What is counted at most of the time in which nothing was."""
+"""Maximum time that is counted after a pause in which nothing was counted."""
 
 
 def uncounted_since(now: datetime) -> datetime:

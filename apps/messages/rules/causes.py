@@ -38,7 +38,7 @@ NOT_GRANTED: Final = "is not a wallet of this account"
 """Ends `SenderNotGranted`."""
 OTHER_SIGNED: Final = "the signer already signed a different message under this id"
 OWN_GAS: Final = re.compile(r"^\s*(the )?gas limit \d+ (is below|over limit) ")
-"""What a limit that the caller chose cannot buy, or no block holds."""
+"""The caller's own gas limit is too small for the message, or larger than a block's."""
 EXIT_CODE: Final = re.compile(r"^[\w ]+ \((?P<code>\d+)\), ")
 """Begins what `failure_read` makes of a trial."""
 FIRST_FINAL_CODE: Final = 16
@@ -46,7 +46,7 @@ FIRST_FINAL_CODE: Final = 16
 
 
 class Cause(StrEnum):
-    """What refuses a message, where that decides what can be done about it."""
+    """Causes of a refusal for which different actions help."""
 
     LIMIT = "limit"
     """A limit of a rule of the signer's policy on what it sends."""
@@ -68,7 +68,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a signer or a trial said of a message."""
+    """Refusal of a message by its signer or its trial."""
 
     text: str
     """In the page's language; empty if nothing was said."""

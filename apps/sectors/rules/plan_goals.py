@@ -21,7 +21,7 @@ POINTS: Final = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """What is to be added."""
+    """Sectors to be added, and by when."""
 
     size: int
     """Bytes of sectors."""
@@ -37,7 +37,7 @@ class SectorMoney:
     gas: int
     daily_fee: int
     reward: int | None
-    """What its power can expect in a day; None: not known."""
+    """Expected of its power in a day; None: not known."""
     life_days: float
 
 

@@ -19,7 +19,7 @@ class SavedView(models.Model):
     page = models.CharField(max_length=32)
     """Name of the list."""
     name = models.CharField(max_length=VIEW_NAME_MAX)
-    """What the person calls it; empty: how the list is shown where its address does not say."""
+    """Chosen by the person; empty: the columns that are hidden unless an address says otherwise."""
     query = models.CharField(max_length=VIEW_QUERY_MAX)
     """As the list's address has it, without the place in the list."""
 

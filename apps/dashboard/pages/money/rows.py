@@ -18,7 +18,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.money.worth import worth_text
 
 FIGURES: Final = ("reward", "penalty", "other", "received", "withdrawn", "closing")
-"""Of a line, beside gas and net."""
+"""Fields of a line that are shown, beside gas and net."""
 
 
 @dataclass(frozen=True, slots=True)

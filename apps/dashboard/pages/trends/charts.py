@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 TONES: Final = ("run", "ok", "warn", "idle")
 AHEAD_PARTS: Final = 4
-"""What is foreseen takes this part of the time that is shown."""
+"""A forecast is drawn over a quarter of the time that is shown."""
 
 
 @dataclass(frozen=True, slots=True)
