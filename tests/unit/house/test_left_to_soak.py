@@ -1,4 +1,4 @@
-"""What `make test` leaves to `make soak` is there, and something like it stays."""
+"""What `make test` leaves to `make soak` is there, under the names by which it is left."""
 
 from __future__ import annotations
 
