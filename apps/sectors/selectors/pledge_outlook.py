@@ -81,7 +81,7 @@ def _store_obstacles(miner: Miner, *, count: int, now: datetime) -> Iterator[Obs
     if unproved:
         text = gettext("no live prover reads store {names}: sectors in it would not be proven")
         yield Obstacle(text.format(names=list_text(sorted(unproved)[:NAMES_MAX])), "stores")
-    if not all(row.is_bounded for row in stores):
+    if not all(row.is_bounded and row.total_bytes for row in stores):  # of some nobody knows the size
         return
     size = miner.sector_size
     if max(row.total_bytes for row in stores) < size:

@@ -332,6 +332,18 @@ def test_a_review_says_what_would_keep_the_sectors_from_ending(ann, node, monkey
     assert re.search(r'data-kind="primary" type="submit">\s*Pledge 2 sectors', review)
 
 
+def test_a_store_of_unknown_size_refuses_nothing(ann, node, monkeypatch):
+    factories.head()
+    miner = factories.miner()
+    signer_says(monkeypatch)
+    served(total_bytes=0, free_bytes=0)
+
+    review = signed_in().post(reverse("pledge"), pledge_form(miner, sure=""))
+
+    assert review.status_code == 200
+    assert "no store is large enough" not in text_of(review)
+
+
 def test_what_no_store_can_hold_is_refused(ann, node):
     factories.head()
     miner = factories.miner()
