@@ -23,6 +23,7 @@ from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.selectors.gas_guards import guards_spent
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.states import PRESSING, MessageState, NoncesBy, SenderState, Wait
+from apps.users.selectors.grants import signer_granted
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.amounts import fil_format
 
@@ -223,9 +224,14 @@ def message_diagnose(message: Message, *, head: Head | None) -> Diagnosis:
     """Find why `message` has not moved, and when it may."""
     found = _found(message, head=head)
     refusal = refusal_read(message) if found.reason == message.wait else Refusal("")
-    if message.is_final:
-        refusal = replace(refusal, cause=None)
+    if message.is_final or (refusal.cause is Cause.GRANT and _is_granted(message)):
+        refusal = replace(refusal, cause=None)  # nothing helps any more, or an attempt does now
     return replace(found, next_epoch=_next_epoch(found.reason, message, head=head), refusal=refusal)
+
+
+def _is_granted(message: Message) -> bool:
+    """Return whether its tenant may use its sender by now."""
+    return signer_granted(tenant_id=message.tenant_id or 0, address=message.from_addr)
 
 
 def _next_epoch(reason: Wait, message: Message, *, head: Head | None) -> int | None:

@@ -14,6 +14,7 @@ from apps.messages.rules.displaced import displaced_columns
 from apps.messages.rules.gas_checks import shortfall_describe
 from apps.messages.services.estimate_failures import failure_read
 from apps.messages.states import ATTEMPT, MessageState, SenderState, Wait
+from apps.users.models import SignerGrant
 from apps.wallets.errors import SenderNotGranted
 from poolsite.filecoin.amounts import fil_format
 from poolsite.wire.policy_refusals import LIMITS, LimitRefusal, limit_refusal_read
@@ -277,6 +278,8 @@ def test_doctor_names_the_cause_and_offers_only_what_helps(name: str) -> None:
     row = factories.message("m", from_addr=wallet.address, **case.row)
     if name == "approval":
         MessageApproval.objects.create(message=row, rule="any message above 1 FIL", asked_at=row.created_at)
+    if name == "grant":
+        SignerGrant.objects.all().delete()
     if name == "nonce gap":
         factories.sender(wallet.address, gap_nonce=5)
     if name == "stopped":
@@ -297,6 +300,18 @@ def test_doctor_names_the_cause_and_offers_only_what_helps(name: str) -> None:
     assert ("If you" in doctor) == (not row.is_final)
     if RETRY not in case.acts:
         assert "Retry now" not in doctor
+
+
+def test_what_was_granted_since_can_be_tried_at_once() -> None:
+    factories.head(1000)
+    wallet = factories.wallet()
+    row = factories.message("m", from_addr=wallet.address, **CASES["grant"].row)
+    operator_person()
+
+    page = text_of(signed_in("olga").get(reverse("message", args=[row.pk])))
+
+    assert tuple(re.findall(r'id="action-([a-z-]+)"', page)) == (RETRY, FAIL)
+    assert "Its tenant may use the address" not in page
 
 
 def test_cases_cover_every_reason() -> None:
