@@ -35,8 +35,9 @@
   palette.addEventListener("keydown", (event) => {
     const stops = [asked, ...palette.querySelectorAll("li > a")], at = stops.indexOf(document.activeElement);
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const isFound = find("palette-list").dataset.for === asked.value; // not for what was typed before
     if (step) stops[(at + step + stops.length) % stops.length].focus();
-    else if (event.key === "Enter" && at === 0 && stops[1]) stops[1].click();
+    else if (event.key === "Enter" && at === 0 && isFound && stops[1]) stops[1].click();
     else return;
     event.preventDefault();
   });

@@ -42,6 +42,20 @@ def test_a_person_goes_and_acts_by_keys(visit: Visit, operator: User) -> None:
     assert tab.url.endswith(reverse("miners")), "who writes goes nowhere"
 
 
+def test_enter_does_not_follow_what_was_suggested_for_less(visit: Visit, operator: User) -> None:
+    factories.miner(2001)
+    tab = visit(operator).go(reverse("today")).page
+    tab.keyboard.press("Control+k")
+    tab.keyboard.type("withdraw")
+    expect(tab.locator("#palette-list a").first).to_contain_text("Withdraw")
+
+    tab.route("**/search/suggest/**", lambda _route: None)  # no answer in time
+    tab.keyboard.type(" f09999")
+    tab.keyboard.press("Enter")
+
+    tab.wait_for_url("**/search/?q=withdraw+f09999")
+
+
 def test_a_folded_group_stays_folded_but_on_its_own_pages(visit: Visit, operator: User) -> None:
     page = visit(operator).go(reverse("today"))
     access = page.page.locator(".nav-group", has=page.page.get_by_text("Access", exact=True))

@@ -255,8 +255,9 @@ def acts(data: PageData, text: str) -> Iterator[SearchResult]:
 @sign_in_required
 def suggest(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the first things that fit what is being typed."""
-    found = search_results(PageData(viewer), request.GET.get("q", ""))
-    response = render(request, "search/_suggestions.html", {"found": found[:SUGGESTED]})
+    text = request.GET.get("q", "")
+    found = search_results(PageData(viewer), text)[:SUGGESTED]
+    response = render(request, "search/_suggestions.html", {"found": found, "text": text})
     response["Cache-Control"] = "no-store"
     return response
 
