@@ -197,6 +197,8 @@ class ListPage:
     links: Callable[[PageData], Iterable[Link]] = _nothing
     template: str = "core/list.html"
     """The page; one with more than the list extends that."""
+    more: Callable[[HttpRequest, Principal], Mapping[str, Any]] = lambda _request, _viewer: {}
+    """What such a page shows besides."""
     beside_too: tuple[str, ...] = ()
     """Names in its address that are no filters and that the rest of its page reads."""
     live_too: FragmentsByKind = field(default_factory=dict)
@@ -405,9 +407,9 @@ class ListPage:
         return self.show(request, viewer)
 
     def show(
-        self, request: HttpRequest, viewer: Principal, *, refused: str = "", typed: str = "", **context: Any
+        self, request: HttpRequest, viewer: Principal, *, refused: str = "", typed: str = ""
     ) -> HttpResponse:
-        """Return the page with what else its template shows.
+        """Return the page.
 
         `refused`: why an act was not done, or a view not saved under the name that was `typed`.
         """
@@ -458,7 +460,7 @@ class ListPage:
             empty=self.empty(data),
             csv=f"{reverse(f'{self.name}-csv')}?{full}" if self.csv else "",
             bulk=self.bulk(data, wanted, rows, pager) if self.bulk is not None and not wrong else None,
-            **context,
+            **self.more(request, viewer),
         )
 
     def bar(

@@ -87,5 +87,15 @@ def test_a_view_that_cannot_be_saved_is_refused_with_what_was_typed(
     assert set(SavedView.objects.values_list("name", flat=True)) == before
 
 
+def test_a_refused_view_leaves_the_rest_of_the_page(ann: None) -> None:
+    factories.miner()
+
+    page = text_of(signed_in().post("/lists/pieces/", {"do": "save", "name": "", "query": ""}))
+
+    assert "name: needs a name" in page
+    assert 'id="f-piece-upload"' in page
+    assert "Data of alice:" in page
+
+
 def test_a_list_that_is_none_has_no_views(ann: None) -> None:
     assert signed_in().post("/lists/stars/", {"do": "save", "name": "x"}).status_code == 404

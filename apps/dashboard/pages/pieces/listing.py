@@ -137,6 +137,19 @@ def acts(row: PieceRow, token: str) -> SafeString:
     return cells.buttons(*shown)
 
 
+def upload_shown(request: HttpRequest, viewer: Principal) -> dict[str, Any]:
+    """Return the form for a client's data, of an allocation if the address names one."""
+    allocation, form, _unknown = allocation_form(viewer, request.GET.get("take", ""))
+    return {
+        "form": form,
+        "allocation": allocation,
+        "miners": picker(viewer, "miner", value=form.typed["miner"]),
+        "purposes": [(str(one), one.label) for one in PiecePurpose],
+        "can_upload": viewer.may("write"),
+        **storage_shown(viewer),
+    }
+
+
 PIECES: Final = ListPage(
     name="pieces",
     one="piece",
@@ -145,6 +158,7 @@ PIECES: Final = ListPage(
     caption=_("Pieces, newest first"),
     icon="storage",
     template="pieces/list.html",
+    more=upload_shown,
     rows=lambda data: pieces_visible(data.viewer),
     lay_out=lambda rows, data: list_context(rows, data.viewer),
     id_of=attrgetter("row.uuid"),
@@ -228,18 +242,8 @@ def pieces(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 def pieces_show(request: HttpRequest, viewer: Principal, *, error: str = "") -> HttpResponse:
     """Show the list, with what was refused."""
-    allocation, form, unknown = allocation_form(viewer, request.GET.get("take", ""))
-    return PIECES.show(
-        request,
-        viewer,
-        refused=error or unknown,
-        form=form,
-        allocation=allocation,
-        miners=picker(viewer, "miner", value=form.typed["miner"]),
-        purposes=[(str(one), one.label) for one in PiecePurpose],
-        can_upload=viewer.may("write"),
-        **storage_shown(viewer),
-    )
+    _allocation, _form, unknown = allocation_form(viewer, request.GET.get("take", ""))
+    return PIECES.show(request, viewer, refused=error or unknown)
 
 
 def allocation_form(viewer: Principal, number: str) -> tuple[Allocation | None, UploadForm, str]:
