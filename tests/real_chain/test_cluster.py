@@ -89,7 +89,8 @@ def moved(pool: RunningPool, cluster: LotusCluster) -> str:
     wait_until(is_imported, within_s=STEP_S, what=lambda: f"{answer.text}\n{pool.diagnosis()}")
     wait_until(lambda: len(hosts(pool)) == HOSTS, within_s=STEP_S, what=pool.diagnosis)
     for host in hosts(pool):
-        command(pool, "manage.py", "stores", "attach", str(cluster.sectors), "--host", host)
+        attached = {"worker_id": host, "path": str(cluster.sectors)}
+        assert pool.ask("POST", "/api/v1/stores", json=attached).status_code == 201
     assert answer.json()["works_until"] == 0
     taken_over(pool, cluster)
     return str(answer.json()["worker"])

@@ -27,6 +27,13 @@ VERBS: Final = SITE / "docs" / "verbs.md"
 CODE: Final = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 COMMAND: Final = re.compile(r"^(?:\.venv/bin/)?(?:python )?manage\.py (?P<words>.+)$", re.DOTALL)
 ACT: Final = re.compile(r"^(?:\.venv/bin/)?poolsite (?P<act>(?:login|logout|completion)|[a-z-]+ [a-z|-]+)")
+UPGRADE: Final = SITE / "docs" / "operations" / "upgrade.md"
+"""Says what took the place of commands that are no more."""
+WORDS: Final = re.compile(r"^(?P<noun>[a-z_-]+) (?P<verb>[a-z][a-z|-]+)(?: |$)")
+GONE: Final = frozenset({"deadlines", "failures", "hosts", "sector_run"})
+"""Nouns of commands that `manage.py` had, which `poolsite` has under others."""
+OTHERS: Final = frozenset({"sectors numbers", "workers prove"})
+"""Commands of lotus-miner and of `python -m workers` that begin with a noun of the pool's."""
 ACCESS: Final = SITE / "docs" / "access.md"
 """Generated: what it has, exists."""
 ROUTE: Final = re.compile(r"^\| rest \| (\w+) \| `([^`]+)`", re.MULTILINE)
@@ -149,7 +156,11 @@ def test_commands_of_documents_are_taken(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(SITE)))
 def test_acts_of_documents_are_commands(document: Path) -> None:
     known = {f"{act.noun} {act.verb}" for act in acts_read()} | set(ALIASES) | set(OWN)
+    nouns = {act.noun for act in acts_read()} | GONE
     named = {found["act"] for code in codes(document.read_text()) if (found := ACT.match(code))}
+    for code in codes(document.read_text()) if document != UPGRADE else ():
+        if (found := WORDS.match(code)) and found["noun"] in nouns and found[0].strip() not in OTHERS:
+            named.add(found[0].strip())
 
     assert {act for one in named for act in alternatives(one)} - known == set()
 
