@@ -24,5 +24,10 @@ def test_choosing_a_method_shows_its_parameters(visit: Visit, alice: User) -> No
     expect(page.locator("#p-NewQuota")).to_be_visible()
     expect(page.locator("#value")).to_have_value("1.5")
     expect(page.locator("#from")).to_have_value(wallet.address)
+    page.locator("#p-NewQuota").fill("2.5")
+    page.locator("#to").fill("f01000")
+    page.locator("#to").press("Tab")
+    expect(page.locator("#f-call.htmx-request")).to_have_count(0)
+    expect(page.locator("#p-NewQuota")).to_have_value("2.5")
     assert window.sideways((390, 1440)) == {}
     assert findings(window) == []

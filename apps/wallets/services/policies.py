@@ -152,7 +152,7 @@ def policy_try(viewer: Principal, *, address: str, message: Message, text: str =
 
 @dataclass(frozen=True, slots=True)
 class SignerVerdict:
-    """What the signer of a key decides of a message; nothing of it if the signer is of another make."""
+    """What the signer of a key decides of a message; nothing of it if the signer does not show its policy."""
 
     is_allowed: bool = False
     rule: str = ""
@@ -167,7 +167,7 @@ def signer_verdict_read(viewer: Principal, *, address: str, message: Message) ->
     """Return what the signer of a key would decide of a message; nothing is signed."""
     try:
         verdict = policy_try(viewer, address=address, message=message)
-    except NoPolicy:
+    except (NoPolicy, NotFound):  # another make's, or another tenant's
         return SignerVerdict()
     except DomainError as error:
         return SignerVerdict(silence=error.reason)

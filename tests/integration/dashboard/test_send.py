@@ -84,6 +84,8 @@ def test_a_withdrawal_is_typed_in_fil(ann: object) -> None:
         ("miner.ChangeOwnerAddress", "", "nobody"),
         ("market.AddBalance", "", "x"),
         ("miner.ChangePeerID", "NewID", "no bytes!"),
+        ("miner.ChangePeerID", "NewID", "0x00fg12"),
+        ("miner.ChangePeerID", "NewID", "00ffAA11"),
         ("multisig.Approve", "ID", "1.5"),
         ("miner.CompactPartitions", "Partitions", "5-1"),
     ],
@@ -127,6 +129,18 @@ def test_a_call_is_reviewed_with_its_parameters_and_pushed(pool: Pool) -> None:
         "AmountRequested": str(2 * factories.FIL)
     }
     assert (int(row.value), int(row.max_fee), int(row.gas_fee_cap)) == (0, factories.FIL, 5 * 10**9)
+
+
+def test_parameters_stay_where_the_receiver_is_refused(pool: Pool) -> None:
+    sender, client = pool.address(), signed_in()
+    factories.wallet(sender)
+    form = {"from": sender, "to": sender, "method": "miner.WithdrawBalance", "p-AmountRequested": "2.25"}
+
+    refused = posted(client, **form)
+
+    assert (refused.status_code, 'id="method-error"' in text_of(refused)) == (422, True)
+    assert 'name="p-AmountRequested"' in text_of(refused)
+    assert 'value="2.25"' in text_of(refused)
 
 
 def test_bytes_are_taken_where_no_table_knows_the_method(pool: Pool) -> None:
@@ -177,6 +191,16 @@ def test_the_review_says_what_signer_rules_balance_and_node_say(
     assert "waits for a second person: any message above 1 FIL; may be approved by:" in bad
     assert f'href="{reverse("approvals")}"' in bad
     assert 'data-kind="primary" type="submit">Send 20 FIL' in " ".join(good.split()).replace("> ", ">")
+
+
+def test_a_signer_of_another_tenant_is_not_said_to_be_away(pool: Pool) -> None:
+    sender, client = pool.address(), signed_in()
+    factories.wallet(sender, of="bea")
+
+    review = text_of(posted(client, **{"from": sender, "value": "1"}))
+
+    assert "of another tenant or another make: its policy is not shown" in review
+    assert "could not be asked" not in review
 
 
 def test_a_trial_that_fails_is_said_in_words(pool: Pool) -> None:

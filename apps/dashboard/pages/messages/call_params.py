@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -42,6 +43,7 @@ FIELD: Final = "p-"
 """Begins the names of the form's fields for parameters; the parameter's own name follows."""
 RAW: Final = "params"
 """Field for the whole parameters as bytes."""
+HEXADECIMAL: Final = re.compile(r"([0-9A-Fa-f]{2})+")
 BITS_MAX: Final = 100_000
 """Numbers that one field may list; more than the sectors of any message."""
 SIMPLE: Final = frozenset(kind.name for kind in (UINT64, INT64, BOOL, TEXT, ADDRESS, AMOUNT, BYTES, CID))
@@ -240,13 +242,13 @@ def _numbers(text: str) -> list[int]:
 
 
 def bytes_read(text: str) -> bytes:
-    """Read bytes as people write them: hexadecimal, with or without 0x, or base64.  Raises BadField."""
+    """Read bytes as people write them, 0x… or base64.  Raises BadField, also for what might be either."""
     compact = "".join(text.split())
     try:
-        return bytes.fromhex(compact.removeprefix("0x"))
-    except ValueError:
-        pass
-    try:
+        if compact[:2] in ("0x", "0X"):
+            return bytes.fromhex(compact[2:])
+        if HEXADECIMAL.fullmatch(compact):
+            raise ValueError
         return base64.b64decode(compact, validate=True)
     except (binascii.Error, ValueError):
         raise BadField("", gettext("enter bytes, as 0x… or base64")) from None

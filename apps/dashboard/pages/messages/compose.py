@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
@@ -29,6 +30,7 @@ from apps.dashboard.pages.messages.send_review import send_review
 from apps.dashboard.pickers import picker
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, new_key
+from apps.messages.errors import BadMessage
 from apps.messages.rules.push_items import Gas, PushItem, SendSpec
 from apps.messages.services.push import message_push
 from apps.messages.services.receiver_lookup import receiver_kind_read
@@ -58,9 +60,10 @@ class SendForm(PageForm):
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self.fields["from"] = Text()
-        self.call = Call("", METHOD_SEND)
+        self.call, method = Call("", METHOD_SEND), self.typed_text("method")
+        with suppress(BadMessage):  # its fields stay while the receiver is refused
+            self.call = call_read(method, kind="")
         with self.refusals():
-            method = self.typed_text("method")
             kind = receiver_kind_read(self.typed_text("to"), asks_node=method not in TRANSFERS)
             self.call = call_read(method, kind=kind)
         self.params_shown = param_fields(self.call)

@@ -198,7 +198,7 @@ def signer_text(verdict: SignerVerdict, run: DryRun) -> str:
         return gettext("could not be asked, and the message waits for it: {reason}").format(
             reason=verdict.silence
         )
-    return gettext("of another make: its policy is not shown")
+    return gettext("of another tenant or another make: its policy is not shown")
 
 
 def _policy_href(viewer: Principal, address: str, verdict: SignerVerdict) -> str:
