@@ -19,6 +19,12 @@ from workers.kernels.cache import CACHE_VARIABLE, VAR_VARIABLE, cache_folder, ca
 from workers.kernels.precompile import precompile
 
 
+def twice_imported() -> Any:
+    """Import the kernel's function from the path as it is now: numba imported an earlier one, too."""
+    sys.modules.pop("twice_kernel", None)
+    return importlib.import_module("twice_kernel").twice
+
+
 @pytest.fixture
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Gives a small kernel as a process that has just begun would have it."""
@@ -30,8 +36,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     cache_use()
     (tmp_path / "twice_kernel.py").write_text("def twice(number):\n    return number + number\n")
     monkeypatch.syspath_prepend(tmp_path)
-    twice = importlib.import_module("twice_kernel").twice
-    monkeypatch.delitem(sys.modules, "twice_kernel")
+    twice = twice_imported()
     return lambda: numba.njit(cache=True)(twice)
 
 
@@ -50,8 +55,7 @@ def test_the_same_sources_in_another_folder_find_their_kernels(
     clone.mkdir(parents=True)
     (clone / "twice_kernel.py").write_bytes((tmp_path / "twice_kernel.py").read_bytes())
     monkeypatch.syspath_prepend(clone)
-    twice = numba.njit(cache=True)(importlib.import_module("twice_kernel").twice)
-    monkeypatch.delitem(sys.modules, "twice_kernel")
+    twice = numba.njit(cache=True)(twice_imported())
 
     assert twice(21) == 42
     assert twice.stats.cache_hits
