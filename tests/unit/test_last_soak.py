@@ -24,3 +24,14 @@ def test_it_is_said_when_soak_last_ran_green(
     main(["--say"])
     assert capsys.readouterr().out.endswith(f"last ran green: {noted}")
     assert " UTC, commit " in noted
+
+
+def test_a_home_that_cannot_be_written_fails_no_soak(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+
+    main([])
+
+    assert capsys.readouterr().out.endswith("last ran green: never on this machine\n")
