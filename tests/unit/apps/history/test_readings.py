@@ -14,6 +14,7 @@ from apps.history.services.readings import kind_record, readings_delete_old, rea
 from apps.history.states import DAY, HOUR, Kind
 from apps.miners.models import Miner
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
+from apps.sectors.services.timeline import job_event_write
 from poolsite.filecoin.amounts import FIL
 from poolsite.wire.hardware import Hardware, HostLoad
 from poolsite.wire.hosts import Heartbeat
@@ -154,6 +155,30 @@ def test_sealing_is_counted_anew_and_hours_without_any_are_0():
     assert day.figures["sealed"][1] == 1
     assert day.figures["PC1"][1] == 1
     assert set(day.figures) == {"sealed", "PC1", "FINALIZE"}, "a check or a proof of a window is no sealing"
+
+
+def test_imports_and_notes_of_proving_sectors_count_as_no_sealing():
+    miner = miner_at(NOON)
+    proving = str(SectorState.PROVING)
+    sector = factories.sector(miner, state=proving)
+    for event, before in (("IMPORT", ""), ("REMOVE_FILES", ""), ("REPORT_IGNORED", proving)):
+        job_event_write(sector.job, event=event, now=NOON, state=before, after=proving)
+
+    readings_record(now=NOON + MINUTE)
+
+    assert hour_of(Kind.SEALING, miner.pk, NOON)["sealed"][1] == 0
+
+
+def test_sealing_is_counted_on_after_the_clock_was_set_back():
+    miner = miner_at(NOON)
+    readings_record(now=NOON + 30 * DAY)
+    sector = factories.sector(miner)
+    sector.created_at = NOON
+    factories.events(sector, [("FINALIZE", "FINALIZE", 60.0)], to_state=SectorState.PROVING)
+
+    readings_record(now=NOON + 2 * MINUTE)
+
+    assert hour_of(Kind.SEALING, miner.pk, NOON)["sealed"][1] == 1
 
 
 def test_rows_do_not_grow_with_sectors():
