@@ -126,8 +126,9 @@ def _day_sums(day: datetime) -> Iterable[Reading]:
 
 
 def readings_delete_old(*, now: datetime) -> None:
-    """Delete rows that are older than their kind is kept, some at a time."""
+    """Delete all rows that are older than their kind is kept, some at a time."""
     old = Q(*(Q(step=step, at__lt=now - retention) for step, retention in RETENTION.items()), _connector=Q.OR)
     old |= Q(kind=Kind.WALLET, step=HOUR, at__lt=now - WALLET_HOURS_RETENTION)
-    keys = Reading.objects.filter(old, at__lt=now - WALLET_HOURS_RETENTION).order_by("at").values("pk")
-    Reading.objects.filter(pk__in=list(keys[:DELETED_AT_ONCE].values_list("pk", flat=True))).delete()
+    rows = Reading.objects.filter(old, at__lt=now - WALLET_HOURS_RETENTION).order_by("at")
+    while keys := list(rows.values_list("pk", flat=True)[:DELETED_AT_ONCE]):
+        Reading.objects.filter(pk__in=keys).delete()

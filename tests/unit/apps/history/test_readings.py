@@ -212,6 +212,18 @@ def test_hours_are_kept_for_weeks_and_days_for_a_year():
     assert set(Reading.objects.values_list("pk", flat=True)) == {one.pk for one in kept}
 
 
+def test_all_old_rows_are_deleted_however_many_an_hour_has_added(monkeypatch):
+    monkeypatch.setattr(readings, "DELETED_AT_ONCE", 2)
+    at = NOON - 9 * DAY
+    Reading.objects.bulk_create(
+        Reading(kind=Kind.WALLET, subject=key, step=HOUR, at=at, slot=at, figures={}) for key in range(5)
+    )
+
+    readings_delete_old(now=NOON)
+
+    assert not Reading.objects.exists()
+
+
 def test_times_whose_hours_are_not_kept_are_read_by_days():
     found = series(Kind.WALLET, [1], begin=NOON - 30 * DAY, end=NOON, step=6 * HOUR, now=NOON)
 
