@@ -172,7 +172,7 @@ def _live_sectors(accounts: Accounts) -> dict[str, Any] | None:
     head, reward = head_current(), reward_estimate()
     if head is None or reward is None:
         return None
-    return asdict(exposure_of(list(accounts.miners.values()), reward=reward, height=head.height))
+    return asdict(exposure_of(accounts.present, reward=reward, height=head.height))
 
 
 def _earned(money: MinerMoney) -> dict[str, int | None]:

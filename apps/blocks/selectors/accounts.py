@@ -90,6 +90,8 @@ class Accounts:
     days: DayRange
     miners: dict[int, Miner]
     """By pk: those with a line or gas."""
+    present: list[Miner]
+    """Those that are its now, with or without a line."""
     by_miner: dict[int, MinerMoney]
     """By the miner's pk, of the days on which it was the tenant's."""
     gas_elsewhere: dict[date, int]
@@ -130,13 +132,15 @@ def accounts_read(viewer: Principal, days: DayRange, *, tenant: Tenant | None = 
     money: dict[int, MinerMoney] = {}
     by_tenant: defaultdict[int | None, Account] = defaultdict(Account)
     for pk, one in money_by_miner(miners, days=days, gas=gas).items():
-        owned = [(line, owners.on(pk, line.day)) for line in one.lines]
-        own_lines = [(line, owner) for line, owner in owned if tenant is None or owner == tenant.pk]
-        for line, owner in own_lines:
-            by_tenant[owner].line_add(line)
-        lines = [line for line, _owner in own_lines]
+        lines: list[MoneyLine] = []
         paid = Counter(one.gas_by_day)
-        paid.update({line.day: line.gas for line in one.lines if line not in lines})
+        for line in one.lines:
+            owner = owners.on(pk, line.day)
+            if tenant is None or owner == tenant.pk:
+                by_tenant[owner].line_add(line)
+                lines.append(line)
+            else:
+                paid[line.day] += line.gas
         of_own = MinerMoney(lines, paid)
         if lines or of_own.gas:
             money[pk] = of_own
@@ -154,6 +158,7 @@ def accounts_read(viewer: Principal, days: DayRange, *, tenant: Tenant | None = 
     return Accounts(
         days=days,
         miners={miner.pk: miner for miner in miners if miner.pk in money},
+        present=[miner for miner in miners if tenant is None or miner.tenant_id == tenant.pk],
         by_miner=money,
         gas_elsewhere=dict(elsewhere),
         tenants=_names(by_tenant),

@@ -18,16 +18,19 @@ from apps.blocks.selectors.accounts import accounts_read
 from apps.blocks.states import ChargeKind
 from apps.core.clock import now
 from apps.core.day_ranges import last_days, month_before, month_days
+from apps.core.formatting import amount_text
 from apps.dashboard.pages.gas.spending import spend_total
+from apps.dashboard.pages.money.course import money_charts
 from apps.messages.models import Message, Receiver
 from apps.messages.selectors.spend import spend_summed
 from apps.messages.services.archive import messages_archive
 from apps.messages.services.spend import ADDED, spend_record
 from apps.messages.states import MessageState
-from apps.miners.models import Miner, MinerTransfer
+from apps.miners.models import Miner, MinerTransfer, RewardEstimate
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.address import POWER_ACTOR
 from poolsite.filecoin.amounts import FIL
+from poolsite.wire.pipeline import SectorState
 from tests import factories, people
 from tests.archived import archive_undone, places
 from tests.page_client import signed_in, text_of
@@ -191,6 +194,9 @@ def test_tenants_are_charged_what_the_pool_gets(month: Miner) -> None:
     assert sum(alice.net_by_day.values()) == alice.net
     own = accounts_read(people.principal("alice"), month_days(MONTH))
     assert (own.total.net, own.total.charge) == (alice.net, FIL)
+    total = own.total
+    charts = money_charts(own.by_miner.values(), more_gas=own.gas_elsewhere, net_by_day=total.net_by_day)
+    assert charts[-1].rows[-1][1] == (("Net", amount_text(total.net)),), "the chart ends at the tile's net"
     text = text_of(signed_in("ann").get(reverse("money"), {"month": f"{MONTH:%Y-%m}"}))
     assert "f-stat-money-charge" in text
     assert "bob" not in text
@@ -215,6 +221,29 @@ def test_a_miner_that_was_transferred_counts_for_whoever_had_it(month: Miner) ->
     assert "f02001" in page
     assert reverse("miner-money", args=["f02001"]) not in page, "it is not hers to open any more"
     assert "alice-main" not in page
+
+
+def test_live_sectors_are_owed_for_by_whoever_has_the_miner_now(month: Miner) -> None:
+    estimates = ("reward_position", "reward_velocity", "power_position", "power_velocity")
+    RewardEstimate.objects.create(pk=1, height=5000, **dict.fromkeys(estimates, 1 << 130))
+    factories.sector(
+        month, state=SectorState.PROVING, activation=4000, expiration=5000 + 2880, initial_pledge=FIL
+    )
+    at = datetime(MONTH.year, MONTH.month, 5, 9, tzinfo=UTC)
+    bob = people.tenant("bob")
+    MinerTransfer.objects.create(miner=month, from_tenant=month.tenant, to_tenant=bob, actor="olga", at=at)
+    Miner.objects.filter(pk=month.pk).update(tenant=bob)
+
+    def live(of: str, **query: str) -> int:
+        headers = people.bearer(people.token("read", of=of))
+        answer = Client().get("/api/v1/money/sums", query, headers=headers)
+        return int(answer.json()["live_sectors"]["sectors"])
+
+    assert live("alice", month=f"{MONTH:%Y-%m}") == 0, "bob owes it"
+    assert live("bob", month=f"{MONTH:%Y-%m}") == 1
+    assert live("bob", until="2020-01-31", since="2020-01-01") == 1, "now, whatever days are shown"
+    page = text_of(signed_in("ann").get(reverse("money"), {"month": f"{MONTH:%Y-%m}"}))
+    assert "for 0 sectors" in page
 
 
 def test_the_scope_stands_in_the_address(month: Miner) -> None:

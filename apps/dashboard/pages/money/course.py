@@ -16,19 +16,27 @@ from apps.dashboard.trend_charts import DASHES, DAY, Axis, Line, Number, Trend, 
 
 POINTS: Final = 120
 """Days that are drawn one by one; of more each point is a week."""
-AMOUNTS: Final = ("reward", "gas", "other_cost", "penalty", "net")
+AMOUNTS: Final = ("reward", "gas", "other_cost", "penalty")
 
 
-def money_charts(money: Iterable[MinerMoney], *, more_gas: Mapping[date, int]) -> list[Trend]:
-    """Return both charts of miners' money and of gas beside it; none where there are no days to compare."""
+def money_charts(
+    money: Iterable[MinerMoney], *, more_gas: Mapping[date, int], net_by_day: Mapping[date, int]
+) -> list[Trend]:
+    """Return both charts of miners' money and of gas beside it; none where there are no days to compare.
+
+    The net is that of the tile above, of which charges are a part.
+    """
     days: defaultdict[date, Counter[str]] = defaultdict(Counter)
     for one in money:
         for line in one.lines:
             days[line.day].update({name: getattr(line, name) for name in AMOUNTS})
         for day, cost in one.gas_by_day.items():
-            days[day].update(gas=cost, net=-cost)
+            days[day].update(gas=cost)
     for day, cost in more_gas.items():
-        days[day].update(gas=cost, net=-cost)
+        days[day].update(gas=cost)
+    for day, net in net_by_day.items():
+        if net or day in days:
+            days[day]["net"] = net
     if len(days) < 2:
         return []
     first, count = min(days), (max(days) - min(days)).days + 1

@@ -138,9 +138,9 @@ def money(request: HttpRequest, viewer: Principal) -> HttpResponse:
         rows=rows,
         total=total_row(rows, closing=closing_of(shown), worth=_before_charges(accounts, prices)),
         unpriced=unpriced_text(prices, [day for day, net in total.net_by_day.items() if net]),
-        facts=list(exposure_facts(miners, accounts.lines, data)),
+        facts=list(exposure_facts(accounts.present, accounts.lines, data)),
         stats=list(stats) if accounts.by_tenant else [],
-        charts=money_charts(shown, more_gas=accounts.gas_elsewhere),
+        charts=money_charts(shown, more_gas=accounts.gas_elsewhere, net_by_day=total.net_by_day),
         span=period,
         spans=period.facets(url, choices=DAYS, **scope),
         csv=f"{reverse('money-csv')}?{urlencode(period.query | scope)}",
@@ -180,7 +180,7 @@ def miner_money(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
         unpriced=unpriced_text(prices, [day for day, net in account.net_by_day.items() if net]),
         facts=list(exposure_facts([miner], found.lines, data)),
         stats=list(stats) if rows else [],
-        charts=money_charts([found], more_gas={}),
+        charts=money_charts([found], more_gas={}, net_by_day=account.net_by_day),
         span=period,
         spans=period.facets(url, choices=DAYS),
         csv=f"{reverse('money-csv')}?{urlencode(period.query | {'miner': miner.address})}",
@@ -203,7 +203,7 @@ def exposure_facts(miners: Sequence[Miner], lines: Sequence[MoneyLine], data: Pa
     yield Fact(
         _("Cost of a TiB of QA power and day"), unknown if each is None else formatting.amount_text(each)
     )
-    if not miners or data.head is None or data.reward is None:
+    if data.head is None or data.reward is None:
         yield Fact(_("Fees and end of live sectors"), gettext("not known: no node has answered yet"))
         return
     owed = exposure_of(miners, reward=data.reward, height=data.head.height)
