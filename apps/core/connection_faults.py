@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FAULTS: Final[tuple[tuple[type[Exception], _StrPromise], ...]] = (
     (socket.gaierror, _("the host's name cannot be resolved")),
+    (UnicodeError, _("the host's name cannot be resolved")),
     (ssl.SSLCertVerificationError, _("its certificate is not trusted")),
     (ssl.SSLError, _("TLS failed")),
     (TimeoutError, _("timed out")),

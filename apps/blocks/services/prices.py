@@ -53,7 +53,7 @@ def prices_read(*, now: datetime) -> None:
         found = prices_parse(_source_read(settings.FIL_PRICES))
     except (BadPrices, HostNotPublic) as fault:
         error = str(fault)
-    except (OSError, HTTPException) as fault:
+    except (OSError, HTTPException, UnicodeError) as fault:
         error = fault_text(fault)
     if error:
         log.warning("prices_not_read", reason=error[:200])
@@ -74,7 +74,7 @@ def _store(found: dict[date, Decimal], *, error: str, now: datetime) -> None:
 def _source_read(source: str) -> str:
     """Return the text of a file, or of a URL by the checked connection: it reaches public hosts alone.
 
-    Raises OSError, HTTPException, BadPrices.
+    Raises OSError, HTTPException, UnicodeError, BadPrices.
     """
     if not source.startswith(("http://", "https://")):
         with Path(source).open("rb") as file:

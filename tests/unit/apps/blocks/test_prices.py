@@ -124,6 +124,14 @@ def test_a_url_is_reached_by_the_checked_connection_alone(settings: Any, url: st
     assert PriceReading.objects.get().error == "HTTP status 404"
 
 
+def test_a_host_that_no_resolver_takes_is_named_as_the_reason(settings: Any) -> None:
+    settings.FIL_PRICES = f"https://{'a' * 64}.example/prices"
+
+    prices_read(now=NOW)
+
+    assert PriceReading.objects.get().error == "the host's name cannot be resolved"
+
+
 def test_each_day_counts_at_its_own_price_and_one_without_is_named(settings: Any) -> None:
     settings.FIL_PRICES = "prices.csv"
     for day, price in ((FIRST, 5), (SECOND, 6)):
