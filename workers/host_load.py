@@ -47,6 +47,7 @@ class LoadMeter:
     def __init__(self, proc: Path = PROC, sys: Path = SYS) -> None:
         self._proc, self._sys = proc, sys
         self._times = deque([(time.monotonic(), processor_times(proc))])
+        self._nvidia = NvidiaProgram()
         self._gpus: tuple[int | None, int | None] = (None, None)
         self._gpus_read_at = -NVIDIA_EVERY_S
 
@@ -69,7 +70,7 @@ class LoadMeter:
         if time.monotonic() - self._gpus_read_at < NVIDIA_EVERY_S:
             return self._gpus
         self._gpus_read_at = time.monotonic()
-        self._gpus = amd_read(self._sys) if not gpus_here() else nvidia_read()
+        self._gpus = amd_read(self._sys) if not gpus_here() else self._nvidia.read()
         return self._gpus
 
 
@@ -126,18 +127,45 @@ def amd_read(sys: Path) -> tuple[int | None, int | None]:
     return (10 * sum(busy) // len(busy) if busy else None), heat
 
 
-def nvidia_read() -> tuple[int | None, int | None]:
-    """Return the same of NVIDIA's."""
-    program = shutil.which(NVIDIA[0])
-    if program is None:
-        return None, None
-    try:
-        answer = subprocess.run(  # noqa: S603  # the driver's own program, and our own words
-            [program, *NVIDIA[1:]], capture_output=True, text=True, timeout=NVIDIA_WAIT_S, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None, None
-    return nvidia_parse(answer.stdout)
+class NvidiaProgram:
+    """Runs the driver's program, one at a time: where the driver hangs, not even a kill ends it."""
+
+    def __init__(self) -> None:
+        self._stuck: subprocess.Popen[str] | None = None
+        """One that was killed and has not ended yet."""
+
+    def read(self) -> tuple[int | None, int | None]:
+        """Return how busy NVIDIA's GPUs are, and the hottest one's temperature."""
+        path = shutil.which(NVIDIA[0])
+        if path is None or self._is_stuck():
+            return None, None
+        try:
+            program = subprocess.Popen(  # noqa: S603  # the driver's own program, and our own words
+                [path, *NVIDIA[1:]],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                errors="replace",
+            )
+        except OSError:
+            return None, None
+        try:
+            text, _ = program.communicate(timeout=NVIDIA_WAIT_S)
+        except subprocess.TimeoutExpired:
+            program.kill()
+            self._stuck = program  # it is not waited for
+            return None, None
+        return nvidia_parse(text) if program.returncode == 0 else (None, None)
+
+    def _is_stuck(self) -> bool:
+        if self._stuck is None:
+            return False
+        if self._stuck.poll() is None:
+            return True
+        if self._stuck.stdout is not None:
+            self._stuck.stdout.close()
+        self._stuck = None
+        return False
 
 
 def nvidia_parse(text: str) -> tuple[int | None, int | None]:

@@ -86,7 +86,11 @@ class MachineReport:
 
     def _work(self) -> None:
         while not self._is_stopped.is_set():
-            self._load = self._meter.read()
+            try:
+                self._load = self._meter.read()
+            except (OSError, ValueError) as error:
+                self._load = None
+                log.warning("load_not_read", reason=str(error)[:200])
             try:
                 self._read()
             except OSError as error:  # a disk that is away: the others are told again soon

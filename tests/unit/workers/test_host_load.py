@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from workers.host_load import LoadMeter, amd_read, nvidia_parse, nvidia_read, processor_celsius
+from workers.host_load import LoadMeter, NvidiaProgram, amd_read, nvidia_parse, processor_celsius
 
 
 def stat_write(proc: Path, *, busy: int, idle: int, waiting: int = 0) -> None:
@@ -86,11 +86,37 @@ def test_gpus_of_nvidia_are_read_from_its_program(text, found):
     assert nvidia_parse(text) == found
 
 
-def test_a_program_that_hangs_tells_nothing(monkeypatch):
-    def hangs(*_args: object, **_named: object) -> None:
-        raise subprocess.TimeoutExpired("nvidia-smi", 5)
+def nvidia_program(folder: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    path = folder / "nvidia-smi"
+    path.write_text("\n".join(("#!/bin/sh", f"echo >> {folder}/starts", *lines)) + "\n")
+    path.chmod(0o700)
+    monkeypatch.setattr("workers.host_load.shutil.which", lambda _name: str(path))
 
-    monkeypatch.setattr("workers.host_load.shutil.which", lambda _name: "/usr/bin/nvidia-smi")
-    monkeypatch.setattr("workers.host_load.subprocess.run", hangs)
 
-    assert nvidia_read() == (None, None)
+def test_what_nvidias_program_prints_is_read(tmp_path, monkeypatch):
+    nvidia_program(tmp_path, monkeypatch, "echo '87, 64'")
+
+    assert NvidiaProgram().read() == (870, 64)
+
+    nvidia_program(tmp_path, monkeypatch, "echo '87, 64'", "exit 9")
+    assert NvidiaProgram().read() == (None, None)
+
+
+def test_a_program_that_no_kill_ends_is_not_waited_for_nor_started_again(tmp_path, monkeypatch):
+    nvidia_program(tmp_path, monkeypatch, "exec sleep 60")
+    program = NvidiaProgram()
+    with monkeypatch.context() as patch:
+        patch.setattr("workers.host_load.NVIDIA_WAIT_S", 1.0)
+        patch.setattr("workers.host_load.subprocess.Popen.kill", lambda _program: None)
+        began = time.monotonic()
+        assert program.read() == (None, None)
+        assert program.read() == (None, None)
+        assert time.monotonic() - began < 30
+    assert (tmp_path / "starts").read_text() == "\n"
+
+    stuck = program._stuck
+    assert stuck is not None
+    stuck.kill()
+    stuck.wait()
+    nvidia_program(tmp_path, monkeypatch, "echo '5, 40'")
+    assert program.read() == (50, 40)

@@ -51,6 +51,20 @@ def test_a_full_disk_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert disk_measure(tmp_path).write_bytes_s == 0
 
 
+def test_a_load_that_cannot_be_read_hides_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = MachineReport(tmp_path, lambda: (tmp_path,))
+    monkeypatch.setattr(report._measure, "wait", lambda _seconds: report.stop())
+
+    def fails() -> None:
+        raise OSError("a sensor was unplugged")
+
+    monkeypatch.setattr(report._meter, "read", fails)
+    report._work()
+
+    assert report.hardware()["load"] is None
+    assert [disk.folder for disk in report.hardware()["disks"]] == [str(tmp_path)]
+
+
 def test_a_disk_that_is_gone_hides_no_other(tmp_path: Path) -> None:
     report = MachineReport(tmp_path, lambda: (tmp_path / "gone", tmp_path))
 
