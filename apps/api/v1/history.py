@@ -19,7 +19,7 @@ from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.core.languages import list_text
-from apps.history.selectors.series import POINTS_MAX, Point, history_since, series
+from apps.history.selectors.series import POINTS_MAX, Point, series
 from apps.history.states import DAY, HOUR, METRICS, Kind
 from apps.miners.selectors.miners import miner_get, miners_visible
 from apps.sectors.selectors.hosts import worker_get
@@ -86,7 +86,7 @@ class HistoryView(PoolView):
         units = METRICS.get(self.kind, {})
         body = {
             "step_s": int(found.step.total_seconds()),
-            "since": history_since(self.kind, subjects),
+            "since": found.since,
             "units": {name: units.get(name, "count") for name in names},
             "points": [
                 {
