@@ -5,13 +5,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.reasons import COLON, OLD, REFUSED, TEXT, Reason, ReasonKind, code_of
 from apps.core.stored_texts import stored_text
+from apps.messages.reasons import (
+    ESTIMATE,
+    EXIT_CODE,
+    GAS_LIMIT_HIGH,
+    GAS_LIMIT_LOW,
+    SIGN_FAILED,
+    SIGNED_OTHERWISE,
+)
 from apps.messages.states import Wait
+from apps.wallets.errors import SenderNotGranted
 from poolsite.filecoin.message import METHOD_SEND
 from poolsite.wire.policy_refusals import (
     DAILY,
@@ -31,18 +41,21 @@ if TYPE_CHECKING:
 
     from apps.messages.models import Message
 
-SIGNING: Final = "sign message failed: "
-ESTIMATE: Final = "gas estimate: "
-"""Begin stored reasons, as programs of the messager compare them; a headline has its own words for it."""
-NOT_GRANTED: Final = "is not a wallet of this account"
-"""Ends `SenderNotGranted`."""
-OTHER_SIGNED: Final = "the signer already signed a different message under this id"
-OWN_GAS: Final = re.compile(r"^\s*(the )?gas limit \d+ (is below|over limit) ")
-"""The caller's own gas limit is too small for the message, or larger than a block's."""
-EXIT_CODE: Final = re.compile(r"^[\w ]+ \((?P<code>\d+)\), ")
-"""Begins what `failure_read` makes of a trial."""
+NOT_GRANTED: Final = f"{REFUSED}{SenderNotGranted.code}"
 FIRST_FINAL_CODE: Final = 16
 """Exit codes from here on are an actor's own refusal; lower ones (gas, balance, nonce) pass by themselves."""
+
+# What rows without codes say instead
+SIGNING_TEXT: Final = "sign message failed: "
+ESTIMATE_TEXT: Final = "gas estimate: "
+"""Begin stored reasons, as programs of the messager compare them; a headline has its own words for it."""
+NOT_GRANTED_TEXT: Final = "is not a wallet of this account"
+"""Ends `SenderNotGranted`."""
+OTHER_SIGNED_TEXT: Final = "the signer already signed a different message under this id"
+OWN_GAS_TEXT: Final = re.compile(r"^\s*(the )?gas limit \d+ (is below|over limit) ")
+"""The caller's own gas limit is too small for the message, or larger than a block's."""
+EXIT_CODE_TEXT: Final = re.compile(r"^[\w ]+ \((?P<code>\d+)\), ")
+"""Begins what `failure_read` makes of a trial."""
 
 
 class Cause(StrEnum):
@@ -93,26 +106,20 @@ SENDS: Final = _("rule “{rule}” allows {allowed}, this sends {amount}")
 
 def refusal_read(message: Message) -> Refusal:
     """Read why a message waits out of its row."""
-    stored = str(message.error)
-    reason_text = stored.removeprefix(SIGNING).removeprefix(ESTIMATE)
-    if message.wait == Wait.POLICY or stored.startswith(SIGNING):
-        return signer_words(reason_text, method=int(message.method))
-    cause = None
-    if message.wait == Wait.ESTIMATE:
-        found = EXIT_CODE.match(reason_text)
-        if found is not None and int(found["code"]) >= FIRST_FINAL_CODE:
-            cause = Cause.ACTOR
-        elif OWN_GAS.match(reason_text):
-            cause = Cause.GAS
-    return Refusal(stored_text(reason_text.strip()), cause)
+    error: str = message.error
+    said = _told(error, SIGN_FAILED, "reason", begins=SIGNING_TEXT)
+    if said is not None or message.wait == Wait.POLICY:
+        return signer_words(error if said is None else said, method=int(message.method))
+    said = _told(error, ESTIMATE, "error", begins=ESTIMATE_TEXT)
+    trial = error if said is None else said
+    cause = _trial_cause(trial) if message.wait == Wait.ESTIMATE else None
+    return Refusal(stored_text(trial).removeprefix(ESTIMATE_TEXT).strip(), cause)
 
 
 def error_words(error: str, *, method: int) -> str:
     """Return a stored reason in the page's language, a limit of a signer's policy in our words."""
-    stored = str(error)
-    if stored.startswith(SIGNING):
-        return signer_words(stored.removeprefix(SIGNING), method=method).text
-    return stored_text(error)
+    said = _told(error, SIGN_FAILED, "reason", begins=SIGNING_TEXT)
+    return stored_text(error) if said is None else signer_words(said, method=method).text
 
 
 def signer_words(reason_text: str, *, method: int) -> Refusal:
@@ -125,11 +132,48 @@ def signer_words(reason_text: str, *, method: int) -> Refusal:
         return Refusal(
             gettext("no rule of the signer's policy allows {what}").format(what=what), Cause.NO_RULE
         )
-    if reason_text.endswith(NOT_GRANTED):
-        return Refusal(stored_text(reason_text), Cause.GRANT)
-    if reason_text.startswith(OTHER_SIGNED):
-        return Refusal(stored_text(reason_text), Cause.OTHER_SIGNED)
-    return Refusal(stored_text(reason_text))
+    return Refusal(stored_text(reason_text), _signer_cause(reason_text))
+
+
+def _has_code(text: str) -> bool:
+    """Return whether a text's code says what it is: rows from before got codes that say only that."""
+    return code_of(text) not in ("", OLD.code, TEXT.code)
+
+
+def _told(text: str, kind: ReasonKind, name: str, *, begins: str) -> str | None:
+    """Return the reason within one of this kind; None if the text is of another.
+
+    `begins`: how such a text without a code begins.
+    """
+    if isinstance(text, Reason) and _has_code(text):
+        told: str | None = text.values[name] if kind.made(text) else None
+        return told
+    return text.removeprefix(begins) if text.startswith(begins) else None
+
+
+def _signer_cause(said: str) -> Cause | None:
+    """Return why a signer's refusal stays; None: it may pass by itself, or nobody knows."""
+    if _has_code(said):
+        is_barred, is_other = code_of(said) == NOT_GRANTED, SIGNED_OTHERWISE.made(said)
+    else:
+        is_barred, is_other = said.endswith(NOT_GRANTED_TEXT), said.startswith(OTHER_SIGNED_TEXT)
+    if is_barred:
+        return Cause.GRANT
+    return Cause.OTHER_SIGNED if is_other else None
+
+
+def _trial_cause(said: Any) -> Cause | None:
+    """Return why a trial fails again; None: it may pass by itself, or nobody knows."""
+    one = said.values["one"] if isinstance(said, Reason) and COLON.made(said) else said
+    if _has_code(one):
+        is_own_gas = GAS_LIMIT_LOW.made(one) or GAS_LIMIT_HIGH.made(one)
+        code = one.values["code"] if EXIT_CODE.made(one) else 0
+    else:
+        found = EXIT_CODE_TEXT.match(one)
+        is_own_gas, code = OWN_GAS_TEXT.match(one) is not None, found["code"] if found else 0
+    if is_own_gas:
+        return Cause.GAS
+    return Cause.ACTOR if int(code) >= FIRST_FINAL_CODE else None
 
 
 def _limit_cause(limit: LimitRefusal) -> Cause:
