@@ -17,7 +17,7 @@ from django.db.models import F, Max, Q
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import Conflict, DomainError
 from apps.core.live import Change, publish
-from apps.core.reasons import as_reason, refused
+from apps.core.reasons import MARKED, as_reason, refused
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message
@@ -190,7 +190,7 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
             _landed_elsewhere(batch, message, work)
         return
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
-        text = as_reason(message.error) or MESSAGE_WAS(state=message.state.lower())
+        text = as_reason(message.error) or MESSAGE_WAS(state=MARKED(text=message.state.lower()))
         batch_fail(batch, error=text, exit_code=None, work=work)
         return
     is_waiting = message.state == MessageState.UNFILLED and message.wait == Wait.ESTIMATE
@@ -203,7 +203,7 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     if not is_deep:
         return
     if message.exit_code != 0:
-        text = MESSAGE_ENDED(exit_code=exit_code_text(message.exit_code))
+        text = MESSAGE_ENDED(exit_code=as_reason(exit_code_text(message.exit_code)))
         batch_fail(batch, error=text, exit_code=message.exit_code, work=work)
         return
     _landed(batch, message, work)

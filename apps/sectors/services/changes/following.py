@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.core.reason_fields import is_kept
-from apps.core.reasons import as_reason
+from apps.core.reasons import MARKED, as_reason
 from apps.core.transitions import advance
 from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_by_ids, messages_moved
@@ -83,7 +83,7 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     if batch.state == BatchState.SENT and message.state == MessageState.UNFILLED:
         _wait_note(batch, message, work)
     elif batch.state == BatchState.SENT and message.state in (MessageState.FAILED, MessageState.REPLACED):
-        text = as_reason(message.error) or MESSAGE_WAS(state=message.state.lower())
+        text = as_reason(message.error) or MESSAGE_WAS(state=MARKED(text=message.state.lower()))
         if batch.error and batch.error != text:
             text = BEFORE_THAT(words=text, error=as_reason(batch.error))
         if _was_never_sent(message):
@@ -93,7 +93,7 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     elif is_deep and message.exit_code == 0:
         _landed(batch, message, work)
     elif is_deep and batch.state == BatchState.SENT:
-        text = MESSAGE_ENDED(exit_code=exit_code_text(message.exit_code))
+        text = MESSAGE_ENDED(exit_code=as_reason(exit_code_text(message.exit_code)))
         change_batch_fail(batch, error=text, exit_code=message.exit_code, work=work)
 
 

@@ -13,7 +13,7 @@ from django.db.models import Sum
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import Conflict
 from apps.core.reason_fields import is_kept
-from apps.core.reasons import as_reason, refused
+from apps.core.reasons import MARKED, as_reason, refused
 from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.services.cancel import message_withdraw
@@ -100,7 +100,7 @@ def _follow(run: PipelineRun, message: Message | None, work: SealingContext) -> 
             _failed_back(run, text, work)
         return
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
-        text = as_reason(message.error) or MESSAGE_WAS(state=message.state.lower())
+        text = as_reason(message.error) or MESSAGE_WAS(state=MARKED(text=message.state.lower()))
         _land_or_fail(run, text, height=work.head.height, work=work)
         return
     is_waiting = message.state == MessageState.UNFILLED and message.wait == Wait.ESTIMATE
@@ -110,7 +110,9 @@ def _follow(run: PipelineRun, message: Message | None, work: SealingContext) -> 
     if not landing_is_deep(message, work=work):
         return
     text = (
-        MESSAGE_ENDED(exit_code=exit_code_text(message.exit_code)) if message.exit_code else UPDATE_ABSENT()
+        MESSAGE_ENDED(exit_code=as_reason(exit_code_text(message.exit_code)))
+        if message.exit_code
+        else UPDATE_ABSENT()
     )
     _land_or_fail(run, text, height=message.height, work=work)
 

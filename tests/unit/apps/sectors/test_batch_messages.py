@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils.translation import override
 
+from apps.core.stored_texts import stored_text
 from apps.messages.models import Message
 from apps.sectors.models import Batch, Sector
 from apps.sectors.reasons import BALANCE_SHORT
@@ -129,3 +131,19 @@ def test_withdrawn_messages_do_not_count_and_are_followed_at_once() -> None:
     assert [sent_and_failed(sector, is_withdrawn=True) for _ in range(6)] == [None] * 6
     assert sector.paused_at is None
     assert [sent_and_failed(sector) for _ in range(2)] == [10, 20]
+
+
+def test_how_a_message_ended_is_said_in_the_language_of_the_page() -> None:
+    of = factories.miner()
+    factories.message(factories.batch(of).message_id, state="FAILED")
+    factories.message(factories.batch(of, "commit").message_id, state="LANDED", exit_code=16, height=10)
+
+    batches_watch(work())
+
+    ended = Batch.objects.order_by("pk")
+    assert [row.error for row in ended] == [
+        "the message was failed",
+        "the message ended with a parameter is invalid",
+    ]
+    with override("zh-hans"):
+        assert [stored_text(row.error) for row in ended] == ["消息状态为 失败", "消息以 参数无效 结束"]
