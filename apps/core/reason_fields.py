@@ -115,7 +115,7 @@ def with_codes(model: type[models.Model], values: Mapping[str, Any]) -> dict[str
     """Return values of columns with those that follow of them."""
     found = dict(values)
     for name, field in reason_columns(model).items():
-        if name in values:
+        if name in values and name + CODED not in values:  # `bulk_update` has both
             found[name + CODED] = coded(values[name], column_text=field.fitted(values[name]))
     return found
 

@@ -116,6 +116,10 @@ def test_each_way_to_write_a_text_writes_its_code(rows: type[Noted], expired: Re
     assert rows.objects.get().error_coded is None
     rows.objects.update(error=made)
     assert rows.objects.get().error_coded["values"] == {"host": "rack-b"}
+    rows.objects.update(error="")
+    row.error = made
+    rows.objects.bulk_update([row], ["error"])
+    assert expired.made(rows.objects.get().error)
     row.error = "typed"
     rows.objects.bulk_update([row], ["error"])
     assert rows.objects.get().error_coded is None
