@@ -43,6 +43,7 @@ from apps.chain.node.link import NodeLink
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.states import NodeCondition
 from apps.core.live import Change, publish_all
+from apps.core.reason_fields import is_kept
 from apps.core.reasons import Reason, refused
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.models import Miner
@@ -260,7 +261,7 @@ def _renewed(lease: F3Lease, node: F3Node, participation: Mapping[str, Any], *, 
 
 def _failed(lease: F3Lease, reason: Reason, *, now: datetime) -> None:
     """Note why a lease could not be renewed, since when, and at which instance nodes were when seen last."""
-    if lease.reason != reason or lease.failing_since is None:
+    if lease.failing_since is None or not is_kept(lease, "reason", reason):
         log.warning("f3_not_renewed", miner=str(lease.miner), reason=reason[:300])
     facts = {
         "reason": reason,

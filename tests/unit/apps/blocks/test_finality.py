@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from apps.blocks.models import F3Lease
 from apps.blocks.rounds.chores import leases_renew
@@ -122,6 +123,20 @@ def test_without_a_node_the_lease_says_since_when_it_fails(world: World) -> None
 
     world.devnet.finality_start()
     assert participate(world).failing_since is None
+
+
+def test_a_refusal_longer_than_its_column_is_logged_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: Any, **_options: Any) -> Any:
+        raise NodeRefused(0, "no power table " * 40)
+
+    monkeypatch.setattr("apps.blocks.services.finality.lease_request", refuse)
+    with capture_logs() as logs:
+        assert participate(world).failing_since is not None
+        participate(world)
+
+    assert [one["event"] for one in logs].count("f3_not_renewed") == 1
 
 
 def test_no_lease_where_no_blocks_are_wanted_or_signed(world: World) -> None:
