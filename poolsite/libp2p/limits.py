@@ -10,7 +10,8 @@ class Limits:
     """Limits of one listener; what is beyond them is closed or reset, and nothing else slows."""
 
     connections: int = 1024
-    """Open at a time; the one that is idle longest makes room for a further one."""
+    """Open at a time; for a further one the oldest of the address with most of them makes room, one without
+    a key first."""
     source_connections: int = 32
     """Of one network address."""
     streams: int = 16

@@ -116,12 +116,14 @@ class Listener:
                 writer.transport.abort()
 
     def _admit(self, connection: Connection) -> bool:
-        """Return whether a connection may stay; the oldest one makes room, an unsecured one first."""
+        """Return whether a connection may stay; the oldest of the source with most of them makes room."""
         of_source = sum(one.source == connection.source for one in self.connections)
         if of_source >= self.limits.source_connections:
             return False
         if len(self.connections) >= self.limits.connections:
-            oldest = next((one for one in self.connections if not one.peer_id), next(iter(self.connections)))
+            [(crowd, _)] = Counter(one.source for one in self.connections).most_common(1)
+            of_crowd = [one for one in self.connections if one.source == crowd]
+            oldest = next((one for one in of_crowd if not one.peer_id), of_crowd[0])
             del self.connections[oldest]
             if oldest.task is not None:
                 oldest.task.cancel()
@@ -134,7 +136,9 @@ class Listener:
             pipe = await SecurePipe.answered(raw, self.identity)
             await multistream.serve(pipe, (yamux.PROTOCOL,))
         connection.peer_id = pipe.peer_id
-        session = yamux.Session(pipe, limits=self.limits, held=self.held, serve=self._stream)
+        session = yamux.Session(
+            pipe, source=connection.source, limits=self.limits, held=self.held, serve=self._stream
+        )
         await session.run()
 
     async def _stream(self, stream: yamux.Stream) -> None:

@@ -26,6 +26,8 @@ SYN, ACK, FIN, RST = 1, 2, 4, 8
 """Flags."""
 WINDOW_BYTES: Final = 256 << 10
 """That either side may send on a new stream."""
+PART_BYTES: Final = 16 << 10
+"""That are read at a time of a longer frame."""
 
 
 class BadMuxing(ValueError):
@@ -48,7 +50,7 @@ class Stream:
 
     def __init__(self, session: Session, number: int) -> None:
         self._session, self.number = session, number
-        self.peer_id = session.peer_id
+        self.peer_id, self.source = session.peer_id, session.source
         self._buffer = bytearray()
         self.received = 0
         self._is_ended = self.is_reset = self._is_closed = False
@@ -118,8 +120,10 @@ class Stream:
         self._room.set()
 
     def end(self, *, is_reset: bool) -> None:
-        """Note that nothing comes any more; after a reset nothing may be sent either."""
+        """Note that nothing comes any more; after a reset nothing is read or sent either."""
         self._is_ended, self.is_reset = True, self.is_reset or is_reset
+        if is_reset:
+            self.forget()
         self._news.set()
         self._room.set()
 
@@ -135,9 +139,9 @@ Serve = Callable[[Stream], Awaitable[None]]
 class Session:
     """One connection's streams; `run` ends with the connection."""
 
-    def __init__(self, pipe: SecurePipe, *, limits: Limits, held: Held, serve: Serve) -> None:
+    def __init__(self, pipe: SecurePipe, *, source: str, limits: Limits, held: Held, serve: Serve) -> None:
         self._pipe, self._limits, self.held, self._serve = pipe, limits, held, serve
-        self.peer_id = pipe.peer_id
+        self.peer_id, self.source = pipe.peer_id, source
         self._streams: dict[int, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._last = 0
@@ -154,7 +158,6 @@ class Session:
                 task.cancel()
             for stream in self._streams.values():
                 stream.end(is_reset=True)
-                stream.forget()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def send(self, kind: int, flags: int, number: int, data: bytes = b"") -> None:
@@ -182,11 +185,10 @@ class Session:
         if flags & SYN:
             await self._begin(number)
         stream = self._streams.get(number)
-        data = await self._pipe.read_exactly(length) if kind == DATA else b""
+        if kind == DATA:
+            await self._data(stream, length)
         if stream is None:
             return
-        if data:
-            await self._data(stream, data)
         if kind == WINDOW:
             stream.widen(length)
         if flags & (FIN | RST):
@@ -206,13 +208,18 @@ class Session:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _data(self, stream: Stream, data: bytes) -> None:
-        limits = self._limits
-        is_over = stream.received + len(data) > limits.request_bytes
-        if is_over or self.held.count + len(data) > limits.held_bytes:
-            await stream.reset()
-        elif not stream.is_reset:
-            stream.take(data)
+    async def _data(self, stream: Stream | None, length: int) -> None:
+        """Read the data of a frame part by part, so that the connection itself holds little of it."""
+        while length:
+            data = await self._pipe.read_exactly(min(length, PART_BYTES))
+            length -= len(data)
+            if stream is None or stream.is_reset:
+                continue
+            is_over = stream.received + len(data) > self._limits.request_bytes
+            if is_over or self.held.count + len(data) > self._limits.held_bytes:
+                await stream.reset()
+            else:
+                stream.take(data)
 
     async def _served(self, stream: Stream) -> None:
         """Serve a stream; it is closed or, where that fails, reset."""
@@ -220,10 +227,12 @@ class Session:
             async with asyncio.timeout(2 * self._limits.stream_s):
                 await self._serve(stream)
                 await stream.close()
-        except (EOFError, OSError, ValueError, TimeoutError):
+        except Exception as error:
             await self._end(stream)
+            if not isinstance(error, EOFError | OSError | ValueError):
+                raise
         finally:
-            stream.forget()
+            stream.end(is_reset=True)  # what still comes is held by nobody
             self._streams.pop(stream.number, None)
 
     async def _end(self, stream: Stream) -> None:

@@ -13,7 +13,8 @@ import pytest
 from poolsite.filecoin.varint import uvarint_read
 from poolsite.libp2p.identity import Identity, peer_id_text
 from poolsite.libp2p.limits import Limits
-from poolsite.libp2p.listener import Listener, source_of
+from poolsite.libp2p.listener import Connection, Listener, source_of
+from poolsite.libp2p.multistream import VERSION, line_write
 from poolsite.libp2p.protobuf import fields_read
 from poolsite.libp2p.yamux import DATA, PING, SYN, Stream
 from tests.libp2p_client import Client, connection_open, connections_close
@@ -26,6 +27,10 @@ async def echo(stream: Stream) -> None:
     await stream.write(await stream.read_exactly(4))
 
 
+async def broken(_: Stream) -> None:
+    raise KeyError
+
+
 async def greedy(stream: Stream) -> None:
     """Reads only once it was told to go on: what comes meanwhile is held."""
     await asyncio.sleep(0.5)
@@ -36,7 +41,7 @@ async def greedy(stream: Stream) -> None:
 async def listening(**limits: Any) -> AsyncIterator[tuple[Listener, int]]:
     listener = Listener(
         IDENTITY,
-        {ECHO: echo, "/greedy/1": greedy},
+        {ECHO: echo, "/greedy/1": greedy, "/broken/1": broken},
         agent="poolsite/test",
         announced=("/ip4/1.2.3.4/tcp/24001",),
         limits=replace(Limits(), **limits),
@@ -85,7 +90,7 @@ def test_identify_names_key_addresses_and_protocols() -> None:
         assert (2, bytes.fromhex("0401020304065dc1")) in fields
         assert {value for number, value in fields if number == 3} == {
             *(b"/ipfs/id/1.0.0", b"/ipfs/ping/1.0.0"),
-            *(ECHO.encode(), b"/greedy/1"),
+            *(ECHO.encode(), b"/greedy/1", b"/broken/1"),
         }
 
     run(play)
@@ -116,6 +121,39 @@ def test_all_requests_together_hold_no_more_than_the_limit() -> None:
     run(play, held_bytes=10_000)
 
 
+def test_what_comes_after_the_answer_is_held_by_nobody() -> None:
+    async def play(listener: Listener, port: int) -> None:
+        client = await Client.connect(port)
+        for _ in range(3):
+            number = await client.open()
+            request = line_write(VERSION) + line_write(ECHO) + b"four"
+            await client.frame(DATA, 0, number, request)
+            # The head of a further frame, whose bytes come once the stream has been served.
+            await client.frame(DATA, 0, number, length=60_000)
+            while number not in client.ended:
+                await client.take()
+            await client.pipe.write(bytes(60_000))
+            assert await client.ask(ECHO, b"four") == b"four"
+        assert listener.held.count == 0
+
+    run(play, held_bytes=100_000)
+
+
+def test_a_whole_window_is_read_in_parts_and_a_broken_handler_resets() -> None:
+    async def play(listener: Listener, port: int) -> None:
+        client = await Client.connect(port)
+        number = await client.open()
+        await client.frame(DATA, 0, number, bytes([10]) * (256 << 10))
+        while number not in client.ended:
+            await client.take()
+        with pytest.raises(AssertionError, match="was reset"):
+            await client.ask("/broken/1")
+        assert await client.ask(ECHO, b"four") == b"four"
+        assert listener.held.count == 0
+
+    run(play)
+
+
 def test_streams_and_connections_have_limits() -> None:
     async def play(listener: Listener, port: int) -> None:
         client = await Client.connect(port)
@@ -143,6 +181,16 @@ def test_idle_strangers_do_not_shut_the_door() -> None:
             writer.close()
 
     run(play, connections=20, source_connections=1000, handshake_s=0.3)
+
+
+def test_a_crowd_makes_room_and_no_client_who_came_earlier() -> None:
+    listener = Listener(IDENTITY, {}, agent="poolsite", limits=Limits(connections=4))
+    client, *crowd, new = [Connection(source) for source in ("client", "crowd", "crowd", "crowd", "new")]
+    crowd[0].peer_id = b"secured"
+
+    assert all(listener._admit(one) for one in (client, *crowd, new))
+
+    assert list(listener.connections) == [client, crowd[0], crowd[2], new]
 
 
 def test_a_connection_on_which_nothing_comes_is_closed() -> None:
