@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from django.db import Error as DatabaseError
 
 from apps.api.mk12.documents import (
     HTTP,
@@ -16,6 +18,7 @@ from apps.api.mk12.documents import (
     status_request_read,
     transports_write,
 )
+from apps.chain.errors import NodeRefused
 from apps.chain.node.client import ChainClient, page_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
@@ -45,6 +48,8 @@ ASK_TYPE: Final = "storageask"
 """How venus-wallet names what is signed."""
 ASK_EPOCHS: Final = 20_160
 """An ask is good for a week of mainnet, and signed anew after half of that."""
+ASK_PAUSE_S: Final = 30.0
+"""After a signer that was away, so that strangers who ask hold up no proposals."""
 STATUS_WORDS: Final = {
     DealState.ACCEPTED: "Accepted",
     DealState.TRANSFERRING: "Accepted",
@@ -82,6 +87,8 @@ class Door:
         self.address = miner
         self._http = http_addresses
         self._ask: SignedAsk | None = None
+        self._ask_from = 0.0
+        """Until then (monotonic) no signer is asked: it was away, or refused."""
 
     def miner(self) -> Miner:
         """Return the miner, as it is now.  Raises MinerUnknown."""
@@ -97,8 +104,8 @@ class Door:
             proposal_decide(proposal_build(params, client=key), client=client, now=clock.now())
         except DealRefused as refusal:
             return response_write(is_accepted=False, message=refusal.reason)
-        except DomainError as error:
-            log.warning("proposal_not_decided", deal=str(params.uuid), reason=error.reason)
+        except (DomainError, DatabaseError) as error:
+            log.warning("proposal_not_decided", deal=str(params.uuid), reason=str(error)[:200])
             return response_write(is_accepted=False, message=RETRY)
         return response_write(is_accepted=True, message="")
 
@@ -113,7 +120,7 @@ class Door:
     def status(self, request: bytes) -> bytes:
         """Return a DealStatusResponse, to whom has the client's key.  Raises BadCbor."""
         uuid, signature = status_request_read(request)
-        deal = deal_by_uuid(uuid)
+        deal = deal_by_uuid(uuid)  # a refused one is none: its reason is for the miner's people
         blank: dict[str, Any] = {
             "DealUUID": uuid.bytes,
             "Error": "",
@@ -122,7 +129,8 @@ class Door:
             "TransferSize": 0,
             "NBytesReceived": 0,
         }
-        if deal is None or deal.proposal is None or deal.miner.address != self.address:
+        is_known = deal is not None and deal.proposal is not None and deal.state != DealState.REFUSED
+        if deal is None or not is_known or deal.miner.address != self.address:
             return cbor.encode(blank | {"Error": f"no storage deal found with deal UUID {uuid}"})
         try:
             signature_verify(signature, address_parse(deal.client), uuid.bytes)
@@ -139,9 +147,12 @@ class Door:
         terms = terms_of(market, miner)
         known = self._ask
         if known is None or known.terms != terms or head.height >= known.height + ASK_EPOCHS // 2:
+            if time.monotonic() < self._ask_from:
+                return cbor.encode({"Ask": None})
             try:
                 answer = ask_sign(miner, terms=terms, height=head.height)
             except DomainError as error:
+                self._ask_from = time.monotonic() + ASK_PAUSE_S
                 log.warning("ask_not_signed", miner=self.address, reason=error.reason)
                 return cbor.encode({"Ask": None})
             known = self._ask = SignedAsk(terms, head.height, answer)
@@ -153,10 +164,13 @@ class Door:
 
 
 def key_address(address: Address, *, client: ChainClient) -> Address:
-    """Return the key of a client that names itself by its number.  Raises NodeUnavailable, NodeRefused."""
+    """Return the key of a client that names itself by its number.  Raises NodeUnavailable, DealRefused."""
     if address.protocol != ID:
         return address
-    return address_parse(client.state_account_key(str(address)))
+    try:
+        return address_parse(client.state_account_key(str(address)))
+    except NodeRefused as refusal:
+        raise DealRefused(f"deal signature verification failed: {refusal.reason}") from None
 
 
 def terms_of(market: MinerMarket, miner: Miner) -> tuple[int, ...]:
@@ -198,12 +212,11 @@ def ask_sign(miner: Miner, *, terms: tuple[int, ...], height: int) -> bytes:
 def _status_of(deal: Deal) -> dict[str, Any]:
     """Return how far a deal is, in boost's words."""
     signed = from_cbor(ClientDealProposal, bytes(deal.proposal or b""))
-    is_over = deal.state in (DealState.FAILED, DealState.REFUSED)
     message: Cid | None = None
     if cid := deal_message_cid(deal):
         message = cid_parse(cid)
     status = {
-        "Error": deal.reason if is_over else "",
+        "Error": deal.reason if deal.state == DealState.FAILED else "",
         "Status": STATUS_WORDS.get(DealState(deal.state), ""),
         "SealingStatus": SEALING_WORDS.get(DealState(deal.state), ""),
         "Proposal": cbor.Encoded(to_cbor(signed.proposal)),

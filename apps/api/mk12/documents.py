@@ -24,6 +24,7 @@ from poolsite.filecoin.address import Address, address_format, address_from_byte
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.cids import BadCid, cid_to_commd
 from poolsite.filecoin.codec import from_cbor, to_cbor
+from poolsite.filecoin.deals import BadDeal, proposal_check
 from poolsite.filecoin.fr32 import unpadded_bytes
 from poolsite.filecoin.piece_cids import SizedPiece
 from poolsite.filecoin.signature import BadSignature, Signature, signature_decode, signature_verify
@@ -35,6 +36,8 @@ TRANSPORTS: Final = "/fil/retrieval/transports/1.0.0"
 HTTP: Final = "http"
 HEADERS_MAX: Final = 10
 UUID_BYTES: Final = 16
+SIZE_MAX: Final = 1 << 62
+"""Bytes of the largest piece that a row can hold, were there such sectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +124,13 @@ def proposal_build(params: DealParams, *, client: Address) -> Proposal:
     except BadCid as bad:
         raise DealRefused(f"proposal PieceCID: {bad}") from None
     size = terms.piece_size
-    if size < 1 or size.bit_count() != 1:
+    if size.bit_count() != 1 or size > SIZE_MAX:
         raise DealRefused(f"proposal piece size is invalid: {size}")
-    if params.transfer_size > unpadded_bytes(size):
+    try:  # numbers that the actor never takes may not fit into a row either
+        proposal_check(terms, now=0, least_collateral=0)
+    except BadDeal as bad:
+        raise DealRefused(f"invalid deal proposal: {bad}") from None
+    if not 0 <= params.transfer_size <= unpadded_bytes(size):
         raise DealRefused(f"transfer size {params.transfer_size} does not fit into the piece of {size}")
     return Proposal(
         uuid=params.uuid,

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import structlog
+from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
 from apps.api.mk12.answers import Door
-from apps.api.mk12.documents import ASK, PROPOSE, STATUS, TRANSPORTS
+from apps.api.mk12.documents import ASK, PROPOSE, STATUS, TRANSPORTS, response_write
+from apps.market.errors import RETRY
 from poolsite.filecoin.cbor_scan import ItemScan
 from poolsite.libp2p.listener import Handler
 from poolsite.libp2p.yamux import Stream
 
+log = structlog.get_logger(__name__)
+
+BUSY: Final = response_write(is_accepted=False, message=RETRY)
 REQUEST_S: Final = 10.0
 """Until a request is whole.  Source: boost storagemarket/lp2pimpl/net.go providerReadDeadline."""
 THREADS: Final = 8
 WAITING_MAX: Final = 64
-"""Requests that wait for a thread; further ones are reset: their clients come again."""
+"""Requests that wait for a thread; clients of further ones come again."""
+SOURCE_WAITING_MAX: Final = 16
+"""Of one network address: a stranger who floods the door leaves room for others."""
 
 
 async def item_read(stream: Stream) -> bytes:
@@ -37,14 +46,15 @@ class Streams:
     def __init__(self, door: Door) -> None:
         self._door = door
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="deals")
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
+        """Requests that wait or are answered, by network address."""
 
     @property
     def protocols(self) -> dict[str, Handler]:
         """Return the handlers by protocol."""
         door = self._door
         return {
-            **{name: self._handler(door.propose) for name in PROPOSE},
+            **{name: self._handler(door.propose, busy=BUSY) for name in PROPOSE},
             STATUS: self._handler(door.status),
             ASK: self._handler(door.ask),
             TRANSPORTS: self._transports,
@@ -54,17 +64,23 @@ class Streams:
         """Wait for the answers that are under way."""
         self._threads.shutdown()
 
-    def _handler(self, answer: Callable[[bytes], bytes]) -> Handler:
+    def _handler(self, answer: Callable[[bytes], bytes], *, busy: bytes = b"") -> Handler:
+        """Return a handler; `busy`: its answer while too many wait, else the stream is reset."""
+
         async def handle(stream: Stream) -> None:
             request = await item_read(stream)
-            if self._waiting >= WAITING_MAX:
-                raise EOFError("too many requests wait")
-            self._waiting += 1
+            of_source = self._waiting[stream.source]
+            if self._waiting.total() >= WAITING_MAX or of_source >= SOURCE_WAITING_MAX:
+                if not busy:
+                    raise EOFError("too many requests wait")
+                await stream.write(busy)
+                return
+            self._waiting[stream.source] += 1
             try:
                 loop = asyncio.get_running_loop()
                 data = await loop.run_in_executor(self._threads, _answered, answer, request)
             finally:
-                self._waiting -= 1
+                self._waiting -= Counter([stream.source])  # keeps none that is at 0
             await stream.write(data)
 
         return handle
@@ -78,5 +94,8 @@ def _answered(answer: Callable[[bytes], bytes], request: bytes) -> bytes:
     close_old_connections()
     try:
         return answer(request)
+    except DatabaseError as error:
+        log.warning("request_not_answered", reason=str(error)[:200])
+        raise EOFError("the database is away") from None
     finally:
         close_old_connections()

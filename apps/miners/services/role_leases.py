@@ -26,13 +26,18 @@ from apps.miners.services.roles import (
 from apps.miners.states import RoleState
 
 
-def roles_heartbeat(*, tenant_id: int, host: str, kinds: Collection[str], now: datetime) -> list[Role]:
+def roles_heartbeat(
+    *, tenant_id: int, host: str, kinds: Collection[str], now: datetime, miner: Miner | None = None
+) -> list[Role]:
     """Note that a host can do these kinds: its leases go on, and it takes over what has lost its holder.
 
     Returns the roles that hosts lost by it.  Its row locks need the caller's transaction.  For one lease
     after a restore nobody takes over: a holder of which the backup does not know may be at work so long.
+    `miner`: what speaks for the host works for it alone; None: for all of the tenant's.
     """
     host_roles = Role.objects.filter(host=host, kind__in=kinds, miner__tenant_id=tenant_id)
+    if miner is not None:
+        host_roles = host_roles.filter(miner=miner)
     wanted = host_roles.filter(state__in=[RoleState.STANDBY, RoleState.HELD])
     miners = sorted(set(wanted.order_by().values_list("miner_id", flat=True)))
     if not miners:

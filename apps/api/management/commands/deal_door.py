@@ -115,6 +115,7 @@ class Command(BaseCommand):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         streams = Streams(Door(miner.address or "", http_addresses=http))
         listener: Listener | None = None
+        was_held: bool | None = None
         try:
             while not stop.is_set():
                 is_held = await sync_to_async(role_renew)(miner, given["host"])
@@ -126,7 +127,9 @@ class Command(BaseCommand):
                 elif not is_held and listener is not None:
                     await listener.close()
                     listener = None
-                    self.stdout.write("another host has the role Deal: waiting")
+                if not is_held and was_held is not False:
+                    self.stdout.write(f"{given['host']} does not hold the role Deal of {miner}: waiting")
+                was_held = is_held
                 with suppress(TimeoutError):
                     async with asyncio.timeout(RENEW_S):
                         await stop.wait()
@@ -141,7 +144,9 @@ class Command(BaseCommand):
 def role_renew(miner: Miner, host: str) -> bool:
     """Prolong the role's lease; return whether this host holds it.  A database that is away ends nothing."""
     try:
-        host_roles_renew(miner.tenant_id, host=host, kinds=(RoleKind.DEAL,), now=clock.now())
+        kinds, now = (RoleKind.DEAL,), clock.now()
+        # Another miner's door on this host has to live by itself.
+        host_roles_renew(miner.tenant_id, host=host, kinds=kinds, now=now, miner=miner)
         held = roles_of(miner).filter(host=host, kind=RoleKind.DEAL, state=RoleState.HELD)
         return held.exists()
     except DatabaseError:

@@ -47,9 +47,11 @@ def worker_roles_renew(worker: Worker, *, now: datetime) -> None:
 
 
 @transaction.atomic
-def host_roles_renew(tenant_id: int, *, host: str, kinds: Collection[str], now: datetime) -> None:
-    """Prolong a host's leases of these kinds and let it take over what ran out."""
-    for lost in roles_heartbeat(tenant_id=tenant_id, host=host, kinds=kinds, now=now):
+def host_roles_renew(
+    tenant_id: int, *, host: str, kinds: Collection[str], now: datetime, miner: Miner | None = None
+) -> None:
+    """Prolong a host's leases of these kinds, of one miner or all, and let it take over what ran out."""
+    for lost in roles_heartbeat(tenant_id=tenant_id, host=host, kinds=kinds, now=now, miner=miner):
         role_jobs_end(lost, now=now)
 
 

@@ -6,22 +6,27 @@ import asyncio
 import io
 import os
 import signal
+import threading
 import uuid
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.management.base import CommandError
+from django.db import OperationalError
 
 from apps.api.management.commands import deal_door
 from apps.api.management.commands.deal_door import identity_read
 from apps.api.mk12 import answers
 from apps.api.mk12.answers import Door
 from apps.api.mk12.streams import Streams
-from apps.chain.errors import NodeUnavailable
+from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core import clock
+from apps.gateway.errors import SignerAway
 from apps.market.models import Deal
 from apps.market.services.markets import market_set
 from apps.market.services.transfers import places_decode
@@ -135,6 +140,14 @@ def _fields(terms: DealProposal) -> dict[str, Any]:
         ({"url": "http://x/", "size": 2000}, {}, "transfer size 2000 does not fit into the piece of 1024"),
         ({}, {"piece_size": 1000}, "proposal piece size is invalid: 1000"),
         ({}, {"piece_size": 0}, "proposal piece size is invalid: 0"),
+        ({}, {"piece_size": 64}, "invalid deal proposal: proposal piece size is invalid: 64"),
+        ({}, {"piece_size": 1 << 63}, f"proposal piece size is invalid: {1 << 63}"),
+        ({"url": "http://x/", "size": -5}, {}, "transfer size -5 does not fit into the piece of 1024"),
+        ({"size": -(1 << 62)}, {}, f"transfer size {-(1 << 62)} does not fit into the piece of 1024"),
+        ({}, {"provider_collateral": 1 << 300}, "invalid deal proposal: Provider collateral out of bounds."),
+        ({}, {"client_collateral": -1}, "invalid deal proposal: Client collateral out of bounds."),
+        ({}, {"end_epoch": (1 << 63) - 1}, "invalid deal proposal: Deal duration out of bounds."),
+        ({}, {"start_epoch": -1}, "invalid deal proposal: Deal start epoch has already elapsed."),
         ({}, {"start_epoch": 999}, "Start epoch is less than the current chain height"),
     ],
     ids=lambda value: str(value)[:30],
@@ -159,11 +172,18 @@ def test_a_stolen_signature_and_a_node_that_is_away(miner: Miner, monkeypatch: p
         "deal signature verification failed: signature did not match",
     )
 
-    def away(*_: Any) -> Any:
-        raise NodeUnavailable("away")
+    def away(fault: Exception, *_: Any, **__: Any) -> Any:
+        raise fault
 
-    monkeypatch.setattr(Chain, "call_many", away)
-    assert proposed(miner, params(signed(miner))) == (False, "Please retry in some time.")
+    for fault in (NodeUnavailable("away"), OperationalError("away")):
+        monkeypatch.setattr(Chain, "call_many", partial(away, fault))
+        assert proposed(miner, params(signed(miner))) == (False, "Please retry in some time.")
+    by_number = replace(signed(miner).proposal, client=address_parse("f01234"))
+    monkeypatch.setattr(Chain, "state_account_key", partial(away, NodeRefused(1, "no account")))
+    assert proposed(miner, params(signed_by(STRANGER, by_number))) == (
+        False,
+        "deal signature verification failed: no account",
+    )
     for broken in (b"\xa0", b"\x80", b"\x01", params(signed(miner))[:-9], params(signed(miner), Transfer=[])):
         with pytest.raises(BadCbor):
             proposed(miner, broken)
@@ -189,6 +209,10 @@ def test_status_is_told_to_the_clients_key_alone(miner: Miner) -> None:
     Deal.objects.update(state="FAILED", reason="it came to nothing")
     failed = cbor.decode(door.status(status_request(key, signer=STRANGER.key)))
     assert failed["DealStatus"]["Error"] == "it came to nothing"
+    Deal.objects.update(state="REFUSED", reason="the tenant's quota of pieces has no room")
+    refused = cbor.decode(door.status(status_request(key, signer=STRANGER.key)))
+    assert refused["Error"] == f"no storage deal found with deal UUID {key}"
+    assert refused["DealStatus"] is None
 
 
 def test_the_ask_is_signed_by_the_worker_once_until_its_terms_change(
@@ -218,6 +242,22 @@ def test_the_ask_is_signed_by_the_worker_once_until_its_terms_change(
     market_set(miner, values={"is_open": False}, by=people.principal())
     assert door.ask(request) == cbor.encode({"Ask": None})
     assert door.ask(cbor.encode({"Miner": bytes([0, 1])})) == cbor.encode({"Ask": None})
+
+
+def test_a_signer_that_is_away_is_not_asked_by_each_stranger(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def away(**named: Any) -> Signature:
+        asked.append(named)
+        raise SignerAway(miner.worker)
+
+    monkeypatch.setattr(answers, "bytes_sign", away)
+    door = Door(miner.address or "")
+    for _ in range(3):
+        assert door.ask(cbor.encode({"Miner": bytes([0, 0xD1, 0x0F])})) == cbor.encode({"Ask": None})
+    assert len(asked) == 1
 
 
 class Answering(Door):
@@ -250,6 +290,39 @@ def test_clients_need_not_close_their_side_and_a_broken_request_is_reset() -> No
     streams.close()
 
 
+def test_a_flood_of_one_stranger_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+
+    class Slow(Answering):
+        def propose(self, request: bytes) -> bytes:
+            assert go_on.wait(20)
+            return super().propose(request)
+
+    streams = Streams(Slow("f02001"))
+    monkeypatch.setattr("apps.api.mk12.streams.SOURCE_WAITING_MAX", 2)
+    request = cbor.encode({})
+
+    async def play() -> None:
+        listener = Listener(Identity.of_seed(bytes(32)), streams.protocols, agent="poolsite")
+        port = await listener.open("127.0.0.1", 0)
+        clients = [await Client.connect(port) for _ in range(3)]
+        waiting = [asyncio.create_task(one.ask("/fil/storage/mk/1.2.1", request)) for one in clients[:2]]
+        while streams._waiting.total() < 2:
+            await asyncio.sleep(0.01)
+        refused = cbor.decode(await clients[2].ask("/fil/storage/mk/1.2.1", request))
+        assert refused == {"Accepted": False, "Message": "Please retry in some time."}
+        with pytest.raises(AssertionError, match="was reset"):
+            await clients[2].ask("/fil/storage/status/1.2.0", request)
+        go_on.set()
+        assert [cbor.decode(await one)["Accepted"] for one in waiting] == [True, True]
+        assert not streams._waiting
+        await connections_close()
+        await listener.close()
+
+    asyncio.run(play())
+    streams.close()
+
+
 def test_one_host_serves_a_miner_and_another_takes_over(
     miner: Miner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +336,20 @@ def test_one_host_serves_a_miner_and_another_takes_over(
     later = clock.now() + timedelta(seconds=2 * ROLE_LEASE_S)
     monkeypatch.setattr("apps.core.clock.now", lambda: later)
     assert [deal_door.role_renew(miner, host) for host in ("b", "a")] == [True, False]
+
+
+def test_a_door_keeps_no_role_of_another_miner(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deal_door, "close_old_connections", lambda: None)
+    other = factories.miner(2002)
+    for of, host in ((miner, "a"), (other, "a"), (other, "b")):
+        grant = RoleGrant(host=host, kind=RoleKind.DEAL)
+        host_role_assign(of, grant=grant, principal=SYSTEM, now=clock.now())
+        deal_door.role_renew(of, host)
+    later = clock.now() + timedelta(seconds=2 * ROLE_LEASE_S)
+    monkeypatch.setattr("apps.core.clock.now", lambda: later)
+
+    assert deal_door.role_renew(miner, "a")
+    assert deal_door.role_renew(other, "b")
 
 
 @pytest.mark.django_db(transaction=True)
