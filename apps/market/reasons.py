@@ -58,3 +58,9 @@ LEFT_OUT = reason(
         "or as it is published already"
     ),
 )
+MESSAGE_GONE = reason("market.message_gone", gettext_noop("its message is not known"))
+NOT_CARRIED_OUT = reason("market.not_carried_out", gettext_noop("its message {id} was not carried out"))
+MESSAGE_FAILED = reason(
+    "market.message_failed", gettext_noop("its message {id} failed with exit code {exit_code}")
+)
+LEFT_OUT_OF = reason("market.left_out_of", gettext_noop("the chain left it out of message {id}"))

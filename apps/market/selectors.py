@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from django.db.models import Count, F, Prefetch, Q, QuerySet, Sum
+from django.db.models import Count, F, Min, Prefetch, Q, QuerySet, Sum
 
 from apps.market.errors import DealUnknown
 from apps.market.models import Deal, DealChunk, DealMessage, MinerMarket
 from apps.market.states import PUBLISHED, WITH_PIECE, WITHOUT_DATA, DealState
+from apps.messages.models import Message
+from apps.messages.states import MessageState
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_get, miners_active
 from apps.pieces.models import Piece
@@ -17,6 +20,7 @@ from apps.pieces.selectors import piece_held, piece_same
 from apps.pieces.states import PieceState
 from apps.sectors.models import Sector
 from apps.users.rules.principals import Principal
+from poolsite.filecoin.actors.market import Method
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 
 UNLOCKED = (*WITHOUT_DATA, DealState.UNPUBLISHED, DealState.PUBLISHING)
@@ -178,6 +182,15 @@ def reserved_read(miner: Miner, *, client: str) -> Reserved:
     return Reserved(client=int(of_client or 0), miner=int(of_miner or 0))
 
 
+def locks_coming_read(miner: Miner, *, clients: Collection[str]) -> dict[str, int]:
+    """Return what messages that have not landed will lock, attoFIL: of a miner, and of clients at any."""
+    coming = DealMessage.objects.filter(message__state__in=[MessageState.UNFILLED, MessageState.FILLED])
+    rows = Deal.objects.filter(state=DealState.PUBLISHING, pk__in=coming.values("deal")).order_by()
+    of_miner = rows.filter(miner=miner).aggregate(sum=Sum("collateral"))["sum"]
+    of_clients = rows.filter(client__in=clients).values_list("client").annotate(Sum("lockup"))
+    return {miner.address or "": int(of_miner or 0)} | {name: int(sum_) for name, sum_ in of_clients}
+
+
 def deal_identical(proposal_cid: str) -> Deal | None:
     """Return the deal that a proposal has made already, under whatever name."""
     rows = Deal.objects.filter(proposal_cid=proposal_cid)
@@ -215,6 +228,22 @@ def deals_unpublished() -> dict[Miner, list[Deal]]:
     for deal in rows.prefetch_related("messages"):
         found.setdefault(deal.miner, []).append(deal)
     return found
+
+
+def publications_recovered() -> list[tuple[Deal, Message]]:
+    """Return the deals that wait to be published, with messages made anew by recovery that publish them."""
+    since = Deal.objects.filter(state=DealState.UNPUBLISHED).aggregate(at=Min("created_at"))["at"]
+    if since is None:
+        return []
+    rows = Message.objects.filter(to="f05", method=Method.PUBLISH_STORAGE_DEALS, pushed_by="recovered")
+    found = list(rows.filter(created_at__gte=since).order_by("created_at"))
+    deals = [deal for of_miner in deals_unpublished().values() for deal in of_miner] if found else []
+    return [
+        (deal, row)
+        for row in found
+        for deal in deals
+        if deal.proposal and bytes(deal.proposal) in bytes(row.params)
+    ]
 
 
 def waiting_use(miner: Miner) -> WaitingUse:

@@ -27,10 +27,20 @@ from apps.market.reasons import (
     CLIENT_LACKS,
     LEFT_OUT,
     LEFT_OUT_FOR,
+    LEFT_OUT_OF,
+    MESSAGE_FAILED,
+    MESSAGE_GONE,
     MINER_LACKS,
+    NOT_CARRIED_OUT,
     PUBLISHED_LATE,
 )
-from apps.market.selectors import deals_publishing, deals_unpublished, market_of
+from apps.market.selectors import (
+    deals_publishing,
+    deals_unpublished,
+    locks_coming_read,
+    market_of,
+    publications_recovered,
+)
 from apps.market.services.follow import deal_fail
 from apps.market.services.transfers import deal_move, deal_note
 from apps.market.states import DealState
@@ -103,6 +113,11 @@ class Publishing:
 def deals_publish(*, client: ChainClient, head: Head, now: datetime) -> None:
     """Note what was published, and publish what is due; what fails with one miner holds up no other."""
     for_each_isolated(
+        publications_recovered(),
+        lambda pair: publication_recover(pair[0], message=pair[1]),
+        event="deal_not_recovered",
+    )
+    for_each_isolated(
         deals_publishing(),
         lambda deal: publication_follow(deal, client=client, head=head),
         event="deal_not_followed",
@@ -113,6 +128,14 @@ def deals_publish(*, client: ChainClient, head: Head, now: datetime) -> None:
         lambda pair: miner_publish(pair[0], deals=pair[1], client=client, head=head, now=now),
         event="deals_not_published",
     )
+
+
+@transaction.atomic
+def publication_recover(deal: Deal, *, message: Message) -> None:
+    """Write once that a message publishes a deal, as a restored backup may lack it."""
+    _, is_new = DealMessage.objects.get_or_create(deal=deal, message=message)
+    if is_new:
+        deal_move(deal, event="PUBLISH", piece=deal.piece)
 
 
 def publication_follow(deal: Deal, *, client: ChainClient, head: Head) -> None:
@@ -136,17 +159,17 @@ def _is_settled(message: Message, *, head: Head) -> bool:
     return message.state == MessageState.LANDED and head.height >= message.height + CONFIRM_EPOCHS
 
 
-def _failure(message: Message | None, *, head: Head) -> str:
-    """Return why a message has not published a deal; empty while it may."""
+def _failure(message: Message | None, *, head: Head) -> Reason | None:
+    """Return why a message has not published a deal; None while it may."""
     if message is None:
-        return "its message is gone"
+        return MESSAGE_GONE()
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
-        return f"message {message.push_id} was not carried out"
+        return NOT_CARRIED_OUT(id=message.push_id)
     if not _is_settled(message, head=head):
-        return ""
+        return None
     if message.exit_code:
-        return f"message {message.push_id} failed with exit code {message.exit_code}"
-    return f"the chain left it out of message {message.push_id}"
+        return MESSAGE_FAILED(id=message.push_id, exit_code=message.exit_code)
+    return LEFT_OUT_OF(id=message.push_id)
 
 
 def number_find(message: Message, *, deal: Deal) -> int | None:
@@ -188,12 +211,16 @@ def miner_publish(
         first_data_epoch_read(miner, purpose=PiecePurpose.ANY),
     )
     in_time = [deal for deal in deals if not _given_up(deal, work)]
-    if not in_time or not is_due(in_time, work=work):
+    if not is_due(in_time, work=work):
         return
     # No transaction waits for the network, and a push asks a node for a kind that is not known yet.
     receiver_kinds_resolve([MARKET], known=receiver_kinds([MARKET]))
     covered = _covered(in_time, work)
-    for batch in _batches(covered, work):
+    # A deal that lacks money or is left out makes no other one due: else each would go alone.
+    batches = _batches(covered, work) if is_due(covered, work=work) else []
+    if not is_due([deal for batch in batches for deal in batch], work=work):
+        return
+    for batch in batches:
         for first in range(0, len(batch), work.market.publish_most):
             _write(batch[first : first + work.market.publish_most], work)
 
@@ -216,6 +243,8 @@ def _given_up(deal: Deal, work: Publishing) -> bool:
 
 def is_due(deals: Sequence[Deal], *, work: Publishing) -> bool:
     """Return whether deals are published now: there are many, one has waited long, or must be sealed soon."""
+    if not deals:
+        return False
     first = max(work.head.height, work.first_epoch or 0)
     if min(deal.start_epoch or 0 for deal in deals) - first <= SOON:
         return True
@@ -232,6 +261,8 @@ def _covered(deals: Sequence[Deal], work: Publishing) -> list[Deal]:
     address = work.miner.address or ""
     parties = [address, *dict.fromkeys(deal.client for deal in deals)]
     free = balances_read(work.client, addresses=parties, key=work.head.key)
+    coming = locks_coming_read(work.miner, clients=parties)
+    free = {party: amount - coming.get(party, 0) for party, amount in free.items()}
     found = []
     for deal in deals:
         refusal = _refusal(deal, work)

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils.translation import override
 
 from apps.chain.models import Head
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
+from apps.core.reasons import code_of
+from apps.core.stored_texts import stored_text
 from apps.market.models import Deal, DealMessage
 from apps.market.services.follow import deals_advance
 from apps.market.services.markets import market_set
@@ -233,6 +236,64 @@ def test_deals_wait_for_others_and_a_base_fee_unless_they_start_soon(miner: Mine
     assert labels() == [["a"], ["b", "c"], ["d"]]
 
 
+@pytest.mark.parametrize("party", ["miner", "client"])
+def test_what_a_message_under_way_will_lock_is_not_spent_again(miner: Miner, node: Chain, party: str) -> None:
+    first = deal(miner, "a")
+    node.free[miner.address if party == "miner" else first.client] = {
+        "miner": 7,
+        "client": int(first.lockup),
+    }[party]
+    publish(node)
+    second = deal(miner, "b")
+
+    publish(node)
+
+    second.refresh_from_db()
+    assert (labels(), second.state) == ([["a"]], "UNPUBLISHED")
+    assert code_of(second.reason) == f"market.{party}_lacks"
+    landed(Message.objects.get(kind=KIND), good=[0])
+    publish(node)  # the node's balance is after the landing, which this one has not lowered
+    assert labels() == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize("stuck", ["left out", "poor"])
+def test_a_deal_that_is_stuck_makes_no_other_one_due(miner: Miner, node: Chain, stuck: str) -> None:
+    market_set(miner, values={"publish_wait": 100}, by=people.principal())
+    old = deal(miner, "old", provider_collateral=8)
+    Deal.objects.filter(pk=old.pk).update(state_since=clock.now() - timedelta(days=1))
+    deal(miner, "new")
+    if stuck == "poor":
+        node.free[miner.address] = 7
+    else:
+        node.left_out = {"old"}
+
+    publish(node)
+
+    old.refresh_from_db()
+    assert (labels(), bool(old.reason)) == ([], True)
+    publish(node, hours=2)
+    assert labels() == [["new"]]
+
+
+def test_a_message_of_before_a_restore_is_found_by_its_deals(miner: Miner, node: Chain) -> None:
+    one, other = deal(miner, "a"), deal(miner, "b")
+    publish(node)
+    [message] = Message.objects.filter(kind=KIND)
+    landed(message, good=[1], height=900)
+    Message.objects.filter(pk=message.pk).update(kind="", pushed_by="recovered")
+    DealMessage.objects.all().delete()
+    Deal.objects.update(state="UNPUBLISHED")
+
+    node.left_out = {"a", "b"}
+    for _ in range(2):
+        publish(node)
+
+    for row in (one, other):
+        row.refresh_from_db()
+    assert (other.state, other.chain_deal) == ("VERIFIED", 70)
+    assert (one.state, one.messages.count(), Message.objects.count()) == ("UNPUBLISHED", 1, 1)
+
+
 def test_what_cannot_be_sealed_in_time_is_not_published(
     miner: Miner, node: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,6 +338,8 @@ def test_numbers_are_read_by_the_place_in_the_message_once_they_stay(miner: Mine
     assert (second.piece.state, second.piece.deal) == ("READY", 70)
     assert (first.state, first.chain_deal) == ("UNPUBLISHED", None)
     assert first.reason == f"the chain left it out of message {message.push_id}"
+    with override("zh-hans"):
+        assert stored_text(first.reason) == f"链上在消息 {message.push_id} 中略过了它"
 
 
 def test_an_earlier_message_that_failed_may_still_land(miner: Miner, node: Chain) -> None:
