@@ -107,19 +107,19 @@ SENDS: Final = _("rule “{rule}” allows {allowed}, this sends {amount}")
 def refusal_read(message: Message) -> Refusal:
     """Read why a message waits out of its row."""
     error: str = message.error
-    said = _told(error, SIGN_FAILED, "reason", begins=SIGNING_TEXT)
-    if said is not None or message.wait == Wait.POLICY:
-        return signer_words(error if said is None else said, method=int(message.method))
-    said = _told(error, ESTIMATE, "error", begins=ESTIMATE_TEXT)
-    trial = error if said is None else said
+    reason_text = _inner(error, SIGN_FAILED, "reason", begins=SIGNING_TEXT)
+    if reason_text is not None or message.wait == Wait.POLICY:
+        return signer_words(error if reason_text is None else reason_text, method=int(message.method))
+    reason_text = _inner(error, ESTIMATE, "error", begins=ESTIMATE_TEXT)
+    trial = error if reason_text is None else reason_text
     cause = _trial_cause(trial) if message.wait == Wait.ESTIMATE else None
     return Refusal(stored_text(trial).removeprefix(ESTIMATE_TEXT).strip(), cause)
 
 
 def error_words(error: str, *, method: int) -> str:
     """Return a stored reason in the page's language, a limit of a signer's policy in our words."""
-    said = _told(error, SIGN_FAILED, "reason", begins=SIGNING_TEXT)
-    return stored_text(error) if said is None else signer_words(said, method=method).text
+    reason_text = _inner(error, SIGN_FAILED, "reason", begins=SIGNING_TEXT)
+    return stored_text(error) if reason_text is None else signer_words(reason_text, method=method).text
 
 
 def signer_words(reason_text: str, *, method: int) -> Refusal:
@@ -140,31 +140,38 @@ def _has_code(text: str) -> bool:
     return code_of(text) not in ("", OLD.code, TEXT.code)
 
 
-def _told(text: str, kind: ReasonKind, name: str, *, begins: str) -> str | None:
+def _inner(text: str, kind: ReasonKind, name: str, *, begins: str) -> str | None:
     """Return the reason within one of this kind; None if the text is of another.
 
     `begins`: how such a text without a code begins.
     """
     if isinstance(text, Reason) and _has_code(text):
-        told: str | None = text.values[name] if kind.made(text) else None
-        return told
+        inner: str | None = text.values[name] if kind.made(text) else None
+        return inner
     return text.removeprefix(begins) if text.startswith(begins) else None
 
 
-def _signer_cause(said: str) -> Cause | None:
+def _signer_cause(reason_text: str) -> Cause | None:
     """Return why a signer's refusal stays; None: it may pass by itself, or nobody knows."""
-    if _has_code(said):
-        is_barred, is_other = code_of(said) == NOT_GRANTED, SIGNED_OTHERWISE.made(said)
+    if _has_code(reason_text):
+        is_barred, is_other = code_of(reason_text) == NOT_GRANTED, SIGNED_OTHERWISE.made(reason_text)
     else:
-        is_barred, is_other = said.endswith(NOT_GRANTED_TEXT), said.startswith(OTHER_SIGNED_TEXT)
+        is_barred, is_other = (
+            reason_text.endswith(NOT_GRANTED_TEXT),
+            reason_text.startswith(OTHER_SIGNED_TEXT),
+        )
     if is_barred:
         return Cause.GRANT
     return Cause.OTHER_SIGNED if is_other else None
 
 
-def _trial_cause(said: Any) -> Cause | None:
+def _trial_cause(reason_text: Any) -> Cause | None:
     """Return why a trial fails again; None: it may pass by itself, or nobody knows."""
-    one = said.values["one"] if isinstance(said, Reason) and COLON.made(said) else said
+    one = (
+        reason_text.values["one"]
+        if isinstance(reason_text, Reason) and COLON.made(reason_text)
+        else reason_text
+    )
     if _has_code(one):
         is_own_gas = GAS_LIMIT_LOW.made(one) or GAS_LIMIT_HIGH.made(one)
         code = one.values["code"] if EXIT_CODE.made(one) else 0

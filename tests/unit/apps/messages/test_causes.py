@@ -23,11 +23,11 @@ from apps.wallets.errors import SenderNotGranted
 from poolsite.wire.policy_refusals import VALUE, LimitRefusal
 
 WORDS: Final = "other words"
-NODE_SAID: Final = "message execution failed (exit=[{}], gas used: 1)\n00: f1a (method 5) -- {} (1)"
+NODE_TEXT: Final = "message execution failed (exit=[{}], gas used: 1)\n00: f1a (method 5) -- {} (1)"
 
 
-def trial(exit_text: str, said: str = "caller is not the owner") -> Reason:
-    return ESTIMATE(error=failure_read(NODE_SAID.format(exit_text, said)).text)
+def trial(exit_text: str, cause: str = "caller is not the owner") -> Reason:
+    return ESTIMATE(error=failure_read(NODE_TEXT.format(exit_text, cause)).text)
 
 
 def reworded(reason: Reason) -> Reason:
