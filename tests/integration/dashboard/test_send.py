@@ -120,6 +120,7 @@ def test_a_call_is_reviewed_with_its_parameters_and_pushed(pool: Pool) -> None:
     form["p-AmountRequested"] = "2"
     review = unescape(text_of(posted(client, **form)))
     assert "miner WithdrawBalance (16)" in review
+    assert "What a message does cannot be undone" in review
     assert "2 FIL" in review
     assert not Message.objects.exists()
     posted(client, **form, max_fee="1", gas_fee_cap="5", sure="yes")

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 Fact = tuple[str, ...]
 """Name and value, and the page on which it is changed."""
+LANDED: Final = _("A transfer cannot be undone once it has landed.")
 PARAM_MAX: Final = 400
 """Characters of a parameter that the review shows."""
 
@@ -58,12 +59,13 @@ def send_review(
     text = gettext("The key belongs to tenant {whose}: the transfer spends that tenant's FIL.")
     is_transfer = call.number == METHOD_SEND
     title = _("Review the transfer") if is_transfer else _("Review the message")
-    what = gettext("Send {value}").format(value=fil_format(item.value))
+    what, final = gettext("Send {value}").format(value=fil_format(item.value)), LANDED
     if not is_transfer:
+        final = _("What a message does cannot be undone once it has landed.")
         what = gettext("Send {method}").format(method=method_name(call.kind, call.number))
     return ConfirmPage(
         title=title if is_own else gettext("Send from a key of {whose}").format(whose=whose),
-        text=_("A transfer cannot be undone once it has landed.") if is_own else text.format(whose=whose),
+        text=final if is_own else text.format(whose=whose),
         label=what if is_own else gettext("{what} from {whose}").format(what=what, whose=whose),
         back=back,
         page=_("Send"),
