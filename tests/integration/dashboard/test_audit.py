@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +14,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from apps.core.redis_clients import redis_client
+from apps.dashboard.audit_sentences import SENTENCES
 from apps.dashboard.pages.audit.page import GROUPS, ChangeRow, change_rows
 from apps.users.models import AuditEntry
 from apps.users.selectors import audit_search
@@ -248,3 +251,46 @@ def test_the_filter_offers_the_beginning_of_each_kind_of_action():
     recorded = {action.split(".")[0] for action in CHANGES | ENDS | MAKES | DOES}
 
     assert recorded - set(GROUPS) == set()
+
+
+def test_every_action_has_a_sentence_with_its_object() -> None:
+    assert {*CHANGES, *DOES, *ENDS, *MAKES, "login"} <= set(SENTENCES)
+    for action, sentence in SENTENCES.items():
+        assert str(sentence).startswith("{actor} "), action
+
+
+def test_an_entry_is_a_sentence_with_links() -> None:
+    people.person("aud", role="AUDITOR")
+    uuid = "0e7f6a3e-5a0f-4f6c-8a5e-0d3f6a1b2c3d"
+    for action, target in (
+        ("worker.pause", f"sealer-2 ({uuid})"),
+        ("sector.pause", "f01000 / 7"),
+        ("no.such", "thing"),
+    ):
+        did(action, target, actor="ann")
+
+    page = signed_in("aud").get("/audit/").content.decode()
+    text = " ".join(re.sub(r"<[^>]+>", "", page).split())
+
+    assert "ann paused host sealer-2" in text
+    assert f'href="{reverse("host", args=[uuid])}"' in page
+    assert "ann paused sector f01000 / 7" in text
+    assert f'href="{reverse("sector-named", args=["f01000-7"])}"' in page
+    assert "ann: no.such thing" in text
+
+
+def test_a_filter_that_there_is_not_is_refused_by_its_name() -> None:
+    people.person("aud", role="AUDITOR")
+    did("worker.pause", "sealer-2")
+    client = signed_in("aud")
+
+    for query, why in (
+        ("whom=ann", "whom: there is no filter whom"),
+        ("since=yesterday", "since: must be a day"),
+    ):
+        answer = client.get(f"/audit/?{query}")
+        assert answer.status_code == 422
+        assert why in text_of(answer)
+        assert "sealer-2" not in text_of(answer)
+        assert client.get(f"/audit.csv?{query}").status_code == 422
+    assert "Yesterday" in text_of(client.get("/audit/"))

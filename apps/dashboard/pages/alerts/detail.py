@@ -34,6 +34,7 @@ from apps.core.errors import DomainError, NotFound
 from apps.core.formatting import plural, time_left
 from apps.core.local_time import moment_text
 from apps.core.stored_texts import stored_text
+from apps.dashboard.audit_sentences import sentence_text
 from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.labels import StateLabel
@@ -81,8 +82,7 @@ def notification_row(row: Notification) -> HistoryRow:
 
 def act_row(row: AuditEntry) -> HistoryRow:
     """Lay out a line of the audit log."""
-    say = gettext("{actor}: {action}").format(actor=row.actor or "–", action=row.action)
-    return HistoryRow(row.at, "idle", "audit", say, row.target)
+    return HistoryRow(row.at, "idle", "audit", sentence_text(row), "")
 
 
 def entry_row(entry: AlertEntry) -> HistoryRow:

@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.views.decorators.http import require_safe
 
+from apps.core.errors import BadValue
 from apps.dashboard.csv_export import Download, csv_answer
+from apps.dashboard.list_page import refusal_text
 from apps.dashboard.pages.audit.query import found
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.principals import Principal
@@ -43,21 +45,28 @@ def cells_of(row: AuditEntry) -> dict[str, Any]:
 
 @require_safe
 @sign_in_required
-def audit_csv(request: HttpRequest, viewer: Principal) -> Download:
+def audit_csv(request: HttpRequest, viewer: Principal) -> HttpResponse | Download:
     """Return the filtered list as CSV."""
+    try:
+        found_rows = found(request, viewer)
+    except BadValue as refusal:
+        return _refused(refusal)
 
     def text(value: Any) -> Any:
         return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
 
-    rows = ([text(one) for one in cells_of(row).values()] for row in found(request, viewer))
+    rows = ([text(one) for one in cells_of(row).values()] for row in found_rows)
     return csv_answer("audit.csv", COLUMNS, rows)
 
 
 @require_safe
 @sign_in_required
-def audit_json(request: HttpRequest, viewer: Principal) -> Download:
+def audit_json(request: HttpRequest, viewer: Principal) -> HttpResponse | Download:
     """Yield the filtered list as JSON."""
-    rows = found(request, viewer)
+    try:
+        rows = found(request, viewer)
+    except BadValue as refusal:
+        return _refused(refusal)
 
     def parts() -> Iterator[str]:
         mark = "["
@@ -67,6 +76,10 @@ def audit_json(request: HttpRequest, viewer: Principal) -> Download:
         yield "[]\n" if mark == "[" else "\n]\n"
 
     return Download("audit.json", parts(), content_type="application/json")
+
+
+def _refused(refusal: BadValue) -> HttpResponse:
+    return HttpResponse(refusal_text(refusal), status=422, content_type="text/plain")
 
 
 urlpatterns: Final = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -14,12 +15,17 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.core import clock
+from apps.core.errors import BadValue
 from apps.core.languages import list_text
+from apps.core.local_time import here_of
+from apps.dashboard.audit_sentences import sentence_parts
 from apps.dashboard.cards import Verdict
 from apps.dashboard.layout import page_render
+from apps.dashboard.list_page import refusal_text
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.audit.query import query_read, question_of
-from apps.dashboard.pagination import ROWS, cursor_read, page_of
+from apps.dashboard.pages.audit.query import FIELDS, query_read, question_of
+from apps.dashboard.pagination import ROWS, Facet, cursor_read, page_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.principals import Principal
@@ -31,6 +37,7 @@ from apps.users.selectors.audit_search import (
     chain_check_latest,
 )
 
+DAY: Final = timedelta(days=1)
 SHORT: Final = 120
 """Longest value that stands in the row itself."""
 
@@ -111,13 +118,35 @@ def verdict_of(check: ChainCheck) -> Verdict:
     return Verdict(gettext("Hash chain verified through entry {to}:").format(to=check.to), rest)
 
 
+def day_facets(query: dict[str, str]) -> list[Facet]:
+    """Return today and yesterday in the person's zone as choices beside all days."""
+    today = here_of(clock.now()).date()
+    days = {"": "", gettext("Today"): today.isoformat(), gettext("Yesterday"): (today - DAY).isoformat()}
+    chosen = query["since"] if query["since"] == query["until"] else None
+    others = {name: value for name, value in query.items() if value and name not in ("since", "until")}
+    return [
+        Facet(
+            key=f"day-{place}",
+            label=label or gettext("All days"),
+            href=f"?{urlencode(others | ({'since': day, 'until': day} if day else {}))}",
+            on=chosen == day,
+        )
+        for place, (label, day) in enumerate(days.items())
+    ]
+
+
 @require_safe
 @sign_in_required
 def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Return the list, newest first."""
-    query, after = query_read(request), cursor_read(request.GET.get("after", ""), of="audit")
+    """Return the list, newest first; a filter that there is not is refused."""
+    refusal, query = "", dict.fromkeys(FIELDS, "")
+    try:
+        query = query_read(request)
+    except BadValue as error:
+        refusal = refusal_text(error)
+    after = cursor_read(request.GET.get("after", ""), of="audit")
     before = int(after) if after.isdecimal() else 0
-    page = audit_page(viewer, question_of(query), before=before, limit=ROWS + 1)
+    page = audit_page(viewer, question_of(query), before=before, limit=0 if refusal else ROWS + 1)
     shown, pager = page_of(
         page.rows,
         of="audit",
@@ -134,12 +163,15 @@ def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title=_("Audit"),
         section="audit",
         data=PageData(viewer),
-        rows=[(row, change_rows(row.before, row.after)) for row in shown],
+        act_error=refusal,
+        rows=[(row, [*sentence_parts(row)], change_rows(row.before, row.after)) for row in shown],
         searched=f"{LINES_SEARCHED:,}",
         stopped_at=page.stopped_at.at if page.stopped_at is not None else None,
         pager=pager,
         query=query,
-        is_filtered=any(query.values()),
+        days=day_facets(query),
+        actors=sorted({row.actor for row in shown if row.actor}),
+        is_filtered=bool(refusal) or any(query.values()),
         groups=GROUPS,
         check=check,
         checked_at=check.at,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
+from apps.core.errors import BadValue
 from apps.dashboard.csv_export import rows_in_turn
 from apps.dashboard.day_spans import day_moment, day_read
 from apps.users.rules.principals import Principal
@@ -14,9 +16,20 @@ from apps.users.selectors.audit_search import AuditFilter, audit_find
 FIELDS: Final = ("who", "what", "object", "since", "until")
 
 
+PLACE: Final = "after"
+"""Where a page of the list begins."""
+
+
 def query_read(request: HttpRequest) -> dict[str, str]:
-    """Return what the filter says."""
-    return {name: request.GET.get(name, "").strip()[:200] for name in FIELDS}
+    """Return what the filter says.  Raises BadValue for a filter that there is not, or a day that is none."""
+    for name in request.GET:
+        if name not in (*FIELDS, PLACE):
+            raise BadValue(gettext("there is no filter {name}").format(name=name[:40]), field=name[:40])
+    query = {name: request.GET.get(name, "").strip()[:200] for name in FIELDS}
+    for name in ("since", "until"):
+        if query[name] and day_read(query[name]) is None:
+            raise BadValue(gettext("must be a day such as 2026-11-28"), field=name)
+    return query
 
 
 def question_of(query: dict[str, str]) -> AuditFilter:
