@@ -109,7 +109,7 @@ class Visitor:
     def ask_resync(self) -> None:
         self.run("document.body.dispatchEvent(new Event('resync'))")
 
-    def tab_to(self, label: str, *, steps: int = 60) -> None:
+    def tab_to(self, label: str, *, steps: int = 90) -> None:
         """Press Tab until what is called `label` has the focus."""
         called = (
             "(e => (e.labels?.[0]?.textContent || e.getAttribute('aria-label') || e.textContent).trim())"

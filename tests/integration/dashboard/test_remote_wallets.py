@@ -100,6 +100,7 @@ def test_rest_adds_lists_changes_and_removes(client: Any) -> None:
         "keys": [],
         "answered_at": None,
         "error": "",
+        "error_code": "",
     }
     place = f"{URL}/{added.json()['uuid']}"
     assert [row["name"] for row in send(client, "GET", URL, token).json()] == ["cold"]

@@ -24,7 +24,12 @@ def test_the_readme_names_it_and_it_stays_short():
     assert len(DOCUMENT.splitlines()) <= 120
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"`([\w*.][\w*./]+(?:\.py|\.md|/))`", DOCUMENT))))
+MADE_LATER = {"var/"}
+"""What the first start makes."""
+NAMED = set(re.findall(r"`([\w*.][\w*./]+(?:\.py|\.md|/))`", DOCUMENT)) - MADE_LATER
+
+
+@pytest.mark.parametrize("name", sorted(NAMED))
 def test_every_file_that_it_names_is_there(name):
     places = [SITE / home for home in HOMES]
 
