@@ -208,6 +208,7 @@ class MoneySumsView(PoolView):
     """`/money/sums`: what page *Money* shows."""
 
     filters = (*NAMES, "tenant")
+    whole_methods = ("GET",)
 
     @extend_schema(
         responses=MoneySumsOutput,

@@ -9,7 +9,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from apps.messages.models import Message
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)  # steps that make an index beside writers have none
 
 
 def test_fillers_of_a_pool_that_ran_the_first_0004_get_their_height() -> None:
