@@ -85,8 +85,6 @@ def test_operators_see_all_tenants_and_auditors_their_own():
         ({"object": "hre"}, {"three"}),
         ({"since": "2026-11-02"}, {"two", "three"}),
         ({"until": "2026-11-02"}, {"one", "two"}),
-        ({"since": "nonsense"}, {"one", "two", "three"}),
-        ({"since": "0001-01-01", "until": "9999-12-31"}, {"one", "two", "three"}),
         ({"since": "2026-11-02", "until": "2026-11-02", "who": "e"}, {"two"}),
     ],
 )
@@ -118,7 +116,7 @@ def test_pages_follow_one_another_without_a_gap():
 
     while there:
         page = text_of(client.get(there))
-        seen += [word.split("<")[0] for word in page.split('data-label="Object">')[1:]]
+        seen += [word.split("<")[0] for word in page.split('<dd class="wrap">')[1:]]
         older = page.split('rel="next" href="')
         there = f"/audit/{older[1].split(chr(34))[0]}".replace("&amp;", "&") if len(older) > 1 else ""
 
@@ -287,6 +285,7 @@ def test_a_filter_that_there_is_not_is_refused_by_its_name() -> None:
     for query, why in (
         ("whom=ann", "whom: there is no filter whom"),
         ("since=yesterday", "since: must be a day"),
+        ("until=9999-12-31", "until: must be a day"),
     ):
         answer = client.get(f"/audit/?{query}")
         assert answer.status_code == 422

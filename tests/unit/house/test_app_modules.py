@@ -115,6 +115,7 @@ OWN = {
     "dashboard": {
         *(
             "area_charts",
+            "audit_sentences",
             "bell",
             "bulk_bar",
             "cards",
