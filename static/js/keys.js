@@ -11,7 +11,7 @@
     group.addEventListener("toggle", () => group.open ? localStorage.removeItem(name) : localStorage.setItem(name, "1"));
   }
 
-  let since = 0; // the moment of a "g", which waits for the page's letter
+  let since = -Infinity; // the moment of a "g", which waits for the page's letter
   document.addEventListener("keydown", (event) => {
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
       event.preventDefault();
@@ -23,7 +23,7 @@
     if (!isPlain || document.querySelector("dialog[open]")) return;
     if (event.target.closest("input, textarea, select, [contenteditable]")) return;
     const link = event.timeStamp - since < 1500 && document.querySelector(`[data-jump="${CSS.escape(event.key)}"]`);
-    since = 0;
+    since = -Infinity;
     if (link) link.click();
     else if (event.key === "g") { since = event.timeStamp; return; }
     else if (event.key === "?") find("keys").showModal();
