@@ -81,7 +81,7 @@ ACTIONS: Final[dict[str, tuple[str, ...]]] = {
     Wait.OFFLINE: ("mark-bad",),
     Wait.SIGNED_BEFORE: ("mark-bad",),
     Wait.RECOVERY: ("mark-bad",),
-    Wait.POLICY: ("policy", "retry-now", "mark-bad"),
+    Wait.POLICY: ("retry-now", "policy", "mark-bad"),
     Wait.STOPPED: ("start-sender", "mark-bad"),
     Wait.OTHER_PROGRAM: ("send-too", "mark-bad"),
     Wait.FEE_CAP: ("replace", "cancel", "mark-bad"),

@@ -180,8 +180,9 @@ def test_history_tells_what_was_sent_and_done_to_the_same_objects(hook: Hook) ->
 
     shown = text_of(signed_in("olga").get(reverse("alert", args=[row.uuid])))
     shown = shown.split("f-alert-rows")[1].split("h-comment")[0]
-    words = ["olga: worker.pause", "sealer-9 (7f0c)", "Started failing", "Notified ops: started failing"]
-    words += ["HTTP status 503", "olga: miner.proving", "f03001 / 7", "olga commented", "looking"]
+    words = ["olga paused host sealer-9 (7f0c)", "Started failing", "Notified ops: started failing"]
+    words += ["HTTP status 503", "olga changed the proving settings of miner f03001 / 7"]
+    words += ["olga commented", "looking"]
     at = [shown.index(word) for word in words]
     assert at == sorted(at)
     assert "sealer-8" not in shown
@@ -202,8 +203,8 @@ def test_history_of_a_tenant_tells_nothing_of_others(owing: None) -> None:
     shown = text_of(signed_in("ann").get(reverse("alert", args=[row.uuid])))
 
     assert f"Notified {own.name}" in shown
-    assert "ann: miner.batches" in shown
-    assert not [word for word in ("of the pool", "miner.proving") if word in shown]
+    assert "ann changed the batch settings of miner f03001" in shown
+    assert not [word for word in ("of the pool", "proving settings") if word in shown]
 
 
 def test_an_open_alert_says_what_fails_why_and_where_critical_ones_first(owing: None) -> None:

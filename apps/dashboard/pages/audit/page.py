@@ -24,7 +24,7 @@ from apps.dashboard.cards import Verdict
 from apps.dashboard.layout import page_render
 from apps.dashboard.list_page import refusal_text
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.audit.query import FIELDS, query_read, question_of
+from apps.dashboard.pages.audit.query import FIELDS, PLACES, query_read, question_of
 from apps.dashboard.pagination import ROWS, Facet, cursor_read, page_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
@@ -144,7 +144,8 @@ def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
         query = query_read(request)
     except BadValue as error:
         refusal = refusal_text(error)
-    after = cursor_read(request.GET.get("after", ""), of="audit")
+    place = next((request.GET[name] for name in PLACES if name in request.GET), "")
+    after = cursor_read(place, of="audit")
     before = int(after) if after.isdecimal() else 0
     page = audit_page(viewer, question_of(query), before=before, limit=0 if refusal else ROWS + 1)
     shown, pager = page_of(

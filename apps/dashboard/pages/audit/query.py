@@ -16,14 +16,14 @@ from apps.users.selectors.audit_search import AuditFilter, audit_find
 FIELDS: Final = ("who", "what", "object", "since", "until")
 
 
-PLACE: Final = "after"
-"""Where a page of the list begins."""
+PLACES: Final = ("cursor", "after")
+"""Where a page of the list begins; `after` in addresses of older versions."""
 
 
 def query_read(request: HttpRequest) -> dict[str, str]:
     """Return what the filter says.  Raises BadValue for a filter that there is not, or a day that is none."""
     for name in request.GET:
-        if name not in (*FIELDS, PLACE):
+        if name not in (*FIELDS, *PLACES):
             raise BadValue(gettext("there is no filter {name}").format(name=name[:40]), field=name[:40])
     query = {name: request.GET.get(name, "").strip()[:200] for name in FIELDS}
     for name in ("since", "until"):
