@@ -48,7 +48,7 @@ class HistoryFigureOutput(serializers.Serializer[Any]):
 
 
 class HistoryPointOutput(serializers.Serializer[Any]):
-    """What was in one step."""
+    """The figures of one step."""
 
     at = serializers.DateTimeField(help_text="when it begins")
     figures = serializers.DictField(
@@ -73,13 +73,9 @@ class HistoryView(PoolView):
     filters: ClassVar[tuple[str, ...] | None] = FILTERS
     kind: ClassVar[Kind]
 
-    def subjects(self, request: Request, **named: str) -> Sequence[int]:
-        """Return the keys of what is asked for.  Raises NotFound for what the caller may not see."""
-        raise NotImplementedError
-
-    def answer(self, request: Request, **named: str) -> Response:
-        """Return the figures.  Raises BadValue."""
-        subjects, now = self.subjects(request, **named), clock.now()
+    def answer(self, request: Request, subjects: Sequence[int]) -> Response:
+        """Return the figures of the things with these keys.  Raises BadValue."""
+        now = clock.now()
         metric, begin, end, step = self._parameters(request, now=now)
         found = series(self.kind, subjects, begin=begin, end=end, step=step, now=now)
         names = [metric] if metric else sorted(found.points)
@@ -134,11 +130,7 @@ class MinerHistoryView(HistoryView):
     @extend_schema(responses=HistoryOutput, parameters=PARAMETERS)
     def get(self, request: Request, address: str) -> Response:
         """Return a miner's power, funds and sectors over time."""
-        return self.answer(request, address=address)
-
-    def subjects(self, request: Request, **named: str) -> Sequence[int]:  # noqa: ARG002  # others read it
-        """Return the miner's key."""
-        return [miner_get(self.principal, named["address"]).pk]
+        return self.answer(request, [miner_get(self.principal, address).pk])
 
 
 class HostHistoryView(HistoryView):
@@ -149,11 +141,7 @@ class HostHistoryView(HistoryView):
     @extend_schema(responses=HistoryOutput, parameters=PARAMETERS)
     def get(self, request: Request, uuid: str) -> Response:
         """Return how busy a host was, as it reported it over time."""
-        return self.answer(request, uuid=uuid)
-
-    def subjects(self, request: Request, **named: str) -> Sequence[int]:  # noqa: ARG002  # others read it
-        """Return the host's key."""
-        return [worker_get(self.principal, str(named["uuid"])).pk]
+        return self.answer(request, [worker_get(self.principal, uuid).pk])
 
 
 class StoreHistoryView(HistoryView):
@@ -164,11 +152,7 @@ class StoreHistoryView(HistoryView):
     @extend_schema(responses=HistoryOutput, parameters=PARAMETERS)
     def get(self, request: Request, uuid: str) -> Response:
         """Return how full a store was over time."""
-        return self.answer(request, uuid=uuid)
-
-    def subjects(self, request: Request, **named: str) -> Sequence[int]:  # noqa: ARG002  # others read it
-        """Return the store's key."""
-        return [store_get(self.principal, str(named["uuid"]), now=clock.now()).pk]
+        return self.answer(request, [store_get(self.principal, uuid, now=clock.now()).pk])
 
 
 class WalletHistoryView(HistoryView):
@@ -179,11 +163,7 @@ class WalletHistoryView(HistoryView):
     @extend_schema(responses=HistoryOutput, parameters=PARAMETERS)
     def get(self, request: Request, address: str) -> Response:
         """Return the balance of an address over time."""
-        return self.answer(request, address=address)
-
-    def subjects(self, request: Request, **named: str) -> Sequence[int]:  # noqa: ARG002  # others read it
-        """Return the wallet's key."""
-        return [wallet_get(self.principal, named["address"]).pk]
+        return self.answer(request, [wallet_get(self.principal, address).pk])
 
 
 class GasHistoryView(HistoryView):
@@ -194,11 +174,7 @@ class GasHistoryView(HistoryView):
     @extend_schema(responses=HistoryOutput, parameters=PARAMETERS)
     def get(self, request: Request) -> Response:
         """Return the base fee over time."""
-        return self.answer(request)
-
-    def subjects(self, request: Request, **named: str) -> Sequence[int]:  # noqa: ARG002  # others read them
-        """Return the key of the one chain."""
-        return [0]
+        return self.answer(request, [0])
 
 
 class SealingHistoryView(HistoryView):
@@ -213,13 +189,9 @@ class SealingHistoryView(HistoryView):
     )
     def get(self, request: Request) -> Response:
         """Return how many sectors were sealed, and how often each stage was done, over time."""
-        return self.answer(request)
-
-    def subjects(self, request: Request, **named: str) -> Sequence[int]:  # noqa: ARG002  # others read them
-        """Return the keys of the miners."""
         if address := request.query_params.get("miner", ""):
-            return [miner_get(self.principal, address).pk]
-        return list(miners_visible(self.principal).values_list("pk", flat=True))
+            return self.answer(request, [miner_get(self.principal, address).pk])
+        return self.answer(request, list(miners_visible(self.principal).values_list("pk", flat=True)))
 
 
 urlpatterns = [

@@ -68,7 +68,7 @@ class MinerMoneyOutput(MoneyOutput):
 
 
 class AccountOutput(serializers.Serializer[Any]):
-    """What somebody earned and cost; amounts in attoFIL."""
+    """Earnings and costs of a tenant or miner; amounts in attoFIL."""
 
     reward = serializers.CharField(help_text="of blocks, with tips")
     penalty = serializers.CharField(help_text="of blocks")
@@ -99,7 +99,7 @@ class MinerGasOutput(serializers.Serializer[Any]):
 
 
 class WorthOutput(serializers.Serializer[Any]):
-    """What the net of all was worth, each day at its own price."""
+    """The worth of the net sum in another currency, each day at its own price."""
 
     currency = serializers.CharField()
     value = serializers.DecimalField(
@@ -109,7 +109,7 @@ class WorthOutput(serializers.Serializer[Any]):
 
 
 class LiveSectorsOutput(serializers.Serializer[Any]):
-    """What the live sectors owe now; amounts in attoFIL."""
+    """Fees that live sectors still have to pay, and for ending them now; amounts in attoFIL."""
 
     sectors = serializers.IntegerField()
     termination = serializers.CharField(help_text="fee for ending all of them now")

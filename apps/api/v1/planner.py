@@ -90,7 +90,7 @@ class PlanPointOutput(serializers.Serializer[Any]):
 
 
 class GoalAnswerOutput(serializers.Serializer[Any]):
-    """What the goal takes; amounts in attoFIL, null where costs or rewards are not known."""
+    """Sectors, hosts and funds that a goal needs; amounts in attoFIL, null where they are not known."""
 
     sectors = serializers.IntegerField()
     done_at = serializers.DateTimeField(allow_null=True, help_text="null: never at this pace")

@@ -36,7 +36,7 @@ class SectorPlaceOutput(serializers.Serializer[Any]):
 
 
 class SectorFindingOutput(serializers.Serializer[Any]):
-    """What a scan of a store found of a sector."""
+    """Files of a sector that a scan found in a store which is not its recorded one."""
 
     store = serializers.CharField()
     kind = serializers.ChoiceField(choices=FindingKind.values)

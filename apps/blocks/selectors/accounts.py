@@ -29,7 +29,7 @@ class Account:
     """Earnings and costs of one tenant, or of the pool itself, in some days; amounts in attoFIL."""
 
     reward: int = 0
-    """Of blocks, with tips."""
+    """Block rewards, tips included."""
     penalty: int = 0
     """Of blocks."""
     blocks: int = 0

@@ -14,7 +14,7 @@ from poolsite.filecoin.piece_cids import SizedPiece, sized_cid
 
 
 class Command(BaseCommand):
-    """What REST does not do; all else is `poolsite pieces`."""
+    """Commitments of local files, and repair of quotas; the rest is in `poolsite pieces`."""
 
     help = (
         "data-cid FILE: its commitment and sizes; "
