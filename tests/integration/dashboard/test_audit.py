@@ -283,7 +283,7 @@ def test_a_filter_that_there_is_not_is_refused_by_its_name() -> None:
     client = signed_in("aud")
 
     for query, why in (
-        ("whom=ann", "whom: there is no filter whom"),
+        ("whom=ann", "whom: there is no such filter"),
         ("since=yesterday", "since: must be a day"),
         ("until=9999-12-31", "until: must be a day"),
     ):

@@ -24,7 +24,7 @@ def query_read(request: HttpRequest) -> dict[str, str]:
     """Return what the filter says.  Raises BadValue for a filter that there is not, or a day that is none."""
     for name in request.GET:
         if name not in (*FIELDS, *PLACES):
-            raise BadValue(gettext("there is no filter {name}").format(name=name[:40]), field=name[:40])
+            raise BadValue(gettext("there is no such filter"), field=name[:40])
     query = {name: request.GET.get(name, "").strip()[:200] for name in FIELDS}
     for name in ("since", "until"):
         if query[name] and day_read(query[name]) is None:
