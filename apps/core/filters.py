@@ -17,8 +17,10 @@ from django.utils.translation import gettext_lazy as _
 from django_filters import Filter, FilterSet
 
 from apps.core import clock
+from apps.core.addresses import address_fault, address_typed
 from apps.core.errors import BadValue
 from apps.core.local_time import day_begin
+from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -122,6 +124,18 @@ class DayField(forms.Field):
         return day
 
 
+class AddressField(forms.CharField):
+    """An address with either prefix, or in Ethereum's form."""
+
+    def to_python(self, value: Any) -> str:
+        """Return the address as canonical text, or nothing where none is said.  Raises ValidationError."""
+        text = super().to_python(value)
+        try:
+            return address_typed(text) if text else ""
+        except BadAddress as error:
+            raise ValidationError(address_fault(error)) from None
+
+
 class ListFilter(Filter):  # type: ignore[misc]  # the package has no types
     """One filter of a list: its name in addresses is the attribute's."""
 
@@ -144,6 +158,12 @@ class Words(ListFilter):
     """What was typed, without spaces around it."""
 
     field_class = forms.CharField
+
+
+class Address(ListFilter):
+    """An address, as rows have it."""
+
+    field_class = AddressField
 
 
 class Whole(ListFilter):

@@ -7,14 +7,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db.models import Count, F, Min, Prefetch, Q, QuerySet, Sum
+from django.utils.translation import gettext_lazy as _
 
+from apps.core.filters import Address, Choices
 from apps.market.errors import DealUnknown
 from apps.market.models import Deal, DealChunk, DealMessage, MinerMarket
 from apps.market.states import PUBLISHED, WITH_PIECE, WITHOUT_DATA, DealState
 from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.miners.models import Miner
-from apps.miners.selectors.miners import miner_get, miners_active
+from apps.miners.selectors.miners import MinerFilters, miners_active
 from apps.pieces.models import Piece
 from apps.pieces.selectors import piece_held, piece_same
 from apps.pieces.states import PieceState
@@ -37,15 +39,11 @@ class WaitingUse:
     raw_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DealFilter:
-    """Filters of a list of deals; an empty one matches all."""
+class DealFilters(MinerFilters):
+    """What a list of deals can be narrowed to."""
 
-    miner: str = ""
-    state: str = ""
-    client: str = ""
-    before: int | None = None
-    """Only deals with a smaller row number: the keyset of the next page."""
+    state = Choices(DealState.values, lookup_expr="in", refusal=_("there is no such state"))
+    client = Address()
 
 
 def deals_visible(viewer: Principal) -> QuerySet[Deal]:
@@ -54,20 +52,6 @@ def deals_visible(viewer: Principal) -> QuerySet[Deal]:
     if viewer.miners:
         deals = deals.filter(miner__actor_id__in=viewer.miners)
     return deals if viewer.is_operator else deals.filter(miner__tenant_id=viewer.own_id)
-
-
-def deals_page(viewer: Principal, wanted: DealFilter, *, limit: int) -> list[Deal]:
-    """Return up to `limit` deals, newest first.  Raises MinerUnknown."""
-    rows = deals_visible(viewer)
-    if wanted.miner:
-        rows = rows.filter(miner=miner_get(viewer, wanted.miner))
-    if wanted.state:
-        rows = rows.filter(state=wanted.state)
-    if wanted.client:
-        rows = rows.filter(client=wanted.client)
-    if wanted.before is not None:
-        rows = rows.filter(pk__lt=wanted.before)
-    return list(rows[:limit])
 
 
 def deals_counts(viewer: Principal) -> dict[str, int]:

@@ -16,9 +16,9 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.disk import disk_space
 from apps.core.errors import BadValue
-from apps.core.filters import Choices, ListFilters, Words
+from apps.core.filters import Choices, Words
 from apps.miners.models import Miner
-from apps.miners.selectors.miners import miner_get
+from apps.miners.selectors.miners import MinerFilters
 from apps.pieces.data.files import is_stored
 from apps.pieces.errors import PieceAmbiguous, PieceUnknown
 from apps.pieces.models import MinerStorage, Piece, PieceDelivery, PieceQuota
@@ -88,19 +88,14 @@ def pieces_visible(viewer: Principal) -> QuerySet[Piece]:
     return pieces if viewer.is_operator else pieces.filter(miner__tenant_id=viewer.own_id)
 
 
-class PieceFilters(ListFilters):
+class PieceFilters(MinerFilters):
     """What a list of pieces can be narrowed to."""
 
-    miner = Words(method="of_miner")
     piece_cid = Words(
         method="of_cid",
         about="all with this commitment: one per miner and allocation or deal, and those that failed",
     )
-    state = Choices(PieceState.values, method="of_states", refusal=_("there is no such state"))
-
-    def of_miner(self, rows: QuerySet[Piece], _name: str, value: str) -> QuerySet[Piece]:
-        """Narrow to a miner.  Raises MinerUnknown."""
-        return rows.filter(miner=miner_get(self.viewer, value))
+    state = Choices(PieceState.values, lookup_expr="in", refusal=_("there is no such state"))
 
     def of_cid(self, rows: QuerySet[Piece], name: str, value: str) -> QuerySet[Piece]:
         """Narrow to a commitment.  Raises BadValue."""
@@ -108,10 +103,6 @@ class PieceFilters(ListFilters):
             return rows.filter(piece_name_read(value).committed)
         except BadCid:
             raise BadValue(gettext("is not a piece's commitment"), field=name) from None
-
-    def of_states(self, rows: QuerySet[Piece], _name: str, value: list[str]) -> QuerySet[Piece]:
-        """Narrow to some states."""
-        return rows.filter(state__in=value)
 
 
 def pieces_of_cid(viewer: Principal, piece_cid: str) -> QuerySet[Piece]:

@@ -5,29 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import CURSOR, LIMIT, number
+from apps.api.v1.list_filters import ListView, parameters_of
+from apps.api.v1.pagination import CURSOR, LIMIT
 from apps.api.v1.piece_uploads import UploadView
-from apps.api.v1.serializers import CODE_HELP, AmountField, address_value
+from apps.api.v1.serializers import CODE_HELP, AmountField
 from apps.api.v1.views import PoolView
-from apps.core.errors import BadValue
 from apps.core.reasons import code_of
 from apps.market.rules import ulid_encode
-from apps.market.selectors import DealFilter, deal_get, deals_page
+from apps.market.selectors import DealFilters, deal_get, deals_visible
 from apps.market.services.transfers import deal_import
 from apps.market.states import DealDoor, DealSource, DealState
 
 if TYPE_CHECKING:
     from apps.market.models import Deal
-
-PAGE_DEFAULT = 100
-PAGE_MAX = 1_000
 
 
 class DealOutput(serializers.Serializer[Any]):
@@ -88,38 +84,16 @@ def deal_body(deal: Deal) -> dict[str, Any]:
     }
 
 
-class DealsView(PoolView):
+class DealsView(ListView):
     """`/deals`: the deals of the caller's miners."""
 
-    filters = ("miner", "state", "client", "cursor", "limit")
+    noun = DealFilters
 
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("miner", str),
-            OpenApiParameter("state", str, enum=DealState.values),
-            OpenApiParameter("client", str),
-            CURSOR,
-            LIMIT,
-        ],
-        responses=DealPage,
-    )
-    def get(self, request: Request) -> Response:
+    @extend_schema(parameters=[*parameters_of(DealFilters), CURSOR, LIMIT], responses=DealPage)
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
         """List deals, newest first; `cursor` is the `next` of the previous page."""
-        query = request.query_params
-        state, client = query.get("state", ""), query.get("client", "")
-        if state and state not in DealState.values:
-            raise BadValue(gettext("there is no such state"), field="state")
-        limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
-        before = number(request, "cursor", least=1, default=0, most=10**12)
-        wanted = DealFilter(
-            miner=query.get("miner", ""),
-            state=state,
-            client=address_value(client, field="client") if client else "",
-            before=before or None,
-        )
-        rows = deals_page(self.principal, wanted, limit=limit + 1)
-        more = str(rows[limit - 1].pk) if len(rows) > limit else None
-        return Response({"results": [deal_body(row) for row in rows[:limit]], "next": more})
+        rows, following = self.newest(deals_visible(self.principal))
+        return Response({"results": [deal_body(row) for row in rows], "next": following})
 
 
 class DealView(PoolView):

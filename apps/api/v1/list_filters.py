@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 
+from apps.api.v1.pagination import number
+from apps.api.v1.views import PoolView
 from apps.core.filters import ListFilter, ListFilters
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+PAGE_DEFAULT = 100
+PAGE_MAX = 1_000
+
+
+class ListView(PoolView):
+    """A list narrowed by the filters of its noun."""
+
+    noun: ClassVar[type[ListFilters]]
+
+    def __init_subclass__(cls) -> None:
+        """Read the parameters of the noun, and those of the page."""
+        cls.filters = (*cls.noun.base_filters, "cursor", "limit")
+        cls.repeatable = repeatable_of(cls.noun)
+        super().__init_subclass__()
+
+    def narrowed(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the rows that fit the request.  Raises BadValue."""
+        values, beside = self.request.query_params, ("cursor", "limit", "token")
+        return self.noun(values, rows, viewer=self.principal, beside=beside).rows()
+
+    def limit(self) -> int:
+        """Return how many rows the request wants.  Raises BadValue."""
+        return number(self.request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
+
+    def newest(self, rows: QuerySet[Any]) -> tuple[list[Any], str | None]:
+        """Return a page of the rows that fit, newest first, and the cursor of the next.  Raises BadValue."""
+        limit, before = self.limit(), number(self.request, "cursor", least=1, default=0, most=10**12)
+        found = list(self.narrowed(rows.filter(pk__lt=before) if before else rows)[: limit + 1])
+        return found[:limit], str(found[limit - 1].pk) if len(found) > limit else None
 
 
 def parameters_of(filters: type[ListFilters]) -> list[OpenApiParameter]:

@@ -10,8 +10,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.list_filters import parameters_of, repeatable_of
-from apps.api.v1.pagination import CURSOR, LIMIT, number
+from apps.api.v1.list_filters import ListView, parameters_of
+from apps.api.v1.pagination import CURSOR, LIMIT
 from apps.api.v1.serializers import CODE_HELP
 from apps.api.v1.views import PoolView
 from apps.core.reasons import code_of
@@ -22,9 +22,6 @@ from apps.pieces.states import PiecePurpose, PieceState
 
 if TYPE_CHECKING:
     from apps.pieces.models import Piece
-
-PAGE_DEFAULT = 100
-PAGE_MAX = 1_000
 
 
 class PieceOutput(serializers.Serializer[Any]):
@@ -84,27 +81,16 @@ def piece_body(piece: Piece) -> dict[str, Any]:
     }
 
 
-class PiecesView(PoolView):
+class PiecesView(ListView):
     """`/pieces`: the caller's pieces."""
 
-    filters = (*PieceFilters.base_filters, "cursor", "limit")
-    repeatable = repeatable_of(PieceFilters)
+    noun = PieceFilters
 
     @extend_schema(parameters=[*parameters_of(PieceFilters), CURSOR, LIMIT], responses=PiecePage)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
         """List pieces, newest first; `cursor` is the `next` of the previous page."""
-        limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
-        before = number(request, "cursor", least=1, default=0, most=10**12)
-        rows = pieces_visible(self.principal)
-        filters = PieceFilters(
-            request.query_params,
-            rows.filter(pk__lt=before) if before else rows,
-            viewer=self.principal,
-            beside=("cursor", "limit", "token"),
-        )
-        found = list(filters.rows()[: limit + 1])
-        more = str(found[limit - 1].pk) if len(found) > limit else None
-        return Response({"results": [piece_body(row) for row in found[:limit]], "next": more})
+        rows, following = self.newest(pieces_visible(self.principal))
+        return Response({"results": [piece_body(row) for row in rows], "next": following})
 
 
 class PieceView(PoolView):

@@ -10,15 +10,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.list_filters import parameters_of, repeatable_of
-from apps.api.v1.pagination import CURSOR, LIMIT, number
+from apps.api.v1.list_filters import ListView, parameters_of
+from apps.api.v1.pagination import CURSOR, LIMIT
 from apps.api.v1.sector_output import SectorDetail, SectorOutput, detail_body, sectors_body
 from apps.api.v1.views import PoolView
 from apps.sectors.selectors.sector_filters import SectorFilters
 from apps.sectors.selectors.sectors import sector_get, sectors_listed
-
-PAGE_DEFAULT = 100
-PAGE_MAX = 1_000
 
 
 class SectorPage(serializers.Serializer[Any]):
@@ -28,26 +25,16 @@ class SectorPage(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True)
 
 
-class SectorsView(PoolView):
+class SectorsView(ListView):
     """`/sectors`: the caller's sectors."""
 
-    filters = (*SectorFilters.base_filters, "cursor", "limit")
-    repeatable = repeatable_of(SectorFilters)
+    noun = SectorFilters
 
     @extend_schema(parameters=[*parameters_of(SectorFilters), CURSOR, LIMIT], responses=SectorPage)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
         """List sectors, newest first; `cursor` is the `next` of the previous page."""
-        limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
-        before = number(request, "cursor", least=1, default=0, most=10**12)
-        filters = SectorFilters(
-            request.query_params,
-            sectors_listed(self.principal, before=before or None),
-            viewer=self.principal,
-            beside=("cursor", "limit", "token"),
-        )
-        rows = list(filters.rows()[: limit + 1])
-        more = str(rows[limit - 1].pk) if len(rows) > limit else None
-        return Response({"results": sectors_body(rows[:limit]), "next": more})
+        rows, following = self.newest(sectors_listed(self.principal))
+        return Response({"results": sectors_body(rows), "next": following})
 
 
 class SectorView(PoolView):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_lazy as _
 
 from apps.core.compiled import Compiled
+from apps.core.filters import ListFilters, Words
 from apps.messages.models import Recovery
 from apps.miners.errors import MinerUnknown
 from apps.miners.models import Miner, RewardEstimate
@@ -35,6 +37,16 @@ def miner_get(viewer: Principal, address: str) -> Miner:
     if row is None:
         raise MinerUnknown(address[:100])
     return row
+
+
+class MinerFilters(ListFilters):
+    """The filter by miner of a list whose rows belong to one."""
+
+    miner = Words(label=_("Miner"), method="of_miner")
+
+    def of_miner(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Narrow to a miner.  Raises MinerUnknown."""
+        return rows.filter(miner=miner_get(self.viewer, value))
 
 
 def miners_of_addresses(addresses: Collection[str]) -> dict[str, Miner]:

@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.status import EpochClock, clock_of, network_known
 from apps.core.clock import now
-from apps.core.filters import Choices, Flag, ListFilters, Whole, Words
+from apps.core.filters import Choices, Flag, Whole, Words
 from apps.core.formatting import DAY_S
-from apps.miners.selectors.miners import miner_get, miners_visible
+from apps.miners.selectors.miners import MinerFilters, miners_visible
 from apps.sectors.models import Sector
 from apps.sectors.rules.sector_names import sector_name_parse
 from apps.sectors.selectors.hosts import workers_visible
@@ -53,10 +53,9 @@ SECTOR_VIEWS: Final[dict[str, Callable[[SectorFilters], Q]]] = {
 """What `state` takes beside the states of the table: each has an index."""
 
 
-class SectorFilters(ListFilters):
+class SectorFilters(MinerFilters):
     """Filters of sectors; each has an index."""
 
-    miner = Words(label=_("Miner"), method="of_miner")
     number = Whole(method="of_number")
     host = Words(
         label=_("Host"), method="of_host", about="name of the host that is sealing it, or sealed it last"
@@ -74,10 +73,6 @@ class SectorFilters(ListFilters):
         if self.page is not None:
             return self.page.clock  # type: ignore[no-any-return]  # PageData's
         return clock_of(head_current(), network=network_known(), at=now())
-
-    def of_miner(self, rows: Rows, _name: str, value: str) -> Rows:
-        """Narrow to a miner.  Raises MinerUnknown."""
-        return rows.filter(miner=miner_get(self.viewer, value))
 
     def of_number(self, rows: Rows, _name: str, value: int) -> Rows:
         """Narrow to a number: one lookup in the unique index for each miner."""

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
+from django.utils.html import format_html
 from django.utils.http import urlencode
-from django.utils.translation import gettext
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.stored_texts import stored_text
+from apps.dashboard import cells
 from apps.dashboard.cards import Fact, Verdict
-from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.fragments import FragmentContext
 from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
+from apps.dashboard.list_page import Column, Empty, ListPage
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.deals.rows import LABELS, deal_row, deal_rows, terms_text
-from apps.dashboard.pagination import ROWS, Facet, cursor_read, page_of
+from apps.dashboard.pages.deals.rows import LABELS, DealRow, deal_row, terms_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.market.rules import ulid_encode
-from apps.market.selectors import DealFilter, deal_get, deals_by_uuid, deals_counts, deals_page
+from apps.market.selectors import DealFilters, deal_get, deals_by_uuid, deals_counts, deals_visible
 from apps.market.states import DealState
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.amounts import fil_format
@@ -40,9 +43,14 @@ COMING: Final = (
 """Accepted, and not active yet."""
 
 
-def verdict_of(data: PageData) -> Verdict:
+def counts_by_state(data: PageData) -> dict[str, int]:
+    """Return how many deals are in each state."""
+    return deals_counts(data.viewer)
+
+
+def verdict(data: PageData) -> Verdict:
     """Return in one sentence how the deals stand."""
-    counts = deals_counts(data.viewer)
+    counts = data.of(counts_by_state)
     coming = sum(counts.get(state, 0) for state in COMING)
     active = gettext("{active} active.").format(active=plural(counts.get(DealState.ACTIVE, 0), "deal"))
     if coming:
@@ -50,65 +58,90 @@ def verdict_of(data: PageData) -> Verdict:
     return Verdict(gettext("Nothing is in progress:"), active)
 
 
-def list_verdict(context: FragmentContext) -> Iterable[str]:
-    yield fragment("dashboard/_verdict.html", verdict=verdict_of(context.data))
+def changed(context: FragmentContext, keys: list[str]) -> list[Deal]:
+    """Return the deals that changed."""
+    return deals_by_uuid(context.viewer, keys)
 
 
-def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
-    """Render the changed rows; a page shows those that it has."""
-    for row in deal_rows(deals_by_uuid(context.viewer, keys)):
-        yield fragment("deals/_row.html", deal=row)
+def client(row: DealRow) -> SafeString:
+    """Return who proposed it."""
+    whole, shown = row.row.client, formatting.shortened(row.row.client)
+    link = '<a class="id" href="{}" title="{}">{}</a>'
+    return format_html(link, reverse("deal", args=[row.row.uuid]), whole, shown)
 
 
-@require_safe
-@sign_in_required
-def deals(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Return the list, newest first."""
-    state = request.GET.get("state", "")
-    cursor = cursor_read(request.GET.get("after", ""), of="deals")
-    data = PageData(viewer)
-    # one that is no state matches nothing, as the empty list then says
-    wanted = DealFilter(state=state, before=int(cursor) if cursor else None)
-    shown, pager = page_of(
-        deals_page(viewer, wanted, limit=ROWS + 1),
-        of="deals",
-        cursor_of=lambda row: str(row.pk),
-        query=request.GET.dict(),
-        is_first=not cursor,
-    )
-    return page_render(
-        request,
-        "deals/list.html",
-        title=_("Deals"),
-        section="deals",
-        page_key="deals",
-        data=data,
-        page_href=request.get_full_path(),
-        deals=deal_rows(shown),
-        pager=pager,
-        verdict=verdict_of(data),
-        facets=facets(state),
-        filtered=bool(state),
-        oldest=None if state else pager.oldest([row.pk for row in shown]),
-        here=reverse("deals"),
-    )
-
-
-def facets(state: str) -> list[Facet]:
-    """Return the list's filters with their addresses."""
-    here = reverse("deals")
-    kinds = [("", _("All"), ""), *((one, DealState(one).label, LABELS[one].tone) for one in DealState.values)]
-    return [
-        Facet(
-            key=str(key),
-            label=label,
-            href=f"{here}?{urlencode({'state': key})}" if key else here,
-            on=key == state,
-            tone=tone,
-            icon=tone,
-        )
-        for key, label, tone in kinds
-    ]
+DEALS: Final = ListPage(
+    name="deals",
+    one="deal",
+    title=_("Deals"),
+    table=_("Table of deals"),
+    caption=_("Deals, newest first"),
+    icon="storage",
+    rows=lambda data: deals_visible(data.viewer),
+    lay_out=lambda rows, _data: [deal_row(row) for row in rows],
+    id_of=attrgetter("row.uuid"),
+    order_of=attrgetter("row.pk"),
+    tones=("bad",),
+    data_of=lambda row: {"data-state": row.row.state},
+    verdict=verdict,
+    verdict_on=("deal",),
+    live={"deal": changed},
+    filters=DealFilters,
+    places=("client", "miner"),
+    places_label=_("Filter"),
+    facets=(
+        ("", _("All"), "", ""),
+        *((one, DealState(one).label, LABELS[one].tone, LABELS[one].tone) for one in DealState.values),
+    ),
+    counts=lambda data: dict.fromkeys(DealState.values, 0) | data.of(counts_by_state),
+    empty=lambda _data: Empty(
+        _("No deals yet"),
+        _(
+            "A client proposes a deal to a miner whose market is open: Miners, a miner, Market. "
+            "Its data are then received, checked and sealed like any other piece."
+        ),
+    ),
+    none=Empty(_("No matching deals"), _("No deals match these filters.")),
+    columns=(
+        Column(head=_("Client"), cell=client, css="keep", is_name=True, key="client", by="client"),
+        Column(
+            head=_("State"),
+            cell=lambda row: cells.chip(row.label),
+            css="c-state tight",
+            is_plain=True,
+            key="state",
+            by="state",
+        ),
+        Column(
+            head=pgettext_lazy("of a deal", "Terms"),
+            cell=lambda row: format_html('<span class="muted s">{}</span>', row.say),
+            css="c-half c-says",
+            key="terms",
+        ),
+        Column(
+            head=_("Size"),
+            cell=lambda row: " ".join(formatting.size(row.row.raw_size)),
+            css="num keep",
+            key="size",
+            by="raw_size",
+        ),
+        Column(head=_("Miner"), cell=attrgetter("row.miner"), css="keep", key="miner", by="miner__actor_id"),
+        Column(
+            head=_("Active by epoch"),
+            cell=lambda row: formatting.whole(row.row.start_epoch),
+            css="num keep lo",
+            key="start",
+            by="start_epoch",
+        ),
+        Column(
+            head=_("Created"),
+            cell=lambda row: time_html(row.row.created_at),
+            css="num keep",
+            key="created",
+            by="created_at",
+        ),
+    ),
+)
 
 
 @require_safe
@@ -122,7 +155,7 @@ def deal(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
         title=gettext("Deal {name}").format(name=ulid_encode(row.uuid)),
         section="deals",
         data=data,
-        deal=deal_row(row),
+        label=LABELS[row.state],
         reason=stored_text(row.reason),
         facts=facts_of(row, data),
         miner_href=reverse("miner-market", args=[row.miner.address]),
@@ -163,5 +196,5 @@ def facts_of(row: Deal, data: PageData) -> list[Fact]:
 
 
 NAV: Final = NavItem("deals", _("Deals"), "storage", place=(4, 2))
-urlpatterns: Final = [path("deals/", deals, name="deals"), path("deals/<str:uuid>/", deal, name="deal")]
-LIVE: Final = {"deals": LivePage({"deal": (list_verdict,)}, rows={"deal": rows}, findings=list_verdict)}
+urlpatterns: Final = [*DEALS.urls, path("deals/<str:uuid>/", deal, name="deal")]
+LIVE: Final = DEALS.live_pages

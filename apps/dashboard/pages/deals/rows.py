@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.languages import clauses_text
 from apps.core.stored_texts import stored_text
-from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.market.states import DealState
 
 if TYPE_CHECKING:
-    from django_stubs_ext import StrOrPromise
-
     from apps.market.models import Deal
 
 LABELS: Final[dict[str, StateLabel]] = {
@@ -40,23 +35,10 @@ LABELS: Final[dict[str, StateLabel]] = {
 class DealRow:
     """One deal in the list."""
 
-    key: str
-    order: int
-    """Sort key: greater for newer deals."""
-    href: str
-    client: str
-    short: str
-    """The client, shortened."""
-    miner: str
-    state: str
-    tone: str
-    word: StrOrPromise
-    icon: str
+    row: Deal
+    label: StateLabel
     say: str
     """Why it was refused or failed, or what holds it up; else its terms."""
-    size: str
-    start: str
-    created: str
 
 
 def terms_text(deal: Deal) -> str:
@@ -76,25 +58,4 @@ def terms_text(deal: Deal) -> str:
 
 def deal_row(deal: Deal) -> DealRow:
     """Lay out one deal."""
-    label = LABELS[deal.state]
-    return DealRow(
-        key=str(deal.uuid),
-        order=deal.pk,
-        href=reverse("deal", args=[deal.uuid]),
-        client=deal.client,
-        short=formatting.shortened(deal.client),
-        miner=str(deal.miner),
-        state=deal.state,
-        tone=label.tone,
-        word=label.word,
-        icon=label.sign,
-        say=stored_text(deal.reason) or terms_text(deal),
-        size=" ".join(formatting.size(deal.raw_size)).strip(),
-        start=formatting.NOTHING if deal.start_epoch is None else formatting.whole(deal.start_epoch),
-        created=time_html(deal.created_at),
-    )
-
-
-def deal_rows(deals: Sequence[Deal]) -> list[DealRow]:
-    """Lay out one page of the list."""
-    return [deal_row(deal) for deal in deals]
+    return DealRow(deal, LABELS[deal.state], stored_text(deal.reason) or terms_text(deal))

@@ -163,14 +163,33 @@ def test_the_pages_show_how_far_a_deal_is_and_why_not_further(miner: Miner) -> N
     assert "the source answered 404" in text_of(browser.get(f"/deals/{failed.uuid}/"))
 
 
-def test_a_state_that_is_none_matches_no_deal(miner: Miner) -> None:
+def test_a_state_that_is_none_is_refused(miner: Miner) -> None:
     people.person()
     shown = deal(miner)
 
-    page = text_of(signed_in().get("/deals/?state=nonsense"))
+    page = signed_in().get("/deals/?state=nonsense")
 
-    assert "No deals are in this state." in page
-    assert str(shown.uuid) not in page
+    assert page.status_code == 422
+    assert "state: there is no such state" in text_of(page)
+    assert str(shown.uuid) not in text_of(page)
+
+
+@pytest.mark.parametrize(
+    ("query", "fits"),
+    [("", {0, 1}), ("state=FAILED", {1}), ("state=FAILED&state=ACTIVE", {1}), ("miner=f02001", {0, 1})],
+)
+def test_the_list_and_rest_have_the_same_deals(
+    client: Client, miner: Miner, query: str, fits: set[int]
+) -> None:
+    people.person()
+    keys = [deal(miner).uuid, deal(miner, state="FAILED").uuid]
+
+    page = signed_in().get(f"/deals/?{query}")
+    told = get(client, f"deals?{query}").json()["results"]
+
+    assert {line.row.row.uuid for line in page.context["lines"]} == {keys[number] for number in fits}
+    assert {row["uuid"] for row in told} == {str(keys[number]) for number in fits}
+    assert {one.key: one.count for one in page.context["bar"]["facets"]}["FAILED"] == "1"
 
 
 def test_the_market_page_sets_what_it_shows(miner: Miner) -> None:
