@@ -160,11 +160,14 @@ def alerts_open(viewer: Principal) -> dict[str, Alert]:
 
 
 def alerts_recent(viewer: Principal, limit: int) -> list[Alert]:
-    """Return the caller's newest alerts: open critical ones, other open ones, then those that ended."""
+    """Return the caller's open alerts, critical ones first, and up to the limit the newest that ended.
+
+    Of open ones there is one for each check at most: none is left out, as it may be the most expensive.
+    """
     own = alerts_own(viewer)
-    open_ones = list(own.filter(ended_at=None).order_by("severity", "-since")[:limit])
+    open_ones = list(own.filter(ended_at=None).order_by("severity", "-since"))
     ended = own.exclude(ended_at=None).order_by("-ended_at")
-    return open_ones + list(ended[: limit - len(open_ones)])
+    return open_ones + list(ended[: max(limit - len(open_ones), 0)])
 
 
 def notifications_recent(limit: int) -> list[Notification]:

@@ -24,7 +24,7 @@ EFFECTS_MAX: Final = 500
 OVER: Final = "Acknowledgement is over: {found}"
 MINER_PAGE: Final = "miner"
 HEADS: Final = {
-    AlertEvent.ENDED: "Passes again",
+    AlertEvent.ENDED: "Resolved",
     AlertEvent.ACKNOWLEDGED: "Acknowledged",
     AlertEvent.REOPENED: "{severity} again",
     AlertEvent.WORSENED: "{severity}, worse",
@@ -41,8 +41,7 @@ def notification_build(
     result = None if report is None else report.result(alert.check_name)
     effects = [] if report is None else report.explained(alert.check_name)
     head = HEADS.get(event, "{severity}").format(severity=alert.severity.capitalize())
-    about = alert.title if event == AlertEvent.ENDED else alert.say
-    text = f"[{pool}] {head}: {about}"
+    text = f"[{pool}] {head}: {alert.say}"
     if effects and event != AlertEvent.ENDED:
         says = "; ".join(finding_describe(one) for effect in effects for one in effect.findings)
         says = Truncator(says).chars(EFFECTS_MAX)
@@ -115,8 +114,14 @@ def _found(result: Result, effects: list[Result], report: Report) -> dict[str, A
             {"check": one.check.name, "findings": list(map(finding_describe, one.findings))}
             for one in effects
         ],
-        "page": settings.CONSOLE_URL + result.check.link.address,
+        "page": settings.CONSOLE_URL + _page_of(result).address,
     }
+
+
+def _page_of(result: Result) -> Link:
+    """Return where all that a check found is mended: the page of the object if it is one alone."""
+    links = {one.link or result.check.link for one in result.findings}
+    return links.pop() if len(links) == 1 else result.check.link
 
 
 def finding_describe(finding: Finding) -> str:

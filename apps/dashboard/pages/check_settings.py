@@ -19,17 +19,15 @@ from apps.checks.services.check_settings import (
     check_severity_set,
 )
 from apps.core import clock
-from apps.core.formatting import plural
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
+from apps.dashboard.pages.alerts.page import mute_hours_offered
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.users.rules.principals import Principal
 
 OPS: Final = ("severity", "mute", "unmute")
-HOURS: Final = (1, 4, 8, 24, 72, 168)
-"""For how long a check can be muted here."""
 
 
 class CheckForm(PageForm):
@@ -38,6 +36,7 @@ class CheckForm(PageForm):
     severity = Text()
     mute_hours = Text(initial="4")
     mute_reason = Text()
+    back = Text()
 
     def clean_mute_hours(self) -> int:
         """Read hours; what is no number is refused as none would be."""
@@ -68,7 +67,7 @@ def check_page_render(request: HttpRequest, viewer: Principal, name: str, form: 
         check=check,
         muted=setting if setting.is_muted(clock.now()) else None,
         severities=[("critical", _("Critical")), ("warning", _("Warning"))],
-        hours=[(str(count), plural(count, "hour")) for count in HOURS],
+        hours=mute_hours_offered(),
     )
 
 
@@ -86,6 +85,8 @@ def check_act(request: HttpRequest, viewer: Principal, name: str, op: str) -> Ht
         with form.refusals():
             check_do(viewer, name, op, form)
             notice_leave(request, _("Saved."))
+            if form.cleaned_data["back"] == "alerts":
+                return redirect("alerts")
             return redirect("check-settings", name)
     return check_page_render(request, viewer, name, form)
 

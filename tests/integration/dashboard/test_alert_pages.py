@@ -93,6 +93,54 @@ def test_second_person_sees_who_was_first_and_what_was_typed_stays() -> None:
     assert (too_long.status_code, typed in text_of(too_long)) == (422, True)
 
 
+def test_list_acknowledges_and_mutes_in_the_row() -> None:
+    operator_person()
+    operator_person("omar")
+    page, row, here = signed_in("olga"), alert(), reverse("alerts")
+    mute = reverse("check-act", args=["fee_debt", "mute"])
+
+    assert "Acknowledge for 4 hours" in text_of(page.get(here))
+    assert act(page, row, "acknowledge", hours="4", back="alerts")["Location"] == here
+    shown = text_of(page.get(here))
+    assert "Acknowledged by olga since" in shown
+    assert "End acknowledgement" in shown
+    assert act(signed_in("omar"), row, "acknowledge", hours="4", back="alerts").status_code == 422
+    assert act(page, row, "end", by="olga", back="alerts")["Location"] == here
+
+    refused = page.post(mute, {"mute_hours": "8", "mute_reason": " ", "back": "alerts"})
+    assert refused.status_code == 422
+    assert "say why" in text_of(refused)
+    assert page.post(mute, {"mute_hours": "8", "mute_reason": "paid", "back": "alerts"})["Location"] == here
+    shown = text_of(page.get(here))
+    assert re.search(r"Muted until .*: paid", shown)
+    assert "End mute" in shown
+    assert (
+        page.post(reverse("check-act", args=["fee_debt", "unmute"]), {"back": "alerts"})["Location"] == here
+    )
+    assert "Muted until" not in text_of(page.get(here))
+
+
+def test_list_leaves_no_open_alert_out() -> None:
+    operator_person()
+    names = [one.name for one in CHECKS]
+    alerts_update(report=report_of(*names), pool="testnet", now=now())
+
+    shown = text_of(signed_in("olga").get(reverse("alerts")))
+    assert [name for name in names if f"{name} is wrong" not in shown] == []
+
+
+def test_tenant_mutes_nothing_in_its_rows(owing: None) -> None:
+    person("ann", role="TENANT")
+    person("anna", role="AUDITOR")
+    AlertChannel.objects.create(tenant=tenant("alice"), name="ops", kind="WEBHOOK", target="x")
+    tenants_alerts_update(pool="testnet", now=now())
+
+    shown = text_of(signed_in("ann").get(reverse("alerts")))
+    assert "Acknowledge for 4 hours" in shown
+    assert "Mute…" not in shown
+    assert "Acknowledge for 4 hours" not in text_of(signed_in("anna").get(reverse("alerts")))
+
+
 def test_today_and_bell_say_who_has_it(owing: None) -> None:
     operator_person()
     page, row = signed_in("olga"), alert()

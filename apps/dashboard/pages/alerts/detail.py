@@ -141,6 +141,7 @@ class AlertForm(PageForm):
     hours = Text(initial="4")
     by = Text()
     text = Text()
+    back = Text()
 
     def clean_hours(self) -> int:
         """Read hours; what is no number is none of those offered."""
@@ -273,6 +274,8 @@ def alert_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> Ht
         alert_do(viewer, alert, op, form)
     except DomainError as error:
         return alert_render(request, viewer, alert_visible(viewer, key), form, error.reason)
+    if form.cleaned_data["back"] == "alerts":
+        return redirect("alerts")
     return redirect("alert", alert.uuid)
 
 

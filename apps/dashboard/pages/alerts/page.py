@@ -22,8 +22,12 @@ from apps.checks.selectors.alerts import (
     notifications_recent,
     target_shown,
 )
+from apps.checks.selectors.check_settings import mutes_active
+from apps.checks.services.acknowledgements import can_acknowledge
 from apps.checks.services.channels import REPEATS_S, can_manage_channels
+from apps.checks.services.check_settings import can_set_checks
 from apps.checks.states import ChannelKind
+from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.local_time import minute_text
@@ -35,17 +39,19 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.todo import Todo, acknowledged_text, checked_text, todo_of
+from apps.dashboard.todo import Todo, acknowledged_text, checked_text, cost_text, todo_of
 from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-    from apps.checks.models import Alert, AlertChannel, Notification
+    from apps.checks.models import Alert, AlertChannel, CheckSetting, Notification
 
 
 ALERTS_SHOWN: Final = 30
 NOTIFICATIONS_SHOWN: Final = 20
+MUTE_HOURS: Final = (1, 4, 8, 24, 72, 168)
+"""For how long a check can be muted."""
 OPS: Final = ("test", "enable", "disable", "edit", "callback", "remove")
 """What is done with a channel."""
 
@@ -80,6 +86,14 @@ class AlertRow:
     """The findings that still fail, with their reasons; empty for an ended or another tenant's alert."""
     parts: tuple[Alert, ...] = ()
     """Alerts of what its check explains."""
+    cost: str = ""
+    """What it costs together with these, where there are any."""
+    can_acknowledge: bool = False
+    """Whether the viewer may acknowledge it, or end that."""
+    mute_href: str = ""
+    """Where the viewer mutes its check, or ends that; empty: not open, or the viewer may not."""
+    muted: str = ""
+    """Until when the operator's channels are not told of it, and why; empty: they are."""
 
 
 def alert_row(row: Alert, *, at: datetime, data: PageData | None = None) -> AlertRow:
@@ -101,22 +115,52 @@ def alert_rows(data: PageData) -> list[AlertRow]:
         if row.ended_at is None and row.part_of in open_ones:
             parts.setdefault(row.part_of, []).append(row)
     whole = [row for row in found if row not in parts.get(row.part_of, ())]
-    costs: Counter[str] = Counter()
-    for one in data.report.incidents:
-        costs[one.cause.check.name] += one.per_day + one.at_risk
+    costs, texts = _costs_of(data)
     whole.sort(  # what ended stays in its order
         key=lambda row: (
             row.ended_at is not None,
             row.ended_at is None and (row.severity, -costs[row.check_name]),
         )
     )
-    return [
-        replace(
-            alert_row(row, at=data.at, data=data),
-            parts=tuple(parts.get(row.check_name, ())) if row.ended_at is None else (),
-        )
-        for row in whole
-    ]
+    mutes = mutes_active(data.at) if data.viewer.sees_pool else {}
+    may_mute = can_set_checks(data.viewer)
+    rows = []
+    for row in whole:
+        shown = alert_row(row, at=data.at, data=data)
+        if row.ended_at is None:
+            mute = mutes.get(row.check_name)
+            shown = replace(
+                shown,
+                parts=tuple(parts.get(row.check_name, ())),
+                cost=texts.get(row.check_name, "") if row.check_name in parts else "",
+                can_acknowledge=can_acknowledge(data.viewer, tenant_id=row.tenant_id),
+                mute_href=reverse("check-act", args=[row.check_name, "mute" if mute is None else "unmute"])
+                if may_mute and row.check_name in CHECKS_BY_NAME
+                else "",
+                muted=muted_text(mute) if mute is not None else "",
+            )
+        rows.append(shown)
+    return rows
+
+
+def _costs_of(data: PageData) -> tuple[Counter[str], dict[str, str]]:
+    """Return what the incidents of each cause cost together, as attoFIL and in words."""
+    per_day: Counter[str] = Counter()
+    at_risk: Counter[str] = Counter()
+    open_ended: set[str] = set()
+    for one in data.report.incidents:
+        name = one.cause.check.name
+        per_day[name] += one.per_day
+        at_risk[name] += one.at_risk
+        open_ended |= {name} if one.has_more else set()
+    texts = {name: cost_text(per_day[name], at_risk[name], has_more=name in open_ended) for name in per_day}
+    return per_day + at_risk, texts
+
+
+def muted_text(mute: CheckSetting) -> str:
+    """Return until when a check is muted, and why."""
+    until = minute_text(mute.muted_until) if mute.muted_until is not None else ""
+    return gettext("Muted until {until}: {reason}").format(until=until, reason=mute.mute_reason)
 
 
 def alert_todos(alert: Alert, data: PageData) -> tuple[Todo, ...]:
@@ -227,6 +271,11 @@ def alerts_verdict(data: PageData, channels: Sequence[AlertChannel]) -> Verdict:
     return Verdict(say, recipients, checked_text(report))
 
 
+def mute_hours_offered() -> list[tuple[str, str]]:
+    """Return for how long a check can be muted from its row: value and label."""
+    return [(str(hours), plural(hours, "hour")) for hours in MUTE_HOURS]
+
+
 def alerts_context(data: PageData) -> dict[str, Any]:
     """Everything on the page; the operator's channels are no tenant's."""
     is_operator = data.viewer.is_operator
@@ -238,6 +287,7 @@ def alerts_context(data: PageData) -> dict[str, Any]:
         "verdict": alerts_verdict(data, channels),
         "channels": channel_rows(data, channels) if is_operator else [],
         "alerts": alert_rows(data),
+        "mute_hours": mute_hours_offered(),
         "notifications": [(row, notification_label(row)) for row in sent],
     }
 
@@ -256,7 +306,7 @@ def alerts_fragment(context: FragmentContext) -> Iterable[str]:
     """Yield the verdict and the tables; buttons of channels stay, they change by a click alone."""
     shown = alerts_context(context.data)
     yield fragment("dashboard/_verdict.html", verdict=shown["verdict"])
-    yield fragment("alerts/_alerts.html", alerts=shown["alerts"])
+    yield fragment("alerts/_alerts.html", alerts=shown["alerts"], mute_hours=shown["mute_hours"])
     if context.viewer.is_operator:
         yield fragment("alerts/_notifications.html", notifications=shown["notifications"])
 

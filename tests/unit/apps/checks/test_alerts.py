@@ -12,7 +12,9 @@ from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse
 
+from apps.checks.findings.results import Finding, Link
 from apps.checks.models import Alert, AlertChannel, Notification
+from apps.checks.report.report import Report, Result
 from apps.checks.selectors.alerts import channels_undelivered
 from apps.checks.services import deliver
 from apps.checks.services.alerts import alerts_update
@@ -20,6 +22,7 @@ from apps.checks.services.channels import CLAIM, channel_set
 from apps.checks.services.deliver import notifications_deliver
 from apps.checks.services.outgoing import notification_send
 from apps.checks.states import ChannelKind
+from apps.checks.table.checks import CHECKS
 from apps.checks.tasks import alerts_run
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.users.models import AuditEntry
@@ -43,6 +46,28 @@ def test_one_notification_when_a_check_starts_and_one_when_it_ends() -> None:
     assert told(T0 + timedelta(seconds=45)) == []
     alert = Alert.objects.get()
     assert (alert.since, alert.ended_at) == (T0, T0 + timedelta(seconds=30))
+
+
+def test_what_is_told_at_the_end_names_what_was_found() -> None:
+    channel()
+    told(T0, "fee_debt")
+    told(T0 + HOUR)
+
+    assert Notification.objects.get(event="ENDED").text == "[testnet] Resolved: fee_debt is wrong"
+
+
+def test_link_leads_to_the_object_if_it_is_one_alone(settings: Any) -> None:
+    settings.CONSOLE_URL = "https://pool.example"
+    channel()
+    links = [Link("miner", (name,)) for name in ("f01000", "f01001")]
+    pages = []
+    for found in ([links[0]], [links[0], links[0]], links):
+        findings = tuple(Finding(f"f{at}", "it owes", link=link) for at, link in enumerate(found))
+        results = tuple(Result(one, findings if one.name == "fee_debt" else ()) for one in CHECKS)
+        rows = alerts_update(report=Report(T0, results), pool="testnet", now=T0 + len(pages) * HOUR)
+        pages.append(rows[0].body["page"])
+
+    assert pages == ["https://pool.example/miners/f01000/"] * 2 + ["https://pool.example/miners/"]
 
 
 def test_failing_check_is_repeated_not_more_often_than_the_setting() -> None:

@@ -58,7 +58,7 @@ def test_a_check_that_passed_while_its_channel_was_off_is_told_of_once(sent: lis
     assert told(T0 + 240 * HOUR) == [("ops", "ENDED", "fee_debt")]
     assert told(T0 + 241 * HOUR) == []
     notifications_deliver(now=lambda: T0 + 241 * HOUR)
-    assert [text.split(": ")[0] for text in sent] == ["[testnet] Critical", "[testnet] Passes again"]
+    assert [text.split(": ")[0] for text in sent] == ["[testnet] Critical", "[testnet] Resolved"]
 
 
 @pytest.mark.usefixtures("sent")
