@@ -34,6 +34,18 @@ LEADS: dict[str, tuple[Callable[[Pool], str], Callable[[Pool], str]]] = {
         lambda pool: f"s-t0{pool.miner.actor_id}-3",
         lambda pool: reverse("sector", args=[pool.sealing.uuid]),
     ),
+    "a sector in capitals, with spaces": (
+        lambda pool: f" F0{pool.miner.actor_id} - 3 ",
+        lambda pool: reverse("sector", args=[pool.sealing.uuid]),
+    ),
+    "a sector by testnet's miner": (
+        lambda pool: f"t0{pool.miner.actor_id}/3",
+        lambda pool: reverse("sector", args=[pool.sealing.uuid]),
+    ),
+    "a miner's address in capitals": (
+        lambda pool: f"F0{pool.miner.actor_id}",
+        lambda pool: reverse("miner", args=[pool.miner.address]),
+    ),
     "a sector's id": (
         lambda pool: str(pool.active.uuid),
         lambda pool: reverse("sector", args=[pool.active.uuid]),

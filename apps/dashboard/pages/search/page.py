@@ -84,11 +84,11 @@ def search_results(data: PageData, text: str) -> list[SearchResult]:
 
 
 def address_read(text: str) -> Address | None:
-    """Read an address of any form; None for anything else."""
-    try:
-        return any_address_parse(text)
-    except BadAddress:
-        return None
+    """Read an address of any form, also one in capitals; None for anything else."""
+    for written in (text, text.lower()):
+        with suppress(BadAddress):
+            return any_address_parse(written)
+    return None
 
 
 def addresses(data: PageData, text: str) -> Iterator[SearchResult]:

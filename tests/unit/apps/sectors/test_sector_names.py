@@ -13,7 +13,24 @@ from apps.users.rules.principals import SYSTEM
 from tests import factories
 from tests.people import bearer, token
 
-NAMES = ("f02001-12", "t02001-12", "f02001 / 12", "f02001/12", "f02001 12", "s-t02001-12")
+NAMES = (
+    "f02001-12",
+    "t02001-12",
+    "f02001 / 12",
+    "f02001/12",
+    "f02001 12",
+    "s-t02001-12",
+    "F02001-12",
+    "S-T02001-12",
+    " f02001 - 12 ",
+    "f02001\u201312",
+    "f02001\uff0f12",
+    "f02001\u300012",
+    "f02001:12",
+    "f02001 #12",
+    "f02001,12",
+    "/mnt/store/sealed/s-t02001-12",
+)
 
 
 @pytest.mark.parametrize("text", ["12", "f02001", "f1abc-12", "f02001-", "f02001-12-13", "f02001--12", ""])
