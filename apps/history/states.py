@@ -50,6 +50,7 @@ METRICS: Final[dict[Kind, dict[str, Unit]]] = {
         "disk": Unit.SHARE,
         "temperature": Unit.CELSIUS,
         "gpu_temperature": Unit.CELSIUS,
+        "slots_busy": Unit.SHARE,
     },
     Kind.STORE: {"used": Unit.BYTES, "size": Unit.BYTES},
     Kind.WALLET: {"balance": Unit.ATTO},

@@ -13,6 +13,7 @@ from apps.history.states import METRICS, SLOT, Kind
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.sectors.models import Store, Worker
+from apps.sectors.selectors.host_lanes import jobs_leased_by_stage, slots_of
 from apps.wallets.models import Wallet
 
 Measured = Mapping[int, Mapping[str, Number]]
@@ -47,9 +48,20 @@ def miners_measured(now: datetime) -> Measured:
 
 def hosts_measured(now: datetime) -> Measured:
     """Return how busy hosts are; a host of an older version tells only of its disks."""
-    rows = Worker.objects.filter(seen_at__gt=now - HEARD_WITHIN, retired_at=None)
-    found = {pk: host_figures(hardware) for pk, hardware in rows.values_list("pk", "hardware")}
+    hosts = list(Worker.objects.filter(seen_at__gt=now - HEARD_WITHIN, retired_at=None))
+    leased = jobs_leased_by_stage()
+    found = {
+        host.pk: host_figures(host.hardware) | slots_busy(slots_of(host), leased.get(host.pk, {}))
+        for host in hosts
+    }
     return {pk: figures for pk, figures in found.items() if figures}
+
+
+def slots_busy(slots: Mapping[str, int], leased: Mapping[str, int]) -> dict[str, Number]:
+    """Return what part of a host's slots runs a job, not counting what waits on it; empty without slots."""
+    total = sum(slots.values())
+    running = sum(min(count, slots.get(stage, 0)) for stage, count in leased.items())
+    return {"slots_busy": running / total} if total else {}
 
 
 def host_figures(hardware: Mapping[str, Any]) -> dict[str, Number]:

@@ -11,7 +11,7 @@ NAMED: Final = re.compile(
     rf"(?:(?:\S*/)?s-)?[ft]0(?P<miner>{DIGITS})(?:\s*[-\u2010-\u2013\u2212/:,#]\s*#?|\s+#?)(?P<number>{DIGITS})",
     re.IGNORECASE,
 )
-"""`f01004-12`, `F01004 / 12` as the pages write it, `f01004 #12`, `sealed/s-t01004-12` as its files are called.
+"""`f01004-12`, `F01004 / 12` as the pages write it, `f01004 #12`, `sealed/s-t01004-12` as its file is called.
 
 The dashes are those that texts and phones make of one.
 """

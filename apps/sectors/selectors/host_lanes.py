@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from apps.sectors.models import Worker
+from django.db.models import Count
+
+from apps.sectors.models import Job, Worker
 from apps.sectors.selectors.bottleneck import SEALED_BY
-from apps.sectors.selectors.stage_runs import OpenStage, StageRun, StageRuns
+from apps.sectors.selectors.stage_runs import OpenStage, StageRun
+from apps.sectors.states import JobState
 from poolsite.wire.pipeline import WORKER_STAGES
 
 STAGE_ORDER: Final = {stage: place for place, stage in enumerate(WORKER_STAGES)}
@@ -47,17 +51,29 @@ def slots_of(worker: Worker) -> dict[str, int]:
     return {stage.upper(): count for stage, count in worker.slots.items() if stage.upper() in WORKER_STAGES}
 
 
+def jobs_leased_by_stage() -> Mapping[int, Mapping[str, int]]:
+    """Return how many jobs each host has claimed, by its key and the stage."""
+    rows = Job.objects.filter(state=JobState.LEASED, worker__isnull=False).order_by()
+    found: dict[int, dict[str, int]] = defaultdict(dict)
+    for worker, stage, count in rows.values_list("worker", "stage").annotate(Count("pk")):
+        found[worker][stage] = count
+    return found
+
+
 def host_lanes(
     worker: Worker,
-    read: StageRuns,
-    waits: Sequence[OpenStage],
+    runs: Sequence[StageRun],
+    leased: Sequence[OpenStage],
     *,
+    read_since: datetime | None,
     since: datetime,
     now: datetime,
 ) -> HostLanes:
-    """Lay what a host ran into its slots: each run into the first that was free when it began."""
-    inside = [run for run in read.runs if run.worker == worker.pk and run.end > since]
-    leased = [one for one in waits if one.holder == worker.pk]
+    """Lay what a host ran into its slots: each run into the first that was free when it began.
+
+    `runs` and `leased` are its own; `read_since`: since when all are read, None if that is no later.
+    """
+    inside = [run for run in runs if run.end > since]
     lanes: list[Lane] = []
     slots = slots_of(worker)
     stages = {stage for stage in SEALED_BY if slots.get(stage)}
@@ -73,8 +89,8 @@ def host_lanes(
             one = placed.get(place)
             began = None if one is None else min(max(one.claimed, _free_at(row, one.claimed)), now)
             lanes.append(Lane(stage, place + 1, tuple(row), one, began))
-    read_since = max(read.read_since.get(worker.pk, since), since)
-    return HostLanes(worker, tuple(lanes), is_capped=read_since > since, since=read_since)
+    known_since = max(read_since or since, since)
+    return HostLanes(worker, tuple(lanes), is_capped=known_since > since, since=known_since)
 
 
 def _free_at(row: Sequence[StageRun], otherwise: datetime) -> datetime:

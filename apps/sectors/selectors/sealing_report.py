@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue
 from apps.core.formatting import DAY_S
 from apps.miners.selectors.miners import miner_get
+from apps.sectors.models import Worker
 from apps.sectors.selectors.bottleneck import SEALED_BY, Bottleneck, StageFigures, bottleneck_of
 from apps.sectors.selectors.host_lanes import STAGE_ORDER, HostLanes, Lane, host_lanes, slots_of
 from apps.sectors.selectors.hosts import worker_is_away, workers_visible
@@ -24,6 +25,8 @@ from apps.sectors.selectors.sector_etas import SectorEta, sector_etas
 from apps.sectors.selectors.stage_runs import (
     OpenStage,
     StageRun,
+    StageRuns,
+    runs_of_host,
     sectors_in_work,
     stage_runs,
     stage_spans,
@@ -139,7 +142,7 @@ def _waited_at(
 
 HOURS: Final = (1, 6, 24)
 """Windows that can be chosen."""
-HOSTS_MAX: Final = 50
+HOSTS_MAX: Final = 2_000
 """Hosts of which runs are read; a host can be chosen beyond them."""
 
 
@@ -165,6 +168,8 @@ class SealingReport:
     stages: tuple[StageFigures, ...]
     bottleneck: Bottleneck
     sectors: tuple[SectorEta, ...]
+    runs_of_host: int
+    """Newest runs that are read of each host."""
     finished: int
     """Sectors that were finished in the window, as far as is read: their last stage ended."""
     per_day: float | None
@@ -201,10 +206,7 @@ def sealing_report(viewer: Principal, filters: SealingFilter, *, now: datetime) 
     waits = waits_here(
         stages_open(viewer), slots.keys(), {worker.pk for worker in visible}, is_chosen=bool(filters.host)
     )
-    hosts = tuple(
-        replace(host_lanes(worker, read, waits, since=since, now=now), is_absent=worker.pk in absent)
-        for worker in shown
-    )
+    hosts = _hosts(shown, read, waits, absent=absent, since=since, now=now)
     stages = stage_figures(hosts, runs, waits, slots=slots, since=since, now=now)
     known = {host.worker.pk: host.since for host in hosts}
     ended: Counter[int] = Counter(
@@ -219,6 +221,7 @@ def sealing_report(viewer: Principal, filters: SealingFilter, *, now: datetime) 
         hosts_left_out=len(everyone) - len(shown),
         stages=stages,
         bottleneck=bottleneck_of(stages, slots, runs, waits),
+        runs_of_host=runs_of_host(len(shown)),
         sectors=sector_etas(
             sectors_in_work(viewer, miner=miner, now=now), stage_spans(viewer, miner=miner), now=now
         ),
@@ -228,6 +231,38 @@ def sealing_report(viewer: Principal, filters: SealingFilter, *, now: datetime) 
         )
         if any(host.is_capped or host.worker.created_at <= since for host in hosts)
         else None,
+    )
+
+
+def _hosts(
+    workers: Iterable[Worker],
+    read: StageRuns,
+    waits: Iterable[OpenStage],
+    *,
+    absent: Collection[int],
+    since: datetime,
+    now: datetime,
+) -> tuple[HostLanes, ...]:
+    """Lay each host's runs and jobs into its slots."""
+    runs: dict[int, list[StageRun]] = defaultdict(list)
+    for run in read.runs:
+        runs[run.worker].append(run)
+    leased: dict[int | None, list[OpenStage]] = defaultdict(list)
+    for one in waits:
+        leased[one.holder].append(one)
+    return tuple(
+        replace(
+            host_lanes(
+                worker,
+                runs[worker.pk],
+                leased[worker.pk],
+                read_since=read.read_since.get(worker.pk),
+                since=since,
+                now=now,
+            ),
+            is_absent=worker.pk in absent,
+        )
+        for worker in workers
     )
 
 

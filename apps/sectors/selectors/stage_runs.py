@@ -23,7 +23,9 @@ from poolsite.wire.jobs import STAGED
 from poolsite.wire.pipeline import FINAL_STATES, WORKER_STAGES, SectorState
 
 RUNS_OF_HOST: Final = 400
-"""Newest runs that are read of a host."""
+"""Newest runs that are read of a host, where hosts are few."""
+RUNS_MAX: Final = 20_000
+"""Runs that are read of all hosts: the more hosts, the fewer of each."""
 OPEN_MAX: Final = 5_000
 """Jobs that wait or run; more than a farm has at a time."""
 FINISHED: Final = 40
@@ -125,11 +127,18 @@ class InWork:
     is_host_paused: bool = False
 
 
+def runs_of_host(hosts: int) -> int:
+    """Return how many runs are read of each of so many hosts."""
+    return min(RUNS_OF_HOST, RUNS_MAX // max(hosts, 1))
+
+
 def stage_runs(viewer: Principal, hosts: Iterable[Worker], *, since: datetime) -> StageRuns:
     """Return the newest runs of these hosts; when one came to its host only after `since`."""
+    keys = [host.pk for host in hosts]
+    most = runs_of_host(len(keys))
     requested: dict[str, Any] = {
-        "hosts": [host.pk for host in hosts],
-        "most": RUNS_OF_HOST,
+        "hosts": keys,
+        "most": most,
         "since": since,
         "all_tenants": viewer.is_operator,
         "tenant": viewer.own_id,
@@ -145,7 +154,7 @@ def stage_runs(viewer: Principal, hosts: Iterable[Worker], *, since: datetime) -
                 started = at - timedelta(milliseconds=ms or 0)
                 runs.append(StageRun(worker, stage, started, at, *_work(*work), is_error, arrived))
     runs.sort(key=lambda run: (run.end, run.start))
-    return StageRuns(runs, {host: min(ends) for host, ends in read.items() if len(ends) >= RUNS_OF_HOST})
+    return StageRuns(runs, {host: min(ends) for host, ends in read.items() if len(ends) >= most})
 
 
 def _work(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -12,7 +14,10 @@ from django.urls import reverse
 
 from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render
-from apps.sectors.models import Job, Sector, Worker
+from apps.history.models import Reading
+from apps.history.rules import Figure, begin_of
+from apps.history.states import HOUR, Kind
+from apps.sectors.models import Job, JobEvent, Sector, Worker
 from tests import factories
 from tests.page_client import signed_in, text_of
 from tests.people import person, principal, token
@@ -150,7 +155,106 @@ def test_a_push_keeps_the_pages_filter() -> None:
 
     assert "alpha" in frame
     assert "beta" not in frame
-    assert 'id="f-sealing-gantt" hx-swap-oob="true"' in frame
+    assert 'id="f-sealing-gantt" hx-swap-oob="true"' in " ".join(frame.split())
+    assert 'id="f-sealing-hosts" hx-swap-oob="true"' in " ".join(frame.split())
+
+
+def reading(worker: Worker, share: float, *, hours: int = 0) -> None:
+    """Record how busy a host was so many hours ago."""
+    at = begin_of(now(), HOUR) - hours * HOUR
+    figures = {"slots_busy": Figure.measured(share)}
+    Reading.objects.create(kind=Kind.HOST, subject=worker.pk, step=HOUR, at=at, slot=at, figures=figures)
+
+
+def cells(shown: str, name: str) -> list[str]:
+    """Return the titles of a host's cells, without their hours."""
+    [strip] = re.findall(rf'<svg[^>]*aria-label="{name}:.*?</svg>', shown, re.DOTALL)
+    return [text.split(" ", 1)[1] for text in re.findall(r"<title>(.*?)</title>", strip)]
+
+
+def test_a_row_of_a_host_shows_each_hour_of_a_day(ann: None, quiet: None) -> None:
+    alpha = factories.worker("alpha", slots={"PC1": 4})
+    for hours, share in ((23, 1.0), (2, 0.5), (1, 0.0), (24, 0.75)):
+        reading(alpha, share, hours=hours)
+    sector = factories.sector(factories.miner(2001))
+    factories.events(sector, [("PC1", "PC1", 60.0)], worker=alpha)
+    JobEvent.objects.filter(worker=alpha).update(is_error=True, ms=None, at=now() - timedelta(minutes=1))
+
+    shown = text_of(signed_in().get(reverse("sealing")))
+
+    titles = cells(shown, "alpha")
+    assert len(titles) == 24
+    assert titles[0] == "100\u202f% busy"
+    assert titles[-3:-1] == ["50\u202f% busy", "idle"] or titles[-2].endswith("; 1 failed run")
+    assert titles[1:-3] == ["no reading"] * 20
+    assert "1 failed run" in "".join(titles[-2:])
+    assert "slots 38\u202f% busy over the last 24 hours; 20 hours without a reading; 1 failed run" in shown
+
+
+def test_an_hour_that_is_not_measured_yet_shows_what_runs_now(ann: None, quiet: None) -> None:
+    farm()
+
+    assert cells(text_of(signed_in().get(reverse("sealing"))), "alpha")[-1] == "100\u202f% busy"
+
+
+def test_slots_are_shown_of_a_chosen_host_without_idle_ones(ann: None, quiet: None) -> None:
+    alpha, _done, runs = farm()
+    Worker.objects.filter(pk=alpha.pk).update(slots={"PC1": 3})
+    reading(factories.worker("beta", slots={"PC1": 1}), 0.5)
+    here, browser = reverse("sealing"), signed_in()
+
+    many, one = text_of(browser.get(here)), text_of(browser.get(f"{here}?host={alpha.uuid}"))
+
+    assert "Slots of alpha" not in many
+    assert "running for" not in many
+    assert f"{here}?host={alpha.uuid}&amp;hours=6" in many
+    assert "Slots of alpha" in one
+    assert f"f02001 / {runs.number} PC1: running for" in one
+    assert "1 idle slot is left out." in one
+
+
+def test_idle_hosts_are_left_out_until_asked_for(ann: None, quiet: None) -> None:
+    farm()
+    for name in ("beta", "gamma"):
+        factories.worker(name, slots={"PC1": 1})
+    reading(factories.worker("delta", slots={"PC1": 1}), 0.25, hours=20)
+    factories.worker("lost", slots={"PC1": 1}, seen_at=now() - timedelta(days=2))
+    here, browser = reverse("sealing"), signed_in()
+
+    few, all_hosts = text_of(browser.get(here)), text_of(browser.get(f"{here}?idle=1"))
+
+    assert {name for name in ("alpha", "beta", "gamma", "delta", "lost") if f'title="{name}"' in few} == {
+        "alpha",
+        "delta",
+        "lost",
+    }
+    assert "Show 2 idle hosts" in few
+    assert 'title="gamma"' in all_hosts
+    assert "Hide 2 idle hosts" in all_hosts
+    Worker.objects.exclude(name__in=("beta", "gamma")).update(retired_at=now())
+    assert 'title="beta"' in text_of(browser.get(here)), "all are idle: they are what there is"
+
+
+def test_a_large_farm_has_pages_of_hosts_and_figures_of_all(
+    ann: None, quiet: None, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(120):
+        factories.worker(f"host-{number:04}", slots={"PC1": 2, "C2": 1})
+    last = Worker.objects.get(name="host-0119")
+    sector = factories.sector(factories.miner(2001))
+    factories.events(sector, [("PC1", "PC1", 60.0)], worker=last)
+    browser, here = signed_in(), reverse("sealing")
+
+    with django_assert_max_num_queries(60):
+        first = text_of(browser.get(f"{here}?idle=1"))
+
+    assert "0 / 240" in first, "slots of PC1 of all hosts"
+    assert (first.count("lane"), first.count("heat-cell")) == (0, 50)
+    [older] = re.findall(r'rel="next" href="\?([^"]*)"', first)
+    second = text_of(browser.get(f"{here}?{older.replace('&amp;', '&')}"))
+    assert 'title="host-0050"' in second
+    assert 'title="host-0049"' not in second
+    assert 'title="host-0119"' in text_of(browser.get(here)), "it is the only one that worked"
 
 
 @pytest.mark.parametrize("kind", ["worker", "job"])

@@ -55,22 +55,33 @@ class HostRows:
     name: str
     label: StateLabel
     lanes: tuple[LaneRow, ...]
+    """Slots in which something ran in the window."""
+    idle: int
+    """Slots in which nothing did."""
     is_capped: bool
 
 
 @chain_read_once()
 def host_rows(report: SealingReport, wanted: SealingFilter) -> list[HostRows]:
-    """Lay out the hosts' slots on the report's time axis."""
+    """Lay out the slots of one host on the report's time axis; of several only where one is chosen."""
+    if not wanted.host and len(report.hosts) > 1:
+        return []
     return [
         HostRows(
             key=str(host.worker.uuid),
             name=host.worker.name,
             label=worker_label(host.worker, now=report.at),
-            lanes=tuple(lane_row(lane, report, wanted) for lane in host.lanes),
+            lanes=tuple(lane_row(lane, report, wanted) for lane in host.lanes if not is_idle(lane)),
+            idle=sum(map(is_idle, host.lanes)),
             is_capped=host.is_capped,
         )
         for host in report.hosts
     ]
+
+
+def is_idle(lane: Lane) -> bool:
+    """Return whether nothing ran in a slot."""
+    return lane.running is None and not lane.runs
 
 
 def lane_row(lane: Lane, report: SealingReport, wanted: SealingFilter) -> LaneRow:

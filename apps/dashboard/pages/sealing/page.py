@@ -25,6 +25,7 @@ from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.sealing.host_strips import host_strips
 from apps.dashboard.pages.sealing.lanes import host_rows, sector_href
 from apps.dashboard.pages.sealing.verdict import NAMED, gain_text, stage_name, verdict_of
 from apps.dashboard.pickers import picker
@@ -42,7 +43,6 @@ from apps.sectors.selectors.sealing_report import (
     sealing_report,
 )
 from apps.sectors.selectors.sector_etas import SectorEta
-from apps.sectors.selectors.stage_runs import RUNS_OF_HOST
 from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
@@ -122,14 +122,19 @@ def axis_of(report: SealingReport) -> tuple[Tick, ...]:
     )
 
 
-def context_of(report: SealingReport, wanted: SealingFilter) -> dict[str, Any]:
+def context_of(
+    report: SealingReport, wanted: SealingFilter, *, idle: str = "", cursor: str = ""
+) -> dict[str, Any]:
     """Return what the fragments show."""
+    strips = host_strips(
+        report, with_idle=bool(idle), cursor=cursor, query=parameters_of(wanted) | {"idle": idle}
+    )
     return {
+        "strips": strips,
         "verdict": verdict_of(report),
         "gain": gain_text(report),
         "capped": capped_text(report),
         "hosts": host_rows(report, wanted),
-        "hosts_left_out": report.hosts_left_out,
         "axis": axis_of(report),
         "stages": [stage_row(row, report) for row in report.stages],
         "sectors": sector_rows(report),
@@ -154,13 +159,17 @@ def capped_text(report: SealingReport) -> str:
     return gettext(
         "Only the latest {runs_of_host} runs of {named}{rest} are included: utilisation and sectors a "
         "day cover that time; earlier runs are not counted as done or failed."
-    ).format(runs_of_host=RUNS_OF_HOST, named=list_text(named[:NAMED]), rest=rest)
+    ).format(runs_of_host=report.runs_of_host, named=list_text(named[:NAMED]), rest=rest)
+
+
+def parameters_of(wanted: SealingFilter) -> dict[str, str]:
+    """Return a filter as the parameters of an address."""
+    return {"miner": wanted.miner, "host": wanted.host, "hours": str(wanted.hours)}
 
 
 def query_of(wanted: SealingFilter, **change: str) -> str:
     """Return a filter as a query."""
-    query = {"miner": wanted.miner, "host": wanted.host, "hours": str(wanted.hours)} | change
-    return urlencode({key: value for key, value in query.items() if value})
+    return urlencode({key: value for key, value in (parameters_of(wanted) | change).items() if value})
 
 
 class SealingForm(PageForm):
@@ -169,6 +178,9 @@ class SealingForm(PageForm):
     miner = Text()
     host = Text()
     hours = Text()
+    idle = Text()
+    """Not empty: hosts that did nothing for a day are rows, too."""
+    cursor = Text()
 
 
 def wanted_of(viewer: Principal, form: SealingForm) -> SealingFilter:
@@ -180,9 +192,10 @@ def wanted_of(viewer: Principal, form: SealingForm) -> SealingFilter:
     }
     form.full_clean()
     read = dict.fromkeys(readers, "")
-    for name, text in list(form.cleaned_data.items()):
+    for name, reader in readers.items():
+        text = form.cleaned_data.get(name, "")
         try:
-            read[name] = readers[name](text) if text else ""
+            read[name] = reader(text) if text else ""
         except DomainError as refusal:
             form.add_error(name, stored_text(refusal.reason))
     return filter_read(**read)
@@ -195,12 +208,16 @@ def sealing(request: HttpRequest, viewer: Principal) -> HttpResponse:
     data, form, here = PageData(viewer), SealingForm(request.GET), reverse("sealing")
     wanted = wanted_of(viewer, form)
     report = sealing_report(viewer, wanted, now=data.at)
+    beside = {
+        "idle": "1" if form.cleaned_data.get("idle") else "",
+        "cursor": form.cleaned_data.get("cursor", ""),
+    }
     return page_render(
         request,
         "sealing/page.html",
         title=_("Sealing"),
         section="sealing",
-        page_key=f"sealing:{query_of(wanted)}",
+        page_key=f"sealing:{query_of(wanted, **beside)}",
         data=data,
         csv=f"{reverse('sealing-csv')}?{query_of(wanted)}",
         widths=[
@@ -212,7 +229,7 @@ def sealing(request: HttpRequest, viewer: Principal) -> HttpResponse:
         trends_of=wanted.miner or "all",
         miners=picker(viewer, "miner", value=wanted.miner),
         machines=picker(viewer, "sealing-host", value=wanted.host),
-        **context_of(report, wanted),
+        **context_of(report, wanted, **beside),
     )
 
 
@@ -224,9 +241,9 @@ def fragments(context: FragmentContext) -> Iterable[str]:
         report = sealing_report(context.viewer, wanted, now=context.data.at)
     except DomainError:
         return
-    shown = context_of(report, wanted)
-    for template in ("dashboard/_verdict.html", "sealing/_gantt.html", "sealing/_stages.html",
-                     "sealing/_sectors.html"):  # fmt: skip
+    shown = context_of(report, wanted, idle=query.get("idle", ""), cursor=query.get("cursor", ""))
+    for template in ("dashboard/_verdict.html", "sealing/_hosts.html", "sealing/_gantt.html",
+                     "sealing/_stages.html", "sealing/_sectors.html"):  # fmt: skip
         yield fragment(template, **shown)
 
 

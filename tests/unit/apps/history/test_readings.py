@@ -118,8 +118,9 @@ def test_hosts_of_the_last_version_tell_of_their_disks_alone():
 
     kind_record(Kind.HOST, now=NOON)
 
-    assert hour_of(Kind.HOST, old.pk, NOON) == {"disk": [1, 0.75, 0.75, 0.75, 0.75]}
-    assert set(hour_of(Kind.HOST, new.pk, NOON)) == {"cpu", "memory", "temperature"}
+    assert hour_of(Kind.HOST, old.pk, NOON)["disk"] == [1, 0.75, 0.75, 0.75, 0.75]
+    assert set(hour_of(Kind.HOST, old.pk, NOON)) == {"disk", "slots_busy"}
+    assert set(hour_of(Kind.HOST, new.pk, NOON)) == {"cpu", "memory", "temperature", "slots_busy"}
     assert hour_of(Kind.HOST, new.pk, NOON)["memory"][1] == 0
     assert not Reading.objects.filter(kind=Kind.HOST, subject=silent.pk).exists()
 
@@ -133,7 +134,19 @@ def test_what_a_heartbeat_tells_of_the_load_is_recorded():
     kind_record(Kind.HOST, now=NOON)
 
     last = {name: stored[4] for name, stored in hour_of(Kind.HOST, worker.pk, NOON).items()}
-    assert last == {"cpu": 0.25, "memory": 0.7, "temperature": 0, "disk": 0.6}
+    assert last == {"cpu": 0.25, "memory": 0.7, "temperature": 0, "disk": 0.6, "slots_busy": 0}
+
+
+def test_busy_slots_of_a_host_are_those_that_run_something():
+    worker = factories.worker(seen_at=NOON, slots={"PC1": 2, "C2": 2})
+    without = factories.worker("without", seen_at=NOON, slots={}, hardware={})
+    for _ in range(3):  # the third waits on the host for a slot
+        factories.sector(factories.miner(), state="TICKET_ASSIGNED", held_by=worker)
+
+    kind_record(Kind.HOST, now=NOON)
+
+    assert hour_of(Kind.HOST, worker.pk, NOON)["slots_busy"] == [1, 0.5, 0.5, 0.5, 0.5]
+    assert not Reading.objects.filter(subject=without.pk).exists()
 
 
 def test_sealing_is_counted_anew_and_hours_without_any_are_0():
