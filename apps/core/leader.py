@@ -25,6 +25,8 @@ FOLLOWER_LOCK: Final = 0x506F_6F6C
 """Any fixed number; one per role in this database."""
 BLOCKS_LOCK: Final = 0x506F_6F6D
 PREPARE_LOCK: Final = 0x506F_6F6E
+DEALS_LOCK: Final = 0x4400_0000
+"""With a miner's key added: of those who would serve its libp2p door."""
 
 RETRY_S: Final = 0.5
 

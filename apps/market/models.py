@@ -27,6 +27,8 @@ PLACE_MIN = 128
 """Padded bytes of the smallest piece."""
 PLACE_MAX = 64 << 30
 """Padded bytes of the largest."""
+DOOR_PORT = 24_001
+"""Of the first miner's libp2p door; boost's is the same."""
 
 
 class MinerMarket(Timestamped):
@@ -66,6 +68,10 @@ class MinerMarket(Timestamped):
     takes_http = models.BooleanField(default=True)
     takes_put = models.BooleanField(default=True)
     takes_offline = models.BooleanField(default=True)
+    takes_libp2p = models.BooleanField(default=False, db_default=False)
+    """Whether clients of market 1.2 may come by libp2p: whether the miner has a door."""
+    libp2p_port = models.PositiveIntegerField(default=DOOR_PORT, db_default=DOOR_PORT)
+    """On which the door listens."""
 
     def __str__(self) -> str:
         return f"market of {self.miner}"
@@ -79,6 +85,24 @@ class MinerMarket(Timestamped):
             (DealSource.OFFLINE, self.takes_offline),
         )
         return [str(source) for source, is_open in sources if is_open]
+
+
+class MinerDoor(WithReasons, models.Model):
+    """What the process that serves a miner's libp2p door last said of it."""
+
+    miner = models.OneToOneField(Miner, on_delete=models.CASCADE, primary_key=True, related_name="door")
+    host = models.CharField(max_length=100)
+    """Machine of that process."""
+    port = models.PositiveIntegerField()
+    peer_id = models.CharField(max_length=128, blank=True)
+    """Of the key with which it answers; empty: it has none."""
+    said_at = models.DateTimeField()
+    reason = ReasonTextField(blank=True)
+    """Why it does not answer; empty: it did when that was written."""
+    reason_coded = CodedField()
+
+    def __str__(self) -> str:
+        return f"door of {self.miner}"
 
 
 class Deal(WithReasons, Named, Timestamped):

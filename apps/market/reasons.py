@@ -64,3 +64,28 @@ MESSAGE_FAILED = reason(
     "market.message_failed", gettext_noop("its message {id} failed with exit code {exit_code}")
 )
 LEFT_OUT_OF = reason("market.left_out_of", gettext_noop("the chain left it out of message {id}"))
+
+# Doors
+DOOR_STOPPED = reason("market.door_stopped", gettext_noop("its process was stopped"))
+DOOR_MUTE = reason("market.door_mute", gettext_noop("its port {port} does not answer"))
+DOOR_NOT_LISTENING = reason(
+    "market.door_not_listening", gettext_noop("it cannot listen on port {port}: {error}")
+)
+DOOR_KEY_READABLE = reason(
+    "market.door_key_readable",
+    gettext_noop("others can read its peer key {file}: chmod 600 it, or make a new key"),
+)
+DOOR_KEY_BAD = reason("market.door_key_bad", gettext_noop("{file} holds no peer key: {error}"))
+DOOR_KEY_MISSING = reason(
+    "market.door_key_missing",
+    gettext_noop(
+        "{file} is missing, the peer key {peer_id} that {host} had: copy it there, or make a new one "
+        "by manage.py deal_door {miner}"
+    ),
+)
+DOOR_SILENT = reason("market.door_silent", gettext_noop("its process on {host} is silent"))
+DOOR_UNSERVED = reason("market.door_unserved", gettext_noop("no process serves it"))
+DOOR_ROLE_ELSEWHERE = reason(
+    "market.door_role_elsewhere",
+    gettext_noop("the role Deal is given to {hosts}, and no door runs there"),
+)

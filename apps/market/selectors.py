@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.db.models import Count, F, Min, Prefetch, Q, QuerySet, Sum
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.filters import Address, Choices
 from apps.market.errors import DealUnknown
-from apps.market.models import Deal, DealChunk, DealMessage, MinerMarket
+from apps.market.models import Deal, DealChunk, DealMessage, MinerDoor, MinerMarket
+from apps.market.reasons import DOOR_ROLE_ELSEWHERE, DOOR_SILENT, DOOR_UNSERVED
 from apps.market.states import PUBLISHED, WITH_PIECE, WITHOUT_DATA, DealState
 from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import MinerFilters, miners_active
+from apps.miners.selectors.roles import roles_of_miners
+from apps.miners.states import RoleKind
 from apps.pieces.models import Piece
 from apps.pieces.selectors import piece_held, piece_same
 from apps.pieces.states import PieceState
@@ -29,6 +33,10 @@ UNLOCKED = (*WITHOUT_DATA, DealState.UNPUBLISHED, DealState.PUBLISHING)
 """Accepted, and its collateral is not locked on the chain for certain."""
 WAITING = (*UNLOCKED, DealState.VERIFIED)
 """Accepted, and in no sector yet."""
+
+
+DOOR_SILENCE = timedelta(seconds=30)
+"""After which a door counts as down: its process says every ten seconds how it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,57 @@ def chunks_received(deal: Deal) -> list[int]:
 def market_of(miner: Miner) -> MinerMarket:
     """Return what a miner asks for; closed, and not written, where nobody has set it."""
     return MinerMarket.objects.filter(miner=miner).first() or MinerMarket(miner=miner)
+
+
+def door_port_is_taken(market: MinerMarket) -> bool:
+    """Return whether another miner's door listens on the port: all are served on one machine."""
+    rows = MinerMarket.objects.filter(takes_libp2p=True, libp2p_port=market.libp2p_port)
+    return rows.exclude(miner=market.miner_id).exists()
+
+
+def doors_switched_on() -> list[MinerMarket]:
+    """Return the markets of active miners that have a libp2p door."""
+    rows = MinerMarket.objects.filter(takes_libp2p=True, miner__in=miners_active())
+    return list(rows.exclude(miner__actor_id=None).select_related("miner__tenant").order_by("miner_id"))
+
+
+def door_of(miner: Miner) -> MinerDoor | None:
+    """Return what was said last of a miner's door."""
+    return MinerDoor.objects.filter(miner=miner).first()
+
+
+@dataclass(frozen=True, slots=True)
+class DoorStatus:
+    """Whether a miner's libp2p door answers."""
+
+    report: MinerDoor | None
+    """What its process said last."""
+    reason: str
+    """Why it does not; empty if it does."""
+
+
+def doors_status(markets: Sequence[MinerMarket], *, now: datetime) -> dict[int, DoorStatus]:
+    """Return, by the miner's key, whether doors that are switched on answer."""
+    keys = [market.miner_id for market in markets]
+    reports = {row.miner_id: row for row in MinerDoor.objects.filter(miner__in=keys)}
+    silent = [key for key in keys if key not in reports or reports[key].said_at <= now - DOOR_SILENCE]
+    hosts: dict[int, list[str]] = {}
+    if silent:
+        for role in roles_of_miners(silent).filter(kind=RoleKind.DEAL):
+            hosts.setdefault(role.miner_id, []).append(role.host)
+    found = {}
+    for key in keys:
+        row = reports.get(key)
+        reason = _silence(row, hosts.get(key, ())) if key in silent or row is None else row.reason
+        found[key] = DoorStatus(row, reason)
+    return found
+
+
+def _silence(report: MinerDoor | None, hosts: Sequence[str]) -> str:
+    """Return why nothing is heard of a door, of whose miner these hosts have the role Deal."""
+    if hosts and (report is None or report.host not in hosts):
+        return DOOR_ROLE_ELSEWHERE(hosts=", ".join(hosts))
+    return DOOR_UNSERVED() if report is None else report.reason or DOOR_SILENT(host=report.host)
 
 
 def miner_of_provider(address: str) -> Miner | None:

@@ -23,6 +23,9 @@ WORKER_ENV: Final = {**ROOT_IS_MEANT, "DATABASE_CONN_MAX_AGE": "600", "CELERY_SK
 """Of a task process: its threads keep their database connections for ten minutes, and it leaves out
 Django's checks: they load every page and view, 22 MiB that no task needs."""
 
+DOOR_ENV: Final = {"DATABASE_CONN_MAX_AGE": "600"}
+"""Of the process of libp2p doors: a request opens no connection of its own."""
+
 
 def celery(queues: str, options: Options) -> tuple[str, ...]:
     """Return the words of a worker for some queues: nothing prefetched, no gossip, no banner.

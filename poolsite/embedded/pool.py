@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from poolsite.embedded import postgres, redis
 from poolsite.embedded.children import Child, pause_patient, ready_after
-from poolsite.embedded.console_processes import WORKER_ENV, celery, process, step
+from poolsite.embedded.console_processes import DOOR_ENV, WORKER_ENV, celery, process, step
 from poolsite.embedded.devnet_processes import devnet_child, miner_step, policy_step
 from poolsite.embedded.errors import StartupError
 from poolsite.embedded.host_programs import hosts
@@ -52,6 +52,14 @@ def pool_table(
         ),
         process("follower", manage, "follow", "--skip-checks", after=data | chain, ready=ready_after(1.0)),
         process("blocks", manage, "blocks", "--skip-checks", after=data | chain, ready=ready_after(1.0)),
+        process(
+            "deals",
+            *(manage, "deal_door", "--skip-checks"),
+            after=data,
+            ready=ready_after(1.0),
+            stop_s=15.0,
+            env=DOOR_ENV,
+        ),
         *hosts(paths, options, after={"web-1"}),
     ]
     if options.runs_chain:

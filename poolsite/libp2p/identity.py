@@ -55,6 +55,11 @@ class Identity:
         """Return its multihash."""
         return peer_id_of(self.public)
 
+    @property
+    def text(self) -> str:
+        """Return its peer id as it is written."""
+        return peer_id_text(self.peer_id)
+
     def sign(self, data: bytes) -> bytes:
         """Return a signature."""
         return self.key.sign(data)

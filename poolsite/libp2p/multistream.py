@@ -11,6 +11,8 @@ from typing import Final, Protocol
 from poolsite.filecoin.varint import uvarint_write
 
 VERSION: Final = "/multistream/1.0.0"
+HELLO: Final = b"\x13/multistream/1.0.0\n"
+"""That line with its length, which both sides of a connection send first."""
 REFUSED: Final = "na"
 LINE_MAX: Final = 256
 """Bytes of the longest name that is read: so its length is two bytes at most."""

@@ -13,7 +13,15 @@ from rest_framework.response import Response
 from apps.api.v1.serializers import AmountField, InputSerializer, checked
 from apps.api.v1.views import PoolView
 from apps.market.selectors import market_of
-from apps.market.services.markets import COUNT_MAX, FIELDS, MESSAGE_MAX, NUMBER_MAX, market_set
+from apps.market.services.markets import (
+    COUNT_MAX,
+    FIELDS,
+    MESSAGE_MAX,
+    NUMBER_MAX,
+    PORT_MAX,
+    PORT_MIN,
+    market_set,
+)
 from apps.market.states import ClientsRule
 from apps.miners.selectors.miners import miner_get
 
@@ -71,6 +79,12 @@ class MarketInput(InputSerializer):
     takes_http = serializers.BooleanField(required=False, help_text="data from the client's URLs")
     takes_put = serializers.BooleanField(required=False, help_text="data that the client uploads")
     takes_offline = serializers.BooleanField(required=False, help_text="data that the operator imports")
+    takes_libp2p = serializers.BooleanField(
+        required=False, help_text="whether clients of market 1.2 may come by libp2p"
+    )
+    libp2p_port = serializers.IntegerField(
+        required=False, min_value=PORT_MIN, max_value=PORT_MAX, help_text="on which that door listens"
+    )
 
 
 class MarketOutput(MarketInput):

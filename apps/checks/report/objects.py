@@ -43,6 +43,7 @@ OF_MINER: Final = (
     "windows_missed",
     "windows_at_risk",
     "roles_unheld",
+    "doors_down",
     "fee_debt",
     "miners_unread",
     "worker_change_pending",

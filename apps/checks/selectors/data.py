@@ -32,6 +32,8 @@ from apps.core.formatting import DAY_S
 from apps.core.processes import Process, processes_all
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.selectors.connections import connections_failed
+from apps.market.models import MinerMarket
+from apps.market.selectors import DoorStatus, doors_status, doors_switched_on
 from apps.messages.models import Message, Recovery, Sender
 from apps.messages.selectors.approvals import messages_unapproved
 from apps.messages.selectors.failed import messages_failed
@@ -215,6 +217,14 @@ class CheckData:
     def roles_unheld(self) -> dict[int, list[UnheldRole]]:
         """Exclusive roles that hosts were given and none holds, by the miner's pk."""
         return roles_unheld(self.miners, now=self.at) if self.rare.roles else {}
+
+    @cached_property
+    def doors_down(self) -> list[tuple[MinerMarket, DoorStatus]]:
+        """Libp2p doors that are switched on and do not answer."""
+        keys = {miner.pk for miner in self.miners} if self.rare.doors else set()
+        markets = [one for one in doors_switched_on() if one.miner_id in keys] if keys else []
+        found = doors_status(markets, now=self.at)
+        return [(one, found[one.miner_id]) for one in markets if found[one.miner_id].reason]
 
     @cached_property
     def reward(self) -> RewardEstimate | None:

@@ -18,6 +18,7 @@ from apps.core.compiled import Compiled
 from apps.core.models import Console
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.selectors.signer_grants import grants_unchosen
+from apps.market.models import MinerMarket
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.creations import creations_since
 from apps.messages.selectors.failed import given_up_since, refused_since
@@ -104,6 +105,8 @@ class Rare(NamedTuple):
     """Checks whose severity the operator set."""
     consoles: bool = True
     """More than one console machine."""
+    doors: bool = True
+    """Miners with a libp2p door."""
 
 
 def _rare(day: Any, week: Any) -> QuerySet[Any]:
@@ -152,6 +155,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         "channels": Exists(AlertChannel.objects.filter(is_enabled=True, tenant=None)),
         "severities_set": Exists(CheckSetting.objects.exclude(severity="")),
         "consoles": Exists(Console.objects.order_by("machine")[1:2]),
+        "doors": Exists(MinerMarket.objects.filter(takes_libp2p=True)),
     }
     return Network.objects.order_by("pk").values_list(*(parts[name] for name in Rare._fields))[:1]
 

@@ -255,6 +255,7 @@ NO_OUTAGES: Final = frozenset(
         "cutoffs_missed",
         "deposits_expiring",
         "disputes_lost",
+        "doors_down",
         "f3_unleased",
         "factors_guessed",
         "fee_debt",

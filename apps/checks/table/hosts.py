@@ -6,7 +6,7 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
-from apps.checks.findings import hosts, stopped, stores
+from apps.checks.findings import deals, hosts, stopped, stores
 from apps.checks.findings.results import Check, Link, Severity, Topic
 
 CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
@@ -20,6 +20,15 @@ HOST_CHECKS: Final[tuple[Check, ...]] = (
         hosts.hosts_away,
         Link("hosts"),
         _("Hosts"),
+    ),
+    Check(
+        "doors_down",
+        _("Every libp2p door of a miner answers"),
+        (Topic.MINERS, Topic.PROCESSES),
+        WARNING,
+        deals.doors_down,
+        Link("miners"),
+        _("Market"),
     ),
     Check(
         "stores_away",

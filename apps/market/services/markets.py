@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue
 from apps.core.live import Change, publish
 from apps.market.models import PLACE_MAX, PLACE_MIN, MinerMarket
-from apps.market.selectors import market_of
+from apps.market.selectors import door_port_is_taken, market_of
 from apps.market.states import ClientsRule
 from apps.miners.models import Miner
 from apps.users.rules.principals import Principal
@@ -22,7 +22,7 @@ FIELDS: Final = (
     *("is_open", "price", "verified_price", "least_size", "most_size", "is_verified_only"),
     *("clients_rule", "clients", "start_wait", "start_within", "waiting_deals", "waiting_bytes"),
     *("client_deals", "publish_wait", "publish_most", "publish_base_fee"),
-    *("takes_http", "takes_put", "takes_offline"),
+    *("takes_http", "takes_put", "takes_offline", "takes_libp2p", "libp2p_port"),
 )
 UNITS: Final = {
     **dict.fromkeys(("price", "verified_price"), "attoFIL per GiB and epoch"),
@@ -34,6 +34,9 @@ UNITS: Final = {
 }
 CLIENTS_MAX: Final = 1000
 NUMBER_MAX: Final = 1 << 62
+PORT_MIN: Final = 1024
+"""Lower ports are the system's."""
+PORT_MAX: Final = 65_535
 COUNT_MAX: Final = 1_000_000
 MESSAGE_MAX: Final = 500
 """Deals of one message: more do not fit into a block's gas."""
@@ -52,6 +55,8 @@ def market_set(miner: Miner, *, values: Mapping[str, Any], by: Principal) -> Min
         setattr(row, name, value)
     row.clients = [_client(text) for text in dict.fromkeys(row.clients)]
     _check(row)
+    if row.takes_libp2p and door_port_is_taken(row):
+        raise BadValue(gettext("another miner's door listens on this port"), field="libp2p_port")
     after = {name: getattr(row, name) for name in FIELDS}
     changed = [name for name in FIELDS if before[name] != after[name]]
     row.save()
@@ -90,6 +95,7 @@ def _check(row: MinerMarket) -> None:
         ("publish_wait", 0, NUMBER_MAX),
         ("publish_most", 1, MESSAGE_MAX),
         ("publish_base_fee", 0, NUMBER_MAX),
+        ("libp2p_port", PORT_MIN, PORT_MAX),
     ):
         if not least <= getattr(row, name) <= most:
             raise BadValue(

@@ -19,9 +19,8 @@ from django.utils.translation import gettext
 
 from apps.chain.node.public_hosts import is_public
 from poolsite.filecoin.multiaddr import BadMultiaddr, Part, multiaddr_parse
+from poolsite.libp2p.multistream import HELLO
 
-HELLO: Final = b"\x13/multistream/1.0.0\n"
-"""What both sides of a libp2p connection say first."""
 CONNECT_S: Final = 3.0
 """For one place to answer; a name is looked up before."""
 WAIT_S: Final = 10.0

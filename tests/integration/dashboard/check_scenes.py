@@ -19,6 +19,7 @@ from apps.core.clock import now
 from apps.core.disk import DiskSpace
 from apps.core.models import Console
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
+from apps.market.models import MinerMarket
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.messages.states import MessageState, NoncesBy, SenderState, Wait
@@ -165,6 +166,10 @@ def roles_unheld(_: Any) -> None:
     lapsed = {"state": RoleState.HELD, "token": 3, "lease_until": epochs_ago(89)}
     Role.objects.create(miner=miner, host="rack-a", **given, **lapsed)
     Role.objects.create(miner=miner, host="rack-b", **given)
+
+
+def doors_down(_: Any) -> None:
+    MinerMarket.objects.create(miner=factories.miner(), takes_libp2p=True)
 
 
 def moves_restored(_: Any) -> None:
@@ -403,6 +408,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         windows_missed,
         windows_at_risk,
         roles_unheld,
+        doors_down,
         moves_restored,
         disputes_lost,
         fee_debt,

@@ -61,6 +61,7 @@ OWN_PAGES: dict[str, Callable[[], str]] = {
     "windows_missed": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "windows_at_risk": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "roles_unheld": lambda: reverse("miner", args=[Miner.objects.get().address]),
+    "doors_down": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "fee_debt": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "miners_unread": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "worker_change_pending": lambda: reverse("miner", args=[Miner.objects.get().address]),

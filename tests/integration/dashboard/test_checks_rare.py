@@ -56,6 +56,7 @@ FIELDS = {
     "blocks_foreign": "blocks_foreign",
     "notifications_undelivered": "channels",
     "consoles_unshared": "consoles",
+    "doors_down": "doors",
     "factors_guessed": "codes_wrong",
 }
 """The checks that ask for nothing more where this field says that there is none."""

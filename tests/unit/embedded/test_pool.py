@@ -241,7 +241,7 @@ def test_form_of_proofs_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch)
 def test_readiness_waits_for_the_processes_of_the_console(tmp_path: Path) -> None:
     names = heartbeat_senders(table_in(tmp_path).values())
 
-    assert set(names) == {"web-1", "web-2", "tasks", "tasks-slow", "follower", "blocks"}
+    assert set(names) == {"web-1", "web-2", "tasks", "tasks-slow", "follower", "blocks", "deals"}
 
 
 def test_the_devnet_funds_the_signers_addresses_once_each(tmp_path: Path) -> None:
@@ -290,8 +290,8 @@ def test_a_task_thread_count_that_is_no_number_is_refused(
         table_in(tmp_path)
 
 
-def test_only_task_workers_keep_database_connections(tmp_path: Path) -> None:
+def test_only_task_workers_and_doors_keep_database_connections(tmp_path: Path) -> None:
     table = table_in(tmp_path)
 
     kept = {name for name, child in table.items() if child.env.get("DATABASE_CONN_MAX_AGE", "0") != "0"}
-    assert kept == {"tasks", "tasks-slow"}
+    assert kept == {"tasks", "tasks-slow", "deals"}

@@ -22,7 +22,7 @@ from poolsite.settings.variables import VARIABLES
 DEPLOY: Final = SITE / "poolsite" / "deploy"
 UNITS: Final = DEPLOY / "systemd"
 CONSOLE_UNITS: Final = "systemd/poolsite-console-.service.d/20-console.conf"
-CONSOLE: Final = ("web@", "tasks", "tasks-slow", "follower", "blocks")
+CONSOLE: Final = ("web@", "tasks", "tasks-slow", "follower", "blocks", "deals")
 EXPOSURE: Final = 3.0
 """What `systemd-analyze security` may give a unit at most, of 10."""
 OTHERS: Final = {"DOMAIN", "CONSOLES", "CONSOLE", "STORE", "ARGUMENTS", "TOKEN_FILE"}
@@ -62,7 +62,7 @@ def test_the_target_starts_every_process_of_the_console(monkeypatch: pytest.Monk
     named = set(re.findall(r"poolsite-console-([\w@-]+)\.service", target))
     ready = re.search(r"READY_PROCESSES=(\S+)", shared)
 
-    assert named == {"web@1", "web@2", *TASK_QUEUES, "follower", "blocks"}
+    assert named == {"web@1", "web@2", *TASK_QUEUES, "follower", "blocks", "deals"}
     assert ready is not None
     assert set(ready[1].split(",")) == {name.replace("@", "-") for name in named}
     assert "-Q" in celery("head", options(monkeypatch))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import threading
@@ -14,6 +15,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
 from apps.api.management.caller import COMMAND
+from apps.api.mk12.doors import Doors
 from apps.api.sector_counter import SectorCounter, counter_serve
 from apps.core import clock
 from apps.core.errors import DomainError
@@ -179,15 +181,28 @@ class Command(BaseCommand):
             self.stdout.write(f"sector numbers of {miner} on {_address_text(options['sclisten'])}")
         elif options["sctype"] == "get":
             self._server_check(options["sclisten"])
+        door = self._door_start(miner, host, stop) if options["p2p"] else None
         try:
             while not stop.wait(RENEW_S):
                 self._step(miner, host)
         finally:
+            stop.set()
+            if door is not None:
+                door.join()
             if server is not None:
                 server.shutdown()
                 server.server_close()
             self._release(miner, host, kinds)
             self.stdout.write("ended")
+
+    def _door_start(self, miner: Miner, host: str, stop: threading.Event) -> threading.Thread:
+        """Serve the miner's libp2p door beside, while its page has one switched on and this host the role."""
+        doors = Doors(host=host, only=miner.address or "", say=self.stdout.write)
+        door = threading.Thread(
+            target=lambda: asyncio.run(doors.run(asked_to_stop=stop.is_set)), name="doors", daemon=True
+        )
+        door.start()
+        return door
 
     def _release(self, miner: Miner, host: str, kinds: Collection[RoleKind]) -> None:
         """Release this machine's roles, as filguard's miner does by ending: those on standby take over."""

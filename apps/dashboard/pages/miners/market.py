@@ -22,7 +22,7 @@ from apps.market.states import ClientsRule
 from apps.miners.selectors.miners import miner_get
 from apps.users.rules.principals import Principal
 
-TICKS: Final = ("is_open", "is_verified_only", "takes_http", "takes_put", "takes_offline")
+TICKS: Final = ("is_open", "is_verified_only", "takes_http", "takes_put", "takes_offline", "takes_libp2p")
 
 
 class Lines(Text):
@@ -59,6 +59,8 @@ class MarketForm(PageForm):
     takes_http = Tick()
     takes_put = Tick()
     takes_offline = Tick()
+    takes_libp2p = Tick()
+    libp2p_port = Integer()
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

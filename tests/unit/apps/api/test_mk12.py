@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import os
-import signal
 import threading
 import uuid
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
-from django.core.management.base import CommandError
 from django.db import OperationalError
 
-from apps.api.management.commands import deal_door
-from apps.api.management.commands.deal_door import identity_read
 from apps.api.mk12 import answers
 from apps.api.mk12.answers import Door
 from apps.api.mk12.streams import Streams
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.core import clock
 from apps.gateway.errors import SignerAway
 from apps.market.models import Deal
 from apps.market.services.markets import market_set
 from apps.market.services.transfers import places_decode
 from apps.miners.models import Miner
-from apps.miners.services.roles import RoleGrant
-from apps.miners.states import ROLE_LEASE_S, RoleKind
-from apps.sectors.services.roles.assignments import host_role_assign, host_role_remove
-from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin import cbor
 from poolsite.filecoin.actors.market import ClientDealProposal, DealProposal
 from poolsite.filecoin.address import address_parse
@@ -47,7 +34,6 @@ from poolsite.filecoin.storage_market import ASK_RESPONSE, STORAGE_ASK, map_deco
 from poolsite.libp2p.identity import Identity
 from poolsite.libp2p.listener import Listener
 from tests import factories, people
-from tests.integration.pools import port_free
 from tests.libp2p_client import Client, connections_close
 from tests.mk12 import Chain, params, signed_cid, status_request
 from tests.mk20 import sized
@@ -321,77 +307,3 @@ def test_a_flood_of_one_stranger_leaves_room_for_others(monkeypatch: pytest.Monk
 
     asyncio.run(play())
     streams.close()
-
-
-def test_one_host_serves_a_miner_and_another_takes_over(
-    miner: Miner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deal_door, "close_old_connections", lambda: None)
-    for host in ("a", "b"):
-        grant = RoleGrant(host=host, kind=RoleKind.DEAL)
-        host_role_assign(miner, grant=grant, principal=SYSTEM, now=clock.now())
-
-    assert [deal_door.role_renew(miner, host) for host in ("a", "b", "a")] == [True, False, True]
-
-    later = clock.now() + timedelta(seconds=2 * ROLE_LEASE_S)
-    monkeypatch.setattr("apps.core.clock.now", lambda: later)
-    assert [deal_door.role_renew(miner, host) for host in ("b", "a")] == [True, False]
-
-
-def test_a_door_keeps_no_role_of_another_miner(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deal_door, "close_old_connections", lambda: None)
-    other = factories.miner(2002)
-    for of, host in ((miner, "a"), (other, "a"), (other, "b")):
-        grant = RoleGrant(host=host, kind=RoleKind.DEAL)
-        host_role_assign(of, grant=grant, principal=SYSTEM, now=clock.now())
-        deal_door.role_renew(of, host)
-    later = clock.now() + timedelta(seconds=2 * ROLE_LEASE_S)
-    monkeypatch.setattr("apps.core.clock.now", lambda: later)
-
-    assert deal_door.role_renew(miner, "a")
-    assert deal_door.role_renew(other, "b")
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_command_serves_while_it_has_the_role(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deal_door, "RENEW_S", 0.1)
-    grant = RoleGrant(host="a", kind=RoleKind.DEAL)
-    host_role_assign(miner, grant=grant, principal=SYSTEM, now=clock.now())
-    said, port = io.StringIO(), port_free()
-    given = {"host": "a", "listen": ("127.0.0.1", port)}
-
-    async def play() -> None:
-        command = deal_door.Command(stdout=said)
-        serving = asyncio.create_task(command._run(miner, Identity.of_seed(bytes(32)), (), (), given))
-        while "deals of" not in said.getvalue():
-            await asyncio.sleep(0.05)
-        client = await Client.connect(port)
-        assert cbor.decode(await client.ask("/fil/retrieval/transports/1.0.0")) == {"Protocols": []}
-        await sync_to_async(host_role_remove)(
-            miner, host="a", kind=RoleKind.DEAL, principal=SYSTEM, now=clock.now()
-        )
-        while "waiting" not in said.getvalue():
-            await asyncio.sleep(0.05)
-        with pytest.raises(ConnectionRefusedError):
-            await Client.connect(port)
-        await connections_close()
-        os.kill(os.getpid(), signal.SIGTERM)
-        await serving
-
-    asyncio.run(play())
-
-
-def test_the_peers_key_is_a_private_file(tmp_path: Path) -> None:
-    path = tmp_path / "door" / "peer.key"
-
-    first, second = identity_read(path), identity_read(path)
-
-    assert first.peer_id == second.peer_id
-    assert path.stat().st_mode & 0o777 == 0o600
-    path.chmod(0o640)
-    with pytest.raises(CommandError, match="can be read by others"):
-        identity_read(path)
-    path.chmod(0o600)
-    path.write_text("nothing")
-    with pytest.raises(CommandError, match="holds no peer key"):
-        identity_read(path)

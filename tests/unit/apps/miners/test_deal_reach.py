@@ -11,7 +11,8 @@ import pytest
 
 from apps.chain.node.public_hosts import is_public
 from apps.miners.selectors import deal_reach
-from apps.miners.selectors.deal_reach import HELLO, TRIED_MAX, ReachState, address_reach, addresses_reach
+from apps.miners.selectors.deal_reach import TRIED_MAX, ReachState, address_reach, addresses_reach
+from poolsite.libp2p.multistream import HELLO
 
 PEER = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA"
 
