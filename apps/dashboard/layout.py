@@ -16,6 +16,7 @@ from apps.dashboard.bell import Badge, bell_of
 from apps.dashboard.notices import Notice, banner_notes, notice_pop
 from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import GROUPS, NavItem, navigation
+from apps.dashboard.scope import Scope, scope_of
 from apps.dashboard.sessions import person_of
 from poolsite.wire.hosts import VERSION
 
@@ -39,6 +40,7 @@ class NavLink:
 
     item: NavItem
     badge: Badge | None
+    href: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,17 @@ class NavGroup:
     links: tuple[NavLink, ...]
 
 
-def nav_of(data: PageData, badges: Mapping[str, Badge] = MappingProxyType({})) -> list[NavGroup]:
-    """Return the pages that the viewer has, in groups."""
+def nav_of(
+    data: PageData, badges: Mapping[str, Badge] = MappingProxyType({}), *, scope: Scope | None = None
+) -> list[NavGroup]:
+    """Return the pages that the viewer has, in groups, each in the scope."""
     found: list[NavGroup] = []
     for group in navigation():
-        links = tuple(NavLink(item, badges.get(item.key)) for item in group if item.shown(data))
+        links = tuple(
+            NavLink(item, badges.get(item.key), item.href if scope is None else scope.href(item.href))
+            for item in group
+            if item.shown(data)
+        )
         if links:
             key = links[0].item.place[0]
             found.append(NavGroup(key, GROUPS[key], links))
@@ -80,16 +88,19 @@ def page_render(
     """Render a page inside the layout.  `page_key` names it to the live socket; "" follows the bar only.
 
     `act_error` is what was refused of an act on a page that follows changes: it stands above what is fetched
-    anew.  In `context`, `page_href` is the page's own address where an act at another one answers with it.
+    anew.  In `context`, `page_href` is the page's own address where an act at another one answers with it,
+    and `scoped` which of `SCOPE` the page is narrowed by.
     """
     bell, theme = bell_of(data), request.COOKIES.get(THEME_COOKIE, "")
+    scope = scope_of(request, context.pop("scoped", ()))
     theme = theme if theme in {value for value, _ in THEMES} else ""
     layout = {
         "title": title,
         "section": section,
         "page_key": page_key,
-        "nav": nav_of(data, bell.badges),
-        "tabs": [item for group in navigation() for item in group if item.is_tab],
+        "nav": nav_of(data, bell.badges, scope=scope),
+        "tabs": [(item, scope.href(item.href)) for group in navigation() for item in group if item.is_tab],
+        "scope": scope,
         "chain_status": data.chain_status,
         "bell": bell,
         "frame_parts": ",".join(

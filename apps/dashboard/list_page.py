@@ -39,6 +39,7 @@ from apps.dashboard.pagination import (
     page_counted,
     page_newest,
 )
+from apps.dashboard.scope import SCOPE
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.principals import Principal
 from apps.users.selectors.saved_views import saved_views_of
@@ -254,8 +255,13 @@ class ListPage:
     def beside(self, values: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the names in an address that are no filters: `after` was the cursor's, and may be a time."""
         is_filter = self.filters is not None and "after" in self.filters.base_filters
-        names = (*BESIDE, *self.beside_too)
+        names = (*BESIDE, *self.beside_too, *(name for name in SCOPE if name not in self.scoped))
         return names if is_filter and not self.place_in(values) else (*names, "after")
+
+    @property
+    def scoped(self) -> tuple[str, ...]:
+        """Return what of the scope is among its filters."""
+        return tuple(name for name in SCOPE if self.filters is not None and name in self.filters.base_filters)
 
     def place_in(self, values: Mapping[str, Any]) -> str:
         """Return the cursor that an address has under the name of older pages, if it is one of this list."""
@@ -438,6 +444,7 @@ class ListPage:
             title=self.title,
             section=self.name,
             page_key=(f"{self.name}:{query}" if query else self.name) if is_live else "",
+            scoped=self.scoped,
             status=422 if wrong else 200,
             data=data,
             act_error=refused,
@@ -476,15 +483,24 @@ class ListPage:
         if wanted is None:
             return {}
         others = {name: texts for name, texts in wanted.given.items() if name != "state"}
-        others |= {name: request.GET.getlist(name) for name in ("sort", "hide")}
+        others |= {name: request.GET.getlist(name) for name in self.kept}
         counts = self.facet_counts(wanted, data) | dict(self.counts(data)) if is_counted else {}
         chips = facets_of(reverse(self.name), self.facets, counts, state=wanted["state"], **others)
         return {
             "fields": self.fields(wanted),
-            "hidden": self.hidden_fields(wanted, *_beside(request)),
+            "hidden": self.hidden_fields(wanted, *self.kept_pairs(request)),
             "is_open": any(wanted[name] for name in self.places),
             "facets": [*chips, *self.more_facets(data, wanted), *views],
         }
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Return what stays in the address, beside the filters, when these change."""
+        return ("sort", "hide", *(name for name in SCOPE if name not in self.scoped))
+
+    def kept_pairs(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """Return name and value of what stays in the address."""
+        return [(name, text) for name in self.kept for text in request.GET.getlist(name)]
 
     def fields(self, wanted: ListFilters) -> list[tuple[str, StrOrPromise, str]]:
         """Return the fields behind *Filter*: name, label, value."""
@@ -529,10 +545,6 @@ def views_of(here: str, saved: Mapping[str, str], query: str) -> list[Facet]:
         Facet(key=name, label=name, href=f"{here}?{text}", on=text == query, is_tag=True)
         for name, text in saved.items()
     ]
-
-
-def _beside(request: HttpRequest) -> list[tuple[str, str]]:
-    return [(name, text) for name in ("sort", "hide") for text in request.GET.getlist(name)]
 
 
 def refusal_text(refusal: DomainError) -> str:

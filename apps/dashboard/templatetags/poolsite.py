@@ -224,7 +224,7 @@ def passkey_form(context: Context, label: str, action: str, options: str, **more
     return {"label": label, "action": action, "options": options, "kind": "get"} | sent | more
 
 
-TOPBAR: Final = ("chain_status", "bell", "person", "themes", "page_href", "zone")
+TOPBAR: Final = ("scope", "chain_status", "bell", "person", "themes", "page_href", "zone")
 """What the bar at the top of each page needs of the layout."""
 
 

@@ -18,6 +18,7 @@ from apps.core.errors import BadValue
 from apps.core.filters import Choices, DayFilters, Moment, Several, Words
 from apps.messages.selectors.stuck import is_priced_out, is_stuck
 from apps.messages.states import MessageState
+from apps.users.selectors.tenants import tenants_visible
 from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.policy import Network
 
@@ -42,6 +43,7 @@ class MessageFilters(DayFilters):
 
     state = Choices((*MessageState.values, *MESSAGE_VIEWS), method="of_states")
     from_ = Several(method="of_senders")
+    tenant = Words(method="of_tenant", about="name of the tenant who pushed it")
     kind = Words()
     after = Moment(field_name="created_at", lookup_expr="gt", about="created after this moment")
     before = Moment(field_name="created_at", lookup_expr="lt", about="created before this moment")
@@ -77,6 +79,12 @@ class MessageFilters(DayFilters):
             return rows.filter(from_addr__in=[address_typed(text) for text in value])
         except BadAddress as error:
             raise BadValue(address_fault(error), field="from") from None
+
+    def of_tenant(self, rows: Rows, _name: str, value: str) -> Rows:
+        """Narrow to a tenant, by its key: the index of the table begins with it."""
+        return rows.filter(
+            tenant__in=list(tenants_visible(self.viewer).filter(name=value).values_list("pk", flat=True))
+        )
 
     def named(self, rows: Rows, _name: str, value: str) -> Rows:
         """Find by nonce, CID, sender's address or id, whichever the words look like."""

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue
 from apps.dashboard.csv_export import rows_in_turn
 from apps.dashboard.day_spans import day_moment, day_read
+from apps.dashboard.scope import SCOPE
 from apps.users.rules.principals import Principal
 from apps.users.selectors.audit_search import AuditFilter, audit_find
 
@@ -23,7 +24,7 @@ PLACES: Final = ("cursor", "after")
 def query_read(request: HttpRequest) -> dict[str, str]:
     """Return what the filter says.  Raises BadValue for a filter that there is not, or a day that is none."""
     for name in request.GET:
-        if name not in (*FIELDS, *PLACES):
+        if name not in (*FIELDS, *PLACES, *SCOPE):
             raise BadValue(gettext("there is no such filter"), field=name[:40])
     query = {name: request.GET.get(name, "").strip()[:200] for name in FIELDS}
     for name in ("since", "until"):

@@ -40,6 +40,7 @@ from apps.dashboard.pages.money.rows import (
 )
 from apps.dashboard.pages.money.worth import unpriced_text, worth_text
 from apps.dashboard.registry import NavItem
+from apps.dashboard.scope import scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.exposure import exposure_of
@@ -111,7 +112,8 @@ def money(request: HttpRequest, viewer: Principal) -> HttpResponse:
     data, url = PageData(viewer), reverse("money")
     period, tenant = period_of(request, data), tenant_of(request, viewer)
     if address := request.GET.get("miner", "")[:100]:
-        return redirect(f"{reverse('miner-money', args=[address])}?{urlencode(period.query)}")
+        query = {**period.query, **scope_chosen(request)}
+        return redirect(f"{reverse('miner-money', args=[address])}?{urlencode(query)}")
     scope = {} if tenant is None else {"tenant": tenant.name}
     accounts = accounts_read(viewer, period.days, tenant=tenant)
     is_pool, total, prices = viewer.sees_pool and tenant is None, accounts.total, prices_on(period.days)
@@ -127,6 +129,7 @@ def money(request: HttpRequest, viewer: Principal) -> HttpResponse:
         "money/page.html",
         title=title,
         section="money",
+        scoped=("tenant", "miner"),
         page_key="money",
         data=data,
         tenant=tenant,
@@ -169,6 +172,7 @@ def miner_money(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
         "money/page.html",
         title=gettext("Money of {miner}").format(miner=miner.name or miner.address),
         section="money",
+        scoped=("miner",),
         page_key="money",
         data=data,
         miner=miner,

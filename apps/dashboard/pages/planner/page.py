@@ -331,6 +331,7 @@ def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
         "planner/page.html",
         title=_("Planner"),
         section="planner",
+        scoped=("miner",),
         data=data,
         wrong=next(iter(shown.wrong.values()), None),
         per_day=tenths(outcome.per_day),

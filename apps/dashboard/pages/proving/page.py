@@ -275,6 +275,7 @@ def proving(request: HttpRequest, viewer: Principal) -> HttpResponse:
         "proving/list.html",
         title=gettext("Proving"),
         section="proving",
+        scoped=("miner",),
         page_key="proving",
         data=data,
         verdict=verdict_of(data),

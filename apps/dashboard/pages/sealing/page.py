@@ -217,6 +217,7 @@ def sealing(request: HttpRequest, viewer: Principal) -> HttpResponse:
         "sealing/page.html",
         title=_("Sealing"),
         section="sealing",
+        scoped=("miner",),
         page_key=f"sealing:{query_of(wanted, **beside)}",
         data=data,
         csv=f"{reverse('sealing-csv')}?{query_of(wanted)}",

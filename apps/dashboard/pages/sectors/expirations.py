@@ -17,6 +17,7 @@ from apps.core import formatting
 from apps.core.formatting import DAY_S
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.scope import scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.expirations import ExpiryBucket, expirations_by
 from apps.users.rules.principals import Principal
@@ -82,13 +83,14 @@ def expirations(request: HttpRequest, viewer: Principal) -> HttpResponse:
     here = reverse("sectors-expirations")
 
     def link(**change: str) -> str:
-        return f"{here}?{urlencode({'by': by, 'miner': miner} | change)}"
+        return f"{here}?{urlencode(scope_chosen(request) | {'by': by, 'miner': miner} | change)}"
 
     return page_render(
         request,
         "sectors/expirations.html",
         title=_("Expirations"),
         section="sectors",
+        scoped=("miner",),
         data=data,
         rows=rows,
         total=sum(row.count for row in rows),

@@ -216,6 +216,7 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
         form,
         title=_("Pledge sectors"),
         section="sectors",
+        scoped=("miner",),
         page_key="pledge",
         data=data,
         miners=choices,

@@ -1,0 +1,1 @@
+"""Choosing the tenant and the miner to which pages are narrowed."""

@@ -1,0 +1,80 @@
+"""The tenant and the miner to which pages are narrowed, said in their addresses, which can be shared."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from django.http import HttpRequest, QueryDict
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext
+
+SCOPE: Final = ("tenant", "miner")
+"""Parameters of an address that say it; a page that has no such filter takes them along."""
+NAME_MAX: Final = 100
+PLACES: Final = ("cursor", "after")
+"""Places in a list, which are none of another list."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScopePart:
+    """A tenant or a miner that was chosen."""
+
+    text: str
+    is_used: bool
+    """Whether this page has the filter."""
+    off_href: str
+    """The page without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What was chosen."""
+
+    parts: tuple[ScopePart, ...]
+    query: str
+    """As addresses of other pages have it; empty if nothing was chosen."""
+    choose_href: str
+
+    def href(self, href: str) -> str:
+        """Return the address of a page in this scope."""
+        return f"{href}?{self.query}" if self.query else href
+
+
+def scope_chosen(request: HttpRequest) -> dict[str, str]:
+    """Return what the address says."""
+    given = {name: request.GET.get(name, "").strip()[:NAME_MAX] for name in SCOPE}
+    return {name: text for name, text in given.items() if text}
+
+
+def scope_of(request: HttpRequest, taken: Collection[str]) -> Scope:
+    """Return the scope of a page that has the filters in `taken`."""
+    chosen = scope_chosen(request)
+    labels = {
+        "tenant": gettext("Tenant {tenant}").format(tenant=chosen.get("tenant", "")),
+        "miner": gettext("Miner {miner}").format(miner=chosen.get("miner", "")),
+    }
+    here = request.get_full_path() if request.method == "GET" else request.path
+    parts = tuple(
+        ScopePart(labels[name], name in taken, address_with(request, {**chosen, name: ""})) for name in chosen
+    )
+    choose = reverse("scope")
+    if request.path != choose:
+        choose = f"{choose}?{urlencode({'next': here, **chosen})}"
+    return Scope(parts, urlencode(chosen), choose)
+
+
+def address_with(request: HttpRequest, chosen: Mapping[str, str]) -> str:
+    """Return this page's address in another scope, at its first row."""
+    return in_scope(request.path, request.GET.urlencode(), chosen)
+
+
+def in_scope(path: str, query: str, chosen: Mapping[str, str]) -> str:
+    """Return an address in another scope, at its first row."""
+    params = QueryDict(query, mutable=True)
+    for name in (*SCOPE, *PLACES):
+        params.pop(name, None)
+    params.update({name: text for name, text in chosen.items() if text})
+    return f"{path}?{params.urlencode()}" if params else path
