@@ -7,7 +7,7 @@ from typing import ClassVar
 from uuid import uuid4
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 
 from apps.checks.states import AlertEntryKind, AlertEvent, ChannelKind, Component, Condition
 from apps.core.models import Named
@@ -38,6 +38,21 @@ class AlertChannel(models.Model):
     acknowledgement ended, and by events of their own that an alert began again or became worse."""
     is_enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    only_tenants = models.JSONField(default=list, db_default=Value([], models.JSONField()))
+    """Of the operator's: keys of the tenants whose alerts it is told of; empty: the whole pool's."""
+    only_miners = models.JSONField(default=list, db_default=Value([], models.JSONField()))
+    """Actor ids of the miners of which alone it is told; empty: no such limit."""
+    only_checks = models.JSONField(default=list, db_default=Value([], models.JSONField()))
+    """Names of the checks of which alone it is told; empty: all."""
+    wait_min = models.PositiveIntegerField(default=0, db_default=0)
+    """It is told only of what nobody has acknowledged for so many minutes; 0: of all at once."""
+    quiet_from = models.CharField(max_length=5, blank=True, default="", db_default="")
+    """`22:00`: from then on what is not critical waits, each day; empty: nothing does."""
+    quiet_to = models.CharField(max_length=5, blank=True, default="", db_default="")
+    quiet_zone = models.CharField(max_length=64, blank=True, default="", db_default="")
+    """Zone of these times by IANA's name; empty: UTC."""
+    quiet_critical = models.BooleanField(default=False, db_default=False)
+    """Whether what is critical waits, too."""
 
     class Meta:
         """A name once for the operator, and once for each tenant."""
@@ -186,6 +201,10 @@ class Notification(models.Model):
     delivered_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=300, blank=True)
     """Why the last attempt failed."""
+    is_held = models.BooleanField(default=False, db_default=False)
+    """Whether it waits for the end of its channel's quiet hours."""
+    told_in = models.UUIDField(null=True)
+    """The notification that tells of it with others after quiet hours; None: it goes by itself."""
 
     class Meta:
         """Found by what is due."""

@@ -31,6 +31,8 @@ class AlertEvent(models.TextChoices):
     COMMENTED = "COMMENTED", _("comment")
     ENDED = "ENDED", _("passes again")
     TEST = "TEST", _("test")
+    SUMMARY = "SUMMARY", _("after quiet hours")
+    """What several notifications told that waited for the end of quiet hours."""
 
 
 class AlertEntryKind(models.TextChoices):

@@ -30,6 +30,7 @@ SUFFIXES: Final = {
     "gas_over_premium": "{value} times",
     "_bytes": "{value} bytes",
     "_percent": "{value} percent",
+    "_min": "{value} min",
     "_s": "{value} s",
 }
 

@@ -15,6 +15,7 @@ from apps.api.v1.pagination import Pages, page_of
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView, created
 from apps.checks.selectors.alerts import channel_visible, channels_visible, target_shown
+from apps.checks.services.channel_choices import WAITS_MIN, scope_write
 from apps.checks.services.channels import (
     REPEATS_S,
     TARGET_MAX,
@@ -34,7 +35,43 @@ if TYPE_CHECKING:
     from apps.users.models import Tenant
 
 
-class ChannelInput(InputSerializer):
+class ScopeInput(InputSerializer):
+    """Of what a channel is told, and when."""
+
+    only_tenants = serializers.ListField(
+        child=serializers.CharField(max_length=50),
+        required=False,
+        help_text="The operator's: names of tenants of whose alerts it is told; empty: the whole pool's.",
+    )
+    only_miners = serializers.ListField(
+        child=serializers.CharField(max_length=32),
+        required=False,
+        help_text="ID addresses of miners of which alone it is told; empty: all.",
+    )
+    only_checks = serializers.ListField(
+        child=serializers.CharField(max_length=64),
+        required=False,
+        help_text="Names of checks of which alone it is told; empty: all.",
+    )
+    wait_min = serializers.ChoiceField(
+        choices=WAITS_MIN,
+        required=False,
+        help_text="Told only of what nobody has acknowledged for so many minutes.",
+    )
+    quiet_from = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=8,
+        help_text="As 22:00: until quiet_to what is not critical waits, and is told then in one message.",
+    )
+    quiet_to = serializers.CharField(required=False, allow_blank=True, max_length=8)
+    quiet_zone = serializers.CharField(
+        required=False, allow_blank=True, max_length=64, help_text="Zone of these times; empty: UTC."
+    )
+    quiet_critical = serializers.BooleanField(required=False, help_text="True: what is critical waits, too.")
+
+
+class ChannelInput(ScopeInput):
     """A channel to add."""
 
     tenant = serializers.CharField(
@@ -68,7 +105,7 @@ class ChannelInput(InputSerializer):
     )
 
 
-class ChannelChange(InputSerializer):
+class ChannelChange(ScopeInput):
     """What is changed of a channel; what is left out stays."""
 
     target = serializers.CharField(
@@ -115,6 +152,14 @@ class ChannelOutput(serializers.Serializer[Any]):
     repeat_s = serializers.IntegerField()
     critical_only = serializers.BooleanField()
     with_actions = serializers.BooleanField()
+    only_tenants = serializers.SerializerMethodField(help_text="Names.")
+    only_miners = serializers.SerializerMethodField(help_text="ID addresses.")
+    only_checks = serializers.ListField(child=serializers.CharField())
+    wait_min = serializers.IntegerField()
+    quiet_from = serializers.CharField()
+    quiet_to = serializers.CharField()
+    quiet_zone = serializers.CharField()
+    quiet_critical = serializers.BooleanField()
     callback = serializers.BooleanField(
         source="callback_secret", help_text="PAGERDUTY: whether acknowledgements come back."
     )
@@ -124,6 +169,14 @@ class ChannelOutput(serializers.Serializer[Any]):
         allow_null=True, help_text="When a notification was last delivered."
     )
     last_error = serializers.CharField(help_text="Why the last attempt failed; empty if it did not.")
+
+    def get_only_tenants(self, row: Any) -> list[str]:
+        """Return the names of the tenants."""
+        return list(scope_write(row)["only_tenants"])
+
+    def get_only_miners(self, row: Any) -> list[str]:
+        """Return the miners' addresses."""
+        return list(scope_write(row)["only_miners"])
 
     def get_target(self, row: Any) -> str:
         """Return where notifications go, without what may be a secret."""

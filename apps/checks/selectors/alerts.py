@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from apps.checks.models import Alert, AlertChannel, AlertEntry, Notification
+from apps.checks.selectors.channel_scopes import tenants_followed
 from apps.checks.states import ChannelKind
 from apps.core.errors import NotFound
 from apps.core.redis_clients import redis_client
@@ -106,14 +107,18 @@ def target_shown(channel: AlertChannel) -> str:
 
 
 def tenants_notified() -> list[Tenant]:
-    """Return the tenants that have alert channels, switched on or off, and are not disabled."""
-    return list(_watched().filter(_HAS_CHANNEL).order_by("pk"))
+    """Return the tenants that have alert channels, switched on or off, and are not disabled.
+
+    So are those of which one of the operator's channels is told.
+    """
+    return list(_watched().filter(_HAS_CHANNEL | Q(pk__in=tenants_followed())).order_by("pk"))
 
 
 def tenants_unnotified() -> list[Tenant]:
     """Return the other tenants that are not disabled and have people who sign in and see their alerts."""
     has_people = Exists(User.objects.filter(tenant=OuterRef("pk"), is_active=True))
-    return list(_watched().filter(has_people).exclude(_HAS_CHANNEL).order_by("pk"))
+    others = _watched().filter(has_people).exclude(_HAS_CHANNEL | Q(pk__in=tenants_followed()))
+    return list(others.order_by("pk"))
 
 
 def _watched() -> QuerySet[Tenant]:
@@ -179,7 +184,7 @@ def notifications_recent(limit: int) -> list[Notification]:
 def channels_undelivered(now: datetime) -> list[AlertChannel]:
     """Return the operator's enabled channels to which notifications are not delivered."""
     waiting = Q(attempts__gte=UNDELIVERED_TRIES) & ~Q(next_try_at=None)
-    given_up = Q(next_try_at=None, delivered_at=None, created_at__gt=now - UNDELIVERED_SHOWN)
+    given_up = Q(next_try_at=None, delivered_at=None, told_in=None, created_at__gt=now - UNDELIVERED_SHOWN)
     of_channel = Notification.objects.filter(channel=OuterRef("pk"))
     delivered = Notification.objects.filter(
         channel=OuterRef("channel"), delivered_at__gt=OuterRef("created_at")

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Subquery
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from redis.exceptions import RedisError
 
 from apps.checks.findings.results import FINDINGS_MAX, Severity
 from apps.checks.models import Alert, AlertChannel, CallbackEvent, Notification
 from apps.checks.report.report import Report, Result
+from apps.checks.rules.quiet_hours import waits_quietly
 from apps.checks.selectors.alerts import RUN_KEY
+from apps.checks.selectors.channel_scopes import channels_told, unattended
 from apps.checks.selectors.check_settings import mutes_active
 from apps.checks.services.acknowledgements import EFFECT, EXTENT, acknowledgement_check
 from apps.checks.services.alert_entries import alerts_end, change_note, entry_add
 from apps.checks.services.channels import REPEATS_S
 from apps.checks.services.notifications import finding_describe, notification_build
+from apps.checks.services.quiet_hours import quiet_hours_wait
 from apps.checks.states import FAILING, AlertEntryKind, AlertEvent, ChannelKind
 from apps.core.redis_clients import redis_client
 from apps.users.models import Tenant
@@ -47,13 +52,19 @@ def alerts_run_note(*, now: datetime) -> None:
 
 @transaction.atomic
 def alerts_update(
-    *, report: Report, pool: str, now: datetime, tenant: Tenant | None = None
+    *,
+    report: Report,
+    pool: str,
+    now: datetime,
+    tenant: Tenant | None = None,
+    of_miners: Mapping[int, Report] | None = None,
 ) -> list[Notification]:
     """Open and end alerts by an evaluation of all checks, and write each channel's notifications.
 
     Of a tenant it is what the checks find of what is its own, and its channels are told.  A check that fails
     again soon after it passed has the same alert.
     Run twice with the same report it writes nothing more.  `pool` names the network in notifications.
+    `of_miners` has what the checks find of the miners of channels that are told of some alone, by their keys.
     """
     alerts = Alert.objects.select_for_update().filter(ended_at=None, tenant=tenant)
     open_ones = {row.check_name: row for row in alerts.order_by("pk")}
@@ -69,23 +80,79 @@ def alerts_update(
     still = {row.pk for row in failing}
     alerts_end([row for row in open_ones.values() if row.pk not in still], at=now)
     rows: list[Notification] = []
-    unmuted = [alert for alert in failing if alert.check_name not in muted]
-    for channel in (
-        AlertChannel.objects.select_for_update().filter(is_enabled=True, tenant=tenant).order_by("pk")
-    ):
-        held = _newest_events(channel, failing=failing)
-        for alert in failing:
+    for channel in channels_told(tenant).select_for_update().order_by("pk"):
+        if not channel.only_miners:
+            seen = _Seen(report, failing, muted)
+        elif of_miners is not None and channel.pk in of_miners:
+            seen = _Seen(of_miners[channel.pk], failing, muted)
+        else:
+            continue  # its miners' checks were not evaluated: the next time
+        if (tenant is not None and channel.tenant_id is None) or channel.only_miners:
+            own_mutes = mutes_active(now) if channel.tenant_id is None else {}
+            seen = _seen_apart(seen, own_mutes)
+        rows += _channel_told(channel, seen, worse=worse, pool=pool, tenant=tenant, now=now)
+    Notification.objects.bulk_create(rows)
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An evaluation as a channel is told of it."""
+
+    report: Report
+    failing: list[Alert]
+    muted: Container[str]
+
+    @property
+    def unmuted(self) -> list[Alert]:
+        """Return the alerts that its mutes do not keep from it."""
+        return [alert for alert in self.failing if alert.check_name not in self.muted]
+
+
+def _seen_apart(seen: _Seen, muted: Container[str]) -> _Seen:
+    """Return what a channel is told of a part of the pool, or without what is muted for it alone."""
+    report = seen.report.apart(muted)
+    found = [(alert, report.result(alert.check_name)) for alert in seen.failing]
+    failing = []
+    for alert, result in found:
+        if result is not None and not result.passed:
+            part = copy(alert)  # how it is in that part; not saved
+            for name, value in _found(result, report).items():
+                setattr(part, name, value)
+            failing.append(part)
+    return _Seen(report, failing, muted)
+
+
+def _channel_told(
+    channel: AlertChannel,
+    seen: _Seen,
+    *,
+    worse: Collection[int],
+    pool: str,
+    tenant: Tenant | None,
+    now: datetime,
+) -> list[Notification]:
+    """Return the unsaved notifications of a channel; those of its quiet hours wait for their end."""
+    rows: list[Notification] = []
+    held = _newest_events(channel, failing=seen.failing)
+    if channel.kind == ChannelKind.PAGERDUTY:
+        for alert in seen.failing:
             if alert.is_acknowledged and held.get(alert.pk) in FAILING:
                 row = notification_build(
                     channel, alert=alert, event=AlertEvent.ACKNOWLEDGED, report=None, pool=pool, now=now
                 )
                 rows.append(row)
-        for alert, event in _events(channel, failing=failing, unmuted=unmuted, worse=worse, now=now):
-            row = notification_build(channel, alert=alert, event=event, report=report, pool=pool, now=now)
-            if event in FAILING and held.get(alert.pk) == AlertEvent.ACKNOWLEDGED:
-                row.body["reopens"] = True
-            rows.append(row)
-    Notification.objects.bulk_create(rows)
+    for alert, event in _events(channel, seen=seen, held=held, worse=worse, tenant=tenant, now=now):
+        row = notification_build(channel, alert=alert, event=event, report=seen.report, pool=pool, now=now)
+        if (
+            channel.kind == ChannelKind.PAGERDUTY
+            and event in FAILING
+            and (held.get(alert.pk) == AlertEvent.ACKNOWLEDGED)
+        ):
+            row.body["reopens"] = True
+        rows.append(row)
+    for row in rows:
+        quiet_hours_wait(row, now=now)
     return rows
 
 
@@ -110,17 +177,8 @@ def _alert_record(
 
     It is as bad as the worst that it explains, whose checks stand among its keys, and how far they go.
     """
-    effects = report.explained(result.check.name)
-    is_critical = any(one.check.severity is Severity.CRITICAL for one in (result, *effects))
-    found: dict[str, Any] = {
-        "say": "; ".join(map(finding_describe, result.findings))[:SAY_MAX],
-        "count": result.count,
-        "severity": str(Severity.CRITICAL if is_critical else result.check.severity),
-        "part_of": report.explained_by(result),
-        "keys": [finding.key for finding in result.findings]
-        + [key for one in effects for key in _effect_keys(one)],
-        "object_names": _object_names(result, [] if row is None else row.object_names),
-    }
+    names = [] if row is None else row.object_names
+    found = {**_found(result, report), "object_names": _object_names(result, names)}
     if row is None:
         name, title = result.check.name, str(result.check.title)
         row = Alert.objects.create(
@@ -140,6 +198,20 @@ def _alert_record(
         else:
             change_note(row, at=now)
     return row
+
+
+def _found(result: Result, report: Report) -> dict[str, Any]:
+    """Return how an alert is by what was found."""
+    effects = report.explained(result.check.name)
+    is_critical = any(one.check.severity is Severity.CRITICAL for one in (result, *effects))
+    return {
+        "say": "; ".join(map(finding_describe, result.findings))[:SAY_MAX],
+        "count": result.count,
+        "severity": str(Severity.CRITICAL if is_critical else result.check.severity),
+        "part_of": report.explained_by(result),
+        "keys": [finding.key for finding in result.findings]
+        + [key for one in effects for key in _effect_keys(one)],
+    }
 
 
 def _effect_keys(result: Result) -> Iterator[str]:
@@ -166,9 +238,10 @@ def _object_names(result: Result, before: list[str]) -> list[str]:
 def _events(
     channel: AlertChannel,
     *,
-    failing: list[Alert],
-    unmuted: list[Alert],
+    seen: _Seen,
+    held: Mapping[int, str],
     worse: Collection[int],
+    tenant: Tenant | None,
     now: datetime,
 ) -> Iterator[tuple[Alert, AlertEvent]]:
     """Yield what a channel is sent: a failing check at most once in `repeat_s`, even one that flaps.
@@ -177,24 +250,23 @@ def _events(
     most the shortest interval, and so does one of which that is true of what it explains.  It does not wait
     at all if it explains a check more than the channel was told of.  One that
     somebody has acknowledged is not repeated; `worse` are the alerts whose acknowledgement ended with this
-    evaluation as they are worse, which are told of at once.  `unmuted` are those of `failing` that are not
-    muted.  What the channel is told of a cause has what it explains.
+    evaluation as they are worse, which are told of at once.  `held` is what it was told of each last.
+    What the channel is told of a cause has what it explains.
     """
-    names = {row.check_name for row in failing}
-    for alert in _ended_untold(channel, failing=names, now=now):
+    failing, names = seen.failing, {row.check_name for row in seen.failing}
+    for alert in _ended_untold(channel, failing=names, tenant=tenant, now=now):
         yield alert, AlertEvent.ENDED
-    sent = Notification.objects.filter(channel=channel, alert__check_name__in=names, event__in=FAILING)
-    sent = sent.order_by("alert__check_name", "-pk").distinct("alert__check_name")
-    sent = sent.select_related("alert").defer("body").annotate(count=F("body__count"))
-    last = {row.alert.check_name: row for row in sent if row.alert}
+    last = _last_failing(channel, names=names, tenant=tenant)
     known = _keys_reported(channel, failing=failing, since=now - timedelta(seconds=channel.repeat_s))
-    wanted = [one for one in unmuted if not channel.critical_only or one.severity == Severity.CRITICAL]
+    wanted = _wanted(channel, seen.unmuted)
     names_wanted = {one.check_name for one in wanted}
-    for alert in wanted:
+    for alert in unattended(channel, wanted, now=now):
         if alert.part_of in names_wanted:
             continue
         before = last.get(alert.check_name)
+        is_untold = _is_untold(channel, before, severity=alert.severity)
         is_new = before is None or before.alert_id != alert.pk or before.created_at < alert.since
+        is_new = is_new or is_untold or held.get(alert.pk) == AlertEvent.ENDED
         if alert.is_acknowledged and not is_new:
             continue
         reported = known.get(alert.check_name)
@@ -211,6 +283,7 @@ def _events(
         # Further in the future it was written by a clock that was ahead.
         if (
             before is None
+            or is_untold
             or alert.pk in worse
             or has_joined
             or abs(now - before.created_at) >= timedelta(seconds=wait_s)
@@ -223,9 +296,37 @@ def _events(
             yield alert, event
 
 
+def _last_failing(channel: AlertChannel, *, names: Collection[str], tenant: Tenant | None) -> dict[str, Any]:
+    """Return by check what a channel was told last that it fails, with the count of that as `count`."""
+    sent = Notification.objects.filter(
+        channel=channel, alert__tenant=tenant, alert__check_name__in=names, event__in=FAILING
+    )
+    sent = sent.order_by("alert__check_name", "-pk").distinct("alert__check_name")
+    sent = sent.select_related("alert").defer("body").annotate(count=F("body__count"))
+    return {row.alert.check_name: row for row in sent if row.alert}
+
+
+def _is_untold(channel: AlertChannel, before: Notification | None, *, severity: str) -> bool:
+    """Return whether what a channel is told last still waits in its quiet hours, and this may not."""
+    return before is not None and before.is_held and not waits_quietly(channel, severity=severity)
+
+
+def _wanted(channel: AlertChannel, alerts: Iterable[Alert]) -> list[Alert]:
+    """Return the alerts of which a channel is to be told: those of its checks, as bad as it wants."""
+    return [
+        one
+        for one in alerts
+        if (not channel.critical_only or one.severity == Severity.CRITICAL)
+        and (not channel.only_checks or one.check_name in channel.only_checks)
+    ]
+
+
 def _newest_events(channel: AlertChannel, *, failing: list[Alert]) -> dict[int, str]:
-    """Return by alert what a channel that knows acknowledgements was told of it last; of others nothing."""
-    if channel.kind != ChannelKind.PAGERDUTY:
+    """Return by alert what a channel was told of it last; only of those that need it.
+
+    PagerDuty knows acknowledgements, and of an alert of some miners alone the end comes before the alert's.
+    """
+    if channel.kind != ChannelKind.PAGERDUTY and not channel.only_miners:
         return {}
     rows = Notification.objects.filter(channel=channel, alert__in=failing)
     rows = rows.order_by("alert", "-pk").distinct("alert")
@@ -246,17 +347,31 @@ def _keys_reported(channel: AlertChannel, *, failing: list[Alert], since: dateti
     return reported
 
 
-def _ended_untold(channel: AlertChannel, *, failing: Collection[str], now: datetime) -> list[Alert]:
+def _ended_untold(
+    channel: AlertChannel, *, failing: Collection[str], tenant: Tenant | None, now: datetime
+) -> list[Alert]:
     """Return the alerts that ended, now or while the channel was off, and that it knows only as failing.
 
     Of a check that fails anew it knows the truth, and of several alerts of one check the last is enough.
+    An alert is over for a channel of some miners when nothing is found of these any more.
     """
-    notified = Notification.objects.filter(channel=channel)
-    known = notified.filter(event__in=FAILING).exclude(delivered_at=None, next_try_at=None)
-    rows = Alert.objects.filter(ended_at__gt=now - RETENTION).exclude(check_name__in=failing)
+    notified = Notification.objects.filter(channel=channel, alert__tenant=tenant)
+    known = notified.filter(event__in=FAILING).exclude(delivered_at=None, next_try_at=None, told_in=None)
+    rows = Alert.objects.filter(Q(ended_at=None) | Q(ended_at__gt=now - RETENTION), tenant=tenant)
+    rows = rows.exclude(check_name__in=failing)
     last = known.filter(alert=OuterRef("pk")).order_by("-pk").values("pk")[:1]
     rows = rows.filter(Exists(known.filter(alert=OuterRef("pk")))).annotate(last_failing=Subquery(last))
     reported = notified.filter(alert=OuterRef("pk"), event=AlertEvent.ENDED, pk__gt=OuterRef("last_failing"))
     rows = rows.exclude(Exists(reported))
     later = known.filter(alert__check_name=OuterRef("check_name"), alert__gt=OuterRef("pk"))
-    return list(rows.exclude(Exists(later)).order_by("ended_at", "pk"))
+    found: list[Alert] = list(rows.exclude(Exists(later)).order_by("ended_at", "pk"))
+    if channel.only_miners:
+        for row in found:
+            _say_as_told(row)
+    return found
+
+
+def _say_as_told(alert: Alert) -> None:
+    """Put into an alert what a channel was told of it last: it is to hear that this is over, and no more."""
+    body = Notification.objects.get(pk=getattr(alert, "last_failing")).body  # noqa: B009  # annotated
+    alert.say = "; ".join(body.get("findings", ())) or alert.say

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -20,6 +20,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 
 from apps.chain.node.public_hosts import is_private_literal
 from apps.checks.models import AlertChannel, Notification
+from apps.checks.services.channel_choices import SCOPE, scope_describe, scope_read, scope_write
 from apps.checks.services.pagerduty import EVENTS_URL
 from apps.checks.states import AlertEvent, ChannelKind
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
@@ -35,7 +36,7 @@ log = structlog.get_logger(__name__)
 REPEATS_S: Final = (900, 3600, 6 * 3600, DAY_S)
 """What can be chosen as the least time between two notifications of a check."""
 TARGET_MAX: Final = 2000
-CHOSEN: Final = ("repeat_s", "critical_only", "with_actions")
+CHOSEN: Final = ("repeat_s", "critical_only", "with_actions", *SCOPE)
 """Fields of a channel that say which notifications it gets."""
 CHANNELS_MAX: Final = 10
 """Channels of one tenant."""
@@ -106,6 +107,22 @@ class ChannelSpec:
     repeat_s: int = REPEATS_S[1]
     critical_only: bool = False
     with_actions: bool = False
+    only_tenants: Sequence[str] = ()
+    """Names; only of the operator's channels."""
+    only_miners: Sequence[str] = ()
+    """ID addresses."""
+    only_checks: Sequence[str] = ()
+    wait_min: int = 0
+    quiet_from: str = ""
+    """`22:00`, as `quiet_to`; empty: there are no quiet hours."""
+    quiet_to: str = ""
+    quiet_zone: str = ""
+    quiet_critical: bool = False
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """Return what `scope_read` reads."""
+        return {name: getattr(self, name) for name in SCOPE}
 
 
 @transaction.atomic
@@ -126,6 +143,7 @@ def channel_add(spec: ChannelSpec, *, principal: Principal, tenant: Tenant | Non
         if AlertChannel.objects.filter(tenant=tenant).count() >= CHANNELS_MAX:
             text = gettext("a tenant can have at most {most} channels: remove one first")
             raise Conflict(text.format(most=CHANNELS_MAX))
+    scope = scope_read(spec.scope, kind=spec.kind, tenant=tenant)
     try:
         with transaction.atomic():
             row = AlertChannel.objects.create(
@@ -139,12 +157,15 @@ def channel_add(spec: ChannelSpec, *, principal: Principal, tenant: Tenant | Non
                 repeat_s=spec.repeat_s,
                 critical_only=spec.critical_only,
                 with_actions=spec.with_actions,
+                **scope,
             )
     except IntegrityError:
         raise Conflict(gettext("a channel with this name exists already"), field="name") from None
     repeated = value_with_unit("repeat_s", spec.repeat_s)
     after = {"kind": spec.kind, "repeat_s": repeated, "critical_only": spec.critical_only}
     after |= {"with_actions": True} if spec.with_actions else {}
+    facts, none = scope_describe(scope_write(row)), scope_describe(ChannelSpec(name="", kind="").scope)
+    after |= {name: value for name, value in facts.items() if value != none[name]}
     audit_record(
         principal=principal, action="alerts.channel.add", target=channel_describe(row), before={}, after=after
     )
@@ -170,7 +191,7 @@ def channel_edit(
     channel: AlertChannel,
     target: str | None = None,
     secret: str | None = None,
-    **chosen: int,
+    **chosen: Any,
 ) -> None:
     """Change where a channel's notifications go, their key, or by names of `CHOSEN` which it gets.
 
@@ -182,13 +203,16 @@ def channel_edit(
     row = rows.filter(pk=channel.pk).first()
     if row is None:
         raise NotFound(gettext("there is no such channel"))
-    held = {name: getattr(row, name) for name in CHOSEN}
+    held = {name: getattr(row, name) for name in CHOSEN} | scope_write(row)
+    scope = scope_read(held | chosen, kind=row.kind, tenant=row.tenant)
     _spec_check(
         ChannelSpec(
             name=row.name, kind=row.kind, secret=row.secret[:1] if secret is None else secret, **held | chosen
         )
     )
-    before, after = _chosen_facts(held), _chosen_facts(held | chosen)
+    for name, value in (chosen | scope).items():
+        setattr(row, name, value)
+    before, after = _chosen_facts(held), _chosen_facts(held | chosen | scope_write(row))
     if target is not None:
         target = target_read(row.kind, text=target.strip(), to_public=row.tenant is not None)
         row.target, after["target"] = text_encrypt(target), "another"
@@ -197,8 +221,6 @@ def channel_edit(
     changed = {name: value for name, value in after.items() if before.get(name) != value}
     if not changed:
         return
-    for name, value in chosen.items():
-        setattr(row, name, value)
     row.save(update_fields=["target", "secret", *CHOSEN])
     audit_record(
         principal=principal,
@@ -211,7 +233,8 @@ def channel_edit(
 
 def _chosen_facts(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the audit log holds of which notifications a channel gets."""
-    return {**chosen, "repeat_s": value_with_unit("repeat_s", chosen["repeat_s"])}
+    own = {name: value for name, value in chosen.items() if name not in SCOPE}
+    return {**own, "repeat_s": value_with_unit("repeat_s", chosen["repeat_s"]), **scope_describe(chosen)}
 
 
 @transaction.atomic
@@ -308,7 +331,8 @@ def channel_test(*, principal: Principal, channel: AlertChannel, now: datetime) 
     if channel.tenant_id is not None and lately.exists():
         raise Conflict(gettext("a test was sent less than a minute ago: see whether it was delivered"))
     # A pause no longer than a claim may be a claim: a sender has it in hand.
-    channel.notifications.filter(next_try_at__gt=now + CLAIM).update(next_try_at=now)
+    waiting = channel.notifications.filter(next_try_at__gt=now + CLAIM, is_held=False)
+    waiting.update(next_try_at=now)
     target = channel_describe(channel)
     audit_record(principal=principal, action="alerts.channel.test", target=target, before={})
     row = Notification(

@@ -17,7 +17,8 @@ from apps.checks.findings.results import Severity
 from apps.checks.models import Notification
 from apps.checks.services.channels import CLAIM
 from apps.checks.services.outgoing import NotDelivered, notification_send
-from apps.checks.states import FAILING
+from apps.checks.services.quiet_hours import quiet_hours_end
+from apps.checks.states import FAILING, AlertEvent
 from apps.core.live import OPERATOR, Change, publish
 
 log = structlog.get_logger(__name__)
@@ -41,15 +42,17 @@ def notifications_deliver(*, now: Callable[[], datetime]) -> int:
     or down delays none.  One that fails is left until the next turn; one for which something critical waits
     is tried each minute.  A process that dies between sending and noting sends it again, with the same id.
     """
+    quiet_hours_end(now=now())
     outdated = Notification.objects.filter(created_at__lte=now() - DELIVERY_WINDOW).exclude(next_try_at=None)
     outdated.update(next_try_at=None, error=TOO_OLD)  # it waited for a channel that was off
     shut = Q(channel__tenant__enabled=False) | Q(channel__tenant__deleted_at__isnull=False)
-    rows = Notification.objects.filter(channel__is_enabled=True).exclude(next_try_at=None).exclude(shut)
+    rows = Notification.objects.filter(channel__is_enabled=True, is_held=False)
+    rows = rows.exclude(next_try_at=None).exclude(shut)
     critical = rows.filter(alert__severity=Severity.CRITICAL, event__in=FAILING).values("channel")
     soon = now() + CLAIM  # what is being sent is due then at the latest
     # Beyond any back-off it was written by a clock that was ahead.
     late = Q(channel__in=critical, next_try_at__gt=soon) | Q(next_try_at__gt=now() + BACKOFF_MAX)
-    Notification.objects.filter(late).update(next_try_at=soon)
+    Notification.objects.filter(late, is_held=False).update(next_try_at=soon)
     queues: dict[int, deque[int]] = {}
     failed: dict[int, bool] = {}
     for pk, channel, attempts in rows.order_by("pk").values_list("pk", "channel_id", "attempts"):
@@ -122,5 +125,8 @@ def _noted(row: Notification, reason: str, *, now: Callable[[], datetime]) -> bo
         delivered_at=row.delivered_at,
         next_try_at=row.next_try_at,
     )
+    if row.event == AlertEvent.SUMMARY and row.delivered_at is not None:
+        told = Notification.objects.filter(channel=row.channel_id, told_in=row.uuid)
+        told.update(delivered_at=row.delivered_at)
     publish(Change("notification", row.pk, row.channel.tenant_id or OPERATOR))
     return row.delivered_at is not None

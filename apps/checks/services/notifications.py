@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils.text import Truncator
 from django.utils.translation import gettext
 
@@ -13,7 +14,9 @@ from apps.chain.selectors.status import network_known
 from apps.checks.findings.results import Finding, Link, Severity
 from apps.checks.models import Alert, AlertChannel, Notification
 from apps.checks.report.report import Report, Result
-from apps.checks.states import AlertEvent
+from apps.checks.selectors.channel_scopes import channels_told
+from apps.checks.services.quiet_hours import quiet_hours_wait
+from apps.checks.states import FAILING, AlertEvent
 
 ACTIONS: Final = {
     AlertEvent.ACKNOWLEDGED: "Acknowledged by {actor}: {found}",
@@ -41,13 +44,18 @@ def notification_build(
     result = None if report is None else report.result(alert.check_name)
     effects = [] if report is None else report.explained(alert.check_name)
     head = HEADS.get(event, "{severity}").format(severity=alert.severity.capitalize())
-    text = f"[{pool}] {head}: {alert.say}"
+    of = f"{alert.tenant.name}: " if alert.tenant is not None and channel.tenant_id is None else ""
+    text = f"[{pool}] {head}: {of}{alert.say}"
     if effects and event != AlertEvent.ENDED:
         says = "; ".join(finding_describe(one) for effect in effects for one in effect.findings)
         says = Truncator(says).chars(EFFECTS_MAX)
         text = gettext("{text}. Because of it: {effects}").format(text=text, effects=says)
     if alert.is_acknowledged:
         text = gettext("{text} (acknowledged by {actor})").format(text=text, actor=alert.acknowledged_by)
+    if channel.wait_min and event in FAILING:
+        text = gettext("{text} (nobody has acknowledged it for {minutes} minutes)").format(
+            text=text, minutes=channel.wait_min
+        )
     row = _written(channel, alert=alert, event=event, text=text, pool=pool, now=now)
     row.keys = alert.keys if result is not None else []
     if report is not None and result is not None and event != AlertEvent.ENDED:
@@ -62,11 +70,12 @@ def action_notifications_write(
 
     `actor` is empty where the pool did it.  Texts are English, whoever clicked.
     """
-    channels = AlertChannel.objects.select_for_update().filter(
-        tenant=alert.tenant_id, is_enabled=True, with_actions=True
-    )
+    channels = channels_told(alert.tenant).select_for_update().filter(with_actions=True)
     if alert.severity != Severity.CRITICAL:
         channels = channels.exclude(critical_only=True)
+    told = alert.notifications.filter(event__in=FAILING).values("channel")
+    narrow = ~Q(only_checks=[]) | ~Q(only_miners=[]) | Q(wait_min__gt=0)
+    channels = channels.exclude(narrow & ~Q(pk__in=told))
     text = (ACTIONS[event] if actor else OVER).format(actor=actor, found=alert.say, **more)
     network = network_known()
     pool = "no chain" if network is None else network.name
@@ -77,6 +86,7 @@ def action_notifications_write(
     for row in rows:
         row.body |= {"actor": actor, **more}
         row.body["page"] = settings.CONSOLE_URL + Link("alert", (str(alert.uuid),)).address
+        quiet_hours_wait(row, now=now)
     Notification.objects.bulk_create(rows)
 
 

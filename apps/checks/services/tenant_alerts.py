@@ -17,6 +17,7 @@ from apps.checks.models import Alert, Notification
 from apps.checks.report.cache import report_evaluate
 from apps.checks.report.report import Report
 from apps.checks.selectors.alerts import tenants_notified, tenants_unnotified
+from apps.checks.selectors.channel_scopes import channels_of_miners
 from apps.checks.selectors.data import CheckData
 from apps.checks.services.alert_entries import alerts_end
 from apps.checks.services.alerts import alerts_update
@@ -71,7 +72,12 @@ def _in_turn(tenants: list[Tenant], *, name: str) -> Iterator[Tenant]:
 def _tenant_alerts_update(tenant: Tenant, *, pool: str, now: datetime) -> list[Notification]:
     """Evaluate the checks for one tenant; one that breaks stops no other's."""
     try:
-        return alerts_update(report=tenant_report_read(tenant), pool=pool, now=now, tenant=tenant)
+        report = tenant_report_read(tenant)
+        of_miners = {
+            channel.pk: tenant_report_read(tenant, miners=tuple(channel.only_miners))
+            for channel in channels_of_miners(tenant)
+        }
+        return alerts_update(report=report, pool=pool, now=now, tenant=tenant, of_miners=of_miners)
     except (OperationalError, InterfaceError):
         raise  # an absent database is passed on
     except Exception:  # what nobody has foreseen of one tenant
@@ -86,10 +92,18 @@ def alerts_end_unwatched(*, watched: list[Tenant], now: datetime) -> None:
     alerts_end(rows.exclude(tenant__in=watched).order_by("pk"), at=now)
 
 
-def tenant_report_read(tenant: Tenant) -> Report:
-    """Return what the checks find of what a tenant has, without what is true of the whole pool."""
+def tenant_report_read(tenant: Tenant, *, miners: tuple[int, ...] = ()) -> Report:
+    """Return what the checks find of what a tenant has, or of some of its miners alone.
+
+    What is true of the whole pool is left out.
+    """
     viewer = Principal(
-        tenant_id=tenant.pk, tenant_name=tenant.name, is_operator=False, perm=Perm.READ, actor="system"
+        tenant_id=tenant.pk,
+        tenant_name=tenant.name,
+        is_operator=False,
+        perm=Perm.READ,
+        actor="system",
+        miners=miners,
     )
     report = report_evaluate(CheckData(viewer))
     return replace(report, results=tuple(one for one in report.results if not one.check.is_pool_wide))

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.checks.selectors.alerts import channel_get, channel_visible
+from apps.checks.services.channel_choices import WAITS_MIN, scope_write
 from apps.checks.services.channels import (
     REPEATS_S,
     ChannelSpec,
@@ -27,13 +28,15 @@ from apps.checks.services.channels import (
 )
 from apps.checks.states import ChannelKind
 from apps.core import clock
+from apps.core.formatting import plural
+from apps.core.local_time import zone_names
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.alerts.page import OPS, every_text
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Choice, Text, Tick
+from apps.dashboard.text_fields import Choice, Lines, Text, TextList, Tick
 from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
@@ -54,6 +57,14 @@ class EditForm(PageForm):
     repeat_s = Choice([(seconds, seconds) for seconds in REPEATS_S], initial=3600, coerce=int)
     critical_only = Tick()
     with_actions = Tick()
+    only_tenants = Lines(separator=", ")
+    only_miners = TextList()
+    only_checks = TextList()
+    wait_min = Choice([("", ""), *((minutes, minutes) for minutes in WAITS_MIN)], coerce=int, empty=0)
+    quiet_from = Text()
+    quiet_to = Text()
+    quiet_zone = Text()
+    quiet_critical = Tick()
 
 
 class ChannelForm(EditForm):
@@ -107,7 +118,15 @@ def channel_form_render(
 def repeats_offered() -> dict[str, Any]:
     """Return the intervals that a form offers, and that of urgent checks."""
     offered = [(str(seconds), every_text(seconds)) for seconds in REPEATS_S]
-    return {"repeats": offered, "soon": every_text(REPEATS_S[0])}
+    waits = [
+        (str(minutes), plural(minutes, "minute") if minutes else gettext("at once")) for minutes in WAITS_MIN
+    ]
+    return {
+        "repeats": offered,
+        "soon": every_text(REPEATS_S[0]),
+        "waits": waits,
+        "zones": zone_names(),
+    }
 
 
 @require_POST
@@ -168,8 +187,8 @@ def channel_callback(request: HttpRequest, viewer: Principal, key: UUID) -> Http
 def channel_settings(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """Show which notifications a channel gets, and change that, or where they go."""
     row, back = channel_managed(viewer, key)
-    ticks = {name: "1" for name in ("critical_only", "with_actions") if getattr(row, name)}
-    form = EditForm.of(request, repeat_s=row.repeat_s, **ticks)
+    ticks = {name: "1" for name in ("critical_only", "with_actions", "quiet_critical") if getattr(row, name)}
+    form = EditForm.of(request, repeat_s=row.repeat_s, **{**scope_write(row), "quiet_critical": ""} | ticks)
     if form.is_valid():
         if (held := reauthenticate_first(request, viewer)) is not None:
             return held

@@ -24,12 +24,14 @@ from apps.checks.selectors.alerts import (
 )
 from apps.checks.selectors.check_settings import mutes_active
 from apps.checks.services.acknowledgements import can_acknowledge
+from apps.checks.services.channel_choices import quiet_describe, scope_write
 from apps.checks.services.channels import REPEATS_S, can_manage_channels
 from apps.checks.services.check_settings import can_set_checks
 from apps.checks.states import ChannelKind
 from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.core.local_time import minute_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action, Verdict
@@ -212,11 +214,36 @@ def channel_what(row: AlertChannel) -> str:
         what += gettext("; critical ones that fail again or become worse: at most once every {soon}").format(
             soon=every_text(REPEATS_S[0])
         )
+    what += scope_text(row)
     if row.callback_secret:
         what += gettext("; acknowledgements come back")
     if row.with_actions:
         what += gettext("; acknowledgements and comments")
     return what
+
+
+def scope_text(row: AlertChannel) -> str:
+    """Return of what alone a channel is told, and when it is not."""
+    chosen = scope_write(row)
+    parts = [
+        (chosen["only_tenants"], gettext("; only of tenants {names}")),
+        (chosen["only_miners"], gettext("; only of miners {names}")),
+        (chosen["only_checks"], gettext("; only of checks {names}")),
+    ]
+    text = "".join(part.format(names=list_text(names)) for names, part in parts if names)
+    if row.only_tenants and not chosen["only_tenants"]:
+        text += gettext("; of no tenant, as none of those chosen is left")
+    if row.wait_min:
+        text += gettext("; only of what nobody has acknowledged for {time}").format(
+            time=plural(row.wait_min, "minute")
+        )
+    if quiet := quiet_describe(chosen):
+        text += (
+            gettext("; quiet {hours}, critical checks too")
+            if row.quiet_critical
+            else gettext("; quiet {hours}, but for critical checks")
+        ).format(hours=quiet)
+    return text
 
 
 def hrefs_of(row: AlertChannel) -> dict[str, str]:
@@ -242,6 +269,8 @@ def notification_label(row: Notification) -> StateLabel:
     """Return in words where a notification is."""
     if row.delivered_at is not None:
         return StateLabel("ok", _("delivered"))
+    if row.is_held or row.told_in is not None:
+        return StateLabel("run", _("quiet hours"), "pause")
     if row.next_try_at is None:
         return StateLabel("bad", _("failed"))
     return (

@@ -60,7 +60,7 @@ def test_link_leads_to_the_object_if_it_is_one_alone(settings: Any) -> None:
     settings.CONSOLE_URL = "https://pool.example"
     channel()
     links = [Link("miner", (name,)) for name in ("f01000", "f01001")]
-    pages = []
+    pages: list[str] = []
     for found in ([links[0]], [links[0], links[0]], links):
         findings = tuple(Finding(f"f{at}", "it owes", link=link) for at, link in enumerate(found))
         results = tuple(Result(one, findings if one.name == "fee_debt" else ()) for one in CHECKS)

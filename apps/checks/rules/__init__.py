@@ -1,0 +1,1 @@
+"""What follows from rows of alerts that are given."""

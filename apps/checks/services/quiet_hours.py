@@ -1,0 +1,90 @@
+"""Quiet hours of channels: what falls into them waits, and is told in one message at their end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.checks.models import AlertChannel, Notification
+from apps.checks.rules.quiet_hours import quiet_until, waits_quietly
+from apps.checks.states import FAILING, AlertEvent
+
+TOLD_MAX: Final = 100
+"""Notifications whose texts one summary has; it says how many more there were."""
+STATE_EVENTS: Final = (*FAILING, AlertEvent.ENDED)
+"""Of those of one alert the last has the truth."""
+
+
+def quiet_hours_wait(row: Notification, *, now: datetime) -> None:
+    """Delay an unsaved notification until the end of its channel's quiet hours, if it is to wait."""
+    channel = row.channel
+    severity = row.alert.severity if row.alert is not None else ""
+    until = quiet_until(channel, now=now) if waits_quietly(channel, severity=severity) else None
+    if until is not None:
+        row.next_try_at, row.is_held = until, True
+
+
+def quiet_hours_end(*, now: datetime) -> None:
+    """Release what waited for channels whose quiet hours are over: one by itself, several in one message."""
+    held = Notification.objects.filter(is_held=True).exclude(next_try_at=None)
+    for channel in AlertChannel.objects.filter(pk__in=held.values("channel")).order_by("pk"):
+        if quiet_until(channel, now=now) is None:
+            _release(channel, now=now)
+
+
+@transaction.atomic
+def _release(channel: AlertChannel, *, now: datetime) -> None:
+    """Put what a channel is to be told into one notification; what it was told meanwhile is dropped."""
+    AlertChannel.objects.select_for_update().get(pk=channel.pk)
+    held = Notification.objects.select_for_update(of=("self",)).filter(channel=channel, is_held=True)
+    rows = list(held.exclude(next_try_at=None).select_related("alert").order_by("pk"))
+    told = _newest(channel, rows)
+    last = {row.alert_id: row.pk for row in rows if row.event in STATE_EVENTS}
+    kept = [
+        row
+        for row in rows
+        if row.pk > told.get(row.alert_id, 0)
+        and (row.event not in STATE_EVENTS or row.pk == last[row.alert_id])
+    ]
+    Notification.objects.filter(pk__in={row.pk for row in rows} - {row.pk for row in kept}).delete()
+    if len(kept) == 1:
+        Notification.objects.filter(pk=kept[0].pk).update(is_held=False, next_try_at=now)
+    elif kept:
+        row = _summary(channel, kept, now=now)
+        row.save()
+        members = Notification.objects.filter(pk__in=[one.pk for one in kept])
+        members.update(is_held=False, next_try_at=None, told_in=row.uuid)
+
+
+def _newest(channel: AlertChannel, rows: Sequence[Notification]) -> dict[int | None, int]:
+    """Return by alert the newest notification of how it is that did not wait."""
+    alerts = {row.alert_id for row in rows if row.alert_id is not None}
+    sent = Notification.objects.filter(channel=channel, alert__in=alerts, event__in=STATE_EVENTS)
+    sent = sent.filter(is_held=False, told_in=None)
+    return dict(sent.order_by("alert", "pk").values_list("alert", "pk"))
+
+
+def _summary(channel: AlertChannel, rows: Sequence[Notification], *, now: datetime) -> Notification:
+    """Return an unsaved notification that tells what these tell."""
+    pool = next((row.body["pool"] for row in rows if row.body.get("pool")), "")
+    texts = [row.text.removeprefix(f"[{pool}] ") for row in rows[:TOLD_MAX]]
+    head = gettext("[{pool}] {count} notifications of the quiet hours since {since}:").format(
+        pool=pool, count=len(rows), since=f"{rows[0].created_at:%Y-%m-%d %H:%M} UTC"
+    )
+    more = len(rows) - len(texts)
+    end = [gettext("and {rest} more").format(rest=more)] if more else []
+    text = "\n- ".join([head, *texts, *end])
+    row = Notification(channel=channel, event=AlertEvent.SUMMARY, text=text, created_at=now, next_try_at=now)
+    row.body = {
+        "id": str(row.uuid),
+        "event": "summary",
+        "text": text,
+        "pool": pool,
+        "at": now.isoformat(),
+        "notifications": [one.body for one in rows[:TOLD_MAX]],
+    }
+    return row
