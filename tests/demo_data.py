@@ -413,6 +413,8 @@ def addresses(pool: Pool) -> dict[str, str]:
         "miner-addresses": reverse("miner-addresses", args=[pool.miner.address]),
         "miner-money": reverse("miner-money", args=[pool.miner.address]),
         "charges-tenant": reverse("charges-tenant", args=[pool.miner.tenant.uuid]),
+        "tenant-timeline": reverse("tenant-timeline", args=[pool.miner.tenant.uuid]),
+        "miner-timeline": reverse("miner-timeline", args=[pool.miner.address]),
         "tenant-service": reverse("tenant-service", args=[pool.miner.tenant.uuid]),
         "charges-unclosed": reverse("charges-unclosed", args=[pool.miner.tenant.uuid]),
         "statement": reverse("statement", args=[pool.statement.uuid]),

@@ -60,6 +60,9 @@ class SignerConnection(ProviderConnection):
     """Names of the tenants that it serves, its own included."""
     policy_advice = models.JSONField(default=list, db_default=Value([], models.JSONField()))
     """Proposed changes of its policy when that was last read: names of `poolsite.wire.proposals`."""
+    policy_receivers = models.JSONField(null=True)
+    """Receivers of its policy's rule for sealing when that was last read, none where it allows any; None if
+    it was not read, or has no such rule."""
 
 
 class ProverConnection(ProviderConnection):

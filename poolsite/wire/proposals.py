@@ -139,6 +139,12 @@ def own_miners_edit(rules: Sequence[RuleForm], miners: Sequence[str]) -> PolicyE
     return None
 
 
+def sealing_receivers(rules: Sequence[RuleForm]) -> tuple[str, ...] | None:
+    """Return the receivers that the rule for sealing names, none where it allows any; None without one."""
+    found = (rule.to for rule in rules if is_for_own_miners(rule) and not is_of_proofs(rule))
+    return next(found, None)
+
+
 def address_changes_rule(miner: str) -> RuleForm:
     """Return the rule that allows changes of one miner's addresses; the default policy has none."""
     return replace(

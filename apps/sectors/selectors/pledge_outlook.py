@@ -19,6 +19,7 @@ from apps.sectors.models import DAMOCLES, Store, StoreAttachment
 from apps.sectors.selectors.host_groups import away_since, hosts_doing, hosts_known, stages_served
 from apps.sectors.selectors.sector_etas import WITH_TICKET, precommit_times
 from apps.sectors.selectors.stores import stores_room, stores_visible
+from apps.users.rules.principals import Principal
 from poolsite.filecoin.policy import Network
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.jobs import JobKind
@@ -64,9 +65,8 @@ def _host_obstacles(miner: Miner, *, now: datetime) -> Iterator[Obstacle]:
         yield Obstacle(text.format(tenant=tenant, stages=list_text(missing[:NAMES_MAX])), "hosts")
 
 
-def _store_obstacles(miner: Miner, *, count: int, now: datetime) -> Iterator[Obstacle]:
-    """Yield that there is no room, or that nobody proves what is put into a store."""
-    viewer = miner_principal(miner)
+def stores_to_prove(viewer: Principal, *, now: datetime) -> list[Store]:
+    """Return the stores that hosts put sectors into; `proved` says whether a live prover reads each."""
     read = StoreAttachment.objects.filter(
         store=OuterRef("pk"),
         condition__in=READABLE,
@@ -74,10 +74,15 @@ def _store_obstacles(miner: Miner, *, count: int, now: datetime) -> Iterator[Obs
         worker__seen_at__gte=away_since(now),
         worker__kinds__contains=[JobKind.WINDOW_POST],
     )
-    stores = [row for row in stores_visible(viewer, now=now).annotate(proved=Exists(read)) if _takes(row)]
+    return [row for row in stores_visible(viewer, now=now).annotate(proved=Exists(read)) if _takes(row)]
+
+
+def _store_obstacles(miner: Miner, *, count: int, now: datetime) -> Iterator[Obstacle]:
+    """Yield that there is no room, or that nobody proves what is put into a store."""
+    stores = stores_to_prove(miner_principal(miner), now=now)
     if not stores:
         return
-    unproved = [row.name for row in stores if not row.proved]
+    unproved = [row.name for row in stores if not getattr(row, "proved", False)]
     if unproved:
         text = gettext("no live prover reads store {names}: sectors in it would not be proven")
         yield Obstacle(text.format(names=list_text(sorted(unproved)[:NAMES_MAX])), "stores")

@@ -109,6 +109,11 @@ def tokens_listed(viewer: Principal, *, now: datetime) -> QuerySet[Token]:
     return rows.order_by("-is_valid", "-created_at", "-pk")
 
 
+def tokens_valid_of(viewer: Principal, *, tenant: Tenant, now: datetime) -> QuerySet[Token]:
+    """Return a tenant's tokens of use that this caller may know of, the newest first."""
+    return tokens_visible(viewer).filter(_valid_at(now), tenant=tenant).order_by("-created_at", "-pk")
+
+
 def tokens_count(viewer: Principal, *, now: datetime) -> tuple[int, int]:
     """Count the valid tokens that this caller may know of, and those of them that were never used."""
     counts = (

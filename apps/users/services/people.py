@@ -12,6 +12,7 @@ from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
+from apps.core.live import Change, publish
 from apps.core.locks import transaction_lock
 from apps.users.errors import InvitationExpired, PersonNameTaken, TenantUnknown, TokenRefused
 from apps.users.models import Tenant, User
@@ -91,6 +92,7 @@ def person_invite(*, principal: Principal, username: str, role: str, tenant: str
     row.save()
     made = {"role": str(row.role), "tenant": row.tenant.name if row.tenant else ""}
     audit_record(principal=principal, action="person.invite", target=name, after=made)
+    publish(Change("person", row.pk, row.tenant_id))
     return row
 
 
@@ -154,6 +156,7 @@ def invitation_accept(person: User, *, password: str, principal: Principal) -> N
     person.must_change_password = False
     person.save(update_fields=["password", "must_change_password"])
     sessions_end(person)
+    publish(Change("person", person.pk, person.tenant_id))
     audit_record(principal=principal, action="person.password", target=person.get_username())
 
 

@@ -16,6 +16,7 @@ from uuid import UUID
 from django.utils.translation import gettext
 
 from apps.core.errors import DomainError, NotAllowed, NotFound
+from apps.core.live import Change, publish
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
 from apps.gateway.models import SignerConnection
 from apps.gateway.selectors.connections import signers_connected
@@ -45,7 +46,7 @@ from poolsite.wire.policy import (
     PolicyVersion,
     VersionAsked,
 )
-from poolsite.wire.proposals import policy_advice
+from poolsite.wire.proposals import policy_advice, sealing_receivers
 
 T = TypeVar("T")
 
@@ -96,10 +97,24 @@ def _signer_call(
 
 
 def policy_read(viewer: Principal, *, address: str) -> PolicyState:
-    """Show what is in force.  Raises NotFound, SignerAway, SignerRefused."""
-    return _signer_call(
+    """Show what is in force, and store what pages tell of it.  Raises NotFound, SignerAway, SignerRefused."""
+    state = _signer_call(
         viewer, address=address, method=POLICY_READ, question=None, kind=PolicyState, seconds=READ_S
     )
+    with suppress(DomainError):  # it went meanwhile
+        _policy_record(signer_find(viewer, address=address), state)
+    return state
+
+
+def _policy_record(row: SignerConnection, state: PolicyState) -> None:
+    """Store, with its connection, what a signer's policy lacks and which miners it may seal for."""
+    advice = [] if state.error else policy_advice(state.rules)
+    named = None if state.error else sealing_receivers(state.rules)
+    receivers = None if named is None else list(named)
+    if (advice, receivers) == (row.policy_advice, row.policy_receivers):
+        return
+    SignerConnection.objects.filter(pk=row.pk).update(policy_advice=advice, policy_receivers=receivers)
+    publish(Change("signer", str(row.pk), row.tenant_id))
 
 
 def keys_group(addresses: Iterable[str]) -> list[list[str]]:
@@ -112,18 +127,14 @@ def keys_group(addresses: Iterable[str]) -> list[list[str]]:
 
 
 def policy_advice_record(*, address: str) -> bool:
-    """Store, with its connection, the advice on the policy of the signer that holds a key.
+    """Store the advice on the policy of the signer that holds a key.
 
     Returns whether it answered: if it cannot be asked, or does not show its policy, the stored advice stays.
     """
     try:
-        row = signer_find(SYSTEM, address=address)
-        state = policy_read(SYSTEM, address=address)
+        policy_read(SYSTEM, address=address)
     except DomainError:
         return False
-    advice = [] if state.error else policy_advice(state.rules)
-    if advice != row.policy_advice:
-        SignerConnection.objects.filter(pk=row.pk).update(policy_advice=advice)
     return True
 
 
@@ -225,6 +236,8 @@ def policy_change_apply(viewer: Principal, *, address: str, change: PolicyChange
         audit_record(principal=viewer, action="policy.refused", target=address, after=after)
         raise
     diff = policy_version_read(viewer, address=address, number=applied.number).diff
+    with suppress(DomainError):  # the change is made, whether or not the signer shows what is in force
+        policy_read(viewer, address=address)
     audit_record(
         principal=viewer,
         action="policy.change",

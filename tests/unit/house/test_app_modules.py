@@ -124,6 +124,7 @@ OWN = {
             "confirm_page",
             "csv_export",
             "day_spans",
+            "first_steps",
             "forms",
         ),
         *("fragments", "html_time", "join_page", "labels", "languages", "layout", "list_page"),

@@ -40,7 +40,7 @@ class JoinForm(PageForm):
     """What the host shall do, and whose it is."""
 
     blamed = "part"
-    part = Choice(PARTS, initial="sealer")
+    part = Choice(PARTS)
     tenant = Text()
     store = Text(initial="/mnt/store")
     sector_size = Choice([("", ""), *((size, size) for size in SIZES)])
@@ -72,7 +72,8 @@ def host_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if not can_manage_people(viewer):
         raise Http404
     tenant_name = request.GET.get("tenant", tenant_evident(viewer))
-    form = JoinForm.of(request, tenant=tenant_name, sector_size=size_of(viewer, tenant_name))
+    filled = {"tenant": tenant_name, "part": request.GET.get("part", "")}
+    form = JoinForm.of(request, **filled, sector_size=size_of(viewer, tenant_name))
     if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     if form.is_valid():

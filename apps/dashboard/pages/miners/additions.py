@@ -25,7 +25,7 @@ from apps.dashboard.confirm_page import (
 )
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pickers import picker
+from apps.dashboard.pickers import picker, tenant_named, tenant_picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Choice, Key, Text, Tick
@@ -34,6 +34,7 @@ from apps.miners.services.creation_plan import MinerSpec, creation_deposit_read,
 from apps.miners.services.importing import miner_import
 from apps.miners.states import ProvenBy
 from apps.users.rules.principals import Principal
+from apps.users.selectors.tenants import tenant_evident
 from apps.users.services.people import tenant_resolve
 from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.sector import RegisteredSealProof
@@ -68,7 +69,7 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the form, and add the miner; it costs the chain's deposit, so who asks is asked who it is."""
     if not viewer.may("sign"):
         raise Http404
-    form = MinerForm.from_address(request)
+    form = MinerForm.from_address(request, tenant=tenant_evident(viewer))
     if form.is_valid():
         with form.refusals():
             sent = form.cleaned_data
@@ -183,7 +184,7 @@ def miner_added(viewer: Principal, form: dict[str, Any]) -> Miner:
 
 def choices_of(viewer: Principal, form: dict[str, str]) -> dict[str, Any]:
     """Return what the form offers, with the deposit as the chain has it now."""
-    data = PageData(viewer)
+    data, offered = PageData(viewer), tenant_named(viewer, form["tenant"])
     try:
         deposit = formatting.amount_text(creation_deposit_read(page_client()))
     except DomainError:
@@ -191,8 +192,9 @@ def choices_of(viewer: Principal, form: dict[str, str]) -> dict[str, Any]:
     sizes = {int(proof.sector_size) for proof in data.network.seal_proofs} if data.network else set()
     return {
         "tenants": picker(viewer, "tenant", value=form["tenant"]) if viewer.is_operator else None,
-        "wallets": picker(viewer, "wallet", value=form["owner"]),
-        "workers": picker(viewer, "worker", value=form["worker"]),
+        "wallets": tenant_picker(viewer, "wallet", tenant=offered, value=form["owner"]),
+        "workers": tenant_picker(viewer, "worker", tenant=offered, value=form["worker"]),
+        "is_offered": bool(offered),
         "sizes": [{"bytes": size, "label": " ".join(formatting.size(size))} for size in sorted(sizes)],
         "deposit": deposit,
         "span": data.vesting_text,

@@ -146,6 +146,7 @@ class MinerDetail:
     """Where they are changed; empty for a miner that does not exist yet."""
     roles_href: str
     """Which host does what for it, and its sector numbers; empty for one that does not exist yet."""
+    timeline_href: str
     move_href: str
     """Where it moves in from another program, or out to one; empty for one that does not exist yet."""
     is_moving_in: bool
@@ -231,6 +232,7 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         money_href=page("money"),
         withdraw_href=page("withdraw"),
         transfer_href=page("transfer") if may_transfer(data.viewer) else "",
+        timeline_href=reverse("miner-timeline", args=[miner.address or miner.uuid]),
         signing_href=reverse("miner-signing", args=[miner.address or miner.uuid]),
         stats=tuple(miner_stats(miner)),
         deadlines=tuple(

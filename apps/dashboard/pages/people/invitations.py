@@ -52,7 +52,7 @@ def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the form for an invitation, and make the account."""
     if not can_manage_people(viewer):
         raise Http404
-    form = InviteForm.of(request, tenant=tenant_evident(viewer))
+    form = InviteForm.of(request, tenant=request.GET.get("tenant", tenant_evident(viewer)))
     if form.is_valid():
         if (held := reauthenticate_first(request, viewer)) is not None:
             return held

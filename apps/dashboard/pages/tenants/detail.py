@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -17,9 +18,13 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.checks.services.channels import can_manage_channels
 from apps.core.formatting import DAY_S
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.first_steps import LIVE_KINDS, first_steps
 from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.number_fields import Number, OptionalSize, Whole
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.pieces.storage import StorageBar, storage_bar
+from apps.dashboard.pages.tenants.cards import list_cards
 from apps.dashboard.pages.tenants.channels import channel_rows
 from apps.dashboard.pages.tenants.listing import tenant_label
 from apps.dashboard.pages.tenants.rates import RateRow, rate_row
@@ -92,8 +97,10 @@ class TenantPage:
     """What the cards of a tenant's page show."""
 
     tenant: Tenant
-    miners: list[MinerGrant]
-    signers: list[SignerGrant]
+    miners: list[tuple[MinerGrant, str]]
+    """Each with the miner's name; empty while the pool does not work for it."""
+    signers: list[tuple[SignerGrant, str]]
+    """Each with the wallet's name."""
     unchosen: set[str]
     """Addresses of `signers` that another tenant's signer brought and nobody granted."""
     rates: list[RateRow]
@@ -145,6 +152,7 @@ def form_of(request: HttpRequest, row: Tenant, op: str = "") -> TenantForm:
 
 def tenant_page(request: HttpRequest, viewer: Principal, row: Tenant, form: TenantForm) -> HttpResponse:
     """Show it, with what was typed where something could not be taken."""
+    data = PageData(viewer)
     miners = row.miner_grants.filter(deleted_at=None).order_by("actor_id")[: SHOWN + 1]
     signers = row.signer_grants.filter(deleted_at=None).order_by("created_at", "pk")[: SHOWN + 1]
     return form_render(
@@ -154,7 +162,11 @@ def tenant_page(request: HttpRequest, viewer: Principal, row: Tenant, form: Tena
         form,
         title=row.name,
         section="tenants",
+        page_key=f"tenant:{row.uuid}",
+        data=data,
         state=tenant_label(row),
+        first=first_steps(data, row),
+        cards=list_cards(data, row),
         shown=SHOWN,
         has_more=len(miners) > SHOWN or len(signers) > SHOWN,
         channels=channel_rows(viewer, row),
@@ -163,8 +175,8 @@ def tenant_page(request: HttpRequest, viewer: Principal, row: Tenant, form: Tena
         else "",
         page=TenantPage(
             tenant=row,
-            miners=list(miners[:SHOWN]),
-            signers=list(signers[:SHOWN]),
+            miners=[(grant, data.names.miners.get(str(grant), "")) for grant in miners[:SHOWN]],
+            signers=[(grant, data.names.wallets.get(grant.address, "")) for grant in signers[:SHOWN]],
             unchosen=set(grants_unchosen().filter(tenant=row).values_list("address", flat=True)),
             rates=[rate_row(used) for used in rates_used(row)],
             services=SERVICES,
@@ -238,6 +250,12 @@ def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpR
     return tenant_page(request, viewer, row, form)
 
 
+def first_steps_fragment(context: FragmentContext) -> Iterable[str]:
+    row = visible_tenant_find(context.viewer, key=context.key)
+    yield fragment("dashboard/_first_steps.html", first=first_steps(context.data, row))
+
+
+LIVE: Final = {"tenant": LivePage(dict.fromkeys(LIVE_KINDS, (first_steps_fragment,)))}
 urlpatterns: Final = [
     path("tenants/<uuid:key>/", tenant, name="tenant"),
     path("tenants/<uuid:key>/<str:op>/", action, name="tenant-act"),

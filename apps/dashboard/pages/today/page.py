@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.dashboard.cards import Verdict
+from apps.dashboard.first_steps import own_first_steps
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -116,6 +117,7 @@ def page_context(data: PageData) -> dict[str, Any]:
             "verdict": verdict_of(data),
             "stats": stats_of(data),
             **todo_context(data),
+            "first": own_first_steps(data),
             "strips": strips_of(data),
         }
         | sectors_context(data)
@@ -131,6 +133,10 @@ def vital_signs(context: FragmentContext) -> Iterable[str]:
     yield fragment("dashboard/_verdict.html", verdict=verdict_of(data))
     yield fragment("dashboard/_stats.html", stats=stats_of(data))
     yield fragment("dashboard/_todo.html", **todo_context(data))
+
+
+def first_steps_fragment(context: FragmentContext) -> Iterable[str]:
+    yield fragment("dashboard/_first_steps.html", first=own_first_steps(context.data))
 
 
 def miners_fragment(context: FragmentContext) -> Iterable[str]:
@@ -187,15 +193,17 @@ LIVE: Final = {
         {
             "head": (vital_signs, miners_fragment, processes_fragment),
             "node_state": (vital_signs,),
-            "miner": (vital_signs, miners_fragment),
+            "miner": (vital_signs, miners_fragment, first_steps_fragment),
             "deadline": (vital_signs, miners_fragment, sectors_fragment),
-            "sector": (vital_signs, sectors_fragment),
+            "sector": (vital_signs, sectors_fragment, first_steps_fragment),
             "job": (hosts_fragment,),
-            "worker": (vital_signs, hosts_fragment),
+            "worker": (vital_signs, hosts_fragment, first_steps_fragment),
             "message": (vital_signs, messages_fragment),
             "messages": (vital_signs, messages_fragment),
-            "wallet": (vital_signs, wallets_fragment),
-            "signer": (vital_signs, wallets_fragment),
+            "wallet": (vital_signs, wallets_fragment, first_steps_fragment),
+            "signer": (vital_signs, wallets_fragment, first_steps_fragment),
+            "store": (first_steps_fragment,),
+            "person": (first_steps_fragment,),
             "process": (vital_signs, processes_fragment),
         },
         findings=vital_signs,

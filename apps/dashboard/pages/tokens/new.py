@@ -121,7 +121,11 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the form for a token, and make it."""
     if not can_manage_people(viewer):
         raise Http404
-    form = TokenForm.of(request, tenant=request.GET.get("tenant", tenant_evident(viewer)))
+    filled = {
+        "tenant": request.GET.get("tenant", tenant_evident(viewer)),
+        "part": request.GET.get("part", ""),
+    }
+    form = TokenForm.of(request, **filled)
     if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     if form.is_valid():

@@ -276,7 +276,7 @@ def test_a_silent_signer_is_asked_once_for_all_its_keys(monkeypatch: pytest.Monk
 def test_what_there_is_to_say_of_a_policy_is_kept_beside_its_signer(monkeypatch: pytest.MonkeyPatch) -> None:
     of = ready()
     rules: list[RuleForm] = [RuleForm(name="all", methods=("miner.*",), fee_per_day="1 FIL")]
-    monkeypatch.setattr(policies, "policy_read", lambda *_a, **_k: Mock(rules=tuple(rules), error=""))
+    monkeypatch.setattr(policies, "_signer_call", lambda *_a, **_k: Mock(rules=tuple(rules), error=""))
 
     policies.policy_advice_record(address=str(of.worker))
     assert SignerConnection.objects.get().policy_advice == [PROOFS_BY_DAY, NO_VOTES]
