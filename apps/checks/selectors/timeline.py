@@ -1,0 +1,236 @@
+"""What happened to a miner or a tenant, from several tables in the order of time, a page at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from django.db.models import Q
+
+from apps.blocks.selectors.rounds import rounds_won
+from apps.checks.selectors.alerts import alerts_visible
+from apps.messages.selectors.messages import messages_visible
+from apps.miners.models import Miner
+from apps.miners.selectors.miners import miners_visible
+from apps.users.models import Tenant
+from apps.users.rules.principals import Principal
+from apps.users.selectors.audit_search import AuditFilter, audit_page
+
+KINDS: Final[tuple[str, ...]] = ("alert", "act", "message", "block")
+"""Kinds of entries: alerts, lines of the audit log, messages, wins of blocks."""
+ALERTS_SEARCHED: Final = 2_000
+"""Alerts that one page reads in search of a miner's."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineFilter:
+    """What to show; empty fields match all."""
+
+    kinds: frozenset[str] = frozenset(KINDS)
+    since: datetime | None = None
+    until: datetime | None = None
+    """The first moment that is no longer shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """Something that happened."""
+
+    kind: str
+    at: datetime
+    row: Any
+    """The alert, the line of the audit log, the message or the round."""
+    place: str
+    """Where the next page of its table begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelinePage:
+    """One page, newest first."""
+
+    entries: Sequence[TimelineEntry]
+    after: Mapping[str, str]
+    """Where each table's next page begins, by source; empty if all was shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one table has, newest first."""
+
+    entries: Sequence[TimelineEntry]
+    until: datetime | None = None
+    """Back to when all was read; None: to the beginning."""
+    place: str = ""
+    """Where reading goes on if none of `entries` is left."""
+
+
+_Source = Callable[[str, int], _Found]
+"""Reads up to so many entries from a place on."""
+
+
+def tenant_timeline(
+    viewer: Principal, tenant: Tenant, wanted: TimelineFilter, *, after: Mapping[str, str], limit: int
+) -> TimelinePage:
+    """Return what happened to a tenant that the viewer sees."""
+    own = replace(viewer, tenant_id=tenant.pk, tenant_name=tenant.name, is_operator=False)
+    sources = {
+        "alert": _alerts(own, wanted),
+        "act": _acts(own, wanted, AuditFilter()),
+        "message": _messages(own, wanted, Q()),
+        "block": _blocks(list(miners_visible(own)), wanted),
+    }
+    if viewer.is_operator:  # what operators do to it is in the log as their own tenant's
+        about = AuditFilter(targets=frozenset({tenant.name}))
+        sources["act-on"] = _acts(viewer, wanted, about, omit_tenant=tenant.pk)
+    return _page(sources, wanted, after=after, limit=limit)
+
+
+def miner_timeline(
+    viewer: Principal, miner: Miner, wanted: TimelineFilter, *, after: Mapping[str, str], limit: int
+) -> TimelinePage:
+    """Return what happened to a miner that the viewer sees."""
+    names = frozenset({*miner.names, str(miner.uuid)})
+    sources = {
+        "alert": _alerts(viewer, wanted, names=names, tenant_id=miner.tenant_id),
+        "act": _acts(viewer, wanted, AuditFilter(targets=names)),
+        "message": _messages(viewer, wanted, Q(to__in=miner.names)),
+        "block": _blocks([miner], wanted),
+    }
+    return _page(sources, wanted, after=after, limit=limit)
+
+
+def _page(
+    sources: Mapping[str, _Source], wanted: TimelineFilter, *, after: Mapping[str, str], limit: int
+) -> TimelinePage:
+    """Merge what the sources have, as far back as all of them were read."""
+    found = {
+        name: read(after.get(name, ""), limit)
+        for name, read in sources.items()
+        if name.partition("-")[0] in wanted.kinds and (not after or name in after)
+    }
+    cut = max((one.until for one in found.values() if one.until is not None), default=None)
+    merged = sorted(
+        ((at, name, -index) for name, one in found.items() for index, at in enumerate(_times(one.entries))),
+        reverse=True,
+    )
+    shown = [item for item in merged if cut is None or item[0] >= cut][:limit]
+    counts = Counter(name for _at, name, _index in shown)
+    places: dict[str, str] = {}
+    for name, one in found.items():
+        many = counts[name]
+        if many < len(one.entries):
+            places[name] = one.entries[many - 1].place if many else after.get(name, "")
+        elif one.until is not None:
+            places[name] = one.place
+    return TimelinePage([found[name].entries[-index] for _at, name, index in shown], places)
+
+
+def _times(entries: Sequence[TimelineEntry]) -> Iterator[datetime]:
+    """Yield when each happened, none later than the one before it: a clock may have been set back."""
+    latest: datetime | None = None
+    for entry in entries:
+        latest = entry.at if latest is None else min(latest, entry.at)
+        yield latest
+
+
+def _within(wanted: TimelineFilter, field: str) -> Q:
+    fits = Q()
+    if wanted.since is not None:
+        fits &= Q(**{f"{field}__gte": wanted.since})
+    if wanted.until is not None:
+        fits &= Q(**{f"{field}__lt": wanted.until})
+    return fits
+
+
+def _full(entries: list[TimelineEntry], limit: int) -> _Found:
+    """Return entries that were read up to a limit: if it was reached, older ones may follow."""
+    if len(entries) < limit:
+        return _Found(entries)
+    return _Found(entries, min(entry.at for entry in entries), entries[-1].place)
+
+
+def _stopped(entries: list[TimelineEntry], at: datetime, place: str) -> _Found:
+    """Return entries of a search that went back to a row of this time and stopped there."""
+    return _Found(entries, min(at, *(entry.at for entry in entries)) if entries else at, place)
+
+
+def _alerts(
+    viewer: Principal,
+    wanted: TimelineFilter,
+    *,
+    names: frozenset[str] = frozenset(),
+    tenant_id: int | None = None,
+) -> _Source:
+    def read(place: str, limit: int) -> _Found:
+        rows = alerts_visible(viewer)
+        if names:
+            rows = rows.filter(Q(tenant=None) | Q(tenant=tenant_id))
+        if place:
+            rows = rows.filter(pk__lt=int(place))
+        stop = rows[ALERTS_SEARCHED - 1 : ALERTS_SEARCHED].first() if names else None
+        if stop is not None:
+            rows = rows.filter(pk__gte=stop.pk)
+        about = Q()
+        for name in names:
+            about |= Q(object_names__contains=[name])
+        found = rows.filter(about & _within(wanted, "began_at"))[:limit]
+        entries = [TimelineEntry("alert", row.began_at, row, str(row.pk)) for row in found]
+        if stop is None or len(entries) == limit:
+            return _full(entries, limit)
+        return _stopped(entries, stop.began_at, str(stop.pk))
+
+    return read
+
+
+def _acts(viewer: Principal, wanted: TimelineFilter, about: AuditFilter, *, omit_tenant: int = 0) -> _Source:
+    about = replace(about, since=wanted.since, until=wanted.until)
+
+    def read(place: str, limit: int) -> _Found:
+        page = audit_page(viewer, about, before=int(place or 0), limit=limit)
+        entries = [
+            TimelineEntry("act", row.at, row, str(row.pk))
+            for row in page.rows
+            if not omit_tenant or row.tenant_id != omit_tenant
+        ]
+        if page.stopped_at is not None:
+            return _stopped(entries, page.stopped_at.at, str(page.stopped_at.pk))
+        if len(page.rows) == limit:
+            return _stopped(entries, page.rows[-1].at, str(page.rows[-1].pk))
+        return _Found(entries)
+
+    return read
+
+
+def _messages(viewer: Principal, wanted: TimelineFilter, about: Q) -> _Source:
+    def read(place: str, limit: int) -> _Found:
+        rows = messages_visible(viewer).filter(about & _within(wanted, "created_at"))
+        at, _space, pk = place.partition(" ")
+        if pk:
+            at_place = datetime.fromisoformat(at)
+            rows = rows.filter(created_at__lte=at_place)
+            rows = rows.filter(Q(created_at__lt=at_place) | Q(created_at=at_place, pk__lt=pk))
+        return _full(
+            [
+                TimelineEntry("message", row.created_at, row, f"{row.created_at.isoformat()} {row.pk}")
+                for row in rows[:limit]
+            ],
+            limit,
+        )
+
+    return read
+
+
+def _blocks(miners: Sequence[Miner], wanted: TimelineFilter) -> _Source:
+    def read(place: str, limit: int) -> _Found:
+        rows = rounds_won(miners).filter(_within(wanted, "at"))
+        epoch, _space, pk = place.partition(" ")
+        if pk:
+            rows = rows.filter(epoch__lte=epoch).filter(Q(epoch__lt=epoch) | Q(epoch=epoch, pk__lt=pk))
+        return _full(
+            [TimelineEntry("block", row.at, row, f"{row.epoch} {row.pk}") for row in rows[:limit]], limit
+        )
+
+    return read

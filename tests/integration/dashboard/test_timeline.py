@@ -1,0 +1,188 @@
+"""The timeline of a tenant and of a miner: what several tables have, in one order, page by page."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from apps.blocks.models import Round
+from apps.blocks.states import RoundState
+from apps.checks.models import Alert
+from apps.checks.selectors import timeline
+from apps.checks.selectors.timeline import TimelineFilter, miner_timeline, tenant_timeline
+from apps.core.clock import now
+from apps.messages.models import Message
+from apps.miners.models import Miner
+from apps.users.models import AuditEntry
+from apps.users.rules.principals import SYSTEM
+from apps.users.services.audit import audit_record
+from tests import factories, people
+from tests.page_client import signed_in, text_of
+from tests.people import principal
+
+pytestmark = pytest.mark.django_db
+
+ALL = TimelineFilter()
+MOST_QUERIES = 12
+
+
+def alert_at(hours: float, *, of: str = "alice", name: str = "", **data: Any) -> Alert:
+    at = now() - timedelta(hours=hours)
+    row: dict[str, Any] = {"title": "t", "severity": "warning", "count": 1, "ended_at": at}
+    row |= {"say": f"alert {hours} of {of}", "began_at": at, "since": at, "check_name": f"c{hours}"}
+    return Alert.objects.create(tenant=people.tenant(of), object_names=[name] if name else [], **row | data)
+
+
+def message_at(hours: float, *, of: str = "alice", **data: Any) -> Message:
+    row = factories.message(f"{of}-{hours}", of=of, **data)
+    Message.objects.filter(pk=row.pk).update(created_at=now() - timedelta(hours=hours))
+    return row
+
+
+def win_at(hours: float, miner: Miner) -> Round:
+    at = now() - timedelta(hours=hours)
+    row: dict[str, Any] = {"base_height": 9_000, "win_count": 1, "budget_ms": 0, "state": RoundState.INCLUDED}
+    return Round.objects.create(miner=miner, epoch=10_000 - int(hours * 10), at=at, **row)
+
+
+def act_by(actor: str, *, of: str = "alice", target: str = "x") -> AuditEntry:
+    audit_record(principal=principal(of, actor=actor), action="sector.pause", target=target)
+    row = AuditEntry.objects.last()
+    assert row is not None
+    return row
+
+
+def walked(read: Any, *, limit: int) -> list[Any]:
+    """Return all entries page by page; none may come twice."""
+    found: list[Any] = []
+    after: dict[str, str] = {}
+    for _ in range(200):
+        page = read(after=after, limit=limit)
+        found += page.entries
+        after = dict(page.after)
+        if not after:
+            return found
+    raise AssertionError("the timeline has no end")
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 50])
+def test_each_entry_is_shown_once_and_in_order_however_long_the_pages_are(limit):
+    miner = factories.miner()
+    alice = people.tenant("alice")
+    for hours in (4.0, 3.0, 3.0, 3.0, 2.0, 1.0):
+        alert_at(hours, check_name=f"c{Alert.objects.count()}")
+    for hours in (1.5, 2.5, 9.0):
+        message_at(hours)
+    for hours in (0.5, 7.0):
+        win_at(hours, miner)
+    for actor in ("ann", "adam", "ann"):
+        act_by(actor)
+
+    found = walked(lambda **at: tenant_timeline(SYSTEM, alice, ALL, **at), limit=limit)
+
+    assert len(found) == 6 + 3 + 2 + 3
+    assert len({(one.kind, one.row.pk) for one in found}) == len(found)
+    assert [one.at for one in found] == sorted((one.at for one in found), reverse=True)
+
+
+@pytest.mark.parametrize("limit", [1, 50])
+def test_a_miners_timeline_searches_on_where_a_page_found_nothing(limit, monkeypatch):
+    monkeypatch.setattr(timeline, "ALERTS_SEARCHED", 3)
+    monkeypatch.setattr("apps.users.selectors.audit_search.LINES_SEARCHED", 3)
+    miner = factories.miner()
+    act_by("first", target=miner.address)
+    alert_at(50, name=miner.address)
+    for hours in range(10, 1, -1):
+        alert_at(hours)
+        act_by(f"other-{hours}", target="f09999")
+    message_at(5, to=miner.address)
+    message_at(4)
+    win_at(3, miner)
+
+    found = walked(lambda **at: miner_timeline(SYSTEM, miner, ALL, **at), limit=limit)
+
+    assert sorted(one.kind for one in found) == ["act", "alert", "block", "message"]
+
+
+def test_a_page_costs_the_same_however_long_the_tables_are():
+    miner = factories.miner()
+    alice = people.tenant("alice")
+
+    def asked() -> tuple[int, int]:
+        with CaptureQueriesContext(connection) as one:
+            tenant_timeline(SYSTEM, alice, ALL, after={}, limit=20)
+        with CaptureQueriesContext(connection) as other:
+            miner_timeline(SYSTEM, miner, ALL, after={}, limit=20)
+        return len(one), len(other)
+
+    before = asked()
+    for hours in range(30):
+        alert_at(hours, check_name=f"c{hours}")
+        message_at(hours)
+        win_at(hours, miner)
+        act_by("ann", target=miner.address)
+    assert asked() == before
+    assert max(before) <= MOST_QUERIES
+
+
+def rows_of(client: Client, page: str, **query: str) -> str:
+    answer = client.get(page, query)
+    assert answer.status_code == 200
+    return unescape(text_of(answer)).partition('class="toolbar"')[2]
+
+
+def test_the_page_says_acts_as_sentences_and_is_narrowed_by_kind_and_day():
+    people.operator_person()
+    miner = factories.miner(name="fra-1")
+    olga, page = signed_in("olga"), reverse("miner-timeline", args=[miner.address])
+    alert_at(40, name=miner.address)
+    message_at(1, to=miner.address)
+    win_at(2, miner)
+    act_by("ann", target=miner.address)
+
+    everything = rows_of(olga, page)
+    assert "<strong>ann</strong>" in everything
+    assert "alert 40 of alice" in everything
+    assert "fra-1 won epoch" in everything
+    assert "to fra-1" in everything
+    wins = rows_of(olga, page, kind="block")
+    assert "won epoch" in wins
+    assert "<strong>ann</strong>" not in wins
+    early = rows_of(olga, page, until=f"{now() - timedelta(hours=30):%Y-%m-%d}")
+    assert "alert 40" in early
+    assert "won epoch" not in early
+    for query in ({"kind": "x"}, {"since": "soon"}, {"what": "x"}):
+        assert olga.get(page, query).status_code == 422
+
+
+def test_nobody_sees_what_is_another_tenants():
+    people.operator_person()
+    people.person("ann")
+    alice, bob = people.tenant("alice"), people.tenant("bob")
+    mine, other = factories.miner(), factories.miner(of="bob")
+    for of, miner in (("alice", mine), ("bob", other)):
+        alert_at(1, of=of)
+        message_at(2, of=of, to=miner.address)
+        win_at(3, miner)
+        act_by(f"actor-{of}", of=of)
+    audit_record(principal=principal("pool", is_operator=True), action="tenant.update", target="alice")
+    ann, olga = signed_in("ann"), signed_in("olga")
+
+    hers = rows_of(ann, reverse("tenant-timeline", args=[alice.uuid]))
+    assert "actor-alice" in hers
+    assert "alert 1 of alice" in hers
+    assert "bob" not in hers
+    assert "changed tenant" not in hers, "what an operator did is the pool's"
+    assert "changed tenant" in rows_of(olga, reverse("tenant-timeline", args=[alice.uuid]))
+    for page, key in (("tenant-timeline", bob.uuid), ("miner-timeline", other.address)):
+        assert ann.get(reverse(page, args=[key])).status_code == 404
+        assert "bob" in rows_of(olga, reverse(page, args=[key]))
+    assert not re.search(r"actor-bob", rows_of(ann, reverse("miner-timeline", args=[mine.address])))
