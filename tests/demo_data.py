@@ -318,6 +318,9 @@ def alerts() -> None:
 
 
 OBJECTS = (
+    "tenant",
+    "tenant-timeline",
+    "miner-timeline",
     "wallet-name",
     "charges-tenant",
     "charges-unclosed",
@@ -413,6 +416,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         "miner-addresses": reverse("miner-addresses", args=[pool.miner.address]),
         "miner-money": reverse("miner-money", args=[pool.miner.address]),
         "charges-tenant": reverse("charges-tenant", args=[pool.miner.tenant.uuid]),
+        "tenant": reverse("tenant", args=[pool.miner.tenant.uuid]),
         "tenant-timeline": reverse("tenant-timeline", args=[pool.miner.tenant.uuid]),
         "miner-timeline": reverse("miner-timeline", args=[pool.miner.address]),
         "tenant-service": reverse("tenant-service", args=[pool.miner.tenant.uuid]),

@@ -27,7 +27,7 @@ from apps.users.rules.principals import Principal
 from apps.users.selectors.people import people_visible
 from apps.users.selectors.tenants import tenants_visible
 from apps.users.services.people import can_manage_people
-from apps.wallets.selectors import wallets_visible
+from apps.wallets.selectors import wallets_named
 from poolsite.wire.jobs import STAGED
 from poolsite.wire.pipeline import SectorState
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 READ_MAX: Final = 50
 """Rows of each kind that are looked at: a tenant before its first sector has a few."""
 NAMES_MAX: Final = 3
+OWNER: Final = "owner"
+"""What a signer calls the key that owns miners."""
 LIVE_KINDS: Final = ("signer", "wallet", "miner", "worker", "store", "sector", "person")
 """Kinds of changes that may complete a step."""
 
@@ -105,7 +107,7 @@ class _StepsReader:
 
     def __init__(self, viewer: Principal, own: Principal, at: datetime) -> None:
         self.viewer, self.own, self.at = viewer, own, at
-        self.wallets: list[Wallet] = list(wallets_visible(own)[:READ_MAX])
+        self.wallets: list[Wallet] = list(wallets_named(own)[:READ_MAX])
         self.signers: list[SignerConnection] = list(signers_connected(own)[:READ_MAX])
         self.miners: list[Miner] = list(miners_visible(own)[:READ_MAX])
         self.made = [row for row in self.miners if row.state == MinerState.ACTIVE]
@@ -173,12 +175,18 @@ class _StepsReader:
         elif self.wallets and not known:
             text = gettext("balances are not read yet")
         elif self.wallets:
-            text = gettext("send FIL to {wallet}").format(wallet=self.wallets[0].address)
+            named = f"{self._payer.shown_label} {self._payer.address}".strip()
+            text = gettext("send FIL to {wallet}").format(wallet=named)
         links: list[Link] = []
         if self.wallets and self.viewer.is_operator and self.viewer.may("sign"):
-            there = urlencode({"to": self.wallets[0].address})
+            there = urlencode({"to": self._payer.address})
             links = [Link(_("Send…"), f"{reverse('message-compose')}?{there}")]
         return Step("funds", _("Funds"), text, bool(funded), links)
+
+    @property
+    def _payer(self) -> Wallet:
+        """Return the wallet that pays for a new miner: the one that is called so, else the first."""
+        return next((row for row in self.wallets if row.shown_label == OWNER), self.wallets[0])
 
     def _miner(self) -> Step:
         text = gettext("create one with the tenant's keys, or import one")

@@ -58,7 +58,10 @@ def test_each_step_is_done_once_its_fact_is_there():
     assert "no signer is connected now" in steps_of(alice)["signer"].text
     connection = factories.signer_connection(wallet.address)
     assert steps_of(alice)["signer"].text == "1 key seen; the signer is connected"
-    assert wallet.address in steps_of(alice)["funds"].text
+    assert steps_of(alice)["funds"].text == f"send FIL to worker {wallet.address}"
+    owner = factories.wallet(balance=0, label="owner")
+    assert hrefs(steps_of(alice)["funds"]) == [f"{reverse('message-compose')}?to={owner.address}"]
+    owner.delete()
     type(wallet).objects.update(balance=None)
     assert steps_of(alice)["funds"].text == "balances are not read yet"
     type(wallet).objects.update(balance=5 * factories.FIL)

@@ -39,6 +39,7 @@ from apps.messages.selectors.base_fee import (
     base_fee_shares,
     cheap_window,
 )
+from apps.messages.selectors.method_gas import SAMPLED, SAMPLED_DAYS, method_gas
 from apps.messages.selectors.queue_costs import QueueCost, queue_costs
 from apps.messages.selectors.spend import spend_since, spend_summed
 from apps.users.rules.principals import Principal
@@ -260,6 +261,9 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
         guards=guard_rows(data),
         auto_bumps=auto_bump_rows(data),
         methods=method_rule_rows(),
+        used=method_gas(viewer, miners=data.names.miners, now=data.at),
+        sampled=SAMPLED,
+        sampled_days=SAMPLED_DAYS,
         may_change_methods=viewer.is_operator and viewer.may("sign"),
         spend=spend,
         spend_all=spend_total(spend),

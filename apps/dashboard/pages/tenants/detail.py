@@ -15,6 +15,7 @@ from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.checks.selectors.tenant_use import DAYS
 from apps.checks.services.channels import can_manage_channels
 from apps.core.formatting import DAY_S
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
@@ -28,6 +29,7 @@ from apps.dashboard.pages.tenants.cards import list_cards
 from apps.dashboard.pages.tenants.channels import channel_rows
 from apps.dashboard.pages.tenants.listing import tenant_label
 from apps.dashboard.pages.tenants.rates import RateRow, rate_row
+from apps.dashboard.pages.tenants.use import own_use
 from apps.dashboard.pickers import Picker, picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
@@ -167,6 +169,8 @@ def tenant_page(request: HttpRequest, viewer: Principal, row: Tenant, form: Tena
         state=tenant_label(row),
         first=first_steps(data, row),
         cards=list_cards(data, row),
+        use=own_use(data, row.pk),
+        use_days=DAYS,
         shown=SHOWN,
         has_more=len(miners) > SHOWN or len(signers) > SHOWN,
         channels=channel_rows(viewer, row),

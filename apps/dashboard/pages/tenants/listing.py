@@ -59,6 +59,8 @@ def verdict(data: PageData) -> Verdict:
 
 def links(data: PageData) -> Iterable[Link]:
     """Return the buttons above the list."""
+    if data.viewer.sees_pool:
+        yield Link(_("Use of the pool"), reverse("tenants-use"))
     if can_manage_tenants(data.viewer):
         yield Link(_("New tenant…"), reverse("tenant-new"), icon="plus", kind="primary")
 

@@ -39,7 +39,7 @@ def test_what_the_signer_shows_is_stored_and_pages_are_told_once(monkeypatch):
     told: list[Any] = []
 
     def call(*_args: Any, **_words: Any) -> PolicyState:
-        names = dict.fromkeys(("sets", "versions", "editors", "types", "methods"), ())
+        names: dict[str, Any] = dict.fromkeys(("sets", "versions", "editors", "types", "methods"), ())
         return PolicyState(number=1, digest="d", text="", **names, **shown)
 
     monkeypatch.setattr(policies, "_signer_call", call)
