@@ -109,6 +109,7 @@ DOES: Final = frozenset(
         *(
             "sector.end-stage",
             "login",
+            "login.refuse",
             "message.cancel",
             "message.clear",
             "message.mark-bad",

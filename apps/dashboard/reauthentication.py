@@ -11,6 +11,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlencode, urlsplit
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -25,7 +26,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.passkeys import challenge_pop, place_of
 from apps.dashboard.sessions import client_ip
 from apps.users.rules.principals import Principal
-from apps.users.selectors.people import passkeys_of, totp_confirmed
+from apps.users.selectors.people import is_company_person, passkeys_of, totp_confirmed
 from apps.users.services.reauthentication import (
     code_reauthenticate,
     is_reauthenticated,
@@ -137,6 +138,7 @@ def reauthentication_page(request: HttpRequest, viewer: Principal, *, error: str
         error=error,
         hidden_fields=[*sent, (BACK, back_of(request))],
         back=back_of(request),
+        company=settings.OIDC_NAME if is_company_person(person) else "",
         has_app=totp_confirmed(person) is not None,
         has_passkey=passkeys_of(person).exists(),
     )

@@ -212,3 +212,19 @@ class WrongCode(BadValue):
 
     def __init__(self) -> None:
         super().__init__(gettext("That code is wrong or has already been used."), field="code")
+
+
+class CompanyRefused(DomainError):
+    """The company's identity provider signed somebody in whom the pool does not let in."""
+
+    code = "company_refused"
+
+
+class CompanyManaged(Conflict):
+    """What lets this person in, and as what, is decided at the company's identity provider."""
+
+    code = "company_managed"
+
+    def __init__(self, *, field: str = "") -> None:
+        text = gettext("this person signs in through the company: change it at the identity provider")
+        super().__init__(text, field=field)

@@ -49,6 +49,7 @@ class Factor(models.TextChoices):
     TOTP = "TOTP", _("Password and authenticator app")
     RECOVERY = "RECOVERY", _("Password and recovery code")
     PASSKEY = "PASSKEY", _("Passkey")
+    COMPANY = "COMPANY", _("Company sign-in")
 
 
 ROLE_PERMS: Final[dict[str, str]] = {

@@ -13,6 +13,8 @@ from poolsite.settings.environment import (
     env_actors,
     env_currency,
     env_flag,
+    env_groups,
+    env_issuer,
     env_level,
     env_list,
     env_months,
@@ -24,6 +26,7 @@ from poolsite.settings.environment import (
     env_url,
     machine_name,
     origin_of,
+    together,
 )
 from poolsite.settings.logs import logging_for
 
@@ -402,5 +405,27 @@ CONSOLE_URL = env_text("POOLSITE_URL", "").rstrip("/")
 """How people reach the console; without it notifications name its pages without a host."""
 SOURCE_URL = env_text("SOURCE_URL", "") or origin_of(BASE_DIR)
 """Where other hosts clone Poolsite from; by default the origin of this clone."""
+
+OIDC_ISSUER = env_issuer("OIDC_ISSUER")
+"""URL of the company's identity provider; empty: people sign in with names and passwords alone."""
+OIDC_CLIENT_ID = env_text("OIDC_CLIENT_ID", "")
+OIDC_CLIENT_SECRET_FILE = env_text("OIDC_CLIENT_SECRET_FILE", "")
+"""Looked at when somebody signs in: a file that is gone must not keep the follower from starting."""
+OIDC_GROUPS = env_groups("OIDC_GROUPS")
+"""What the company's groups are here: `{"admins": "OPERATOR", "acme": "TENANT_ADMIN acme"}`."""
+together(
+    {
+        "OIDC_ISSUER": OIDC_ISSUER,
+        "OIDC_CLIENT_ID": OIDC_CLIENT_ID,
+        "OIDC_CLIENT_SECRET_FILE": OIDC_CLIENT_SECRET_FILE,
+        "OIDC_GROUPS": OIDC_GROUPS,
+    }
+)
+OIDC_NAME = env_text("OIDC_NAME", "SSO")
+"""What pages call the provider."""
+OIDC_SCOPE = env_text("OIDC_SCOPE", "openid profile groups")
+OIDC_GROUPS_CLAIM = env_text("OIDC_GROUPS_CLAIM", "groups")
+OIDC_SESSION_H = env_number("OIDC_SESSION_H", 12, least=1, most=336)
+"""Hours after which whoever signed in through the provider has to do so again, groups read anew."""
 
 LOGGING = logging_for(level=env_level("LOG_LEVEL"), process=PROCESS_NAME)

@@ -33,6 +33,8 @@ SEVERAL_HOSTS: Final = {"target_session_attrs": "read-write", "connect_timeout":
 """libpq's options for several servers: use the one that takes writes, wait briefly for a lost one."""
 PLACE: Final = re.compile(r"(\[[\w:.%-]+\]|[^:\[\]]*)(?::(\d*))?", re.ASCII)
 """A host with its port, between the commas of a URL."""
+GROUP_ROLE: Final = re.compile(r"OPERATOR|(TENANT_ADMIN|TENANT|AUDITOR) \S+")
+"""What members of a group are: an operator, or somebody of a tenant."""
 CURRENCY: Final = re.compile("[A-Za-z]{1,8}")
 ACTOR: Final = re.compile(r"[ft]0(0|[1-9]\d{0,18})", re.ASCII)
 ORIGIN: Final = re.compile(
@@ -77,15 +79,15 @@ def flag(value: str, *, name: str) -> bool:
     raise ImproperlyConfigured(f"{name} is {value!r}: use 1 or 0")
 
 
-def env_number(name: str, default: int, *, most: int | None = None) -> int:
-    """Return a whole number; with `most`, one from 0 to `most`."""
+def env_number(name: str, default: int, *, least: int = 0, most: int | None = None) -> int:
+    """Return a whole number; with `most`, one from `least` to `most`."""
     value = os.environ.get(name, "")
     try:
         number = int(value) if value else default
     except ValueError:
         raise ImproperlyConfigured(f"{name} is {value!r}: use a whole number") from None
-    if most is not None and not 0 <= number <= most:
-        raise ImproperlyConfigured(f"{name} is {number}: use 0 to {most}")
+    if most is not None and not least <= number <= most:
+        raise ImproperlyConfigured(f"{name} is {number}: use {least} to {most}")
     return number
 
 
@@ -129,6 +131,36 @@ def env_url(name: str) -> str:
     if value and not (is_good and value.isascii() and value.isprintable() and " " not in value):
         raise ImproperlyConfigured(f"{name} cannot be read: use https://host/path or http://host/path")
     return value
+
+
+def env_issuer(name: str) -> str:
+    """Return the URL of an identity provider, empty if none is named: by TLS, or on this machine."""
+    value = env_url(name)
+    parts = urlsplit(value)
+    if value and parts.scheme != "https" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
+        raise ImproperlyConfigured(f"{name} is not encrypted: use https://")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise ImproperlyConfigured(f"{name} cannot be read: use https://host/path")
+    return value
+
+
+def env_groups(name: str) -> dict[str, str]:
+    """Return the role of each of the company's groups, as `OPERATOR` or a role and the name of a tenant."""
+    groups = env_object(name)
+    for group, role in groups.items():
+        if not isinstance(role, str) or GROUP_ROLE.fullmatch(role) is None:
+            raise ImproperlyConfigured(
+                f"{name} has {role!r} for {group!r}: use OPERATOR, or TENANT_ADMIN, TENANT or AUDITOR and "
+                "the tenant's name"
+            )
+    return groups
+
+
+def together(values: dict[str, object]) -> None:
+    """Check that variables which need each other are all set, or none.  Raises ImproperlyConfigured."""
+    missing = [name for name, value in values.items() if not value]
+    if missing and len(missing) < len(values):
+        raise ImproperlyConfigured(f"{', '.join(missing)}: needed beside {', '.join(values)}")
 
 
 def env_source(name: str) -> str:

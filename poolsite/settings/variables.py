@@ -93,6 +93,27 @@ VARIABLES: Final[dict[str, dict[str, tuple[str, str]]]] = {
             "totals are",
         ),
     },
+    "Sign-in by the company": {
+        "OIDC_ISSUER": (
+            "",
+            "URL of an OpenID Connect provider through which people "
+            "[sign in](operations/company-sign-in.md), by https (on this machine also http)",
+        ),
+        "OIDC_CLIENT_ID": ("", "how the provider knows Poolsite; with `OIDC_ISSUER`"),
+        "OIDC_CLIENT_SECRET_FILE": (
+            "",
+            "file with the client's secret, of mode 600 and owned by the console's user; with `OIDC_ISSUER`",
+        ),
+        "OIDC_GROUPS": (
+            "{}",
+            "JSON object with a role for each of the provider's groups that may sign in, such as "
+            '`{"pool": "OPERATOR", "acme-ops": "TENANT acme"}`; with `OIDC_ISSUER`',
+        ),
+        "OIDC_NAME": ("SSO", "what pages call the provider"),
+        "OIDC_SCOPE": ("openid profile groups", "scopes that are asked for"),
+        "OIDC_GROUPS_CLAIM": ("groups", "the claim that lists a person's groups"),
+        "OIDC_SESSION_H": ("12", "hours after which the provider is asked again; at most 336"),
+    },
     "Chain": {
         "CHAIN_URLS": (
             "the devnet",

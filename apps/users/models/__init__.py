@@ -5,7 +5,15 @@ from __future__ import annotations
 from apps.users.models.audit import AuditEntry
 from apps.users.models.grants import AccountApproval, MinerGrant, SignerGrant
 from apps.users.models.idempotency import IdempotentAnswer
-from apps.users.models.people import LoginAttempt, Passkey, PersonSession, RecoveryCode, TotpDevice, User
+from apps.users.models.people import (
+    CompanyAccount,
+    LoginAttempt,
+    Passkey,
+    PersonSession,
+    RecoveryCode,
+    TotpDevice,
+    User,
+)
 from apps.users.models.saved_views import SavedView
 from apps.users.models.site_key import SiteKey
 from apps.users.models.tenants import RateLimit, Tenant
@@ -14,6 +22,7 @@ from apps.users.models.tokens import Token
 __all__ = [
     "AccountApproval",
     "AuditEntry",
+    "CompanyAccount",
     "IdempotentAnswer",
     "LoginAttempt",
     "MinerGrant",

@@ -82,6 +82,28 @@ class Passkey(models.Model):
         return f"{self.name} of {self.user.get_username()}"
 
 
+class CompanyAccount(models.Model):
+    """A person whom the company's identity provider signs in: without password, app or passkey here.
+
+    Source: OpenID Connect Core 1.0, section 5.7: issuer and subject together are the only stable name.
+    """
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="company")
+    issuer = models.CharField(max_length=255)
+    """URL of the provider, as it names itself."""
+    subject = models.CharField(max_length=255)
+    """What it calls the person for good."""
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["issuer", "subject"], name="one_account_per_issuer_and_subject")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} of {self.issuer}"
+
+
 class PersonSession(models.Model):
     """A browser in which a person is signed in; it lasts as long as Django's session of this key."""
 

@@ -10,7 +10,7 @@ from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.sessions.models import Session
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
-from apps.users.models import Passkey, TotpDevice, User
+from apps.users.models import CompanyAccount, Passkey, TotpDevice, User
 from apps.users.rules.principals import Principal
 from apps.users.states import ROLE_PERMS, Perm, Role, perms_up_to
 
@@ -34,18 +34,30 @@ def people_listed(viewer: Principal, *, after: str, limit: int) -> list[User]:
         last_seen=Max("sessions__seen_at"),
         apps_count=Count("totp", filter=Q(totp__confirmed_at__isnull=False), distinct=True),
         passkeys_count=Count("passkeys", distinct=True),
+        is_company=Exists(CompanyAccount.objects.filter(user=OuterRef("pk"))),
     )
     return list(rows.filter(username__gt=after)[:limit])
 
 
-def people_counted(viewer: Principal) -> tuple[int, int]:
-    """Count the visible people who may sign in, and those of them without a second factor."""
+def people_counted(viewer: Principal) -> tuple[int, int, int]:
+    """Count the visible people who may sign in here, those of them without a second factor, and those whom
+    the company signs in.
+    """
     apps = TotpDevice.objects.filter(user=OuterRef("pk"), confirmed_at__isnull=False)
     second = Q(Exists(apps)) | Q(Exists(Passkey.objects.filter(user=OuterRef("pk"))))
     rows = people_visible(viewer).filter(OPEN, is_active=True)
-    rows = rows.exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
-    counts = rows.order_by().aggregate(all=Count("pk"), weak=Count("pk", filter=~second))
-    return counts["all"], counts["weak"]
+    company, own = Q(company__isnull=False), ~Q(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+    counts = rows.order_by().aggregate(
+        own=Count("pk", filter=own),
+        weak=Count("pk", filter=own & ~second),
+        company=Count("pk", filter=company),
+    )
+    return counts["own"], counts["weak"], counts["company"]
+
+
+def is_company_person(user: User) -> bool:
+    """Return whether the company's identity provider signs this person in."""
+    return CompanyAccount.objects.filter(user=user).exists()
 
 
 def totp_confirmed(user: User) -> TotpDevice | None:

@@ -15,6 +15,7 @@ from apps.users.services.access import access_change_publish
 from apps.users.services.audit import audit_record
 from apps.users.services.passkeys import RelyingParty, passkey_add, passkey_remove
 from apps.users.services.passwords import password_change
+from apps.users.services.people import company_refuse
 from apps.users.services.second_factor import (
     recovery_codes_count,
     recovery_codes_generate,
@@ -36,7 +37,11 @@ def _first_codes(person: User) -> list[str]:
 
 @transaction.atomic
 def own_totp_add(person: User, *, code: str, by: Principal) -> list[str]:
-    """Confirm the person's app by its first code; return their first recovery codes.  Raises WrongCode."""
+    """Confirm the person's app by its first code; return their first recovery codes.
+
+    Raises WrongCode, CompanyManaged.
+    """
+    company_refuse(person)
     totp_confirm(person, code=code, now=clock.now())
     _record(by, "person.totp.add")
     return _first_codes(person)
@@ -54,7 +59,11 @@ def own_totp_remove(person: User, *, by: Principal) -> None:
 def own_passkey_add(
     person: User, *, answer: str, challenge: str, place: RelyingParty, name: str, by: Principal
 ) -> list[str]:
-    """Add a browser's passkey; return the person's first recovery codes.  Raises PasskeyRefused."""
+    """Add a browser's passkey; return the person's first recovery codes.
+
+    Raises PasskeyRefused, CompanyManaged.
+    """
+    company_refuse(person)
     row = passkey_add(person, answer=answer, challenge=challenge, place=place, name=name)
     _record(by, "person.passkey.add", name=row.name)
     return _first_codes(person)
@@ -97,10 +106,11 @@ def own_sessions_end(person: User, *, but: str, by: Principal) -> int:
 def own_password_change(
     person: User, *, new_password: str, key: str, rekey: Callable[[], str], by: Principal
 ) -> None:
-    """Change the person's password and sign all other browsers out.  Raises WeakPassword.
+    """Change the person's password and sign all other browsers out.  Raises WeakPassword, CompanyManaged.
 
     `key` is this browser's session, to which `rekey` gives another key, and returns it.
     """
+    company_refuse(person)
     password_change(user=person, new_password=new_password)
     new = rekey()
     session_rekey(old=key, new=new)

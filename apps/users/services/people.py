@@ -14,8 +14,14 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.core.live import Change, publish
 from apps.core.locks import transaction_lock
-from apps.users.errors import InvitationExpired, PersonNameTaken, TenantUnknown, TokenRefused
-from apps.users.models import Tenant, User
+from apps.users.errors import (
+    CompanyManaged,
+    InvitationExpired,
+    PersonNameTaken,
+    TenantUnknown,
+    TokenRefused,
+)
+from apps.users.models import CompanyAccount, Tenant, User
 from apps.users.rules.principals import Principal
 from apps.users.selectors.people import people_visible
 from apps.users.selectors.principals import principal_of
@@ -83,17 +89,27 @@ def person_invite(*, principal: Principal, username: str, role: str, tenant: str
     row = User(
         username=name, role=role_check(principal, role=role), tenant=tenant_resolve(principal, name=tenant)
     )
-    if not 0 < len(name) <= 150 or not name.isprintable() or " " in name:
+    if not is_name(name):
         raise BadValue(gettext("must be 1 to 150 characters without spaces"), field="username")
-    transaction_lock(NAME_LOCK, [name.lower()])  # the same name may be invited twice at once
-    if name.lower() in OWN_NAMES or User.objects.filter(username__iexact=name).exists():
-        raise PersonNameTaken(name)
+    name_claim(name)
     row.set_unusable_password()
     row.save()
     made = {"role": str(row.role), "tenant": row.tenant.name if row.tenant else ""}
     audit_record(principal=principal, action="person.invite", target=name, after=made)
     publish(Change("person", row.pk, row.tenant_id))
     return row
+
+
+def is_name(name: str) -> bool:
+    """Return whether a person may be called so."""
+    return 0 < len(name) <= 150 and name.isprintable() and " " not in name
+
+
+def name_claim(name: str) -> None:
+    """Lock a name for a new person in a transaction.  Raises PersonNameTaken."""
+    transaction_lock(NAME_LOCK, [name.lower()])  # the same name may be invited twice at once
+    if name.lower() in OWN_NAMES or User.objects.filter(username__iexact=name).exists():
+        raise PersonNameTaken(name)
 
 
 def person_principal_lock(username: str) -> Principal:
@@ -139,6 +155,8 @@ def invitation_read(person_id: str, *, token: str) -> User:
     person = User.objects.filter(pk=pk, is_active=True).first() if 0 < pk < 2**63 else None
     if person is None or not default_token_generator.check_token(person, token):
         raise InvitationExpired
+    if CompanyAccount.objects.filter(user=person).exists():
+        raise InvitationExpired
     return person
 
 
@@ -158,6 +176,12 @@ def invitation_accept(person: User, *, password: str, principal: Principal) -> N
     sessions_end(person)
     publish(Change("person", person.pk, person.tenant_id))
     audit_record(principal=principal, action="person.password", target=person.get_username())
+
+
+def company_refuse(person: User, *, field: str = "") -> None:
+    """Refuse a change of what the company's identity provider decides.  Raises CompanyManaged."""
+    if CompanyAccount.objects.filter(user=person).exists():
+        raise CompanyManaged(field=field)
 
 
 def _person_lock(principal: Principal, person: User, *, removes_access: bool) -> User:
@@ -204,6 +228,7 @@ def person_reset(*, principal: Principal, person: User) -> None:
     Raises NotAllowed, Conflict for the last operator.
     """
     person = _person_lock(principal, person, removes_access=True)
+    company_refuse(person)
     person.set_unusable_password()
     person.must_change_password = False
     person.save(update_fields=["password", "must_change_password"])
@@ -223,6 +248,7 @@ def person_role_set(*, principal: Principal, person: User, role: str) -> None:
     before = str(person.role)
     if wanted == before:
         return
+    company_refuse(person, field="role")
     person.role = wanted
     person.save(update_fields=["role"])
     access_change_publish()

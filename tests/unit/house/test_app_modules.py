@@ -121,6 +121,7 @@ OWN = {
             "cards",
             "cells",
             "charts",
+            "company_provider",
             "confirm_page",
             "csv_export",
             "day_spans",

@@ -67,6 +67,15 @@ def test_each_setting_is_the_pools_or_a_machines() -> None:
         *("FORWARDED_ALLOW_IPS", "POOLSITE_SNARK", "POOLSITE_SECTOR_SIZE", "POOLSITE_PARAMETER_SEED"),
         *("FIL_PROOFS_PARENT_CACHE", "FIL_PROOFS_PARAMETER_CACHE", "POOLSITE_DISABLE"),
         *("POOLSITE_WEB_PROCESSES", "POOLSITE_TASK_THREADS", "DATABASE_CONN_MAX_AGE", "PYTHON"),
+        *(
+            "OIDC_ISSUER",
+            "OIDC_CLIENT_ID",
+            "OIDC_CLIENT_SECRET_FILE",
+            "OIDC_GROUPS",
+            "OIDC_NAME",
+            "OIDC_SCOPE",
+        ),
+        *("OIDC_GROUPS_CLAIM", "OIDC_SESSION_H"),
         *("LOG_LEVEL", "LOG_FORMAT", "SERVER_TIMING", "PROMETHEUS_MULTIPROC_DIR", "SECRET_KEY", "JOIN_TOKEN"),
     }
     assert set(SHARED).isdisjoint(own)

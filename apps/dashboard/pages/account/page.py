@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from apps.core import clock
 from apps.core.errors import BadValue
 from apps.core.formatting import DAY_S
 from apps.core.local_time import UTC_NAME, page_zone, zone_find, zone_names
@@ -25,9 +26,10 @@ from apps.dashboard.passkeys import place_of, question_json
 from apps.dashboard.reauthentication import credentials_check, is_submitted, reauthentication_page
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.principals import Principal
-from apps.users.selectors.people import passkeys_of, totp_confirmed
+from apps.users.selectors.people import is_company_person, passkeys_of, totp_confirmed
 from apps.users.services.language import language_choose
 from apps.users.services.passkeys import assertion_options_generate
+from apps.users.services.reauthentication import is_reauthenticated
 from apps.users.services.second_factor import has_second_factor, recovery_codes_count
 from apps.users.services.sessions import sessions_list
 from apps.users.services.time_zone import time_zone_choose
@@ -86,6 +88,7 @@ def account_page(request: HttpRequest, viewer: Principal, *, error: str = "") ->
         totp=totp_confirmed(person),
         codes_left=recovery_codes_count(person),
         passkeys=passkeys_of(person),
+        company=settings.OIDC_NAME if is_company_person(person) else "",
         sessions=sessions_list(person),
         here=request.session.session_key,
         has_second=has_second_factor(person),
@@ -131,6 +134,8 @@ def time_zone(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def confirm(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Confirm once more who it is, and go on to the page that is only shown then."""
     error = ""
+    if request.method == "POST" and is_reauthenticated(request.session, now=clock.now()):
+        return redirect(next_page(request))
     if request.method == "POST":
         error = credentials_check(request) if is_submitted(request) else gettext("Enter your password.")
         if not error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.contrib.auth import login, logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
@@ -19,6 +20,7 @@ from django.views.decorators.http import require_POST
 from apps.chain.selectors.status import network_known
 from apps.checks.selectors.components import status_is_public
 from apps.core import clock
+from apps.dashboard.company_provider import company_sign_out_url
 from apps.dashboard.forms import PageForm
 from apps.dashboard.layout import THEME_COOKIE
 from apps.dashboard.passkeys import CHALLENGE
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 PENDING: Final = "pending"
 """Where a session keeps who gave a right password and owes the second step."""
+COMPANY: Final = "company"
+"""Where a session keeps the token by which the company's provider ends its own session."""
 
 
 def next_page(request: HttpRequest) -> str:
@@ -53,18 +57,37 @@ def gate(request: HttpRequest, template: str, *, status: int = 200, **context: A
         "network": network.name if network is not None else "",
         "has_first_password": settings.EMBEDDED and operator_has_password(settings.VAR / "operator.json"),
         "shows_status": status_is_public(),
+        "company": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
         "theme": request.COOKIES.get(THEME_COOKIE, ""),
         "next": next_page(request),
     }
     return render(request, template, around | context, status=status)
 
 
-def come_in(request: HttpRequest, person: User, *, factor: str, then: str) -> HttpResponse:
-    """Open the session and go on."""
+def come_in(
+    request: HttpRequest,
+    person: User,
+    *,
+    factor: str,
+    then: str,
+    confirmed_at: float | None = None,
+    ends_in_s: int = 0,
+) -> HttpResponse:
+    """Open the session and go on.
+
+    The company's provider may let somebody in whom it asked nothing: `confirmed_at` is when it last did, and
+    the session ends after `ends_in_s`, however it is used.
+    """
     for name in (PENDING, CHALLENGE):
         request.session.pop(name, None)
     login(request, person)
-    reauthentication_note(request.session, now=clock.now())
+    now = clock.now()
+    if factor != Factor.COMPANY:
+        reauthentication_note(request.session, now=now)
+    elif confirmed_at is not None:
+        reauthentication_note(request.session, now=min(now, datetime.fromtimestamp(confirmed_at, UTC)))
+    if ends_in_s:
+        request.session.set_expiry(now + timedelta(seconds=ends_in_s))
     session_start(
         person,
         key=request.session.session_key or "",
@@ -125,9 +148,17 @@ def password_right(request: HttpRequest, person: User) -> HttpResponse:
 
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
-    """End the session; its other pages notice within a second."""
+    """End the session; its other pages notice within a second.
+
+    The browser goes to the company's provider by a page, as the policy of content sends no form elsewhere.
+    """
+    id_token = request.session.get(COMPANY, "")
     logout(request)
     access_change_publish()
+    if id_token and settings.OIDC_ISSUER:
+        back = request.build_absolute_uri(reverse("login"))
+        if there := company_sign_out_url(id_token=id_token, back=back):
+            return gate(request, "users/signed_out.html", title=_("Signed out"), there=there)
     return redirect("login")
 
 

@@ -21,6 +21,7 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.users.rules.principals import Principal
+from apps.users.selectors.people import is_company_person
 from apps.users.selectors.tenants import tenant_evident
 from apps.users.services.people import (
     assignable_roles_list,
@@ -81,7 +82,7 @@ def link(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
         person = managed_person_find(viewer, pk=pk)
     except DomainError:
         raise Http404 from None
-    if person.has_usable_password() or not person.is_active:
+    if person.has_usable_password() or not person.is_active or is_company_person(person):
         raise Http404
     if (held := reauthenticate_first(request, viewer)) is not None:
         return held

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -50,7 +51,7 @@ def person_label(person: User) -> StateLabel:
         return StateLabel("idle", _("tenant disabled"), "off")
     return (
         StateLabel("ok", pgettext_lazy("an account", "active"))
-        if person.has_usable_password()
+        if person.has_usable_password() or getattr(person, "is_company", False)
         else StateLabel("run", _("invited"), "wait")
     )
 
@@ -66,6 +67,8 @@ def second_text(person: User) -> str:
 
 def factor_text(person: User) -> str:
     """Return what lets a person in."""
+    if getattr(person, "is_company", False):
+        return gettext("at {provider}").format(provider=settings.OIDC_NAME)
     if not person.has_usable_password():
         return gettext("invitation pending")
     return second_text(person) or gettext("password only")
@@ -115,6 +118,7 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
             "person": row,
             "name": row.get_username(),
             "label": person_label(row),
+            "is_company": getattr(row, "is_company", False),
             "is_invited": not row.has_usable_password() and (row.tenant is None or row.tenant.is_open),
             "factor": factor_text(row),
             "may_act": may and row.role in roles and row.get_username() != viewer.actor,
@@ -138,9 +142,18 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
     )
 
 
-def verdict_of(count: int, weak: int) -> Verdict:
+def verdict_of(count: int, weak: int, company: int) -> Verdict:
     """Return how many people may sign in, and how many of them have no second factor."""
-    many = sentence_text(plural(count, "active account"))
+    many = sentence_text(plural(count + company, "active account"))
+    if company and not weak:
+        return Verdict(
+            many,
+            ngettext(
+                "{count} signs in with {provider}; all others have a second factor.",
+                "{count} sign in with {provider}; all others have a second factor.",
+                company,
+            ).format(count=company, provider=settings.OIDC_NAME),
+        )
     if not weak:
         return Verdict(many, _("All of them have a second factor.") if count else "")
     return Verdict(

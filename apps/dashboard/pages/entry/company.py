@@ -1,0 +1,145 @@
+"""Signing in through the company's identity provider."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.dashboard.company_provider import CompanyAnswer, company_answer, company_ask
+from apps.dashboard.notices import notice_leave
+from apps.dashboard.pages.entry.sign_in import COMPANY, come_in, login_page, next_page
+from apps.dashboard.sessions import client_ip, nul_bytes_refuse
+from apps.users.errors import CompanyRefused
+from apps.users.services.company_logins import company_login, company_reauthenticate
+from apps.users.services.reauthentication import reauthentication_note
+from apps.users.states import Factor
+
+ASKED: Final = "company_asked"
+"""Where a session keeps what the provider's answer is held to; good for one answer."""
+ASKED_FOR_S: Final = 600
+ERROR: Final = re.compile(r"[a-z_]{1,60}")
+"""A code of OAuth; anybody may write another text into the address."""
+
+
+def back_url(request: HttpRequest) -> str:
+    """Return where the provider sends the browser; it must know this address."""
+    return request.build_absolute_uri(reverse("login-company-back"))
+
+
+@require_safe
+@never_cache
+def company_start(request: HttpRequest) -> HttpResponse:
+    """Send the browser to the provider; with `again` for a new proof of who sits there."""
+    nul_bytes_refuse(request)
+    if not settings.OIDC_ISSUER:
+        raise Http404
+    is_again = bool(request.GET.get("again")) and request.user.is_authenticated
+    if request.user.is_authenticated and not is_again:
+        return redirect(next_page(request))
+    try:
+        question = company_ask(redirect_uri=back_url(request), is_again=is_again)
+    except DomainError as refusal:
+        return refused(request, refusal.reason)
+    request.session[ASKED] = {
+        "state": question.state,
+        "nonce": question.nonce,
+        "verifier": question.verifier,
+        "next": next_page(request),
+        "again": is_again,
+        "at": clock.now().timestamp(),
+    }
+    return redirect(question.url)
+
+
+@require_safe
+@never_cache
+def company_back(request: HttpRequest) -> HttpResponse:
+    """Take the provider's answer: of this browser, to a question of the last minutes, once."""
+    nul_bytes_refuse(request)
+    if not settings.OIDC_ISSUER:
+        raise Http404
+    asked = request.session.pop(ASKED, None)
+    try:
+        answer = answer_read(request, asked)
+        if asked["again"]:
+            return confirmed(request, answer)
+        person = company_login(
+            answer.claims,
+            rules=settings.OIDC_GROUPS,
+            provider=settings.OIDC_NAME,
+            source=client_ip(request),
+        )
+    except DomainError as refusal:
+        return refused(request, refusal.reason)
+    response = come_in(
+        request,
+        person,
+        factor=Factor.COMPANY,
+        then=asked["next"],
+        confirmed_at=answer.authenticated_at,
+        ends_in_s=settings.OIDC_SESSION_H * 3600,
+    )
+    request.session[COMPANY] = answer.id_token
+    return response
+
+
+def answer_read(request: HttpRequest, asked: dict[str, Any] | None) -> CompanyAnswer:
+    """Return whom the provider signed in.  Raises CompanyRefused, CompanyUnavailable."""
+    state, code = request.GET.get("state", ""), request.GET.get("code", "")
+    is_ours = asked is not None and constant_time_compare(state, asked["state"])
+    if asked is None or not is_ours or clock.now().timestamp() - asked["at"] > ASKED_FOR_S:
+        raise CompanyRefused(
+            gettext("this sign-in was begun in another browser or too long ago: begin again")
+        )
+    if not code:
+        error = request.GET.get("error", "")
+        text = gettext("{provider} did not sign you in ({error})")
+        error = error if ERROR.fullmatch(error) else "–"
+        raise CompanyRefused(text.format(provider=settings.OIDC_NAME, error=error))
+    return company_answer(
+        code=code[:4096],
+        issuer=request.GET.get("iss", ""),
+        nonce=asked["nonce"],
+        verifier=asked["verifier"],
+        redirect_uri=back_url(request),
+    )
+
+
+def confirmed(request: HttpRequest, answer: CompanyAnswer) -> HttpResponse:
+    """Note that the person proved again who they are.  Raises CompanyRefused."""
+    if not request.user.is_authenticated:
+        return redirect("login")
+    company_reauthenticate(
+        request.user,
+        claims=answer.claims,
+        authenticated_at=answer.authenticated_at,
+        now=clock.now(),
+    )
+    reauthentication_note(request.session, now=clock.now())
+    notice_leave(request, gettext("Confirmed: go on in the window that asked for it."))
+    return redirect("account")
+
+
+def refused(request: HttpRequest, reason: str) -> HttpResponse:
+    """Say why nobody came in, where one can sign in otherwise; whoever is in already reads it there."""
+    if request.user.is_authenticated:
+        notice_leave(request, reason, tone="bad")
+        return redirect("account")
+    return login_page(request, username="", error=reason)
+
+
+urlpatterns: Final = [
+    path("login/company/", company_start, name="login-company"),
+    path("login/company/back/", company_back, name="login-company-back"),
+]
