@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from apps.core import formatting
 from apps.dashboard.cards import Action
 from apps.dashboard.labels import StateLabel
-from apps.dashboard.templatetags.poolsite import at_time
+from apps.dashboard.templatetags.poolsite import at_time, breaks
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -46,7 +46,7 @@ def link(href: str, text: StrOrPromise, *, id: str = "") -> SafeString:
     if not href:
         return conditional_escape(text)
     key = format_html(' id="{}"', id) if id else EMPTY
-    return format_html('<a{} href="{}"{}>{}</a>', key, href, title_of(text), text)
+    return format_html('<a{} href="{}"{}>{}</a>', key, href, title_of(text), breaks(str(text)))
 
 
 def short_id(shown: StrOrPromise, whole: str) -> SafeString:

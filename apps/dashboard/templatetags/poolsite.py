@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -10,6 +11,8 @@ from django import template
 from django.conf import settings
 from django.template.context import Context
 from django.urls import reverse
+from django.utils.html import conditional_escape
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import get_language, gettext
 
@@ -222,6 +225,15 @@ def passkey_form(context: Context, label: str, action: str, options: str, **more
     """Return a form that a passkey answers; it sends along what the page keeps for the next one."""
     sent = {"next": context.get("next", ""), "hidden_fields": context.get("hidden_fields", ())}
     return {"label": label, "action": action, "options": options, "kind": "get"} | sent | more
+
+
+CAPITAL: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")
+
+
+@register.filter
+def breaks(text: str) -> SafeString:
+    """Return a name such as PreCommitSector that a narrow column breaks at capitals only."""
+    return SafeString(CAPITAL.sub("<wbr>", conditional_escape(text)))
 
 
 TOPBAR: Final = ("scope", "chain_status", "bell", "person", "themes", "page_href", "zone")
