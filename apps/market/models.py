@@ -176,6 +176,13 @@ class Deal(WithReasons, Named, Timestamped):
                 name="deals_without_data",
                 condition=models.Q(state__in=[str(state) for state in WITHOUT_DATA]),
             ),
+            models.Index(
+                fields=["start_epoch"],
+                name="deals_in_no_sector",
+                condition=models.Q(
+                    state__in=["ACCEPTED", "TRANSFERRING", "UNPUBLISHED", "PUBLISHING", "VERIFIED"]
+                ),
+            ),
             models.Index(fields=["miner", "state"], name="deals_by_miner"),
             models.Index(fields=["client"], name="deals_by_client"),
             models.Index(

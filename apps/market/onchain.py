@@ -35,6 +35,17 @@ def balances_read(client: ChainClient, *, addresses: list[str], key: str) -> dic
     return found
 
 
+def escrow_read(client: ChainClient, *, address: str, key: str) -> tuple[int, int]:
+    """Return what a party has at the market actor in all, and what deals lock of it, attoFIL."""
+    try:
+        answer = client.call("StateMarketBalance", address, key_to_json(key))
+    except NodeRefused as refusal:
+        if refusal.is_missing_actor:
+            return 0, 0
+        raise
+    return int(answer["Escrow"]), int(answer["Locked"])
+
+
 def collateral_read(client: ChainClient, *, size: int, is_verified: bool, key: str) -> int:
     """Return what a miner must lock at least for a piece, attoFIL."""
     bounds = client.call("StateDealProviderCollateralBounds", size, is_verified, key_to_json(key))

@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 from django.db.models import Count, F, Min, Prefetch, Q, QuerySet, Sum
 from django.utils.translation import gettext_lazy as _
 
+from apps.chain.node.client import ChainClient
 from apps.core.filters import Address, Choices
 from apps.market.errors import DealUnknown
 from apps.market.models import Deal, DealChunk, DealMessage, MinerDoor, MinerMarket
+from apps.market.onchain import escrow_read
 from apps.market.reasons import DOOR_ROLE_ELSEWHERE, DOOR_SILENT, DOOR_UNSERVED
 from apps.market.states import PUBLISHED, WITH_PIECE, WITHOUT_DATA, DealState
 from apps.messages.models import Message
@@ -234,6 +236,26 @@ def locks_coming_read(miner: Miner, *, clients: Collection[str]) -> dict[str, in
     return {miner.address or "": int(of_miner or 0)} | {name: int(sum_) for name, sum_ in of_clients}
 
 
+@dataclass(frozen=True, slots=True)
+class Escrow:
+    """A miner's market balance, attoFIL."""
+
+    free: int
+    """Neither locked nor reserved; below 0 after a withdrawal."""
+    reserved: int
+    """Which accepted deals and messages in flight will lock."""
+    locked: int
+    """As the collateral of published deals."""
+
+
+def escrow_of(miner: Miner, *, client: ChainClient, key: str) -> Escrow:
+    """Return a miner's market balance at a head.  Raises NodeUnavailable, NodeRefused."""
+    address = miner.address or ""
+    whole, locked = escrow_read(client, address=address, key=key)
+    reserved = reserved_read(miner, client="").miner + locks_coming_read(miner, clients=()).get(address, 0)
+    return Escrow(free=whole - locked - reserved, reserved=reserved, locked=locked)
+
+
 def deal_identical(proposal_cid: str) -> Deal | None:
     """Return the deal that a proposal has made already, under whatever name."""
     rows = Deal.objects.filter(proposal_cid=proposal_cid)
@@ -287,6 +309,17 @@ def publications_recovered() -> list[tuple[Deal, Message]]:
         for deal in deals
         if deal.proposal and bytes(deal.proposal) in bytes(row.params)
     ]
+
+
+def deals_waiting() -> QuerySet[Deal]:
+    """Return the accepted deals that lack data, or are to be published."""
+    return Deal.objects.filter(state__in=UNLOCKED)
+
+
+def deals_starting(miners: Collection[int], *, until: int) -> list[tuple[int, int, int]]:
+    """Return, for miners with such deals that start by an epoch: key, count and first start."""
+    rows = deals_waiting().filter(miner__in=miners, start_epoch__lte=until).order_by()
+    return list(rows.values_list("miner").annotate(Count("pk"), Min("start_epoch")))
 
 
 def waiting_use(miner: Miner) -> WaitingUse:

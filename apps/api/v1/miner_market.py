@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -12,7 +13,12 @@ from rest_framework.response import Response
 
 from apps.api.v1.serializers import AmountField, InputSerializer, checked
 from apps.api.v1.views import PoolView
-from apps.market.selectors import market_of
+from apps.automation.selectors.auto_rules import escrow_rules
+from apps.chain.errors import NetworkUnknown
+from apps.chain.node.client import page_client
+from apps.chain.selectors.heads import head_current
+from apps.core import clock
+from apps.market.selectors import doors_status, escrow_of, market_of
 from apps.market.services.markets import (
     COUNT_MAX,
     FIELDS,
@@ -87,17 +93,45 @@ class MarketInput(InputSerializer):
     )
 
 
+class DoorOutput(serializers.Serializer[Any]):
+    """A miner's libp2p door as its process said last."""
+
+    is_up = serializers.BooleanField(help_text="whether it answers")
+    reason = serializers.CharField(help_text="why it does not; empty if it does")
+    host = serializers.CharField(help_text="machine that serves it; empty: none has")
+    port = serializers.IntegerField()
+    peer_id = serializers.CharField(help_text="of its key; empty: it has none yet")
+    said_at = serializers.DateTimeField(allow_null=True)
+
+
 class MarketOutput(MarketInput):
     """A miner's market: its prices, and which deals it accepts."""
 
     miner = serializers.CharField()
+    door = DoorOutput(allow_null=True, help_text="null: it is switched off")
 
 
 def market_body(market: MinerMarket) -> dict[str, Any]:
     """Return the settings as JSON."""
     values = {name: getattr(market, name) for name in FIELDS}
     prices = {name: str(values[name]) for name in ("price", "verified_price", "publish_base_fee")}
-    return {"miner": market.miner.address, **values, **prices}
+    return {"miner": market.miner.address, **values, **prices, "door": door_body(market)}
+
+
+def door_body(market: MinerMarket) -> dict[str, Any] | None:
+    """Return how a miner's door is; None where it is switched off."""
+    if not market.takes_libp2p:
+        return None
+    status = doors_status([market], now=clock.now())[market.miner_id]
+    row = status.report
+    return {
+        "is_up": not status.reason,
+        "reason": str(status.reason),
+        "host": "" if row is None else row.host,
+        "port": market.libp2p_port,
+        "peer_id": "" if row is None else row.peer_id,
+        "said_at": None if row is None else row.said_at,
+    }
 
 
 class MinerMarketView(PoolView):
@@ -119,4 +153,36 @@ class MinerMarketView(PoolView):
         return Response(market_body(market_set(miner, values=values, by=self.principal)))
 
 
-urlpatterns = [path("miners/<str:address>/market", MinerMarketView.as_view(), name="v1-miner-market")]
+class EscrowOutput(serializers.Serializer[Any]):
+    """A miner's market balance, attoFIL."""
+
+    free = AmountField(help_text="neither locked nor reserved")
+    reserved = AmountField(help_text="which accepted deals and messages in flight will lock")
+    locked = AmountField(help_text="collateral of published deals")
+    rules = serializers.ListField(
+        child=serializers.CharField(), help_text="automatic rules that top it up, by their id"
+    )
+
+
+class MinerEscrowView(PoolView):
+    """`/miners/{address}/escrow`: what a miner has at the market actor."""
+
+    filters = ()
+    asks_network = True
+
+    @extend_schema(responses=EscrowOutput)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show the balance from which deals' collateral is locked."""
+        miner, head = miner_get(self.principal, address), head_current()
+        if head is None:
+            raise NetworkUnknown(gettext("no node has answered yet"))
+        escrow = escrow_of(miner, client=page_client(), key=head.key)
+        rules = escrow_rules(self.principal, miner.address or "")
+        amounts = {name: str(getattr(escrow, name)) for name in ("free", "reserved", "locked")}
+        return Response({**amounts, "rules": [str(rule.uuid) for rule in rules]})
+
+
+urlpatterns = [
+    path("miners/<str:address>/market", MinerMarketView.as_view(), name="v1-miner-market"),
+    path("miners/<str:address>/escrow", MinerEscrowView.as_view(), name="v1-miner-escrow"),
+]

@@ -29,6 +29,11 @@ def auto_rules_visible(viewer: Principal) -> QuerySet[AutoRule]:
     return rows if viewer.is_operator else rows.filter(tenant=viewer.own_id)
 
 
+def escrow_rules(viewer: Principal, target: str) -> list[AutoRule]:
+    """Return the visible rules that top up the market balance of an address."""
+    return list(auto_rules_visible(viewer).filter(settings__is_escrow=True, settings__target=target))
+
+
 def auto_rule_get(viewer: Principal, uuid: UUID | str) -> AutoRule:
     """Return one rule.  Raises RuleUnknown, also for another tenant's."""
     row = auto_rules_visible(viewer).filter(uuid=uuid).first()

@@ -4,11 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.utils.translation import gettext as say
+from django.utils.http import urlencode
+from django.utils.translation import gettext
 
 from apps.checks.findings.results import Finding, Link
 from apps.checks.selectors.data import CheckData
+from apps.core.formatting import plural
 from apps.core.stored_texts import stored_text
+
+
+def deals_late(data: CheckData) -> Iterator[Finding]:
+    """Accepted deals that start within a day and have no data, or are not published: then they fail."""
+    if data.clock is None:
+        return
+    for miner, (count, first) in data.deals_starting.items():
+        yield Finding(
+            f"deals-{miner.address}",
+            gettext("{deals} of {miner} due within 24 h").format(
+                deals=plural(count, "deal"), miner=miner.address
+            ),
+            gettext("data or a published message are awaited; after its start epoch a deal fails"),
+            link=Link("deals", query=urlencode({"miner": miner.address})),
+            count=count,
+            due_s=data.clock.starts_at(first),
+            due_label=gettext("until the first start epoch"),
+        )
 
 
 def doors_down(data: CheckData) -> Iterator[Finding]:
@@ -17,7 +37,7 @@ def doors_down(data: CheckData) -> Iterator[Finding]:
         miner = market.miner
         yield Finding(
             f"door-{miner.address}",
-            say("the door of {miner} does not answer").format(miner=miner.address),
+            gettext("the door of {miner} does not answer").format(miner=miner.address),
             stored_text(status.reason),
             link=Link("miner-market", (miner.address or "",)),
         )

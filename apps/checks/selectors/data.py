@@ -33,7 +33,7 @@ from apps.core.processes import Process, processes_all
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.selectors.connections import connections_failed
 from apps.market.models import MinerMarket
-from apps.market.selectors import DoorStatus, doors_status, doors_switched_on
+from apps.market.selectors import DoorStatus, deals_starting, doors_status, doors_switched_on
 from apps.messages.models import Message, Recovery, Sender
 from apps.messages.selectors.approvals import messages_unapproved
 from apps.messages.selectors.failed import messages_failed
@@ -217,6 +217,16 @@ class CheckData:
     def roles_unheld(self) -> dict[int, list[UnheldRole]]:
         """Exclusive roles that hosts were given and none holds, by the miner's pk."""
         return roles_unheld(self.miners, now=self.at) if self.rare.roles else {}
+
+    @cached_property
+    def deals_starting(self) -> dict[Miner, tuple[int, int]]:
+        """By miner: how many deals start within a day without data or message, and the first start."""
+        if self.head is None or self.network is None or not self.rare.deals_waiting:
+            return {}
+        by_key = {miner.pk: miner for miner in self.miners}
+        within = int(DAY_S / self.network.epoch_s)
+        rows = deals_starting(list(by_key), until=self.head.height + within)
+        return {by_key[key]: (count, first) for key, count, first in rows}
 
     @cached_property
     def doors_down(self) -> list[tuple[MinerMarket, DoorStatus]]:

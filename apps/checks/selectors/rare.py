@@ -19,6 +19,7 @@ from apps.core.models import Console
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.selectors.signer_grants import grants_unchosen
 from apps.market.models import MinerMarket
+from apps.market.selectors import deals_waiting
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.creations import creations_since
 from apps.messages.selectors.failed import given_up_since, refused_since
@@ -105,6 +106,8 @@ class Rare(NamedTuple):
     """Checks whose severity the operator set."""
     consoles: bool = True
     """More than one console machine."""
+    deals_waiting: bool = True
+    """Accepted deals that lack data, or are to be published."""
     doors: bool = True
     """Miners with a libp2p door."""
 
@@ -155,6 +158,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         "channels": Exists(AlertChannel.objects.filter(is_enabled=True, tenant=None)),
         "severities_set": Exists(CheckSetting.objects.exclude(severity="")),
         "consoles": Exists(Console.objects.order_by("machine")[1:2]),
+        "deals_waiting": Exists(deals_waiting()),
         "doors": Exists(MinerMarket.objects.filter(takes_libp2p=True)),
     }
     return Network.objects.order_by("pk").values_list(*(parts[name] for name in Rare._fields))[:1]

@@ -253,6 +253,7 @@ NO_OUTAGES: Final = frozenset(
         "claims_ending",
         "copies_bad",
         "cutoffs_missed",
+        "deals_late",
         "deposits_expiring",
         "disputes_lost",
         "doors_down",

@@ -22,6 +22,15 @@ HOST_CHECKS: Final[tuple[Check, ...]] = (
         _("Hosts"),
     ),
     Check(
+        "deals_late",
+        _("A day before its start every deal has its data and is published"),
+        (Topic.PIECES, Topic.MINERS),
+        WARNING,
+        deals.deals_late,
+        Link("deals"),
+        _("Deals"),
+    ),
+    Check(
         "doors_down",
         _("Every libp2p door of a miner answers"),
         (Topic.MINERS, Topic.PROCESSES),

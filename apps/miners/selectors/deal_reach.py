@@ -29,6 +29,9 @@ TRIED_MAX: Final = 20
 """A miner announces a handful."""
 ADDRESSES_MAX: Final = 4
 """Of one name that are tried."""
+LOCAL: Final = "127.0.0.1"
+HOST_MAX: Final = 100
+"""Characters of a machine's name that roles and doors keep."""
 HOSTS: Final = ("ip4", "ip6", "dns", "dns4", "dns6")
 
 
@@ -67,6 +70,13 @@ def addresses_reach(addresses: Sequence[str]) -> list[Reach]:
     pool.shutdown(wait=False, cancel_futures=True)
     more = gettext("only the first {most} addresses are tested").format(most=TRIED_MAX)
     return found + [Reach(text, ReachState.NOT_TRIED, more) for text in addresses[TRIED_MAX:]]
+
+
+def door_reach(host: str, port: int) -> Reach:
+    """Try the port on which a machine of ours serves clients, from this one."""
+    place = LOCAL if host == socket.gethostname()[:HOST_MAX] else host
+    state, detail = _try(place, port, is_libp2p=True)
+    return Reach(f"{host}:{port}", state, detail)
 
 
 def address_reach(text: str) -> Reach:

@@ -36,6 +36,7 @@ from poolsite.filecoin.codec import to_cbor
 from tests import factories
 from tests.auto_rules import auto_rule
 from tests.integration.dashboard.check_scenes_sealing import SEALING_SCENES, epochs_ago
+from tests.mk20 import sized
 from tests.people import person, tenant
 
 
@@ -166,6 +167,10 @@ def roles_unheld(_: Any) -> None:
     lapsed = {"state": RoleState.HELD, "token": 3, "lease_until": epochs_ago(89)}
     Role.objects.create(miner=miner, host="rack-a", **given, **lapsed)
     Role.objects.create(miner=miner, host="rack-b", **given)
+
+
+def deals_late(_: Any) -> None:
+    factories.deal(factories.miner(), sized(b"data"), start_epoch=1500)
 
 
 def doors_down(_: Any) -> None:
@@ -408,6 +413,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         windows_missed,
         windows_at_risk,
         roles_unheld,
+        deals_late,
         doors_down,
         moves_restored,
         disputes_lost,

@@ -56,6 +56,7 @@ FIELDS = {
     "blocks_foreign": "blocks_foreign",
     "notifications_undelivered": "channels",
     "consoles_unshared": "consoles",
+    "deals_late": "deals_waiting",
     "doors_down": "doors",
     "factors_guessed": "codes_wrong",
 }

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import base64
+import socket
+from socket import gethostname
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from apps.api.v1 import miner_market
+from apps.core.clock import now
+from apps.core.formatting import fil
+from apps.dashboard.pages.miners import market_facts
+from apps.market.models import MinerDoor, MinerMarket
+from apps.market.selectors import Escrow
+from apps.market.services.markets import market_set
 from apps.messages.models import Message
+from apps.miners.models import Miner
 from apps.users.models import AuditEntry
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_control import (
@@ -131,3 +141,59 @@ def test_page_and_rest_say_whether_clients_reach_the_node(
     people.person("ann", of="alice")
     text = text_of(signed_in("ann").get("/miners/f02001/addresses/?reach=1"))
     assert "10.0.0.5 is not a public address: outside clients cannot reach it" in text
+
+
+def test_the_market_page_compares_a_door_with_the_chain_and_sets_it(
+    info: dict[str, Any], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CONSOLE_URL = "https://deals.example"
+    announced(info, PLACES[1], peer_id="Qm" + "Y" * 44)
+    miner = Miner.objects.get()
+    market_set(miner, values={"takes_libp2p": True}, by=people.principal())
+    escrow = Escrow(free=2 * 10**18, reserved=10**17, locked=10**18)
+    monkeypatch.setattr(market_facts, "escrow_of", lambda *_, **__: escrow)
+    people.person("ann", of="alice")
+    browser, here = signed_in("ann"), "/miners/f02001/market/"
+
+    assert "no process serves it" in text_of(browser.get(here))
+    MinerDoor.objects.create(miner=miner, host=gethostname(), port=24001, peer_id=PEER, said_at=now())
+    answer = browser.get(here)
+    text = text_of(answer)
+    for words in (
+        *("answers", PEER, "another one: clients do not find this door", PLACES[1], "Set peer id…"),
+        *(
+            "Add /dns4/deals.example/tcp/24001…",
+            "Free for further deals",
+            f"{fil(escrow.free)} FIL",
+            "No rule tops it up",
+        ),
+    ):
+        assert words in text, words
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        MinerMarket.objects.update(libp2p_port=closed.getsockname()[1])
+    assert "not reached" in text_of(browser.get(f"{here}?reach=1"))
+    typed = {"change": "peer-id", "addresses": PEER, "key": "k1"}
+    assert f"peer id {PEER}" in text_of(browser.post("/miners/f02001/addresses/", typed))
+    announced(info, PLACES[0], peer_id=PEER)
+    text = text_of(browser.get(here))
+    assert "the same" in text
+    assert "Set peer id…" not in text
+
+
+def test_rest_says_how_a_door_is_and_what_is_in_escrow(
+    info: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    miner = Miner.objects.get()
+    reader = people.bearer(people.token("read"))
+    assert Client().get("/api/v1/miners/f02001/market", headers=reader).json()["door"] is None
+    market_set(miner, values={"takes_libp2p": True}, by=people.principal())
+    MinerDoor.objects.create(miner=miner, host="a", port=24001, peer_id=PEER, said_at=now())
+
+    door = Client().get("/api/v1/miners/f02001/market", headers=reader).json()["door"]
+    assert (door["is_up"], door["reason"], door["host"], door["peer_id"]) == (True, "", "a", PEER)
+
+    monkeypatch.setattr(miner_market, "escrow_of", lambda *_, **__: Escrow(free=-1, reserved=2, locked=3))
+    found = Client().get("/api/v1/miners/f02001/escrow", headers=reader).json()
+    assert found == {"free": "-1", "reserved": "2", "locked": "3", "rules": []}
+    other = people.bearer(people.token("read", of="bob"))
+    assert Client().get("/api/v1/miners/f02001/escrow", headers=other).status_code == 404

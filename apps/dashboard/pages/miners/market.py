@@ -14,8 +14,9 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Integer, Size
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.miners.market_facts import door_facts, escrow_facts
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text, Tick
+from apps.dashboard.text_fields import Text, Tick, new_key
 from apps.market.selectors import market_of
 from apps.market.services.markets import FIELDS, market_set
 from apps.market.states import ClientsRule
@@ -78,6 +79,7 @@ def market(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
             market_set(miner, values=form.cleaned_data, by=viewer)
             notice_leave(request, _("Saved."))
             return redirect("miner-market", address)
+    data = PageData(viewer)
     return form_render(
         request,
         viewer,
@@ -85,7 +87,10 @@ def market(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         form,
         title=_("Market"),
         section="miners",
-        data=PageData(viewer),
+        data=data,
+        door=door_facts(row, viewer, is_reach_asked="reach" in request.GET),
+        escrow=escrow_facts(miner, data),
+        key=new_key(),
         miner=miner,
         name=f"{miner.name} {miner.address}".strip(),
         back=reverse("miner", args=[miner.address or miner.uuid]),

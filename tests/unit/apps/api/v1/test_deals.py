@@ -208,6 +208,7 @@ def test_the_market_page_sets_what_it_shows(miner: Miner) -> None:
         "publish_most": "4",
         "publish_base_fee": "2",
         "takes_put": "1",
+        "libp2p_port": "24001",
     }
 
     assert browser.post("/miners/f02001/market/", sent).status_code == 302

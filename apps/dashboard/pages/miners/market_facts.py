@@ -1,0 +1,162 @@
+"""How a miner's door is, whether the chain announces it, and what is in its market balance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from apps.automation.selectors.auto_rules import escrow_rules
+from apps.chain.node.client import page_client
+from apps.chain.node.public_hosts import is_public
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.core.formatting import fil
+from apps.core.stored_texts import stored_text
+from apps.dashboard.labels import StateLabel
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.automation.page import rule_row
+from apps.dashboard.pages.miners.addresses import PlaceRow, place_rows, reach_label
+from apps.market.selectors import doors_status, escrow_of
+from apps.miners.selectors.addresses import addresses_read
+from apps.miners.selectors.deal_reach import door_reach
+from apps.miners.states import AddressChange
+from apps.users.rules.principals import Principal
+from poolsite.filecoin.multiaddr import BadMultiaddr, multiaddr_parse
+
+if TYPE_CHECKING:
+    from apps.market.models import MinerMarket
+    from apps.miners.models import Miner
+
+
+@dataclass(frozen=True, slots=True)
+class ChainChange:
+    """A message that lets the chain announce a door; its page shows the price first."""
+
+    change: str
+    addresses: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoorFacts:
+    """A miner's door, as its process and the chain say."""
+
+    label: StateLabel
+    reason: str
+    host: str
+    port: int
+    peer_id: str
+    """Empty: it has none yet."""
+    dialled: PlaceRow | None = None
+    """What came of a connection from this console; None: none was tried."""
+    chain_peer_id: str = ""
+    places: tuple[PlaceRow, ...] = ()
+    """What the chain announces."""
+    away: str = ""
+    """Why the chain could not be read."""
+    changes: tuple[ChainChange, ...] = ()
+    may_check: bool = False
+    may_change: bool = False
+
+    @property
+    def is_announced(self) -> bool:
+        """Return whether the chain names this door's key."""
+        return bool(self.peer_id) and self.peer_id == self.chain_peer_id
+
+
+@dataclass(frozen=True, slots=True)
+class EscrowFacts:
+    """A miner's market balance."""
+
+    rows: tuple[tuple[str, str], ...] = ()
+    """Label and amount."""
+    rules: tuple[tuple[str, str], ...] = ()
+    """Address and text of the rules that top it up."""
+    away: str = ""
+
+
+def door_facts(market: MinerMarket, viewer: Principal, *, is_reach_asked: bool) -> DoorFacts | None:
+    """Return how a door is; None where it is switched off.  With `is_reach_asked` it is connected to."""
+    if not market.takes_libp2p:
+        return None
+    status = doors_status([market], now=clock.now())[market.miner_id]
+    row, is_up = status.report, not status.reason
+    facts = DoorFacts(
+        label=StateLabel("ok", _("answers")) if is_up else StateLabel("bad", _("does not answer")),
+        reason=stored_text(status.reason),
+        host="" if row is None else row.host,
+        port=market.libp2p_port,
+        peer_id="" if row is None else row.peer_id,
+        may_check=viewer.may("write"),
+        may_change=viewer.may("sign"),
+    )
+    is_reach_checked = is_reach_asked and facts.may_check
+    if is_reach_checked and facts.host:
+        reach = door_reach(facts.host, facts.port)
+        facts = replace(facts, dialled=PlaceRow(reach.address, reach_label(reach.state), reach.says))
+    try:
+        now = addresses_read(market.miner, client=page_client())
+    except DomainError as refusal:
+        return replace(facts, away=refusal.reason)
+    return replace(
+        facts,
+        chain_peer_id=now.peer_id,
+        places=tuple(place_rows(now, is_reach_checked=is_reach_checked)),
+        changes=tuple(chain_changes(facts, peer_id=now.peer_id, multiaddrs=now.multiaddrs)),
+    )
+
+
+def chain_changes(facts: DoorFacts, *, peer_id: str, multiaddrs: Sequence[str]) -> list[ChainChange]:
+    """Return the messages after which the chain announces a door."""
+    found = []
+    if facts.peer_id and facts.peer_id != peer_id:
+        found.append(ChainChange(AddressChange.PEER_ID, facts.peer_id, _("Set peer id…")))
+    place = place_of_console(facts.port)
+    if place and not any(_has_port(one, facts.port) for one in multiaddrs):
+        places = "\n".join((*multiaddrs, place))
+        found.append(ChainChange(AddressChange.MULTIADDRS, places, _("Add {place}…").format(place=place)))
+    return found
+
+
+def _has_port(text: str, port: int) -> bool:
+    try:
+        return any(part.name == "tcp" and part.value == str(port) for part in multiaddr_parse(text))
+    except BadMultiaddr:
+        return False
+
+
+def place_of_console(port: int) -> str:
+    """Return the multiaddress of a port at the console's public name; empty if it has none."""
+    host = urlsplit(settings.CONSOLE_URL).hostname or ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return f"/dns4/{host}/tcp/{port}" if "." in host else ""
+    return f"/ip{address.version}/{host}/tcp/{port}" if is_public(host) else ""
+
+
+def escrow_facts(miner: Miner, data: PageData) -> EscrowFacts:
+    """Return a miner's market balance, and by which rules it is kept."""
+    rules = tuple(
+        (reverse("auto-rule", args=[rule.uuid]), rule_row(rule, data.names).says)
+        for rule in escrow_rules(data.viewer, miner.address or "")
+    )
+    if data.head is None:
+        return EscrowFacts(rules=rules, away=_("no node has answered yet"))
+    try:
+        escrow = escrow_of(miner, client=page_client(), key=data.head.key)
+    except DomainError as refusal:
+        return EscrowFacts(rules=rules, away=refusal.reason)
+    rows = (
+        (_("Free for further deals"), f"{fil(escrow.free)} FIL"),
+        (_("Reserved by accepted deals"), f"{fil(escrow.reserved)} FIL"),
+        (_("Locked by published deals"), f"{fil(escrow.locked)} FIL"),
+    )
+    return EscrowFacts(rows=rows, rules=rules)
