@@ -15,7 +15,7 @@ HOST_NAME = $(if $(HOST),--host "$(HOST)")
 SECRET = $(if $(JOIN_TOKEN_FILE),--join-token-file "$(JOIN_TOKEN_FILE)",$(if $(TOKEN),--token "$(TOKEN)",$(if $(TOKEN_FILE),--token-file "$(TOKEN_FILE)")))
 
 help:
-	@echo "make up      start the pool; Ctrl-C stops it"
+	@echo "make up      start the pool; Ctrl-C stops it (DEMO=1: a made-up one to look at, in an empty folder)"
 	@echo "make console JOIN=url JOIN_TOKEN_FILE=path  add this machine to a running pool (page Consoles, Add a console), and start its console again"
 	@echo "make servers  move a stopped pool from its embedded PostgreSQL and Redis to those of DATABASE_URL and REDIS_URL"
 	@echo "make test    run the tests (installs everything they need)"
@@ -33,7 +33,7 @@ help:
 	@echo "make signer  create keys and run a signer for a console elsewhere (CONSOLE=url TOKEN_FILE=path [KEYS=folder])"
 	@echo "make soak    run the long tests: kills at every point, a week of injected failures, bare environments"
 	@echo "make week    run only the week of injected failures (28 min; POOLSITE_SOAK_MINERS=5 _SECTORS=40 _PERIODS=7 _NETWORK=soak)"
-	@echo "make screens take screenshots of the running pool's pages into var/screens/, and those for the docs into docs/screens/"
+	@echo "make screens take screenshots of the running demo's pages (make up DEMO=1) into var/screens/, and those for the docs into docs/screens/"
 	@echo "make params  generate the small chain's PoRep and update parameters (1.8 GB, many minutes) to make both Groth16"
 	@echo "make backup TO=folder [KEEP=number]  back up the running pool's database, session key and tokens into a new folder there"
 	@echo "make restore FROM=folder  load such a backup into the stopped pool, after confirmation"

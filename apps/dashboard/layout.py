@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.local_time import page_zone
 from apps.dashboard.bell import Badge, bell_of
-from apps.dashboard.notices import Notice, banner_notes, notice_pop
+from apps.dashboard.notices import Notice, banner_notes, made_up_notes, notice_pop
 from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import GROUPS, NavItem, navigation
 from apps.dashboard.scope import Scope, scope_of
@@ -112,7 +112,7 @@ def page_render(
         "theme": theme,
         "themes": [{"value": value, "label": label, "on": value == theme} for value, label in THEMES],
         "notice": Notice("bad", act_error) if act_error else _notice_left(request),
-        "banners": banner_notes(data.at),
+        "banners": [*made_up_notes(data.network), *banner_notes(data.at)],
         "now_ms": int(data.at.timestamp() * 1000),
         "zone": page_zone(),
     }

@@ -13,6 +13,7 @@ from apps.checks.report.status_page import component_names
 from apps.checks.selectors.status_banners import StatusBanner, status_banners
 from apps.core.languages import list_text
 from apps.core.local_time import moment_text
+from poolsite.filecoin.policy import MADE_UP, Network
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -37,6 +38,13 @@ def notice_pop(request: HttpRequest) -> Notice | None:
     """Return the sentence and forget it; None where nothing was left."""
     left = request.session.pop(NOTICE, None)
     return None if left is None else Notice(*left)
+
+
+def made_up_notes(network: Network | None) -> list[Notice]:
+    """Return what every page of the demo says."""
+    if network is None or network.name != MADE_UP.name:
+        return []
+    return [Notice("run", gettext("Demo: all data are made up, and nothing reaches a chain."))]
 
 
 def banner_notes(now: datetime) -> list[Notice]:

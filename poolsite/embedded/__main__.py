@@ -51,7 +51,7 @@ def ports_open(options: Options) -> list[socket.socket]:
     """Bind what the web processes serve; make sure that chain and signer find theirs.  Raises PortTaken."""
     if options.runs_chain:
         require_free_at("DEVNET_LISTEN", options.devnet_listen)
-    if "signer" not in options.disabled:
+    if "signer" not in options.disabled and not options.is_demo:
         require_free_at("SIGNER_LISTEN", options.signer_listen)
     return listening_everywhere(options.host, options.ports)
 
@@ -98,6 +98,8 @@ def run(
 
 def environment_set(paths: PoolPaths, options: Options) -> None:
     """Set for the children what follows from the options; each reads its settings from there."""
+    if options.is_demo:  # the rows have the prices; that there is a source makes pages show them
+        os.environ["FIL_PRICES"] = str(paths.var / "demo-prices.csv")
     os.environ.update(
         DJANGO_SETTINGS_MODULE="poolsite.settings.embedded",
         POOLSITE_VAR=str(paths.var),
@@ -116,6 +118,8 @@ def announce(paths: PoolPaths, options: Options, report: Callable[[str], None]) 
     entry: dict[str, Any] = json.loads(paths.operator.read_text()) if paths.operator.exists() else {}
     if "password" in entry:
         report(f"Sign in as {entry['username']}, password {entry['password']} (valid until you change it)")
+    if options.is_demo:
+        report("This is a demo: all its data are made up, and nothing reaches a chain")
     report(f"Press Ctrl-C to stop everything; logs are in {paths.log}")
 
 

@@ -38,6 +38,9 @@ SEED_VARIABLE: Final = "POOLSITE_PARAMETER_SEED"
 HOST_PROGRAMS: Final = frozenset({"signer-init", "signer", "sealer", "prover"})
 """Of the pool's own tenant; they run where the pool began, or on hosts that joined."""
 
+DEMO_VARIABLE: Final = "DEMO"
+DEMO_NETWORK: Final = "demo"
+
 TASK_THREADS: Final = 8
 """Of a task process unless chosen otherwise: most tasks wait, for a signer, a prover or a node."""
 
@@ -63,11 +66,14 @@ class Options:
     runs_database: bool
     runs_redis: bool
     runs_chain: bool
+    is_demo: bool
+    """Whether it shows a made-up pool: neither chain, signer nor host is started, and nothing follows one."""
 
     @classmethod
     def of_environment(cls, *, is_joined: bool = False) -> Options:
         """Read the variables of docs/settings.md; a machine that joined a pool runs the console alone."""
         env = os.environ
+        is_demo = demo(env.get(DEMO_VARIABLE, ""), network=env.get("POOLSITE_NETWORK", ""))
         elsewhere = HOST_PROGRAMS if is_joined else frozenset()
         return cls(
             port=number("PORT", 8000),
@@ -83,7 +89,8 @@ class Options:
             compat_ports=compat_ports(env.get("COMPAT_PORTS", "")),
             runs_database=not env.get("DATABASE_URL"),
             runs_redis=not env.get("REDIS_URL"),
-            runs_chain=not env.get("CHAIN_URLS"),
+            runs_chain=not env.get("CHAIN_URLS") and not is_demo,
+            is_demo=is_demo,
         )
 
     @property
@@ -102,7 +109,7 @@ class Options:
     def reserved_addresses(self) -> list[str]:
         """Addresses that children bind themselves, some seconds after the start."""
         chain = [self.devnet_listen] if self.runs_chain else []
-        signer = [] if "signer" in self.disabled else [self.signer_listen]
+        signer = [] if "signer" in self.disabled or self.is_demo else [self.signer_listen]
         return [address for address in (*chain, *signer) if not address.endswith(":0")]
 
     @property
@@ -114,6 +121,19 @@ class Options:
     def bracketed_host(self) -> str:
         """The host as URLs write it: an IPv6 address stands in brackets."""
         return f"[{self.host}]" if ":" in self.host else self.host
+
+
+def demo(text: str, *, network: str) -> bool:
+    """Read DEMO.  Raises StartupError beside what a real pool needs."""
+    if text.lower() in {"", "0", "false", "no", "off"}:
+        return False
+    if text.lower() not in {"1", "true", "yes", "on"}:
+        raise StartupError(f"DEMO is {text!r}: use 1, or nothing")
+    if network not in ("", DEMO_NETWORK):
+        raise StartupError(f"DEMO is for the network {DEMO_NETWORK}, and POOLSITE_NETWORK is {network!r}")
+    if os.environ.get("CHAIN_URLS"):
+        raise StartupError("DEMO shows made-up data and asks no node: unset CHAIN_URLS")
+    return True
 
 
 def snark(text: str) -> str:

@@ -46,6 +46,11 @@ def pool_table(
     table += [
         step("prepare", "-m", "poolsite.embedded.preparation", after=servers, tries=5),
         *(process(name, "-m", "poolsite.web", *web_fds, after=data, pass_fds=web_fds) for name in web),
+    ]
+    if options.is_demo:
+        table.append(process("demo", "-m", "poolsite.demo", after=data))
+        return without(table, options.disabled)
+    table += [
         *(
             process(name, *celery(queues, options), after=data, stop_s=15.0, env=WORKER_ENV)
             for name, queues in TASK_QUEUES.items()

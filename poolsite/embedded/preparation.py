@@ -53,6 +53,8 @@ def prepare(*, take_over: bool = False) -> None:
         import_string("poolsite.embedded.joined.joined_prepare")(folder.pool)
     else:
         import_string("poolsite.embedded.installation.install")(take_over=take_over)
+    if not take_over:
+        import_string("poolsite.demo.start.demo_settle")()
 
 
 def main() -> int:

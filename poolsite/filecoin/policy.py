@@ -257,7 +257,10 @@ TEST: Final = replace(
 SOAK: Final = replace(TEST, name=LOCAL_PREFIX + "soak", epoch_s=4)
 """For soaks on a machine that has other work: a week of seven periods in 28 minutes."""
 
-NETWORKS: Final = {row.name: row for row in (MAINNET, CALIBNET, LOTUS_2K, DEMO, TEST, SOAK)}
+MADE_UP: Final = replace(CALIBNET, name="demo", eth_chain_id=31_415_927, upgrades=())
+"""Of the made-up pool of `make up DEMO=1`: no chain has it."""
+
+NETWORKS: Final = {row.name: row for row in (MAINNET, CALIBNET, LOTUS_2K, DEMO, TEST, SOAK, MADE_UP)}
 """All rows by name."""
 ALIASES: Final = {"calibnet": CALIBNET, "testnetnet": MAINNET}
 """Rows by names that are no row's own."""
@@ -281,4 +284,4 @@ def network_is_listed(name: str) -> bool:
 
 def network_is_public(name: str) -> bool:
     """Return whether a name is that of a public network, whose Groth16 parameters come from a ceremony."""
-    return network_is_listed(name) and not network_by_name(name).is_devnet
+    return network_is_listed(name) and network_by_name(name) in (MAINNET, CALIBNET)

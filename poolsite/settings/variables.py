@@ -270,6 +270,11 @@ VARIABLES: Final[dict[str, dict[str, tuple[str, str]]]] = {
             "",
             "for `make console` without `JOIN_TOKEN_FILE`: the join token of a machine that is to join",
         ),
+        "DEMO": (
+            "",
+            "1: `make up` shows a [made-up pool](operations/start.md#a-pool-to-look-at); only in an empty "
+            "database",
+        ),
         "POOLSITE_DISABLE": (
             "",
             "processes not to start, such as `sealer,prover` when other hosts seal; never `web-1`",

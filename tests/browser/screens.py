@@ -1,8 +1,7 @@
-"""Pictures of every page of a running pool, each looked over while it is taken.
+"""Pictures of every page of a running demo, each looked over while it is taken.
 
-A pool that was started by `make up` is driven through its operator.json: without a sector one is
-pledged, and the pictures wait until it is proven and another one is under way.  A page that
-complains in the console, scrolls sideways or has a serious axe-core finding makes the command fail.
+The made-up pool of `make up DEMO=1` is seen through its operator.json.  A page that complains in the
+console, scrolls sideways or has a serious axe-core finding makes the command fail.
 All pictures go to `screens` in the pool's folder; the dozen that the documentation shows, to docs/screens.
 
 Run: python -m tests.browser.screens [--var var] [--out var/screens]
@@ -15,7 +14,6 @@ import json
 import os
 import shutil
 import sys
-import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +45,6 @@ SHOWN: Final = (
 """Pictures that the documentation shows; they are kept with it."""
 NARROW: Final = 360
 """No page may be scrolled sideways at this width."""
-ACTIVE_WITHIN_S: Final = 1200.0
-"""A proving period of the demo network is 6.4 minutes; a busy machine seals slowly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +63,10 @@ class Pool:
         password = entry.get("password") or os.environ.get("POOLSITE_PASSWORD", "")
         return cls(entry["url"], entry["username"], password, entry["admin_token"])
 
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Call the REST interface."""
+    def ask(self, path: str) -> Any:
+        """Read from the REST interface."""
         request = urllib.request.Request(
-            f"{self.url}/api/v1/{path}",
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
+            f"{self.url}/api/v1/{path}", headers={"Authorization": f"Bearer {self.token}"}
         )
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read())
@@ -88,48 +82,40 @@ def rows_of(answer: Any) -> list[dict[str, Any]]:
     return list(answer["results"])
 
 
-def pool_prepare(pool: Pool) -> dict[str, str]:
-    """Wait for a miner and an active sector, pledging one if there is none; gives the objects' addresses."""
-    until = time.monotonic() + ACTIVE_WITHIN_S
-    miner = sector = ""
-    while time.monotonic() < until:
-        miners = [row["address"] for row in rows_of(pool.ask("miners")) if row.get("address")]
-        miner = miners[0] if miners else ""
-        sectors = rows_of(pool.ask(f"sectors?miner={miner}")) if miner else []
-        active = [row for row in sectors if row["active"]]
-        if active:
-            sector = active[0]["uuid"]
-            break
-        if miner and not sectors:
-            say(f"pledging a sector of {miner}")
-            pool.ask(f"miners/{miner}/sectors", {"count": 1})
-        time.sleep(3)
-    if not sector:
-        raise SystemExit("no sector became active in time")
-    fresh = pool.ask(f"miners/{miner}/sectors", {"count": 1})
-    newest = rows_of(pool.ask(f"sectors?miner={miner}"))[0]["uuid"] if fresh else sector
-    messages = rows_of(pool.ask("messages"))
-    senders = [row["address"] for row in rows_of(pool.ask("senders"))]
+def objects_find(pool: Pool) -> dict[str, str]:
+    """Return the addresses of one of each kind of thing, by the name of its picture."""
+    miners = rows_of(pool.ask("miners"))
+    if len(miners) < 2:
+        raise SystemExit("this is no demo: start one by make up DEMO=1")
+    miner = miners[0]["address"]
+    sectors = rows_of(pool.ask(f"sectors?miner={miner}"))
+    proven = next(row for row in sectors if row["active"])
+    sealing = next((row for row in sectors if not row["active"]), proven)
+    message = next(row for row in rows_of(pool.ask("messages")) if row["state"] == "LANDED")
+    sender = rows_of(pool.ask("senders"))[0]["address"]
+    host, store = (rows_of(pool.ask(kind))[0]["uuid"] for kind in ("workers", "stores"))
     return {
         "miner": f"/miners/{miner}/",
-        "sector": f"/sectors/{sector}/",
-        "sector-sealing": f"/sectors/{newest}/",
-        **(
-            {"sender": f"/senders/{senders[0]}/", "policy": f"/wallets/{senders[0]}/policy/"}
-            if senders
-            else {}
-        ),
-        **({"message": f"/messages/{quote(messages[0]['id'])}/"} if messages else {}),
+        "miner-money": f"/miners/{miner}/money/",
+        "sector": f"/sectors/{proven['uuid']}/",
+        "sector-sealing": f"/sectors/{sealing['uuid']}/",
+        "sender": f"/senders/{sender}/",
+        "policy": f"/wallets/{sender}/policy/",
+        "message": f"/messages/{quote(message['id'])}/",
+        "host": f"/hosts/{host}/",
+        "store": f"/storage/{store}/",
+        "trends": f"/trends/miner/{miner}/?span=90d",
+        "trends-host": f"/trends/host/{host}/",
+        "trends-sealing": "/trends/sealing/all/?span=90d",
     }
 
 
 def pages_of(objects: dict[str, str]) -> dict[str, str]:
-    """Every page by the name of its picture; what moves comes first."""
+    """Every page by the name of its picture."""
     return {
-        "sector-sealing": objects["sector-sealing"],
         "today": "/",
         "sectors": "/sectors/",
-        **{name: path for name, path in objects.items() if name != "sector-sealing"},
+        **objects,
         "miners": "/miners/",
         "miner-add": "/miners/add/",
         "search": "/search/?q=o",
@@ -138,6 +124,11 @@ def pages_of(objects: dict[str, str]) -> dict[str, str]:
         "sealing": "/sealing/",
         "planner": "/planner/",
         "pieces": "/pieces/",
+        "deals": "/deals/",
+        "allocations": "/allocations/",
+        "claims": "/claims/",
+        "approvals": "/approvals/",
+        "automation": "/automation/",
         "storage": "/storage/",
         "roles": "/roles/",
         "expirations": "/sectors/expirations/",
@@ -159,9 +150,7 @@ def pages_of(objects: dict[str, str]) -> dict[str, str]:
         "wallets": "/wallets/",
         "hosts": "/hosts/",
         "chain": "/chain/",
-        "mempool": "/chain/mempool/",
         "node-add": "/chain/nodes/add/",
-        "fault-injection": "/fault-injection/",
         "pledge": "/sectors/pledge/",
         "send": "/send/",
         "gateway": "/gateway/",
@@ -211,7 +200,7 @@ def login(page: Visitor, pool: Pool, folder: Path, mode: str) -> None:
 def pictures_take(browser: Browser, pool: Pool, folder: Path) -> list[str]:
     """Take all pictures; gives what is wrong with the pages."""
     wrong: list[str] = []
-    pages = pages_of(pool_prepare(pool))
+    pages = pages_of(objects_find(pool))
     for width, scheme in MODES:
         mode = f"{width}-{scheme}"
         context = browser.new_context(
@@ -241,7 +230,7 @@ def main(argv: list[str]) -> int:
         say("There is no Chrome here: python -m tests.browser.chrome installs one.")
         return 1
     if not (choices.var / "operator.json").exists():
-        say(f"There is no pool in {choices.var}: start one with make up.")
+        say(f"There is no demo in {choices.var}: start one by make up DEMO=1.")
         return 1
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:

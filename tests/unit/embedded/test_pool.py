@@ -27,6 +27,7 @@ VARIABLES = (
     "POOLSITE_SNARK",
     "POOLSITE_SECTOR_SIZE",
     "POOLSITE_PARAMETER_SEED",
+    "DEMO",
 )
 
 
@@ -295,3 +296,27 @@ def test_only_task_workers_and_doors_keep_database_connections(tmp_path: Path) -
 
     kept = {name for name, child in table.items() if child.env.get("DATABASE_CONN_MAX_AGE", "0") != "0"}
     assert kept == {"tasks", "tasks-slow", "deals"}
+
+
+def test_a_demo_runs_neither_chain_nor_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMO", "1")
+
+    assert set(table_in(tmp_path)) == {"postgres", "redis", "prepare", "web-1", "web-2", "demo"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("POOLSITE_NETWORK", "soak", "DEMO is for the network demo"),
+        ("CHAIN_URLS", "http://127.0.0.1:1234/rpc/v1", "unset CHAIN_URLS"),
+        ("DEMO", "perhaps", "DEMO is 'perhaps'"),
+    ],
+)
+def test_a_demo_is_refused_beside_what_a_real_pool_has(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, why: str
+) -> None:
+    monkeypatch.setenv("DEMO", "1")
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(StartupError, match=why):
+        Options.of_environment()

@@ -23,7 +23,7 @@ DAYS_NAMED: Final = 5
 def value_text(value: Decimal, currency: str) -> str:
     """Return an amount of the currency: `1 234.50 USD`; a tiny one keeps its first digits."""
     is_tiny = value and abs(value) < CENT
-    number = f"{float(value):.2g}" if is_tiny else f"{value:,.2f}"
+    number = f"{Decimal(f'{value:.2g}'):f}" if is_tiny else f"{value:,.2f}"
     return f"{number} {currency}".replace(",", NARROW)
 
 

@@ -1,0 +1,103 @@
+"""Making up the pool, all at once, in an empty database."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from django.db import transaction
+
+from apps.chain.models import Head, Network
+from apps.core import clock
+from apps.miners.models import Miner
+from apps.sectors.services.changes.expirations import expirations_count
+from apps.users.models import Tenant
+from apps.users.states import POOL
+from apps.wallets.models import Wallet
+from poolsite.demo import (
+    blocks,
+    data,
+    figures,
+    history,
+    hosts,
+    messages,
+    miners,
+    money,
+    people,
+    proving,
+    sectors,
+    told,
+)
+from poolsite.demo.errors import DemoRefused
+from poolsite.demo.world import HEIGHT, SEED, Scale, World
+from poolsite.filecoin.policy import MADE_UP
+
+
+def is_made_up() -> bool:
+    """Return whether this database holds the made-up pool."""
+    return Network.objects.filter(name=MADE_UP.name).exists()
+
+
+def emptiness_require() -> None:
+    """Refuse a database in which anything is that a real pool has.  Raises DemoRefused."""
+    if network := Network.objects.exclude(name=MADE_UP.name).first():
+        raise DemoRefused(f"this database is of network {network.name!r}")
+    for found, what in (
+        (Tenant.objects.exclude(name=POOL), "tenant"),
+        (Miner.objects, "miner"),
+        (Wallet.objects, "wallet"),
+        (Head.objects, "head of a chain"),
+    ):
+        if (row := found.first()) is not None:
+            raise DemoRefused(f"this database has a {what}, {row}")
+
+
+@transaction.atomic
+def demo_seed(scale: Scale | None = None) -> World:
+    """Make up a pool; all of it or nothing.  Raises DemoRefused where there is anything yet."""
+    emptiness_require()
+    chance = random.Random(SEED)  # noqa: S311  # the same pool each time
+    world = World(now=clock.now().replace(microsecond=0), scale=scale or Scale(), chance=chance)
+    miners.chain_make(world)
+    people.tenants_make(world)
+    people.wallets_make(world)
+    hosts.hosts_make(world)
+    miners.miners_make(world)
+    hosts.stores_make(world)
+    sectors.sectors_make(world)
+    proving.proving_make(world)
+    counted = figures.figures_count(world, HEIGHT)
+    blocks.blocks_make(world, counted)
+    messages.transfers_make(world)
+    messages.withdrawals_make(world, money.withdrawals_plan(world, counted))
+    messages.messages_write(world)
+    held = money.miners_held(world, counted, planned={})
+    money.miners_settle(world, counted, held)
+    courses = money.wallets_settle(world)
+    messages.senders_make(world)
+    messages.unlanded_make(world)
+    messages.rules_make(world)
+    hosts.stores_fill(world)
+    miners.targets_make(world)
+    history.history_make(world, counted, held, courses)
+    money.prices_make(world)
+    money.billing_make(world)
+    data.data_make(world)
+    expirations_count(now=world.now)
+    told.told_make(world)
+    people.provers_connect(world)
+    people.signatures_make(world)
+    people.audit_make(world)
+    return world
+
+
+def demo_prepare() -> str:
+    """Make up the pool unless it is there; return a sentence.  Raises DemoRefused."""
+    if is_made_up():
+        return "the made-up pool is there"
+    began = time.monotonic()
+    world = demo_seed()
+    return (
+        f"made up {len(world.tenants)} tenants, {len(world.miners)} miners, {len(world.sectors)} sectors and "
+        f"{len(world.messages)} messages in {time.monotonic() - began:.0f} s"
+    )

@@ -1,0 +1,1 @@
+"""The made-up pool of `make up DEMO=1`."""

@@ -1,0 +1,112 @@
+"""A small made-up pool: its rows agree with each other, and every page shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+from django.db.models import Sum
+from django.test import Client
+from django.urls import reverse
+
+from apps.blocks.selectors.accounts import accounts_read
+from apps.core import clock
+from apps.core.day_ranges import last_days
+from apps.messages.models import GasSpend, Message
+from apps.messages.states import MessageState
+from apps.miners.models import Miner
+from apps.sectors.models import Sector
+from apps.users.rules.principals import SYSTEM
+from apps.wallets.models import Wallet
+from poolsite.demo.life import signs_give
+from poolsite.demo.seed import demo_seed
+from poolsite.demo.world import SMALL, World
+from tests.demo_data import LISTS
+from tests.page_client import signed_in
+from tests.people import operator_person
+
+pytestmark = pytest.mark.django_db
+
+MARK: Final = "all data are made up"
+
+
+@pytest.fixture(scope="module")
+def world(module_rows: None) -> World:
+    return demo_seed(SMALL)
+
+
+@pytest.fixture(scope="module")
+def client(world: World) -> Client:
+    operator_person()
+    return signed_in("olga")
+
+
+def addresses(world: World) -> Iterator[str]:
+    """Yield each list, and the page of one of everything."""
+    yield from (reverse(name) for name in LISTS)
+    miner, wallet, tenant_row = world.miners[0], world.wallets[0], world.tenants[0]
+    host, store = world.hosts[0], world.stores[0]
+    yield from (reverse(name, args=[miner.address]) for name in ("miner", "miner-money", "miner-batches"))
+    yield from (reverse("sector", args=[one.uuid]) for one in (world.sectors[0], world.sectors[-1]))
+    yield from (reverse("host", args=[one.uuid]) for one in world.hosts)
+    yield reverse("store", args=[store.uuid])
+    yield reverse("sender", args=[wallet.address])
+    yield reverse("tenant-service", args=[tenant_row.uuid])
+    yield from (
+        reverse("message", args=[pk])
+        for pk in Message.objects.exclude(state="LANDED").values_list("pk", flat=True)
+    )
+    yield reverse("message", args=[world.messages[-1].pk])
+    for kind, key in (
+        ("miner", miner.address),
+        ("host", str(host.uuid)),
+        ("store", str(store.uuid)),
+        ("wallet", str(wallet.address)),
+        ("gas", "all"),
+        ("sealing", "all"),
+    ):
+        yield reverse("trends", args=[kind, key])
+
+
+def test_every_page_opens_and_is_marked(world: World, client: Client) -> None:
+    for path in addresses(world):
+        answer = client.get(path)
+
+        assert answer.status_code == 200, path
+        assert MARK in answer.content.decode(), path
+
+
+def test_power_and_pledge_are_those_of_the_sectors(world: World) -> None:
+    for miner in Miner.objects.all():
+        proven = Sector.objects.filter(miner=miner, state="PROVING")
+
+        assert miner.raw_power == sum(one.sector_size for one in proven if one.active)
+        assert miner.pledge == proven.aggregate(sum=Sum("initial_pledge"))["sum"]
+        assert miner.balance == miner.available + miner.pledge + miner.deposits + miner.locked
+        assert miner.available > 0
+
+
+def test_gas_is_that_of_the_messages_and_money_has_all_of_it(world: World) -> None:
+    paid = Message.objects.filter(state=MessageState.LANDED).aggregate(sum=Sum("gas_cost"))["sum"]
+    spent = GasSpend.objects.aggregate(sum=Sum("cost"))["sum"]
+    accounts = accounts_read(SYSTEM, last_days(SMALL.days + 2, now=clock.now()))
+
+    assert paid == spent == accounts.total.gas
+    assert accounts.total.reward > 0
+    assert all(line.other <= 0 for line in accounts.lines)  # fees, and nothing that nobody sent
+
+
+def test_no_balance_was_ever_negative(world: World) -> None:
+    assert not Wallet.objects.filter(balance__lt=0).exists()
+    for miner in world.miners:
+        assert not miner.days.filter(available__lt=0).exists()
+
+
+def test_signs_of_life_wake_all_but_the_stopped_host(world: World) -> None:
+    later = clock.now() + 20 * (clock.now() - world.now)
+
+    signs_give(now=later)
+
+    seen = {one.seen_at for one in world.provers for one in [type(one).objects.get(pk=one.pk)]}
+    assert seen == {later}
