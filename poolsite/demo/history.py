@@ -96,7 +96,7 @@ def _miner(world: World, figures: Figures, pk: int, held: Held) -> Measure:
     size = 32 * GIB
     faulty_since = world.now - timedelta(days=3)
 
-    def between(values: list[int], at: datetime) -> int:
+    def interpolated(values: list[int], at: datetime) -> int:
         days = (at - midnight(world.days[0])) / DAY
         place = min(max(int(days), 0), len(values) - 2)
         share = min(max(days - place, 0.0), 1.0)
@@ -106,8 +106,8 @@ def _miner(world: World, figures: Figures, pk: int, held: Held) -> Measure:
         height = world.height_at(at)
         faulty = course.faulty if at > faulty_since else 0
         live, pledge = figures.sectors_at(pk, height), figures.pledge_at(pk, height)
-        locked = between(held.locked, at)
-        balance = max(between(held.balance, at), pledge + locked + figures.deposits_at(pk, height))
+        locked = interpolated(held.locked, at)
+        balance = max(interpolated(held.balance, at), pledge + locked + figures.deposits_at(pk, height))
         return {
             "raw_power": (live - faulty) * size,
             "qa_power": figures.power_at(pk, height) - faulty * size,

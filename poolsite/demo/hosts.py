@@ -14,7 +14,16 @@ from poolsite.wire.stores import StoreCondition
 STOPPED: Final = 2
 """Place of the host that stopped."""
 STOPPED_FOR: Final = timedelta(hours=3, minutes=12)
-SLOTS: Final = dict(ADD_PIECE=2, TREE_D=2, PC1=6, PC2=2, PERSIST=2, C1=2, C2=1, FINALIZE=2)
+SLOTS: Final = {
+    "ADD_PIECE": 2,
+    "TREE_D": 2,
+    "PC1": 6,
+    "PC2": 2,
+    "PERSIST": 2,
+    "C1": 2,
+    "C2": 1,
+    "FINALIZE": 2,
+}
 """Sectors at a time in each stage of a sealing host."""
 FULL: Final = 1
 """Place of the store that is full."""

@@ -87,7 +87,7 @@ ACTS: Final[tuple[tuple[float, Callable[[], object]], ...]] = (
 
 
 def run() -> None:
-    """Give signs of life until SIGTERM or SIGINT."""
+    """Send signs of life until SIGTERM or SIGINT."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

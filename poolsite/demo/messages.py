@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Required, TypedDict, Unpack
 
@@ -34,6 +35,11 @@ PRIORITIES: Final = {
     "precommit": Priority.PRE_COMMIT,
 }
 PREMIUM: Final = 100_000
+GIVEN_UP: Final = (
+    "marked bad",
+    "its last valid epoch has passed",
+    "the node expects the message to fail: caller is not the owner",
+)
 OVER: Final = 1.25
 """Gas limit over the gas that was used."""
 
@@ -99,7 +105,7 @@ def landed(world: World, *, wallet: Wallet, **sent: Unpack[Sent]) -> Message:
 
 
 def transfers_make(world: World) -> None:
-    """Let owners fill up what their wallets pay with, withdraw from miners, and fail now and then."""
+    """Fill up wallets out of those of owners, and add messages that fail now and then."""
     days = world.scale.days
     for tenant in world.tenants:
         owner, control = world.owners[tenant.pk], world.controls[tenant.pk]
@@ -229,15 +235,16 @@ def senders_make(world: World) -> None:
     rows_write(Sender, rows)
 
 
-def unlanded_make(world: World) -> None:
-    """Make what has not landed: in flight, stuck, waiting for money or approval, given up, replaced."""
-    rows: list[Message] = []
-    events: list[MessageEvent] = []
-    miners = world.miners
+@dataclass(slots=True)
+class Unlanded:
+    """Messages that have not landed, as they are made."""
 
-    def add(miner: Miner, wallet: Wallet, minutes: float, **data: Any) -> Message:
-        name = str(world.uuid())
-        at = world.now - timedelta(minutes=minutes)
+    world: World
+    rows: list[Message] = field(default_factory=list)
+
+    def add(self, miner: Miner, wallet: Wallet, minutes: float, **data: Any) -> Message:
+        """Add a message that was pushed so many minutes ago: to the miner, unless `data` say otherwise."""
+        name, at = str(self.world.uuid()), self.world.now - timedelta(minutes=minutes)
         message = Message(
             id=name,
             push_id=name,
@@ -247,18 +254,18 @@ def unlanded_make(world: World) -> None:
             **{
                 "to": miner.address,
                 "method": 0,
-                "pushed_height": world.height_at(at),
+                "pushed_height": self.world.height_at(at),
                 "created_at": at,
                 "updated_at": at,
                 **data,
             },
         )
-        rows.append(message)
-        events.append(MessageEvent(message=message, at=at, height=message.pushed_height, event="pushed"))
+        self.rows.append(message)
         return message
 
-    def fill(message: Message, wallet: Wallet, *, fee_cap: int, wait: str) -> None:
-        sender = Sender.objects.get(address=wallet.address)
+    def fill(self, message: Message, *, fee_cap: int, wait: str) -> None:
+        """Assign a message the next nonce of its sender."""
+        sender = Sender.objects.get(address=message.from_addr)
         message.state, message.nonce, message.wait = MessageState.FILLED, sender.next_nonce, wait
         sender.next_nonce += 1
         sender.save(update_fields=["next_nonce", "updated_at"])
@@ -267,26 +274,52 @@ def unlanded_make(world: World) -> None:
         message.filled_at = message.created_at + timedelta(seconds=3)
         message.published_at = message.created_at + timedelta(seconds=4)
 
+
+def unlanded_make(world: World) -> None:
+    """Make what has not landed: in flight, stuck, waiting for money or approval, given up, replaced."""
+    made = Unlanded(world)
+    _in_flight(made)
+    _waiting(made)
+    _ended(made)
+    with TimesGiven(Message):
+        rows_write(Message, made.rows)
+    rows_write(
+        MessageEvent,
+        [
+            MessageEvent(message=one, at=one.created_at, height=one.pushed_height, event="pushed")
+            for one in made.rows
+        ],
+    )
+    rows_write(
+        MessageApproval,
+        [
+            MessageApproval(message=one, rule="sends of more than 25 FIL", asked_at=one.created_at)
+            for one in made.rows
+            if one.needs_approval
+        ],
+    )
+
+
+def _in_flight(made: Unlanded) -> None:
+    """Add proofs in flight, a withdrawal whose fee cap is too low, and a transfer behind it."""
+    world, miners = made.world, made.world.miners
     fee = world.base_fee(world.now)
     for place, miner in enumerate(miners[:4]):
-        wallet = world.controls[miner.tenant_id]
-        own = add(miner, wallet, 0.4 + place / 8, kind="window_post", method=5, priority=Priority.PROOF)
-        fill(own, wallet, fee_cap=3 * fee, wait=Wait.IN_POOL)
-    stuck_of = miners[len(miners) // 2]
-    wallet = world.owners[stuck_of.tenant_id]
-    stuck = add(
-        stuck_of,
-        wallet,
-        95,
-        method=16,
-        kind="withdrawal",
-        params=to_cbor(WithdrawBalanceParams(AttoFil(3 * FIL))),
-    )
-    fill(stuck, wallet, fee_cap=fee * 3 // 5, wait=Wait.FEE_CAP)
-    behind = add(stuck_of, wallet, 60, to=world.workers[stuck_of.pk].address, value=2 * FIL)
-    fill(behind, wallet, fee_cap=3 * fee, wait=Wait.EARLIER_NONCE)
-    poor = miners[-1]
-    add(
+        wallet, minutes = world.controls[miner.tenant_id], 0.4 + place / 8
+        proof = made.add(miner, wallet, minutes, kind="window_post", method=5, priority=Priority.PROOF)
+        made.fill(proof, fee_cap=3 * fee, wait=Wait.IN_POOL)
+    miner = miners[len(miners) // 2]
+    wallet, params = world.owners[miner.tenant_id], to_cbor(WithdrawBalanceParams(AttoFil(3 * FIL)))
+    stuck = made.add(miner, wallet, 95, method=16, kind="withdrawal", params=params)
+    made.fill(stuck, fee_cap=fee * 3 // 5, wait=Wait.FEE_CAP)
+    behind = made.add(miner, wallet, 60, to=world.workers[miner.pk].address, value=2 * FIL)
+    made.fill(behind, fee_cap=3 * fee, wait=Wait.EARLIER_NONCE)
+
+
+def _waiting(made: Unlanded) -> None:
+    """Add a transfer that nobody can pay, and some that wait for a second person."""
+    world, poor = made.world, made.world.miners[-1]
+    made.add(
         poor,
         world.owners[poor.tenant_id],
         140,
@@ -296,11 +329,10 @@ def unlanded_make(world: World) -> None:
         error="needs 900,000 FIL, the balance is less",
         attempts=12,
     )
-    for place, miner in enumerate(miners[1:4]):
-        rich = world.owners[miner.tenant_id]
-        add(
+    for place, miner in enumerate(world.miners[1:4]):
+        made.add(
             miner,
-            rich,
+            world.owners[miner.tenant_id],
             20 + 70 * place,
             to=world.wallets[-1 - place].address,
             value=(40 + 25 * place) * FIL,
@@ -308,23 +340,24 @@ def unlanded_make(world: World) -> None:
             wait=Wait.APPROVAL,
             people="chen",
         )
+
+
+def _ended(made: Unlanded) -> None:
+    """Add messages that were given up, and some whose nonce another one took."""
+    world, miners = made.world, made.world.miners
     for place, miner in enumerate(miners[:: max(len(miners) // 6, 1)][:6]):
-        add(
+        made.add(
             miner,
             world.workers[miner.pk],
             400 + 900 * place,
             state=MessageState.FAILED,
             method=(23, 16, 9)[place % 3],
             wait=Wait.NONE,
-            error=(
-                "marked bad",
-                "its last valid epoch has passed",
-                "the node expects the message to fail: caller is not the owner",
-            )[place % 3],
+            error=GIVEN_UP[place % 3],
         )
     for place, miner in enumerate(miners[:3]):
         wallet = world.workers[miner.pk]
-        add(
+        made.add(
             miner,
             wallet,
             2_000 + 3_000 * place,
@@ -334,21 +367,10 @@ def unlanded_make(world: World) -> None:
             kind="precommit",
             method=28,
             gas_limit=30_000_000,
-            gas_fee_cap=fee,
+            gas_fee_cap=world.base_fee(world.now),
             gas_premium=PREMIUM,
             error="another message of this sender landed with its nonce",
         )
-    with TimesGiven(Message):
-        rows_write(Message, rows)
-    rows_write(MessageEvent, events)
-    rows_write(
-        MessageApproval,
-        [
-            MessageApproval(message=one, rule="sends of more than 25 FIL", asked_at=one.created_at)
-            for one in rows
-            if one.needs_approval
-        ],
-    )
 
 
 def rules_make(world: World) -> None:

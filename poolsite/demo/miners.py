@@ -149,7 +149,7 @@ def miners_make(world: World) -> None:
 
 
 def _roles(world: World) -> None:
-    """Give the first tenant's miners to two provers by name, one on standby."""
+    """Assign some of the first tenant's miners to its prover by name."""
     rows = []
     for miner in [one for one in world.miners if one.tenant_id == world.tenants[0].pk][:3]:
         prover = next(one for one in world.provers if one.tenant_id == miner.tenant_id)
@@ -173,7 +173,7 @@ def _roles(world: World) -> None:
 
 
 def targets_make(world: World) -> None:
-    """Give some miners a target of sealing, one of them held back by the base fee, and each its numbers."""
+    """Set a target of sealing for some miners, and each one's next number."""
     rows = []
     for place, miner in enumerate(world.miners[: max(len(world.miners) // 3, 1)]):
         rows.append(

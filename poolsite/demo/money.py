@@ -42,7 +42,7 @@ FREE: Final = 6 * FIL
 """Available balance with which each miner begins."""
 WITHDRAW_EVERY: Final = 13
 """Days between two withdrawals of a miner."""
-KEPT: Final = 3 * FIL
+LEFT_FREE: Final = 3 * FIL
 """What a withdrawal leaves available."""
 FLOOR: Final = 6 * FIL
 """What a wallet never falls below."""
@@ -67,15 +67,15 @@ def withdrawals_plan(world: World, figures: Figures) -> dict[int, dict[int, int]
     held = miners_held(world, figures, planned={})
     plan: dict[int, dict[int, int]] = {}
     for miner in world.miners:
-        own, taken = held[miner.pk], 0
+        own, withdrawn = held[miner.pk], 0
         plan[miner.pk] = {}
         for place in range(4 + world.miners.index(miner) % 7, len(world.days) - 2, WITHDRAW_EVERY):
             height = figures.height(place)
-            free = own.balance[place] - taken - own.locked[place] - figures.pledge_at(miner.pk, height)
-            amount = (free - figures.deposits_at(miner.pk, height) - KEPT) * 7 // 10
+            free = own.balance[place] - withdrawn - own.locked[place] - figures.pledge_at(miner.pk, height)
+            amount = (free - figures.deposits_at(miner.pk, height) - LEFT_FREE) * 7 // 10
             if amount > FIL // 2:
                 plan[miner.pk][place] = amount - amount % (FIL // 100)
-                taken += plan[miner.pk][place]
+                withdrawn += plan[miner.pk][place]
     return plan
 
 
@@ -112,7 +112,7 @@ def _held(
 ) -> Held:
     edges = [figures.height(place) for place in range(len(world.days))] + [HEIGHT]
     places = len(edges)
-    earned, came, went = [0] * places, [0] * places, [0] * places
+    earned, incoming, went = [0] * places, [0] * places, [0] * places
     for height, reward in rewards:
         place = bisect_right(edges, height)
         if place < places:
@@ -120,17 +120,17 @@ def _held(
     for height, value, paid in moved:
         place = bisect_right(edges, height)
         if place < places:
-            came[place] += value
+            incoming[place] += value
             went[place] += paid
-    begun = share_of(figures.power(miner.pk, 0)) * DAY_EPOCHS * WIN_REWARD
-    earlier = int(begun * 0.75 * VESTING_DAYS / 2)
-    held = Held(received=came, withdrawn=went)
+    at_begin = share_of(figures.power(miner.pk, 0)) * DAY_EPOCHS * WIN_REWARD
+    earlier = int(at_begin * 0.75 * VESTING_DAYS / 2)
+    held = Held(received=incoming, withdrawn=went)
     balance = figures.pledge_at(miner.pk, edges[0]) + earlier + FREE
     for place, edge in enumerate(edges):
         if place:
             span = edge - edges[place - 1]
             fee = int(daily_fee(figures.power_at(miner.pk, edges[place - 1]), CIRCULATING))
-            balance += earned[place] + came[place] - went[place] - fee * span // DAY_EPOCHS
+            balance += earned[place] + incoming[place] - went[place] - fee * span // DAY_EPOCHS
             if places - 1 - place < FAULTY_DAYS:
                 faulty = figures.courses[miner.pk].faulty * SECTOR_BYTES
                 balance -= int(fault_fee(REWARD, POWER, faulty)) * span // DAY_EPOCHS

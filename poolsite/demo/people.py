@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.contrib.auth.hashers import make_password
 
@@ -215,64 +216,58 @@ def signatures_make(world: World) -> None:
     rows_write(SignRecord, rows)
 
 
+class Done(NamedTuple):
+    """What somebody did, for the audit log."""
+
+    days: float
+    """Days ago."""
+    actor: str
+    action: str
+    target: str
+    tenant: Tenant | None
+    before: dict[str, object] | None
+    after: dict[str, object] | None
+
+
 def audit_make(world: World) -> None:
     """Write what people and the pool did, each line chained to the one before it."""
-    found: list[tuple[float, str, str, str, Tenant | None, object, object]] = []
-    for tenant in world.tenants:
-        since = float(world.scale.days)
-        found.append(
-            (since, "operator", "tenant.create", tenant.name, None, None, {"comment": tenant.comment})
-        )
-        people = list(User.objects.filter(tenant=tenant).order_by("pk"))
-        for number, person in enumerate(people):
-            found.append(
-                (
-                    since - 0.5 - number,
-                    "operator",
-                    "person.create",
-                    person.username,
-                    tenant,
-                    None,
-                    {"tenant": tenant.name, "role": str(person.role)},
-                )
-            )
-    for number, host in enumerate(world.hosts):
-        days = (number * 7 + 2) % world.scale.days + 0.3
-        found.append(
-            (days, "operator", "worker.pause", host.name, host.tenant, {"paused": False}, {"paused": True})
-        )
-        found.append(
-            (
-                days - 0.1,
-                "operator",
-                "worker.resume",
-                host.name,
-                host.tenant,
-                {"paused": True},
-                {"paused": False},
-            )
-        )
-    for number, miner in enumerate(world.miners):
-        days = (number * 5 + 1) % world.scale.days + 0.6
-        pledger = User.objects.filter(tenant=miner.tenant_id).order_by("pk").first()
-        who = "operator" if pledger is None else pledger.username
-        found.append(
-            (days, who, "sector.pledge", miner.address, miner.tenant, None, {"count": 8 + number % 9})
-        )
     previous = AuditEntry.objects.order_by("-pk").values_list("entry_hash", flat=True).first() or ""
     entries = []
-    for days, actor, action, target, of, before, after in sorted(found, key=lambda one: -one[0]):
+    for done in sorted(_done(world), key=lambda one: -one.days):
         entry = AuditEntry(
-            at=world.now - timedelta(days=days),
-            actor=actor,
-            tenant=of,
+            at=world.now - timedelta(days=done.days),
+            actor=done.actor,
+            tenant=done.tenant,
             source="10.1.0.20",
-            action=action,
-            target=target,
-            before=before,
-            after=after,
+            action=done.action,
+            target=done.target,
+            before=done.before,
+            after=done.after,
             previous_hash=previous,
         )
         previous = entry.entry_hash = audit_hash(entry)
         entries.append(entry)
     rows_write(AuditEntry, entries)
+
+
+def _done(world: World) -> Iterator[Done]:
+    """Yield what was done, in no order."""
+    operator, since = "operator", float(world.scale.days)
+    paused: dict[str, object] = {"paused": True}
+    resumed: dict[str, object] = {"paused": False}
+    names: dict[int, str] = {}
+    for tenant in world.tenants:
+        yield Done(since, operator, "tenant.create", tenant.name, None, None, {"comment": tenant.comment})
+        for number, person in enumerate(User.objects.filter(tenant=tenant).order_by("pk")):
+            names.setdefault(tenant.pk, person.username)
+            after: dict[str, object] = {"tenant": tenant.name, "role": str(person.role)}
+            days = since - 0.5 - number
+            yield Done(days, operator, "person.create", person.username, tenant, None, after)
+    for number, host in enumerate(world.hosts):
+        days = (number * 7 + 2) % world.scale.days + 0.3
+        yield Done(days, operator, "worker.pause", host.name, host.tenant, resumed, paused)
+        yield Done(days - 0.1, operator, "worker.resume", host.name, host.tenant, paused, resumed)
+    for number, miner in enumerate(world.miners):
+        days, who = (number * 5 + 1) % world.scale.days + 0.6, names.get(miner.tenant_id, operator)
+        after = {"count": 8 + number % 9}
+        yield Done(days, who, "sector.pledge", miner.address, miner.tenant, None, after)

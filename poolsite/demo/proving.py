@@ -102,7 +102,6 @@ def _posts(
     """Return the proofs of a deadline's windows, the oldest first."""
     chance, rows = world.chance, []
     born = min(one.activation or 0 for one in own)
-    wallet = world.controls[miner.tenant_id]
     has_faults = any(not one.active for one in own)
     bad_day = world.miners.index(miner) == len(world.miners) // 3
     for ago in range(world.scale.days - 1, -1, -1):
@@ -128,36 +127,35 @@ def _posts(
         if missed:
             row.state, row.error = PostState.MISSED, "the window closed without a proof"
             row.updated_at = world.time_of(opens + WINDOW)
-            notes.append(
-                PostNote(
-                    post=row,
-                    at=row.updated_at,
-                    epoch=row.close_epoch,
-                    words="no host claimed it in time",
-                )
-            )
+            why = "no host claimed it in time"
+            notes.append(PostNote(post=row, at=row.updated_at, epoch=row.close_epoch, words=why))
         elif lands >= HEIGHT:
             row.state, row.proved_at = PostState.PROVED, world.time_of(opens)
         else:
-            params = SubmitWindowedPoStParams(
-                deadline=deadline.index,
-                partitions=(PoStPartition(0, BitField()),),
-                proofs=(PoStProof(int(POST_PROOF), bytes(192)),),
-                chain_commit_epoch=opens,
-                chain_commit_rand=bytes(row.randomness),
-            )
-            message = landed(
-                world,
-                wallet=wallet,
-                to=miner.address,
-                method=int(Method.SUBMIT_WINDOWED_POST),
-                at=world.time_of(lands) + timedelta(seconds=1),
-                gas_used=31_000_000 + len(numbers) * 11_000,
-                kind="window_post",
-                params=to_cbor(params),
-            )
-            row.state, row.landed_height, row.exit_code = PostState.LANDED, lands, 0
-            row.message_id, row.messages_sent, row.sent_height = message.id, 1, lands - 2
-            row.proved_at = world.time_of(opens - 8)
+            _land(world, row, lands, sectors=len(numbers))
         rows.append(row)
     return rows
+
+
+def _land(world: World, row: WindowPost, lands: int, *, sectors: int) -> None:
+    """Land a proof at an epoch by a message of its own."""
+    params = SubmitWindowedPoStParams(
+        deadline=row.deadline_index,
+        partitions=(PoStPartition(0, BitField()),),
+        proofs=(PoStProof(int(POST_PROOF), bytes(192)),),
+        chain_commit_epoch=row.open_epoch,
+        chain_commit_rand=bytes(row.randomness),
+    )
+    message = landed(
+        world,
+        wallet=world.controls[row.miner.tenant_id],
+        to=row.miner.address,
+        method=int(Method.SUBMIT_WINDOWED_POST),
+        at=world.time_of(lands) + timedelta(seconds=1),
+        gas_used=31_000_000 + sectors * 11_000,
+        kind="window_post",
+        params=to_cbor(params),
+    )
+    row.state, row.landed_height, row.exit_code = PostState.LANDED, lands, 0
+    row.message_id, row.messages_sent, row.sent_height = message.id, 1, lands - 2
+    row.proved_at = world.time_of(row.open_epoch - 8)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-import time
 
 from django.db import transaction
 
 from apps.chain.models import Head, Network
+from apps.checks.models import ComponentStatus
 from apps.core import clock
 from apps.miners.models import Miner
 from apps.sectors.services.changes.expirations import expirations_count
@@ -33,11 +33,6 @@ from poolsite.demo.world import HEIGHT, SEED, Scale, World
 from poolsite.filecoin.policy import MADE_UP
 
 
-def is_made_up() -> bool:
-    """Return whether this database holds the made-up pool."""
-    return Network.objects.filter(name=MADE_UP.name).exists()
-
-
 def emptiness_require() -> None:
     """Refuse a database in which anything is that a real pool has.  Raises DemoRefused."""
     if network := Network.objects.exclude(name=MADE_UP.name).first():
@@ -47,6 +42,7 @@ def emptiness_require() -> None:
         (Miner.objects, "miner"),
         (Wallet.objects, "wallet"),
         (Head.objects, "head of a chain"),
+        (ComponentStatus.objects, "record of a component"),
     ):
         if (row := found.first()) is not None:
             raise DemoRefused(f"this database has a {what}, {row}")
@@ -89,15 +85,3 @@ def demo_seed(scale: Scale | None = None) -> World:
     people.signatures_make(world)
     people.audit_make(world)
     return world
-
-
-def demo_prepare() -> str:
-    """Make up the pool unless it is there; return a sentence.  Raises DemoRefused."""
-    if is_made_up():
-        return "the made-up pool is there"
-    began = time.monotonic()
-    world = demo_seed()
-    return (
-        f"made up {len(world.tenants)} tenants, {len(world.miners)} miners, {len(world.sectors)} sectors and "
-        f"{len(world.messages)} messages in {time.monotonic() - began:.0f} s"
-    )

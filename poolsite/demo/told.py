@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
@@ -42,6 +43,14 @@ PAST: Final = (
 )
 """Days ago, minutes that it lasted, check, severity, what was found."""
 DAY_S: Final = 86_400
+OUTAGES: Final = {
+    (Component.PROVING, 3): (Condition.DOWN, 14_400),
+    (Component.CHAIN, 17): (Condition.DOWN, 4_200),
+    (Component.BLOCKS, 17): (Condition.DEGRADED, 3_900),
+    (Component.PROVING, 41): (Condition.DEGRADED, 7_200),
+    (Component.SEALING, 23): (Condition.DEGRADED, 24_000),
+}
+"""By component and days ago: how it was, and for how many seconds."""
 
 
 def told_make(world: World) -> None:
@@ -57,72 +66,10 @@ def told_make(world: World) -> None:
         for name in ("operators", "night shift")
     ]
     rows_write(AlertChannel, channels)
-    alerts, entries, notes = [], [], []
-    for days, minutes, check, severity, say in PAST:
-        if days >= world.scale.days:
-            continue
-        began = world.now - timedelta(days=days, hours=4)
-        ended = began + timedelta(minutes=minutes)
-        alert = Alert(
-            uuid=world.uuid(),
-            check_name=check,
-            title=str(CHECKS_BY_NAME[check].title),
-            severity=severity,
-            say=say,
-            count=1,
-            began_at=began,
-            since=began,
-            ended_at=ended,
-            acknowledged_at=began + timedelta(minutes=6) if severity == "critical" else None,
-            acknowledged_by="operator" if severity == "critical" else "",
-        )
-        alerts.append(alert)
-        entries.append(
-            AlertEntry(
-                alert=alert, at=began, kind=AlertEntryKind.STARTED, text=say, severity=severity, count=1
-            )
-        )
-        if severity == "critical":
-            at = began + timedelta(minutes=6)
-            entries += [
-                AlertEntry(
-                    alert=alert,
-                    at=at,
-                    kind=AlertEntryKind.ACKNOWLEDGED,
-                    actor="operator",
-                    severity=severity,
-                    count=1,
-                ),
-                AlertEntry(
-                    alert=alert,
-                    at=at + timedelta(minutes=9),
-                    kind=AlertEntryKind.COMMENTED,
-                    actor="operator",
-                    text="Restarted it, watching the next window",
-                    severity=severity,
-                    count=1,
-                ),
-            ]
-        entries.append(
-            AlertEntry(alert=alert, at=ended, kind=AlertEntryKind.ENDED, severity=severity, count=0)
-        )
-        for event, at in ((AlertEvent.STARTED, began), (AlertEvent.ENDED, ended)):
-            if days < 30:
-                notes.append(
-                    Notification(
-                        uuid=world.uuid(),
-                        channel=channels[days % 2],
-                        alert=alert,
-                        event=event,
-                        text=say,
-                        body={},
-                        created_at=at,
-                        attempts=1,
-                        delivered_at=at + timedelta(seconds=2),
-                    )
-                )
+    alerts = [_alert(world, past) for past in PAST if past[0] < world.scale.days]
     rows_write(Alert, alerts)
-    rows_write(AlertEntry, entries)
+    rows_write(AlertEntry, [entry for alert in alerts for entry in _entries(alert)])
+    notes = [note for place, alert in enumerate(alerts) for note in _notes(world, alert, channels[place % 2])]
     rows_write(Notification, notes)
     Backup.objects.create(
         taken_at=world.now - timedelta(hours=6),
@@ -134,20 +81,67 @@ def told_make(world: World) -> None:
     _service(world)
 
 
+def _alert(world: World, past: tuple[int, int, str, str, str]) -> Alert:
+    days, minutes, check, severity, say = past
+    began = world.now - timedelta(days=days, hours=4)
+    is_critical = severity == "critical"
+    return Alert(
+        uuid=world.uuid(),
+        check_name=check,
+        title=str(CHECKS_BY_NAME[check].title),
+        severity=severity,
+        say=say,
+        count=1,
+        began_at=began,
+        since=began,
+        ended_at=began + timedelta(minutes=minutes),
+        acknowledged_at=began + timedelta(minutes=6) if is_critical else None,
+        acknowledged_by="operator" if is_critical else "",
+    )
+
+
+def _entries(alert: Alert) -> Iterator[AlertEntry]:
+    """Yield the history of an alert; who acknowledged it says what was done."""
+    lines = [(alert.began_at, AlertEntryKind.STARTED, "", alert.say)]
+    if alert.acknowledged_at is not None:
+        later = alert.acknowledged_at + timedelta(minutes=9)
+        lines += [
+            (alert.acknowledged_at, AlertEntryKind.ACKNOWLEDGED, "operator", ""),
+            (later, AlertEntryKind.COMMENTED, "operator", "Restarted it, watching the next window"),
+        ]
+    if alert.ended_at is not None:
+        lines.append((alert.ended_at, AlertEntryKind.ENDED, "", ""))
+    for at, kind, actor, text in lines:
+        yield AlertEntry(
+            alert=alert, at=at, kind=kind, actor=actor, text=text, severity=alert.severity, count=1
+        )
+
+
+def _notes(world: World, alert: Alert, channel: AlertChannel) -> Iterator[Notification]:
+    """Yield what a channel was told of an alert, as long as that is kept."""
+    if world.now - alert.began_at > timedelta(days=29):
+        return
+    for event, at in ((AlertEvent.STARTED, alert.began_at), (AlertEvent.ENDED, alert.ended_at or world.now)):
+        yield Notification(
+            uuid=world.uuid(),
+            channel=channel,
+            alert=alert,
+            event=event,
+            text=alert.say,
+            body={},
+            created_at=at,
+            attempts=1,
+            delivered_at=at + timedelta(seconds=2),
+        )
+
+
 def _components(world: World) -> None:
     rows, incidents = [], []
-    outages = {
-        (Component.PROVING, 3): (Condition.DOWN, 14_400),
-        (Component.CHAIN, 17): (Condition.DOWN, 4_200),
-        (Component.BLOCKS, 17): (Condition.DEGRADED, 3_900),
-        (Component.PROVING, 41): (Condition.DEGRADED, 7_200),
-        (Component.SEALING, 23): (Condition.DEGRADED, 24_000),
-    }
     for component in Component:
         for place, day in enumerate(world.days):
             ago = len(world.days) - 1 - place
             length = DAY_S if ago else int((world.now - midnight(day)).total_seconds())
-            condition, bad = outages.get((component, ago), (Condition.UP, 0))
+            condition, bad = OUTAGES.get((component, ago), (Condition.UP, 0))
             bad = min(bad, length)
             is_down = condition == Condition.DOWN
             rows.append(
@@ -175,6 +169,11 @@ def _components(world: World) -> None:
                 )
     rows_write(ComponentDay, rows)
     rows_write(ComponentIncident, incidents)
+    _status(world)
+
+
+def _status(world: World) -> None:
+    """Write that each component is up since the last outage, and work that is over."""
     now = world.now
     rows_write(
         ComponentStatus,

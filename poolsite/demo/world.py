@@ -150,7 +150,7 @@ def times_set(model: type[Model], rows: Sequence[Any], *names: str) -> None:
 
 
 class TimesGiven:
-    """Let rows keep the times they are given: columns that are set to the clock take what is there."""
+    """Keeps the times that rows are given, in columns that are set to the clock otherwise."""
 
     def __init__(self, *models_of: type[Model]) -> None:
         self.fields: list[Any] = [

@@ -2,7 +2,7 @@
 
 The made-up pool of `make up DEMO=1` is seen through its operator.json.  A page that complains in the
 console, scrolls sideways or has a serious axe-core finding makes the command fail.
-All pictures go to `screens` in the pool's folder; the dozen that the documentation shows, to docs/screens.
+All pictures go to `screens` in the pool's folder; those that the documentation shows, to docs/screens.
 
 Run: python -m tests.browser.screens [--var var] [--out var/screens]
 """
@@ -41,8 +41,13 @@ SHOWN: Final = (
     "policy-1440-light",
     "hosts-1440-light",
     "chain-1440-light",
+    "trends-1440-light",
+    "money-1440-light",
+    "blocks-1440-light",
 )
-"""Pictures that the documentation shows; they are kept with it."""
+"""Pictures that the documentation shows; they are kept with it, of what one window shows alone."""
+WINDOW: Final = "-window"
+"""Ends the names of these: full pages of a large pool would be megabytes."""
 NARROW: Final = 360
 """No page may be scrolled sideways at this width."""
 
@@ -204,13 +209,15 @@ def pictures_take(browser: Browser, pool: Pool, folder: Path) -> list[str]:
     for width, scheme in MODES:
         mode = f"{width}-{scheme}"
         context = browser.new_context(
-            viewport={"width": width, "height": 900 if width > NARROW * 2 else 844},
+            viewport={"width": width, "height": 1000 if width > NARROW * 2 else 844},
             color_scheme="dark" if scheme == "dark" else "light",
         )
         page = Visitor(context.new_page(), pool.url)
         login(page, pool, folder, mode)
         for name, path in pages.items():
             page.go(path, live=name != "missing")
+            if f"{name}-{mode}" in SHOWN:
+                page.page.screenshot(path=folder / f"{name}-{mode}{WINDOW}.png")
             picture_take(page, folder / f"{name}-{mode}.png")
             wrong += look_over(page, f"{name}-{mode}")
         context.close()
@@ -238,7 +245,7 @@ def main(argv: list[str]) -> int:
         wrong = pictures_take(browser, Pool.of(choices.var), folder)
         browser.close()
     for name in SHOWN:
-        shutil.copy(folder / f"{name}.png", SITE / "docs" / "screens")
+        shutil.copy(folder / f"{name}{WINDOW}.png", SITE / "docs" / "screens" / f"{name}.png")
     for line in wrong:
         say(line)
     return 1 if wrong else 0

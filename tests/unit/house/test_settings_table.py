@@ -77,6 +77,7 @@ def test_each_setting_is_the_pools_or_a_machines() -> None:
         ),
         *("OIDC_GROUPS_CLAIM", "OIDC_SESSION_H"),
         *("LOG_LEVEL", "LOG_FORMAT", "SERVER_TIMING", "PROMETHEUS_MULTIPROC_DIR", "SECRET_KEY", "JOIN_TOKEN"),
+        "DEMO",
     }
     assert set(SHARED).isdisjoint(own)
     assert sorted(rows().keys() - set(SHARED) - own) == []
