@@ -37,7 +37,9 @@ def _report(checks: Iterable[Check], data: CheckData) -> Report:
         results = tuple(
             Result(check_as_set(check, data.severities), _findings(check, data)) for check in checks
         )
-    causes = causes_find(results, at_s=data.at.timestamp())
+    causes = causes_find(
+        results, at_s=data.at.timestamp(), began=lambda name: data.alerts_began.get(name, {})
+    )
     costs = any(finding.per_day or finding.deposits for result in results for finding in result.findings)
     if not costs:
         return Report(data.at, results, causes=causes)

@@ -164,6 +164,15 @@ def alerts_open(viewer: Principal) -> dict[str, Alert]:
     return {row.check_name: row for row in alerts_own(viewer).filter(ended_at=None)}
 
 
+def alert_began(alert: Alert) -> dict[str, float]:
+    """Return since when an alert fails, by the key of what was found; of several findings nobody knows.
+
+    Keys of what it explains begin with a plus.
+    """
+    keys = [key for key in alert.keys if not key.startswith("+")]
+    return {keys[0]: alert.since.timestamp()} if len(keys) == 1 else {}
+
+
 def alerts_recent(viewer: Principal, limit: int) -> list[Alert]:
     """Return the caller's open alerts, critical ones first, and up to the limit the newest that ended.
 

@@ -22,7 +22,7 @@ from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.selectors.status import ChainStatus, EpochClock, chain_status_of, clock_of, network_known
 from apps.chain.selectors.upgrades import Readiness, nodes_unready
-from apps.checks.selectors.alerts import alerts_last_run
+from apps.checks.selectors.alerts import alert_began, alerts_last_run, alerts_open
 from apps.checks.selectors.backups import backup_last_taken
 from apps.checks.selectors.check_settings import severities_set
 from apps.checks.selectors.rare import Rare, rare_read, rare_rows
@@ -84,6 +84,11 @@ class CheckData:
     def evaluated_at(self) -> datetime | None:
         """Return when the checks were evaluated: now, unless their last result is shown; None: not yet."""
         return self.at
+
+    @cached_property
+    def alerts_began(self) -> dict[str, dict[str, float]]:
+        """Return by check since when its open alert fails, by the key of what it found if that is one."""
+        return {name: times for name, row in alerts_open(self.viewer).items() if (times := alert_began(row))}
 
     @cached_property
     def rare(self) -> Rare:

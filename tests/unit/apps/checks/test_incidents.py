@@ -11,9 +11,10 @@ from apps.blocks.models import Round
 from apps.blocks.states import RoundState
 from apps.checks.findings.parts import key_part
 from apps.checks.findings.results import Finding, Severity
+from apps.checks.models import Alert
 from apps.checks.report.cache import report_read, report_write
 from apps.checks.report.evaluate import evaluate
-from apps.checks.report.incidents import explains
+from apps.checks.report.incidents import is_broken_by, is_near
 from apps.checks.report.report import Incident, Report
 from apps.checks.selectors.data import CheckData
 from apps.checks.table.causes import CAUSES
@@ -110,6 +111,35 @@ def test_a_win_that_was_lost_long_before_is_none_of_it() -> None:
     failed_round(miner, RoundState.SIGNER_AWAY, wins=1, ago=timedelta(hours=20))
 
     assert {one.cause.check.name for one in report().incidents} == {"requests_failed", "wins_lost"}
+
+
+@pytest.mark.parametrize(
+    ("hours", "keys", "is_part"),
+    [
+        (21, ["one"], True),
+        (10, ["one"], False),
+        (21, ["one", "two"], False),
+        (21, ["another"], False),
+    ],
+)
+def test_what_was_lost_while_the_cause_had_begun_is_part_of_it(
+    hours: int, keys: list[str], is_part: bool
+) -> None:
+    miner = own_miner(2001)
+    slow_signer(miner.worker)
+    failed_round(miner, RoundState.SIGNER_AWAY, wins=1, ago=timedelta(hours=20))
+    [cause] = [one.finding for one in report().found if one.check.name == "requests_failed"]
+    since = now() - timedelta(hours=hours)
+    Alert.objects.create(
+        check_name="requests_failed",
+        severity="warning",
+        count=1,
+        keys=[cause.key if key == "one" else key for key in keys] + ["+wins_lost"],
+        began_at=since,
+        since=since,
+    )
+
+    assert names(of("requests_failed")) == (["wins_lost"] if is_part else [])
 
 
 def test_wins_of_several_causes_are_under_none() -> None:
@@ -226,7 +256,8 @@ def test_all_objects_must_need_what_is_broken(needs: Any, seen: int, expected: b
     cause = Finding("cause", "", breaks=("key:a",), seen_s=1_000_000)
     effect = Finding("effect", "", needs=needs, seen_s=1_000_000 - seen)
 
-    assert explains(cause, effect, at_s=1_000_000) is expected
+    near = is_near(cause, effect, at_s=1_000_000, began=lambda: None)
+    assert (is_broken_by(cause, effect) and near) is expected
 
 
 def test_the_table_of_causes_names_checks_and_has_no_circle() -> None:
