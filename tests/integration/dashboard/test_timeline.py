@@ -159,6 +159,7 @@ def test_the_page_says_acts_as_sentences_and_is_narrowed_by_kind_and_day():
     early = rows_of(olga, page, until=f"{now() - timedelta(hours=30):%Y-%m-%d}")
     assert "alert 40" in early
     assert "won epoch" not in early
+    assert "won epoch" in rows_of(olga, page, tenant="alice"), "the scope in an address is no filter of it"
     for query in ({"kind": "x"}, {"since": "soon"}, {"what": "x"}):
         assert olga.get(page, query).status_code == 422
 

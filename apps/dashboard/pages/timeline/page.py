@@ -37,6 +37,7 @@ from apps.dashboard.pages.alerts.page import alert_label
 from apps.dashboard.pages.blocks.states import STATES
 from apps.dashboard.pages.messages.rows import message_row
 from apps.dashboard.pagination import ROWS, Facet, Pager, cursor_read, page_of
+from apps.dashboard.scope import SCOPE
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.users.rules.principals import Principal
@@ -95,7 +96,7 @@ def timeline_row(entry: TimelineEntry, names: AddressNames) -> TimelineRow:
 def query_read(request: HttpRequest) -> dict[str, str]:
     """Return what the filter says.  Raises BadValue for a filter, kind or day that there is not."""
     for name in request.GET:
-        if name not in (*FIELDS, "after"):
+        if name not in (*FIELDS, "after", *SCOPE):
             raise BadValue(gettext("there is no such filter"), field=name[:40])
     query = {name: request.GET.get(name, "").strip()[:40] for name in FIELDS}
     if query["kind"] not in KIND_LABELS:
@@ -179,7 +180,7 @@ def tenant_page(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespo
 
     here = {"name": tenant.name, "href": reverse("tenant", args=[tenant.uuid])}
     return _page(
-        request, viewer, read, of=f"timeline-{tenant.uuid}", section="tenants", scope="tenants", here=here
+        request, viewer, read, of=f"timeline-{tenant.uuid}", section="tenants", list_name="tenants", here=here
     )
 
 
@@ -194,7 +195,7 @@ def miner_page(request: HttpRequest, viewer: Principal, address: str) -> HttpRes
 
     here = {"name": miner.name or miner.address, "href": reverse("miner", args=[address])}
     return _page(
-        request, viewer, read, of=f"timeline-{miner.uuid}", section="miners", scope="miners", here=here
+        request, viewer, read, of=f"timeline-{miner.uuid}", section="miners", list_name="miners", here=here
     )
 
 
