@@ -65,7 +65,7 @@ def test_a_channel_of_tenants_is_told_of_these_by_name_and_of_no_other() -> None
 
 
 @pytest.mark.usefixtures("in_debt")
-def test_a_channel_of_a_miner_hears_of_it_alone_and_of_its_end_before_the_alerts() -> None:
+def test_a_channel_of_a_miner_hears_of_it_alone_and_of_its_end() -> None:
     channel("own", tenant=people.tenant("alice"), only_miners=["f02001"], repeat_s=900)
     channel("operator", only_miners=["f02001", "f03001"], repeat_s=900)
 
@@ -88,7 +88,7 @@ def test_a_channel_of_a_miner_hears_of_it_alone_and_of_its_end_before_the_alerts
 
 
 @pytest.mark.usefixtures("in_debt")
-def test_what_the_operator_muted_is_not_told_to_the_operators_channel_of_a_tenant() -> None:
+def test_the_operators_mute_keeps_its_channel_of_a_tenant_quiet() -> None:
     channel("of bob", only_tenants=["bob"])
     channel("own", tenant=people.tenant("bob"))
     check_mute_set(principal=SYSTEM, name="fee_debt", hours=1, reason="known", now=T0)
@@ -104,7 +104,7 @@ def test_a_channel_of_checks_is_told_of_these() -> None:
     assert told(T0 + HOUR / 2, "windows_missed") == [("debt", "ENDED", "fee_debt")]
 
 
-def test_the_next_channel_is_told_once_nobody_has_acknowledged_it_for_so_long() -> None:
+def test_the_next_channel_is_told_of_what_nobody_has_acknowledged() -> None:
     channel("first")
     channel("next", wait_min=15)
     told(T0, "fee_debt")
@@ -117,7 +117,7 @@ def test_the_next_channel_is_told_once_nobody_has_acknowledged_it_for_so_long() 
     assert sorted(told(T0 + 17 * MINUTE)) == [("first", "ENDED", "fee_debt"), ("next", "ENDED", "fee_debt")]
 
 
-def test_what_somebody_acknowledged_escalates_only_that_long_after_nobody_has_it() -> None:
+def test_an_acknowledgement_that_ended_escalates_after_the_whole_wait() -> None:
     channel("next", wait_min=15)
     told(T0, "fee_debt")
     row = Alert.objects.get()
