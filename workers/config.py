@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.wire.pipeline import WORKER_STAGES
 from workers.config_mistakes import BadConfig
@@ -24,7 +26,7 @@ from workers.host_arguments import (
     slots_parse,
     slots_read,
 )
-from workers.host_file import HostFile, host_file
+from workers.host_file import LAYERS, HostFile, host_file
 from workers.host_folder import (
     CONFIG_FILE,
     TOKEN_FILE,
@@ -36,6 +38,7 @@ from workers.host_folder import (
 )
 from workers.host_settings import ROOM_LEAST, ROOM_SECTORS, SECTOR_ROOM, SECTORS_MAX, HostSettings
 from workers.host_sums import HostRequirements, room_proposed
+from workers.processors.page_shape import LayerDrives
 from workers.setting_levels import merge, numbers_of, rules_default, slots_default, slots_named
 from workers.stage_processors import HostProcessors, StageProcessor
 from workers.storage.bucket_files import store_path
@@ -159,6 +162,7 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
         ),
         locks=damocles.processors.locks,
         staggered_s=damocles.processors.staggered_s,
+        layers=_layers_read(file, damocles.processors.children, folder=common["folder"]),
     )
     room = max(ROOM_LEAST, ROOM_SECTORS * common["sector_bytes"])
     own["default"] = {**own["default"], SECTOR_ROOM: room}
@@ -185,6 +189,17 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
         sealing_stores=tuple(Path(place) for place in file.sealing_stores),
         locations=tuple(damocles.locations),
     )
+
+
+def _layers_read(file: HostFile, others: Sequence[StageProcessor], *, folder: Path) -> LayerDrives | None:
+    """Return the drives that layers lie on; their batches' files are in the host's folder."""
+    if file.layers is None:
+        return None
+    own = [one for one in others if one.stage == "pc1"]
+    if "pc1" in file.processors or len(own) > 1 or any(one.command for one in own):
+        text = "[layers] conflicts with pc1 of [processors]: drives belong to one process of ours"
+        raise BadConfig(f"{file.path}: {text}: keep one of them")
+    return msgspec.structs.replace(file.layers, folder=str(folder / LAYERS))
 
 
 def prover_config(argv: Sequence[str]) -> HostConfig:

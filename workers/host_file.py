@@ -26,6 +26,7 @@ from workers.damocles_config import LIMITS, TABLES, DamoclesFile, damocles_read,
 from workers.damocles_keys import is_tables, place
 from workers.damocles_old_names import present_names
 from workers.host_settings import SECTOR_ROOM, SECTORS_MAX
+from workers.processors.page_shape import BATCH_MAX, LANES, LayerDrives
 from workers.setting_levels import slots_named
 
 if TYPE_CHECKING:
@@ -38,7 +39,11 @@ OWN_STAGES: Final = (
 """Stages that `[processors]` may give an own binary, on a sealing host or a prover."""
 NUMBERS: Final = (SECTORS_MAX, SECTOR_ROOM)
 SEALING_STORE: Final = "sealing_store"
-KNOWN: Final = ("slots", "proposed", SEALING_STORE, *TABLES, *NUMBERS)
+LAYERS: Final = "layers"
+BATCH_SECTORS: Final = (LANES, 2 * LANES, 4 * LANES, BATCH_MAX)
+"""Of a batch whose layers lie on drives: so many fill a page of 512 bytes to 4 KiB."""
+WAIT_MINUTES_MAX: Final = 24 * 60
+KNOWN: Final = ("slots", "proposed", SEALING_STORE, LAYERS, *TABLES, *NUMBERS)
 """Tables and keys on the top level."""
 
 
@@ -54,6 +59,8 @@ class HostFile:
     """Own binaries of our own `[processors]`."""
     sealing_stores: tuple[str, ...] = ()
     """Of `[[sealing_store]]`."""
+    layers: LayerDrives | None = None
+    """Of `[layers]`; its folder is the host's to set."""
     damocles: DamoclesFile = field(default_factory=DamoclesFile)
 
 
@@ -81,6 +88,7 @@ def host_file(path: Path, *, is_named: bool = False) -> HostFile:
             proposed=checks.proposed(data),
             processors=checks.processors(named),
             sealing_stores=checks.sealing_stores(named),
+            layers=checks.layers(named),
             damocles=damocles_read(data, text, cpus=os.cpu_count() or 1, folder=folder)
             if is_of_damocles
             else DamoclesFile(),
@@ -138,6 +146,29 @@ class _OwnTables(FileChecks):
             remedy = "keep one of them: a thread's location takes one sector, a sealing store several"
             raise self.wrong((SEALING_STORE,), "conflicts with [[sealing_thread]]", remedy)
         return tuple(found)
+
+    def layers(self, data: dict[str, Any]) -> LayerDrives | None:
+        """Return the drives of `[layers]`.  Raises BadFile."""
+        table = self.table(data, (LAYERS,))
+        if not table:
+            return None
+        known = ("drives", "sectors", "wait_minutes")
+        for name in table:
+            if name not in known:
+                raise self.wrong((LAYERS, name), "is unknown", near_of(name, known))
+        given = table.get("drives", [])
+        is_list = isinstance(given, list) and all(isinstance(path, str) and path for path in given)
+        if not given or not is_list:
+            raise self.wrong((LAYERS, "drives"), f"is {given!r}", 'use drives = ["/mnt/nvme1", "/mnt/nvme2"]')
+        drives = tuple(os.path.normpath(self.folder / path) for path in given)
+        if len(set(drives)) < len(drives):
+            raise self.wrong((LAYERS, "drives"), "names a drive twice", "list each drive once")
+        sectors, minutes = table.get("sectors", BATCH_SECTORS[-1]), table.get("wait_minutes", 30)
+        if sectors not in BATCH_SECTORS:
+            text = ", ".join(map(str, BATCH_SECTORS))
+            raise self.wrong((LAYERS, "sectors"), f"is {sectors!r}", f"use one of {text}")
+        self.number((LAYERS, "wait_minutes"), minutes, most=WAIT_MINUTES_MAX)
+        return LayerDrives(folder="", drives=drives, sectors=sectors, wait_minutes=minutes)
 
     def number(self, path: KeyPath, value: Any, *, most: int) -> None:
         """Check a whole number.  Raises BadFile."""

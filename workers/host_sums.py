@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from poolsite.filecoin.porep.parameters import parameters_of_size
 from poolsite.wire.pipeline import WORKER_STAGES, Stage
 from poolsite.wire.sums import labelling_bytes, memory_for_slots
 from workers.config_mistakes import BadConfig
 from workers.damocles_processors import cpus_of
 from workers.gpus import gpus_here
 from workers.host_settings import ROOM_SECTORS, SECTOR_ROOM
+from workers.processors.page_shape import LayerDrives, shape_of
 from workers.setting_levels import SLOTS
 from workers.storage.memory import memory_bytes
 from workers.storage.sizes import size_text
@@ -53,20 +55,25 @@ class HostRequirements:
 
     def _memory(self, values: Mapping[str, int]) -> None:
         needs = {stage: need for stage, need in self.memory_of_slots().items() if values.get(SLOTS + stage)}
-        total = sum(values[SLOTS + stage] * need for stage, need in needs.items())
-        if total <= self.ram_bytes:
-            return
-        parts = " + ".join(
+        parts = [
             f"{values[SLOTS + stage]} × {size_text(need)} for {stage.lower()}"
             for stage, need in needs.items()
-        )
-        rest = total - values[f"{SLOTS}{Stage.PC1}"] * needs.get(Stage.PC1, 0)
-        most = max(memory_for_slots(self.ram_bytes) - rest, 0) // labelling_bytes(self.sector_bytes)
-        raise BadConfig(
-            f"slots: {parts} need {size_text(total)} of memory for sectors of"
-            f" {size_text(self.sector_bytes)}; this machine has {size_text(self.ram_bytes)}:"
-            f" set pc1 = {most} or less in [slots] of {self.path}, or a smaller --sector-size"
-        )
+        ]
+        total = sum(values[SLOTS + stage] * need for stage, need in needs.items())
+        if self.children.layers is not None and values.get(f"{SLOTS}{Stage.PC1}"):
+            batch, remedy = self._batch_bytes(self.children.layers), "fewer sectors in [layers]"
+            parts.insert(0, f"{size_text(batch)} for a batch of [layers]")
+            total += batch
+        else:
+            rest = total - values.get(f"{SLOTS}{Stage.PC1}", 0) * needs.get(Stage.PC1, 0)
+            most = max(memory_for_slots(self.ram_bytes) - rest, 0) // labelling_bytes(self.sector_bytes)
+            remedy = f"pc1 = {most} or less in [slots]"
+        if total > self.ram_bytes:
+            raise BadConfig(
+                f"slots: {' + '.join(parts)} need {size_text(total)} of memory for sectors of"
+                f" {size_text(self.sector_bytes)}; this machine has {size_text(self.ram_bytes)}:"
+                f" set {remedy} of {self.path}, or a smaller --sector-size"
+            )
 
     def memory_of_slots(self) -> dict[str, int]:
         """Return the memory of one slot of each stage that our own program runs and that holds some."""
@@ -76,7 +83,14 @@ class HostRequirements:
             if spec.task not in self.children.foreign
             and (self.snark == "groth16" or not spec.memory.is_of_groth16)
         }
+        if self.children.layers is not None:
+            needs.pop(Stage.PC1, None)  # a batch has a window of the layers in memory, however many it has
         return {stage: need for stage, need in needs.items() if need}
+
+    def _batch_bytes(self, layers: LayerDrives) -> int:
+        """Return the memory of a batch whose layers lie on drives."""
+        parameters = parameters_of_size(self.sector_bytes)
+        return shape_of(parameters, layers.sectors, len(layers.drives)).memory_bytes
 
     def _cores(self, values: Mapping[str, int]) -> None:
         parts, total = [], 0
@@ -87,7 +101,8 @@ class HostRequirements:
                 total += cores
         for stage, spec in WORKER_STAGES.items():
             slots, per_core = values.get(SLOTS + stage, 0), spec.sectors_per_core
-            if slots and per_core and spec.task not in self.children.stages:
+            has_turns = stage == Stage.PC1 and self.children.layers is not None
+            if slots and per_core and spec.task not in self.children.stages and not has_turns:
                 cores = -(-slots // per_core)
                 parts.append(f"{cores} for {slots} {stage.lower()} slots ({per_core} sectors per core)")
                 total += cores

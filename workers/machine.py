@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from poolsite.filecoin.porep.parameters import seal_parameters
+from poolsite.filecoin.porep.parameters import parameters_of_size
 from poolsite.wire.hardware import Disk
 from poolsite.wire.sums import labelling_bytes, memory_for_slots
 from workers.config import DEFAULT_SLOTS
@@ -32,8 +32,6 @@ from workers.processors.sealing_space import sealing_disk_bytes
 from workers.storage.memory import memory_bytes
 from workers.storage.sizes import size_text
 
-SEAL_PROOFS: Final = range(5, 10)
-"""Registered seal proofs of version 1.1, one for each sector size."""
 SYSTEM: Final = Path("/sys/devices/system")
 BLOCK_BYTES: Final = 4 << 20
 SAMPLE_BYTES: Final = 512 << 20
@@ -137,8 +135,7 @@ def rate(path: Path, flags: int) -> float:
 
 def sector_disk_bytes(sector_bytes: int) -> int:
     """Return the disk that a sector takes while it is sealed."""
-    seals = (seal_parameters(number) for number in SEAL_PROOFS)
-    return sealing_disk_bytes(next(one for one in seals if one.sector_bytes == sector_bytes))
+    return sealing_disk_bytes(parameters_of_size(sector_bytes))
 
 
 def slots_propose(machine: Machine, sector_bytes: int) -> dict[str, int]:

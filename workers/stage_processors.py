@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE
+from workers.processors.page_shape import LAYERS_VARIABLE, LayerDrives
 from workers.processors.pool_child import READY_S, ChildSpec
 from workers.processors.snark_choice import SNARK_VARIABLE
 
@@ -77,6 +78,8 @@ class HostProcessors(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """Name → tasks that may hold it at a time."""
     staggered_s: dict[str, float] = {}
     """Kernel's name → least time between two starts."""
+    layers: LayerDrives | None = None
+    """Where layers lie on drives."""
 
     @property
     def stages(self) -> frozenset[str]:
@@ -95,6 +98,9 @@ class HostProcessors(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         The first says in the file `compiling` how many of its kernels are compiled.
         """
         rest = tuple(stage for stage in all_stages if stage not in self.stages)
-        own = [one.spec({SNARK_VARIABLE: snark}) for one in self.children]
-        environment = {COMPILE_PROGRESS_VARIABLE: str(compiling), SNARK_VARIABLE: snark}
+        common = {SNARK_VARIABLE: snark}
+        if self.layers is not None:
+            common[LAYERS_VARIABLE] = msgspec.json.encode(self.layers).decode()
+        own = [one.spec(common) for one in self.children]
+        environment = {COMPILE_PROGRESS_VARIABLE: str(compiling), **common}
         return [*own, ChildSpec(stages=rest, environment=environment)] if rest else own

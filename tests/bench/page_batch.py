@@ -26,7 +26,7 @@ from workers.processors.bench_cases import parameters_of_size
 from workers.processors.labelling import LabelledSector, label_sectors
 from workers.processors.page_batch import PageBatch
 from workers.processors.page_layers import layer_files_write
-from workers.processors.page_shape import SECTORS_MAX, shape_of
+from workers.processors.page_shape import BATCH_MAX, shape_of
 from workers.processors.pc1 import sealed_begin
 from workers.processors.pc2 import seal_trees
 from workers.processors.sector_record import sector_files
@@ -80,14 +80,14 @@ def batch_of(folder: Path) -> PageBatch:
     paths, state = [folder / f"drive-{number}" for number in range(DRIVES)], folder / "batch.json"
     for path in paths:
         path.mkdir(exist_ok=True)
-    extent = shape_of(parameters, SECTORS_MAX, DRIVES).extent_bytes
-    drives = drives_open(paths, extent_bytes=extent, is_new=not state.exists())
+    extent = shape_of(parameters, BATCH_MAX, DRIVES).extent_bytes
+    drives = drives_open(paths, store="bench", extent_bytes=extent, is_new=not state.exists())
     return PageBatch(parameters, replica_ids(), drives, state)
 
 
 def replica_ids() -> list[bytes]:
     """Return made-up replica ids."""
-    return [sha256(bytes([sector])).digest()[:31] + b"\0" for sector in range(SECTORS_MAX)]
+    return [sha256(bytes([sector])).digest()[:31] + b"\0" for sector in range(BATCH_MAX)]
 
 
 def child(folder: Path, word: str) -> int:
@@ -135,10 +135,10 @@ def _measured() -> dict[str, Any]:
         again = json.loads(done.stdout.splitlines()[-1])
         assert again["first"] > 0, "it began anew after the kill"
         equal = _equal(folder)
-    labels = told["labelled"] * SECTORS_MAX
+    labels = told["labelled"] * BATCH_MAX
     return {
-        "unequal": SECTORS_MAX - equal,
-        "share": told["memory"] / (2 * SIZE * SECTORS_MAX),
+        "unequal": BATCH_MAX - equal,
+        "share": told["memory"] / (2 * SIZE * BATCH_MAX),
         "resident": max(told["resident"], again["resident"]),
         "reads": told["reads"] / told["labelled"],
         "labels": labels / told["cpu"] / 1e6,
@@ -149,12 +149,12 @@ def _equal(folder: Path) -> int:
     """Return how many sectors have the same layers and the same comm_r from the batch and alone."""
     parameters, equal = parameters_of_size(SIZE), 0
     batch = batch_of(folder)
-    own = [sector_files(parameters, folder / f"paged-{number}") for number in range(SECTORS_MAX)]
+    own = [sector_files(parameters, folder / f"paged-{number}") for number in range(BATCH_MAX)]
     for files in own:
         files.cache.mkdir(parents=True)
     layer_files_write(batch, own)
     batch.close()
-    for first in range(0, SECTORS_MAX, GROUP):
+    for first in range(0, BATCH_MAX, GROUP):
         numbers = range(first, first + GROUP)
         alone = [sector_files(parameters, folder / f"alone-{number}") for number in numbers]
         for files in alone:

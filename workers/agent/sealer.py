@@ -68,7 +68,7 @@ log = structlog.get_logger(__name__)
 
 SOCKET_PATH_MAX: Final = 100
 """Bytes of a UNIX socket's path; the kernel takes 107."""
-THREADS_MAX: Final = 64
+THREADS_MAX: Final = 256
 
 
 def socket_path(folder: Path) -> Path:

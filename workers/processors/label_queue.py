@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -27,19 +28,22 @@ WAIT_S = 60.0
 """A sector that waits for a core or memory says so often that it goes on."""
 
 
-@dataclass(slots=True)
-class _Waiting:
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A sector that stands in line."""
+
     sector: LabelledSector
     progress: Progress
     start: int
     """First layer to be made."""
+    since: float = field(default_factory=time.monotonic)
     done: Future[None] = field(default_factory=Future)
 
     @property
     def parameters(self) -> SealParameters:
         return self.sector.files.parameters
 
-    def fits(self, other: _Waiting) -> bool:
+    def fits(self, other: Waiting) -> bool:
         """Return whether both can be labelled side by side."""
         return self.parameters == other.parameters and self.start == other.start
 
@@ -51,7 +55,7 @@ class LabelQueue:
         self._label = label
         self._changed = threading.Condition()
         self._coming: list[SealParameters] = []
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[Waiting] = []
         self._running = 0
 
     @contextlib.contextmanager
@@ -66,7 +70,7 @@ class LabelQueue:
 
         def label(sector: LabelledSector, *, progress: Progress = no_progress) -> None:
             nonlocal is_coming
-            one = _Waiting(sector, progress, first_missing(sector))
+            one = Waiting(sector, progress, first_missing(sector))
             with self._changed:
                 self._coming.remove(parameters)
                 is_coming = False
@@ -84,18 +88,22 @@ class LabelQueue:
                     self._coming.remove(parameters)
                     self._changed.notify_all()
 
-    def _stand_in_line(self, one: _Waiting) -> None:
+    def _stand_in_line(self, one: Waiting) -> None:
         """Wait until the sector is labelled; the thread whose turn it is does that for its whole batch."""
         with self._changed:
             while one in self._waiting and not self._is_turn(one):
                 one.progress(0, one.parameters.layers * one.parameters.nodes)
-                self._changed.wait(WAIT_S)
+                self._changed.wait(self._pause_s(one))
             batch = self._take(one) if one in self._waiting else []
         if batch:
             self._run(batch)
         one.done.result()
 
-    def _is_turn(self, one: _Waiting) -> bool:
+    def _pause_s(self, one: Waiting) -> float:  # noqa: ARG002
+        """Return after how many seconds it looks again whether it is its turn, if nothing happens."""
+        return WAIT_S
+
+    def _is_turn(self, one: Waiting) -> bool:
         """Return whether `one` may begin: the first of its kind, nobody on the way, core and memory free."""
         alike = [other for other in self._waiting if other.fits(one)]
         if alike[0] is not one or self._running >= thread_count():
@@ -105,7 +113,7 @@ class LabelQueue:
         room = max(available_bytes() // memory_needed(one.parameters, 1), 1)
         return one.parameters not in self._coming or len(alike) >= max(n for n in batches() if n <= room)
 
-    def _take(self, one: _Waiting) -> list[_Waiting]:
+    def _take(self, one: Waiting) -> list[Waiting]:
         """Remove `one` from the queue, and its neighbours if there are more of them than cores."""
         alike = [other for other in self._waiting if other.fits(one)]
         cores = max(thread_count() - self._running, 1)
@@ -118,7 +126,7 @@ class LabelQueue:
         self._changed.notify_all()
         return batch
 
-    def _run(self, batch: Sequence[_Waiting]) -> None:
+    def _run(self, batch: Sequence[Waiting]) -> None:
         def progress(done: int, total: int) -> None:
             for one in batch:
                 one.progress(done, total)
@@ -138,7 +146,7 @@ class LabelQueue:
                 self._running -= 1
                 self._changed.notify_all()
 
-    def _run_apart(self, batch: Sequence[_Waiting], progress: Progress) -> None:
+    def _run_apart(self, batch: Sequence[Waiting], progress: Progress) -> None:
         """Label each by itself, so that one sector's damaged file is only its own error."""
         for one in batch:
             try:

@@ -23,7 +23,7 @@ import numpy as np
 from workers.kernels import page_plan
 from workers.kernels.lanes import NODES
 from workers.processors.page_reader import RingReader, reader_of
-from workers.processors.page_shape import SECTORS_MAX
+from workers.processors.page_shape import BATCH_MAX
 from workers.processors.terminal import error_text
 from workers.storage.files import space_check
 from workers.storage.mapped import resident_bytes
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("drive", nargs="+", type=Path, help="a folder on each drive, or its device")
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument(
-        "--sectors", type=int, choices=(16, 32, 64, SECTORS_MAX), default=SECTORS_MAX, help="of a batch"
+        "--sectors", type=int, choices=(16, 32, 64, BATCH_MAX), default=BATCH_MAX, help="of a batch"
     )
     parser.add_argument("--file-size", type=int, default=FILE_BYTES >> 20, metavar="MiB", help="in a folder")
     parser.add_argument("--json", action="store_true")

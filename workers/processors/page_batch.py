@@ -24,7 +24,7 @@ from workers.kernels import labels, page_plan
 from workers.kernels.crc32c import page_sums
 from workers.processors.errors import BadFile, BadInput
 from workers.processors.page_reader import reader_of
-from workers.processors.page_shape import SECTORS_MAX, PageShape, shape_of
+from workers.processors.page_shape import BATCH_MAX, TAIL, PageShape, shape_of
 from workers.processors.parallel import Progress, no_progress, parallel_for, thread_count
 from workers.processors.parent_cache import rows_function
 from workers.processors.resident import resident_allocate
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from workers.storage.mapped import Bytes
 
 T = TypeVar("T")
+Sums = np.ndarray[Any, np.dtype[np.uint32]]
 
 CHECKPOINT_S: Final = 30.0
 """At most so much work is done again after a kill."""
@@ -89,8 +90,8 @@ class PageBatch:
         self, parameters: SealParameters, replica_ids: Sequence[bytes], drives: PageDrives, path: Path
     ) -> None:
         """Begin, or continue what the file says.  Raises BadInput, NotEnoughSpace, NotEnoughRoom."""
-        if not 0 < len(replica_ids) <= SECTORS_MAX:
-            raise BadInput(f"{len(replica_ids)} sectors in a batch: from 1 to {SECTORS_MAX} are possible")
+        if not 0 < len(replica_ids) <= BATCH_MAX:
+            raise BadInput(f"{len(replica_ids)} sectors in a batch: from 1 to {BATCH_MAX} are possible")
         self.shape = shape_of(parameters, len(replica_ids), len(drives.drives))
         if self.shape.extent_bytes > drives.extent_bytes:
             raise BadInput(f"a layer takes {self.shape.extent_bytes} bytes a drive: extents are smaller")
@@ -143,7 +144,7 @@ class PageBatch:
             self._state_write(extents, position)  # first: a kill leaves no extent that nobody knows
             try:
                 for extent in extents:
-                    self.drives.extent_take(extent)
+                    self.drives.extent_take(extent, self.shape.extent_bytes)
             except OSError:
                 self._extents_release(extents)
                 self.path.unlink()
@@ -158,7 +159,8 @@ class PageBatch:
         return free[: self.shape.layers]
 
     def _state_write(self, extents: list[int], position: Position) -> None:
-        known = {"batch": self.id.hex(), "store": self.drives.store, "extents": extents}
+        ids = [replica_id.hex() for replica_id in self.replica_ids]
+        known = {"batch": self.id.hex(), "ids": ids, "store": self.drives.store, "extents": extents}
         at = {"layer": position.layer, "chunk": position.chunk}
         write_file(self.path, json.dumps({**known, **at}).encode())
 
@@ -171,6 +173,11 @@ class PageBatch:
         for extent in extents:
             self.drives.extent_release(extent)
 
+    @property
+    def first_layer(self) -> int:
+        """Return the first layer whose room was not released."""
+        return next((at for at, extent in enumerate(self.extents, 1) if extent >= 0), len(self.extents) + 1)
+
     def layer_release(self, layer: int) -> None:
         """Return the room of a layer that nobody reads any more; again, if a kill came between."""
         extent = self.extents[layer - 1]
@@ -181,8 +188,7 @@ class PageBatch:
 
     def remove(self) -> None:
         """Return all room and forget the batch."""
-        self._extents_release([extent for extent in self.extents if extent >= 0])
-        self.path.unlink(missing_ok=True)
+        batch_forget(self.path, self.drives)
 
     def _stripe_start(self, layer: int, chunk: int) -> int:
         """Return where a stripe begins on its drive.  Raises BadFile for a layer whose room was released."""
@@ -203,7 +209,7 @@ class PageBatch:
         except DriveFailed as error:
             raise DamagedChunk(layer, chunk, self._damage_text(layer, chunk, str(error))) from None
         pages = self._stripe[: shape.pages_bytes]
-        wanted = shape.tail_decode(self._stripe[shape.pages_bytes :], self._what(layer, chunk))
+        wanted = _tail_decode(self._stripe[shape.pages_bytes :], shape, self._what(layer, chunk))
         found = np.zeros(shape.chunk, np.uint32)
         page_sums(pages.reshape(shape.chunk, -1), found)
         if wanted is None or not np.array_equal(found, wanted):
@@ -219,7 +225,7 @@ class PageBatch:
             self.drives.read(chunk % shape.drives, tail.data, start)
         except DriveFailed as error:
             raise DamagedChunk(layer, chunk, self._damage_text(layer, chunk, str(error))) from None
-        sums = shape.tail_decode(tail, self._what(layer, chunk))
+        sums = _tail_decode(tail, shape, self._what(layer, chunk))
         if sums is None:
             raise DamagedChunk(layer, chunk, self._damage_text(layer, chunk, "not what was written"))
         self._sums[layer % 2, chunk * shape.chunk : (chunk + 1) * shape.chunk] = sums
@@ -293,7 +299,7 @@ class PageBatch:
         pages = self.ring[at : at + shape.pages_bytes]
         sums = self._sums[layer % 2, chunk * shape.chunk : (chunk + 1) * shape.chunk]
         page_sums(pages.reshape(shape.chunk, -1), sums)
-        shape.tail_encode(self._tail, sums, self._what(layer, chunk))
+        _tail_encode(self._tail, sums, self._what(layer, chunk))
         parts = [pages.data, self._tail.data]
         self.drives.write(chunk % shape.drives, parts, self._stripe_start(layer, chunk))
 
@@ -380,6 +386,19 @@ class PageBatch:
                 written.result()
 
 
+def batch_forget(path: Path, drives: PageDrives) -> None:
+    """Return the room of a batch that nobody waits for, by its file.  Raises BadFile."""
+    for extent in _state(path)["extents"]:
+        if extent >= 0:
+            drives.extent_release(extent)
+    path.unlink()
+
+
+def batch_ids(path: Path) -> tuple[bytes, ...]:
+    """Return the replica ids of a batch in the order of its lanes, by its file.  Raises BadFile."""
+    return tuple(bytes.fromhex(replica_id) for replica_id in _state(path)["ids"])
+
+
 def _state(path: Path) -> dict[str, Any]:
     """Return what a batch's file says; empty if there is none.  Raises BadFile."""
     try:
@@ -389,6 +408,27 @@ def _state(path: Path) -> dict[str, Any]:
     except ValueError:
         raise BadFile(f"{path} is damaged: where the batch's layers are is lost") from None
     return known
+
+
+def _tail_encode(tail: Bytes, sums: Sums, what: tuple[bytes, int, int]) -> None:
+    """Write the end of a stripe: its pages' sums, and of which batch, layer and chunk they are."""
+    tail[: sums.nbytes] = sums.view(np.uint8)
+    TAIL.pack_into(tail.data, len(tail) - TAIL.size, *what, _sum_of(tail[: sums.nbytes]))
+
+
+def _tail_decode(tail: Bytes, shape: PageShape, what: tuple[bytes, int, int]) -> Sums | None:
+    """Return the sums of a stripe's pages; None if this is not the end of that stripe."""
+    sums = tail[: 4 * shape.chunk]
+    if TAIL.unpack_from(tail.data, len(tail) - TAIL.size) != (*what, _sum_of(sums)):
+        return None
+    return sums.view(np.uint32).copy()
+
+
+def _sum_of(raw: Bytes) -> int:
+    """Return the CRC-32C of bytes, a multiple of 32 of them."""
+    one = np.zeros(1, np.uint32)
+    page_sums(raw.reshape(1, -1), one)
+    return int(one[0])
 
 
 def _why(result: int, size: int) -> str:

@@ -39,14 +39,13 @@ def layer_files_write(
             if own is not None and not is_layer_there(LabelledSector(own, batch.replica_ids[lane]), layer)
         }
         if wanted:
-            _layer_write(batch, layer, wanted)
+            _layer_write(batch, layer, wanted, progress=progress)
         if layer > 1:
             batch.layer_release(layer - 1)
-        progress(layer * shape.nodes, shape.layers * shape.nodes)
     batch.layer_release(shape.layers)
 
 
-def _layer_write(batch: PageBatch, layer: int, wanted: dict[int, SectorFiles]) -> None:
+def _layer_write(batch: PageBatch, layer: int, wanted: dict[int, SectorFiles], *, progress: Progress) -> None:
     shape, digests = batch.shape, {lane: sha256() for lane in wanted}
     size = NODE_BYTES * shape.nodes
     with contextlib.ExitStack() as stack:
@@ -63,5 +62,6 @@ def _layer_write(batch: PageBatch, layer: int, wanted: dict[int, SectorFiles]) -
                 part[:] = np.ascontiguousarray(pages[:, lane]).reshape(-1)
                 digests[lane].update(part.data)
                 pages_release(part)
+            progress((layer - 1) * shape.nodes + (chunk + 1) * shape.chunk, shape.layers * shape.nodes)
         for lane, own in wanted.items():
             Checksums(own.cache).record(own.layer(layer), digests[lane].hexdigest())

@@ -8,27 +8,43 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
+import msgspec
 
 from poolsite.filecoin.scalars import NODE_BYTES
-from workers.kernels.crc32c import page_sums
-from workers.kernels.lanes import WIDE
 from workers.storage.page_drives import BLOCK_BYTES, FIRST_EXTENT
 
 if TYPE_CHECKING:
     from poolsite.filecoin.porep.parameters import SealParameters
-    from workers.storage.mapped import Bytes
 
-SECTORS_MAX: Final = 128
+LAYERS_VARIABLE: Final = "POOLSITE_SEALER_LAYERS"
+"""JSON of `LayerDrives`, for the child that runs pc1."""
+BATCH_MAX: Final = 128
 """Of one batch: their labels of a node fill a page of 4 KiB."""
 WINDOW_NODES, CHUNK_NODES = 1 << 20, 1 << 12
 """At 32 GiB; twice the window saves a sixth of a read of nine (docs/performance.md)."""
 TAIL: Final = struct.Struct("<16sIII")
 """Behind a stripe's sums: the batch, the layer, the chunk and the CRC-32C of the sums."""
+LANES: Final = 16
+"""What the widest kernel labels at once (`kernels.lanes.WIDE`): a page has room for a multiple of it."""
+PARENTS: Final = 14
+"""Of a node (`kernels.page_plan.PARENTS`)."""
+ROW_BYTES: Final = 4 + 8 + 32 + 8 + 4
+"""What the tables of a chunk hold for each parent: its number, its address, its request, result and sum."""
 
-Sums = np.ndarray[Any, np.dtype[np.uint32]]
+
+class LayerDrives(msgspec.Struct, frozen=True, kw_only=True):
+    """Drives on which the layers of sectors lie while they are labelled, many sectors in one batch."""
+
+    folder: str
+    """Of the host, where each batch has a file."""
+    drives: tuple[str, ...]
+    """A folder on each, or its device."""
+    sectors: int = 128
+    """Of a batch."""
+    wait_minutes: int = 30
+    """After so long a batch begins though it is not full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +63,7 @@ class PageShape:
     @property
     def lanes(self) -> int:
         """Return the sectors that a page has room for."""
-        return -(-self.sectors // WIDE) * WIDE
+        return -(-self.sectors // LANES) * LANES
 
     @property
     def page_bytes(self) -> int:
@@ -84,25 +100,12 @@ class PageShape:
         """Return where a stripe begins within its layer's extent, on drive `chunk % drives`."""
         return chunk // self.drives * self.stripe_bytes
 
-    def tail_encode(self, tail: Bytes, sums: Sums, what: tuple[bytes, int, int]) -> None:
-        """Write the end of a stripe: its pages' sums, and of which batch, layer and chunk they are."""
-        size = 4 * self.chunk
-        tail[:size] = sums.view(np.uint8)
-        TAIL.pack_into(tail.data, len(tail) - TAIL.size, *what, _sum_of(tail[:size]))
-
-    def tail_decode(self, tail: Bytes, what: tuple[bytes, int, int]) -> Sums | None:
-        """Return the sums of a stripe's pages; None if this is not the end of that stripe."""
-        size = 4 * self.chunk
-        if TAIL.unpack_from(tail.data, len(tail) - TAIL.size) != (*what, _sum_of(tail[:size])):
-            return None
-        return tail[:size].view(np.uint32).copy()
-
-
-def _sum_of(raw: Bytes) -> int:
-    """Return the CRC-32C of bytes, a multiple of 32 of them."""
-    one = np.zeros(1, np.uint32)
-    page_sums(raw.reshape(1, -1), one)
-    return int(one[0])
+    @property
+    def memory_bytes(self) -> int:
+        """Return the bytes of ring, two rooms with their tables and the checksums of two layers."""
+        read_bytes = self.page_bytes + ROW_BYTES
+        reads = 2 * self.chunk * PARENTS * read_bytes
+        return self.window * self.page_bytes + reads + 2 * 4 * self.nodes
 
 
 def shape_of(parameters: SealParameters, sectors: int, drives: int) -> PageShape:

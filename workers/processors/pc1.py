@@ -13,8 +13,8 @@ from pathlib import Path
 from poolsite.filecoin.porep.replica import replica_id
 from workers.processors import inputs
 from workers.processors.damaged_files import damaged_of
+from workers.processors.drive_queue import label_line
 from workers.processors.errors import BadInput
-from workers.processors.label_queue import LABEL_QUEUE
 from workers.processors.labelling import LabelledSector, first_missing
 from workers.processors.parallel import Progress, no_progress, one_at_a_time
 from workers.processors.pieces import comm_d_of
@@ -43,7 +43,7 @@ def run(task: Pc1Task, *, progress: Progress = no_progress) -> Pc1Output:
     def alive(*_: int) -> None:
         report(0, parameters.layers * parameters.nodes)  # of labels, of which none is made yet
 
-    with LABEL_QUEUE.coming(parameters) as label:
+    with label_line().coming(parameters) as label:
         comm_d = tree_d_build(files, task.in_path, progress=alive)
         if comm_d != comm_d_of(parameters, task.piece_infos):
             raise BadInput("pieces and comm_d do not match")

@@ -13,7 +13,6 @@ import fcntl
 import json
 import mmap
 import os
-import secrets
 import stat
 import time
 import zlib
@@ -97,28 +96,28 @@ class Drive:
 class PageDrives:
     """The drives of one store, in their order."""
 
-    def __init__(self, drives: Sequence[Drive], header: Header) -> None:
-        self.drives, self.store, self.extent_bytes = tuple(drives), header.store, header.extent_bytes
+    def __init__(self, drives: Sequence[Drive], *, store: str, extent_bytes: int) -> None:
+        self.drives, self.store, self.extent_bytes = tuple(drives), store, extent_bytes
 
     def extent_start(self, extent: int) -> int:
         """Return where an extent begins on each drive."""
         return FIRST_EXTENT + self.extent_bytes * extent
 
-    def extent_take(self, extent: int) -> None:
-        """Reserve an extent on all drives, or on none.  Raises NotEnoughSpace, DriveFailed."""
+    def extent_take(self, extent: int, size: int) -> None:
+        """Reserve bytes of an extent on all drives, or on none.  Raises NotEnoughSpace, DriveFailed."""
         for drive in self.drives:
-            end = self.extent_start(extent) + self.extent_bytes
+            end = self.extent_start(extent) + size
             try:
                 if stat.S_ISBLK(os.fstat(drive.handle).st_mode):
                     if os.lseek(drive.handle, 0, os.SEEK_END) < end:
                         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 else:
-                    os.posix_fallocate(drive.handle, self.extent_start(extent), self.extent_bytes)
+                    os.posix_fallocate(drive.handle, self.extent_start(extent), size)
             except OSError as error:
                 self.extent_release(extent)
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                     raise drive_failed(drive, error) from None
-                text = f"drive {drive.number + 1} has no room for {size_text(self.extent_bytes)} of a layer"
+                text = f"drive {drive.number + 1} has no room for {size_text(size)} of a layer"
                 raise NotEnoughSpace(errno.ENOSPC, text, str(drive.path)) from None
 
     def extent_release(self, extent: int) -> None:
@@ -170,11 +169,11 @@ class PageDrives:
             os.close(drive.handle)
 
 
-def drives_open(paths: Sequence[Path], *, extent_bytes: int, is_new: bool) -> PageDrives:
-    """Open the drives of a store; with `is_new`, make those that have no header yet.
+def drives_open(paths: Sequence[Path], *, store: str, extent_bytes: int, is_new: bool) -> PageDrives:
+    """Open the drives of the store of that id; with `is_new`, when nothing lies on them, divide them anew.
 
-    Raises NotOurDrive for one that holds something else, that is another store's or in another place, and for
-    a blank one unless `is_new`; OSError.
+    Raises NotOurDrive for one that holds something else or is another store's; unless `is_new` for a blank
+    one, too, and for one in another place or with extents of another size; OSError.
     """
     drives: list[Drive] = []
     try:
@@ -182,19 +181,19 @@ def drives_open(paths: Sequence[Path], *, extent_bytes: int, is_new: bool) -> Pa
             drives.append(Drive(number, path, _handle_open(path, is_new=is_new)))
             _lock(drives[-1])
         headers = [_header_read(drive) for drive in drives]
-        known = next((header for header in headers if header is not None), None)
-        store = known.store if known is not None else secrets.token_hex(16)
-        for drive, header in zip(drives, headers, strict=True):
-            wanted = Header(store, drive.number, len(drives), extent_bytes)
-            if header is None and is_new:
-                _header_write(drive, wanted)
-            elif header != wanted:
-                raise NotOurDrive(errno.EINVAL, _difference(header, wanted), str(drive.path))
+        wanted = [Header(store, drive.number, len(drives), extent_bytes) for drive in drives]
+        for drive, header, own in zip(drives, headers, wanted, strict=True):
+            is_free = is_new and (header is None or header.store == store)
+            if header != own and not is_free:
+                raise NotOurDrive(errno.EINVAL, _difference(header, own), str(drive.path))
+        for drive, header, own in zip(drives, headers, wanted, strict=True):
+            if header != own:
+                _header_write(drive, own)
     except BaseException:
         for drive in drives:
             os.close(drive.handle)
         raise
-    return PageDrives(drives, wanted)
+    return PageDrives(drives, store=store, extent_bytes=extent_bytes)
 
 
 def _difference(found: Header | None, wanted: Header) -> str:

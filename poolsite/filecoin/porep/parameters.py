@@ -108,6 +108,11 @@ GENERATIONS = (
 """Generations of seal proofs, five numbers (one a size) each."""
 
 
+def parameters_of_size(sector_bytes: int) -> SealParameters:
+    """Return the parameters of the plain seal proof of now (V1_1) for sectors of a size that exists."""
+    return seal_parameters(len(SECTOR_SIZES) + SECTOR_SIZES.index(sector_bytes))
+
+
 def seal_parameters(number: int) -> SealParameters:
     """Return the parameters of registered seal proof `number`.  Raises UnknownSealProof."""
     generation, size = divmod(number, len(SECTOR_SIZES))

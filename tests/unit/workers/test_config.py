@@ -39,6 +39,20 @@ def test_sealing_stores_are_read_and_stand_beside_no_threads(tmp_path: Path) -> 
         sealer_config(arguments(tmp_path))
 
 
+def test_layers_on_drives_are_read_for_one_process_of_ours(tmp_path: Path) -> None:
+    layers = "[layers]\ndrives = ['/mnt/nvme1', 'nvme2']\nsectors = 64\n"
+    (tmp_path / "config.toml").write_text(layers)
+    known = sealer_config(arguments(tmp_path)).children.layers
+    assert known is not None
+    assert known.drives == ("/mnt/nvme1", str(tmp_path / "nvme2"))
+    assert (known.sectors, known.wait_minutes, known.folder) == (64, 30, str(tmp_path / "layers"))
+
+    for own in ("[processors]\npc1 = ['true']\n", "[[processors.pc1]]\n[[processors.pc1]]\n"):
+        (tmp_path / "config.toml").write_text(layers + own)
+        with pytest.raises(BadConfig, match=r"\[layers\] conflicts with pc1 of \[processors\]"):
+            sealer_config(arguments(tmp_path))
+
+
 def test_a_host_for_one_stage_has_no_other_slot(tmp_path: Path) -> None:
     config = sealer_config(arguments(tmp_path, "--slots", "only,c2=2"))
 
@@ -73,6 +87,20 @@ def test_a_host_for_one_stage_has_no_other_slot(tmp_path: Path) -> None:
             [],
             "line 4: sealing_store.path is '/a' twice",
         ),
+        ("[layers]\nsectors = 16", [], r"line 1: layers.drives is \[\]: use drives = "),
+        ("[layers]\ndrives = '/a'", [], "line 2: layers.drives is '/a': use drives = "),
+        ("[layers]\ndrives = ['/a', '/a/']", [], "line 2: layers.drives names a drive twice"),
+        (
+            "[layers]\ndrives = ['/a']\nsectors = 17",
+            [],
+            "line 3: layers.sectors is 17: use one of 16, 32, 64, 128",
+        ),
+        (
+            "[layers]\ndrives = ['/a']\nwait_minutes = -1",
+            [],
+            "line 3: layers.wait_minutes is -1: use a whole",
+        ),
+        ("[layers]\ndrive = ['/a']", [], "line 2: layers.drive is unknown: did you mean drives"),
         ("[processor]\npc1 = 1", [], "line 1: processor is unknown: did you mean processors"),
         ("processors = 3", [], r"line 1: processors is not a table: put \[processors\]"),
         ("[processors]\npc9 = ['/a']", [], "line 2: processors.pc9 is not a stage: did you mean pc2"),

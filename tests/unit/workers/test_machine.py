@@ -17,6 +17,7 @@ from workers.gpus import gpus_here
 from workers.host_sums import HostRequirements
 from workers.machine import Machine, config_text, disk_measure, machine_read, slots_propose
 from workers.machine_report import MachineReport
+from workers.processors.page_shape import LayerDrives
 from workers.stage_processors import HostProcessors, StageProcessor
 
 GIB = 1 << 30
@@ -150,6 +151,16 @@ def test_memory_of_all_stages_is_added_up() -> None:
     with pytest.raises(BadConfig, match=r"6 × 64.0 GiB for pc1 \+ 4 × 35.4 GiB for c2 .*pc1 = 4 or"):
         asks(snark="groth16").check(slots)
     asks(StageProcessor(stage="c2", command=("/opt/c2",)), snark="groth16").check(slots)
+
+
+def test_a_batch_on_drives_takes_memory_once_and_no_core_for_each_sector() -> None:
+    layers = LayerDrives(folder="/host/layers", drives=("/mnt/a", "/mnt/b"), sectors=128)
+    host = replace(asks(), children=HostProcessors(layers=layers))
+
+    host.check({"slots.PC1": 128})
+    with pytest.raises(BadConfig, match=r"12.4 GiB for a batch .* has 8.0 GiB: set fewer sectors"):
+        replace(host, ram_bytes=8 * GIB).check({"slots.PC1": 128})
+    replace(host, ram_bytes=8 * GIB).check({"slots.PC1": 0})
 
 
 def test_cores_of_processors_and_slots_are_added_up() -> None:

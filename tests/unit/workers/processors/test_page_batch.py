@@ -15,7 +15,7 @@ import pytest
 
 from tests.naive import labels as naive
 from tests.unit.workers.processors.sealing import digest, golden
-from workers.kernels import page_plan
+from workers.kernels import lanes, page_plan
 from workers.kernels.cpu import FORCE_VARIABLE
 from workers.processors import page_batch, page_reader
 from workers.processors.errors import BadFile, BadInput
@@ -23,7 +23,7 @@ from workers.processors.labelling import LabelledSector, label_sectors
 from workers.processors.page_batch import DamagedChunk, PageBatch
 from workers.processors.page_layers import layer_files_write
 from workers.processors.page_reader import RingReader, ThreadReader, reader_of
-from workers.processors.page_shape import shape_of
+from workers.processors.page_shape import LANES, PARENTS, shape_of
 from workers.processors.parent_cache import parents_of
 from workers.processors.pc1 import sealed_begin
 from workers.processors.pc2 import seal_trees
@@ -37,6 +37,7 @@ from workers.storage.sector import SectorFiles
 
 PARAMETERS = parameters_of(2048, "V1_1", None)
 DRIVES = 3
+STORE = "5" * 32
 
 
 def ids_of(sectors):
@@ -56,7 +57,9 @@ class Store:
     def batch(self, sectors):
         extent = shape_of(PARAMETERS, sectors, DRIVES).extent_bytes
         if self.drives is None:
-            self.drives = drives_open(self.paths, extent_bytes=extent, is_new=not self.state.exists())
+            self.drives = drives_open(
+                self.paths, store=STORE, extent_bytes=extent, is_new=not self.state.exists()
+            )
         return PageBatch(PARAMETERS, ids_of(sectors), self.drives, self.state)
 
     def close(self):
@@ -293,7 +296,10 @@ def test_a_batch_without_room_leaves_nothing(store, monkeypatch):
         real(handle, start, size)
 
     store.drives = drives_open(
-        store.paths, extent_bytes=shape_of(PARAMETERS, 17, DRIVES).extent_bytes, is_new=True
+        store.paths,
+        store=STORE,
+        extent_bytes=shape_of(PARAMETERS, 17, DRIVES).extent_bytes,
+        is_new=True,
     )
     before = [(path / FILE_NAME).stat().st_blocks for path in store.paths]
     monkeypatch.setattr(os, "posix_fallocate", full)
@@ -326,7 +332,7 @@ def test_layers_become_the_files_of_each_sector(store, tmp_path):
     case = golden("seal_2k_v1_1")
     ids = [*ids_of(2), bytes.fromhex(case["replica_id"]), *ids_of(1)]
     shape = shape_of(PARAMETERS, 4, DRIVES)
-    store.drives = drives_open(store.paths, extent_bytes=shape.extent_bytes, is_new=True)
+    store.drives = drives_open(store.paths, store=STORE, extent_bytes=shape.extent_bytes, is_new=True)
     batch = PageBatch(PARAMETERS, ids, store.drives, store.state)
     batch.run()
     files = [SectorFiles(PARAMETERS, tmp_path / f"cache-{n}", tmp_path / f"sealed-{n}") for n in range(3)]
@@ -397,6 +403,16 @@ def test_a_batch_of_128_killed_midway_has_the_comm_r_of_each_alone(store, tmp_pa
 
     for number, replica_id in zip(chosen, ids, strict=True):
         assert sealed(paged[number], replica_id) == sealed(alone[number], replica_id)
+    batch.close()
+
+
+def test_the_memory_that_a_host_is_asked_for_is_that_of_the_batch(store):
+    batch = store.batch(17)
+
+    room = batch.shape.stripe_bytes + batch.shape.tail_bytes
+
+    assert batch.memory_bytes() == batch.shape.memory_bytes + room
+    assert (LANES, PARENTS) == (lanes.WIDE, page_plan.PARENTS)
     batch.close()
 
 

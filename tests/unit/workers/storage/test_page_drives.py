@@ -13,6 +13,7 @@ from workers.storage.files import NotEnoughSpace
 from workers.storage.page_drives import FILE_NAME, DriveFailed, NotOurDrive, drives_open
 
 EXTENT = 1 << 20
+STORE = "5" * 32
 
 
 @pytest.fixture
@@ -22,8 +23,8 @@ def folders(tmp_path):
     return [tmp_path / name for name in ("a", "b", "c")]
 
 
-def opened(paths, *, is_new=False, extent_bytes=EXTENT):
-    return drives_open(paths, extent_bytes=extent_bytes, is_new=is_new)
+def opened(paths, *, is_new=False, extent_bytes=EXTENT, store=STORE):
+    return drives_open(paths, store=store, extent_bytes=extent_bytes, is_new=is_new)
 
 
 def test_drives_are_known_again_by_their_headers(folders):
@@ -38,7 +39,7 @@ def test_drives_are_known_again_by_their_headers(folders):
 
 def test_written_blocks_are_read_from_their_drive(folders):
     drives = opened(folders, is_new=True)
-    drives.extent_take(1)
+    drives.extent_take(1, EXTENT)
     with mmap.mmap(-1, 8192) as written, mmap.mmap(-1, 8192) as found:
         written[:] = bytes(range(256)) * 32
         drives.write(2, [memoryview(written)[:4096], memoryview(written)[4096:]], drives.extent_start(1))
@@ -92,12 +93,28 @@ def test_a_replaced_drive_is_named_with_what_is_lost(folders):
     assert refused.value.filename == str(folders[1])
 
 
-def test_a_drive_of_another_store_is_refused(folders):
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_drive_of_another_store_is_refused(folders, is_new):
     opened(folders[:1], is_new=True).close()
-    opened(folders[1:2], is_new=True).close()
+    opened(folders[1:2], is_new=True, store="6" * 32).close()
+    before = [(folder / FILE_NAME).read_bytes() for folder in folders[:2]]
 
-    with pytest.raises(NotOurDrive, match="this was drive 1 of 1"):
-        opened(folders[:2])
+    with pytest.raises(NotOurDrive, match="belongs to another store of pages"):
+        opened(folders[1:2], is_new=is_new)
+    with pytest.raises(NotOurDrive):
+        opened(folders[:2], is_new=is_new)
+
+    assert [(folder / FILE_NAME).read_bytes() for folder in folders[:2]] == before
+
+
+def test_drives_on_which_nothing_lies_are_divided_anew(folders):
+    opened(folders[:2], is_new=True).close()
+
+    opened(folders[::-1], is_new=True, extent_bytes=2 * EXTENT).close()
+
+    opened(folders[::-1], extent_bytes=2 * EXTENT).close()
+    with pytest.raises(NotOurDrive, match="its extents have 2097152 bytes instead of 1048576"):
+        opened(folders[::-1])
 
 
 def test_a_missing_folder_is_named(folders, tmp_path):
@@ -128,7 +145,7 @@ def test_a_full_drive_is_named_and_nothing_stays_reserved(folders, monkeypatch):
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(NotEnoughSpace, match=r"drive 3 has no room for 1\.0 MiB of a layer") as refused:
-        drives.extent_take(0)
+        drives.extent_take(0, EXTENT)
 
     assert refused.value.filename == str(folders[2])
     assert [(folder / FILE_NAME).stat().st_blocks for folder in folders] == before
@@ -138,7 +155,7 @@ def test_a_full_drive_is_named_and_nothing_stays_reserved(folders, monkeypatch):
 def test_a_released_extent_s_room_is_the_file_system_s_again(folders):
     drives = opened(folders, is_new=True)
     before = (folders[0] / FILE_NAME).stat().st_blocks
-    drives.extent_take(0)
+    drives.extent_take(0, EXTENT)
     assert (folders[0] / FILE_NAME).stat().st_blocks >= before + EXTENT // 512
 
     drives.extent_release(0)

@@ -1,0 +1,44 @@
+"""A sealing host that keeps layers on drives seals its pool's sectors, through kills of its kernels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.chain import whole_history_require
+from tests.acceptance.kill_points import SEALING, strike
+from tests.acceptance.pool import PERIOD_S, RunningPool, dice
+from workers.storage.page_drives import FILE_NAME, KIND
+
+pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
+
+SECTORS = 6
+SEALED_S = 300
+
+
+def test_sectors_whose_layers_lay_on_drives_become_active(tmp_path: Path) -> None:
+    drives = [tmp_path / "nvme1", tmp_path / "nvme2"]
+    for drive in drives:
+        drive.mkdir()
+    pool, rng = RunningPool(), dice()
+    own = pool.var / "sealer"
+    own.mkdir(parents=True)
+    names = ", ".join(f'"{drive}"' for drive in drives)
+    (own / "config.toml").write_text(
+        f"[slots]\npc1 = 16\n[layers]\ndrives = [{names}]\nsectors = 16\nwait_minutes = 0\n"
+    )
+    with pool:
+        miner = pool.wait_miner()
+        uuids = pool.pledge(miner, SECTORS)
+        strike(pool, "sealer-kernels", SEALING, uuid=uuids[0], rng=rng)
+        for uuid in uuids:
+            pool.wait_state(uuid, "PROVING", within_s=SEALED_S)
+        pool.wait_active(miner, set(range(SECTORS)), within_s=2 * PERIOD_S)
+        whole_history_require(pool.chain, miner=miner, numbers=set(range(SECTORS)))
+
+        assert [path.name for path in (own / "layers").iterdir()] == ["store"], (
+            "each batch gave its room back"
+        )
+        for drive in drives:
+            assert KIND in (drive / FILE_NAME).read_bytes()[:4096].decode(errors="replace")
