@@ -58,6 +58,9 @@ KERNEL_STAGES: Final = (
 )
 """Stages that run in kernel children; the others only move files."""
 
+READ_LAYERS: Final = ("pc2", "c1", "synthetic")
+"""Stages that read a sector's layers: an own binary reads them from files."""
+
 PROOF_STAGES: Final = {"sealer": ("c2",), "prover": ("window_post", "winning_post")}
 """The stages that own binaries must make for `--snark external`."""
 
@@ -199,7 +202,9 @@ def _layers_read(file: HostFile, others: Sequence[StageProcessor], *, folder: Pa
     if "pc1" in file.processors or len(own) > 1 or any(one.command for one in own):
         text = "[layers] conflicts with pc1 of [processors]: drives belong to one process of ours"
         raise BadConfig(f"{file.path}: {text}: keep one of them")
-    return msgspec.structs.replace(file.layers, folder=str(folder / LAYERS))
+    is_foreign = any(stage in file.processors for stage in READ_LAYERS)
+    is_foreign |= any(one.command for one in others if one.stage in READ_LAYERS)
+    return msgspec.structs.replace(file.layers, folder=str(folder / LAYERS), writes_files=is_foreign)
 
 
 def prover_config(argv: Sequence[str]) -> HostConfig:

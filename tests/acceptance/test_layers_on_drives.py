@@ -37,8 +37,10 @@ def test_sectors_whose_layers_lay_on_drives_become_active(tmp_path: Path) -> Non
         pool.wait_active(miner, set(range(SECTORS)), within_s=2 * PERIOD_S)
         whole_history_require(pool.chain, miner=miner, numbers=set(range(SECTORS)))
 
-        assert [path.name for path in (own / "layers").iterdir()] == ["store"], (
-            "each batch gave its room back"
-        )
+        assert not list(own.rglob("sc-02-data-layer-*")), "layers became files of each sector"
+        assert not list(own.rglob("layers.json")), "a sector's layers are still said to be needed"
+        [later] = pool.pledge(miner)
+        pool.wait_state(later, "PROVING", within_s=SEALED_S)
+        assert len(list((own / "layers").glob("*.json"))) == 1, "the earlier batches gave their room back"
         for drive in drives:
             assert KIND in (drive / FILE_NAME).read_bytes()[:4096].decode(errors="replace")

@@ -19,6 +19,7 @@ from poolsite.filecoin.porep.vanilla import ColumnProof, LabelingProof, VanillaP
 from workers.kernels import poseidon
 from workers.processors import inputs
 from workers.processors.errors import BadInput, BadProof, file_error
+from workers.processors.layer_source import layers_of
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.parent_cache import DRG_PARENTS, parents_at
 from workers.processors.pieces import comm_d_of
@@ -29,7 +30,7 @@ from workers.processors.synthetic import SyntheticReader
 from workers.processors.tasks import C1Output, C1Task
 from workers.processors.trees import binary_proof, node_bytes
 from workers.storage.files import write_file
-from workers.storage.mapped import layer_nodes, tree_d_nodes
+from workers.storage.mapped import tree_d_nodes
 from workers.storage.sector import SectorFiles
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class NodeProver:
         self.tree_d = tree_d_nodes(files)
         self.tree_c = TreeC(files)
         self.tree_r_last = TreeRLast(files)
-        self.layers = [layer_nodes(files, layer) for layer in range(1, self.parameters.layers + 1)]
+        self.layers = layers_of(files)
 
     @property
     def roots(self) -> tuple[bytes, bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import json
 import os
 import secrets
 import threading
@@ -22,20 +23,26 @@ import msgspec
 from workers.processors.errors import TemporaryError
 from workers.processors.label_queue import LABEL_QUEUE, LabelQueue, Waiting
 from workers.processors.labelling import first_missing
+from workers.processors.layer_source import LayersPlace
 from workers.processors.page_batch import PageBatch, batch_forget, batch_ids
-from workers.processors.page_layers import layer_files_write
+from workers.processors.page_layers import layer_files_write, trees_write
 from workers.processors.page_shape import LAYERS_VARIABLE, LayerDrives, shape_of
-from workers.storage.files import write_file
+from workers.processors.pc2 import trees_bytes
+from workers.storage.files import NotEnoughSpace, space_check, write_file
 from workers.storage.page_drives import DriveFailed, PageDrives, drives_open
+from workers.storage.sector import LAYERS_PLACE
 
 if TYPE_CHECKING:
     from poolsite.filecoin.porep.parameters import SealParameters
     from workers.processors.parallel import Progress
+    from workers.storage.sector import SectorFiles
 
+ROOM_S: Final = 60.0
+"""How often a batch without room looks whether an earlier one has given some back."""
 BUSY_S: Final = 600.0
 """A process that was given up may still label a batch; after so long its drives are said to be in use."""
 AGAIN_S: Final = 120.0
-"""So long a batch that was begun waits after a restart for its sectors that are not on their way."""
+"""So long an unfinished batch waits after a restart for its sectors that are not on their way."""
 FORGET_S: Final = 600.0
 """After so long without any of its sectors its room is a new batch's."""
 STATE: Final = ".json"
@@ -47,6 +54,7 @@ class DriveQueue(LabelQueue):
 
     def __init__(self, settings: LayerDrives) -> None:
         super().__init__()
+        self.writes_files = settings.writes_files
         self.settings, self.begun_at = settings, time.monotonic()
         self.folder, self.wait_s = Path(settings.folder), 60.0 * settings.wait_minutes
         self._known: dict[bytes, Path] = {}
@@ -75,15 +83,14 @@ class DriveQueue(LabelQueue):
         path, full = self._known.get(one.sector.replica_id), self.settings.sectors
         if path is not None:
             full = min(full, list(self._known.values()).count(path))
-        elif self._known and (self._is_begun_awaited() or time.monotonic() < self.begun_at + FORGET_S):
-            return False
+        elif unfinished := self._unfinished():
+            if time.monotonic() < self.begun_at + FORGET_S:
+                return False
+            if any(other.sector.replica_id in unfinished for other in self._waiting):
+                return False
         if len(alike) >= full:
             return True
         return one.parameters not in self._coming and time.monotonic() >= self._begins_at(one)
-
-    def _is_begun_awaited(self) -> bool:
-        """Return whether a sector waits whose batch was begun before a kill."""
-        return any(other.sector.replica_id in self._known for other in self._waiting)
 
     def _begins_at(self, one: Waiting) -> float:
         """Return when its batch begins though it is not full."""
@@ -101,7 +108,7 @@ class DriveQueue(LabelQueue):
         return batch
 
     def _run(self, batch: Sequence[Waiting]) -> None:
-        """Label a batch and give each its layers; an error is that of all."""
+        """Label a batch for all its sectors; an error is that of all."""
         members = list(batch)
 
         def progress(done: int, total: int) -> None:
@@ -123,29 +130,84 @@ class DriveQueue(LabelQueue):
                 one.done.set_result(None)
 
     def _label_all(self, members: list[Waiting], progress: Progress) -> None:
-        """Label the batch and write the layers' files of all that wait for it by then."""
+        """Label the batch, and make what pc2 needs of it for all that wait for it by then."""
         drives = self._drives_open(members[0].parameters, progress)
         try:
-            batch = self._batch_open(members, drives)
+            batch = self._batch_open(members, drives, progress)
             try:
+                is_again = batch.is_labelled
                 batch.run(progress=progress)
                 with self._changed:
                     members += [one for one in self._waiting if one.sector.replica_id in batch.replica_ids]
                     self._waiting = [one for one in self._waiting if one not in members]
                     self._changed.notify_all()
-                files = {}
-                for one in members:
-                    if first_missing(one.sector) >= batch.first_layer:
-                        files[one.sector.replica_id] = one.sector.files
-                    else:
-                        text = "layers: its batch has given back a layer that it lacks: it is labelled anew"
-                        one.done.set_exception(TemporaryError(text))
-                layer_files_write(batch, [files.get(name) for name in batch.replica_ids], progress=progress)
+                if self.settings.writes_files:
+                    self._files_write(batch, members, progress)
+                    batch.remove()
+                else:
+                    self._trees_write(batch, members, progress, is_again=is_again)
             finally:
                 batch.close()
-            batch.remove()
         finally:
             drives.close()
+
+    def _files_write(self, batch: PageBatch, members: Sequence[Waiting], progress: Progress) -> None:
+        """Write the files of each sector's layers."""
+        files = {}
+        for one in members:
+            if first_missing(one.sector) >= batch.first_layer:
+                files[one.sector.replica_id] = one.sector.files
+            else:
+                text = "layers: its batch has given back a layer that it lacks: it is labelled anew"
+                one.done.set_exception(TemporaryError(text))
+        layer_files_write(batch, [files.get(name) for name in batch.replica_ids], progress=progress)
+
+    def _trees_write(
+        self, batch: PageBatch, members: Sequence[Waiting], progress: Progress, *, is_again: bool
+    ) -> None:
+        """Write the replica and trees of each sector; the layers stay on the drives for the proofs."""
+        total = batch.shape.layers * batch.shape.nodes
+        files: dict[int, SectorFiles] = {}
+        for one in members:
+            own = one.sector.files
+            try:
+                space_check(own.cache, trees_bytes(own))
+            except NotEnoughSpace as error:
+                one.done.set_exception(error)
+            else:
+                files[batch.replica_ids.index(one.sector.replica_id)] = own
+        if is_again and self._members_path(batch.path).exists():
+            batch.check(progress=progress)  # a sector comes again, as a proof met a damaged page
+        trees_write(batch, files, progress=lambda *_: progress(total, total))
+        for lane, own in files.items():
+            LayersPlace(batch=str(batch.path), drives=self.settings.drives, lane=lane).write(own)
+        caches = {*self._caches(batch.path), *(str(own.cache) for own in files.values())}
+        write_file(self._members_path(batch.path), json.dumps(sorted(caches)).encode())
+
+    @staticmethod
+    def _members_path(path: Path) -> Path:
+        """Return the file that lists the cache folders of those whose layers are still needed."""
+        return path.with_suffix(".members")
+
+    def _caches(self, path: Path) -> list[str]:
+        try:
+            caches: list[str] = json.loads(self._members_path(path).read_bytes())
+        except FileNotFoundError:
+            return []
+        return caches
+
+    def _spent(self) -> list[Path]:
+        """Return the batches that were handed over, and whose layers nobody needs any more."""
+        found = []
+        for path in self.folder.glob(f"*{STATE}"):
+            caches = [Path(cache) / LAYERS_PLACE for cache in self._caches(path)]
+            if caches and not any(map(Path.exists, caches)):
+                found.append(path)
+        return found
+
+    def _forget(self, path: Path, drives: PageDrives) -> None:
+        self._members_path(path).unlink(missing_ok=True)
+        batch_forget(path, drives)
 
     def _drives_open(self, parameters: SealParameters, progress: Progress) -> PageDrives:
         """Open the drives, once no process that was given up uses them.  Raises TemporaryError, OSError."""
@@ -166,17 +228,32 @@ class DriveQueue(LabelQueue):
                 if time.monotonic() >= until:
                     raise TemporaryError(f"layers: {error}") from None
 
-    def _batch_open(self, members: Sequence[Waiting], drives: PageDrives) -> PageBatch:
-        """Return the batch that these are in, or a new one in the place of those that nobody came for."""
-        path = self._known.get(members[0].sector.replica_id)
-        if path is None:
-            for old in self.folder.glob(f"*{STATE}"):
-                batch_forget(old, drives)
-            path = self.folder / f"{members[0].sector.replica_id.hex()}{STATE}"
-            ids = tuple(dict.fromkeys(one.sector.replica_id for one in members))
-        else:
-            ids = batch_ids(path)
-        return PageBatch(members[0].parameters, ids, drives, path)
+    def _batch_open(self, members: Sequence[Waiting], drives: PageDrives, progress: Progress) -> PageBatch:
+        """Return the batch that these are in, or a new one, once there is room for it.
+
+        Raises NotEnoughSpace if no other batch will give room back.
+        """
+        parameters, path = members[0].parameters, self._known.get(members[0].sector.replica_id)
+        if path is not None:
+            return PageBatch(parameters, batch_ids(path), drives, path)
+        ids = tuple(dict.fromkeys(one.sector.replica_id for one in members))
+        path = self.folder / f"{ids[0].hex()}{STATE}"
+        for unfinished in set(self._unfinished().values()):
+            self._forget(unfinished, drives)
+        while True:
+            for spent in self._spent():
+                self._forget(spent, drives)
+            try:
+                return PageBatch(parameters, ids, drives, path)
+            except NotEnoughSpace:
+                if not any(self.folder.glob(f"*{STATE}")):
+                    raise
+            progress(0, parameters.layers * parameters.nodes)
+            time.sleep(ROOM_S)  # sectors of an earlier batch wait for their seeds
+
+    def _unfinished(self) -> dict[bytes, Path]:
+        """Return by replica id the batches that were not handed over."""
+        return {name: path for name, path in self._known.items() if not self._members_path(path).exists()}
 
 
 _made_lock = threading.Lock()

@@ -51,6 +51,9 @@ class Waiting:
 class LabelQueue:
     """Labels sectors for many threads, on as many cores as there are."""
 
+    writes_files = True
+    """Whether each sector's layers become files of its own."""
+
     def __init__(self, label: Callable[..., None] = label_sectors) -> None:
         self._label = label
         self._changed = threading.Condition()

@@ -18,6 +18,7 @@ import numpy as np
 from poolsite.filecoin.scalars import NODE_BYTES
 from poolsite.wire.sums import labelling_bytes
 from workers.kernels import labels
+from workers.processors.layer_source import is_labelled_on_drives
 from workers.processors.parallel import Progress, no_progress, ranges
 from workers.processors.parent_cache import Parents, parents_of, rows_release
 from workers.processors.resident import PART_BYTES, resident_allocate
@@ -74,6 +75,8 @@ def label_sectors(
 
 def first_missing(sector: LabelledSector) -> int:
     """Return the first layer that is not there whole; one more than there are if all are."""
+    if is_labelled_on_drives(sector.files, sector.replica_id):
+        return sector.files.parameters.layers + 1
     layers = range(1, sector.files.parameters.layers + 1)
     return next((layer for layer in layers if not is_layer_there(sector, layer)), len(layers) + 1)
 

@@ -14,23 +14,24 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
 from workers.kernels import labels, page_plan
 from workers.kernels.crc32c import page_sums
-from workers.processors.errors import BadFile, BadInput
+from workers.processors.errors import BadInput
 from workers.processors.page_reader import reader_of
-from workers.processors.page_shape import BATCH_MAX, TAIL, PageShape, shape_of
+from workers.processors.page_shape import BATCH_MAX, PageShape, shape_of
+from workers.processors.page_stripes import DamagedChunk, Stripes, batch_read
 from workers.processors.parallel import Progress, no_progress, parallel_for, thread_count
 from workers.processors.parent_cache import rows_function
 from workers.processors.resident import resident_allocate
 from workers.storage.files import write_file
-from workers.storage.mapped import resident_bytes
-from workers.storage.page_drives import DriveFailed, PageDrives
+from workers.storage.page_drives import PageDrives
 
 if TYPE_CHECKING:
     from poolsite.filecoin.porep.parameters import SealParameters
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from workers.storage.mapped import Bytes
 
 T = TypeVar("T")
-Sums = np.ndarray[Any, np.dtype[np.uint32]]
 
 CHECKPOINT_S: Final = 30.0
 """At most so much work is done again after a kill."""
@@ -46,14 +46,6 @@ SUMMED_PAGES: Final = 4096
 """Pages whose sums one thread computes at a time: a millisecond."""
 REPAIRS_MAX: Final = 16
 """Chunks made again in one run, after which a drive counts as failed."""
-
-
-class DamagedChunk(BadFile):
-    """Pages of a chunk that cannot be read, or are not what was written."""
-
-    def __init__(self, layer: int, chunk: int, text: str) -> None:
-        super().__init__(text)
-        self.layer, self.chunk = layer, chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +92,7 @@ class PageBatch:
         self.id = sha256(names).digest()[:16]
         self.extents, self.position = self._state_read()
         self._parents = rows_function(parameters)
+        self.stripes = Stripes(self.shape, drives, batch=self.id, extents=self.extents)
         self._memory()
 
     def _memory(self) -> None:
@@ -112,7 +105,6 @@ class PageBatch:
         rooms = resident_allocate(2, size_bytes=size, purpose=purpose, alive=lambda: None)
         self._slots = [_Slot(shape, number, room) for number, room in enumerate(rooms)]
         self._sums = np.zeros((2, shape.nodes), np.uint32)
-        self._tail, self._stripe = resident_bytes(shape.tail_bytes), resident_bytes(shape.stripe_bytes)
         handles = [drive.handle for drive in self.drives.drives]
         self.reader: PageReader = reader_of(handles, rooms)
         self.reads = self.labelled = 0
@@ -128,14 +120,14 @@ class PageBatch:
 
     def memory_bytes(self) -> int:
         """Return the bytes of ring, rooms and tables."""
-        own = sum(part.nbytes for part in (self.ring, self._sums, self._stripe, self._tail))
+        own = self.ring.nbytes + self._sums.nbytes + self.stripes.memory_bytes
         return own + sum(slot.memory_bytes() for slot in self._slots)
 
     # What is on the drives.
 
     def _state_read(self) -> tuple[list[int], Position]:
         """Return extents and position of an earlier run, else reserve extents for a new one."""
-        known = _state(self.path)
+        known = batch_read(self.path)
         if known and (known["batch"] != self.id.hex() or known["store"] != self.drives.store):
             raise BadInput(f"{self.path} is of another batch, or of other drives")
         extents = list(known["extents"]) if known else self._extents_free()
@@ -154,7 +146,7 @@ class PageBatch:
     def _extents_free(self) -> list[int]:
         """Return extents that no batch of the folder has."""
         paths = self.path.parent.glob(f"*{self.path.suffix}")
-        used = {extent for path in paths for extent in _state(path)["extents"]}
+        used = {extent for path in paths for extent in batch_read(path)["extents"]}
         free = [extent for extent in range(len(used) + self.shape.layers) if extent not in used]
         return free[: self.shape.layers]
 
@@ -190,50 +182,16 @@ class PageBatch:
         """Return all room and forget the batch."""
         batch_forget(self.path, self.drives)
 
-    def _stripe_start(self, layer: int, chunk: int) -> int:
-        """Return where a stripe begins on its drive.  Raises BadFile for a layer whose room was released."""
-        extent = self.extents[layer - 1]
-        if extent < 0:
-            raise BadFile(f"layer {layer} of the batch is on the drives no more: its room was released")
-        return self.drives.extent_start(extent) + self.shape.stripe_start(chunk)
-
-    def _what(self, layer: int, chunk: int) -> tuple[bytes, int, int]:
-        return self.id, layer, chunk
-
     def chunk_read(self, layer: int, chunk: int) -> Bytes:
         """Return the pages of a chunk until the next call.  Raises DamagedChunk."""
-        shape = self.shape
-        try:
-            start = self._stripe_start(layer, chunk)
-            self.drives.read(chunk % shape.drives, self._stripe.data, start)
-        except DriveFailed as error:
-            raise DamagedChunk(layer, chunk, self._damage_text(layer, chunk, str(error))) from None
-        pages = self._stripe[: shape.pages_bytes]
-        wanted = _tail_decode(self._stripe[shape.pages_bytes :], shape, self._what(layer, chunk))
-        found = np.zeros(shape.chunk, np.uint32)
-        page_sums(pages.reshape(shape.chunk, -1), found)
-        if wanted is None or not np.array_equal(found, wanted):
-            raise DamagedChunk(layer, chunk, self._damage_text(layer, chunk, "not what was written"))
-        self._sums[layer % 2, chunk * shape.chunk : (chunk + 1) * shape.chunk] = wanted
+        pages, sums = self.stripes.read(layer, chunk)
+        self._sums[layer % 2, chunk * self.shape.chunk : (chunk + 1) * self.shape.chunk] = sums
         return pages
 
     def _sums_read(self, layer: int, chunk: int) -> None:
         """Read the sums of a chunk's pages without these.  Raises DamagedChunk."""
-        shape, tail = self.shape, self._stripe[self.shape.pages_bytes :]
-        try:
-            start = self._stripe_start(layer, chunk) + shape.pages_bytes
-            self.drives.read(chunk % shape.drives, tail.data, start)
-        except DriveFailed as error:
-            raise DamagedChunk(layer, chunk, self._damage_text(layer, chunk, str(error))) from None
-        sums = _tail_decode(tail, shape, self._what(layer, chunk))
-        if sums is None:
-            raise DamagedChunk(layer, chunk, self._damage_text(layer, chunk, "not what was written"))
-        self._sums[layer % 2, chunk * shape.chunk : (chunk + 1) * shape.chunk] = sums
-
-    def _damage_text(self, layer: int, chunk: int, why: str) -> str:
-        drive = self.drives.drives[chunk % self.shape.drives]
-        at = f"drive {drive.number + 1} ({drive.path}), layer {layer}, chunk {chunk} of {self.shape.steps}"
-        return f"{at}: {why}"
+        part = slice(chunk * self.shape.chunk, (chunk + 1) * self.shape.chunk)
+        self._sums[layer % 2, part] = self.stripes.sums_read(layer, chunk)
 
     # One chunk.
 
@@ -249,8 +207,8 @@ class PageBatch:
         places[page_plan.ROOM] = slot.room.ctypes.data
         places[page_plan.CHUNK], places[page_plan.STRIPE] = shape.chunk, shape.stripe_bytes
         places[page_plan.DRIVES] = shape.drives
-        places[page_plan.HERE] = self._stripe_start(layer, 0)
-        places[page_plan.BELOW] = self._stripe_start(layer - 1, 0) if layer > 1 else 0
+        places[page_plan.HERE] = self.stripes.start(layer, 0)
+        places[page_plan.BELOW] = self.stripes.start(layer - 1, 0) if layer > 1 else 0
         addresses = slot.addresses[skipped:]
         slot.count = page_plan.plan(slot.rows[skipped:], layer, places, addresses, slot.requests)
         return slot
@@ -275,7 +233,7 @@ class PageBatch:
             if attempt:
                 at = int(wrong[0])
                 of, chunk = layer - int(is_below[at]), int(node[at]) // self.shape.chunk
-                raise DamagedChunk(of, chunk, self._damage_text(of, chunk, _why(int(results[at]), size)))
+                raise self.stripes.damaged(of, chunk, _why(int(results[at]), size))
 
     def _label(self, layer: int, chunk: int, group: int) -> None:
         """Label a chunk of one group of sectors."""
@@ -299,15 +257,26 @@ class PageBatch:
         pages = self.ring[at : at + shape.pages_bytes]
         sums = self._sums[layer % 2, chunk * shape.chunk : (chunk + 1) * shape.chunk]
         page_sums(pages.reshape(shape.chunk, -1), sums)
-        _tail_encode(self._tail, sums, self._what(layer, chunk))
-        parts = [pages.data, self._tail.data]
-        self.drives.write(chunk % shape.drives, parts, self._stripe_start(layer, chunk))
+        self.stripes.write(layer, chunk, pages, sums)
 
     # Whole layers.
 
     def run(self, *, progress: Progress = no_progress) -> None:
         """Label what is missing.  Raises DamagedChunk, DriveFailed for what cannot be made again."""
         self.repairing(lambda: self._layers_label(progress))
+
+    @property
+    def is_labelled(self) -> bool:
+        """Return whether all layers are on the drives."""
+        return self.position.layer > self.shape.layers
+
+    def check(self, *, progress: Progress = no_progress) -> None:
+        """Read all that was labelled, and make again what is damaged.  Raises DamagedChunk, DriveFailed."""
+        total = self.shape.layers * self.shape.nodes
+        for layer in range(1, self.shape.layers + 1):
+            for chunk in range(self.shape.steps):
+                self.repairing(partial(self.chunk_read, layer, chunk))
+                progress((layer - 1) * self.shape.nodes + (chunk + 1) * self.shape.chunk, total)
 
     def repairing(self, act: Callable[[], T]) -> T:
         """Return what `act` does, once each chunk that it finds damaged is made again.
@@ -330,7 +299,7 @@ class PageBatch:
                 damages.append(damage)
 
     def _layers_label(self, progress: Progress) -> None:
-        if self.position.layer > self.shape.layers:
+        if self.is_labelled:
             return
         first = self.position.chunk
         self._ring_fill(self.position.layer, first)
@@ -388,7 +357,7 @@ class PageBatch:
 
 def batch_forget(path: Path, drives: PageDrives) -> None:
     """Return the room of a batch that nobody waits for, by its file.  Raises BadFile."""
-    for extent in _state(path)["extents"]:
+    for extent in batch_read(path)["extents"]:
         if extent >= 0:
             drives.extent_release(extent)
     path.unlink()
@@ -396,39 +365,7 @@ def batch_forget(path: Path, drives: PageDrives) -> None:
 
 def batch_ids(path: Path) -> tuple[bytes, ...]:
     """Return the replica ids of a batch in the order of its lanes, by its file.  Raises BadFile."""
-    return tuple(bytes.fromhex(replica_id) for replica_id in _state(path)["ids"])
-
-
-def _state(path: Path) -> dict[str, Any]:
-    """Return what a batch's file says; empty if there is none.  Raises BadFile."""
-    try:
-        known: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        raise BadFile(f"{path} is damaged: where the batch's layers are is lost") from None
-    return known
-
-
-def _tail_encode(tail: Bytes, sums: Sums, what: tuple[bytes, int, int]) -> None:
-    """Write the end of a stripe: its pages' sums, and of which batch, layer and chunk they are."""
-    tail[: sums.nbytes] = sums.view(np.uint8)
-    TAIL.pack_into(tail.data, len(tail) - TAIL.size, *what, _sum_of(tail[: sums.nbytes]))
-
-
-def _tail_decode(tail: Bytes, shape: PageShape, what: tuple[bytes, int, int]) -> Sums | None:
-    """Return the sums of a stripe's pages; None if this is not the end of that stripe."""
-    sums = tail[: 4 * shape.chunk]
-    if TAIL.unpack_from(tail.data, len(tail) - TAIL.size) != (*what, _sum_of(sums)):
-        return None
-    return sums.view(np.uint32).copy()
-
-
-def _sum_of(raw: Bytes) -> int:
-    """Return the CRC-32C of bytes, a multiple of 32 of them."""
-    one = np.zeros(1, np.uint32)
-    page_sums(raw.reshape(1, -1), one)
-    return int(one[0])
+    return tuple(bytes.fromhex(replica_id) for replica_id in batch_read(path)["ids"])
 
 
 def _why(result: int, size: int) -> str:

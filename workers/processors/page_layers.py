@@ -1,9 +1,10 @@
-"""Layers of a batch on drives as files of its sectors, one layer after the other."""
+"""What is made of the layers of a batch: replicas and trees of its sectors, or files of each layer."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -12,14 +13,88 @@ import numpy as np
 
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.processors.labelling import LabelledSector, is_layer_there
-from workers.processors.parallel import Progress, no_progress
+from workers.processors.parallel import Progress, no_progress, parallel_for
+from workers.processors.pc2 import piece_nodes, replica_writing
 from workers.storage.checksums import Checksums
 from workers.storage.files import space_check
-from workers.storage.mapped import file_write, pages_release
+from workers.storage.mapped import file_write, pages_release, tree_d_nodes
 
 if TYPE_CHECKING:
     from workers.processors.page_batch import PageBatch
+    from workers.processors.pc2 import BaseTrees
+    from workers.storage.mapped import Bytes
     from workers.storage.sector import SectorFiles
+
+
+def trees_write(
+    batch: PageBatch, files: Mapping[int, SectorFiles], *, progress: Progress = no_progress
+) -> None:
+    """Encode labelled sectors of a batch and write their trees, by lane: all in one pass over the pages.
+
+    So pc2 finds them there.  The layers stay where they are, for the proofs.  Raises DamagedChunk, OSError.
+    """
+    with ExitStack() as stack:
+        writers = {
+            lane: stack.enter_context(replica_writing(own, tree_d_nodes(own)))
+            for lane, own in files.items()
+            if not own.is_encoded
+        }
+        missing = {lane: writer.missing() for lane, writer in writers.items()}
+        for base_tree in sorted({at for numbers in missing.values() for at in numbers}):
+            with ExitStack() as inner:
+                trees = {
+                    lane: inner.enter_context(writer.base_tree(base_tree))
+                    for lane, writer in writers.items()
+                    if base_tree in missing[lane]
+                }
+                _base_trees_write(batch, trees, progress=progress)
+        _each_done([writer.finish for writer in writers.values()], progress)
+
+
+def _base_trees_write(batch: PageBatch, trees: Mapping[int, BaseTrees], *, progress: Progress) -> None:
+    """Write the trees of one base tree of some lanes; the next piece is read while one is hashed."""
+    one = next(iter(trees.values()))
+    leaves, size = one.files.base_leaves, piece_nodes(one.files)
+    before = one.number * leaves
+    with ThreadPoolExecutor(1) as reading:
+        following = reading.submit(_rows_read, batch, before, size)
+        for first in range(0, leaves, size):
+            rows = following.result()
+            if first + size < leaves:
+                following = reading.submit(_rows_read, batch, before + first + size, size)
+            writes = [partial(_piece_write, own, first, rows, lane) for lane, own in trees.items()]
+            _each_done(writes, progress)
+    _each_done([own.finish for own in trees.values()], progress)
+
+
+def _rows_read(batch: PageBatch, first: int, count: int) -> list[Bytes]:
+    """Return the labels of neighbouring nodes, by layer: u8[count, lanes, 32]."""
+    shape, end, layers = batch.shape, first + count, []
+    for layer in range(1, shape.layers + 1):
+        rows = np.empty((count, shape.lanes, NODE_BYTES), np.uint8)
+        for chunk in range(first // shape.chunk, -(-end // shape.chunk)):
+            pages = batch.repairing(partial(batch.chunk_read, layer, chunk))
+            begin = chunk * shape.chunk
+            part = slice(max(first, begin), min(end, begin + shape.chunk))
+            own = pages.reshape(shape.chunk, shape.lanes, NODE_BYTES)[part.start - begin : part.stop - begin]
+            rows[part.start - first : part.stop - first] = own
+        layers.append(rows)
+    return layers
+
+
+def _piece_write(trees: BaseTrees, first: int, rows: Sequence[Bytes], lane: int) -> None:
+    own = [np.ascontiguousarray(layer[:, lane]).view(np.uint64) for layer in rows]
+    trees.piece_write(first, own)
+
+
+def _each_done(acts: Sequence[Callable[[], None]], progress: Progress) -> None:
+    """Do all acts, on all cores."""
+
+    def work(first: int, end: int) -> None:
+        for act in acts[first:end]:
+            act()
+
+    parallel_for(work, len(acts), size=1, progress=progress)
 
 
 def layer_files_write(
@@ -48,7 +123,7 @@ def layer_files_write(
 def _layer_write(batch: PageBatch, layer: int, wanted: dict[int, SectorFiles], *, progress: Progress) -> None:
     shape, digests = batch.shape, {lane: sha256() for lane in wanted}
     size = NODE_BYTES * shape.nodes
-    with contextlib.ExitStack() as stack:
+    with ExitStack() as stack:
         targets = {}
         for lane, own in wanted.items():
             space_check(own.cache, size)

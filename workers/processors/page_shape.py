@@ -45,6 +45,8 @@ class LayerDrives(msgspec.Struct, frozen=True, kw_only=True):
     """Of a batch."""
     wait_minutes: int = 30
     """After so long a batch begins though it is not full."""
+    writes_files: bool = False
+    """Whether layers are copied to files of each sector, for programs that are not ours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,12 +65,13 @@ def sealed_begin(
     that are damaged are made again: those after them too.  `on_part` is called while they are read.
     """
     files = sector.files
-    if first_missing(sector) > files.parameters.layers:
+    if first_missing(sector) > files.parameters.layers and not files.layers_place.exists():
         layers = [files.layer(layer) for layer in range(1, files.parameters.layers + 1)]
         for path in damaged_of(files.cache, layers, on_part=on_part):
             path.unlink()
     missing = files.parameters.layers + 1 - first_missing(sector)
-    space_check(files.cache, missing * files.parameters.sector_bytes)
+    if label_line().writes_files:
+        space_check(files.cache, missing * files.parameters.sector_bytes)
     if missing or not is_complete(files.sealed, files.parameters.sector_bytes):
         files.forget_trees()
     if not files.is_encoded:

@@ -9,7 +9,9 @@ Source: rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/proof.rs
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from poolsite.filecoin.scalars import NODE_BYTES
 from workers.kernels import field, poseidon
 from workers.processors.damaged_files import damaged_of
 from workers.processors.errors import BadInput, file_error
+from workers.processors.layer_source import Layers, layers_of, rows_release
 from workers.processors.parallel import Progress, no_progress, one_at_a_time, parallel_for
 from workers.processors.seal_proofs import parameters_named
 from workers.processors.sector_trees import TreeC, TreeRLast, rows_place
@@ -27,10 +30,10 @@ from workers.processors.trees import CHUNK_LEVELS, grow_octonary, is_octonary, n
 from workers.storage.checksums import Checksums
 from workers.storage.files import is_complete, space_check, sync_file, sync_folder, temporary_name
 from workers.storage.mapped import (
+    Bytes,
     Nodes,
     as_nodes,
     file_write,
-    layer_nodes,
     mapped_digest,
     pages_release,
     tree_c_nodes,
@@ -55,7 +58,6 @@ def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = no_pro
     try:
         _inputs_check(files, progress=progress)
         data = tree_d_nodes(files)
-        layers = [layer_nodes(files, layer) for layer in range(1, files.parameters.layers + 1)]
     except OSError as error:
         raise file_error(error) from None
     if node_bytes(data[-1]) != comm_d:
@@ -64,9 +66,14 @@ def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = no_pro
         files.forget_trees()
     if not files.is_encoded:
         space_check(files.cache, trees_bytes(files))
-        _replica_write(files, layers, data=data, progress=progress)
-        files.encoding.replace(files.sealed)
-        sync_folder(files.sealed.parent)
+        try:
+            layers = layers_of(files)
+        except OSError as error:
+            raise file_error(error) from None
+        with replica_writing(files, data) as writer:
+            for base_tree in writer.missing():
+                _base_trees_write(writer, base_tree, layers, progress=progress)
+            writer.finish()
     comm_c, comm_r_last = TreeC(files).root, TreeRLast(files).root
     files.roots_write(comm_c, comm_r_last)
     return poseidon.hash_values([comm_c, comm_r_last])
@@ -102,7 +109,8 @@ def trees_bytes(files: SectorFiles) -> int:
 def _inputs_check(files: SectorFiles, *, progress: Progress) -> None:
     """Raise DamagedFile if a layer or tree-d is not what pc1 wrote, OSError if one is missing."""
     checksums, alive = Checksums(files.cache), _still_checking(files, progress)
-    paths = [files.tree_d, *(files.layer(layer) for layer in range(1, files.parameters.layers + 1))]
+    layers = [files.layer(layer) for layer in range(1, files.parameters.layers + 1)]
+    paths = [files.tree_d, *([] if files.layers_place.exists() else layers)]
 
     def work(first: int, end: int) -> None:
         for path in paths[first:end]:
@@ -111,70 +119,112 @@ def _inputs_check(files: SectorFiles, *, progress: Progress) -> None:
     parallel_for(work, len(paths), size=1)
 
 
-def _replica_write(files: SectorFiles, layers: list[Nodes], *, data: Nodes, progress: Progress) -> None:
-    """Write the base trees that are missing, and with them their part of the replica."""
-    size = files.parameters.sector_bytes
-    if is_complete(files.encoding, size):
-        return
-    keep = is_complete(temporary_name(files.encoding), size)
-    with file_write(files.encoding, size_bytes=size, keep=True) as raw:
-        replica = as_nodes(raw)
-        for base_tree in range(files.base_trees):
-            if keep and files.has_trees(base_tree):
-                continue
-            first = base_tree * files.base_leaves
-            part = slice(first, first + files.base_leaves)
-            _base_trees_write(
-                files,
-                base_tree,
-                layers=[layer[part] for layer in layers],
-                data=data[part],
-                replica=replica[part],
-                progress=_shifted(progress, first, files.parameters.nodes),
-            )
-        Checksums(files.cache).record(files.sealed, mapped_digest(raw))
-
-
-def _shifted(progress: Progress, before: int, total: int) -> Progress:
-    """Report the progress of one part as that of the whole."""
-    return lambda done, _: progress(before + done, total)
-
-
-def _base_trees_write(
-    files: SectorFiles,
-    base_tree: int,
-    *,
-    layers: list[Nodes],
-    data: Nodes,
-    replica: Nodes,
-    progress: Progress,
-) -> None:
-    """Write tree-c and tree-r-last of one base tree and its part of the replica."""
-    tree_bytes = NODE_BYTES * tree_nodes(files.base_leaves, BASE_ARITY)
-    stored = NODE_BYTES * files.tree_r_last_nodes
-    levels = min(files.base_levels, CHUNK_LEVELS)
-    chunk = BASE_ARITY**levels
-    with (
-        file_write(files.tree_c(base_tree), size_bytes=tree_bytes) as raw_c,
-        file_write(files.tree_r_last(base_tree), size_bytes=stored) as raw_r,
-    ):
-        tree_c, tree_r = as_nodes(raw_c), as_nodes(raw_r)
+def _base_trees_write(writer: ReplicaWriter, base_tree: int, layers: Layers, *, progress: Progress) -> None:
+    """Write one base tree of each kind, and its part of the replica, from the whole layers."""
+    files, before = writer.files, base_tree * writer.files.base_leaves
+    with writer.base_tree(base_tree) as trees:
 
         def work(first: int, end: int) -> None:
-            small = np.empty((tree_nodes(chunk, BASE_ARITY), 4), np.uint64)
-            poseidon.hash_columns([layer[first:end] for layer in layers], small[:chunk])
-            grow_octonary(small, chunk)
-            rows_place(small, tree_c, levels=levels, skipped=0, piece=first // chunk)
-            field.add_rows(layers[-1][first:end], data[first:end], replica[first:end])
-            small[:chunk] = replica[first:end]
-            grow_octonary(small, chunk)
-            rows_place(small, tree_r, levels=levels, skipped=files.discarded_rows + 1, piece=first // chunk)
-            for rows in (*layers, data, replica):
-                pages_release(rows[first:end])
+            rows = [layer[before + first : before + end] for layer in layers]
+            trees.piece_write(first, rows)
+            rows_release(layers, rows)
 
-        parallel_for(work, files.base_leaves, size=chunk, progress=progress)
-        for tree in (tree_c, tree_r):
-            pieces = files.base_leaves // chunk
+        def piece_done(done: int, _: int) -> None:
+            progress(before + done, files.parameters.nodes)
+
+        parallel_for(work, files.base_leaves, size=piece_nodes(files), progress=piece_done)
+        trees.finish()
+
+
+def piece_nodes(files: SectorFiles) -> int:
+    """Return the nodes of a piece: what a thread encodes and hashes at a time."""
+    levels: int = min(files.base_levels, CHUNK_LEVELS)
+    return int(BASE_ARITY**levels)
+
+
+@contextmanager
+def replica_writing(files: SectorFiles, data: Nodes) -> Iterator[ReplicaWriter]:
+    """Open the replica, which takes the staged copy's place once it is written.  Raises OSError."""
+    size = files.parameters.sector_bytes
+    if is_complete(files.encoding, size):
+        yield ReplicaWriter(files, data, None, is_continued=True)
+    else:
+        is_continued = is_complete(temporary_name(files.encoding), size)
+        with file_write(files.encoding, size_bytes=size, keep=True) as raw:
+            yield ReplicaWriter(files, data, raw, is_continued=is_continued)
+    files.encoding.replace(files.sealed)
+    sync_folder(files.sealed.parent)
+
+
+class ReplicaWriter:
+    """Writes the replica of a sector, with both trees of one base tree after the other."""
+
+    def __init__(self, files: SectorFiles, data: Nodes, raw: Bytes | None, *, is_continued: bool) -> None:
+        """`raw` is the replica's file; None if it was written whole before."""
+        self.files, self.data, self.raw, self.is_continued = files, data, raw, is_continued
+
+    def missing(self) -> list[int]:
+        """Return the base trees that are not there whole."""
+        if self.raw is None:
+            return []
+        has_trees = self.files.has_trees
+        return [at for at in range(self.files.base_trees) if not (self.is_continued and has_trees(at))]
+
+    @contextmanager
+    def base_tree(self, base_tree: int) -> Iterator[BaseTrees]:
+        """Open both trees of one base tree."""
+        files = self.files
+        assert self.raw is not None
+        tree_bytes = NODE_BYTES * tree_nodes(files.base_leaves, BASE_ARITY)
+        stored = NODE_BYTES * files.tree_r_last_nodes
+        part = slice(base_tree * files.base_leaves, (base_tree + 1) * files.base_leaves)
+        with (
+            file_write(files.tree_c(base_tree), size_bytes=tree_bytes) as raw_c,
+            file_write(files.tree_r_last(base_tree), size_bytes=stored) as raw_r,
+        ):
+            yield BaseTrees(files, base_tree, self.data[part], as_nodes(self.raw)[part], raw_c, raw_r)
+
+    def finish(self) -> None:
+        """Note the replica's digest, once all base trees are written."""
+        if self.raw is not None:
+            Checksums(self.files.cache).record(self.files.sealed, mapped_digest(self.raw))
+
+
+@dataclass(frozen=True, slots=True)
+class BaseTrees:
+    """Tree-c and tree-r-last of one base tree while they are written, with their part of data and replica."""
+
+    files: SectorFiles
+    number: int
+    data: Nodes
+    replica: Nodes
+    raw_c: Bytes
+    raw_r: Bytes
+
+    def piece_write(self, first: int, rows: Sequence[Nodes]) -> None:
+        """Write the piece that begins at a leaf: its columns' hashes, its replica, and the rows over both.
+
+        rows: the piece's labels by layer, u64[nodes, 4] each.
+        """
+        files, size = self.files, piece_nodes(self.files)
+        levels, skipped = min(files.base_levels, CHUNK_LEVELS), files.discarded_rows + 1
+        data, own = self.data[first : first + size], self.replica[first : first + size]
+        small = np.empty((tree_nodes(size, BASE_ARITY), 4), np.uint64)
+        poseidon.hash_columns(list(rows), small[:size])
+        grow_octonary(small, size)
+        rows_place(small, as_nodes(self.raw_c), levels=levels, skipped=0, piece=first // size)
+        field.add_rows(rows[-1], data, own)
+        small[:size] = own
+        grow_octonary(small, size)
+        rows_place(small, as_nodes(self.raw_r), levels=levels, skipped=skipped, piece=first // size)
+        pages_release(data)
+        pages_release(own)
+
+    def finish(self) -> None:
+        """Write the rows over the pieces."""
+        pieces = self.files.base_leaves // piece_nodes(self.files)
+        for tree in (as_nodes(self.raw_c), as_nodes(self.raw_r)):
             grow_octonary(tree[len(tree) - tree_nodes(pieces, BASE_ARITY) :], pieces)
-        Checksums(files.cache).record(files.tree_r_last(base_tree), mapped_digest(raw_r))
-        sync_file(temporary_name(files.encoding))
+        path = self.files.tree_r_last(self.number)
+        Checksums(self.files.cache).record(path, mapped_digest(self.raw_r))
+        sync_file(temporary_name(self.files.encoding))

@@ -22,13 +22,14 @@ from poolsite.filecoin.scalars import NODE_BYTES
 from workers.kernels import poseidon
 from workers.processors import inputs
 from workers.processors.errors import BadFile, BadInput, BadProof, file_error
+from workers.processors.layer_source import layers_of
 from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.processors.parent_cache import DRG_PARENTS, PARENTS, parents_at, parents_of
 from workers.processors.seal_proofs import parameters_named
 from workers.processors.sector_trees import SectorTree, TreeC, TreeRLast
 from workers.processors.tasks import SyntheticOutput, SyntheticTask
 from workers.processors.trees import node_bytes, octonary_row
-from workers.storage.mapped import Nodes, file_read, file_write, layer_nodes, tree_d_nodes
+from workers.storage.mapped import Nodes, file_read, file_write, tree_d_nodes
 from workers.storage.sector import SectorFiles
 
 CHUNK_CHALLENGES = 64
@@ -105,7 +106,7 @@ class _Gatherer:
         self.files = files
         self.tree_d = tree_d_nodes(files)
         self.tree_c, self.tree_r_last = TreeC(files), TreeRLast(files)
-        self.layers = [layer_nodes(files, layer) for layer in range(1, files.parameters.layers + 1)]
+        self.layers = layers_of(files)
         self.parents = parents_of(files.parameters, progress=progress)
 
     def records(self, challenges: Indices) -> np.ndarray[Any, np.dtype[np.uint8]]:

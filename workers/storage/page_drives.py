@@ -15,6 +15,7 @@ import mmap
 import os
 import stat
 import time
+import weakref
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,8 +97,11 @@ class Drive:
 class PageDrives:
     """The drives of one store, in their order."""
 
-    def __init__(self, drives: Sequence[Drive], *, store: str, extent_bytes: int) -> None:
+    def __init__(
+        self, drives: Sequence[Drive], *, store: str, extent_bytes: int, is_read_only: bool = False
+    ) -> None:
         self.drives, self.store, self.extent_bytes = tuple(drives), store, extent_bytes
+        self.is_read_only = is_read_only
 
     def extent_start(self, extent: int) -> int:
         """Return where an extent begins on each drive."""
@@ -194,6 +198,30 @@ def drives_open(paths: Sequence[Path], *, store: str, extent_bytes: int, is_new:
             os.close(drive.handle)
         raise
     return PageDrives(drives, store=store, extent_bytes=extent_bytes)
+
+
+def drives_read(paths: Sequence[Path], *, store: str) -> PageDrives:
+    """Open the drives of a store to read single pages, while another process may label on them.
+
+    They are closed with the last reference.  Raises NotOurDrive, OSError.
+    """
+    drives: list[Drive] = []
+    try:
+        for number, path in enumerate(paths):
+            file = path if path.is_block_device() else path / FILE_NAME
+            drives.append(Drive(number, path, os.open(file, os.O_RDONLY)))
+            header = _header_read(drives[-1])
+            wanted = Header(store, number, len(paths), header.extent_bytes if header else 0)
+            if header != wanted:
+                raise NotOurDrive(errno.EINVAL, _difference(header, wanted), str(path))
+    except BaseException:
+        for drive in drives:
+            os.close(drive.handle)
+        raise
+    opened = PageDrives(drives, store=store, extent_bytes=wanted.extent_bytes, is_read_only=True)
+    for drive in drives:
+        weakref.finalize(opened, os.close, drive.handle)
+    return opened
 
 
 def _difference(found: Header | None, wanted: Header) -> str:

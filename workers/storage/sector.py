@@ -27,6 +27,8 @@ DEFAULT_DISCARDED_ROWS = 2
 SYNTHETIC_FILE = "syn-porep-vanilla-proofs.dat"
 """The vanilla proofs of all synthetic challenges."""
 
+LAYERS_PLACE = "layers.json"
+"""Says in which batch on drives the layers lie, and in which lane."""
 
 ENCODING_SUFFIX = ".encoding"
 """Behind the sealed file's name: the replica while pc2 writes it."""
@@ -129,6 +131,11 @@ class SectorFiles:
         return name if self.base_trees == 1 else f"{name}-{base_tree}"
 
     @property
+    def layers_place(self) -> Path:
+        """Return the file that says where the layers are, if they lie on drives among those of a batch."""
+        return self.cache / LAYERS_PLACE
+
+    @property
     def p_aux(self) -> Path:
         """Return the file of comm_c and comm_r_last."""
         return self.cache / "p_aux"
@@ -147,7 +154,8 @@ class SectorFiles:
     def spent_by_synthetic(self) -> tuple[Path, ...]:
         """Return what nobody needs any more once the synthetic proofs are written: layers, tree-d, tree-c."""
         layers = [self.layer(layer) for layer in range(1, self.parameters.layers + 1)]
-        return (*layers, self.tree_d, *(self.tree_c(base_tree) for base_tree in range(self.base_trees)))
+        trees = (self.tree_d, *map(self.tree_c, range(self.base_trees)))
+        return (*layers, self.layers_place, *trees)
 
     def label_configs(self) -> tuple[StoreConfig, ...]:
         """Return the descriptions of the layers."""

@@ -9,20 +9,23 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
+import msgspec
 import pytest
 
 from poolsite.filecoin.porep.parameters import seal_parameters
-from tests.unit.workers.processors.sealing import digest
-from workers.processors import drive_queue, page_batch
+from tests.unit.workers.processors.sealing import digest, sealing
+from workers.processors import c1, drive_queue, page_batch
 from workers.processors.drive_queue import DriveQueue, label_line
 from workers.processors.errors import TemporaryError
 from workers.processors.label_queue import LABEL_QUEUE
 from workers.processors.labelling import LabelledSector, label_sectors
 from workers.processors.page_shape import LAYERS_VARIABLE, LayerDrives
+from workers.processors.page_stripes import DamagedChunk
 from workers.stage_processors import HostProcessors
 from workers.storage import page_drives
+from workers.storage.files import NotEnoughSpace
 from workers.storage.page_drives import FILE_NAME, NotOurDrive
-from workers.storage.sector import SectorFiles
+from workers.storage.sector import LAYERS_PLACE, SectorFiles
 
 SMALL = seal_parameters(5)
 SECTORS = 5
@@ -34,7 +37,9 @@ def settings(tmp_path):
     for drive in drives:
         drive.mkdir()
     folder = tmp_path / "host" / "layers"
-    return LayerDrives(folder=str(folder), drives=tuple(map(str, drives)), sectors=16, wait_minutes=0)
+    return LayerDrives(
+        folder=str(folder), drives=tuple(map(str, drives)), sectors=16, wait_minutes=0, writes_files=True
+    )
 
 
 @pytest.fixture
@@ -217,7 +222,7 @@ def test_a_lost_drive_is_named_and_the_batch_is_kept(tmp_path, settings, pool, m
 
 def test_drives_that_another_process_uses_are_waited_for_and_named(tmp_path, settings, pool, monkeypatch):
     monkeypatch.setattr(page_drives, "LOCK_WAIT_S", 0.05)
-    monkeypatch.setattr(drive_queue, "BUSY_S", 0.2)
+    monkeypatch.setattr(drive_queue, "BUSY_S", 1.0)
     assert together(DriveQueue(settings), [sector(0, tmp_path)], pool) == [None]
     queue, told = DriveQueue(settings), []
     held = queue._drives_open(SMALL, lambda *_: None)
@@ -227,7 +232,7 @@ def test_drives_that_another_process_uses_are_waited_for_and_named(tmp_path, set
 
     assert isinstance(busy, TemporaryError)
     assert "drive 1: in use by another process" in str(busy)
-    assert len(told) > 3, "it says that it goes on while it waits"
+    assert len(told) > 2, "it says that it goes on while it waits"
     assert together(queue, [sector(1, tmp_path)], pool) == [None]
 
 
@@ -242,3 +247,105 @@ def test_the_child_s_line_is_the_drives_if_its_host_names_some(settings, monkeyp
     assert isinstance(line, DriveQueue)
     assert line.settings == settings
     assert label_line() is line
+
+
+@pytest.fixture
+def seals(tmp_path, settings, monkeypatch):
+    """Three golden sectors that differ by number, up to their staged files, on a host with drives."""
+    settings = msgspec.structs.replace(settings, writes_files=False)
+    monkeypatch.setenv(LAYERS_VARIABLE, msgspec.json.encode(settings).decode())
+    made = []
+    for number in range(3):
+        (tmp_path / str(number)).mkdir()
+        one = sealing("2k_v1_1", 5, folder=tmp_path / str(number))
+        one.case["sector_id"] += number
+        made.append((one, one.add_piece()))
+    return made
+
+
+def commit(one, infos, output):
+    """Run pc2 and c1; return comm_r and the proof's digest."""
+    sealed = one.pc2(output)
+    return sealed.comm_r, c1.run(one.c1_task(sealed, infos)).sha256
+
+
+@pytest.fixture
+def alone(tmp_path, seals, monkeypatch):
+    """What each of them is alone, by layers in files."""
+    found = []
+    with monkeypatch.context() as patch:
+        patch.delenv(LAYERS_VARIABLE)
+        for number in range(3):
+            folder = tmp_path / f"alone-{number}"
+            folder.mkdir()
+            one = sealing("2k_v1_1", 5, folder=folder)
+            one.case["sector_id"] += number
+            infos = one.add_piece()
+            found.append(commit(one, infos, one.pc1(infos)))
+    return found
+
+
+def test_pc2_and_c1_read_the_layers_from_the_drives(tmp_path, seals, alone, pool):
+    outputs = [future.result(60) for future in [pool.submit(one.pc1, infos) for one, infos in seals]]
+
+    assert [commit(one, infos, output) for (one, infos), output in zip(seals, outputs, strict=True)] == alone
+    assert alone[0][0].hex() == seals[0][0].case["comm_r"]
+    assert not list(tmp_path.glob("[0-2]/cache/sc-02-data-layer-*"))
+    assert [one.pc1(infos) for one, infos in seals] == outputs, "again, as after a kill before the answer"
+
+
+def test_the_room_of_a_batch_is_the_next_one_s_once_its_proofs_are_made(tmp_path, seals, alone, pool):
+    (first, infos), (second, others) = seals[:2]
+    output = first.pc1(infos)
+    second.pc1(others)
+    assert len(list((tmp_path / "host" / "layers").glob("*.json"))) == 2, "the first waits for its seed"
+    assert commit(first, infos, output) == alone[0]
+    (first.cache / LAYERS_PLACE).unlink()  # with its cache folder
+
+    seals[2][0].pc1(seals[2][1])
+
+    names = {path.name for path in (tmp_path / "host" / "layers").iterdir()}
+    assert len([name for name in names if name.endswith(".json")]) == 2
+    assert len(names) == 5, names
+
+
+def test_a_batch_waits_for_the_room_of_an_earlier_one(tmp_path, seals, pool, monkeypatch):
+    monkeypatch.setattr(drive_queue, "ROOM_S", 0.05)
+    (first, infos), (second, others) = seals[:2]
+    first.pc1(infos)
+    real, refused = page_drives.PageDrives.extent_take, threading.Semaphore(0)
+
+    def full(drives, extent, size):
+        if (first.cache / LAYERS_PLACE).exists():
+            refused.release()
+            raise NotEnoughSpace(28, "no room")
+        real(drives, extent, size)
+
+    monkeypatch.setattr(page_drives.PageDrives, "extent_take", full)
+    waiting = pool.submit(second.pc1, others)
+    assert all(refused.acquire(timeout=60) for _ in range(3))
+    (first.cache / LAYERS_PLACE).unlink()
+
+    waiting.result(60)
+
+
+def test_a_damaged_page_is_named_by_c1_and_made_good_by_pc1(tmp_path, seals, alone, pool):
+    outputs = [future.result(60) for future in [pool.submit(one.pc1, infos) for one, infos in seals]]
+    (one, infos), output = seals[0], outputs[0]
+    sealed = one.pc2(output)
+    for drive in ("drive-0", "drive-1"):
+        path = tmp_path / drive / FILE_NAME
+        raw = bytearray(path.read_bytes())
+        raw[page_drives.FIRST_EXTENT + 5 :: 512] = bytes(
+            byte ^ 1 for byte in raw[page_drives.FIRST_EXTENT + 5 :: 512]
+        )
+        path.write_bytes(raw)
+
+    with pytest.raises(
+        DamagedChunk, match=r"drive \d \(.*drive-\d\), layer \d, chunk \d of 8: not what was written"
+    ):
+        c1.run(one.c1_task(sealed, infos))
+
+    assert one.pc1(infos) == output
+    assert commit(one, infos, output) == alone[0]
+    assert commit(seals[1][0], seals[1][1], outputs[1]) == alone[1]

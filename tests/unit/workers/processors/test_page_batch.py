@@ -20,10 +20,11 @@ from workers.kernels.cpu import FORCE_VARIABLE
 from workers.processors import page_batch, page_reader
 from workers.processors.errors import BadFile, BadInput
 from workers.processors.labelling import LabelledSector, label_sectors
-from workers.processors.page_batch import DamagedChunk, PageBatch
+from workers.processors.page_batch import PageBatch
 from workers.processors.page_layers import layer_files_write
 from workers.processors.page_reader import RingReader, ThreadReader, reader_of
 from workers.processors.page_shape import LANES, PARENTS, shape_of
+from workers.processors.page_stripes import DamagedChunk
 from workers.processors.parent_cache import parents_of
 from workers.processors.pc1 import sealed_begin
 from workers.processors.pc2 import seal_trees
@@ -267,7 +268,7 @@ def test_pages_of_another_batch_are_no_pages_of_this_one(store):
     """A write that never reached its drive leaves what was there before, whole."""
     batch = store.batch(17)
     batch.run()
-    batch.id = bytes(16)
+    batch.stripes.batch = bytes(16)
 
     with pytest.raises(DamagedChunk, match="not what was written"):
         batch.chunk_read(1, 0)

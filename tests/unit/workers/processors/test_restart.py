@@ -155,7 +155,7 @@ def test_back_to_pc2_needs_no_staged_data(labelled, name, how):
 def test_pc2_asked_again_for_a_whole_sector_encodes_nothing(labelled, monkeypatch):
     sector, infos, made = labelled
     sector.pc2(made)
-    monkeypatch.setattr(pc2, "_replica_write", None)
+    monkeypatch.setattr(pc2, "replica_writing", None)
 
     assert sector.pc2(sector.pc1(infos)).comm_r.hex() == sector.case["comm_r"]
 
