@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.utils.timezone import localtime
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -39,6 +40,8 @@ class Span:
     start: datetime
     end: datetime
     tone: str
+    is_wait: bool = False
+    """Whether nobody worked on it: it waited for a host."""
 
     @property
     def seconds(self) -> float:
@@ -67,15 +70,25 @@ def _is_over(sector: Sector) -> bool:
 
 
 def _spans(sector: Sector, events: Sequence[JobEvent], *, at: datetime) -> list[Span]:
-    """Each stage ends with its event; the present one is open to now."""
+    """Each stage ends with its event; the present one is open to now.
+
+    Events have the clocks of several machines: one from before the last ends when that did.
+    """
     spans, since = [], sector.created_at
     for event in events:
         # File removals and extensions are events too, but end no stage.
         if (not event.stage and not event.to_state) or event.event in ENDS:
             continue
         row = STAGES.get(event.stage, event.stage) or STAGES[sector.stage]
-        spans.append(Span(row, since, event.at, _tone(event)))
-        since = event.at
+        end = max(event.at, since)
+        if event.ms is None:
+            spans.append(Span(row, since, end, _tone(event)))
+        else:
+            # By the host's own clock alone; it cannot have begun before the stage.
+            begun = max(end - timedelta(milliseconds=max(event.ms, 0)), since)
+            spans.append(Span(row, since, begun, _tone(event), is_wait=True))
+            spans.append(Span(row, begun, end, _tone(event)))
+        since = end
     if sector.state in (SectorState.ABORTED, SectorState.TERMINATED):
         return spans
     at = max(at, since)  # the page's clock was taken before its rows were read
@@ -95,16 +108,22 @@ def _tone(event: JobEvent) -> str:
 
 
 def _row(name: str, spans: Sequence[Span], *, start: datetime, whole: float) -> GanttRow:
-    took = formatting.duration(sum(span.seconds for span in spans))
+    took = text = formatting.duration(sum(span.seconds for span in spans))
+    waits = [span.seconds for span in spans if span.is_wait]
+    if waits:
+        text = gettext("{took}, of which {waited} waiting").format(
+            took=took, waited=formatting.duration(sum(waits))
+        )
     bars = tuple(
         gantt_bar(
             (span.start - start).total_seconds() / whole,
             (span.end - start).total_seconds() / whole,
-            tone=span.tone,
+            tone=f"{span.tone} quiet" if span.is_wait else span.tone,
         )
         for span in spans
+        if span.seconds or not span.is_wait
     )
-    return GanttRow(stage=name, took=took, text=colon_text(name, took), bars=bars)
+    return GanttRow(stage=name, took=took, text=colon_text(name, text), bars=bars)
 
 
 def _ticks(start: datetime, end: datetime) -> tuple[Tick, ...]:
