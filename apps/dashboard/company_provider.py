@@ -345,9 +345,9 @@ def company_sign_out_url(*, id_token: str, back: str) -> str:
         there = _url_check(found.get("end_session_endpoint"))
     except (CompanyUnavailable, _Distrusted):
         return ""
-    asked = {
+    query = {
         "id_token_hint": id_token,
         "client_id": settings.OIDC_CLIENT_ID,
         "post_logout_redirect_uri": back,
     }
-    return f"{there}{'&' if urlsplit(there).query else '?'}{urlencode(asked)}"
+    return f"{there}{'&' if urlsplit(there).query else '?'}{urlencode(query)}"

@@ -25,9 +25,9 @@ from apps.users.services.company_logins import company_login, company_reauthenti
 from apps.users.services.reauthentication import reauthentication_note
 from apps.users.states import Factor
 
-ASKED: Final = "company_asked"
+QUESTION: Final = "company_asked"
 """Where a session keeps what the provider's answer is held to; good for one answer."""
-ASKED_FOR_S: Final = 600
+QUESTION_KEPT_S: Final = 600
 ERROR: Final = re.compile(r"[a-z_]{1,60}")
 """A code of OAuth; anybody may write another text into the address."""
 
@@ -51,7 +51,7 @@ def company_start(request: HttpRequest) -> HttpResponse:
         question = company_ask(redirect_uri=back_url(request), is_again=is_again)
     except DomainError as refusal:
         return refused(request, refusal.reason)
-    request.session[ASKED] = {
+    request.session[QUESTION] = {
         "state": question.state,
         "nonce": question.nonce,
         "verifier": question.verifier,
@@ -69,10 +69,10 @@ def company_back(request: HttpRequest) -> HttpResponse:
     nul_bytes_refuse(request)
     if not settings.OIDC_ISSUER:
         raise Http404
-    asked = request.session.pop(ASKED, None)
+    question = request.session.pop(QUESTION, None)
     try:
-        answer = answer_read(request, asked)
-        if asked["again"]:
+        answer = answer_read(request, question)
+        if question["again"]:
             return confirmed(request, answer)
         person = company_login(
             answer.claims,
@@ -86,7 +86,7 @@ def company_back(request: HttpRequest) -> HttpResponse:
         request,
         person,
         factor=Factor.COMPANY,
-        then=asked["next"],
+        then=question["next"],
         confirmed_at=answer.authenticated_at,
         ends_in_s=settings.OIDC_SESSION_H * 3600,
     )
@@ -94,11 +94,11 @@ def company_back(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def answer_read(request: HttpRequest, asked: dict[str, Any] | None) -> CompanyAnswer:
+def answer_read(request: HttpRequest, question: dict[str, Any] | None) -> CompanyAnswer:
     """Return whom the provider signed in.  Raises CompanyRefused, CompanyUnavailable."""
     state, code = request.GET.get("state", ""), request.GET.get("code", "")
-    is_ours = asked is not None and constant_time_compare(state, asked["state"])
-    if asked is None or not is_ours or clock.now().timestamp() - asked["at"] > ASKED_FOR_S:
+    is_ours = question is not None and constant_time_compare(state, question["state"])
+    if question is None or not is_ours or clock.now().timestamp() - question["at"] > QUESTION_KEPT_S:
         raise CompanyRefused(
             gettext("this sign-in was begun in another browser or too long ago: begin again")
         )
@@ -110,8 +110,8 @@ def answer_read(request: HttpRequest, asked: dict[str, Any] | None) -> CompanyAn
     return company_answer(
         code=code[:4096],
         issuer=request.GET.get("iss", ""),
-        nonce=asked["nonce"],
-        verifier=asked["verifier"],
+        nonce=question["nonce"],
+        verifier=question["verifier"],
         redirect_uri=back_url(request),
     )
 

@@ -85,9 +85,9 @@ def _spans(sector: Sector, events: Sequence[JobEvent], *, at: datetime) -> list[
             spans.append(Span(row, since, end, _tone(event)))
         else:
             # By the host's own clock alone; it cannot have begun before the stage.
-            begun = max(end - timedelta(milliseconds=max(event.ms, 0)), since)
-            spans.append(Span(row, since, begun, _tone(event), is_wait=True))
-            spans.append(Span(row, begun, end, _tone(event)))
+            run_start = max(end - timedelta(milliseconds=max(event.ms, 0)), since)
+            spans.append(Span(row, since, run_start, _tone(event), is_wait=True))
+            spans.append(Span(row, run_start, end, _tone(event)))
         since = end
     if sector.state in (SectorState.ABORTED, SectorState.TERMINATED):
         return spans
