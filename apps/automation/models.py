@@ -10,13 +10,14 @@ from django.db import models
 from apps.automation.states import RuleKind
 from apps.core.fields import AttoFilField
 from apps.core.models import Timestamped
+from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
 from apps.messages.models import Message
 from apps.users.models import Tenant
 
 NOTE_MAX = 500
 
 
-class AutoRule(Timestamped):
+class AutoRule(WithReasons, Timestamped):
     """A rule by which the pool tops up, sweeps or extends for a tenant; off until a person switches it on."""
 
     uuid = models.UUIDField(unique=True, default=uuid.uuid4)
@@ -34,12 +35,14 @@ class AutoRule(Timestamped):
     """The number of the next act; with the rule's UUID it is the id of that message."""
     acts_seen = models.PositiveIntegerField(default=0)
     """`acts_begun` when it was last switched on; only acts after it can switch the rule off."""
-    note = models.CharField(max_length=NOTE_MAX, blank=True, default="")
+    note = ReasonCharField(max_length=NOTE_MAX, blank=True, default="")
     """The reason why a due act was not carried out; empty if there is none."""
+    note_coded = CodedField()
     noted_at = models.DateTimeField(null=True)
     """Since when; None where nothing is in its way."""
-    stopped = models.CharField(max_length=NOTE_MAX, blank=True, default="")
+    stopped = ReasonCharField(max_length=NOTE_MAX, blank=True, default="")
     """The reason for which the rule switched itself off; else empty."""
+    stopped_coded = CodedField()
     looked_height = models.BigIntegerField(default=0, db_default=0)
     """Head at which a rule that reads many sectors looked for them last."""
 

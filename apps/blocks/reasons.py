@@ -20,6 +20,7 @@ LEASED_ELSEWHERE = reason(
     "blocks.leased_elsewhere", gettext_noop("BLOCK_F3 is 0: another program manages its F3 lease")
 )
 NO_F3_NODE = reason("blocks.no_f3_node", gettext_noop("no node that runs F3 responds"))
+RUNS_NO_F3 = reason("blocks.runs_no_f3", gettext_noop("this node does not run F3"))
 NOT_ANSWERED = reason("blocks.not_answered", gettext_noop("the node did not respond"))
 UNREADABLE = reason("blocks.unreadable", gettext_noop("the node's response could not be parsed"))
 VOTER_AWAY = reason(

@@ -11,6 +11,7 @@ from django.db.models import Q, Value
 
 from apps.checks.states import AlertEntryKind, AlertEvent, ChannelKind, Component, Condition
 from apps.core.models import Named
+from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
 from apps.users.models import Tenant
 
 
@@ -180,7 +181,7 @@ class CheckSetting(models.Model):
         return self.muted_until is not None and self.muted_until > now
 
 
-class Notification(models.Model):
+class Notification(WithReasons):
     """One message to one channel; it stays until it was delivered or given up."""
 
     uuid = models.UUIDField(default=uuid4, unique=True)
@@ -199,8 +200,9 @@ class Notification(models.Model):
     """None once it was delivered or given up."""
     attempts = models.PositiveIntegerField(default=0)
     delivered_at = models.DateTimeField(null=True)
-    error = models.CharField(max_length=300, blank=True)
+    error = ReasonCharField(max_length=300, blank=True)
     """Why the last attempt failed."""
+    error_coded = CodedField()
     is_held = models.BooleanField(default=False, db_default=False)
     """Whether it waits for the end of its channel's quiet hours."""
     told_in = models.UUIDField(null=True)

@@ -22,19 +22,27 @@ Texts = list[tuple[str, "Template"]]
 
 
 def rows_code(
-    model: Any, field: str, texts: Mapping[str, str | Sequence[str]], *, has_typed: bool = False
+    model: Any,
+    field: str,
+    texts: Mapping[str, str | Sequence[str]],
+    *,
+    has_typed: bool = False,
+    of: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the codes of one column's rows, in steps; a text that nobody here has written is marked as old.
 
     `texts`: of each code, how it read.  `has_typed`: people write into this column too, and what is of no
-    code stays as it is.  May be killed and run again; what is written meanwhile stays.
+    code stays as it is.  `of`: which of the rows, where not all are meant.
+    May be killed and run again; what is written meanwhile stays.
     """
     known = [
         (code, template_of(text, text))
         for code, some in texts.items()
         for text in ([some] if isinstance(some, str) else some)
     ]
-    rows = model._base_manager.filter(**{f"{field}{CODED}__isnull": True}).exclude(**{field: ""})
+    rows = model._base_manager.filter(**{f"{field}{CODED}__isnull": True}, **(of or {})).exclude(
+        **{field: ""}
+    )
     cut = model._meta.get_field(field).max_length
     # One pass: of millions of rows few have a text, and each query for the next 500 might look through all.
     found = rows.order_by().values_list("pk", field).iterator(chunk_size=STEP)

@@ -6,14 +6,14 @@ import smtplib
 import socket
 import ssl
 from http.client import RemoteDisconnected
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
-if TYPE_CHECKING:
-    from django.utils.functional import _StrPromise
+from apps.core.reasons import MARKED, Reason, quoted
 
-FAULTS: Final[tuple[tuple[type[Exception], _StrPromise], ...]] = (
+FAULTS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (socket.gaierror, _("the host's name cannot be resolved")),
     (UnicodeError, _("the host's name cannot be resolved")),
     (ssl.SSLCertVerificationError, _("its certificate is not trusted")),
@@ -31,5 +31,11 @@ def fault_text(error: Exception) -> str:
     """Return what an error of a connection or a file means; the name of its class where that is all."""
     for kind, text in FAULTS:
         if isinstance(error, kind):
-            return str(text)
+            return gettext(text)
     return (isinstance(error, OSError) and error.strerror) or type(error).__name__
+
+
+def fault_reason(error: Exception) -> Reason | str:
+    """Return the same for a row."""
+    text = next((text for kind, text in FAULTS if isinstance(error, kind)), "")
+    return MARKED(text=text) if text else quoted(fault_text(error), by="system")

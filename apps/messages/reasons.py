@@ -134,3 +134,32 @@ LANDED_UNRECORDED = reason(
         "of which the database has no record"
     ),
 )
+
+# What its timeline says
+NONCE_REASSIGNED = reason("messages.nonce_reassigned", gettext_noop("nonce {nonce} reassigned to {transfer}"))
+NONCE_FREE = reason("messages.nonce_free", gettext_noop("nonce {nonce} is free"))
+REPLACED = reason(
+    "messages.replaced",
+    gettext_noop("premium {gas_premium} to {gas_premium_gas_premium}, {caps}"),
+)
+FEE_CAP_RAISED = reason(
+    "messages.fee_cap_raised",
+    gettext_noop("fee cap {gas_fee_cap} to {gas_fee_cap_gas_fee_cap} attoFIL"),
+)
+FEES_SET = reason("messages.fees_set", gettext_noop("max fee {max_fee}, fee cap {gas_fee_cap} attoFIL"))
+RECOVERED = reason(
+    "messages.recovered",
+    gettext_noop("missing from the restored database; recovered from the signer's records"),
+)
+MATCHED = reason("messages.matched", gettext_noop("nonce {nonce}, {cid}, read back after a restore"))
+FOUND_ON_CHAIN = reason("messages.found_on_chain", gettext_noop("found on chain with nonce {nonce} as {cid}"))
+SENT_OUTSIDE = reason(
+    "messages.sent_outside",
+    gettext_noop("sent outside the pool with nonce {nonce} as {cid}: not sent again"),
+)
+
+# Which rule has it wait for a second person
+RULE_METHOD = reason("messages.rule_method", "{name}")
+RULE_ANY_METHOD = reason("messages.rule_any_method", gettext_noop("{actor} any method"))
+RULE_ANY_MESSAGE = reason("messages.rule_any_message", gettext_noop("any message"))
+RULE_ABOVE = reason("messages.rule_above", gettext_noop("{what} above {amount}"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.utils.translation import gettext_noop
 
-from apps.core.reasons import reason
+from apps.core.reasons import QUOTED, reason
 
 # What sectors wait for, and why they are paused
 SECTOR_FAULTY = reason(
@@ -98,6 +100,40 @@ OVERTAKEN = reason(
     "sectors.overtaken", gettext_noop("its sectors were already on chain; read back after a restore")
 )
 ENDED_ON_CHAIN = reason("sectors.ended_on_chain", gettext_noop("it has already ended on chain"))
+EXPIRES_FIRST = reason(
+    "sectors.expires_first", gettext_noop("it expires at epoch {end}, before it could be terminated")
+)
+SNAP_UP_UNDER_WAY = reason(
+    "sectors.snap_up_under_way",
+    gettext_noop("clients' data are on their way into it: abort its snap-up first"),
+)
+TERMINATION_UNDER_WAY = reason(
+    "sectors.termination_under_way", gettext_noop("its termination is already in progress")
+)
+EXTENSION_UNDER_WAY = reason(
+    "sectors.extension_under_way", gettext_noop("its extension is already in progress")
+)
+IS_TERMINATED = reason("sectors.is_terminated", gettext_noop("it is already terminated"))
+WAS_ABORTED = reason("sectors.was_aborted", gettext_noop("it was aborted"))
+NOT_PROVEN = reason(
+    "sectors.not_proven", gettext_noop("it is not proven yet: wait for its commit, or abort it")
+)
+EXITED_WITH = reason("sectors.exited_with", gettext_noop("exit code {exit_code}"))
+NO_SECTORS = reason("sectors.no_sectors", gettext_noop("no sectors were given"))
+
+# Why a sector cannot be extended so
+IS_FAULTY = reason("sectors.is_faulty", gettext_noop("it is faulty: extend it once it has recovered"))
+NO_WINDOW_YET = reason(
+    "sectors.no_window_yet", gettext_noop("it is not proven yet: extend it after its first window")
+)
+EXPIRES_THEN = reason("sectors.expires_then", gettext_noop("it already expires at epoch {expiration}"))
+CLAIM_SHORT = reason(
+    "sectors.claim_short",
+    gettext_noop("claim {claim} lasts only until epoch {last}: extend to that epoch, or drop the claim"),
+)
+CLAIM_HELD = reason(
+    "sectors.claim_held", gettext_noop("claim {claim} can be dropped only in the sector's last 30 days")
+)
 DONE_ON_CHAIN = reason("sectors.done_on_chain", gettext_noop("already done on chain by an earlier message"))
 ALREADY_ON_CHAIN = reason("sectors.already_on_chain", gettext_noop("it is already on chain"))
 GONE_FROM_CHAIN = reason("sectors.gone_from_chain", gettext_noop("the sector is no longer on chain"))
@@ -240,6 +276,8 @@ BEING_CHANGED = reason(
 )
 SECTOR_OF = reason("sectors.sector_of", gettext_noop("sector {number}: {error}"))
 COPY_REMOVED = reason("sectors.copy_removed", gettext_noop("its partial copy was removed"))
+ROOM_PROMISED: Final = f"{QUOTED}host.room_promised"
+"""Code of a host's fault: there is room once sectors on their way have come, or will not."""
 NO_ROOM = reason(
     "sectors.no_room",
     gettext_noop("waiting for room; retries every minute and gives up at {until} UTC: {error}"),

@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.pagination import Pages, page_of
-from apps.api.v1.serializers import InputSerializer, checked
+from apps.api.v1.serializers import CODE_HELP, InputSerializer, checked
 from apps.api.v1.views import PoolView, created
-from apps.checks.selectors.alerts import channel_visible, channels_visible, target_shown
+from apps.checks.selectors.alerts import channel_fault, channel_visible, channels_visible, target_shown
 from apps.checks.services.channel_choices import WAITS_MIN, scope_write
 from apps.checks.services.channels import (
     REPEATS_S,
@@ -28,6 +28,7 @@ from apps.checks.services.channels import (
 from apps.checks.states import ChannelKind
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.core.reasons import code_of
 from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenant_find
 
@@ -169,6 +170,7 @@ class ChannelOutput(serializers.Serializer[Any]):
         allow_null=True, help_text="When a notification was last delivered."
     )
     last_error = serializers.CharField(help_text="Why the last attempt failed; empty if it did not.")
+    last_error_code = serializers.SerializerMethodField(help_text=CODE_HELP)
 
     def get_only_tenants(self, row: Any) -> list[str]:
         """Return the names of the tenants."""
@@ -181,6 +183,10 @@ class ChannelOutput(serializers.Serializer[Any]):
     def get_target(self, row: Any) -> str:
         """Return where notifications go, without what may be a secret."""
         return target_shown(row)
+
+    def get_last_error_code(self, row: Any) -> str:
+        """Return the code of why the last attempt failed."""
+        return code_of(channel_fault(row))
 
 
 class ChannelTestOutput(serializers.Serializer[Any]):

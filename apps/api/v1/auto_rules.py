@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.gas_guards import tenant_by_name
 from apps.api.v1.message_changes import head_needed
-from apps.api.v1.serializers import AddressField, AmountField, InputSerializer, checked
+from apps.api.v1.serializers import CODE_HELP, AddressField, AmountField, InputSerializer, checked
 from apps.api.v1.views import PoolView, created
 from apps.automation.rules.extend_specs import DAY_SECTORS_MAX, DAYS_MAX, EXCLUDED_MAX, ExtendSpec
 from apps.automation.rules.specs import MoneySpec
@@ -33,6 +33,7 @@ from apps.automation.states import RuleKind, SectorData
 from apps.chain.node.client import page_client
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.core.reasons import code_of
 
 if TYPE_CHECKING:
     from apps.automation.models import AutoRule
@@ -109,8 +110,10 @@ class AutoRuleOutput(serializers.Serializer[Any]):
     settings = AutoRuleSettings(help_text="Amounts in attoFIL.")
     switched_by = serializers.CharField()
     note = serializers.CharField(help_text="What is in its way; empty if nothing is.")
+    note_code = serializers.CharField(help_text=CODE_HELP)
     noted_at = serializers.DateTimeField(allow_null=True)
     stopped = serializers.CharField(help_text="Why it switched itself off; empty unless it did.")
+    stopped_code = serializers.CharField(help_text=CODE_HELP)
     acts_begun = serializers.IntegerField(help_text="How often it has acted.")
 
 
@@ -131,6 +134,7 @@ class AutoRulePlanOutput(serializers.Serializer[Any]):
     cost_max = serializers.CharField(help_text="attoFIL that the messages would take at most.")
     approval = serializers.CharField(help_text="The rule by which it would wait for a second person.")
     why = serializers.CharField(help_text="Why nothing is pushed now; empty if a message is.")
+    why_code = serializers.CharField(help_text=CODE_HELP)
     is_hindered = serializers.BooleanField(help_text="Whether a person should mend that.")
 
 
@@ -139,6 +143,8 @@ def rule_body(row: AutoRule) -> dict[str, Any]:
     own = ("uuid", "kind", "is_on", "switched_by", "note", "noted_at", "stopped", "acts_begun")
     return {
         **{name: getattr(row, name) for name in own},
+        "note_code": code_of(row.note),
+        "stopped_code": code_of(row.stopped),
         "uuid": str(row.uuid),
         "tenant": row.tenant.name,
         "settings": row.settings,
@@ -171,6 +177,7 @@ def plan_body(plan: RulePlan | ExtendPlan) -> dict[str, Any]:
             "cost_max": str((found.gas_max or 0) if found else 0),
             "approval": found.approval if found else "",
             "why": plan.why,
+            "why_code": code_of(plan.why),
             "is_hindered": plan.is_hindered,
         }
     run = plan.run
@@ -183,6 +190,7 @@ def plan_body(plan: RulePlan | ExtendPlan) -> dict[str, Any]:
         "cost_max": str(0 if run is None else run.cost_max),
         "approval": "" if run is None else run.approval,
         "why": plan.why,
+        "why_code": code_of(plan.why),
         "is_hindered": plan.is_hindered,
     }
 

@@ -47,6 +47,7 @@ class MessageApprovalOutput(serializers.Serializer[Any]):
     state = serializers.CharField(help_text="NONE, PENDING, APPROVED or REFUSED")
     waits = serializers.BooleanField(help_text="it gets no nonce before it is approved")
     rule = serializers.CharField(help_text="what makes it wait")
+    rule_code = serializers.CharField(help_text=CODE_HELP)
     content = serializers.CharField(
         help_text="SHA-256 of sender, receiver, value, method and parameters: what an approval is for"
     )
@@ -72,6 +73,7 @@ def approval_body(row: Message) -> dict[str, Any]:
         "state": NEVER if found is None else found.state,
         "waits": waits,
         "rule": "" if found is None else found.rule,
+        "rule_code": "" if found is None else code_of(found.rule),
         "content": content_digest_compute(row),
         "pushed_by": row.pushed_by,
         "asked_at": None if found is None else found.asked_at,

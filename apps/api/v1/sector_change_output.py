@@ -46,6 +46,7 @@ class SectorPriceOutput(serializers.Serializer[Any]):
     miner = serializers.CharField()
     number = serializers.IntegerField()
     refusal = serializers.CharField()
+    refusal_code = serializers.CharField(help_text=CODE_HELP)
     fee = serializers.CharField()
     pledge = serializers.CharField(help_text="attoFIL released once it has ended")
     sends_at = serializers.IntegerField(help_text="first epoch at which its message may be sent")
@@ -116,6 +117,7 @@ def price_body(one: SectorPrice) -> dict[str, Any]:
         "miner": one.sector.miner.address,
         "number": one.sector.number,
         "refusal": one.refusal,
+        "refusal_code": code_of(one.refusal),
         "fee": str(one.fee),
         "pledge": str(one.pledge),
         "sends_at": one.sends_at,

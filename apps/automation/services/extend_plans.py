@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.automation.models import AutoRule
+from apps.automation.reasons import GAS_HIGH, GAS_UNKNOWN, NOTHING_DUE, SECTORS_LIMIT
 from apps.automation.rules.extend_specs import ExtendSpec, extend_spec_read
 from apps.automation.selectors.auto_rules import day_acts
 from apps.automation.states import SectorData
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.selectors.network import network_current
-from apps.core.formatting import DAY_S, plural
+from apps.core.formatting import DAY_S
+from apps.core.reasons import as_reason, counted
 from apps.miners.selectors.miners import miners_of_addresses
 from apps.sectors.models import Sector, SectorChange
+from apps.sectors.reasons import SECTOR_OF, WOULD_REFUSE_IT
 from apps.sectors.selectors.change_prices import ChangeRequest, SectorPrice
 from apps.sectors.services.changes.plans import ChangePlan, changes_plan
 from apps.sectors.services.changes.signing import signers_refusal_find
@@ -61,11 +62,9 @@ def extend_plan(rule: AutoRule, *, client: ChainClient, head: Head, now: datetim
     day = DAY_S // network.epoch_s
     due = _due(rule, spec, height=head.height, day=day, now=now)
     if not due:
-        return ExtendPlan(number=number, spent=spent, why=gettext("nothing is due"))
+        return ExtendPlan(number=number, spent=spent, why=NOTHING_DUE())
     if left <= 0:
-        why = gettext("{sectors} extended today: the daily limit is used up").format(
-            sectors=plural(spent, "sector")
-        )
+        why = SECTORS_LIMIT(sectors=counted(spent, "sector"))
         return ExtendPlan(number=number, spent=spent, why=why, is_hindered=True)
     request = ChangeRequest(
         kind=ChangeKind.EXTEND,
@@ -78,8 +77,8 @@ def extend_plan(rule: AutoRule, *, client: ChainClient, head: Head, now: datetim
         return ExtendPlan(number=number, spent=spent, why=_refusal(plan))
     if len(fitting) < len(plan.sectors):
         plan = changes_plan(fitting, request=request, client=client, head=head, network=network)
-    why = _hindrance(plan, spec)
-    return ExtendPlan(number=number, spent=spent, plan=plan, why=why, is_hindered=bool(why))
+    hindrance = _hindrance(plan, spec)
+    return ExtendPlan(number=number, spent=spent, plan=plan, why=hindrance, is_hindered=bool(hindrance))
 
 
 def _reason(rule: AutoRule) -> str:
@@ -130,22 +129,20 @@ def _is_for(price: SectorPrice, spec: ExtendSpec, *, day: int) -> bool:
 def _refusal(plan: ChangePlan) -> str:
     """Return why none of the sectors that end soon is extended."""
     if not plan.refused:
-        return gettext("nothing is due")
+        return NOTHING_DUE()
     one = plan.refused[0]
-    return gettext("sector {number}: {refusal}").format(number=one.sector.number, refusal=one.refusal)
+    return SECTOR_OF(number=one.sector.number, error=as_reason(one.refusal))
 
 
 def _hindrance(plan: ChangePlan, spec: ExtendSpec) -> str:
     """Return why sectors that are due are not extended; empty if they are, or none is."""
     if plan.trial_error:
-        return gettext("the chain would refuse it: {error}").format(error=plan.trial_error)
+        return WOULD_REFUSE_IT(error=as_reason(plan.trial_error))
     if not plan.accepted:
         return _refusal(plan)
     if plan.gas_expected is None:
-        return gettext("its gas is not known yet")
+        return GAS_UNKNOWN()
     gas = plan.gas_expected // len(plan.accepted)
     if spec.gas_max and gas > spec.gas_max:
-        return gettext("the gas of a sector would cost {gas}, the rule allows {most}").format(
-            gas=fil_format(gas), most=fil_format(spec.gas_max)
-        )
-    return signers_refusal_find(plan, by=SYSTEM)
+        return GAS_HIGH(gas=fil_format(gas), most=fil_format(spec.gas_max))
+    return as_reason(signers_refusal_find(plan, by=SYSTEM))

@@ -6,9 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.automation.models import AutoAct, AutoRule
+from apps.automation.reasons import (
+    BALANCE_SHORT,
+    FAILED_WITH,
+    IN_PROGRESS,
+    JUST_LANDED,
+    MONEY_LIMIT,
+    NOT_CARRIED_OUT,
+    NOTHING_DUE,
+    PAYS_OTHER,
+)
 from apps.automation.rules.specs import MoneySpec, amount_due, spec_read
 from apps.automation.selectors.auto_rules import act_last, day_spent, rule_principal
 from apps.automation.states import RuleKind
@@ -17,6 +25,7 @@ from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
 from apps.core.errors import Conflict
+from apps.core.reasons import as_reason
 from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem
 from apps.messages.selectors.queue_costs import waiting_most
@@ -32,6 +41,7 @@ from apps.miners.services.withdrawals import (
     funds_read,
     withdrawal_plan,
 )
+from apps.sectors.reasons import WOULD_REFUSE_IT
 from apps.users.rules.principals import SYSTEM
 from poolsite.filecoin.actors.market import AddBalanceParams
 from poolsite.filecoin.actors.market import Method as MarketMethod
@@ -99,9 +109,9 @@ def rule_plan(rule: AutoRule, *, client: ChainClient, head: Head, now: datetime)
     left = spec.day_max - spent
     amount = min(due, left)
     if not due:
-        return RulePlan(number=number, balance=balance, spent=spent, why=gettext("nothing is due"))
+        return RulePlan(number=number, balance=balance, spent=spent, why=NOTHING_DUE())
     if amount <= 0:
-        why = gettext("{spent} were moved today: the daily limit is used up").format(spent=fil_format(spent))
+        why = MONEY_LIMIT(spent=fil_format(spent))
         return RulePlan(number=number, balance=balance, spent=spent, why=why, is_hindered=True)
     if miner is not None:
         item, run = _withdrawal(rule, spec, miner, amount=amount, at=at)
@@ -136,15 +146,13 @@ def _last_describe(last: AutoAct, *, head: Head) -> tuple[str, bool] | None:
     if message is None:
         return None
     if message.state in OPEN:
-        return gettext("its last message is in progress"), False
+        return IN_PROGRESS(), False
     if message.state != MessageState.LANDED:
-        return gettext("its message {id} was not carried out").format(id=message.push_id), True
+        return NOT_CARRIED_OUT(id=message.push_id), True
     if message.exit_code:
-        text = gettext("its message {id} failed with exit code {exit_code}")
-        return text.format(id=message.push_id, exit_code=message.exit_code), True
+        return FAILED_WITH(id=message.push_id, exit_code=message.exit_code), True
     if head.height < message.height + SETTLE_EPOCHS:
-        text = gettext("its last message has just landed: it looks again at epoch {epoch}")
-        return text.format(epoch=message.height + SETTLE_EPOCHS), False
+        return JUST_LANDED(epoch=message.height + SETTLE_EPOCHS), False
     return None
 
 
@@ -202,12 +210,7 @@ def _withdrawal(
     funds = funds_read(miner, client=at.client, head=at.head)
     funds_check(funds)
     if at.client.state_lookup_id(spec.target) != funds.receiver:
-        raise Conflict(
-            gettext(
-                "the miner pays to {receiver}, not to {target}: set its beneficiary or change the rule"
-            ).format(receiver=funds.receiver, target=spec.target),
-            field="target",
-        )
+        raise Conflict(PAYS_OTHER(receiver=funds.receiver, target=spec.target), field="target")
     request = WithdrawalRequest(amount=amount, key=_push_id(rule))
     plan = withdrawal_plan(
         miner, request=request, principal=rule_principal(rule), client=at.client, head=at.head
@@ -218,9 +221,7 @@ def _withdrawal(
 def _hindrance(run: DryRun, *, method: str) -> str:
     """Return why the message of a trial is not pushed; empty if it is."""
     if run.balance_after < 0:
-        return gettext("{sender} lacks {short} for it and all messages in progress").format(
-            sender=run.message.from_, short=fil_format(-run.balance_after)
-        )
+        return BALANCE_SHORT(sender=str(run.message.from_), short=fil_format(-run.balance_after))
     if run.exit_code or run.error:
-        return gettext("the chain would refuse it: {error}").format(error=run.error or run.exit_code)
-    return run_refusal_find(run, by=SYSTEM, method=method)
+        return WOULD_REFUSE_IT(error=as_reason(run.error) or run.exit_code)
+    return as_reason(run_refusal_find(run, by=SYSTEM, method=method))

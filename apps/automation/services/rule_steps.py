@@ -25,6 +25,8 @@ from apps.chain.node.isolation import for_each_isolated
 from apps.core.disk import disk_require
 from apps.core.errors import DomainError, NotReachable
 from apps.core.live import Change, publish
+from apps.core.reason_fields import is_kept
+from apps.core.reasons import fitted, refused
 from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem
 from apps.messages.selectors.receivers import receiver_kinds
@@ -62,7 +64,7 @@ def auto_rule_step(rule: AutoRule, *, client: ChainClient, head: Head, now: date
     except NotReachable:
         raise
     except DomainError as refusal:
-        _note(rule, refusal.reason, now=now)
+        _note(rule, refused(refusal), now=now)
         return None
     if plan.must_stop:
         _stop(rule, plan.why)
@@ -152,8 +154,8 @@ def _lock_unchanged(rule: AutoRule, *, number: int) -> AutoRule | None:
 
 def _note(rule: AutoRule, text: str, *, now: datetime) -> None:
     """Store what is in the way of a rule; empty if nothing is."""
-    text = text[:NOTE_MAX]
-    if text == rule.note:
+    text = fitted(text, NOTE_MAX)
+    if is_kept(rule, "note", text):
         return
     noted_at = (rule.noted_at or now) if text else None
     if AutoRule.objects.filter(pk=rule.pk, is_on=True).update(note=text, noted_at=noted_at, updated_at=now):
@@ -166,7 +168,7 @@ def _stop(rule: AutoRule, why: str) -> None:
     row = _lock_unchanged(rule, number=rule.acts_begun)
     if row is None:
         return
-    row.is_on, row.stopped, row.note, row.noted_at = False, why[:NOTE_MAX], "", None
+    row.is_on, row.stopped, row.note, row.noted_at = False, fitted(why, NOTE_MAX), "", None
     row.save(update_fields=["is_on", "stopped", "note", "noted_at", "updated_at"])
     audit_record(
         principal=rule_principal(row),

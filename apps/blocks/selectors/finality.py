@@ -9,7 +9,9 @@ from typing import Final
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
-F3_STATUS_KEY: Final = "blocks-f3-3"
+from apps.core.reasons import Reason
+
+F3_STATUS_KEY: Final = "blocks-f3-4"
 """Numbered by the form of what it stores: what an older release stored is not read."""
 
 
@@ -22,7 +24,8 @@ class F3Participation:
     """The instance that it works on."""
     miners: tuple[int, ...] = ()
     """Numbers of the actors that it takes part for."""
-    reason: str = ""
+    reason: Reason | str = ""
+    """Why it does not run; empty if the node says only that."""
     finalized: int | None = None
     """Height of the newest tipset with a certificate; None where the node has none yet."""
     head_height: int | None = None

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Final
 
 from django.core.cache import cache
-from django.utils.translation import gettext, gettext_noop
 from redis.exceptions import RedisError
 
+from apps.blocks.reasons import RUNS_NO_F3, UNREADABLE
 from apps.blocks.selectors.finality import F3_STATUS_KEY, F3Participation
 from apps.blocks.services.finality import F3_CHANGE
 from apps.blocks.services.finality_nodes import nodes_query
@@ -21,8 +21,10 @@ from apps.blocks.services.finality_tickets import DISABLED, refusal_code_read
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.link import NodeLink
 from apps.core.live import OPERATOR, Change, publish
+from apps.core.reasons import fitted, quoted, refused
 
 STORED_S: Final = 300
+REASON_MAX: Final = 200
 ANSWER_S: Final = 5.0
 
 
@@ -47,14 +49,12 @@ def f3_status_read(link: NodeLink, *, height: int | None = None) -> F3Participat
         )
     except NodeRefused as refusal:
         is_without = refusal.is_unknown_method or refusal_code_read(refusal) == DISABLED
-        reason = gettext("this node does not run F3") if is_without else refusal.reason
-        return F3Participation(is_running=False, reason=reason[:200])
+        reason = RUNS_NO_F3() if is_without else quoted(refusal.reason[:REASON_MAX], by="node")
+        return F3Participation(is_running=False, reason=reason)
     except NodeUnavailable as error:
-        return F3Participation(is_running=False, reason=error.reason[:200])
+        return F3Participation(is_running=False, reason=fitted(refused(error), REASON_MAX))
     except (AssertionError, KeyError, TypeError, ValueError):
-        return F3Participation(
-            is_running=False, reason=gettext_noop("the node's response could not be parsed")
-        )
+        return F3Participation(is_running=False, reason=UNREADABLE())
 
 
 def _finalized(link: NodeLink) -> int | None:

@@ -17,6 +17,7 @@ from apps.checks.models import Alert, AlertChannel, AlertEntry, Notification
 from apps.checks.selectors.channel_scopes import tenants_followed
 from apps.checks.states import ChannelKind
 from apps.core.errors import NotFound
+from apps.core.reasons import Reason, coded_read
 from apps.core.redis_clients import redis_client
 from apps.sectors.selectors.hosts import is_uuid
 from apps.users.models import Tenant, User
@@ -73,7 +74,13 @@ def channels_visible(viewer: Principal) -> QuerySet[AlertChannel]:
     return rows.annotate(
         delivered_at=Max("notifications__delivered_at"),
         last_error=Coalesce(Subquery(tried.values("error")[:1]), Value("")),
+        last_error_coded=Subquery(tried.values("error_coded")[:1]),
     )
+
+
+def channel_fault(row: AlertChannel) -> Reason | str:
+    """Return why the last attempt of a channel with how delivery goes failed; empty if it did not."""
+    return coded_read(getattr(row, "last_error", ""), getattr(row, "last_error_coded", None))
 
 
 def channel_visible(viewer: Principal, uuid: UUID | str) -> AlertChannel:

@@ -14,9 +14,9 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote_plus, urlsplit
 
-from django.utils.translation import gettext
-
 from apps.checks.models import Notification
+from apps.checks.reasons import REFUSED, UNEXPECTED
+from apps.core.reasons import quoted
 
 KEYWORD: Final = "Poolsite"
 """Each text has it: robots of DingTalk and Feishu can be set to refuse texts without a keyword."""
@@ -127,10 +127,10 @@ def chat_refusal_read(service: ChatService, *, answer: bytes) -> str:
     found = _object(answer)
     name = next((name for name in service.accepted if name in found), None)
     if name is None:
-        return gettext("unexpected response")
+        return UNEXPECTED()
     if found[name] == service.accepted[name]:
         return ""
-    return gettext("refused: {reason}").format(reason=chat_reason_read(answer))
+    return REFUSED(reason=quoted(chat_reason_read(answer), by="channel"))
 
 
 def chat_reason_read(answer: bytes) -> str:

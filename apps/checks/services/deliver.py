@@ -11,15 +11,16 @@ from typing import Final
 
 import structlog
 from django.db.models import Q
-from django.utils.translation import gettext, gettext_noop
 
 from apps.checks.findings.results import Severity
 from apps.checks.models import Notification
+from apps.checks.reasons import SEE_LOG, TOO_OLD
 from apps.checks.services.channels import CLAIM
 from apps.checks.services.outgoing import NotDelivered, notification_send
 from apps.checks.services.quiet_hours import quiet_hours_end
 from apps.checks.states import FAILING, AlertEvent
 from apps.core.live import OPERATOR, Change, publish
+from apps.core.reasons import fitted
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +33,6 @@ SENT_MAX: Final = 32
 """Channels that are sent to at once."""
 TURN_S: Final = 15.0
 """After it nothing more is begun: the checks are evaluated again, and the next turn goes on."""
-TOO_OLD: Final = gettext_noop("not sent within 24 hours")
 
 
 def notifications_deliver(*, now: Callable[[], datetime]) -> int:
@@ -44,7 +44,7 @@ def notifications_deliver(*, now: Callable[[], datetime]) -> int:
     """
     quiet_hours_end(now=now())
     outdated = Notification.objects.filter(created_at__lte=now() - DELIVERY_WINDOW).exclude(next_try_at=None)
-    outdated.update(next_try_at=None, error=TOO_OLD)  # it waited for a channel that was off
+    outdated.update(next_try_at=None, error=TOO_OLD())  # it waited for a channel that was off
     shut = Q(channel__tenant__enabled=False) | Q(channel__tenant__deleted_at__isnull=False)
     rows = Notification.objects.filter(channel__is_enabled=True, is_held=False)
     rows = rows.exclude(next_try_at=None).exclude(shut)
@@ -103,7 +103,7 @@ def _refusal(row: Notification) -> str:
         return error.reason
     except Exception as error:  # that of a channel that nobody has foreseen stops no other
         log.exception("notification_failed", channel=row.channel.name)
-        return gettext("{error}: see the log").format(error=type(error).__name__)
+        return SEE_LOG(error=type(error).__name__)
     return ""
 
 
@@ -112,7 +112,7 @@ def _noted(row: Notification, reason: str, *, now: Callable[[], datetime]) -> bo
     row.attempts += 1
     if reason:
         at = now()
-        row.error = reason[:300]
+        row.error = fitted(reason, 300)
         pause = min(BACKOFF * 2 ** min(row.attempts - 1, 10), BACKOFF_MAX)
         last = row.created_at + DELIVERY_WINDOW - CLAIM  # a try an hour would leave out the last hour
         row.next_try_at = min(at + pause, last) if at < last else None

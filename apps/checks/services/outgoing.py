@@ -14,12 +14,12 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from django.core.mail import EmailMessage
-from django.utils.translation import gettext
 from django.utils.translation import gettext as say
 
 from apps.chain.node.connections import Connections
 from apps.chain.node.public_hosts import HostNotPublic, PublicConnections
 from apps.checks.models import Notification
+from apps.checks.reasons import KEY_CHANGED, MAIL_ERROR, NO_RESPONSE, NOT_PUBLIC, STATUS, STATUS_SAID
 from apps.checks.services.chat import (
     ChatRequest,
     chat_body_write,
@@ -31,8 +31,9 @@ from apps.checks.services.chat import (
 from apps.checks.services.pagerduty import pagerduty_events_build, pagerduty_reason_read
 from apps.checks.states import ChannelKind
 from apps.core import clock
-from apps.core.connection_faults import fault_text
+from apps.core.connection_faults import fault_reason
 from apps.core.formatting import fil
+from apps.core.reasons import Reason, quoted
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 
 CONNECT_S: Final = 5.0
@@ -55,7 +56,7 @@ def notification_send(row: Notification) -> None:
         target = text_decrypt(row.channel.target)
         secret = text_decrypt(row.channel.secret) if row.channel.secret else ""
     except DecryptionFailed:
-        raise NotDelivered(gettext("SECRET_KEY has changed: remove the channel and add it again")) from None
+        raise NotDelivered(KEY_CHANGED()) from None
     if row.channel.kind == ChannelKind.EMAIL:
         mail_send(row, address=target)
     elif row.channel.kind == ChannelKind.PAGERDUTY:
@@ -84,7 +85,7 @@ def webhook_send(row: Notification, *, url: str, secret: str, to_public: bool) -
     )
     if not 200 <= status < 300:
         reason = chat_reason_read(answer) if chat is not None else ""
-        raise NotDelivered(status_describe(status) + (f": {reason}" if reason else ""))
+        raise NotDelivered(status_describe(status, detail=reason))
     if chat is not None and (reason := chat_refusal_read(chat, answer=answer)):
         raise NotDelivered(reason)
 
@@ -103,12 +104,12 @@ def pagerduty_send(row: Notification, *, url: str, key: str, to_public: bool) ->
         )
         if not 200 <= status < 300:
             reason = pagerduty_reason_read(answer)
-            raise NotDelivered(status_describe(status) + (f": {reason}" if reason else ""))
+            raise NotDelivered(status_describe(status, detail=reason))
 
 
-def status_describe(status: int) -> str:
-    """Return the words of an HTTP status that is no success."""
-    return say("HTTP status {status}").format(status=status)
+def status_describe(status: int, *, detail: str = "") -> Reason:
+    """Return what an HTTP status that is no success means, with the channel's own words."""
+    return STATUS_SAID(status=status, error=quoted(detail, by="channel")) if detail else STATUS(status=status)
 
 
 def url_open(
@@ -133,10 +134,10 @@ def url_open(
     connections = kind(url, sent, answer_max=ANSWER_MAX)
     try:
         return connections.request(method, body, connect_s=min(CONNECT_S, answer_s), answer_s=answer_s)
-    except HostNotPublic as error:
-        raise NotDelivered(str(error)) from None
+    except HostNotPublic:
+        raise NotDelivered(NOT_PUBLIC()) from None
     except (OSError, HTTPException, ValueError) as error:
-        raise NotDelivered(say("no response: {error}").format(error=fault_text(error))) from None
+        raise NotDelivered(NO_RESPONSE(error=fault_reason(error))) from None
     finally:
         connections.close()
 
@@ -185,4 +186,4 @@ def mail_send(row: Notification, *, address: str) -> None:
     try:
         message.send()
     except (OSError, smtplib.SMTPException) as error:
-        raise NotDelivered(say("mail server error: {error}").format(error=fault_text(error))) from None
+        raise NotDelivered(MAIL_ERROR(error=fault_reason(error))) from None

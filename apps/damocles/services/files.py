@@ -117,9 +117,10 @@ def missing_check_describe(store: str) -> str:
     return gettext("no prover has checked its files in store {store} yet").format(store=store)
 
 
-def is_unseen(error: str) -> bool:
-    """Return whether a thread failed on our answer that nobody has looked yet, after which it asks again."""
-    return missing_check_describe("\0").partition("\0")[0] in error
+def is_unseen(record: DamoclesRecord) -> bool:
+    """Return whether nobody has looked at files that a thread submitted: it fails on that and asks again."""
+    check = record.files_check
+    return record.files_checked_at is None and check is not None and check.state != JobState.FAILED
 
 
 def stored_files_read(sector: Sector) -> StoredFiles:

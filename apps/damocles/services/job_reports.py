@@ -40,7 +40,7 @@ def job_report(
         if reported.failure_level:
             levels = (str(Level.TEMPORARY), str(Level.ABORT))
             is_paused = reported.failure_level.lower() not in levels
-            if is_paused or not is_unseen(reported.failure):  # a first submission is always too early
+            if is_paused or not is_unseen(one.record):  # a first submission is always too early
                 error = quoted(f"{reported.step}: {reported.failure}"[:TEXT_MAX], by="worker")
                 one.fail(error, is_paused=is_paused)
             return False, ""

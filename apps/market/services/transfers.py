@@ -280,8 +280,9 @@ def data_wait_renew(deal: Deal, *, now: datetime) -> None:
 
 def deal_note(deal: Deal, *, reason: Reason | str) -> None:
     """Note what holds a deal up."""
+    reason = as_reason(reason)
     if not is_kept(deal, "reason", reason):
-        values = with_codes(Deal, {"reason": as_reason(reason)})
+        values = with_codes(Deal, {"reason": reason})
         columns_set(deal, **values)
         Deal.objects.filter(pk=deal.pk).update(**values, updated_at=clock.now())
         deal_change_publish(deal)

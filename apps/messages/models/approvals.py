@@ -59,8 +59,9 @@ class MessageApproval(WithReasons):
 
     message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="approval")
     state = models.CharField(max_length=16, choices=ApprovalState.choices, default=ApprovalState.PENDING)
-    rule = models.CharField(max_length=300)
+    rule = ReasonCharField(max_length=300)
     """What the rule said that it fits."""
+    rule_coded = CodedField()
     asked_at = models.DateTimeField()
     content = models.CharField(max_length=64, blank=True, default="")
     """Of what was approved, see `content_digest_compute`; empty before."""

@@ -298,14 +298,16 @@ class SignedVersion(models.Model):
         return f"{self.cid} of {self.message_id}"
 
 
-class MessageEvent(models.Model):
+class MessageEvent(WithReasons):
     """One line of a message's timeline."""
 
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="events")
     at = models.DateTimeField()
     height = models.BigIntegerField(default=0)
     event = models.CharField(max_length=32)
-    text = models.CharField(max_length=1000, blank=True, default="")
+    text = ReasonCharField(max_length=1000, blank=True, default="")
+    """Why, or with what; without a code it is a name, an id or a CID."""
+    text_coded = CodedField()
 
     class Meta:
         indexes = [models.Index(fields=["message", "at"], name="message_event_line")]

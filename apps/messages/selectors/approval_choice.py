@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from django.utils.translation import gettext_noop
-
+from apps.core.reasons import Reason
 from apps.messages.models import ApprovalRule, Message
+from apps.messages.reasons import RULE_ABOVE, RULE_ANY_MESSAGE, RULE_ANY_METHOD, RULE_METHOD
 from apps.messages.selectors.receivers import kind_from_address
 from apps.users.selectors.grants import miners_owners
 from poolsite.filecoin.actors import market, miner, miner_control, multisig, power
@@ -272,17 +272,15 @@ def approval_need_describe(message: Message, *, rules: Sequence[ApprovalRule], r
     return "" if rule is None else approval_rule_describe(rule)
 
 
-def approval_rule_describe(rule: ApprovalRule) -> str:
-    """Return what a rule makes wait, as rows keep it: `miner WithdrawBalance above 5 FIL`."""
+def approval_rule_describe(rule: ApprovalRule) -> Reason:
+    """Return what a rule makes wait: `miner WithdrawBalance above 5 FIL`."""
     if rule.method is not None:
-        what = f"{rule.actor} {method_name(rule.actor, rule.method)}".strip()
+        what = RULE_METHOD(name=f"{rule.actor} {method_name(rule.actor, rule.method)}".strip())
     elif rule.actor:
-        what = gettext_noop("{actor} any method").format(actor=rule.actor)
+        what = RULE_ANY_METHOD(actor=rule.actor)
     else:
-        what = gettext_noop("any message")
-    if not rule.above:
-        return what
-    return gettext_noop("{what} above {amount}").format(what=what, amount=fil_format(int(rule.above)))
+        what = RULE_ANY_MESSAGE()
+    return RULE_ABOVE(what=what, amount=fil_format(int(rule.above))) if rule.above else what
 
 
 def amount_moved_compute(message: Message, *, receiver: str) -> int:

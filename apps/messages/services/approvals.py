@@ -13,19 +13,22 @@ from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
+from apps.core.reasons import fitted
 from apps.core.transitions import advance, advance_many
 from apps.messages.errors import BadMessage, PersonRequired, SecondPersonRequired
 from apps.messages.models import Message, MessageApproval, MessageEvent, Sender
 from apps.messages.reasons import REFUSED, REFUSED_AS, UNAPPROVED
 from apps.messages.rules.message_states import wrong_state
 from apps.messages.selectors.approval_choice import content_digest_compute
-from apps.messages.services.audit import event_record, message_audit
+from apps.messages.services.audit import EVENT_MAX, event_record, message_audit
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.selection_queue import selection_enqueue
 from apps.messages.states import APPROVAL_WITHIN, ApprovalState, MessageState, Wait
 from apps.users.rules.principals import Principal
 from apps.users.services.people import person_principal_lock
 
+RULE_MAX = 300
+"""Characters of a rule that an approval keeps."""
 WAITS_EVENT = "waits for approval"
 REFUSED_EVENT = "not approved"
 """Events of a message's timeline."""
@@ -34,7 +37,7 @@ REFUSED_EVENT = "not approved"
 def approvals_store(rows: Sequence[Message], *, rules: Mapping[str, str], now: datetime) -> None:
     """Store that new messages wait for a second person; `rules` says by their ids what made them wait."""
     MessageApproval.objects.bulk_create(
-        [MessageApproval(message=row, rule=rules[row.pk][:300], asked_at=now) for row in rows]
+        [MessageApproval(message=row, rule=fitted(rules[row.pk], RULE_MAX), asked_at=now) for row in rows]
     )
     _asked_note([row.pk for row in rows], rules=rules, now=now)
 
@@ -54,7 +57,7 @@ def messages_require_approval(rules: Mapping[str, str], *, now: datetime) -> lis
         needs_approval=True, wait=Wait.APPROVAL, error="", updated_at=now
     )
     MessageApproval.objects.bulk_create(
-        [MessageApproval(message_id=pk, rule=rules[pk][:300], asked_at=now) for pk in tenants],
+        [MessageApproval(message_id=pk, rule=fitted(rules[pk], RULE_MAX), asked_at=now) for pk in tenants],
         ignore_conflicts=True,
     )
     _ask_again(list(tenants), now=now)
@@ -82,7 +85,10 @@ def _ask_again(ids: Sequence[str], *, now: datetime) -> dict[Any, Any]:
 
 def _asked_note(ids: Sequence[str], *, rules: Mapping[str, str], now: datetime) -> None:
     MessageEvent.objects.bulk_create(
-        [MessageEvent(message_id=pk, at=now, event=WAITS_EVENT, text=rules[pk][:1000]) for pk in ids]
+        [
+            MessageEvent(message_id=pk, at=now, event=WAITS_EVENT, text=fitted(rules[pk], EVENT_MAX))
+            for pk in ids
+        ]
     )
 
 

@@ -9,12 +9,15 @@ from typing import Any, Final
 from django.db.models import Count
 from django.utils.translation import gettext_noop
 
+from apps.core.reasons import fitted
 from apps.messages.models import Message, MessageEvent
 from apps.messages.states import ATTEMPT
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import AuditEvent, audit_entries_record
 from poolsite.filecoin.amounts import fil_format
 
+EVENT_MAX: Final = 1000
+"""Characters of a line of a timeline."""
 ATTEMPTS_KEPT: Final = 40
 """Attempts of one message that its timeline names: with the pauses between them, those of a day."""
 
@@ -92,7 +95,7 @@ def attempts_record(
                 at=now,
                 height=height,
                 event=ATTEMPT,
-                text=reasons.get(row.pk, "")[:1000],
+                text=fitted(reasons.get(row.pk, ""), EVENT_MAX),
             )
             for row in rows
             if many.get(row.pk, 0) < ATTEMPTS_KEPT
@@ -102,4 +105,4 @@ def attempts_record(
 
 def event_record(message: Message, *, event: str, text: str, now: datetime) -> None:
     """Add a line to a message's timeline."""
-    MessageEvent.objects.create(message=message, at=now, event=event, text=text[:1000])
+    MessageEvent.objects.create(message=message, at=now, event=event, text=fitted(text, EVENT_MAX))

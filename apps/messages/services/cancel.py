@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import F
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 from msgspec import structs
 
 from apps.chain.models import Head
@@ -18,7 +18,7 @@ from apps.core.reasons import as_reason
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender
-from apps.messages.reasons import CANCELLED
+from apps.messages.reasons import CANCELLED, NONCE_FREE, NONCE_REASSIGNED
 from apps.messages.selectors.fees import fee_limit_compute
 from apps.messages.selectors.replacement_fees import premium_floor_read
 from apps.messages.services.audit import event_record, message_audit, messages_audit
@@ -103,9 +103,7 @@ def _store(
     event_record(
         row,
         event="cancelled",
-        text=gettext_noop("nonce {nonce} reassigned to {transfer}").format(
-            nonce=row.nonce, transfer=transfer.pk
-        ),
+        text=NONCE_REASSIGNED(nonce=row.nonce, transfer=transfer.pk),
         now=now,
     )
     event_record(transfer, event="cancels", text=row.pk, now=now)
@@ -185,9 +183,7 @@ def message_mark_bad(
     event_record(
         row,
         event="marked bad",
-        text=""
-        if row.nonce is None or is_used
-        else gettext_noop("nonce {nonce} is free").format(nonce=row.nonce),
+        text="" if row.nonce is None or is_used else NONCE_FREE(nonce=row.nonce),
         now=now,
     )
     message_audit(by, action="message.mark-bad", message=row, before=before, after={"state": row.state})

@@ -8,7 +8,7 @@ from functools import partial
 
 from django.db import transaction
 from django.db.models import F
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
@@ -18,6 +18,7 @@ from apps.core.transitions import advance
 from apps.core.units import values_with_units
 from apps.messages.errors import AlreadyOnChain, BadMessage, CapBelowPremium, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender, SignedVersion
+from apps.messages.reasons import FEE_CAP_RAISED, FEES_SET, REPLACED
 from apps.messages.rules.gas_checks import fee_cap_check, gas_shortfall_describe
 from apps.messages.rules.message_states import wrong_state
 from apps.messages.selectors.replacement_fees import NewFees, auto_fees_estimate, manual_fees_apply
@@ -143,14 +144,12 @@ def _store_version(
         error="",
         updated_at=now,
     )
-    caps = gettext_noop("fee cap {gas_fee_cap} to {gas_fee_cap_gas_fee_cap} attoFIL").format(
-        gas_fee_cap=message.gas_fee_cap, gas_fee_cap_gas_fee_cap=new.gas_fee_cap
-    )
+    caps = FEE_CAP_RAISED(gas_fee_cap=int(message.gas_fee_cap), gas_fee_cap_gas_fee_cap=int(new.gas_fee_cap))
     event_record(
         row,
         event="replaced",
-        text=gettext_noop("premium {gas_premium} to {gas_premium_gas_premium}, {caps}").format(
-            gas_premium=message.gas_premium, gas_premium_gas_premium=new.gas_premium, caps=caps
+        text=REPLACED(
+            gas_premium=int(message.gas_premium), gas_premium_gas_premium=int(new.gas_premium), caps=caps
         ),
         now=now,
     )
@@ -202,9 +201,7 @@ def fee_limits_set(
     fee_cap_check(gas_fee_cap)
     if gas_fee_cap and row.gas_premium > gas_fee_cap:
         raise CapBelowPremium(field="gas_fee_cap")
-    text = gettext_noop("max fee {max_fee}, fee cap {gas_fee_cap} attoFIL").format(
-        max_fee=fil_format(max_fee), gas_fee_cap=gas_fee_cap
-    )
+    text = FEES_SET(max_fee=fil_format(max_fee), gas_fee_cap=gas_fee_cap)
     Message.objects.filter(pk=row.pk).update(
         max_fee=max_fee, gas_fee_cap=gas_fee_cap, retry_height=0, attempts=0, updated_at=now
     )

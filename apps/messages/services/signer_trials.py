@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from apps.core.languages import list_text
+from apps.core.reasons import listed
 from apps.messages.rules.methods import method_text
 from apps.messages.rules.push_items import PushItem
 from apps.messages.services.dry_run import DryRun, message_approval_read
@@ -32,9 +32,10 @@ def verdicts_read(requests: Sequence[tuple[Principal, PushItem]], *, by: Princip
 
     With the gas that they name, and until one would not be signed.  Raises BadMessage as a push does.
     """
-    rules = dict.fromkeys(message_approval_read(item, principal=principal) for principal, item in requests)
+    needs = (message_approval_read(item, principal=principal) for principal, item in requests)
+    rules = [rule for rule in dict.fromkeys(needs) if rule]
     refusals = (_item_refusal_find(item, principal=principal, by=by) for principal, item in requests)
-    return Verdicts(signer=next(filter(None, refusals), ""), approval=list_text(filter(None, rules)))
+    return Verdicts(signer=next(filter(None, refusals), ""), approval=listed(rules) if rules else "")
 
 
 def _item_refusal_find(item: PushItem, *, principal: Principal, by: Principal) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
@@ -17,6 +17,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message
+from apps.messages.reasons import FOUND_ON_CHAIN
 from apps.messages.rules.message_states import wrong_state
 from apps.messages.services.approvals import approval_reset
 from apps.messages.services.audit import event_record, message_audit
@@ -60,8 +61,7 @@ def _land(message: Message, landed: Landed, *, head: Head, now: datetime, by: Pr
     row = Message.objects.select_for_update().get(pk=message.pk)
     _require(row, head=head)
     before = {"state": row.state}
-    text = gettext_noop("found on chain with nonce {nonce} as {cid}")
-    match_write(row, one=Sent(landed.cid, landed.message, landed=landed), now=now, text=text)
+    match_write(row, one=Sent(landed.cid, landed.message, landed=landed), now=now, kind=FOUND_ON_CHAIN)
     row.refresh_from_db()
     message_audit(by, action="message.retry", message=row, before=before, after={"state": row.state})
     return row

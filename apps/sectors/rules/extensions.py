@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.sectors.onchain.live_sectors import Claim, LiveSector
+from apps.sectors.reasons import CLAIM_HELD, CLAIM_SHORT, EXPIRED, EXPIRES_THEN, IS_FAULTY, NO_WINDOW_YET
 from poolsite.filecoin.expiration import BadExpiration, extension_check
 from poolsite.filecoin.pledge import daily_fee
 from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET, Network
@@ -51,13 +50,13 @@ def extended(
 ) -> Extended:
     """Return a sector as an extension makes it.  Raises BadExpiration with the reason why it cannot be."""
     if sector.expiration <= now:  # a message lands in the next epoch at the earliest
-        raise BadExpiration(gettext("it has expired"))
+        raise BadExpiration(EXPIRED())
     if sector.is_faulty:
-        raise BadExpiration(gettext("it is faulty: extend it once it has recovered"))
+        raise BadExpiration(IS_FAULTY())
     if not sector.is_active:
-        raise BadExpiration(gettext("it is not proven yet: extend it after its first window"))
+        raise BadExpiration(NO_WINDOW_YET())
     if expiration == sector.expiration:
-        raise BadExpiration(gettext("it already expires at epoch {expiration}").format(expiration=expiration))
+        raise BadExpiration(EXPIRES_THEN(expiration=expiration))
     extension_check(
         expiration,
         sector=sector.number,
@@ -69,17 +68,9 @@ def extended(
     short = [claim for claim in claims if claim.last < expiration] if sector.verified_weight else []
     if short and not drops:
         last = min(claim.last for claim in short)
-        raise BadExpiration(
-            gettext(
-                "claim {claim} lasts only until epoch {last}: extend to that epoch, or drop the claim"
-            ).format(claim=short[0].id, last=last)
-        )
+        raise BadExpiration(CLAIM_SHORT(claim=short[0].id, last=last))
     if short and sector.expiration - now > CLAIM_DROP_PERIOD:
-        raise BadExpiration(
-            gettext("claim {claim} can be dropped only in the sector's last 30 days").format(
-                claim=short[0].id
-            )
-        )
+        raise BadExpiration(CLAIM_HELD(claim=short[0].id))
     maintained = [claim for claim in claims if claim not in short] if sector.verified_weight else []
     weight = sum(claim.size for claim in maintained) * (expiration - now)
     power = quality_power(sector.size, duration=expiration - now, verified_weight=weight)

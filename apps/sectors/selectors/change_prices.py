@@ -11,13 +11,14 @@ from django.utils.translation import gettext
 from apps.chain.errors import NetworkUnknown
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
+from apps.core.reasons import Reason, quoted
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import reward_estimate
 from apps.sectors.models import Sector
 from apps.sectors.onchain.deadline_windows import Windows
 from apps.sectors.onchain.live_sectors import LiveSector, claims_read, live_sectors_read
 from apps.sectors.onchain.sectors import circulating_read
-from apps.sectors.reasons import ENDED_ON_CHAIN
+from apps.sectors.reasons import ENDED_ON_CHAIN, EXPIRES_FIRST
 from apps.sectors.rules.extensions import Extended, extended, longest
 from poolsite.filecoin.expiration import BadExpiration
 from poolsite.filecoin.policy import Network
@@ -93,9 +94,7 @@ def _terminations(
             continue
         sends_at = windows.opens_at(onchain.deadline, margin=LANDING_MARGIN)
         if onchain.expiration <= sends_at:
-            late = gettext("it expires at epoch {end}, before it could be terminated").format(
-                end=onchain.expiration
-            )
+            late = EXPIRES_FIRST(end=onchain.expiration)
             found.append(SectorPrice(sector=one, live=onchain, refusal=late))
             continue
         fee = onchain.fee(reward, height=head.height)
@@ -137,8 +136,10 @@ def _extensions(
                 circulating=circulating,
                 network=network,
             )
-        except BadExpiration as refusal:
-            found.append(SectorPrice(sector=one, live=onchain, refusal=str(refusal)))
+        except BadExpiration as error:
+            (text,) = error.args
+            why = text if isinstance(text, Reason) else quoted(text, by="actor")
+            found.append(SectorPrice(sector=one, live=onchain, refusal=why))
         else:
             found.append(SectorPrice(sector=one, live=onchain, after=after, sends_at=head.height))
     return found

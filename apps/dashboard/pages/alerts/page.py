@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 from apps.checks.findings.results import Severity
 from apps.checks.selectors.alerts import (
     alerts_recent,
+    channel_fault,
     channels_undelivered,
     channels_visible,
     notifications_recent,
@@ -199,7 +200,7 @@ def channel_row(row: AlertChannel, *, is_failing: bool, hrefs: Mapping[str, str]
 
 def delivery_text(row: AlertChannel) -> str:
     """Return how delivery to a channel went last."""
-    error, at = getattr(row, "last_error", ""), getattr(row, "delivered_at", None)
+    error, at = channel_fault(row), getattr(row, "delivered_at", None)
     if error:
         return gettext("Last attempt: {error}").format(error=stored_text(error))
     return gettext("Last delivered {at}").format(at=minute_text(at)) if at is not None else ""

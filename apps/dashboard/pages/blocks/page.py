@@ -264,7 +264,7 @@ def lease_text(lease: F3Lease, now: datetime, *, runs: bool = True) -> str:
 def finality_text(participation: F3Participation, names: dict[str, str]) -> str:
     """Put one node's part in F3 into words."""
     if not participation.is_running:
-        return participation.reason or gettext("this node does not run F3")
+        return stored_text(participation.reason) or gettext("this node does not run F3")
     own = [names[str(actor_id)] for actor_id in participation.miners if str(actor_id) in names]
     part = (
         gettext("participates for {own}").format(own=list_text(own))

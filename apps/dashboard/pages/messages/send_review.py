@@ -17,6 +17,7 @@ from apps.core import formatting
 from apps.core.addresses import address_both
 from apps.core.errors import BadValue
 from apps.core.languages import colon_text, list_text
+from apps.core.stored_texts import stored_text
 from apps.dashboard.confirm_page import ConfirmPage
 from apps.dashboard.pages.messages.call_params import Call
 from apps.dashboard.pages.messages.facts import fil_shown, params_text
@@ -220,6 +221,6 @@ def approval_fact(viewer: Principal, item: PushItem) -> Fact:
         return gettext("Approval"), gettext("not needed: no rule names it"), href
     names = approvers_of(message_validate(item, principal=viewer))
     text = gettext("waits for a second person: {rule}; may be approved by: {names}").format(
-        rule=rule, names=list_text(names) or gettext("nobody: invite a second person")
+        rule=stored_text(rule), names=list_text(names) or gettext("nobody: invite a second person")
     )
     return gettext("Approval"), text, href

@@ -15,10 +15,12 @@ from typing import Any, Final
 from uuid import uuid4
 
 from django.db import transaction
-from django.utils.translation import gettext_noop
 
+from apps.core.reasons import ReasonKind, fitted
 from apps.messages.models import Message, MessageEvent, UnmatchedMessage
+from apps.messages.reasons import MATCHED, RECOVERED
 from apps.messages.rules.displaced import displaced_columns
+from apps.messages.services.audit import EVENT_MAX
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.recovery.chain_history import Landed
 from apps.messages.services.spend import ADDED, spend_record
@@ -71,10 +73,10 @@ def matches_write(address: str, *, sent: Sequence[tuple[Sent, IdFound | None]], 
 
 
 @transaction.atomic
-def match_write(row: Message, *, one: Sent, now: datetime, text: str = "") -> None:
-    """Write a sent message into the row that was chosen for it; `text` is for the row's timeline."""
+def match_write(row: Message, *, one: Sent, now: datetime, kind: ReasonKind = MATCHED) -> None:
+    """Write a sent message into the row that was chosen for it; `kind` is what the row's timeline says."""
     rows = _Rows(row.from_addr, [(one, None)], now=now)
-    rows.note(row, one, text=text)
+    rows.note(row, one, kind=kind)
     rows.write()
 
 
@@ -199,14 +201,10 @@ class _Rows:
         )
         self.made.append(row)
         self.named[row.push_id, row.tenant_id] = self._once(row)
-        self._event(
-            row,
-            "recovered",
-            gettext_noop("missing from the restored database; recovered from the signer's records"),
-        )
+        self._event(row, "recovered", RECOVERED())
         return row
 
-    def note(self, row: Message, one: Sent, *, text: str = "") -> None:
+    def note(self, row: Message, one: Sent, *, kind: ReasonKind = MATCHED) -> None:
         """Note nonce and, where it landed, the landing; another row in flight with the nonce has lost it."""
         message = one.message
         if self.noted & {row.pk, message.nonce}:
@@ -229,8 +227,7 @@ class _Rows:
             self.states[row.pk] = MessageState.LANDED
         if self._state(row) == MessageState.FILLED:
             self.flying[message.nonce] = row
-        text = text or gettext_noop("nonce {nonce}, {cid}, read back after a restore")
-        self._event(row, "matched", text.format(nonce=message.nonce, cid=one.cid))
+        self._event(row, "matched", kind(nonce=message.nonce, cid=one.cid))
 
     def _state(self, row: Message) -> str:
         return self.states.get(row.pk, row.state)
@@ -251,7 +248,7 @@ class _Rows:
         }
 
     def _event(self, row: Message, event: str, text: str) -> None:
-        self.events.append(MessageEvent(message=row, at=self.now, event=event, text=text[:1000]))
+        self.events.append(MessageEvent(message=row, at=self.now, event=event, text=fitted(text, EVENT_MAX)))
 
     def write(self) -> None:
         """Write all that is noted, those that lost a nonce before those that have it."""

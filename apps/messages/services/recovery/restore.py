@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 from django.db import transaction
 from django.db.models import F, Q
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.client import ChainClient
@@ -31,7 +31,7 @@ from apps.core.reasons import refused
 from apps.gateway.errors import SignerAway
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Recovery, Sender, SignedVersion, UnmatchedMessage
-from apps.messages.reasons import SIGNED_UNRECORDED
+from apps.messages.reasons import SENT_OUTSIDE, SIGNED_UNRECORDED
 from apps.messages.selectors.recovery import (
     recovery_now,
     recovery_row,
@@ -233,8 +233,7 @@ def _is_matched(one: Sent, *, now: datetime) -> bool:
     row = waiting_alike(one.message)
     if row is None or is_signed_for_program(str(one.message.cid), now=now):
         return False
-    text = gettext_noop("sent outside the pool with nonce {nonce} as {cid}: not sent again")
-    match_write(row, one=one, now=now, text=text)
+    match_write(row, one=one, now=now, kind=SENT_OUTSIDE)
     return True
 
 

@@ -9,14 +9,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from django.utils.translation import gettext
-
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
+from apps.core.reasons import as_reason
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.sectors.errors.changes import ChangeRefused
 from apps.sectors.models import Sector, SectorChange
+from apps.sectors.reasons import (
+    EXITED_WITH,
+    EXTENSION_UNDER_WAY,
+    IS_TERMINATED,
+    NO_SECTORS,
+    NOT_PROVEN,
+    SECTOR_OF,
+    SNAP_UP_UNDER_WAY,
+    TERMINATION_UNDER_WAY,
+    WAS_ABORTED,
+    WOULD_REFUSE_IT,
+)
 from apps.sectors.selectors.change_prices import ChangeRequest, SectorPrice, changes_price
 from apps.sectors.services.changes.messages import change_approval_read, change_run, changes_count_fit
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
@@ -135,16 +146,16 @@ def _debt_add(plan: ChangePlan, miner: Miner, prices: Sequence[SectorPrice]) -> 
 def _state_refusal(sector: Sector, under_way: str | None) -> str:
     """Return why a sector cannot be changed by its state here."""
     if under_way == JobKind.SNAP_UP:
-        return gettext("clients' data are on their way into it: abort its snap-up first")
+        return SNAP_UP_UNDER_WAY()
     if under_way is not None:
         if under_way == ChangeKind.TERMINATE:
-            return gettext("its termination is already in progress")
-        return gettext("its extension is already in progress")
+            return TERMINATION_UNDER_WAY()
+        return EXTENSION_UNDER_WAY()
     if sector.state == SectorState.TERMINATED:
-        return gettext("it is already terminated")
+        return IS_TERMINATED()
     if sector.state == SectorState.ABORTED:
-        return gettext("it was aborted")
-    return gettext("it is not proven yet: wait for its commit, or abort it")
+        return WAS_ABORTED()
+    return NOT_PROVEN()
 
 
 def _gas_add(
@@ -163,7 +174,7 @@ def _gas_add(
         return
     run = change_run(miner, kind=kind, prices=now, client=client, head=head)
     if run.exit_code:
-        plan.trial_error = run.error or gettext("exit code {exit_code}").format(exit_code=run.exit_code)
+        plan.trial_error = as_reason(run.error) or EXITED_WITH(exit_code=run.exit_code)
         plan.gas_expected = plan.gas_max = None
         return
     plan.gas_expected += run.cost_expected * len(prices) // len(now)
@@ -173,12 +184,12 @@ def _gas_add(
 def accepted_require(plan: ChangePlan) -> None:
     """Raise ChangeRefused if a change can be done for none of the sectors, or the chain would refuse it."""
     if plan.trial_error:
-        why = gettext("the chain would refuse it: {error}").format(error=plan.trial_error)
+        why = WOULD_REFUSE_IT(error=as_reason(plan.trial_error))
     elif plan.accepted:
         return
     elif plan.sectors:
         one = plan.sectors[0]
-        why = gettext("sector {number}: {refusal}").format(number=one.sector.number, refusal=one.refusal)
+        why = SECTOR_OF(number=one.sector.number, error=as_reason(one.refusal))
     else:
-        why = gettext("no sectors were given")
+        why = NO_SECTORS()
     raise ChangeRefused(why, refused={one.sector.uuid: one.refusal or why for one in plan.sectors})

@@ -9,6 +9,7 @@ from typing import Final
 from django.db.models import Q
 
 from apps.core.live import Change, publish
+from apps.core.reasons import code_of
 from apps.core.transitions import advance
 from apps.sectors.models import RUNS_OVER, Job, Sector, Store, StoreMove, Worker, WorkerCommand
 from apps.sectors.reasons import (
@@ -18,6 +19,7 @@ from apps.sectors.reasons import (
     MOVED_TO,
     NO_ROOM,
     NOT_MOVED_TO,
+    ROOM_PROMISED,
     SECTOR_OF,
 )
 from apps.sectors.selectors.hosts import is_uuid
@@ -29,7 +31,6 @@ from apps.sectors.states import OPEN_MOVES, JobState, MoveState
 from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
-from poolsite.wire.stores import SPACE_RESERVED
 
 AT_ONCE: Final = 2
 """Moves that a host has been told of: it copies one while the next waits."""
@@ -137,7 +138,7 @@ def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
             copies_forget(move.sector_id, store_name=move.from_store.name)
     elif command.op == Operation.COPY_SECTOR and move.state == MoveState.COPYING:
         error = error or _switch(move)
-        until = _room_until(move, now=now) if SPACE_RESERVED in error else now
+        until = _room_until(move, now=now) if code_of(error) == ROOM_PROMISED else now
         if until > now:
             error = NO_ROOM(until=f"{until:%Y-%m-%d %H:%M}", error=error)
             advance(move, "WAIT", error=error, updated_at=now)

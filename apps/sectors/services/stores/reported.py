@@ -12,15 +12,15 @@ from msgspec.structs import asdict
 
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
-from apps.core.reasons import COLON, quoted
+from apps.core.reasons import COLON, Reason, quoted
 from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, Worker, WorkerCommand
-from apps.sectors.reasons import BY, RENAMED
+from apps.sectors.reasons import BY, RENAMED, ROOM_PROMISED
 from apps.sectors.services.files.removals import removals_detach_store, store_leftovers_remove
 from apps.sectors.services.stores.events import ATTACHED, CHANGED, DETACHED, FAILED, event_write
 from apps.sectors.services.stores.lost import files_find, forgotten_detach, is_forgotten
 from apps.sectors.services.stores.move_steps import move_note, moves_of_orders_lock
 from poolsite.wire.commands import MOVE_OPERATIONS, STORE_OPERATIONS, Operation
-from poolsite.wire.stores import READABLE, UNBOUNDED_BYTES, AttachedStore
+from poolsite.wire.stores import READABLE, SPACE_RESERVED, UNBOUNDED_BYTES, AttachedStore
 
 SAMPLE_EVERY: Final = timedelta(minutes=10)
 SAMPLES_KEPT: Final = timedelta(days=30)
@@ -200,12 +200,17 @@ def _rules(one: AttachedStore) -> dict[str, Any]:
     }
 
 
+def fault_read(text: str) -> Reason | str:
+    """Return what a host says why an order failed, by its only word that decides something."""
+    return Reason(text, ROOM_PROMISED, {"text": text}) if SPACE_RESERVED in text else quoted(text, by="host")
+
+
 def orders_note(worker: Worker, *, done: Collection[str], errors: Mapping[str, str], now: datetime) -> None:
     """Note which orders a host could not carry out, and what became of those for stores."""
     commands = list(worker.commands.filter(uuid__in=done, done_at=None, op__in=STORE_OPERATIONS))
     moves_of_orders_lock(commands)
     for command in commands:
-        error = quoted(errors.get(str(command.uuid), ""), by="host")
+        error = fault_read(errors.get(str(command.uuid), ""))
         if command.op in MOVE_OPERATIONS:
             move_note(command, error=error, now=now)
         if error:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from apps.automation.models import AutoAct, AutoRule
+from apps.automation.reasons import FAILED_WITH, MONEY_LIMIT, NOT_CARRIED_OUT
 from apps.automation.rules.specs import MoneySpec
 from apps.automation.selectors.auto_rules import auto_rules_hindered
 from apps.automation.services import rule_steps
@@ -69,7 +70,7 @@ def pushed(row: AutoRule) -> list[Message]:
 
 def note(row: AutoRule) -> str:
     row.refresh_from_db()
-    return row.note
+    return str(row.note)
 
 
 def test_a_rule_is_off_until_it_is_switched_on(pool: Pool) -> None:
@@ -171,6 +172,7 @@ def test_the_daily_limit_holds(pool: Pool) -> None:
         heads(pool, SETTLE_EPOCHS + 2)
     assert [one.value for one in pushed(row)] == [30 * FIL, 10 * FIL]
     assert "40 FIL were moved today" in note(row)
+    assert MONEY_LIMIT.made(row.note)
     assert list(auto_rules_hindered(principal())) == [row]
     pool.ticks += 24 * 3600
     step(pool)
@@ -224,7 +226,7 @@ def test_a_message_that_was_not_carried_out_stops_the_rule(pool: Pool) -> None:
     step(pool)
     row.refresh_from_db()
     assert (row.is_on, len(pushed(row))) == (False, 1)
-    assert "was not carried out" in row.stopped
+    assert NOT_CARRIED_OUT.made(row.stopped)
     assert list(auto_rules_hindered(principal())) == [row]
     auto_rule_set_on(principal=principal(), rule=row, is_on=True)
     step(pool)
@@ -241,6 +243,7 @@ def test_a_message_that_fails_on_chain_stops_the_rule(pool: Pool) -> None:
     step(pool)
     row.refresh_from_db()
     assert (row.is_on, len(pushed(row))) == (False, 1)
+    assert FAILED_WITH.made(row.stopped)
     assert "exit code 6" in row.stopped
 
 

@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from apps.checks.findings.results import Finding, Link
 from apps.checks.models import Alert, AlertChannel, Notification
+from apps.checks.reasons import SEE_LOG
 from apps.checks.report.report import Report, Result
 from apps.checks.selectors.alerts import channels_undelivered
 from apps.checks.services import deliver
@@ -251,7 +252,8 @@ def test_channel_that_fails_unforeseen_delays_no_other_and_is_named(
     assert [notifications_deliver(now=lambda at=at: T0 + at * HOUR) for at in range(3)] == [1, 0, 0]  # type: ignore[misc]  # a default
 
     assert [row.name for row in channels_undelivered(T0)] == ["odd"]
-    assert Notification.objects.get(channel__name="odd").error == "ValueError: see the log"
+    error = Notification.objects.get(channel__name="odd").error
+    assert (error, SEE_LOG.made(error)) == ("ValueError: see the log", True)
 
 
 def test_webhook_gets_name_and_password_of_its_url(hook: Hook) -> None:

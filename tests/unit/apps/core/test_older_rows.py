@@ -11,13 +11,16 @@ from django.apps import apps
 from django.db import connection
 from django.utils.translation import override
 
+from apps.automation.models import AutoRule
 from apps.blocks.models import F3Lease, Round
 from apps.blocks.states import RoundState
 from apps.chain.models import Node
+from apps.checks.models import AlertChannel, Notification
 from apps.core.clock import now
 from apps.core.reasons import code_of
 from apps.core.stored_texts import stored_text
 from apps.market.states import DealState
+from apps.messages.models import MessageApproval, MessageEvent
 from apps.wallets.models import RemoteWallet
 from tests import factories
 from tests.mk20 import sized
@@ -34,6 +37,17 @@ def lost_round() -> Any:
 
 def remote_wallet() -> Any:
     return RemoteWallet.objects.create(tenant=tenant("alice"), name="cold", url="u", token="t")
+
+
+def event(name: str) -> Any:
+    return MessageEvent.objects.create(message=factories.message(), at=now(), event=name)
+
+
+def notification() -> Any:
+    channel = AlertChannel.objects.create(name="ops", kind="WEBHOOK", target="t")
+    return Notification.objects.create(
+        channel=channel, event="TEST", text="a test", body={}, created_at=now()
+    )
 
 
 CASES: Final[dict[str, tuple[str, Callable[[], Any], str, dict[str, str]]]] = {
@@ -103,6 +117,70 @@ CASES: Final[dict[str, tuple[str, Callable[[], Any], str, dict[str, str]]]] = {
             "these keys could not prove themselves: f1abc, f1def": "wallets.unproven",
             "connection refused by peer": "core.old",
         },
+    ),
+    "automatic rule": (
+        "automation.migrations.0004_codes_of_older_reasons.reasons_code",
+        lambda: AutoRule.objects.create(tenant=tenant("alice"), kind="top_up", settings={}),
+        "note",
+        {
+            "nothing is due": "automation.nothing_due",
+            "2 FIL were moved today: the daily limit is used up": "automation.money_limit",
+            "3 sectors extended today: the daily limit is used up": "automation.sectors_limit",
+            "its message rule:7 failed with exit code 16": "automation.failed_with",
+            "sector 7: it has already ended on chain": "sectors.sector_of",
+            "the chain would refuse it: no such actor": "sectors.would_refuse_it",
+            "connection refused by peer": "core.old",
+        },
+    ),
+    "notification": (
+        "checks.migrations.0016_codes_of_older_deliveries.errors_code",
+        notification,
+        "error",
+        {
+            "HTTP status 500": "checks.status",
+            "HTTP status 404: no_service": "checks.status_said",
+            "no response: timed out": "checks.no_response",
+            "not sent within 24 hours": "checks.too_old",
+            "refused: 310000": "checks.refused",
+        },
+    ),
+    "rule of an approval": (
+        "messages.migrations.0021_codes_of_older_timelines.reasons_code",
+        lambda: MessageApproval.objects.create(message=factories.message(), rule="any", asked_at=now()),
+        "rule",
+        {
+            "miner WithdrawBalance": "",
+            "miner WithdrawBalance above 5 FIL": "messages.rule_above",
+            "multisig any method": "messages.rule_any_method",
+            "any message above 5 FIL": "messages.rule_above",
+        },
+    ),
+    "attempt": (
+        "messages.migrations.0021_codes_of_older_timelines.reasons_code",
+        lambda: event("attempt failed"),
+        "text",
+        {
+            "needs 2 FIL, has 1 FIL": "messages.needs",
+            "sign message failed: policy: not this one": "messages.sign_failed",
+            "vm error (RetCode=16)": "core.old",
+        },
+    ),
+    "line of a timeline": (
+        "messages.migrations.0021_codes_of_older_timelines.reasons_code",
+        lambda: event("replaced"),
+        "text",
+        {
+            "premium 100 to 125, fee cap 200 to 250 attoFIL": "messages.replaced",
+            "max fee 0.5 FIL, fee cap 7 attoFIL": "messages.fees_set",
+            "nonce 7, bafy2, read back after a restore": "messages.matched",
+            "nonce 7 reassigned to c0ffee": "messages.nonce_reassigned",
+        },
+    ),
+    "who approved": (
+        "messages.migrations.0021_codes_of_older_timelines.reasons_code",
+        lambda: event("approved"),
+        "text",
+        {"ann": "", "cancelled": ""},
     ),
     "signature": (
         "wallets.migrations.0007_codes_of_older_errors.errors_code",

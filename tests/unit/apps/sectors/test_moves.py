@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from apps.core.reasons import code_of
 from apps.miners.errors import TransferRefused
 from apps.sectors.errors.runs import RunUnderWay
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Job, PipelineRun, Sector, Store, StoreMove, Worker, WorkerCommand
 from apps.sectors.models import Sector as SectorRow
+from apps.sectors.reasons import ROOM_PROMISED
 from apps.sectors.selectors.moves import Removal, removals_awaited
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.retirement import worker_retire
@@ -140,7 +142,7 @@ def test_a_move_gives_up_waiting_for_room_after_a_day(worker: Worker) -> None:
     assert beat(worker, at=late, error=fault) == []
 
     move = StoreMove.objects.get()
-    assert (move.state, move.error) == ("FAILED", fault)
+    assert (move.state, move.error, code_of(move.error)) == ("FAILED", fault, ROOM_PROMISED)
 
 
 def test_the_old_copy_waits_for_proofs_and_is_tried_again(worker: Worker) -> None:

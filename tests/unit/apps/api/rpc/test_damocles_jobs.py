@@ -107,11 +107,16 @@ def test_an_update_is_accepted_once_a_prover_has_seen_its_files(
     run = snap_up(sector, own)
     given = line.call("AllocateSanpUpSector", SNAP_SPEC)["Sector"]
     line.report(given, "SnapEncoded")
+    line.report(given, "SnapEncoded", "temporary")
+    failed = run.job.events.filter(is_error=True)
+    assert len(failed) == 1
     assert line.call("StoreReserveSpace", named(sector), ROOM, ["store"])["Name"] == "store"
     assert line.call("StoreReserveSpace", named(sector), ROOM, [])["Name"] == "store"
     submit = ("SubmitSnapUpProof", named(sector), made(run))
 
     assert "no prover has checked" in line.answer(*submit)["error"]["message"]
+    line.report(given, "Persisted", "temporary")
+    assert len(failed.all()) == 1, "it waits to be seen, whatever the words in which its thread says so"
     assert line.code(*submit) == 1, "it asks again"
     run.refresh_from_db()
     assert (run.state, bytes(run.comm_r or b"")) == ("SNAP_PROVED", NEW)
