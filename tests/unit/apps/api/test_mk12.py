@@ -34,6 +34,7 @@ from poolsite.filecoin.storage_market import ASK_RESPONSE, STORAGE_ASK, map_deco
 from poolsite.libp2p.identity import Identity
 from poolsite.libp2p.listener import Listener
 from tests import factories, people
+from tests.killed_writes import killed_writes
 from tests.libp2p_client import Client, connections_close
 from tests.mk12 import Chain, params, signed_cid, status_request
 from tests.mk20 import sized
@@ -307,3 +308,19 @@ def test_a_flood_of_one_stranger_leaves_room_for_others(monkeypatch: pytest.Monk
 
     asyncio.run(play())
     streams.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_door_killed_at_any_write_makes_one_deal_and_answers_the_same_again(miner: Miner) -> None:
+    def play() -> tuple[bool, str]:
+        return proposed(miner, request)
+
+    for after in range(20):
+        request = params(signed(miner, label=f"no {after}"), url="https://a.example/x.car", size=len(DATA))
+        was_killed = killed_writes(play, after=after)
+        assert play() == play() == (True, "")
+        assert Deal.objects.count() == after + 1
+        if not was_killed:
+            break
+
+    assert after > 0
