@@ -388,6 +388,7 @@ LISTS = (
 )
 FORMS = (
     "search",
+    "scope",
     "miner-new",
     "pledge",
     "proving-settings",
@@ -409,8 +410,11 @@ def plain_addresses() -> dict[str, str]:
 
 def addresses(pool: Pool) -> dict[str, str]:
     """Every page by a name: lists and forms, and each object in its interesting states."""
+    of = pool.miner.tenant
     return {
         **plain_addresses(),
+        "sealing-slots": f"{reverse('sealing')}?host={pool.sealer.uuid}&idle=1",
+        "sectors-in-scope": f"{reverse('sectors')}?tenant={of.name}&miner={pool.miner.address}",
         "miner": reverse("miner", args=[pool.miner.address]),
         "miner-roles": reverse("miner-roles", args=[pool.miner.address]),
         "miner-addresses": reverse("miner-addresses", args=[pool.miner.address]),

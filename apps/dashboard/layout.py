@@ -100,7 +100,7 @@ def page_render(
         "page_key": page_key,
         "nav": nav_of(data, bell.badges, scope=scope),
         "tabs": [(item, scope.href(item.href)) for group in navigation() for item in group if item.is_tab],
-        "scope": scope,
+        "page_scope": scope,
         "chain_status": data.chain_status,
         "bell": bell,
         "frame_parts": ",".join(

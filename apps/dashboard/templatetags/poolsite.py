@@ -236,7 +236,7 @@ def breaks(text: str) -> SafeString:
     return SafeString(CAPITAL.sub("<wbr>", conditional_escape(text)))
 
 
-TOPBAR: Final = ("scope", "chain_status", "bell", "person", "themes", "page_href", "zone")
+TOPBAR: Final = ("page_scope", "chain_status", "bell", "person", "themes", "page_href", "zone")
 """What the bar at the top of each page needs of the layout."""
 
 
