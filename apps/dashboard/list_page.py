@@ -148,6 +148,8 @@ class ListPage:
 
     name: str
     """Name of its URL, place in the rail and cursors; the CSV's URL has `-csv` appended."""
+    section: str = ""
+    """Page of the rail that it belongs to, if it has no place of its own."""
     one: str
     """Word for a row in ids of elements: `sector` in `f-sector-12`."""
     title: StrOrPromise
@@ -162,7 +164,8 @@ class ListPage:
     """Lays out the rows of one page, or those that changed."""
     id_of: Callable[[Any], object]
     """The part of a row's ids that tells it from others, as laid out."""
-    verdict: Callable[[PageData], Verdict]
+    verdict: Callable[[PageData], Verdict | None] = lambda _data: None
+    """Sentence above it; None: its page says something else there."""
     empty: Callable[[PageData], Empty]
     none: Empty | None = None
     """Text when no row matches the filters; its action is *Show all*."""
@@ -442,7 +445,7 @@ class ListPage:
             request,
             self.template,
             title=self.title,
-            section=self.name,
+            section=self.section or self.name,
             page_key=(f"{self.name}:{query}" if query else self.name) if is_live else "",
             scoped=self.scoped,
             status=422 if wrong else 200,

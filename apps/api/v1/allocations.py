@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import CURSOR, LIMIT, NotACursor, number
+from apps.api.v1.list_filters import ListView, parameters_of
+from apps.api.v1.pagination import CURSOR, LIMIT
 from apps.api.v1.pieces import PieceOutput, piece_body
 from apps.api.v1.views import PoolView
-from apps.chain.selectors.heads import head_current
 from apps.sectors.selectors.allocations import (
-    AllocationFilter,
+    AllocationFilters,
     allocation_get,
     allocation_state,
-    allocations_narrowed,
     allocations_pieces,
     allocations_read_last,
+    allocations_visible,
+    height_known,
 )
 from apps.sectors.states import AllocationState
 
 if TYPE_CHECKING:
     from apps.pieces.models import Piece
     from apps.sectors.models import Allocation
-
-PAGE_DEFAULT = 100
-PAGE_MAX = 1_000
-PLACE: Final = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
-"""End and key of a page's last row."""
 
 
 class AllocationOutput(serializers.Serializer[Any]):
@@ -78,44 +73,22 @@ def allocation_body(row: Allocation, piece: Piece | None, *, height: int) -> dic
     }
 
 
-def height_known() -> int:
-    """Return the head's height; -1 before the first head, when nothing has expired."""
-    head = head_current()
-    return -1 if head is None else head.height
-
-
-class AllocationsView(PoolView):
+class AllocationsView(ListView):
     """`/allocations`: data that clients want the caller's miners to store."""
 
-    filters = ("miner", "client", "q", "state", "cursor", "limit")
+    noun = AllocationFilters
 
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("miner", str),
-            OpenApiParameter("client", str, description="f0 address"),
-            OpenApiParameter("q", str, description="an allocation's id, or a piece CID"),
-            OpenApiParameter("state", str, enum=AllocationState.values),
-            CURSOR,
-            LIMIT,
-        ],
-        responses=AllocationPage,
-    )
-    def get(self, request: Request) -> Response:
+    @extend_schema(parameters=[*parameters_of(AllocationFilters), CURSOR, LIMIT], responses=AllocationPage)
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
         """List allocations as last read; `cursor` is the `next` of the previous page."""
-        query, height = request.query_params, height_known()
-        limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
-        named = {name: query.get(name, "") for name in ("miner", "client", "q", "state")}
-        wanted = AllocationFilter(**named, height=height, after=end_cursor(query.get("cursor", "")))
-        rows = list(allocations_narrowed(self.principal, wanted)[: limit + 1])
-        last = rows[limit - 1] if len(rows) > limit else None
-        shown = rows[:limit]
-        pieces, read = allocations_pieces(shown), allocations_read_last()
+        rows, following = self.by_end(allocations_visible(self.principal), "expiration")
+        pieces, read, height = allocations_pieces(rows), allocations_read_last(), height_known()
         return Response(
             {
                 "height": None if read is None else read.height,
                 "is_of_all": read is not None and read.is_of_all,
-                "results": [allocation_body(row, pieces.get(row.number), height=height) for row in shown],
-                "next": None if last is None else f"{last.expiration}-{last.pk}",
+                "results": [allocation_body(row, pieces.get(row.number), height=height) for row in rows],
+                "next": following,
             }
         )
 
@@ -131,16 +104,6 @@ class AllocationView(PoolView):
         row = allocation_get(self.principal, allocation)
         piece = allocations_pieces([row]).get(row.number)
         return Response(allocation_body(row, piece, height=height_known()))
-
-
-def end_cursor(text: str) -> tuple[int, int] | None:
-    """Read a cursor of a list in the order of ends; None for the first page.  Raises NotACursor."""
-    if not text:
-        return None
-    found = PLACE.fullmatch(text)
-    if found is None:
-        raise NotACursor
-    return int(found[1]), int(found[2])
 
 
 urlpatterns = [

@@ -6,20 +6,20 @@ import uuid
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.address_bodies import price_body
-from apps.api.v1.allocations import end_cursor
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
+from apps.api.v1.list_filters import ListView, parameters_of
 from apps.api.v1.message_changes import head_needed
-from apps.api.v1.pagination import CURSOR, LIMIT, number, number_parameter
+from apps.api.v1.pagination import CURSOR, LIMIT
 from apps.api.v1.serializers import APPROVAL_HELP, AddressField, InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.node.client import chain_client
-from apps.sectors.selectors.claims import ClaimFilter, claims_narrowed
+from apps.sectors.selectors.claims import ClaimFilters, claims_visible
 from apps.sectors.services.verified.extensions import (
     CLAIMS_MAX,
     ExtensionPlan,
@@ -31,10 +31,6 @@ from apps.sectors.services.verified.extensions import (
 
 if TYPE_CHECKING:
     from apps.sectors.models import VerifiedClaim
-
-PAGE_DEFAULT = 100
-PAGE_MAX = 1_000
-EPOCH_MAX = 2**53
 
 
 class ClaimOutput(serializers.Serializer[Any]):
@@ -69,42 +65,16 @@ def claim_body(row: VerifiedClaim) -> dict[str, Any]:
     }
 
 
-class ClaimsView(PoolView):
+class ClaimsView(ListView):
     """`/claims`: verified data of the caller's miners."""
 
-    filters = ("miner", "client", "q", "sector", "ends_from", "ends_to", "cursor", "limit")
+    noun = ClaimFilters
 
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("miner", str),
-            OpenApiParameter("client", str, description="f0 address"),
-            OpenApiParameter("q", str, description="a claim's id, or a piece CID"),
-            number_parameter("sector", least=0),
-            number_parameter("ends_from", least=0, description="epoch; default: all, ended ones too"),
-            number_parameter("ends_to", least=0, description="epoch"),
-            CURSOR,
-            LIMIT,
-        ],
-        responses=ClaimPage,
-    )
-    def get(self, request: Request) -> Response:
+    @extend_schema(parameters=[*parameters_of(ClaimFilters), CURSOR, LIMIT], responses=ClaimPage)
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
         """List claims as last read; `cursor` is the `next` of the previous page."""
-        query = request.query_params
-        limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
-        wanted = ClaimFilter(
-            **{name: query.get(name, "") for name in ("miner", "client", "q", "sector")},
-            start=number(request, "ends_from", least=0, default=0, most=EPOCH_MAX),
-            stop=number(request, "ends_to", least=0, default=EPOCH_MAX, most=EPOCH_MAX),
-            after=end_cursor(query.get("cursor", "")),
-        )
-        rows = list(claims_narrowed(self.principal, wanted)[: limit + 1])
-        last = rows[limit - 1] if len(rows) > limit else None
-        return Response(
-            {
-                "results": [claim_body(row) for row in rows[:limit]],
-                "next": None if last is None else f"{last.end_epoch}-{last.pk}",
-            }
-        )
+        rows, following = self.by_end(claims_visible(self.principal), "end_epoch")
+        return Response({"results": [claim_body(row) for row in rows], "next": following})
 
 
 class ExtensionInput(InputSerializer):

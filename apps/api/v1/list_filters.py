@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 
-from apps.api.v1.pagination import number
+from apps.api.v1.pagination import NotACursor, number
 from apps.api.v1.views import PoolView
 from apps.core.filters import ListFilter, ListFilters
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
+PLACE: Final = re.compile(r"-|(\d{1,18}-\d{1,18})", re.ASCII)
+"""End and key of a page's last row; `-`: the first page."""
 
 
 class ListView(PoolView):
@@ -43,6 +46,18 @@ class ListView(PoolView):
         limit, before = self.limit(), number(self.request, "cursor", least=1, default=0, most=10**12)
         found = list(self.narrowed(rows.filter(pk__lt=before) if before else rows)[: limit + 1])
         return found[:limit], str(found[limit - 1].pk) if len(found) > limit else None
+
+    def by_end(self, rows: QuerySet[Any], end: str) -> tuple[list[Any], str | None]:
+        """Return the same of rows in the order of a field with an epoch and their keys."""
+        limit, place = self.limit(), PLACE.fullmatch(self.request.query_params.get("cursor", "") or "-")
+        if place is None:
+            raise NotACursor
+        if place[1]:
+            at, pk = place[1].split("-")
+            rows = rows.filter(**{f"{end}__gte": at}).exclude(**{end: at, "pk__lte": pk})
+        found = list(self.narrowed(rows)[: limit + 1])
+        last = found[limit - 1] if len(found) > limit else None
+        return found[:limit], None if last is None else f"{getattr(last, end)}-{last.pk}"
 
 
 def parameters_of(filters: type[ListFilters]) -> list[OpenApiParameter]:

@@ -11,8 +11,7 @@ from apps.checks.findings.text import at_least
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.rare import rare_rows
 from apps.core.formatting import joined_size
-from apps.sectors.selectors.allocations import NEAR_S, AllocationFilter, allocations_narrowed
-from apps.sectors.states import AllocationState
+from apps.sectors.selectors.allocations import NEAR_S, allocations_missing
 from apps.users.states import Perm
 
 
@@ -21,9 +20,8 @@ def allocations_end(data: CheckData) -> Iterator[Finding]:
     if data.clock is None or not data.rare.allocations:
         return
     height = data.clock.epoch
-    missing = AllocationFilter(state=AllocationState.MISSING, height=height)
     last = height + NEAR_S // data.clock.delay_s
-    rows, has_more = rare_rows(allocations_narrowed(data.viewer, missing).filter(expiration__lte=last))
+    rows, has_more = rare_rows(allocations_missing(data.viewer, height=height).filter(expiration__lte=last))
     if not rows:
         return
     first, count = rows[0], len(rows)

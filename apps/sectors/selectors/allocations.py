@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
+from apps.chain.selectors.heads import head_current
 from apps.core.errors import BadValue
+from apps.core.filters import Choices, Words
 from apps.core.formatting import DAY_S
-from apps.miners.selectors.miners import miner_get
+from apps.miners.selectors.miners import MinerFilters
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
 from apps.sectors.errors.verified import AllocationUnknown
@@ -20,6 +24,9 @@ from apps.sectors.states import AllocationState
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 from poolsite.filecoin.cids import BadCid, cid_parse
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 NUMBER_DIGITS: Final = 19
 NEAR_S: Final = 7 * DAY_S
@@ -36,22 +43,6 @@ HERE: Final = Exists(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AllocationFilter:
-    """Filters of the list; an empty field does not filter."""
-
-    miner: str = ""
-    client: str = ""
-    """An f0 address."""
-    q: str = ""
-    """An allocation's id, or a piece CID."""
-    state: str = ""
-    height: int = 0
-    """Height of the head; allocations that expire below it are expired."""
-    after: tuple[int, int] | None = None
-    """End and row number of the last row of the page before."""
-
-
 def allocations_visible(viewer: Principal) -> QuerySet[Allocation]:
     """Return the allocations for the miners that this caller sees, those that end first first."""
     rows = Allocation.objects.select_related("miner__tenant").order_by("expiration", "pk")
@@ -60,47 +51,68 @@ def allocations_visible(viewer: Principal) -> QuerySet[Allocation]:
     return rows if viewer.is_operator else rows.filter(miner__tenant_id=viewer.own_id)
 
 
-def allocations_narrowed(viewer: Principal, wanted: AllocationFilter) -> QuerySet[Allocation]:
-    """Return the caller's allocations that fit.  Raises MinerUnknown, BadValue."""
-    rows = allocations_visible(viewer)
-    if wanted.miner:
-        rows = rows.filter(miner=miner_get(viewer, wanted.miner))
-    if wanted.client:
-        rows = rows.filter(client=client_read(wanted.client))
-    if wanted.q:
-        rows = rows.filter(_named(wanted.q))
-    if wanted.state == AllocationState.HERE:
-        rows = rows.filter(HERE)
-    elif wanted.state == AllocationState.MISSING:
-        rows = rows.filter(~HERE, expiration__gt=wanted.height)
-    elif wanted.state == AllocationState.EXPIRED:
-        rows = rows.filter(~HERE, expiration__lte=wanted.height)
-    elif wanted.state:
-        raise BadValue(gettext("there is no such state"), field="state")
-    if wanted.after is not None:
-        end, pk = wanted.after
-        rows = rows.filter(expiration__gte=end).exclude(expiration=end, pk__lte=pk)
-    return rows
+def height_known() -> int:
+    """Return the head's height; -1 before the first head, when nothing has expired."""
+    head = head_current()
+    return -1 if head is None else head.height
 
 
-def client_read(text: str) -> int:
-    """Return the actor id of a client's f0 address.  Raises BadValue."""
-    try:
-        parsed = address_parse(text)
-    except BadAddress:
-        parsed = None
-    if parsed is None or parsed.protocol != ID:
-        raise BadValue(gettext("must be an f0 address"), field="client")
-    return parsed.actor_id
+def allocations_missing(viewer: Principal, *, height: int) -> QuerySet[Allocation]:
+    """Return the caller's allocations whose data are not here, and can still come."""
+    return allocations_visible(viewer).filter(ALLOCATION_STATES[AllocationState.MISSING](height))
 
 
-def _named(text: str) -> Q:
-    if text.isascii() and text.isdigit() and len(text) < NUMBER_DIGITS:
-        return Q(number=int(text))
-    try:
-        return Q(piece_cid=str(cid_parse(text)))
-    except BadCid:
-        raise BadValue(gettext("is neither an allocation's id nor a piece CID"), field="q") from None
+class VerifiedFilters(MinerFilters):
+    """Filters of verified data: whose, and which."""
+
+    unnamed: ClassVar[StrOrPromise]
+    """Why `q` names none."""
+    client = Words(label=_("Client"), method="of_client", about="f0 address")
+
+    def of_client(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """Narrow to a client.  Raises BadValue."""
+        try:
+            parsed = address_parse(value)
+        except BadAddress:
+            parsed = None
+        if parsed is None or parsed.protocol != ID:
+            raise BadValue(gettext("must be an f0 address"), field=name)
+        return rows.filter(client=parsed.actor_id)
+
+    def named(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """Find by id or piece CID.  Raises BadValue."""
+        if value.isascii() and value.isdigit() and len(value) < NUMBER_DIGITS:
+            return rows.filter(number=int(value))
+        try:
+            return rows.filter(piece_cid=str(cid_parse(value)))
+        except BadCid:
+            raise BadValue(str(self.unnamed), field=name) from None
+
+
+ALLOCATION_STATES: Final[dict[str, Callable[[int], Q]]] = {
+    AllocationState.MISSING: lambda height: ~HERE & Q(expiration__gt=height),
+    AllocationState.HERE: lambda _height: Q(HERE),
+    AllocationState.EXPIRED: lambda height: ~HERE & Q(expiration__lte=height),
+}
+"""Conditions by the height of the head; allocations that expire below it are expired."""
+
+
+class AllocationFilters(VerifiedFilters):
+    """What a list of allocations can be narrowed to."""
+
+    unnamed = _("is neither an allocation's id nor a piece CID")
+    q = Words(
+        label=_("Allocation id or piece CID"), method="named", about="an allocation's id, or a piece CID"
+    )
+    state = Choices(AllocationState.values, method="of_states", refusal=_("there is no such state"))
+
+    def of_states(self, rows: QuerySet[Allocation], _name: str, value: list[str]) -> QuerySet[Allocation]:
+        """Narrow to some states."""
+        if self.page is None:
+            height = height_known()
+        else:
+            height = -1 if self.page.clock is None else self.page.clock.epoch
+        return rows.filter(reduce(or_, [ALLOCATION_STATES[word](height) for word in value]))
 
 
 def allocation_get(viewer: Principal, number: str) -> Allocation:

@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property, reduce
+from operator import or_
 from typing import Final
 
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
-from apps.core.errors import BadValue
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.status import EpochClock, clock_of, network_known
+from apps.core.clock import now
+from apps.core.filters import Choices, Whole, Words
+from apps.core.formatting import DAY_S
 from apps.miners.models import Miner
-from apps.miners.selectors.miners import miner_get
 from apps.sectors.models import ClaimsEnding, VerifiedClaim
-from apps.sectors.selectors.allocations import NUMBER_DIGITS, client_read
+from apps.sectors.selectors.allocations import VerifiedFilters
 from apps.users.rules.principals import Principal
-from poolsite.filecoin.cids import BadCid, cid_parse
 
 CLIENTS_SHOWN: Final = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimFilter:
-    """Filters of the list; an empty field does not filter."""
-
-    miner: str = ""
-    client: str = ""
-    """An f0 address."""
-    q: str = ""
-    """A claim's id, or a piece CID."""
-    sector: str = ""
-    """A sector's number."""
-    start: int = 0
-    """The first epoch at which a claim of the list ends."""
-    stop: int | None = None
-    """The last one."""
-    after: tuple[int, int] | None = None
-    """End and row number of the last row of the page before."""
+SOON_S: Final = 30 * DAY_S
+"""A sector can drop a claim in its last 30 days; as the check `claims_ending`."""
 
 
 def claims_visible(viewer: Principal) -> QuerySet[VerifiedClaim]:
@@ -48,38 +35,43 @@ def claims_visible(viewer: Principal) -> QuerySet[VerifiedClaim]:
     return rows if viewer.is_operator else rows.filter(miner__tenant_id=viewer.own_id)
 
 
-def claims_narrowed(viewer: Principal, wanted: ClaimFilter) -> QuerySet[VerifiedClaim]:
-    """Return the caller's claims that fit.  Raises MinerUnknown, BadValue."""
-    rows = claims_visible(viewer).filter(end_epoch__gte=wanted.start)
-    if wanted.miner:
-        rows = rows.filter(miner=miner_get(viewer, wanted.miner))
-    if wanted.client:
-        rows = rows.filter(client=client_read(wanted.client))
-    if wanted.q:
-        rows = rows.filter(_named(wanted.q))
-    if wanted.sector:
-        rows = rows.filter(sector_number=_number(wanted.sector, field="sector"))
-    if wanted.stop is not None:
-        rows = rows.filter(end_epoch__lte=wanted.stop)
-    if wanted.after is not None:
-        end, pk = wanted.after
-        rows = rows.filter(end_epoch__gte=end).exclude(end_epoch=end, pk__lte=pk)
-    return rows
+CLAIM_STATES: Final[dict[str, Callable[[EpochClock], Q]]] = {
+    "live": lambda clock: Q(end_epoch__gte=clock.epoch),
+    "ending": lambda clock: Q(end_epoch__range=(clock.epoch, clock.epoch + SOON_S // clock.delay_s)),
+    "ended": lambda clock: Q(end_epoch__lt=clock.epoch),
+}
+"""Conditions of claims in force, those that end soon among them, and others."""
 
 
-def _number(text: str, *, field: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) >= NUMBER_DIGITS:
-        raise BadValue(gettext("must be a whole number"), field=field)
-    return int(text)
+class ClaimFilters(VerifiedFilters):
+    """What a list of claims can be narrowed to."""
 
+    unnamed = _("is neither a claim's id nor a piece CID")
+    q = Words(label=_("Claim id or piece CID"), method="named", about="a claim's id, or a piece CID")
+    sector = Whole(label=_("Sector"), field_name="sector_number")
+    ends_from = Whole(field_name="end_epoch", lookup_expr="gte", about="epoch")
+    ends_to = Whole(field_name="end_epoch", lookup_expr="lte", about="epoch")
+    state = Choices(CLAIM_STATES, method="of_states", about="default: all, ended ones too")
 
-def _named(text: str) -> Q:
-    if text.isascii() and text.isdigit() and len(text) < NUMBER_DIGITS:
-        return Q(number=int(text))
-    try:
-        return Q(piece_cid=str(cid_parse(text)))
-    except BadCid:
-        raise BadValue(gettext("is neither a claim's id nor a piece CID"), field="q") from None
+    @cached_property
+    def clock(self) -> EpochClock | None:
+        """Epochs and wall time; None before the first head."""
+        if self.page is not None:
+            return self.page.clock  # type: ignore[no-any-return]  # PageData's
+        return clock_of(head_current(), network=network_known(), at=now())
+
+    def of_states(
+        self, rows: QuerySet[VerifiedClaim], _name: str, value: list[str]
+    ) -> QuerySet[VerifiedClaim]:
+        """Narrow to some states; before the first head nothing is told apart."""
+        if self.clock is None:
+            return rows
+        return rows.filter(reduce(or_, [CLAIM_STATES[word](self.clock) for word in value]))
+
+    def rows(self) -> QuerySet[VerifiedClaim]:
+        """Return the rows that fit; a page shows those in force, if nothing else is asked for."""
+        rows = super().rows()
+        return rows if self.page is None or self["state"] else self.of_states(rows, "state", ["live"])
 
 
 @dataclass(frozen=True, slots=True)

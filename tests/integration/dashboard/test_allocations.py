@@ -109,7 +109,6 @@ def test_empty_and_failed_reads_say_why(ann: None) -> None:
 
 
 def test_pages_follow_one_another_and_the_csv_has_all(ann: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.dashboard.pages.verified.list_page.ROWS", 2)
     monkeypatch.setattr("apps.dashboard.pagination.ROWS", 2)
     monkeypatch.setattr("apps.dashboard.pages.verified.allocations.CHUNK", 2)
     miner = factories.miner(2001, of="alice")
@@ -118,7 +117,7 @@ def test_pages_follow_one_another_and_the_csv_has_all(ann: None, monkeypatch: py
     browser = signed_in()
 
     first = text_of(browser.get(reverse("allocations")))
-    [older] = re.findall(r'href="(\?after=[^"]*)"', first)
+    [older] = re.findall(r'href="(\?cursor=[^"]*)"', first)
     second = text_of(browser.get(reverse("allocations") + older))
 
     for row in rows[:2]:

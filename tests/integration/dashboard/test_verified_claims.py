@@ -96,14 +96,13 @@ def test_a_claim_extended_while_its_list_is_downloaded_stands_in_it_once(
 
 
 def test_pages_follow_one_another(ann: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.dashboard.pages.verified.list_page.ROWS", 2)
     monkeypatch.setattr("apps.dashboard.pagination.ROWS", 2)
     miner = factories.miner(2001, of="alice")
     numbers = [verified_rows.claim(miner, end_epoch=5000).number for _ in range(3)]
     browser = signed_in()
 
     first = text_of(browser.get(reverse("claims")))
-    [older] = re.findall(r'href="(\?after=[^"]*)"', first)
+    [older] = re.findall(r'href="(\?cursor=[^"]*)"', first)
 
     assert rows_of(first) == numbers[:2]
     assert rows_of(text_of(browser.get(reverse("claims") + older))) == numbers[2:]

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.urls import path, reverse
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.http import urlencode
-from django.utils.translation import gettext
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_safe
 
 from apps.chain.selectors.status import EpochClock
 from apps.core import formatting
-from apps.core.errors import DomainError
-from apps.core.formatting import DAY_S
-from apps.dashboard.csv_export import Download, csv_answer, rows_in_turn
-from apps.dashboard.layout import page_render
+from apps.dashboard import cells
+from apps.dashboard.csv_export import rows_in_turn
+from apps.dashboard.list_page import Column, Empty, ListPage
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.verified.list_page import VerifiedList, verified_page
-from apps.dashboard.pagination import ROWS
-from apps.dashboard.sessions import sign_in_required
-from apps.sectors.selectors.claims import ClaimFilter, claims_narrowed, claims_visible, clients_largest
+from apps.dashboard.pages.verified.columns import client_column, left, miner_column, size_column
+from apps.dashboard.pagination import ROWS, page_in_turn
+from apps.sectors.selectors.claims import (
+    ClaimFilters,
+    claims_visible,
+    clients_largest,
+)
 from apps.sectors.selectors.sectors import sectors_by_numbers
 from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallets_visible
@@ -32,57 +35,15 @@ from apps.wallets.selectors import wallets_visible
 if TYPE_CHECKING:
     from apps.sectors.models import VerifiedClaim
 
-SOON_S: Final = 30 * DAY_S
-"""A sector can drop a claim in its last 30 days; as the check `claims_ending`."""
-STATES: Final = (
-    ("", _("In force"), "", ""),
-    ("ending", _("Ends within 30 d"), "warn", "warn"),
-    ("ended", _("Ended"), "idle", "off"),
-)
-"""Filters of the list: key, label, tone, icon."""
-CLAIMS: Final = VerifiedList(
-    "claims",
-    _("Verified claims"),
-    region=_("Table of claims"),
-    table="f-claim-table",
-    none=_("No matching claims"),
-    no_match=_("No claims match these filters."),
-    end="end_epoch",
-    states=STATES,
-    places=(
-        ("q", _("Claim id or piece CID")),
-        ("client", _("Client")),
-        ("miner", _("Miner")),
-        ("sector", _("Sector")),
-    ),
-)
-COLUMNS: Final = (
-    *("claim", "client", "miner", "sector", "piece_cid", "size", "term_start", "term_min", "end_epoch"),
-)
-"""Of the list as CSV."""
-
 
 @dataclass(frozen=True, slots=True)
 class ClaimRow:
     """One claim in the list."""
 
-    key: int
-    number: int
-    client: str
-    cid: str
-    short: str
-    size: str
-    miner: str
-    sector: int
+    row: VerifiedClaim
     sector_href: str
-    end: str
-    """Epoch at which it ends."""
-    until: int | None
-    """Time of `end` in UNIX seconds; None without a clock."""
-    left: str
-    """Empty once it has ended."""
-    extend_href: str
-    """Empty for whoever may not."""
+    clock: EpochClock | None
+    may_extend: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,64 +66,24 @@ class DataCapRow:
     left: str
 
 
-def found_of(
-    viewer: Principal,
-    wanted: dict[str, str],
-    clock: EpochClock | None,
-    *,
-    after: tuple[int, int] | None = None,
-) -> tuple[QuerySet[VerifiedClaim], str]:
-    """Return the claims that fit, and why none does where a filter cannot be read."""
-    named = {name: text for name, text in wanted.items() if name != "state"}
-    start, stop = 0, None
-    if clock is not None:
-        start, stop = span_of(wanted.get("state", ""), clock)
-    try:
-        return claims_narrowed(viewer, ClaimFilter(**named, start=start, stop=stop, after=after)), ""
-    except DomainError as refusal:
-        return claims_visible(viewer).none(), refusal.reason
-
-
-def span_of(state: str, clock: EpochClock) -> tuple[int, int | None]:
-    """Return the epochs between which the claims of a state end."""
-    if state == "ended":
-        return 0, clock.epoch - 1
-    return clock.epoch, clock.epoch + SOON_S // clock.delay_s if state == "ending" else None
-
-
-def claim_rows(
-    rows: Sequence[VerifiedClaim], *, viewer: Principal, clock: EpochClock | None
-) -> list[ClaimRow]:
+def claim_rows(rows: Sequence[VerifiedClaim], data: PageData) -> list[ClaimRow]:
     """Lay out one page of the list."""
-    sectors = sectors_by_numbers(viewer, [(row.miner_id, row.sector_number) for row in rows])
-    found = []
+    sectors = sectors_by_numbers(data.viewer, [(row.miner_id, row.sector_number) for row in rows])
+    found, may_extend = [], data.viewer.may("sign")
     for row in rows:
         sector = sectors.get((row.miner_id, row.sector_number))
-        left_s = None if clock is None else clock.left_s(row.end_epoch)
-        found.append(
-            ClaimRow(
-                key=row.pk,
-                number=row.number,
-                client=f"f0{row.client}",
-                cid=row.piece_cid,
-                short=formatting.shortened(row.piece_cid),
-                size=" ".join(formatting.size(row.size)),
-                miner=row.miner.address,
-                sector=row.sector_number,
-                sector_href="" if sector is None else reverse("sector", args=[sector.uuid]),
-                end=gettext("epoch {epoch}").format(epoch=formatting.whole(row.end_epoch)),
-                until=None if clock is None else clock.starts_at(row.end_epoch),
-                left=formatting.time_left(left_s) if left_s is not None and left_s > 0 else "",
-                extend_href=extend_href([row]) if viewer.may("sign") else "",
-            )
-        )
+        href = "" if sector is None else reverse("sector", args=[sector.uuid])
+        found.append(ClaimRow(row, href, data.clock, may_extend))
     return found
 
 
-def extend_href(rows: Sequence[VerifiedClaim]) -> str:
-    """Return where these claims are extended."""
-    query = urlencode({"claims": " ".join(str(row.number) for row in rows)})
-    return f"{reverse('claims-extend')}?{query}"
+def acts(row: ClaimRow, _token: str) -> SafeString:
+    """Return where a claim is extended."""
+    if not row.may_extend:
+        return cells.EMPTY
+    href = f"{reverse('claims-extend')}?{urlencode({'claims': row.row.number})}"
+    button = '<a class="btn" data-size="s" id="extend-{}" href="{}">{}</a>'
+    return format_html(button, row.row.pk, href, gettext("Extend…"))
 
 
 def client_rows(data: PageData) -> list[ClientRow]:
@@ -191,49 +112,86 @@ def data_cap_rows(viewer: Principal) -> list[DataCapRow]:
     ]
 
 
-@require_safe
-@sign_in_required
-def claims(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Return the list, those that end first first."""
-    data, wanted = PageData(viewer), CLAIMS.wanted_of(request)
-    page = verified_page(request, CLAIMS, lambda after: found_of(viewer, wanted, data.clock, after=after))
-    return page_render(
-        request,
-        "verified/claims.html",
-        title=CLAIMS.title,
-        section="pieces",
-        data=data,
-        page=page,
-        rows=claim_rows(page.shown, viewer=viewer, clock=data.clock),
-        extend=extend_href(page.shown) if page.shown and viewer.may("sign") else "",
-        clients=client_rows(data),
-        caps=data_cap_rows(viewer),
-    )
+def more(_request: HttpRequest, viewer: Principal) -> dict[str, Any]:
+    """Return what stands around the list."""
+    data = PageData(viewer)
+    return {
+        "may_extend": viewer.may("sign"),
+        "clients": client_rows(data),
+        "caps": data_cap_rows(viewer),
+    }
 
 
-@require_safe
-@sign_in_required
-def claims_csv(request: HttpRequest, viewer: Principal) -> Download:
-    """Return the filtered list as CSV, by key: a claim that is extended meanwhile stands in it once."""
-    rows, _wrong = found_of(viewer, CLAIMS.wanted_of(request), PageData(viewer).clock)
-    cells = (
-        (
-            row.number,
-            f"f0{row.client}",
-            row.miner.address,
-            row.sector_number,
-            row.piece_cid,
-            row.size,
-            row.term_start,
-            row.term_min,
-            row.end_epoch,
-        )
-        for row in rows_in_turn(rows.order_by("pk"))
-    )
-    return csv_answer("claims.csv", COLUMNS, cells)
-
-
-urlpatterns: Final = [
-    path("claims/", claims, name="claims"),
-    path("claims.csv", claims_csv, name="claims-csv"),
-]
+CLAIMS: Final = ListPage(
+    name="claims",
+    one="claim",
+    section="pieces",
+    title=_("Verified claims"),
+    table=_("Table of claims"),
+    caption=_("Claims, the first to end on top"),
+    icon="storage",
+    template="verified/claims.html",
+    more=more,
+    rows=lambda data: claims_visible(data.viewer),
+    page=page_in_turn,
+    lay_out=claim_rows,
+    id_of=attrgetter("row.pk"),
+    tone_of=lambda _row: "",
+    filters=ClaimFilters,
+    search=_("Claim id or piece CID"),
+    places=("client", "miner", "sector"),
+    places_label=_("Filter"),
+    facets=(
+        ("", _("In force"), "", ""),
+        ("ending", _("Ends within 30 d"), "warn", "warn"),
+        ("ended", _("Ended"), "idle", "off"),
+    ),
+    counted=("", "ending", "ended"),
+    empty=lambda _data: Empty(
+        _("No verified data yet"), _("A claim is listed here within an hour of its sector's activation.")
+    ),
+    none=Empty(_("No matching claims"), _("No claims match these filters.")),
+    columns=(
+        Column(
+            head=pgettext_lazy("of verified data", "Claim"),
+            cell=attrgetter("row.number"),
+            css="keep",
+            is_name=True,
+        ),
+        client_column(),
+        Column(
+            head=_("Piece"),
+            cell=lambda row: cells.short_id(formatting.shortened(row.row.piece_cid), row.row.piece_cid),
+            css="keep",
+            key="piece",
+            by="piece_cid",
+        ),
+        size_column(),
+        miner_column(),
+        Column(
+            head=_("Sector"),
+            cell=lambda row: cells.link(row.sector_href, str(row.row.sector_number)),
+            css="num keep",
+            key="sector",
+            by="sector_number",
+        ),
+        Column(
+            head=_("Ends in"),
+            cell=lambda row: left(row.clock, row.row.end_epoch, gettext("ended")),
+            css="num keep",
+            key="end",
+            by="end_epoch",
+        ),
+        Column(head=_("Actions"), acts=acts, css="c-wide tight"),
+    ),
+    csv={
+        "claim": attrgetter("number"),
+        "client": lambda row: f"f0{row.client}",
+        "miner": attrgetter("miner.address"),
+        "sector": attrgetter("sector_number"),
+        **{name: attrgetter(name) for name in ("piece_cid", "size", "term_start", "term_min", "end_epoch")},
+    },
+    # By key, so that a claim that is extended meanwhile stands in it once.
+    csv_rows=lambda rows, _data: rows_in_turn(rows.order_by("pk")),
+)
+urlpatterns: Final = CLAIMS.urls
