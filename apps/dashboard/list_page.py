@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -320,6 +321,18 @@ class ListPage:
         """Render its sentence."""
         yield fragment("dashboard/_verdict.html", verdict=self.verdict(context.data))
 
+    def answer(self, request: HttpRequest, data: PageData, row: Any) -> HttpResponse:
+        """Return a row after an act on it, with the columns of the page that asked for that."""
+        here = QueryDict(urlsplit(request.headers.get("HX-Current-URL", "")).query)
+        hide = self.hidden(here, saved_views_of(request.user, self.name))
+        [laid] = self.lay_out([row], data)
+        return HttpResponse(self.line(laid, data=data, hide=hide, token=get_token(request)).html)
+
+    def hidden(self, query: QueryDict, saved: dict[str, str]) -> list[str]:
+        """Return the columns that an address hides, or else those that a person always does."""
+        always = saved.pop("", "")
+        return query.getlist("hide") or QueryDict(always).getlist("hide")
+
     def push_rows(
         self,
         changed: Callable[[FragmentContext, list[str]], Any],
@@ -424,7 +437,7 @@ class ListPage:
         """
         data = PageData(viewer)
         saved = saved_views_of(request.user, self.name)
-        hide = request.GET.getlist("hide") or QueryDict(saved.pop("", "")).getlist("hide")
+        hide = self.hidden(request.GET, saved)
         rows, wrong = self.rows(data), ""
         wanted = self.wanted(request.GET, data, rows)
         try:

@@ -148,7 +148,7 @@ def _count_text(count: int | str) -> str:
     return count if isinstance(count, str) else formatting.whole(count)
 
 
-def tags_of(here: str, names: Iterable[str], *, field: str, query: Mapping[str, str]) -> list[Facet]:
+def tags_of(here: str, names: Iterable[str], *, field: str, query: Query) -> list[Facet]:
     """Return a filter for each name that a field may have; the address of the active one removes it."""
     chosen = query.get(field, "")
     return [

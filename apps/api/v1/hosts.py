@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -13,12 +12,17 @@ from rest_framework.response import Response
 
 from apps.api.v1.dry_run import parameter_bool
 from apps.api.v1.host_output import WorkerDetail, WorkerOutput, detail_body, worker_body
-from apps.api.v1.pagination import CURSOR, LIMIT, cursor_of, cursor_write, number
+from apps.api.v1.list_filters import PAGE_DEFAULT, PAGE_MAX, ListView, parameters_of
+from apps.api.v1.pagination import CURSOR, LIMIT, newest_page
 from apps.api.v1.views import PoolView
 from apps.core import clock
-from apps.core.errors import BadValue
+from apps.sectors.selectors.host_filters import HostFilters
 from apps.sectors.selectors.host_record import log_watch
-from apps.sectors.selectors.hosts import WORKER_STATES, WorkerFilter, host_report, worker_get, workers_page
+from apps.sectors.selectors.hosts import (
+    host_report,
+    worker_get,
+    workers_visible,
+)
 from apps.sectors.services.hosts.retirement import worker_retire_now
 
 
@@ -36,42 +40,17 @@ class WorkerList(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True)
 
 
-class WorkersView(PoolView):
+class WorkersView(ListView):
     """`/workers`: the caller's workers."""
 
-    filters = ("limit", "cursor", "name", "state", "group")
+    noun = HostFilters
 
-    @extend_schema(
-        responses=WorkerList,
-        parameters=[
-            LIMIT,
-            CURSOR,
-            OpenApiParameter("name", str, description="Part of the name, or of the machine's name."),
-            OpenApiParameter("state", str, enum=WORKER_STATES),
-            OpenApiParameter("group", str),
-        ],
-    )
+    @extend_schema(parameters=[*parameters_of(HostFilters), CURSOR, LIMIT], responses=WorkerList)
     def get(self, request: Request) -> Response:
         """List workers, newest first."""
-        limit = number(request, "limit", least=1, default=100, most=1000)
-        query = request.query_params
-        state = query.get("state", "")
-        if state and state not in WORKER_STATES:
-            raise BadValue(
-                gettext("must be one of {words}").format(words=", ".join(WORKER_STATES)),
-                field="state",
-            )
-        filters = WorkerFilter(state=state, group=query.get("group", ""), name=query.get("name", ""))
-        rows = workers_page(
-            self.principal, filters, before=cursor_of(request), limit=limit + 1, now=clock.now()
-        )
-        last = rows[limit - 1] if len(rows) > limit else None
-        return Response(
-            {
-                "results": [worker_body(row) for row in rows[:limit]],
-                "next": None if last is None else cursor_write(last.created_at, last.pk),
-            }
-        )
+        rows = self.narrowed(workers_visible(self.principal).order_by("-pk"))
+        found, following = newest_page(request, rows, default=PAGE_DEFAULT, most=PAGE_MAX)
+        return Response({"results": [worker_body(row) for row in found], "next": following})
 
 
 class OneWorkerView(PoolView):

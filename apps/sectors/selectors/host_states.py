@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import JSONObject
 
 from apps.sectors.models import Worker
 from apps.sectors.rules.hardware import DISK_FULL, PERHAPS_SHORT, disk_share, is_short_of_disk
-from apps.sectors.selectors.host_groups import away_since, hosts_called, hosts_here, hosts_known, hosts_told
-from apps.sectors.selectors.hosts import jobs_held
+from apps.sectors.selectors.host_groups import away_since, hosts_here, hosts_known, hosts_told
+from apps.sectors.selectors.hosts import jobs_held, workers_visible
 from apps.sectors.selectors.proof_forms import PARAMETER_FACTS, parameters_error
 from apps.users.rules.principals import Principal
 
@@ -64,7 +64,7 @@ def host_marks(viewer: Principal, *, slow: Collection[int], now: datetime) -> Ho
 
 
 def hosts_stated(viewer: Principal, marks: HostMarks, *, now: datetime) -> QuerySet[Worker]:
-    """Return the hosts, each with its `state` and its `rank`: as lists say in words whether it works."""
+    """Return the hosts, those that need somebody first, each with its `state` and its `rank`."""
     held = jobs_held(viewer).filter(worker=OuterRef("pk"))
     steps: tuple[tuple[Any, str, int], ...] = (
         (Q(seen_at__lt=away_since(now)), TROUBLE, 0),
@@ -79,23 +79,8 @@ def hosts_stated(viewer: Principal, marks: HostMarks, *, now: datetime) -> Query
     )
     states = [When(condition, then=Value(state)) for condition, state, _ in steps]
     ranks = [When(condition, then=Value(rank)) for condition, _, rank in steps]
-    return hosts_known(viewer).annotate(
-        state=Case(*states, default=Value(IDLE)), rank=Case(*ranks, default=Value(2))
-    )
-
-
-def hosts_chosen(
-    rows: QuerySet[Worker], *, state: str = "", group: str = "", q: str = ""
-) -> QuerySet[Worker]:
-    """Return those of `hosts_stated` in one state and group, with a part of their or their machine's name."""
-    if q:
-        rows = hosts_called(rows, q)
-    return rows.filter(**{name: value for name, value in (("state", state), ("group", group)) if value})
-
-
-def hosts_by_state(rows: QuerySet[Any]) -> dict[str, int]:
-    """Return how many of `hosts_stated` are in each state."""
-    return dict(rows.order_by().values_list("state").annotate(Count("pk")))
+    state, rank = Case(*states, default=Value(IDLE)), Case(*ranks, default=Value(2))
+    return workers_visible(viewer).annotate(state=state, rank=rank).order_by("rank", "name", "pk")
 
 
 def groups_of_hosts(viewer: Principal, limit: int) -> list[str]:

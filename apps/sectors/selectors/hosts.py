@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid as uuids
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -33,24 +32,11 @@ WORKER_OF: Final = f"SELECT * FROM {Worker._meta.db_table} WHERE uuid = %s AND t
 
 SHOWN_IDS: Final = 5
 """Most rows of one name whose ids a refusal shows."""
-WORKER_STATES: Final = ("here", "away", "paused", "draining")
-"""Words by which a list of workers can be asked for."""
 
 
 def tenant_of_hosts(pk: int) -> Tenant:
     """Return a tenant that `host_groups` named."""
     return Tenant.objects.get(pk=pk)
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerFilter:
-    """Which workers a list is to have."""
-
-    state: str = ""
-    """One of WORKER_STATES; empty: all."""
-    group: str = ""
-    name: str = ""
-    """A part of its name or its machine's."""
 
 
 def jobs_held(viewer: Principal) -> QuerySet[Job]:
@@ -141,36 +127,6 @@ def host_groups(viewer: Principal) -> list[tuple[int, str, str]]:
     rows = workers_visible(viewer).select_related(None).prefetch_related(None)
     found = rows.order_by("tenant__name", "group").values_list("tenant_id", "tenant__name", "group")
     return list(found.distinct())
-
-
-def workers_page(
-    viewer: Principal,
-    filters: WorkerFilter,
-    *,
-    before: tuple[datetime, str] | None,
-    limit: int,
-    now: datetime,
-) -> list[Worker]:
-    """Return a page of workers, the newest first, older than the row that `before` names."""
-    rows = workers_visible(viewer).order_by("-created_at", "-pk")
-    away = Q(seen_at__lt=now - timedelta(seconds=sealing_policy().worker_away_s))
-    states = {
-        "": Q(),
-        "away": away,
-        "here": ~away,
-        "paused": Q(is_paused=True),
-        "draining": Q(is_draining=True),
-    }
-    rows = rows.filter(states[filters.state])
-    if filters.name:
-        rows = rows.filter(Q(name__icontains=filters.name) | Q(host__icontains=filters.name))
-    if filters.group:
-        rows = rows.filter(group=filters.group)
-    if before is not None:
-        moment, pk = before
-        key = int(pk) if pk.isascii() and pk.isdigit() and len(pk) < 18 else 0
-        rows = rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=key))
-    return list(rows[:limit])
 
 
 def shared_settings_visible(viewer: Principal) -> QuerySet[SharedSettings]:

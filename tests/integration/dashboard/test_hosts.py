@@ -16,6 +16,7 @@ from django.urls import reverse
 from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
+from apps.dashboard.live_fragments import fragments_render
 from apps.dashboard.pages.hosts.rows import COMMAND_TEXTS
 from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerCommand
 from apps.sectors.services.hosts.versions import unknown_field_note
@@ -23,7 +24,7 @@ from apps.users.models import User
 from apps.users.rules.principals import SYSTEM
 from poolsite.wire.commands import Operation
 from poolsite.wire.hardware import Disk, SealingFolder
-from tests import factories
+from tests import factories, people
 from tests.page_client import HTMX, refusal_kept, signed_in, text_of
 from tests.people import operator_person
 
@@ -290,7 +291,9 @@ def test_the_list_is_paged_and_the_address_has_its_filters(ann, monkeypatch):
     assert names_in(browser.get(here)) == ["zz", "rack-0"]
     assert names_in(browser.get(here, {"state": "trouble"})) == ["zz"]
     assert "No matching hosts" in text_of(browser.get(here, {"state": "paused"}))
-    assert names_in(browser.get(here, {"state": "nonsense", "after": "forged"})) == ["zz", "rack-0"]
+    assert names_in(browser.get(here, {"state": "trouble", "cursor": "forged"})) == ["zz"]
+    assert names_in(browser.get(here, {"state": "idle", "sort": "-name"})) == ["rack-4", "rack-3"]
+    assert browser.get(here, {"state": "nonsense"}).status_code == 422
 
 
 def names_in(answer: Any) -> list[str]:
@@ -418,7 +421,51 @@ def test_the_page_of_a_silent_host_promises_nothing(ann):
     assert ">ready<" not in silent
 
 
-def test_a_provers_slots_stand_in_words(ann):
-    factories.worker("prover", kinds=["window_post"], slots={"WINDOW_POST": 1})
+def test_slots_stand_on_a_hosts_page_and_not_in_the_list(ann):
+    prover = factories.worker("prover", kinds=["window_post"], slots={"WINDOW_POST": 1})
+    browser = signed_in()
 
-    assert "slots: WindowPoSt 1" in text_of(signed_in().get(reverse("hosts")))
+    assert "slots" not in text_of(browser.get(reverse("hosts"))).partition("<main")[2]
+    assert "WindowPoSt" in text_of(browser.get(reverse("host", args=[prover.uuid]))).partition("Slots")[2]
+
+
+def test_a_row_after_an_act_has_the_columns_of_its_page(ann):
+    worker = factories.worker()
+    here = {"HX-Current-URL": "http://testserver/hosts/?hide=hardware&hide=pace"}
+
+    answer = text_of(signed_in().post(reverse("host-act", args=[worker.uuid, "pause"]), headers=HTMX | here))
+
+    assert 'data-label="Now"' in answer
+    assert "Hardware" not in answer
+    assert "Slowest stages" not in answer
+
+
+@pytest.mark.parametrize(
+    ("query", "fits"),
+    [
+        ("state=here", {"idle", "busy", "paused"}),
+        ("state=away", {"gone"}),
+        ("state=trouble", {"gone"}),
+        ("state=working", {"busy"}),
+        ("state=idle&state=away", {"idle", "gone"}),
+        ("state=paused", {"paused"}),
+        ("q=US&group=east", {"busy"}),
+    ],
+)
+def test_page_rest_and_live_rows_have_the_same_hosts(ann, query, fits):
+    rows = {
+        "idle": factories.worker("idle"),
+        "busy": factories.worker("busy", group="east"),
+        "gone": factories.worker("gone", seen_at=now() - timedelta(hours=1)),
+        "paused": factories.worker("paused", is_paused=True),
+    }
+    factories.sector(factories.miner(2001), held_by=rows["busy"])
+    browser = signed_in()
+
+    page = {line.row.row.name for line in browser.get(f"/hosts/?{query}").context["lines"]}
+    told = {row["name"] for row in browser.get(f"/api/v1/workers?{query}").json()["results"]}
+    keys = {("worker", str(row.pk)) for row in rows.values()}
+    frame = fragments_render(keys, viewer=people.principal(), page=f"hosts:{query}")
+
+    assert page == told == fits
+    assert all(f'id="f-host-{row.pk}"' in frame for row in rows.values())

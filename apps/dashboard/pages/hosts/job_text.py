@@ -45,12 +45,6 @@ def progress_text(job: Job) -> str:
     )
 
 
-def slots_text(slots: dict[str, int]) -> str:
-    """`PC1 4, PC2 1`; stages without a slot are left out."""
-    named = ((STAGES.get(stage.upper()) or kind_text(stage.lower()), count) for stage, count in slots.items())
-    return list_text(f"{stage} {count}" for stage, count in named if count)
-
-
 def kind_text(kind: str) -> str:
     """Return a kind of work in words."""
     return str(JOBS.get(kind.upper()) or kind.replace("_", " ").lower())

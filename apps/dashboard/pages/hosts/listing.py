@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import redirect, render
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_POST
 
-from apps.chain.selectors.read_cache import chain_read_once
 from apps.checks.findings.results import Topic
+from apps.core import formatting
 from apps.core.formatting import plural
+from apps.dashboard import cells
 from apps.dashboard.cards import Verdict
-from apps.dashboard.fragments import FragmentContext, LivePage, fragment
-from apps.dashboard.layout import page_render
+from apps.dashboard.fragments import FragmentContext
+from apps.dashboard.html_time import time_html
+from apps.dashboard.list_page import Column, Empty, Link, ListPage
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.hosts.rows import host_rows
-from apps.dashboard.pagination import Facet, facets_of, page_ranked, rows_of_keys, tags_of
+from apps.dashboard.pages.hosts.rows import HostRow, host_rows
+from apps.dashboard.pagination import Facet, page_in_turn, tags_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
+from apps.sectors.selectors.host_filters import HostFilters
 from apps.sectors.selectors.host_states import (
     IDLE,
     PAUSED,
     TROUBLE,
     WORKING,
     groups_of_hosts,
-    host_marks,
-    hosts_by_state,
-    hosts_chosen,
-    hosts_stated,
 )
 from apps.sectors.selectors.hosts import is_uuid, worker_get, workers_visible
 from apps.sectors.selectors.jobs import hosts_of_jobs
@@ -48,56 +48,16 @@ from poolsite.wire.commands import Operation
 if TYPE_CHECKING:
     from apps.sectors.models import Worker
 
-STATES: Final = (
-    ("", _("All"), "", ""),
-    (TROUBLE, _("Need attention"), "bad", "bad"),
-    (WORKING, _("Working"), "run", "run"),
-    (IDLE, _("Idle"), "ok", "ok"),
-    (PAUSED, _("Paused"), "idle", "pause"),
-)
-"""Filters: key, words, tone, icon."""
-SEARCH_MAX: Final = 100
 GROUPS_MAX: Final = 30
 """Groups that a filter is offered for; others are found by name."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostFilter:
-    """Filters of the list of hosts, read from the URL."""
-
-    state: str = ""
-    group: str = ""
-    q: str = ""
-
-    @classmethod
-    def of(cls, query: QueryDict) -> HostFilter:
-        """Read the URL's query; an unknown state is ignored."""
-        state = query.get("state", "")
-        return cls(
-            state=state if state in {key for key, *_more in STATES} else "",
-            group=query.get("group", "")[:SEARCH_MAX],
-            q=query.get("q", "").strip()[:SEARCH_MAX],
-        )
-
-    @property
-    def query(self) -> dict[str, str]:
-        """Return the filters as a URL's query."""
-        return {"state": self.state, "group": self.group, "q": self.q}
+def stated(data: PageData) -> QuerySet[Worker]:
+    """Return the viewer's hosts with their states, those that need somebody first."""
+    return HostFilters({}, workers_visible(data.viewer), viewer=data.viewer, page=data).stated
 
 
-def facets(rows: QuerySet[Worker], wanted: HostFilter, viewer: Principal) -> list[Facet]:
-    """Return a filter for each state, with the number of its hosts, and one for each group."""
-    found = hosts_by_state(hosts_chosen(rows, group=wanted.group, q=wanted.q))
-    counts = dict.fromkeys((TROUBLE, WORKING, IDLE, PAUSED), 0) | found
-    counts[""] = sum(counts.values())
-    here, groups = reverse("hosts"), groups_of_hosts(viewer, GROUPS_MAX)
-    return [
-        *facets_of(here, STATES, counts, **wanted.query),
-        *tags_of(here, groups, field="group", query=wanted.query),
-    ]
-
-
-def list_verdict_of(data: PageData) -> Verdict:
+def verdict(data: PageData) -> Verdict:
     """Return in one sentence who is there."""
     counts, report = data.host_counts, data.report_of(Topic.HOSTS)
     if not counts.all:
@@ -108,53 +68,135 @@ def list_verdict_of(data: PageData) -> Verdict:
     return verdict_by(report, Verdict(here, "" if report.found else _("None is slow or low on disk space.")))
 
 
-def list_verdict(context: FragmentContext) -> Iterable[str]:
-    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(context.data))
-
-
-def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
-    """Render the changed workers by pk or uuid."""
-    data = context.data
-    known = Q(pk__in=[key for key in keys if key.isdigit()]) | Q(
+def named(keys: list[str]) -> Q:
+    """Return the condition of rows by their keys or uuids."""
+    return Q(pk__in=[key for key in keys if key.isdigit()]) | Q(
         uuid__in=[key for key in keys if is_uuid(key)]
     )
-    for row in host_rows(workers_visible(context.viewer).filter(known), data):
-        yield fragment("hosts/_row.html", host=row)
 
 
-def rows_of_jobs(context: FragmentContext, keys: list[str]) -> Iterable[str]:
-    """Render the workers whose jobs changed."""
-    known = Q(pk__in=[key for key in keys if key.isdigit()]) | Q(
-        uuid__in=[key for key in keys if is_uuid(key)]
+def changed(context: FragmentContext, keys: list[str]) -> QuerySet[Worker]:
+    """Return the workers that changed."""
+    return workers_visible(context.viewer).filter(named(keys))
+
+
+def changed_by_jobs(context: FragmentContext, keys: list[str]) -> QuerySet[Worker]:
+    """Return the workers whose jobs changed."""
+    return workers_visible(context.viewer).filter(pk__in=list(hosts_of_jobs(named(keys))))
+
+
+def links(data: PageData) -> Iterable[Link]:
+    """Return the buttons above the list."""
+    yield Link(_("Settings"), reverse("host-settings"))
+    if can_manage_people(data.viewer):
+        yield Link(_("Join a host…"), reverse("host-join"), icon="plus", kind="primary")
+
+
+def groups(data: PageData, wanted: HostFilters) -> Iterable[Facet]:
+    """Return a filter for each group."""
+    names = groups_of_hosts(data.viewer, GROUPS_MAX)
+    return tags_of(reverse("hosts"), names, field="group", query=wanted.given | {"group": wanted["group"]})
+
+
+def name(row: HostRow) -> SafeString:
+    """Return what a host is called, and what it does."""
+    return cells.joined(
+        cells.link(reverse("host", args=[row.row.uuid]), row.row.name), cells.sub(row.kind, title=row.kind)
     )
-    return rows(context, [str(pk) for pk in hosts_of_jobs(known)])
 
 
-@require_safe
-@sign_in_required
-@chain_read_once()
-def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Return the list, those that need somebody first."""
-    data, wanted = PageData(viewer), HostFilter.of(request.GET)
-    slow = [key for key, speed in data.host_speeds.items() if speed.slow is not None]
-    rows = hosts_stated(viewer, host_marks(viewer, slow=slow, now=data.at), now=data.at)
-    chosen = hosts_chosen(rows, **wanted.query)
-    keys, pager = page_ranked(chosen, request.GET.get("after", ""), of="hosts", query=wanted.query)
-    return page_render(
-        request,
-        "hosts/list.html",
-        title=_("Hosts"),
-        section="hosts",
-        page_key="hosts",
-        data=data,
-        hosts=host_rows(rows_of_keys(workers_visible(viewer), keys), data),
-        has_any=bool(data.host_counts.all),
-        pager=pager,
-        wanted=wanted,
-        facets=facets(rows, wanted, viewer),
-        verdict=list_verdict_of(data),
-        may_join=can_manage_people(viewer),
-    )
+def hardware(row: HostRow) -> SafeString:
+    """Return its hardware, and the disk on which it seals."""
+    disk = gettext("disk {disk}").format(disk=row.disk) if row.disk else ""
+    return cells.joined(row.hardware, cells.sub(disk))
+
+
+HOSTS: Final = ListPage(
+    name="hosts",
+    one="host",
+    title=_("Hosts"),
+    table=_("Table of hosts"),
+    caption=_("Hosts, those that need attention first"),
+    icon="hosts",
+    rows=lambda data: data.of(stated),
+    page=page_in_turn,
+    lay_out=host_rows,
+    id_of=attrgetter("row.pk"),
+    verdict=verdict,
+    verdict_on=("worker", "head"),
+    live={"worker": changed, "job": changed_by_jobs},
+    links=links,
+    filters=HostFilters,
+    search=_("Name of host or machine"),
+    search_hint=_("Name"),
+    facets=(
+        ("", _("All"), "", ""),
+        (TROUBLE, _("Need attention"), "bad", "bad"),
+        (WORKING, _("Working"), "run", "run"),
+        (IDLE, _("Idle"), "ok", "ok"),
+        (PAUSED, _("Paused"), "idle", "pause"),
+    ),
+    counted=("", TROUBLE, WORKING, IDLE, PAUSED),
+    more_facets=groups,
+    empty=lambda _data: Empty(
+        _("No host yet"),
+        _(
+            "“Join a host…” shows a command to run on the other machine. The host appears here within "
+            "a minute. A prover joins the same way."
+        ),
+    ),
+    none=Empty(_("No matching hosts"), _("Choose another filter.")),
+    columns=(
+        Column(head=_("Host"), cell=name, css="keep", is_name=True, key="name", by="name"),
+        Column(
+            head=_("State"),
+            cell=lambda row: cells.chip(row.label),
+            css="tight c-state",
+            is_plain=True,
+            key="state",
+            by="rank",
+        ),
+        Column(
+            head=_("Now"),
+            cell=lambda row: cells.joined(row.does, cells.sub(row.command)),
+            css="c-wide c-says",
+            key="now",
+        ),
+        Column(
+            head=_("Slowest stages"),
+            cell=lambda row: cells.joined(row.pace, cells.sub(row.record)),
+            css="c-wide",
+            key="pace",
+        ),
+        Column(head=_("Hardware"), cell=hardware, css="c-wide keep", key="hardware"),
+        Column(
+            head=_("Restarts"),
+            cell=lambda row: formatting.whole(row.row.restarts),
+            css="num",
+            key="restarts",
+            by="restarts",
+        ),
+        Column(
+            head=_("Last seen"),
+            cell=lambda row: time_html(row.row.seen_at),
+            css="keep",
+            key="seen",
+            by="seen_at",
+        ),
+        Column(
+            head=_("Tenant"),
+            cell=attrgetter("row.tenant.name"),
+            css="keep lo",
+            key="tenant",
+            by="tenant__name",
+        ),
+        Column(
+            head=_("Actions"),
+            acts=lambda row, token: cells.acts(row.actions, row.row.pk, f"f-host-{row.row.pk}", token=token),
+            css="tight c-wide",
+        ),
+    ),
+)
 
 
 @require_POST
@@ -167,19 +209,12 @@ def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpR
     worker_command_enqueue(worker, op=Operation(op), args={}, actor=viewer.actor, by=viewer)
     if not getattr(request, "htmx", False):
         return redirect("hosts")
-    [row] = host_rows([worker_get(viewer, str(key))], PageData(viewer))
-    return render(request, "hosts/_row.html", {"host": row})
+    return HOSTS.answer(request, PageData(viewer), worker_get(viewer, str(key)))
 
 
 NAV: Final = NavItem("hosts", _("Hosts"), "hosts", place=(6, 1), jump="h")
 urlpatterns: Final = [
-    path("hosts/", hosts, name="hosts"),
+    *HOSTS.urls,
     path("hosts/<uuid:key>/<str:op>/", action, name="host-act"),
 ]
-LIVE: Final = {
-    "hosts": LivePage(
-        {"worker": (list_verdict,), "head": (list_verdict,)},
-        rows={"worker": rows, "job": rows_of_jobs},
-        findings=list_verdict,
-    )
-}
+LIVE: Final = HOSTS.live_pages

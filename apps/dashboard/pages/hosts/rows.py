@@ -19,7 +19,7 @@ from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action
 from apps.dashboard.labels import STAGES, StateLabel
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.hosts.job_text import held_jobs, job_text, kind_text, slots_text
+from apps.dashboard.pages.hosts.job_text import held_jobs, job_text, kind_text
 from apps.dashboard.pages.hosts.state import idle_text, worker_label
 from apps.sectors.rules.hardware import PINGS, disk_share, disk_space
 from apps.sectors.selectors.host_speed import HostSpeed
@@ -99,8 +99,6 @@ class HostRow:
     row: Worker
     label: StateLabel
     kind: str
-    slots: str
-    """Jobs of each stage at a time."""
     does: str
     command: str
     """The command that it has not carried out yet."""
@@ -166,7 +164,6 @@ def host_row(
         row=worker,
         label=worker_label(worker, now=data.at, pace=pace),
         kind=list_text(kind_text(kind) for kind in worker.kinds),
-        slots=slots_text(worker.slots),
         does=_does(worker, jobs) or idle_text(worker, now=data.at),
         command=command_text(worker, command),
         hardware=hardware_text(worker.hardware),
