@@ -27,6 +27,7 @@ from apps.users.models import Tenant
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 from apps.users.rules.principals import Principal
 from apps.users.states import POOL
+from poolsite.filecoin.address import ID, BadAddress, address_parse
 from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.filecoin.piece_cids import is_sized_cid, sized_cid_read
 
@@ -34,6 +35,7 @@ MARKET: Final = Func(F("shown"), Value("/"), Value(3), function="split_part", ou
 """Host and port of the address to which a delivery goes."""
 NAMED_MAX: Final = 10
 """Uploads that a refusal names."""
+NUMBER_DIGITS: Final = 19
 TENANT_PART: Final = 2
 """A tenant without a quota may use half of the disk of pieces."""
 PLACE_MAX: Final = 64 << 30
@@ -96,6 +98,29 @@ class PieceFilters(MinerFilters):
         about="all with this commitment: one per miner and allocation or deal, and those that failed",
     )
     state = Choices(PieceState.values, lookup_expr="in", refusal=_("there is no such state"))
+
+    q = Words(
+        label=_("Commitment, id, client or number"),
+        method="named",
+        about="a commitment, a uuid, a client's address, or the number of an allocation, deal or sector",
+    )
+
+    def named(self, rows: QuerySet[Piece], _name: str, value: str) -> QuerySet[Piece]:
+        """Find by commitment, id, client or a number, whichever the words look like."""
+        if value.isdecimal() and len(value) < NUMBER_DIGITS:
+            return rows.filter(Q(allocation=value) | Q(deal=value) | Q(sector_number=value))
+        if _is_uuid(value):
+            return rows.filter(uuid=value)
+        try:
+            parsed = address_parse(value)
+        except BadAddress:
+            parsed = None
+        if parsed is not None:
+            return rows.filter(client=parsed.actor_id) if parsed.protocol == ID else rows.none()
+        try:
+            return rows.filter(piece_name_read(value).committed)
+        except BadCid:
+            return rows.none()
 
     def of_cid(self, rows: QuerySet[Piece], name: str, value: str) -> QuerySet[Piece]:
         """Narrow to a commitment.  Raises BadValue."""

@@ -25,16 +25,19 @@ class ListView(PoolView):
     """A list narrowed by the filters of its noun."""
 
     noun: ClassVar[type[ListFilters]]
+    places: ClassVar[tuple[str, ...]]
+    """Parameters that say which page of it is wanted."""
 
     def __init_subclass__(cls) -> None:
         """Read the parameters of the noun, and those of the page."""
-        cls.filters = (*cls.noun.base_filters, "cursor", "limit")
+        cls.places = ("limit", "offset" if hasattr(cls, "pagination_class") else "cursor")
+        cls.filters = (*cls.noun.base_filters, *cls.places)
         cls.repeatable = repeatable_of(cls.noun)
         super().__init_subclass__()
 
     def narrowed(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Return the rows that fit the request.  Raises BadValue."""
-        values, beside = self.request.query_params, ("cursor", "limit", "token")
+        values, beside = self.request.query_params, (*self.places, "token")
         return self.noun(values, rows, viewer=self.principal, beside=beside).rows()
 
     def limit(self) -> int:

@@ -10,10 +10,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.list_filters import ListView, parameters_of
 from apps.api.v1.pagination import Pages, page_of
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView, created
-from apps.users.selectors.tenants import tenant_by_name, tenants_visible
+from apps.users.selectors.tenants import TenantFilters, tenant_by_name, tenants_visible
 from apps.users.services.tenant_management import tenant_add, tenant_edit
 
 
@@ -40,21 +41,21 @@ class TenantChange(InputSerializer):
     enabled = serializers.BooleanField(required=False)
 
 
-class TenantsView(PoolView):
+class TenantsView(ListView):
     """Tenants: the operator's all, a tenant's its own."""
 
     pagination_class = Pages
-    filters = ("limit", "offset")
+    noun = TenantFilters
 
     perms = {**PoolView.perms, "POST": "admin"}
     operator_methods = ("POST",)
     confirmed_methods = ("POST",)
     whole_methods = ("POST",)
 
-    @extend_schema(responses=TenantOutput(many=True))
+    @extend_schema(parameters=parameters_of(TenantFilters), responses=TenantOutput(many=True))
     def get(self, request: Request) -> Response:
         """List tenants."""
-        return page_of(self, request, tenants_visible(self.principal), TenantOutput)
+        return page_of(self, request, self.narrowed(tenants_visible(self.principal)), TenantOutput)
 
     @extend_schema(request=TenantInput, responses={201: TenantOutput})
     def post(self, request: Request) -> Response:

@@ -11,11 +11,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.list_filters import ListView, parameters_of
 from apps.api.v1.pagination import Pages, page_of
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView, created
 from apps.core.errors import NotFound
-from apps.users.selectors.tokens import tokens_visible
+from apps.users.selectors.tokens import TokenFilters, tokens_visible
 from apps.users.services.people import tenant_resolve
 from apps.users.services.tokens import TokenSpec, token_create, token_revoke
 from apps.users.states import Perm
@@ -71,20 +72,20 @@ class TokenInput(InputSerializer):
     operator = serializers.BooleanField(default=False, source="is_operator")
 
 
-class TokensView(PoolView):
+class TokensView(ListView):
     """Tokens up to the caller's own level; their texts are kept nowhere."""
 
     pagination_class = Pages
-    filters = ("limit", "offset")
+    noun = TokenFilters
 
     perms = {**PoolView.perms, "POST": "admin"}
     confirmed_methods = ("POST",)
     whole_methods = ("POST",)
 
-    @extend_schema(responses=TokenOutput(many=True))
+    @extend_schema(parameters=parameters_of(TokenFilters), responses=TokenOutput(many=True))
     def get(self, request: Request) -> Response:
         """List tokens."""
-        return page_of(self, request, tokens_visible(self.principal), TokenOutput)
+        return page_of(self, request, self.narrowed(tokens_visible(self.principal)), TokenOutput)
 
     @extend_schema(request=TokenInput, responses={201: TokenMade})
     def post(self, request: Request) -> Response:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, Q, QuerySet
+from typing import Final
 
+from django.db.models import Count, Q, QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.filters import ListFilters, Words
 from apps.users.errors import TenantUnknown
 from apps.users.models import RateLimit, Tenant, Token, User
 from apps.users.rules.principals import Principal
 from apps.users.states import Role
+
+TEXT_MAX: Final = 100
 
 
 def tenants_visible(viewer: Principal) -> QuerySet[Tenant]:
@@ -44,6 +50,16 @@ def tenants_listed(viewer: Principal) -> QuerySet[Tenant]:
         )
         .order_by("name", "pk")
     )
+
+
+class TenantFilters(ListFilters):
+    """What a list of tenants can be narrowed to."""
+
+    q = Words(label=_("Name or comment"), method="named", about="part of the name or comment")
+
+    def named(self, rows: QuerySet[Tenant], _name: str, value: str) -> QuerySet[Tenant]:
+        """Find by a part of the name or the comment."""
+        return rows.filter(Q(name__icontains=value[:TEXT_MAX]) | Q(comment__icontains=value[:TEXT_MAX]))
 
 
 def tenants_count(viewer: Principal) -> tuple[int, int]:

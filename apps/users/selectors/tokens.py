@@ -8,11 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db.models import Count, Q, QuerySet
+from django.utils.translation import gettext_lazy as _
 
+from apps.core.filters import ListFilters, Words
 from apps.users.models import Tenant, Token
 from apps.users.rules.principals import Principal
 from apps.users.states import perms_up_to
 
+TEXT_MAX: Final = 100
 USE_NOTED_EVERY: Final = timedelta(minutes=1)
 """How exact a token's last use is; a write per request would cost more than it is worth."""
 
@@ -112,6 +115,23 @@ def tokens_listed(viewer: Principal, *, now: datetime) -> QuerySet[Token]:
 def tokens_valid_of(viewer: Principal, *, tenant: Tenant, now: datetime) -> QuerySet[Token]:
     """Return a tenant's tokens of use that this caller may know of, the newest first."""
     return tokens_visible(viewer).filter(_valid_at(now), tenant=tenant).order_by("-created_at", "-pk")
+
+
+class TokenFilters(ListFilters):
+    """What a list of tokens can be narrowed to."""
+
+    q = Words(
+        label=_("Name, tenant or end of a token"),
+        method="named",
+        about="part of its or its tenant's name, or its end",
+    )
+
+    def named(self, rows: QuerySet[Token], _name: str, value: str) -> QuerySet[Token]:
+        """Find by a part of its own name or its tenant's, or its last characters."""
+        text = value[:TEXT_MAX]
+        return rows.filter(
+            Q(name__icontains=text) | Q(tenant__name__icontains=text) | Q(hint=text.strip("…"))
+        )
 
 
 def tokens_count(viewer: Principal, *, now: datetime) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from apps.dashboard.pages.senders.rows import SenderList
 from apps.miners.errors import MinerUnknown
 from apps.sectors.selectors.sector_filters import SectorFilters
 from apps.sectors.selectors.sectors import sectors_visible
+from apps.users.models import Tenant, Token
 from apps.users.rules.principals import SYSTEM
 from poolsite.wire.pipeline import STATE_OF_STAGE, SectorState
 from tests import factories, people
@@ -247,3 +248,62 @@ def test_after_is_a_time_and_was_the_place_in_the_list(ann: None, monkeypatch: p
     assert [line.row.row.push_id for line in third.context["lines"]] == ["m1", "m0"]
     assert wrong.status_code == 422
     assert "after: not a valid time" in text_of(wrong)
+
+
+@pytest.mark.parametrize(
+    ("typed", "fits"),
+    [
+        ("77", {"by allocation"}),
+        ("88", {"by deal", "by sector"}),
+        ("f01010", {"by allocation"}),
+        ("{cid}", {"by sector"}),
+        ("{uuid}", {"by deal"}),
+        ("f1nonsense", set()),
+        ("9" * 30, set()),
+    ],
+)
+def test_a_piece_is_found_by_what_is_typed(ann: None, typed: str, fits: set[str]) -> None:
+    miner = factories.miner(2001, of="alice")
+    rows = {
+        "by allocation": factories.piece(miner, client=1010, allocation=77),
+        "by deal": factories.piece(miner, deal=88),
+        "by sector": factories.piece(miner, state="PACKED", sector_number=88, offset=0),
+    }
+    query = urlencode({"q": typed.format(cid=rows["by sector"].piece_cid, uuid=rows["by deal"].uuid)})
+    browser = signed_in()
+
+    page = {line.row.row.uuid for line in browser.get(f"/pieces/?{query}").context["lines"]}
+    told = {row["uuid"] for row in browser.get(f"/api/v1/pieces?{query}").json()["results"]}
+
+    assert page == {rows[name].uuid for name in fits}
+    assert told == {str(rows[name].uuid) for name in fits}
+
+
+def test_tokens_and_tenants_are_found_by_a_part_of_their_name(db: None) -> None:
+    people.operator_person()
+    people.token(of="alice")
+    people.token("read", of="bob")
+    Tenant.objects.filter(name="bob").update(comment="the East farm")
+    browser = signed_in("olga")
+
+    def names(noun: str, typed: str) -> list[set[str]]:
+        query = urlencode({"q": typed})
+        lines = browser.get(f"/{noun}/?{query}").context["lines"]
+        told = browser.get(f"/api/v1/{noun}?{query}&limit=10&offset=0").json()["results"]
+        return [
+            {str(getattr(line.row, "row", line.row).name) for line in lines},
+            {row["name"] for row in told},
+        ]
+
+    [hint] = Token.objects.filter(name="bob-read").values_list("hint", flat=True)
+    for noun, typed, fits in (
+        ("tokens", "READ", "bob-read"),
+        ("tokens", "alic", "alice-write"),
+        ("tokens", f"…{hint}", "bob-read"),
+        ("tenants", "BO", "bob"),
+        ("tenants", "east", "bob"),
+    ):
+        assert names(noun, typed) == [{fits}, {fits}], (noun, typed)
+    assert "No matching tokens" in text_of(browser.get("/tokens/?q=nobody"))
+    assert browser.get("/tenants/?colour=red").status_code == 422
+    assert browser.get("/api/v1/tokens?colour=red").status_code == 400

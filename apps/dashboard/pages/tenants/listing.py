@@ -30,7 +30,7 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.users.rules.principals import Principal
-from apps.users.selectors.tenants import tenants_count, tenants_listed
+from apps.users.selectors.tenants import TenantFilters, tenants_count, tenants_listed
 from apps.users.services.tenant_management import can_manage_tenants, tenant_add
 
 if TYPE_CHECKING:
@@ -93,6 +93,9 @@ TENANTS: Final = ListPage(
     tone_of=lambda _row: "",
     verdict=verdict,
     links=links,
+    filters=TenantFilters,
+    search=_("Name or comment"),
+    none=Empty(_("No matching tenants"), _("No tenant has that in its name or comment.")),
     empty=lambda _data: Empty(
         _("No tenants yet"),
         _("A tenant owns miners, signers, people and tokens; tenants are isolated from each other."),

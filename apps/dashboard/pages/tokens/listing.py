@@ -31,7 +31,7 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.principals import Principal
-from apps.users.selectors.tokens import tokens_count, tokens_listed, tokens_visible
+from apps.users.selectors.tokens import TokenFilters, tokens_count, tokens_listed, tokens_visible
 from apps.users.services.people import can_manage_people
 from apps.users.services.tokens import token_revoke
 from poolsite.filecoin.address import id_address
@@ -154,6 +154,9 @@ TOKENS: Final = ListPage(
     tones=(),
     verdict=verdict,
     links=links,
+    filters=TokenFilters,
+    search=_("Name, tenant or end of a token"),
+    none=Empty(_("No matching tokens"), _("No token has that in its name.")),
     empty=lambda _data: Empty(_("No tokens yet"), _("Programs need a token to use the API.")),
     columns=(
         Column(
