@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property, reduce
 from operator import or_
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
@@ -38,7 +38,7 @@ class HostFilters(ListFilters):
     q = Words(label=_("Name of host or machine"), method="called", about="the same as name, or the uuid")
 
     @cached_property
-    def stated(self) -> QuerySet[Worker]:
+    def stated(self) -> QuerySet[Any]:
         """Return the viewer's hosts, each with its state as lists say it in words."""
         at = now()
         speeds = host_speeds(self.viewer) if self.page is None else self.page.host_speeds

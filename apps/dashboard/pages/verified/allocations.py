@@ -105,7 +105,7 @@ def label_of(
 def state(row: AllocationRow) -> SafeString:
     """Return it with what made its data fail."""
     error = "" if row.piece is None else stored_text(row.piece.error)
-    return cells.joined(cells.chip(row.label), cells.sub(error, "muted wrap"))
+    return cells.joined(cells.chip(row.label), cells.sub(error, css="muted wrap"))
 
 
 def piece(row: AllocationRow) -> SafeString:
