@@ -68,6 +68,10 @@ join pg_database on pg_database.oid = pg_locks.database
 where pg_database.datname = current_database() and locktype = 'advisory' and granted
 and classid = 0 and objsubid = 1 and objid = any(%s::oid[])
 """
+ANOTHER_ABLE: Final = """
+select exists (select from core_processlease where process = %s and machine <> %s
+and until > clock_timestamp() and not is_given_up and able_since is not null)
+"""
 ROLES: Final = {FOLLOWER_LOCK: "follower", BLOCKS_LOCK: "blocks"}
 """What one machine does for all, by its lock."""
 
@@ -198,6 +202,13 @@ def consoles_seen() -> list[ConsoleSeen]:
     age = ExpressionWrapper(Now() - F("seen_at"), output_field=DurationField())
     rows = Console.objects.annotate(age=age).order_by("machine")
     return [ConsoleSeen(row, row.age.total_seconds() if row.seen_at else None) for row in rows]
+
+
+def another_can_work(process: str) -> bool:
+    """Return whether another machine runs a process and reaches all that it needs."""
+    with connection.cursor() as cursor:
+        cursor.execute(ANOTHER_ABLE, [process, settings.MACHINE_NAME])
+        return bool(cursor.fetchone()[0])
 
 
 def roles_led() -> dict[str, list[str]]:

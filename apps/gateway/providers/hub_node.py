@@ -16,6 +16,7 @@ from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from apps.core import clock
+from apps.core.consoles import another_can_work
 from apps.core.database_threads import in_steady
 from apps.core.event_loops import PerLoop
 from apps.core.liveness import heartbeat_send
@@ -62,6 +63,10 @@ class Connection(Protocol):
         """Return what it did since the last time; None if nothing changed."""
 
 
+async def nothing_done() -> None:
+    """Do nothing: no socket is this process' own."""
+
+
 class HubNode(HubClient):
     """One web process' inbox and connections; belongs to one event loop."""
 
@@ -71,6 +76,12 @@ class HubNode(HubClient):
         self.channels: Counter[str] = Counter()
         """Open channels of each tenant here, those that still prove their keys too."""
         self.confirmed_at = 0.0
+        self.renewed_at = time.monotonic()
+        """When Redis last had this process' heartbeat, or needed none."""
+        self.is_cut_off = False
+        """Whether this machine lost Redis, and with it all callers, while another one has it."""
+        self.cut_off: Callable[[], Awaitable[None]] = nothing_done
+        """Called once that is so: closes the sockets, so that signers and provers dial another machine."""
 
     def start(self) -> None:
         """Begin with the first socket or request; the loop runs by then."""
@@ -95,8 +106,22 @@ class HubNode(HubClient):
 
     async def heartbeat(self) -> None:
         """Renew this process' heartbeat while it has connections."""
-        if self.connections_here:
-            await self.process_renew()
+        if self.connections_here or self.is_cut_off:
+            try:
+                await self.process_renew()
+            except (RedisError, OSError):
+                await self.cut_off_note()
+                raise
+        self.renewed_at, self.is_cut_off = time.monotonic(), False
+
+    async def cut_off_note(self) -> None:
+        """Send connections to another machine once Redis takes this process for dead."""
+        if self.is_cut_off or time.monotonic() - self.renewed_at < PROCESS_TTL_S:
+            return
+        self.is_cut_off = await in_steady(another_can_work, "blocks")
+        if self.is_cut_off:
+            log.warning("sockets_sent_elsewhere", reason="Redis is not reached from this machine")
+            await self.cut_off()
 
     async def process_renew(self) -> bool:
         """Renew this process' key; if Redis lost it, write all routes again.  Return whether it was lost."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -40,6 +41,26 @@ async def test_a_tenant_holds_so_many_sockets_and_gets_its_place_back(web, token
     assert (refusal.value.response.status_code, refusal.value.response.headers["Retry-After"]) == (429, "10")
     assert answer["result"]["APIVersion"] == 0
     assert [line.getMessage() for line in caplog.records if line.levelname == "ERROR"] == []
+
+
+async def test_a_machine_without_redis_takes_no_socket_and_ends_those_it_has(web, token, monkeypatch):
+    """What dials again reaches another machine by the proxy."""
+    hub = SimpleNamespace(is_cut_off=False, cut_off=None)
+    monkeypatch.setattr("apps.api.rpc.transport.websocket.hub_node", lambda: hub)
+
+    async with dial(web, token) as socket:
+        await call(socket, "Gateway.Version")
+        hub.is_cut_off = True
+        with pytest.raises(InvalidStatus) as refusal:
+            await dial(web, token).__aenter__()
+        await hub.cut_off()
+        with pytest.raises(ConnectionClosed) as ended:
+            await asyncio.wait_for(socket.recv(), 60)
+
+    assert refusal.value.response.status_code == 503
+    assert b"does not reach Redis" in refusal.value.response.body
+    assert (rcvd := ended.value.rcvd) is not None
+    assert rcvd.code == 1013
 
 
 async def test_large_frames_wait_for_room_and_are_refused_when_none_comes(web, token, settings, monkeypatch):

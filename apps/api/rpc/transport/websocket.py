@@ -5,6 +5,7 @@ A plain ASGI app: Channels' consumers would subscribe each socket to a channel l
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -18,6 +19,7 @@ from apps.api.rpc.services.market import market_open, rate_refusal, refusal_of, 
 from apps.api.rpc.services.registry import NAMESPACES, SERVICES
 from apps.api.rpc.transport.socket_state import SocketState
 from apps.gateway.hub.client import hub_database
+from apps.gateway.providers.hub_node import hub_node
 from apps.gateway.selectors.reverse import HOST_KEYS
 from apps.users.errors import TokenRefused
 from poolsite.wire.jsonrpc.server import Closed, Session
@@ -25,6 +27,7 @@ from poolsite.wire.jsonrpc.server import Closed, Session
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from apps.api.rpc.callers import RevocationWatch
     from apps.users.rules.principals import Principal
 
     Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -36,6 +39,7 @@ CLOSE_REFUSED: Final = 4401
 """Close code for a token that is not good."""
 CLOSE_BUSY: Final = 1013
 """Try again later."""
+CUT_OFF: Final = "this console does not reach Redis: another machine serves you"
 MORE_HEADERS: Final = {401: (b"www-authenticate", b"Bearer"), 429: (b"retry-after", b"10")}
 SOCKETS_MAX: Final = 5_000
 """Sockets that one tenant may hold open in a web process."""
@@ -53,6 +57,9 @@ async def rpc_socket(scope: dict[str, Any], receive: Receive, send: Send) -> Non
     except TokenRefused as error:
         log.info("rpc_socket_refused", source=source, reason=error.reason)
         await handshake_refuse(scope, send, error.reason)
+        return
+    if hub_node().is_cut_off:
+        await handshake_refuse(scope, send, CUT_OFF, status=503)
         return
     if revocation_watch().by_tenant[principal.tenant_name] >= SOCKETS_MAX:
         reason = f"user {principal.tenant_name} already has {SOCKETS_MAX} sockets, the maximum"
@@ -106,6 +113,7 @@ async def session_run(
     session = Session(door, connection.send_text)
     watch = revocation_watch()
     watch.add(connection)
+    hub_node().cut_off = partial(sockets_close, watch)
     try:
         while True:
             event = await receive()
@@ -122,6 +130,12 @@ async def session_run(
         watch.remove(connection)
         connection.is_open = False
         await session.close()
+
+
+async def sockets_close(watch: RevocationWatch) -> None:
+    """Close all sockets of this loop: their other ends dial again, by the proxy to another machine."""
+    for connection in tuple(watch.sockets):
+        await connection.close(CLOSE_BUSY, CUT_OFF)
 
 
 async def frame_receive(session: Session, data: str | bytes, principal: Principal) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+import pytest
+from django.db.models.functions import Now
+from redis.exceptions import ConnectionError as RedisAway
+
+from apps.core.models import ProcessLease
 from apps.core.redis_clients import redis_client
-from apps.gateway.hub.routes import route_name
+from apps.gateway.hub.routes import PROCESS_TTL_S, route_name
 from apps.gateway.providers.hub_node import HubNode
 
 
@@ -39,4 +45,42 @@ async def test_a_new_connection_restores_all_routes_that_redis_lost(pool_redis: 
 
     for name in ("first", "second"):
         assert redis_client().hkeys(route_name(f"wallet:{name}")) == [name]
+    await node.stop()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_able", [True, False], ids=["another machine works", "none does"])
+async def test_a_machine_without_redis_sends_its_sockets_to_another_one(
+    pool_redis: str, monkeypatch: pytest.MonkeyPatch, is_able: bool
+) -> None:
+    """A signer stays connected to a console that lost Redis: nobody would reach it there."""
+    node, closed = HubNode(pool_redis), []
+
+    async def sockets_close() -> None:
+        closed.append(True)
+
+    node.cut_off = sockets_close
+    await node.add(Signer("first"))
+    await node.heartbeat()
+    until, since = Now() + timedelta(minutes=1), Now() if is_able else None
+    other = {"machine": "other", "process": "blocks", "until": until, "able_since": since}
+    await ProcessLease.objects.acreate(session="other blocks", **other)
+
+    async def away(*_: Any, **__: Any) -> None:
+        raise RedisAway("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(node.redis, "set", away)
+        with pytest.raises(RedisAway):
+            await node.heartbeat()
+        assert not closed, "a moment without Redis is no reason"
+        node.renewed_at -= PROCESS_TTL_S
+        for _ in range(2):
+            with pytest.raises(RedisAway):
+                await node.heartbeat()
+    assert (closed, node.is_cut_off) == ([True] if is_able else [], is_able)
+
+    await node.heartbeat()
+
+    assert not node.is_cut_off
     await node.stop()
