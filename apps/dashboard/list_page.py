@@ -499,24 +499,24 @@ class ListPage:
         if wanted is None:
             return {}
         others = {name: texts for name, texts in wanted.given.items() if name != "state"}
-        others |= {name: request.GET.getlist(name) for name in self.kept}
+        others |= {name: request.GET.getlist(name) for name in self.beside_filters}
         counts = self.facet_counts(wanted, data) | dict(self.counts(data)) if is_counted else {}
         chips = facets_of(reverse(self.name), self.facets, counts, state=wanted["state"], **others)
         return {
             "fields": self.fields(wanted),
-            "hidden": self.hidden_fields(wanted, *self.kept_pairs(request)),
+            "hidden": self.hidden_fields(wanted, *self.beside_pairs(request)),
             "is_open": any(wanted[name] for name in self.places),
             "facets": [*chips, *self.more_facets(data, wanted), *views],
         }
 
     @property
-    def kept(self) -> tuple[str, ...]:
+    def beside_filters(self) -> tuple[str, ...]:
         """Return what stays in the address, beside the filters, when these change."""
         return ("sort", "hide", *(name for name in SCOPE if name not in self.scoped))
 
-    def kept_pairs(self, request: HttpRequest) -> list[tuple[str, str]]:
+    def beside_pairs(self, request: HttpRequest) -> list[tuple[str, str]]:
         """Return name and value of what stays in the address."""
-        return [(name, text) for name in self.kept for text in request.GET.getlist(name)]
+        return [(name, text) for name in self.beside_filters for text in request.GET.getlist(name)]
 
     def fields(self, wanted: ListFilters) -> list[tuple[str, StrOrPromise, str]]:
         """Return the fields behind *Filter*: name, label, value."""

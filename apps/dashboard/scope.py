@@ -49,8 +49,8 @@ def scope_chosen(request: HttpRequest) -> dict[str, str]:
     return {name: text for name, text in given.items() if text}
 
 
-def scope_of(request: HttpRequest, taken: Collection[str]) -> Scope:
-    """Return the scope of a page that has the filters in `taken`."""
+def scope_of(request: HttpRequest, filters: Collection[str]) -> Scope:
+    """Return the scope of a page that has the filters `filters`."""
     chosen = scope_chosen(request)
     labels = {
         "tenant": gettext("Tenant {tenant}").format(tenant=chosen.get("tenant", "")),
@@ -58,7 +58,8 @@ def scope_of(request: HttpRequest, taken: Collection[str]) -> Scope:
     }
     here = request.get_full_path() if request.method == "GET" else request.path
     parts = tuple(
-        ScopePart(labels[name], name in taken, address_with(request, {**chosen, name: ""})) for name in chosen
+        ScopePart(labels[name], name in filters, address_with(request, {**chosen, name: ""}))
+        for name in chosen
     )
     choose = reverse("scope")
     if request.path != choose:

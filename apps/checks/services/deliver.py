@@ -126,7 +126,7 @@ def _noted(row: Notification, reason: str, *, now: Callable[[], datetime]) -> bo
         next_try_at=row.next_try_at,
     )
     if row.event == AlertEvent.SUMMARY and row.delivered_at is not None:
-        told = Notification.objects.filter(channel=row.channel_id, told_in=row.uuid)
-        told.update(delivered_at=row.delivered_at)
+        members = Notification.objects.filter(channel=row.channel_id, told_in=row.uuid)
+        members.update(delivered_at=row.delivered_at)
     publish(Change("notification", row.pk, row.channel.tenant_id or OPERATOR))
     return row.delivered_at is not None

@@ -73,9 +73,9 @@ def action_notifications_write(
     channels = channels_told(alert.tenant).select_for_update().filter(with_actions=True)
     if alert.severity != Severity.CRITICAL:
         channels = channels.exclude(critical_only=True)
-    told = alert.notifications.filter(event__in=FAILING).values("channel")
+    notified = alert.notifications.filter(event__in=FAILING).values("channel")
     narrow = ~Q(only_checks=[]) | ~Q(only_miners=[]) | Q(wait_min__gt=0)
-    channels = channels.exclude(narrow & ~Q(pk__in=told))
+    channels = channels.exclude(narrow & ~Q(pk__in=notified))
     text = (ACTIONS[event] if actor else OVER).format(actor=actor, found=alert.say, **more)
     network = network_known()
     pool = "no chain" if network is None else network.name

@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.checks.findings.results import Severity
 from apps.checks.models import AlertChannel, Notification
-from apps.checks.rules.quiet_hours import quiet_until, waits_quietly
 from apps.checks.states import FAILING, AlertEvent
+from apps.core.local_time import zone_named
 
 TOLD_MAX: Final = 100
 """Notifications whose texts one summary has; it says how many more there were."""
 STATE_EVENTS: Final = (*FAILING, AlertEvent.ENDED)
 """Of those of one alert the last has the truth."""
+
+
+def quiet_until(channel: AlertChannel, *, now: datetime) -> datetime | None:
+    """Return when the quiet hours end in which a channel is now; None: it is in none."""
+    if not channel.quiet_from:
+        return None
+    here = now.astimezone(zone_named(channel.quiet_zone))
+    begins, ends = time.fromisoformat(channel.quiet_from), time.fromisoformat(channel.quiet_to)
+    at = here.time().replace(tzinfo=None)
+    is_quiet = begins <= at < ends if begins < ends else at >= begins or at < ends
+    if not is_quiet:
+        return None
+    day = here.date() if at < ends else here.date() + timedelta(days=1)
+    return datetime.combine(day, ends, tzinfo=here.tzinfo)
+
+
+def waits_quietly(channel: AlertChannel, *, severity: str) -> bool:
+    """Return whether what is of this severity waits in a channel's quiet hours."""
+    return bool(channel.quiet_from) and (severity != Severity.CRITICAL or channel.quiet_critical)
 
 
 def quiet_hours_wait(row: Notification, *, now: datetime) -> None:
@@ -42,21 +62,21 @@ def _release(channel: AlertChannel, *, now: datetime) -> None:
     AlertChannel.objects.select_for_update().get(pk=channel.pk)
     held = Notification.objects.select_for_update(of=("self",)).filter(channel=channel, is_held=True)
     rows = list(held.exclude(next_try_at=None).select_related("alert").order_by("pk"))
-    told = _newest(channel, rows)
+    sent = _newest(channel, rows)
     last = {row.alert_id: row.pk for row in rows if row.event in STATE_EVENTS}
-    kept = [
+    waiting = [
         row
         for row in rows
-        if row.pk > told.get(row.alert_id, 0)
+        if row.pk > sent.get(row.alert_id, 0)
         and (row.event not in STATE_EVENTS or row.pk == last[row.alert_id])
     ]
-    Notification.objects.filter(pk__in={row.pk for row in rows} - {row.pk for row in kept}).delete()
-    if len(kept) == 1:
-        Notification.objects.filter(pk=kept[0].pk).update(is_held=False, next_try_at=now)
-    elif kept:
-        row = _summary(channel, kept, now=now)
+    Notification.objects.filter(pk__in={row.pk for row in rows} - {row.pk for row in waiting}).delete()
+    if len(waiting) == 1:
+        Notification.objects.filter(pk=waiting[0].pk).update(is_held=False, next_try_at=now)
+    elif waiting:
+        row = _summary(channel, waiting, now=now)
         row.save()
-        members = Notification.objects.filter(pk__in=[one.pk for one in kept])
+        members = Notification.objects.filter(pk__in=[one.pk for one in waiting])
         members.update(is_held=False, next_try_at=None, told_in=row.uuid)
 
 

@@ -132,7 +132,16 @@ OWN = {
         *("live", "live_fragments", "live_gaps"),
         *("notices", "number_fields", "page_data", "pages", "pagination", "passkeys", "pickers"),
         "program_commands",
-        *("reauthentication", "registry", "rest_twins", "routing", "sessions", "templatetags", "text_fields"),
+        *(
+            "reauthentication",
+            "registry",
+            "rest_twins",
+            "routing",
+            "scope",
+            "sessions",
+            "templatetags",
+            "text_fields",
+        ),
         *("todo", "trend_charts", "urls", "ws_origin"),
     },
 }

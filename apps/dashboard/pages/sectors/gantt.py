@@ -118,7 +118,7 @@ def _row(name: str, spans: Sequence[Span], *, start: datetime, whole: float) -> 
         gantt_bar(
             (span.start - start).total_seconds() / whole,
             (span.end - start).total_seconds() / whole,
-            tone=f"{span.tone} quiet" if span.is_wait else span.tone,
+            tone=" ".join((span.tone, "quiet")) if span.is_wait else span.tone,
         )
         for span in spans
         if span.seconds or not span.is_wait

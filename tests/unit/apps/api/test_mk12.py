@@ -311,7 +311,7 @@ def test_a_flood_of_one_stranger_leaves_room_for_others(monkeypatch: pytest.Monk
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_door_killed_at_any_write_makes_one_deal_and_answers_the_same_again(miner: Miner) -> None:
+def test_a_door_killed_at_any_write_makes_one_deal_and_one_answer(miner: Miner) -> None:
     def play() -> tuple[bool, str]:
         return proposed(miner, request)
 

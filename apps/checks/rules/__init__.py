@@ -1,1 +1,0 @@
-"""What follows from rows of alerts that are given."""
