@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.chain.models import Head, Network
 from apps.checks.models import ComponentStatus
@@ -34,18 +34,23 @@ from poolsite.filecoin.policy import MADE_UP
 
 
 def emptiness_require() -> None:
-    """Refuse a database in which anything is that a real pool has.  Raises DemoRefused."""
-    if network := Network.objects.exclude(name=MADE_UP.name).first():
-        raise DemoRefused(f"this database is of network {network.name!r}")
-    for found, what in (
-        (Tenant.objects.exclude(name=POOL), "tenant"),
-        (Miner.objects, "miner"),
-        (Wallet.objects, "wallet"),
-        (Head.objects, "head of a chain"),
-        (ComponentStatus.objects, "record of a component"),
+    """Refuse a database in which anything is that a real pool has.  Raises DemoRefused.
+
+    Also one that an older version made: of each table a column is read that it always had.
+    """
+    tables = set(connection.introspection.table_names())
+    for found, column, what in (
+        (Network.objects.exclude(name=MADE_UP.name), "name", "network"),
+        (Tenant.objects.exclude(name=POOL), "name", "tenant"),
+        (Miner.objects.all(), "name", "miner"),
+        (Wallet.objects.all(), "address", "wallet"),
+        (Head.objects.all(), "height", "head of a chain"),
+        (ComponentStatus.objects.all(), "component", "record of a component"),
     ):
-        if (row := found.first()) is not None:
-            raise DemoRefused(f"this database has a {what}, {row}")
+        if found.model._meta.db_table not in tables:
+            continue
+        if (name := found.order_by().values_list(column, flat=True).first()) is not None:
+            raise DemoRefused(f"this database has a {what}, {name}")
 
 
 @transaction.atomic

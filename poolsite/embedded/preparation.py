@@ -48,13 +48,15 @@ def prepare(*, take_over: bool = False) -> None:
         attempt_until_available(lambda: database_create(row))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
     django.setup()
+    if not take_over:
+        attempt_until_available(import_string("poolsite.demo.start.demo_require"))
     folder = ConsoleFolder.of(PoolPaths.of_environment().var)
     if folder is not None and folder.is_joined and not take_over:
         import_string("poolsite.embedded.joined.joined_prepare")(folder.pool)
     else:
         import_string("poolsite.embedded.installation.install")(take_over=take_over)
     if not take_over:
-        import_string("poolsite.demo.start.demo_settle")()
+        attempt_until_available(import_string("poolsite.demo.start.demo_settle"))
 
 
 def main() -> int:
