@@ -27,8 +27,8 @@ from poolsite.demo.world import (
 
 WINS_PER_EPOCH: Final = 5
 LOSSES: Final[tuple[tuple[str, str], ...]] = (
-    (RoundState.SIGNER_AWAY, "no connected signer has the key"),
-    (RoundState.PROOF_TIMEOUT, "the prover did not answer in 18 s"),
+    (RoundState.SIGNER_AWAY, "no connected signer holds the key"),
+    (RoundState.PROOF_TIMEOUT, "no answer in time"),
     (RoundState.LATE, ""),
     (RoundState.ORPHANED, ""),
     (RoundState.NODE_AWAY, "no node responds"),
@@ -78,8 +78,8 @@ def blocks_make(world: World, figures: Figures) -> None:
                 continue
             won = _wins(world, expected, begins, ends)
             rounds += [_round(world, miner, height, expected) for height in won]
-            summed = max(min(ends, kept_height) - begins, 0)
-            if summed:
+            summed = min(ends, kept_height) - begins - sum(height < kept_height for height in won)
+            if summed > 0:
                 missed = 14 if day == (world.now - timedelta(days=17)).date() else 0
                 days.append(
                     MiningDay(

@@ -6,12 +6,25 @@ import hashlib
 from datetime import timedelta
 from typing import Any, Final
 
+from apps.core.reasons import refused
+from apps.market.errors import DealRefused
 from apps.market.models import Deal, MinerMarket
+from apps.market.reasons import LATE
 from apps.market.states import DealDoor, DealSource, DealState
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
 from apps.sectors.models import Allocation, AllocationsRead, ClaimsEnding, Sector, VerifiedClaim
-from poolsite.demo.world import DAY_EPOCHS, GIB, HEIGHT, PLEDGE, SECTOR_BYTES, TimesGiven, World, rows_write
+from poolsite.demo.world import (
+    DAY_EPOCHS,
+    GIB,
+    HEIGHT,
+    ONLY,
+    PLEDGE,
+    SECTOR_BYTES,
+    TimesGiven,
+    World,
+    rows_write,
+)
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.cids import commd_cid
 
@@ -23,8 +36,8 @@ DEALS: Final = (
     (DealState.VERIFIED, 3, ""),
     (DealState.TRANSFERRING, 2, ""),
     (DealState.ACCEPTED, 3, ""),
-    (DealState.REFUSED, 4, "the piece is larger than this miner takes"),
-    (DealState.FAILED, 3, "its data did not come in time"),
+    (DealState.REFUSED, 4, refused(DealRefused("Deal size is larger than the miner's sector size"))),
+    (DealState.FAILED, 3, LATE()),
     (DealState.ENDED, 2, ""),
 )
 PIECES: Final = (
@@ -90,6 +103,7 @@ def data_make(world: World) -> None:
         ],
     )
     AllocationsRead.objects.create(
+        pk=ONLY,
         due_at=world.now + timedelta(days=1),
         all_due_at=world.now + timedelta(days=1),
         read_at=world.now,
@@ -139,7 +153,7 @@ def _piece(
         sector_number=sector.number if sector is not None else None,
         offset=0 if sector is not None else None,
         actor="data desk",
-        error="the server answered 404" if state == PieceState.FAILED else "",
+        error="the source answered 404" if state == PieceState.FAILED else "",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
+from apps.core.reasons import quoted
 from apps.sectors.models import HostReport, Store, StoreAttachment, StoreEvent, StoreSample, Worker
 from poolsite.demo.world import GIB, TIB, World, rows_write
 from poolsite.wire.hosts import VERSION
@@ -82,7 +83,7 @@ def hosts_make(world: World) -> None:
     if len(world.hosts) > STOPPED:
         stopped = world.hosts[STOPPED]
         stopped.seen_at = world.now - STOPPED_FOR
-        stopped.last_error = "PC2 failed: no answer of GPU 1 for 600 s"
+        stopped.last_error = quoted("PC2 failed: no answer of GPU 1 for 600 s", by="host")
         stopped.save()
     if len(world.hosts) > STOPPED + 2:
         world.hosts[-1].is_paused = True
@@ -159,7 +160,7 @@ def stores_make(world: World) -> None:
                     path=f"/mnt/{store.name}",
                     disk=f"md{place % 2}",
                     condition=condition,
-                    reason="less than a sector is free" if place == FULL else "",
+                    reason=quoted("less than a sector is free", by="host") if place == FULL else "",
                     since=world.now - timedelta(hours=5) if place == FULL else since,
                 )
             )

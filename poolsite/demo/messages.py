@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Required, TypedDict, Unpack
 
 from apps.automation.models import AutoAct, AutoRule
+from apps.automation.reasons import NOT_CARRIED_OUT
 from apps.automation.states import RuleKind
+from apps.core.reasons import quoted
 from apps.messages.models import (
     ApprovalRule,
     AutoBumpRule,
@@ -20,13 +22,16 @@ from apps.messages.models import (
     Sender,
     SharedRules,
 )
+from apps.messages.reasons import ESTIMATE, EXPIRED, GIVEN_UP, NEEDS, NONCE_LOST
+from apps.messages.selectors.approval_choice import approval_rule_describe
+from apps.messages.services.approvals import WAITS_EVENT
 from apps.messages.states import MessageState, Priority, Wait
 from apps.miners.models import Miner
 from apps.wallets.models import Wallet
-from poolsite.demo.world import EPOCH_S, TimesGiven, World, cid, rows_write
+from poolsite.demo.world import EPOCH_S, ONLY, TimesGiven, World, cid, rows_write
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams, WithdrawBalanceReturn
-from poolsite.filecoin.amounts import FIL, AttoFil
+from poolsite.filecoin.amounts import FIL, AttoFil, fil_format
 from poolsite.filecoin.codec import to_cbor
 
 PRIORITIES: Final = {
@@ -35,11 +40,11 @@ PRIORITIES: Final = {
     "precommit": Priority.PRE_COMMIT,
 }
 PREMIUM: Final = 100_000
-GIVEN_UP: Final = (
-    "marked bad",
-    "its last valid epoch has passed",
-    "the node expects the message to fail: caller is not the owner",
-)
+LARGE_SENDS: Final[dict[str, Any]] = {"above": 25 * FIL, "method": 0}
+"""The rule of approval that some messages wait for."""
+REFUSED_BY_NODE: Final = quoted("caller is not the owner", by="node")
+TOP_UPS: Final = 4
+"""Tenants with a rule that fills up their control wallet; that of the last one has stopped."""
 OVER: Final = 1.25
 """Gas limit over the gas that was used."""
 
@@ -154,7 +159,7 @@ def withdrawals_make(world: World, amounts: dict[int, dict[int, int]]) -> None:
 
 
 def messages_write(world: World) -> None:
-    """Write all that landed, with nonces in their order, the latest timelines, and what gas cost."""
+    """Write all that landed, with nonces in their order, and what gas cost."""
     world.messages.sort(key=lambda one: (one.landed_at, one.id))
     nonces: Counter[str] = Counter()
     for message in world.messages:
@@ -166,27 +171,9 @@ def messages_write(world: World) -> None:
         message.executed_key = cid(f"head {message.height + 1}")
     with TimesGiven(Message):
         rows_write(Message, world.messages)
-    _timelines(world)
     _spent(world)
     for wallet in world.wallets:
         wallet.nonce = nonces[str(wallet.address)]
-
-
-def _timelines(world: World) -> None:
-    rows = []
-    for message in world.messages[-400:]:
-        for at, event, text in (
-            (message.created_at, "pushed", ""),
-            (message.filled_at, "signed", f"nonce {message.nonce}"),
-            (message.published_at, "published", "lotus-frankfurt, lotus-singapore, forest"),
-            (message.landed_at, "landed", f"exit code {message.exit_code}"),
-        ):
-            rows.append(
-                MessageEvent(
-                    message=message, at=at or world.now, height=message.height, event=event, text=text
-                )
-            )
-    rows_write(MessageEvent, rows)
 
 
 def _spent(world: World) -> None:
@@ -219,7 +206,7 @@ def _spent(world: World) -> None:
 
 def senders_make(world: World) -> None:
     """Make a sender for each wallet, with its nonce as the chain has it."""
-    SharedRules.objects.create(gas_over_estimation=OVER, max_fee=FIL // 2, quota=30)
+    SharedRules.objects.create(pk=ONLY, gas_over_estimation=OVER, max_fee=FIL // 2, quota=30)
     open_of: Counter[str] = Counter()
     rows = [
         Sender(
@@ -283,20 +270,14 @@ def unlanded_make(world: World) -> None:
     _ended(made)
     with TimesGiven(Message):
         rows_write(Message, made.rows)
+    rule = approval_rule_describe(ApprovalRule(**LARGE_SENDS))
+    asked = [one for one in made.rows if one.needs_approval]
     rows_write(
         MessageEvent,
-        [
-            MessageEvent(message=one, at=one.created_at, height=one.pushed_height, event="pushed")
-            for one in made.rows
-        ],
+        [MessageEvent(message=one, at=one.created_at, event=WAITS_EVENT, text=rule) for one in asked],
     )
     rows_write(
-        MessageApproval,
-        [
-            MessageApproval(message=one, rule="sends of more than 25 FIL", asked_at=one.created_at)
-            for one in made.rows
-            if one.needs_approval
-        ],
+        MessageApproval, [MessageApproval(message=one, rule=rule, asked_at=one.created_at) for one in asked]
     )
 
 
@@ -319,14 +300,15 @@ def _in_flight(made: Unlanded) -> None:
 def _waiting(made: Unlanded) -> None:
     """Add a transfer that nobody can pay, and some that wait for a second person."""
     world, poor = made.world, made.world.miners[-1]
+    payer, value = world.owners[poor.tenant_id], 900_000 * FIL
     made.add(
         poor,
-        world.owners[poor.tenant_id],
+        payer,
         140,
         to=world.workers[poor.pk].address,
-        value=900_000 * FIL,
+        value=value,
         wait=Wait.FUNDS,
-        error="needs 900,000 FIL, the balance is less",
+        error=NEEDS(need=fil_format(value), balance=fil_format(int(payer.balance))),
         attempts=12,
     )
     for place, miner in enumerate(world.miners[1:4]):
@@ -351,10 +333,24 @@ def _ended(made: Unlanded) -> None:
             world.workers[miner.pk],
             400 + 900 * place,
             state=MessageState.FAILED,
-            method=(23, 16, 9)[place % 3],
+            method=(9, 23)[place % 2],
             wait=Wait.NONE,
-            error=GIVEN_UP[place % 3],
+            attempts=5,
+            error=GIVEN_UP(attempts=5, reason=ESTIMATE(error=REFUSED_BY_NODE)),
         )
+    tenant = world.tenants[:TOP_UPS][-1]
+    expired = world.height_at(world.now - timedelta(minutes=690))
+    made.add(
+        miners[0],
+        world.owners[tenant.pk],
+        700,
+        to=world.controls[tenant.pk].address,
+        value=2 * FIL,
+        state=MessageState.FAILED,
+        wait=Wait.NONE,
+        expire_epoch=expired,
+        error=EXPIRED(expire_epoch=expired),
+    )
     for place, miner in enumerate(miners[:3]):
         wallet = world.workers[miner.pk]
         made.add(
@@ -369,27 +365,32 @@ def _ended(made: Unlanded) -> None:
             gas_limit=30_000_000,
             gas_fee_cap=world.base_fee(world.now),
             gas_premium=PREMIUM,
-            error="another message of this sender landed with its nonce",
+            error=NONCE_LOST(),
         )
 
 
 def rules_make(world: World) -> None:
     """Make rules of approval and gas, and automatic rules with what they did."""
     first, second = world.tenants[0], world.tenants[-1]
-    ApprovalRule.objects.create(above=25 * FIL, method=0, created_by="operator")
+    ApprovalRule.objects.create(**LARGE_SENDS, created_by="operator")
     ApprovalRule.objects.create(tenant=first, actor="miner", method=23, created_by="operator")
     GasGuard.objects.create(daily_budget=60 * FIL, hold_base_fee=0)
     GasGuard.objects.create(tenant=second, kind="precommit", hold_base_fee=200_000_000, hold_epochs=1_200)
     for tenant in world.tenants[:3]:
         AutoBumpRule.objects.create(tenant=tenant, max_fee=FIL // 10)
     acts = []
-    for place, tenant in enumerate(world.tenants[:4]):
+    for tenant in world.tenants[:TOP_UPS]:
         owner, control = world.owners[tenant.pk], world.controls[tenant.pk]
+        failed = list(
+            Message.objects.filter(
+                from_addr=owner.address, to=control.address, method=0, state=MessageState.FAILED
+            )
+        )
         sent = [
             one
             for one in world.messages
             if one.from_addr == owner.address and one.to == control.address and one.method == 0
-        ]
+        ] + failed
         rule = AutoRule.objects.create(
             uuid=world.uuid(),
             tenant=tenant,
@@ -402,11 +403,11 @@ def rules_make(world: World) -> None:
                 "day_max": str(30 * FIL),
                 "is_escrow": False,
             },
-            is_on=place != 3,
+            is_on=not failed,
             people=["operator"],
             switched_by="operator",
             acts_begun=len(sent),
-            stopped="3 acts in a row did not land" if place == 3 else "",
+            stopped=NOT_CARRIED_OUT(id=failed[-1].push_id) if failed else "",
         )
         acts += [
             AutoAct(rule=rule, number=number, message=one, amount=one.value, at=one.created_at)

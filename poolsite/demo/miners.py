@@ -20,6 +20,7 @@ from poolsite.demo.world import (
     DAY_EPOCHS,
     HEIGHT,
     NETWORK_POWER,
+    ONLY,
     POST_PROOF,
     SEAL_PROOF,
     SECTOR_BYTES,
@@ -43,7 +44,9 @@ NODES: Final = (
 
 def chain_make(world: World) -> None:
     """Make the network, nodes that look healthy, and the newest heads."""
-    Network.objects.create(name=MADE_UP.name, genesis=cid("genesis"), version=MADE_UP.network_version)
+    Network.objects.create(
+        pk=ONLY, name=MADE_UP.name, genesis=cid("genesis"), version=MADE_UP.network_version
+    )
     nodes = []
     for place, (name, role) in enumerate(NODES):
         nodes.append(
@@ -85,9 +88,10 @@ def chain_make(world: World) -> None:
         )
     heads[-1].arrived_at = world.now
     rows_write(Head, heads)
-    Follower.objects.create(head=heads[-1], steps_key=heads[-1].key, steps_epoch=HEIGHT)
-    Tracker.objects.create(height=HEIGHT, key=heads[-1].key, version=1)
+    Follower.objects.create(pk=ONLY, head=heads[-1], steps_key=heads[-1].key, steps_epoch=HEIGHT)
+    Tracker.objects.create(pk=ONLY, height=HEIGHT, key=heads[-1].key, version=1)
     RewardEstimate.objects.create(
+        pk=ONLY,
         reward_position=5 * WIN_REWARD << PRECISION,
         reward_velocity=0,
         power_position=NETWORK_POWER << PRECISION,

@@ -25,6 +25,7 @@ from poolsite.demo.world import (
     DAY_EPOCHS,
     HEIGHT,
     NETWORK_POWER,
+    ONLY,
     SECTOR_BYTES,
     WIN_REWARD,
     World,
@@ -259,4 +260,4 @@ def prices_make(world: World) -> None:
         wave = 0.35 * math.sin(place / 11) + 0.12 * math.sin(place / 3.1)
         rows.append(DayPrice(day=day, currency=CURRENCY, price=Decimal(round(2.6 + wave + place * 0.004, 3))))
     rows_write(DayPrice, rows)
-    PriceReading.objects.create(tried_at=world.now, read_at=world.now)
+    PriceReading.objects.create(pk=ONLY, tried_at=world.now, read_at=world.now)

@@ -10,12 +10,14 @@ from typing import Final, NamedTuple
 
 from django.contrib.auth.hashers import make_password
 
+from apps.core.reasons import quoted
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.users.models import AuditEntry, SignerGrant, Tenant, Token, User
 from apps.users.selectors.audit import audit_hash
 from apps.users.services.tenants import tenant_create
 from apps.users.states import Perm, Role
 from apps.wallets.models import SignRecord, Wallet
+from apps.wallets.reasons import MESSAGE
 from poolsite.demo.world import TimesGiven, World, cid, rows_write
 from poolsite.filecoin.amounts import FIL
 
@@ -193,7 +195,7 @@ def signatures_make(world: World) -> None:
             at=message.filled_at or world.now,
             tenant_id=message.tenant_id,
             address=message.from_addr,
-            what=f"message: method {message.method} to {message.to}",
+            what=MESSAGE(method=message.method, to=message.to),
             cid=message.unsigned_cid,
             asked_by="messager",
             ms=world.chance.randrange(6, 60),
@@ -207,10 +209,10 @@ def signatures_make(world: World) -> None:
                 at=world.now - timedelta(hours=5 + number),
                 tenant=tenant,
                 address=world.owners[tenant.pk].address,
-                what=f"message: method 0 to {world.wallets[-1].address}",
+                what=MESSAGE(method=0, to=str(world.wallets[-1].address)),
                 cid=cid(f"refused {number}"),
                 asked_by="messager",
-                error="rule small transfers allows 1 FIL, this sends 5 FIL",
+                error=quoted("rule small transfers allows 1 FIL, this sends 5 FIL", by="signer"),
             )
         )
     rows_write(SignRecord, rows)

@@ -8,6 +8,7 @@ from typing import Final
 
 from apps.miners.models import Miner
 from apps.proving.models import Deadline, Partition, PostNote, WindowPost
+from apps.proving.reasons import MISSED, UNCLAIMED
 from apps.proving.states import Forecast, PostState
 from apps.sectors.models import Sector
 from poolsite.demo.messages import landed
@@ -125,10 +126,9 @@ def _posts(
             updated_at=world.time_of(min(lands, HEIGHT)),
         )
         if missed:
-            row.state, row.error = PostState.MISSED, "the window closed without a proof"
+            row.state, row.error = PostState.MISSED, MISSED()
             row.updated_at = world.time_of(opens + WINDOW)
-            why = "no host claimed it in time"
-            notes.append(PostNote(post=row, at=row.updated_at, epoch=row.close_epoch, words=why))
+            notes.append(PostNote(post=row, at=row.updated_at, epoch=row.close_epoch, words=UNCLAIMED()))
         elif lands >= HEIGHT:
             row.state, row.proved_at = PostState.PROVED, world.time_of(opens)
         else:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from apps.core.reasons import quoted
 from apps.miners.models import Miner
 from apps.sectors.models import Batch, Job, JobEvent, Pledge, Sector, Worker
 from apps.sectors.states import BatchKind, BatchState, JobState
@@ -416,7 +417,8 @@ def _troubles(world: World) -> None:
         ),
         strict=False,
     ):
-        sector.paused_at, sector.attempts, sector.error = now - timedelta(hours=2), 4, error
+        sector.paused_at, sector.attempts = now - timedelta(hours=2), 4
+        sector.error = quoted(error, by="worker")
         sector.error_level = "PERMANENT"
         sector.save()
         job = sector.job
@@ -431,7 +433,7 @@ def _troubles(world: World) -> None:
             at=now - timedelta(hours=2),
             ms=840_000,
             worker=host_of(world, sector.miner, sector.number),
-            note=error,
+            note=sector.error,
             is_error=True,
         )
     proven = [one for one in world.sectors if one.state == SectorState.PROVING]

@@ -36,10 +36,10 @@ PAST: Final = (
     (23, 400, "stores_filling", "warning", "cedar-store-1: less than a sector is free"),
     (30, 26, "messages_failed", "warning", "2 messages failed with exit code 16"),
     (33, 610, "windows_at_risk", "warning", "proofs land later than usual: base fee 0.7 nanoFIL"),
-    (41, 120, "windows_missed", "critical", "1 window closed without a proof"),
+    (41, 120, "windows_missed", "critical", "3 windows closed without a proof"),
     (52, 33, "signers_away", "critical", "signer of ember offline"),
     (64, 48, "hosts_away", "warning", "aurora-sealer-2 offline"),
-    (77, 90, "balances_short", "warning", "fjord worker 31 pays for 2 more days"),
+    (77, 90, "balances_short", "warning", "fjord worker 06 pays for 2 more days"),
 )
 """Days ago, minutes that it lasted, check, severity, what was found."""
 DAY_S: Final = 86_400

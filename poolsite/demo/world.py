@@ -44,6 +44,8 @@ POST_PROOF: Final = RegisteredPoStProof.WINDOW_32GIB_V1_1
 EPOCH_S: Final = MADE_UP.epoch_s
 DAY_EPOCHS: Final = 86_400 // EPOCH_S
 SEED: Final = 20_201_015
+ONLY: Final = 1
+"""Key of a table's only row: a start that was killed has used up keys, and the pool looks for this one."""
 
 Row = TypeVar("Row", bound=Model)
 
