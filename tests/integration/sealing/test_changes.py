@@ -318,6 +318,10 @@ def test_the_page_shows_the_price_and_wants_the_words_typed(
     assert text_of(browser.get(done.headers["Location"])).count("termination") >= 2
     first = SectorChange.objects.earliest("pk")
     assert "Cancel termination" in text_of(browser.get(reverse("sector", args=[first.sector.uuid])))
+    other = {"id": [str(SectorChange.objects.latest("pk").sector.uuid)], "sure": "yes", "count": "1"}
+    chinese = {"Accept-Language": "zh-hans"}
+    refused = browser.post(reverse("sectors-change", args=["extend"]), other, headers=chinese)
+    assert (refused.status_code, "其终止已在进行中" in refused.content.decode()) == (422, True)
     cancel, target = reverse("sector-change-cancel", args=[first.uuid]), {"HX-Target": "f-sector-head"}
     heads = [browser.post(cancel, headers={**HTMX, **target}) for _ in range(2)]
     assert [answer.status_code for answer in heads] == [200, 422]

@@ -18,6 +18,7 @@ from apps.chain.selectors.status import EpochClock
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
+from apps.core.stored_texts import stored_text
 from apps.dashboard.confirm_page import is_confirm_submitted
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -74,7 +75,7 @@ def change(request: HttpRequest, viewer: Principal, kind: str) -> HttpResponse:
             return redirect("sector", one) if one else redirect(f"{reverse('sectors')}?state=changing")
         plan = changes_plan(sectors, request=wanted, client=client, head=head, network=data.network)
     except DomainError as refusal:
-        wrong = refusal.reason
+        wrong = stored_text(refusal.reason)
         plan = plan_again(form, KINDS[kind], viewer, data) if is_confirmed else None
     return review(request, KINDS[kind], form, plan, data, wrong=wrong)
 

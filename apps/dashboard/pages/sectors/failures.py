@@ -161,10 +161,10 @@ def retry(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
         outcome["done"] = gettext("{sectors} retried").format(sectors=plural(len(done), "sector"))
         if refused:
             outcome["wrong"] = gettext("{sectors} not retried: {refused}").format(
-                sectors=plural(len(refused), "sector"), refused=refused[0][1]
+                sectors=plural(len(refused), "sector"), refused=stored_text(refused[0][1])
             )
     except DomainError as refusal:
-        outcome["wrong"] = refusal.reason
+        outcome["wrong"] = stored_text(refusal.reason)
     return redirect(f"{reverse('sectors-failures')}?{urlencode(outcome)}")
 
 
