@@ -29,8 +29,9 @@ def icon(name: str) -> SafeString:
 
 
 def title_of(text: StrOrPromise) -> SafeString:
-    """Return the attribute with the whole of a text that may be cut off."""
-    return format_html(' title="{}"', text) if len(text) > LONG else EMPTY
+    """Return the attribute with the whole of a text that may be cut off; markup has none."""
+    is_short = isinstance(text, SafeString) or len(text) <= LONG
+    return EMPTY if is_short else format_html(' title="{}"', text)
 
 
 def sub(text: StrOrPromise, css: str = "", *, title: str = "") -> SafeString:

@@ -53,7 +53,7 @@ class DealFilters(MinerFilters):
     """What a list of deals can be narrowed to."""
 
     state = Choices(DealState.values, lookup_expr="in", refusal=_("there is no such state"))
-    client = Address()
+    client = Address(label=_("Client"))
 
 
 def deals_visible(viewer: Principal) -> QuerySet[Deal]:

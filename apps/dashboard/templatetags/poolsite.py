@@ -232,7 +232,9 @@ CAPITAL: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 
 @register.filter
 def breaks(text: str) -> SafeString:
-    """Return a name such as PreCommitSector that a narrow column breaks at capitals only."""
+    """Return a name such as PreCommitSector that a narrow column breaks at capitals only; markup as it is."""
+    if isinstance(text, SafeString):
+        return text
     return SafeString(CAPITAL.sub("<wbr>", conditional_escape(text)))
 
 

@@ -46,6 +46,8 @@ def test_the_list_says_what_is_missing_and_what_is_where(ann: None) -> None:
     assert f">{foreign.number}<" not in text
     assert f'href="/sectors/{sector.uuid}/"' in text
     assert f'href="/pieces/?take={near.number}#f-piece-upload"' in text
+    cid = held.piece_cid
+    assert f'<a href="/pieces/?piece_cid={cid}"><span class="id" title="{cid}">' in text
     shown = plain(text)
     assert "being sealed" in shown
     assert "180 to 540 days" in shown
