@@ -34,6 +34,7 @@ from apps.dashboard.pagination import (
     COUNT_MAX,
     Facet,
     Pager,
+    Query,
     counts_text,
     cursor_read,
     facets_of,
@@ -184,10 +185,11 @@ class ListPage:
     facets: Sequence[tuple[str, StrOrPromise, str, str]] = ()
     """Chips of the filter `state`: key, label, tone, icon."""
     counts: Callable[[PageData], Mapping[str, int]] = _nothing
-    """How many rows some chips have, as the page knows it already."""
+    """How many rows some chips have without another filter, as the page knows it already."""
     counted: Collection[str] = ()
     """Other chips whose rows are counted: each has an index."""
-    more_facets: Callable[[PageData, Any], Iterable[Facet]] = _nothing
+    more_facets: Callable[[PageData, Any, Query], Iterable[Facet]] = _nothing
+    """Further chips: takes what is narrowed, and what stays in the address beside it."""
     page: Callable[..., tuple[Sequence[Any], Pager]] = page_newest
     """Cuts a page: `page_newest`, `page_by_time`, `page_counted`."""
     order_of: Callable[[Any], float] | None = None
@@ -397,14 +399,15 @@ class ListPage:
         cursor = request.GET.get("cursor") or self.place_in(request.GET)
         return page(rows, cursor, of=of, query=query, field="cursor")
 
-    def facet_counts(self, wanted: ListFilters, data: PageData) -> dict[str, str]:
-        """Return how many rows each counted chip has, beside the other filters."""
-        rows, beside = self.rows(data), self.beside(wanted.given)
+    def facet_counts(self, wanted: ListFilters, data: PageData) -> dict[str, int | str]:
+        """Return how many rows each chip has, beside the other filters."""
+        rows, beside, known = self.rows(data), self.beside(wanted.given), self.counts(data)
+        is_narrowed = any(name != "state" for name in wanted.given)
         counted = {}
-        for key in self.counted:
+        for key in (*self.counted, *(known if is_narrowed else ())):
             values = {**wanted.given, "state": key}
             counted[key] = type(wanted)(values, rows, viewer=data.viewer, page=data, beside=beside).rows()
-        return counts_text(counted)
+        return {**counts_text(counted), **({} if is_narrowed else dict(known))}
 
     def heads(self, request: HttpRequest, data: PageData, hide: Collection[str]) -> list[Head]:
         """Return the heads of the table."""
@@ -475,6 +478,7 @@ class ListPage:
             if self.order_of is None or self.order(request)[0]
             else pager.oldest([self.order_of(row) for row in laid]),
             verdict=self.verdict(data),
+            is_verdict_of_all=wanted is not None and any(wanted[name] for name in self.scoped),
             links=self.links(data),
             wanted=wanted,
             bar=self.bar(request, wanted, data, views=views, is_counted=not wrong),
@@ -498,15 +502,15 @@ class ListPage:
         """Return what narrows the list: fields, hidden ones, chips."""
         if wanted is None:
             return {}
-        others = {name: texts for name, texts in wanted.given.items() if name != "state"}
-        others |= {name: request.GET.getlist(name) for name in self.beside_filters}
-        counts = self.facet_counts(wanted, data) | dict(self.counts(data)) if is_counted else {}
+        beside = {name: request.GET.getlist(name) for name in self.beside_filters}
+        others = {name: texts for name, texts in wanted.given.items() if name != "state"} | beside
+        counts = self.facet_counts(wanted, data) if is_counted else {}
         chips = facets_of(reverse(self.name), self.facets, counts, state=wanted["state"], **others)
         return {
             "fields": self.fields(wanted),
             "hidden": self.hidden_fields(wanted, *self.beside_pairs(request)),
             "is_open": any(wanted[name] for name in self.places),
-            "facets": [*chips, *self.more_facets(data, wanted), *views],
+            "facets": [*chips, *self.more_facets(data, wanted, beside), *views],
         }
 
     @property

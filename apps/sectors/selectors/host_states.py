@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import JSONObject
 
+from apps.chain.selectors.read_cache import chain_read_once
 from apps.sectors.models import Worker
 from apps.sectors.rules.hardware import DISK_FULL, PERHAPS_SHORT, disk_share, is_short_of_disk
 from apps.sectors.selectors.host_groups import away_since, hosts_here, hosts_known, hosts_told
@@ -36,6 +37,7 @@ class HostMarks:
     slow: tuple[int, ...]
 
 
+@chain_read_once()
 def host_marks(viewer: Principal, *, slow: Collection[int], now: datetime) -> HostMarks:
     """Return which of the hosts are marked; equal hardware is looked at once."""
     here = hosts_here(viewer, now=now)
@@ -81,6 +83,13 @@ def hosts_stated(viewer: Principal, marks: HostMarks, *, now: datetime) -> Query
     ranks = [When(condition, then=Value(rank)) for condition, _, rank in steps]
     state, rank = Case(*states, default=Value(IDLE)), Case(*ranks, default=Value(2))
     return workers_visible(viewer).annotate(state=state, rank=rank).order_by("rank", "name", "pk")
+
+
+def hosts_by_state(rows: QuerySet[Any]) -> dict[str, int]:
+    """Return how many of `hosts_stated` are in each state, and under an empty key how many there are."""
+    counts = dict.fromkeys((TROUBLE, WORKING, IDLE, PAUSED), 0)
+    counts |= dict(rows.order_by().values_list("state").annotate(Count("pk")))
+    return {"": sum(counts.values()), **counts}
 
 
 def groups_of_hosts(viewer: Principal, limit: int) -> list[str]:

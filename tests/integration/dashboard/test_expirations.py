@@ -75,6 +75,21 @@ def test_the_page_leads_to_the_extension_of_each_bucket(ann: None, quiet: None) 
     assert "by=month" in shown
 
 
+def test_another_spelling_of_a_miner_does_not_extend_those_of_all(ann: None, quiet: None) -> None:
+    mine, other = factories.miner(2001, of="alice"), factories.miner(2002, of="alice")
+    for miner in (mine, other, other):
+        factories.sector(miner, state="PROVING", expiration=1000 + 7 * 2880)
+    expirations_count(now=NOON)
+    browser, here = signed_in(), reverse("sectors-expirations")
+
+    for spelling in ("f02001", "t02001"):
+        shown = text_of(browser.get(here, {"miner": spelling}))
+        assert "1 proving sector," in shown
+        assert "all=1&amp;miner=f02001&amp;ends_from=" in shown
+    assert "3 proving sectors," in text_of(browser.get(here))
+    assert browser.get(here, {"miner": "f09999"}).status_code == 404
+
+
 def test_a_pool_without_proving_sectors_says_so(ann: None, quiet: None) -> None:
     shown = text_of(signed_in().get(reverse("sectors-expirations")))
 

@@ -23,7 +23,7 @@ from apps.sectors.services.hosts.versions import unknown_field_note
 from apps.users.models import User
 from apps.users.rules.principals import SYSTEM
 from poolsite.wire.commands import Operation
-from poolsite.wire.hardware import Disk, SealingFolder
+from poolsite.wire.hardware import FOREIGN_GROTH16, Disk, SealingFolder
 from tests import factories, people
 from tests.page_client import HTMX, refusal_kept, signed_in, text_of
 from tests.people import operator_person
@@ -469,3 +469,39 @@ def test_page_rest_and_live_rows_have_the_same_hosts(ann, query, fits):
 
     assert page == told == fits
     assert all(f'id="f-host-{row.pk}"' in frame for row in rows.values())
+
+
+def test_hosts_of_different_hardware_read_the_network_once(ann):
+    factories.network()
+    browser, counts = signed_in(), []
+    for many in (2, 6):
+        for number in range(many):
+            told = {"proofs": [FOREIGN_GROTH16], "kernels_done": number, "kernels_total": 100}
+            factories.worker(f"h{many}-{number}", hardware=told)
+        with CaptureQueriesContext(connection) as seen:
+            browser.get(reverse("hosts"))
+        counts.append(sum("chain_network" in query["sql"] for query in seen.captured_queries))
+
+    assert counts[0] == counts[1]
+
+
+def test_a_group_keeps_order_hidden_columns_and_scope_in_its_address(ann):
+    factories.worker("alpha", group="east")
+
+    shown = signed_in().get(f"{reverse('hosts')}?sort=name&hide=pace&miner=f02001").context["bar"]["facets"]
+
+    [east] = [one.href for one in shown if one.key == "east"]
+    assert set(east.partition("?")[2].split("&")) == {"sort=name", "hide=pace", "miner=f02001", "group=east"}
+
+
+def test_chips_count_all_hosts_however_many(ann, monkeypatch):
+    monkeypatch.setattr("apps.dashboard.pagination.CHIP_MAX", 2)
+    for number in range(4):
+        factories.worker(f"h{number}", is_paused=number == 3)
+
+    def counts(query: str) -> dict[str, str]:
+        shown = signed_in().get(f"{reverse('hosts')}{query}").context["bar"]["facets"]
+        return {one.key: one.count for one in shown}
+
+    assert counts("") == {"": "4", "trouble": "0", "working": "0", "idle": "3", "paused": "1"}
+    assert counts("?q=h3") == {"": "1", "trouble": "0", "working": "0", "idle": "0", "paused": "1"}

@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from apps.core.clock import now
+from apps.dashboard.live_fragments import fragments_render
+from apps.proving.models import Deadline
+from apps.sectors.models import ClaimsEnding
 from tests.demo_data import busy_pool
 from tests.page_client import signed_in, text_of
-from tests.people import operator_person, person
+from tests.people import operator_person, person, principal
 
 pytestmark = pytest.mark.django_db
 
@@ -65,7 +69,7 @@ def test_a_list_shows_the_tenants_rows_alone(two: Any, name: str) -> None:
     assert "f02001" not in rows
     assert "alice" not in rows
     assert "Tenant bob" in shown
-    assert "This page shows all" not in shown
+    assert "not used here" not in shown
 
 
 @pytest.mark.parametrize("name", ["sectors", "pieces", "deals", "sealing", "proving", "sectors-expirations"])
@@ -90,9 +94,7 @@ def test_each_page_of_the_navigation_opens_in_the_scope_and_keeps_it(two: Any) -
         shown = text_of(answer)
         assert {one.partition("?")[2] for one in links(shown)} == {scope}, href
         assert "Miner f02002" in shown, href
-    assert "This page shows all: it has no such filter." in text_of(
-        browser.get(f"{reverse('chain')}?{scope}")
-    )
+    assert "not used here" in text_of(browser.get(f"{reverse('chain')}?{scope}"))
 
 
 def test_one_click_takes_it_away_and_leaves_the_rest(two: Any) -> None:
@@ -129,3 +131,66 @@ def test_somebody_of_a_tenant_has_only_his_own(two: Any) -> None:
     assert refused.status_code == 422
     assert browser.get(reverse("scope"), {"go": "1", "tenant": "alice"}).status_code == 422
     assert "f02001" not in foreign[foreign.index("<main") :]
+
+
+def test_chips_count_the_rows_of_the_scope(two: Any) -> None:
+    browser, here = signed_in("olga"), reverse("pieces")
+
+    def counts(**scope: str) -> dict[str, str]:
+        found = browser.get(here, scope).context["bar"]["facets"]
+        return {one.key: one.count for one in found if one.count not in (None, "0")}
+
+    whole, of_bob = counts(), counts(tenant="bob")
+    assert set(whole.values()) == {"2"}
+    assert of_bob == dict.fromkeys(whole, "1")
+    assert counts(miner="f02002") == of_bob
+    assert counts(tenant="bob", state="FAILED") == of_bob
+
+
+def test_a_sentence_of_all_rows_says_so_on_a_narrowed_page(two: Any) -> None:
+    browser = signed_in("olga")
+
+    for name in ("sectors", "pieces", "deals", "messages"):
+        assert "Without this filter:" in text_of(browser.get(reverse(name), {"tenant": "bob"})), name
+        assert "Without this filter:" not in text_of(browser.get(reverse(name))), name
+    assert "Without this filter:" in text_of(browser.get(reverse("proving"), {"miner": "f02002"}))
+
+
+def test_proving_shows_the_chosen_miner_alone_and_keeps_to_it(two: Any) -> None:
+    browser, here = signed_in("olga"), reverse("proving")
+
+    def rows(shown: str) -> set[str]:
+        return {f"f0200{one}" for one in re.findall(r"/proving/f0200(\d)/", shown)}
+
+    assert rows(text_of(browser.get(here))) == {"f02001", "f02002"}
+    for spelling in ("f02002", "t02002"):
+        assert rows(text_of(browser.get(here, {"miner": spelling}))) == {"f02002"}
+    frame = fragments_render(
+        {("deadline", str(row.pk)) for row in Deadline.objects.all()},
+        viewer=principal("pool", is_operator=True),
+        page="proving:f02002",
+    )
+    assert rows(frame) == {"f02002"}
+    assert browser.get(here, {"miner": "f09999"}).status_code == 404
+
+
+def test_money_of_one_miner_does_not_claim_to_be_of_another(two: Any) -> None:
+    browser, here = signed_in("olga"), reverse("miner-money", args=["f02001"])
+
+    assert "not used here" in text_of(browser.get(here, {"miner": "f02002"}))
+    assert "not used here" not in text_of(browser.get(here, {"miner": "f02001"}))
+
+
+def test_the_clients_of_claims_are_those_of_the_scope(two: Any) -> None:
+    for pool in two:
+        ClaimsEnding.objects.create(miner=pool.miner, clients=[[1010, 1, 1 << 20]], due_at=now())
+    browser, here = signed_in("olga"), reverse("claims")
+
+    def claims(**scope: str) -> list[str]:
+        return [one.count for one in browser.get(here, scope).context["clients"]]
+
+    assert claims() == ["2"]
+    assert claims(tenant="bob") == claims(miner="t02002") == claims(tenant="bob", miner="f02002") == ["1"]
+    assert claims(tenant="alice", miner="f02002") == []
+    [row] = browser.get(here, {"tenant": "bob"}).context["clients"]
+    assert row.href.startswith(f"{here}?tenant=bob&client=")

@@ -21,12 +21,13 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard import cells
 from apps.dashboard.cards import Verdict
+from apps.dashboard.csv_export import rows_in_turn
 from apps.dashboard.fragments import FragmentContext
 from apps.dashboard.html_time import time_html
 from apps.dashboard.list_page import Column, Empty, Link, ListPage
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.hosts.rows import HostRow, host_rows
-from apps.dashboard.pagination import Facet, page_in_turn, tags_of
+from apps.dashboard.pagination import Facet, Query, page_in_turn, tags_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
@@ -37,6 +38,7 @@ from apps.sectors.selectors.host_states import (
     TROUBLE,
     WORKING,
     groups_of_hosts,
+    hosts_by_state,
 )
 from apps.sectors.selectors.hosts import is_uuid, worker_get, workers_visible
 from apps.sectors.selectors.jobs import hosts_of_jobs
@@ -92,10 +94,10 @@ def links(data: PageData) -> Iterable[Link]:
         yield Link(_("Join a host…"), reverse("host-join"), icon="plus", kind="primary")
 
 
-def groups(data: PageData, wanted: HostFilters) -> Iterable[Facet]:
+def groups(data: PageData, wanted: HostFilters, beside: Query) -> Iterable[Facet]:
     """Return a filter for each group."""
-    names = groups_of_hosts(data.viewer, GROUPS_MAX)
-    return tags_of(reverse("hosts"), names, field="group", query=wanted.given | {"group": wanted["group"]})
+    query = {**wanted.given, **beside, "group": wanted["group"]}
+    return tags_of(reverse("hosts"), groups_of_hosts(data.viewer, GROUPS_MAX), field="group", query=query)
 
 
 def name(row: HostRow) -> SafeString:
@@ -136,7 +138,7 @@ HOSTS: Final = ListPage(
         (IDLE, _("Idle"), "ok", "ok"),
         (PAUSED, _("Paused"), "idle", "pause"),
     ),
-    counted=("", TROUBLE, WORKING, IDLE, PAUSED),
+    counts=lambda data: hosts_by_state(data.of(stated)),
     more_facets=groups,
     empty=lambda _data: Empty(
         _("No host yet"),
@@ -196,6 +198,18 @@ HOSTS: Final = ListPage(
             css="tight c-wide",
         ),
     ),
+    csv={
+        "id": attrgetter("uuid"),
+        "name": attrgetter("name"),
+        "machine": attrgetter("host"),
+        "tenant": attrgetter("tenant.name"),
+        **{name: attrgetter(name) for name in ("group", "state")},
+        "kinds": lambda row: " ".join(row.kinds),
+        **{name: attrgetter(name) for name in ("version", "restarts")},
+        "last_seen": lambda row: row.seen_at.isoformat(),
+        "registered": lambda row: row.registered_at.isoformat(),
+    },
+    csv_rows=lambda rows, _data: rows_in_turn(rows.prefetch_related(None)),
 )
 
 

@@ -160,7 +160,7 @@ def miner_money(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
         raise Http404 from None
     data = PageData(viewer)
     period = period_of(request, data)
-    url = reverse("miner-money", args=[miner.address or miner.uuid])
+    url, names = reverse("miner-money", args=[miner.address or miner.uuid]), {address, miner.address}
     found = money_of(miner, viewer=viewer, days=period.days)
     prices = prices_on(period.days)
     rows = day_rows(found, prices=prices)
@@ -172,7 +172,7 @@ def miner_money(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
         "money/page.html",
         title=gettext("Money of {miner}").format(miner=miner.name or miner.address),
         section="money",
-        scoped=("miner",),
+        scoped=("miner",) if names & {scope_chosen(request).get("miner")} else (),
         page_key="money",
         data=data,
         miner=miner,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 from apps.checks.findings.results import Topic
 from apps.checks.findings.text import named
 from apps.core import formatting
+from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Verdict
@@ -30,6 +31,7 @@ from apps.dashboard.pages.proving.settings import pace_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
+from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.checks import checks_latest
 from apps.proving.selectors.posts import Margin, margins_of
 from apps.proving.selectors.provers import hosts_proving
@@ -203,10 +205,15 @@ def _next_row(row: Deadline, miner: Miner, data: PageData, hosts: dict[tuple[int
     )
 
 
-def miner_chosen(data: PageData, wanted: str) -> Miner | None:
-    """Return the miner whose month is shown: the one that was asked for, else the one with most power."""
-    miners = [miner for miner in data.miners if miner.address]
-    return next((miner for miner in miners if miner.address == wanted), miners[0] if miners else None)
+def miners_wanted(data: PageData, wanted: str) -> list[Miner]:
+    """Return the miners that are shown, those with most power first: the one that is asked for, or all."""
+    if not wanted:
+        return list(data.miners)
+    try:
+        found = miner_get(data.viewer, wanted)
+    except DomainError:
+        return []
+    return [miner for miner in data.miners if miner.pk == found.pk]
 
 
 def verdict_of(data: PageData) -> Verdict:
@@ -257,33 +264,43 @@ def verdict(context: FragmentContext) -> Iterable[str]:
 
 
 def next_fragment(context: FragmentContext) -> Iterable[str]:
-    yield fragment("proving/_next.html", rows=next_rows(context.data))
+    data, wanted = context.data, context.key
+    shown = data.of_miners(miners_wanted(data, wanted)) if wanted else data
+    yield fragment("proving/_next.html", rows=next_rows(shown))
 
 
 @require_safe
 @sign_in_required
 def proving(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show what lands next, a month of one miner, and what is wrong with sectors."""
-    data = PageData(viewer)
-    miner = miner_chosen(data, request.GET.get("miner", ""))
+    data, wanted = PageData(viewer), request.GET.get("miner", "").strip()
+    miners = miners_wanted(data, wanted)
+    if not miners and wanted:
+        raise Http404
+    miner, here = next((one for one in miners if one.address), None), reverse("proving")
     heat: HeatMap | None = None if miner is None else heat_map(miner, data)
-    faults: list[FaultRow] = fault_rows(data)
-    bad: list[BadRow] = bad_rows(data)
-    checks: list[CheckRow] = check_rows(checks_latest(data.miners)[:CHECKS_SHOWN], data)
+    shown = data.of_miners(miners) if wanted else data
+    faults: list[FaultRow] = fault_rows(shown)
+    bad: list[BadRow] = bad_rows(shown)
+    checks: list[CheckRow] = check_rows(checks_latest(shown.miners)[:CHECKS_SHOWN], shown)
     return page_render(
         request,
         "proving/list.html",
         title=gettext("Proving"),
         section="proving",
         scoped=("miner",),
-        page_key="proving",
+        page_key=f"proving:{wanted}" if wanted else "proving",
         data=data,
         verdict=verdict_of(data),
-        rows=next_rows(data),
+        is_verdict_of_all=bool(wanted),
+        rows=next_rows(shown),
         choices=[
-            MinerChoice(one.name or one.address, f"{reverse('proving')}?miner={one.address}", one is miner)
-            for one in data.miners[:MINERS_MAX]
-            if one.address
+            *([MinerChoice(gettext("All miners"), here, False)] if wanted else []),
+            *(
+                MinerChoice(one.name or one.address, f"{here}?miner={one.address}", one is miner)
+                for one in data.miners[:MINERS_MAX]
+                if one.address
+            ),
         ],
         heat=heat,
         faults=faults,
@@ -291,7 +308,7 @@ def proving(request: HttpRequest, viewer: Principal) -> HttpResponse:
         unread="" if bad else named(stores_unread(viewer, now=data.at)),
         may_run=viewer.may("write"),
         checks=checks,
-        disputes=dispute_rows(data.disputes, data),
+        disputes=dispute_rows(shown.disputes, shown),
         disputable=disputable_text(data),
         pace=pace_text(miner),
         settings_href=reverse("proving-settings")

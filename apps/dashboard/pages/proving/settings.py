@@ -96,7 +96,9 @@ def settings_page(request: HttpRequest, viewer: Principal, miner: Miner | None) 
         section="proving",
         data=PageData(viewer),
         name="" if miner is None else f"{miner.name} {miner.address}".strip(),
-        back=reverse("proving") if miner is None else f"{reverse('proving')}?miner={miner.address}",
+        back=reverse("proving")
+        if miner is None
+        else f"{reverse('proving')}?miner={miner.address or miner.uuid}",
         fields=[(name, label, str(getattr(above, name)), help) for name, label, help in FIELDS],
         may_change=may_change,
     )

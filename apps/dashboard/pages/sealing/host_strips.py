@@ -76,6 +76,8 @@ class HostStrips:
     """Query of the page with the idle ones, or without."""
     slots_query: str
     """Query of the page of a host's slots, beside the host."""
+    window: str
+    """How far back runs are read, as the page is asked for: `6 hours`."""
 
 
 def host_strips(
@@ -100,6 +102,7 @@ def host_strips(
         left_out=report.hosts_left_out,
         idle_href=f"?{query_text({**query, 'idle': '' if with_idle else '1'})}",
         slots_query=query_text({**query, "host": "", "idle": ""}),
+        window=plural(round((report.at - report.since) / HOUR), "hour"),
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any, Final
 from django.urls import reverse
 from django.utils.translation import gettext
 
-from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import colon_text
@@ -61,7 +60,6 @@ class HostRows:
     is_capped: bool
 
 
-@chain_read_once()
 def host_rows(report: SealingReport, wanted: SealingFilter) -> list[HostRows]:
     """Lay out the slots of one host on the report's time axis; of several only where one is chosen."""
     if not wanted.host and len(report.hosts) > 1:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
@@ -122,6 +123,7 @@ def axis_of(report: SealingReport) -> tuple[Tick, ...]:
     )
 
 
+@chain_read_once()
 def context_of(
     report: SealingReport, wanted: SealingFilter, *, idle: str = "", cursor: str = ""
 ) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
@@ -14,11 +14,13 @@ from django.views.decorators.http import require_safe
 
 from apps.chain.selectors.status import EpochClock
 from apps.core import formatting
+from apps.core.errors import DomainError
 from apps.core.formatting import DAY_S
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.scope import scope_chosen
 from apps.dashboard.sessions import sign_in_required
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.expirations import ExpiryBucket, expirations_by
 from apps.users.rules.principals import Principal
 
@@ -65,6 +67,20 @@ def expiry_row(bucket: ExpiryBucket, *, clock: EpochClock, miner: str, most: int
     )
 
 
+def miner_chosen(viewer: Principal, text: str) -> str:
+    """Return the address or uuid of the miner that is asked for, if any.  Raises Http404.
+
+    Each bucket leads to the extension of its sectors: another spelling must not mean those of all miners.
+    """
+    if not text:
+        return ""
+    try:
+        miner = miner_get(viewer, text)
+    except DomainError:
+        raise Http404 from None
+    return miner.address or str(miner.uuid)
+
+
 @require_safe
 @sign_in_required
 def expirations(request: HttpRequest, viewer: Principal) -> HttpResponse:
@@ -72,7 +88,7 @@ def expirations(request: HttpRequest, viewer: Principal) -> HttpResponse:
     data = PageData(viewer)
     by = request.GET.get("by", "") if request.GET.get("by", "") in WIDTHS else "week"
     known = {miner.address: miner for miner in data.miners if miner.address}
-    miner = request.GET.get("miner", "") if request.GET.get("miner", "") in known else ""
+    miner = miner_chosen(viewer, request.GET.get("miner", "").strip())
     rows: list[ExpiryRow] = []
     clock, counted_at = data.clock, None
     if clock is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -17,12 +17,15 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.chain.selectors.status import EpochClock
 from apps.core import formatting
+from apps.core.errors import DomainError
 from apps.dashboard import cells
 from apps.dashboard.csv_export import rows_in_turn
 from apps.dashboard.list_page import Column, Empty, ListPage
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.verified.columns import client_column, left, miner_column, size_column
 from apps.dashboard.pagination import ROWS, page_in_turn
+from apps.dashboard.scope import scope_chosen
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.claims import (
     ClaimFilters,
     claims_visible,
@@ -33,6 +36,7 @@ from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallets_visible
 
 if TYPE_CHECKING:
+    from apps.miners.models import Miner
     from apps.sectors.models import VerifiedClaim
 
 
@@ -86,16 +90,28 @@ def acts(row: ClaimRow, _token: str) -> SafeString:
     return format_html(button, row.row.pk, href, gettext("Extend…"))
 
 
-def client_rows(data: PageData) -> list[ClientRow]:
-    """Lay out the miners' largest clients."""
+def miners_in(scope: Mapping[str, str], data: PageData) -> list[Miner]:
+    """Return the viewer's miners to which the page is narrowed."""
+    of_tenant = [one for one in data.miners if scope.get("tenant") in (None, one.tenant.name)]
+    if "miner" not in scope:
+        return of_tenant
+    try:
+        found = miner_get(data.viewer, scope["miner"])
+    except DomainError:
+        return []
+    return [one for one in of_tenant if one.pk == found.pk]
+
+
+def client_rows(scope: Mapping[str, str], data: PageData) -> list[ClientRow]:
+    """Lay out the largest clients of the miners to which the page is narrowed."""
     return [
         ClientRow(
             client=f"f0{one.client}",
             count=formatting.whole(one.count),
             size=" ".join(formatting.size(one.size)),
-            href=f"{reverse('claims')}?{urlencode({'client': f'f0{one.client}'})}",
+            href=f"{reverse('claims')}?{urlencode({**scope, 'client': f'f0{one.client}'})}",
         )
-        for one in clients_largest(data.miners)
+        for one in clients_largest(miners_in(scope, data))
     ]
 
 
@@ -112,12 +128,11 @@ def data_cap_rows(viewer: Principal) -> list[DataCapRow]:
     ]
 
 
-def more(_request: HttpRequest, viewer: Principal) -> dict[str, Any]:
+def more(request: HttpRequest, viewer: Principal) -> dict[str, Any]:
     """Return what stands around the list."""
-    data = PageData(viewer)
     return {
         "may_extend": viewer.may("sign"),
-        "clients": client_rows(data),
+        "clients": client_rows(scope_chosen(request), PageData(viewer)),
         "caps": data_cap_rows(viewer),
     }
 
