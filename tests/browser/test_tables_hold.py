@@ -25,7 +25,7 @@ from tests.people import operator_person
 STYLES: Final = Path(__file__).parents[2] / "static/css"
 PAGES: Final = (
     *("tenants", "planner", "hosts", "sectors", "miners", "senders", "messages", "tokens", "pieces"),
-    *("allocations", "claims", "audit", "people", "stores", "money"),
+    *("allocations", "claims", "audit", "people", "stores", "money", "gateway"),
 )
 TOO_WIDE: Final = """() => [...document.querySelectorAll('.scroll')]
   .filter(one => one.scrollWidth > one.clientWidth).map(one => [one.scrollWidth, one.clientWidth])"""

@@ -110,7 +110,10 @@ def test_files_have_english_heads():
     client = signed_in("olga")
     chosen(client, "zh-hans")
 
-    for name in ("messages", "sectors", "senders", "audit", "money", "gas", "sealing"):
+    for name in (
+        *("messages", "sectors", "senders", "audit", "money", "gas", "sealing"),
+        *("deals", "hosts", "pieces", "tokens"),
+    ):
         answer = client.get(f"/{name}.csv")
         assert answer.status_code == 200
         assert text_of(answer).isascii(), name

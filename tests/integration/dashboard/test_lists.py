@@ -11,11 +11,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.dashboard.list_page import LISTS
 from apps.dashboard.pagination import ROWS
 from apps.messages.models import Message, Sender
 from apps.messages.states import Wait
-from tests import factories
+from tests import factories, people
 from tests.demo_data import busy_pool
+from tests.mk20 import sized
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person
 
@@ -79,6 +81,34 @@ def test_a_list_can_be_taken_along(ann, path, rows):
     assert answer.headers["Content-Type"] == "text/csv"
     assert len(lines) == rows
     assert all(line["id"] for line in lines)
+
+
+def test_each_field_above_a_list_has_a_label():
+    fields = [(one.name, place) for one in LISTS.values() for place in one.places]
+
+    assert ("deals", "client") in fields
+    assert [one for one in fields if not LISTS[one[0]].filters.base_filters[one[1]].label] == []
+
+
+@pytest.mark.parametrize("name", ["deals", "hosts", "pieces", "tokens"])
+def test_a_csv_has_the_rows_of_its_page_and_no_others(ann, name):
+    for of, key in (("alice", 1), ("bob", 50)):
+        pool = busy_pool(of, key=key, actor_id=2000 + key)
+        factories.deal(pool.miner, sized(b"data" * 100))
+        people.token("read", of=of)
+    browser = signed_in()
+
+    page = browser.get(f"/{name}/").context["lines"]
+    lines = list(csv.DictReader(io.StringIO(text_of(browser.get(f"/{name}.csv")))))
+    sorted_too = text_of(browser.get(f"/{name}.csv?sort=-state")).splitlines()[1:]
+
+    assert page
+    assert [line["id"] for line in lines] == [
+        str(getattr(one.row.row, "uuid", one.row.row.pk)) for one in page
+    ]
+    assert len(sorted_too) == len(lines)
+    assert not any("bob" in str(line) or "f02050" in str(line) for line in lines)
+    assert browser.get(f"/{name}.csv?colour=red").status_code == 422
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00%2B23:59", "9999-12-31T23:59:59-23:59"])

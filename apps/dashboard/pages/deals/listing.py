@@ -141,6 +141,17 @@ DEALS: Final = ListPage(
             by="created_at",
         ),
     ),
+    csv={
+        "id": attrgetter("uuid"),
+        "client": attrgetter("client"),
+        "miner": attrgetter("miner.address"),
+        "sector": attrgetter("sector_number"),
+        **{name: attrgetter(name) for name in ("state", "door", "piece_cid", "padded_size", "raw_size")},
+        **{name: attrgetter(name) for name in ("allocation", "chain_deal", "start_epoch", "duration")},
+        "collateral_atto": lambda row: int(row.collateral),
+        "lockup_atto": lambda row: int(row.lockup),
+        "created": lambda row: row.created_at.isoformat(),
+    },
 )
 
 

@@ -217,6 +217,17 @@ PIECES: Final = ListPage(
         ),
         Column(head=_("Actions"), acts=acts, css="c-wide"),
     ),
+    csv={
+        "id": attrgetter("uuid"),
+        **{name: attrgetter(name) for name in ("piece_cid", "piece_cid_v2", "payload_size", "padded_size")},
+        "state": attrgetter("state"),
+        "miner": attrgetter("miner.address"),
+        "sector": attrgetter("sector_number"),
+        "offset": attrgetter("offset"),
+        "client": lambda row: "" if row.client is None else f"f0{row.client}",
+        **{name: attrgetter(name) for name in ("allocation", "deal", "start_epoch", "purpose")},
+        "created": lambda row: row.created_at.isoformat(),
+    },
 )
 
 
@@ -264,5 +275,6 @@ def allocation_form(viewer: Principal, number: str) -> tuple[Allocation | None, 
 NAV: Final = NavItem("pieces", _("Pieces"), "storage", place=(4, 1), jump="d")
 urlpatterns: Final = [
     path("pieces/", pieces, name="pieces"),
+    *PIECES.urls[1:],  # its CSV; the page is the one above
 ]
 LIVE: Final = PIECES.live_pages

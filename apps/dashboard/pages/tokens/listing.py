@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -140,6 +140,11 @@ def acts(row: TokenRow, token: str) -> SafeString:
     )
 
 
+def moment_cell(field: str) -> Callable[[Token], str]:
+    """Return how a time stands in the CSV: empty where there is none."""
+    return lambda row: "" if (at := getattr(row, field)) is None else at.isoformat()
+
+
 TOKENS: Final = ListPage(
     name="tokens",
     one="token",
@@ -187,6 +192,22 @@ TOKENS: Final = ListPage(
         Column(head=_("Expires"), cell=expires, css="keep", key="expires", by="expires_at"),
         Column(head=_("Actions"), acts=acts, css="tight c-wide"),
     ),
+    csv={
+        "id": attrgetter("pk"),
+        "name": attrgetter("name"),
+        "end": attrgetter("hint"),
+        "tenant": attrgetter("tenant.name"),
+        "valid": attrgetter("is_valid"),
+        "level": attrgetter("perm"),
+        "all_tenants": attrgetter("is_operator"),
+        "components": lambda row: " ".join(row.scopes),
+        "methods": lambda row: " ".join(row.methods),
+        "miners": lambda row: " ".join(str(id_address(actor_id)) for actor_id in row.miners),
+        "signers": lambda row: " ".join(row.signers),
+        "joins": attrgetter("joins"),
+        **{name: moment_cell(f"{name}_at") for name in ("created", "last_used", "expires", "revoked")},
+        "last_used_from": attrgetter("last_used_from"),
+    },
 )
 
 
