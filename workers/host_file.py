@@ -41,7 +41,7 @@ NUMBERS: Final = (SECTORS_MAX, SECTOR_ROOM)
 SEALING_STORE: Final = "sealing_store"
 LAYERS: Final = "layers"
 BATCH_SECTORS: Final = (LANES, 2 * LANES, 4 * LANES, BATCH_MAX)
-"""Of a batch whose layers lie on drives: so many fill a page of 512 bytes to 4 KiB."""
+"""Sectors of a batch whose layers lie on drives: so many fill a page of 512 bytes to 4 KiB."""
 WAIT_MINUTES_MAX: Final = 24 * 60
 KNOWN: Final = ("slots", "proposed", SEALING_STORE, LAYERS, *TABLES, *NUMBERS)
 """Tables and keys on the top level."""
@@ -60,7 +60,7 @@ class HostFile:
     sealing_stores: tuple[str, ...] = ()
     """Of `[[sealing_store]]`."""
     layers: LayerDrives | None = None
-    """Of `[layers]`; its folder is the host's to set."""
+    """`[layers]`, without the folder of its batches' files."""
     damocles: DamoclesFile = field(default_factory=DamoclesFile)
 
 

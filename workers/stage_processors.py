@@ -79,7 +79,7 @@ class HostProcessors(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     staggered_s: dict[str, float] = {}
     """Kernel's name → least time between two starts."""
     layers: LayerDrives | None = None
-    """Where layers lie on drives."""
+    """The drives on which layers lie, if the host's file names some."""
 
     @property
     def stages(self) -> frozenset[str]:

@@ -40,7 +40,7 @@ class AlertChannel(models.Model):
     is_enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     only_tenants = models.JSONField(default=list, db_default=Value([], models.JSONField()))
-    """Of the operator's: keys of the tenants whose alerts it is told of; empty: the whole pool's."""
+    """Keys of the tenants whose alerts the operator's channel is told of; empty: the whole pool's."""
     only_miners = models.JSONField(default=list, db_default=Value([], models.JSONField()))
     """Actor ids of the miners of which alone it is told; empty: no such limit."""
     only_checks = models.JSONField(default=list, db_default=Value([], models.JSONField()))

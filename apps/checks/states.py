@@ -32,7 +32,7 @@ class AlertEvent(models.TextChoices):
     ENDED = "ENDED", _("passes again")
     TEST = "TEST", _("test")
     SUMMARY = "SUMMARY", _("after quiet hours")
-    """What several notifications told that waited for the end of quiet hours."""
+    """One message for several that waited for the end of quiet hours."""
 
 
 class AlertEntryKind(models.TextChoices):

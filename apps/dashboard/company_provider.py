@@ -87,7 +87,7 @@ FAULTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class CompanyQuestion:
-    """Where a browser is sent, and what its answer is held to."""
+    """The address to which a browser is sent, and the values that its answer must have."""
 
     url: str
     state: str
@@ -97,7 +97,7 @@ class CompanyQuestion:
 
 @dataclass(frozen=True, slots=True)
 class CompanyAnswer:
-    """Whom the provider signed in."""
+    """The person whom the provider signed in."""
 
     claims: CompanyClaims
     id_token: str
@@ -167,7 +167,7 @@ def _json(response: _Response) -> dict[str, Any]:
 
 
 class _Description:
-    """What the provider says of itself, asked for by one thread at a time and kept for a while."""
+    """The provider's own metadata, requested by one thread at a time and cached for a while."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -43,7 +43,7 @@ READ_MAX: Final = 50
 """Rows of each kind that are looked at: a tenant before its first sector has a few."""
 NAMES_MAX: Final = 3
 OWNER: Final = "owner"
-"""What a signer calls the key that owns miners."""
+"""The label that a signer gives the key that owns miners."""
 LIVE_KINDS: Final = ("signer", "wallet", "miner", "worker", "store", "sector", "person")
 """Kinds of changes that may complete a step."""
 
@@ -55,10 +55,10 @@ class Step:
     key: str
     title: StrOrPromise
     text: str
-    """What is there; else what to do."""
+    """The facts that are there; else the next act."""
     is_done: bool
     links: Sequence[Link] = ()
-    """Where it is done; empty for whoever may not."""
+    """The page of that act; empty for whoever may not do it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class ScopePart:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What was chosen."""
+    """The parts that were chosen."""
 
     parts: tuple[ScopePart, ...]
     query: str

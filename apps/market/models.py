@@ -28,7 +28,7 @@ PLACE_MIN = 128
 PLACE_MAX = 64 << 30
 """Padded bytes of the largest."""
 DOOR_PORT = 24_001
-"""Of the first miner's libp2p door; boost's is the same."""
+"""Port of the first miner's libp2p door; boost's is the same."""
 
 
 class MinerMarket(Timestamped):
@@ -88,14 +88,14 @@ class MinerMarket(Timestamped):
 
 
 class MinerDoor(WithReasons, models.Model):
-    """What the process that serves a miner's libp2p door last said of it."""
+    """The last report of the process that serves a miner's libp2p door."""
 
     miner = models.OneToOneField(Miner, on_delete=models.CASCADE, primary_key=True, related_name="door")
     host = models.CharField(max_length=100)
     """Machine of that process."""
     port = models.PositiveIntegerField()
     peer_id = models.CharField(max_length=128, blank=True)
-    """Of the key with which it answers; empty: it has none."""
+    """Peer id of the key with which it answers; empty: it has none."""
     said_at = models.DateTimeField()
     reason = ReasonTextField(blank=True)
     """Why it does not answer; empty: it did when that was written."""

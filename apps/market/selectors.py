@@ -50,7 +50,7 @@ class WaitingUse:
 
 
 class DealFilters(MinerFilters):
-    """What a list of deals can be narrowed to."""
+    """Filters of the list of deals."""
 
     state = Choices(DealState.values, lookup_expr="in", refusal=_("there is no such state"))
     client = Address(label=_("Client"))
@@ -165,7 +165,7 @@ class DoorStatus:
     """Whether a miner's libp2p door answers."""
 
     report: MinerDoor | None
-    """What its process said last."""
+    """The last report of its process."""
     reason: str
     """Why it does not; empty if it does."""
 

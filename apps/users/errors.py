@@ -221,7 +221,7 @@ class CompanyRefused(DomainError):
 
 
 class CompanyManaged(Conflict):
-    """What lets this person in, and as what, is decided at the company's identity provider."""
+    """The company's identity provider decides whether this person may come in, and as what."""
 
     code = "company_managed"
 

@@ -1,4 +1,4 @@
-"""What each miner had on each day: power, sectors and pledge, counted from the sectors' rows."""
+"""Power, sectors and pledge of each miner on each day, counted from the sectors' rows."""
 
 from __future__ import annotations
 

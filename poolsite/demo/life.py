@@ -83,7 +83,7 @@ ACTS: Final[tuple[tuple[float, Callable[[], object]], ...]] = (
     (15.0, alerts_run),
     (300.0, lambda: readings_record(now=clock.now())),
 )
-"""What is done, each with the seconds between two."""
+"""The periodic acts, each with the seconds between two."""
 
 
 def run() -> None:

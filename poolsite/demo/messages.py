@@ -50,7 +50,7 @@ OVER: Final = 1.25
 
 
 class Sent(TypedDict, total=False):
-    """What a message is about."""
+    """The sector, window or wallet that a message is about."""
 
     to: Required[str]
     method: Required[int]

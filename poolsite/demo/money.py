@@ -1,4 +1,4 @@
-"""What miners held as each day began, what wallets hold, and what tenants are charged."""
+"""Miners' balances as each day began, wallets' balances, and tenants' charges."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ FREE: Final = 6 * FIL
 WITHDRAW_EVERY: Final = 13
 """Days between two withdrawals of a miner."""
 LEFT_FREE: Final = 3 * FIL
-"""What a withdrawal leaves available."""
+"""The available balance that a withdrawal leaves."""
 FLOOR: Final = 6 * FIL
-"""What a wallet never falls below."""
+"""The least balance of a wallet."""
 CURRENCY: Final = "USD"
 REWARD: Final = Estimate(5 * WIN_REWARD << PRECISION)
 POWER: Final = Estimate(NETWORK_POWER << PRECISION)
@@ -54,7 +54,7 @@ POWER: Final = Estimate(NETWORK_POWER << PRECISION)
 
 @dataclass(slots=True)
 class Held:
-    """What a miner has as each day begins, the newest head last; attoFIL."""
+    """A miner's balances as each day begins, the newest head last; attoFIL."""
 
     balance: list[int] = field(default_factory=list)
     locked: list[int] = field(default_factory=list)

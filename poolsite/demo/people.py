@@ -219,7 +219,7 @@ def signatures_make(world: World) -> None:
 
 
 class Done(NamedTuple):
-    """What somebody did, for the audit log."""
+    """An act of somebody, for the audit log."""
 
     days: float
     """Days ago."""

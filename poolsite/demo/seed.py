@@ -15,6 +15,7 @@ from apps.users.models import Tenant
 from apps.users.states import POOL
 from apps.wallets.models import Wallet
 from poolsite.demo import (
+    alerts,
     blocks,
     data,
     figures,
@@ -26,7 +27,6 @@ from poolsite.demo import (
     people,
     proving,
     sectors,
-    told,
 )
 from poolsite.demo.errors import DemoRefused
 from poolsite.demo.world import HEIGHT, SEED, Scale, World
@@ -85,7 +85,7 @@ def demo_seed(scale: Scale | None = None) -> World:
     money.billing_make(world)
     data.data_make(world)
     expirations_count(now=world.now)
-    told.told_make(world)
+    alerts.alerts_make(world)
     people.provers_connect(world)
     people.signatures_make(world)
     people.audit_make(world)

@@ -1,4 +1,4 @@
-"""What a start of `make up` does about made-up data: make them for a demo, and refuse them else."""
+"""Made-up data at the start of `make up`: made for a demo, refused otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all made-up rows share: the moment and epoch they are told from, chance by a fixed seed, addresses."""
+"""Values that all made-up rows share: their moment and epoch, chance by a fixed seed, addresses."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ SMALL: Final = Scale(tenants=2, miners=3, sectors=120, wallets=8, days=20, hours
 
 @dataclass(slots=True)
 class World:
-    """What was made up so far, and the moment from which it is told."""
+    """The rows made up so far, and the moment that counts as now."""
 
     now: datetime
     scale: Scale

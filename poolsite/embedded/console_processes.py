@@ -24,7 +24,7 @@ WORKER_ENV: Final = {**ROOT_IS_MEANT, "DATABASE_CONN_MAX_AGE": "600", "CELERY_SK
 Django's checks: they load every page and view, 22 MiB that no task needs."""
 
 DOOR_ENV: Final = {"DATABASE_CONN_MAX_AGE": "600"}
-"""Of the process of libp2p doors: a request opens no connection of its own."""
+"""Environment of the process of libp2p doors: a request opens no connection of its own."""
 
 
 def celery(queues: str, options: Options) -> tuple[str, ...]:

@@ -258,7 +258,7 @@ SOAK: Final = replace(TEST, name=LOCAL_PREFIX + "soak", epoch_s=4)
 """For soaks on a machine that has other work: a week of seven periods in 28 minutes."""
 
 MADE_UP: Final = replace(CALIBNET, name="demo", eth_chain_id=31_415_927, upgrades=())
-"""Of the made-up pool of `make up DEMO=1`: no chain has it."""
+"""Network of the made-up pool of `make up DEMO=1`: no chain has it."""
 
 NETWORKS: Final = {row.name: row for row in (MAINNET, CALIBNET, LOTUS_2K, DEMO, TEST, SOAK, MADE_UP)}
 """All rows by name."""

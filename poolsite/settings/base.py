@@ -412,7 +412,7 @@ OIDC_CLIENT_ID = env_text("OIDC_CLIENT_ID", "")
 OIDC_CLIENT_SECRET_FILE = env_text("OIDC_CLIENT_SECRET_FILE", "")
 """Looked at when somebody signs in: a file that is gone must not keep the follower from starting."""
 OIDC_GROUPS = env_groups("OIDC_GROUPS")
-"""What the company's groups are here: `{"admins": "OPERATOR", "acme": "TENANT_ADMIN acme"}`."""
+"""Roles of the company's groups: `{"admins": "OPERATOR", "acme": "TENANT_ADMIN acme"}`."""
 together(
     {
         "OIDC_ISSUER": OIDC_ISSUER,
@@ -422,7 +422,7 @@ together(
     }
 )
 OIDC_NAME = env_text("OIDC_NAME", "SSO")
-"""What pages call the provider."""
+"""The provider's name on pages."""
 OIDC_SCOPE = env_text("OIDC_SCOPE", "openid profile groups")
 OIDC_GROUPS_CLAIM = env_text("OIDC_GROUPS_CLAIM", "groups")
 OIDC_SESSION_H = env_number("OIDC_SESSION_H", 12, least=1, most=336)

@@ -34,7 +34,7 @@ SEVERAL_HOSTS: Final = {"target_session_attrs": "read-write", "connect_timeout":
 PLACE: Final = re.compile(r"(\[[\w:.%-]+\]|[^:\[\]]*)(?::(\d*))?", re.ASCII)
 """A host with its port, between the commas of a URL."""
 GROUP_ROLE: Final = re.compile(r"OPERATOR|(TENANT_ADMIN|TENANT|AUDITOR) \S+")
-"""What members of a group are: an operator, or somebody of a tenant."""
+"""The role of a group's members: an operator, or a role in a tenant."""
 CURRENCY: Final = re.compile("[A-Za-z]{1,8}")
 ACTOR: Final = re.compile(r"[ft]0(0|[1-9]\d{0,18})", re.ASCII)
 ORIGIN: Final = re.compile(

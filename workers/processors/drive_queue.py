@@ -46,7 +46,7 @@ AGAIN_S: Final = 120.0
 FORGET_S: Final = 600.0
 """After so long without any of its sectors its room is a new batch's."""
 STATE: Final = ".json"
-"""What the file of a batch ends with, in the folder of its host."""
+"""Suffix of the file of a batch, in the folder of its host."""
 
 
 class DriveQueue(LabelQueue):

@@ -1,4 +1,4 @@
-"""Where the layers of a sector are read: from its own files, or from the pages of its batch."""
+"""Reads the layers of a sector: from its own files, or from the pages of its batch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Indices = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class LayersPlace(msgspec.Struct, frozen=True, kw_only=True):
-    """What the cache folder of a sector says whose layers lie among those of a batch."""
+    """The lane of a sector whose layers lie among those of a batch, as its cache folder says."""
 
     batch: str
     """The batch's file."""

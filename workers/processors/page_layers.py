@@ -1,4 +1,4 @@
-"""What is made of the layers of a batch: replicas and trees of its sectors, or files of each layer."""
+"""Makes replicas and trees of the layers of a batch, or files of each sector's layers."""
 
 from __future__ import annotations
 

@@ -27,22 +27,22 @@ WINDOW_NODES, CHUNK_NODES = 1 << 20, 1 << 12
 TAIL: Final = struct.Struct("<16sIII")
 """Behind a stripe's sums: the batch, the layer, the chunk and the CRC-32C of the sums."""
 LANES: Final = 16
-"""What the widest kernel labels at once (`kernels.lanes.WIDE`): a page has room for a multiple of it."""
+"""Sectors that the widest kernel labels at once (`kernels.lanes.WIDE`): a page has room for a multiple."""
 PARENTS: Final = 14
-"""Of a node (`kernels.page_plan.PARENTS`)."""
+"""Parents of a node (`kernels.page_plan.PARENTS`)."""
 ROW_BYTES: Final = 4 + 8 + 32 + 8 + 4
-"""What the tables of a chunk hold for each parent: its number, its address, its request, result and sum."""
+"""Bytes of a chunk's tables for each parent: its number, its address, its request, result and sum."""
 
 
 class LayerDrives(msgspec.Struct, frozen=True, kw_only=True):
     """Drives on which the layers of sectors lie while they are labelled, many sectors in one batch."""
 
     folder: str
-    """Of the host, where each batch has a file."""
+    """Folder of the host in which each batch has a file."""
     drives: tuple[str, ...]
     """A folder on each, or its device."""
     sectors: int = 128
-    """Of a batch."""
+    """Sectors of a full batch."""
     wait_minutes: int = 30
     """After so long a batch begins though it is not full."""
     writes_files: bool = False

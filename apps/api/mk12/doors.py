@@ -117,14 +117,14 @@ class Doors:
     _open: dict[int, OpenDoor] = field(default_factory=dict)
     _leads: dict[int, Leadership] = field(default_factory=dict)
     _printed: dict[int, str] = field(default_factory=dict)
-    """What was printed last of each miner's door."""
+    """The line printed last of each miner's door."""
     _noted: dict[int, tuple[str, float]] = field(default_factory=dict)
-    """What was reported last, and when."""
+    """The report written last, and when."""
     _renewed_at: float = -RENEW_S
     _thread: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="doors")
     )
-    """Of the database: its connection, and the sessions of the locks."""
+    """The database's connection, and the sessions that hold the locks."""
 
     async def run(self, *, asked_to_stop: Callable[[], bool]) -> None:
         """Serve; closes all doors at the end."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class ScopeInput(InputSerializer):
-    """Of what a channel is told, and when."""
+    """The alerts that a channel is told of, and when."""
 
     only_tenants = serializers.ListField(
         child=serializers.CharField(max_length=50),

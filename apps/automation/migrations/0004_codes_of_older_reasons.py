@@ -1,4 +1,4 @@
-"""Give the rules of before the codes of their reasons, by this version's texts; repeatable."""
+"""Code the reasons of older rules, by this version's texts; repeatable."""
 
 from django.db import migrations
 

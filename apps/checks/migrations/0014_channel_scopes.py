@@ -6,7 +6,7 @@ def listed():
 
 
 class Migration(migrations.Migration):
-    """Of what a channel is told, when it is not disturbed, and what waits meanwhile."""
+    """A channel's scope, its quiet hours, and the notifications that wait for their end."""
 
     dependencies = [("pool_checks", "0013_alert_causes")]
 

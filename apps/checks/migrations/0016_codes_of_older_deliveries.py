@@ -1,4 +1,4 @@
-"""Give the notifications of before the codes of why they were not delivered; in small steps, repeatable."""
+"""Code why older notifications were not delivered; in small steps, repeatable."""
 
 from django.db import migrations
 

@@ -1,4 +1,4 @@
-"""What each tenant has and used of the pool: hosts, proofs, gas; a line for each tenant."""
+"""Each tenant's use of the pool: hosts, proofs, gas."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DAYS: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class TenantUse:
-    """What one tenant has and used, or all of them together."""
+    """The use of one tenant, or of all together."""
 
     hosts: int = 0
     proofs: int | None = None

@@ -1,4 +1,4 @@
-"""What happened to a miner or a tenant, from several tables in the order of time, a page at a time."""
+"""The events of a miner or a tenant, from several tables in the order of time, a page at a time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ALERTS_SEARCHED: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class TimelineFilter:
-    """What to show; empty fields match all."""
+    """Filters of a timeline; empty fields match all."""
 
     kinds: frozenset[str] = frozenset(KINDS)
     since: datetime | None = None
@@ -44,7 +44,7 @@ class TimelineEntry:
     row: Any
     """The alert, the line of the audit log, the message or the round."""
     place: str
-    """Where the next page of its table begins."""
+    """The place in its table at which the next page begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +53,18 @@ class TimelinePage:
 
     entries: Sequence[TimelineEntry]
     after: Mapping[str, str]
-    """Where each table's next page begins, by source; empty if all was shown."""
+    """The place at which each table's next page begins, by source; empty if all was shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What one table has, newest first."""
+    """The entries of one table, newest first."""
 
     entries: Sequence[TimelineEntry]
     until: datetime | None = None
     """Back to when all was read; None: to the beginning."""
     place: str = ""
-    """Where reading goes on if none of `entries` is left."""
+    """The place at which reading goes on if none of `entries` is left."""
 
 
 _Source = Callable[[str, int], _Found]

@@ -1,4 +1,4 @@
-"""What is chosen of a channel: of whose alerts it is told, after how long, and when not."""
+"""Choices for a channel: whose alerts it is told of, after how long, and its quiet hours."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCOPE: Final = (
 )
 """Fields of a channel that this module reads."""
 WAITS_MIN: Final = (0, 5, 10, 15, 30, 60, 120, 240)
-"""What can be chosen as the minutes in which nobody acknowledged an alert; 0: at once."""
+"""Choices of minutes in which nobody acknowledged an alert; 0: at once."""
 LIST_MAX: Final = 100
 
 

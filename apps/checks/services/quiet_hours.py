@@ -17,7 +17,7 @@ from apps.core.local_time import zone_named
 TOLD_MAX: Final = 100
 """Notifications whose texts one summary has; it says how many more there were."""
 STATE_EVENTS: Final = (*FAILING, AlertEvent.ENDED)
-"""Of those of one alert the last has the truth."""
+"""Events that say how an alert is: only the last of an alert counts."""
 
 
 def quiet_until(channel: AlertChannel, *, now: datetime) -> datetime | None:

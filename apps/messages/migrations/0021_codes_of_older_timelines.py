@@ -1,4 +1,4 @@
-"""Give rules and timelines of before the codes of their texts, by this version's; in small steps, repeatable."""
+"""Code the texts of older rules and timelines, by this version's; in small steps, repeatable."""
 
 from importlib import import_module
 

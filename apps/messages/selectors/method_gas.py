@@ -21,7 +21,7 @@ SAMPLED_DAYS: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class MethodGas:
-    """What messages of one method used."""
+    """Gas that messages of one method used."""
 
     method: str
     messages: int

@@ -98,7 +98,7 @@ ALLOCATION_STATES: Final[dict[str, Callable[[int], Q]]] = {
 
 
 class AllocationFilters(VerifiedFilters):
-    """What a list of allocations can be narrowed to."""
+    """Filters of the list of allocations."""
 
     unnamed = _("is neither an allocation's id nor a piece CID")
     q = Words(

@@ -44,7 +44,7 @@ CLAIM_STATES: Final[dict[str, Callable[[EpochClock], Q]]] = {
 
 
 class ClaimFilters(VerifiedFilters):
-    """What a list of claims can be narrowed to."""
+    """Filters of the list of claims."""
 
     unnamed = _("is neither a claim's id nor a piece CID")
     q = Words(label=_("Claim id or piece CID"), method="named", about="a claim's id, or a piece CID")

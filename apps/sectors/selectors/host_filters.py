@@ -1,4 +1,4 @@
-"""What a list of hosts can be narrowed to."""
+"""Filters of the list of hosts."""
 
 from __future__ import annotations
 

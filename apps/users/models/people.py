@@ -92,7 +92,7 @@ class CompanyAccount(models.Model):
     issuer = models.CharField(max_length=255)
     """URL of the provider, as it names itself."""
     subject = models.CharField(max_length=255)
-    """What it calls the person for good."""
+    """The subject: its permanent name for the person."""
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

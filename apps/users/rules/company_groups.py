@@ -18,7 +18,7 @@ RANKS: Final = (Role.OPERATOR, Role.TENANT_ADMIN, Role.TENANT, Role.AUDITOR)
 
 @dataclass(frozen=True, slots=True)
 class GroupRole:
-    """What a group makes of its members."""
+    """The role that members of a group have."""
 
     role: Role
     tenant: str

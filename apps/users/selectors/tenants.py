@@ -53,7 +53,7 @@ def tenants_listed(viewer: Principal) -> QuerySet[Tenant]:
 
 
 class TenantFilters(ListFilters):
-    """What a list of tenants can be narrowed to."""
+    """Filters of the list of tenants."""
 
     q = Words(label=_("Name or comment"), method="named", about="part of the name or comment")
 

@@ -118,7 +118,7 @@ def tokens_valid_of(viewer: Principal, *, tenant: Tenant, now: datetime) -> Quer
 
 
 class TokenFilters(ListFilters):
-    """What a list of tokens can be narrowed to."""
+    """Filters of the list of tokens."""
 
     q = Words(
         label=_("Name, tenant or end of a token"),

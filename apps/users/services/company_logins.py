@@ -38,12 +38,12 @@ PROOF_FOR_S: Final = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompanyClaims:
-    """What the provider said of a person, its signature and addressee already verified."""
+    """Claims of the provider about a person, their signature and audience already verified."""
 
     issuer: str
     subject: str
     name: str
-    """What the person is called there; only a new account is named after it."""
+    """The person's name there; only a new account is named after it."""
     groups: tuple[str, ...]
 
 

@@ -90,11 +90,11 @@ class AlertRow:
     parts: tuple[Alert, ...] = ()
     """Alerts of what its check explains."""
     cost: str = ""
-    """What it costs together with these, where there are any."""
+    """The cost together with these, where there are any."""
     can_acknowledge: bool = False
     """Whether the viewer may acknowledge it, or end that."""
     mute_href: str = ""
-    """Where the viewer mutes its check, or ends that; empty: not open, or the viewer may not."""
+    """The page on which the viewer mutes its check, or ends that; empty: not open, or the viewer may not."""
     muted: str = ""
     """Until when the operator's channels are not told of it, and why; empty: they are."""
 

@@ -26,7 +26,7 @@ from apps.users.services.reauthentication import reauthentication_note
 from apps.users.states import Factor
 
 QUESTION: Final = "company_asked"
-"""Where a session keeps what the provider's answer is held to; good for one answer."""
+"""Session key of the values that the provider's answer must have; good for one answer."""
 QUESTION_KEPT_S: Final = 600
 ERROR: Final = re.compile(r"[a-z_]{1,60}")
 """A code of OAuth; anybody may write another text into the address."""

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 PENDING: Final = "pending"
 """Where a session keeps who gave a right password and owes the second step."""
 COMPANY: Final = "company"
-"""Where a session keeps the token by which the company's provider ends its own session."""
+"""Session key of the token by which the company's provider ends its own session."""
 
 
 def next_page(request: HttpRequest) -> str:

@@ -55,10 +55,10 @@ class DoorFacts:
     peer_id: str
     """Empty: it has none yet."""
     dialled: PlaceRow | None = None
-    """What came of a connection from this console; None: none was tried."""
+    """The result of a connection from this console; None: none was tried."""
     chain_peer_id: str = ""
     places: tuple[PlaceRow, ...] = ()
-    """What the chain announces."""
+    """The addresses and peer id that the chain announces."""
     away: str = ""
     """Why the chain could not be read."""
     changes: tuple[ChainChange, ...] = ()

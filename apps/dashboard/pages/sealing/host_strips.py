@@ -52,7 +52,7 @@ class HostStrip:
     label: StateLabel
     cells: tuple[HeatCell, ...]
     text: str
-    """What a reader hears of the cells."""
+    """The text that a screen reader reads for the cells."""
     slots: str
     runs: int
     failed: int

@@ -1,4 +1,4 @@
-"""Whom and what a tenant has, in short lists on its page: people, tokens, signers, hosts."""
+"""Short lists on a tenant's page: its people, tokens, signers, hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each tenant has and used of the pool, and its share: hosts, proofs, gas."""
+"""Each tenant's use of the pool and its share: hosts, proofs, gas."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class UsePart:
 
     text: str
     share: str
-    """Of the pool's; empty where nobody is told, or it is of nothing."""
+    """Its share of the pool's; empty for whoever may not know it, or if the pool has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What happened to a tenant or a miner: alerts, acts, messages and wins in one list."""
+"""The timeline of a tenant or a miner: alerts, acts, messages and wins in one list."""
 
 from __future__ import annotations
 

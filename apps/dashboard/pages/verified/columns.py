@@ -1,4 +1,4 @@
-"""What allocations and claims have in common: columns."""
+"""Columns that allocations and claims have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was told of the pool: channels, alerts that are over, how its parts were, what each tenant got."""
+"""Channels, alerts that are over, service levels of the parts, and statements of tenants."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ OUTAGES: Final = {
 """By component and days ago: how it was, and for how many seconds."""
 
 
-def told_make(world: World) -> None:
+def alerts_make(world: World) -> None:
     """Make channels, alerts that are over with their notifications, and the status page's days."""
     channels = [
         AlertChannel(
