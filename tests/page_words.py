@@ -28,7 +28,7 @@ class Words(HTMLParser):
         super().__init__()
         self.texts: list[str] = []
         self.inside: list[str] = []
-        self.feed(html)
+        self.feed(html.replace("<wbr>", ""))  # where a name may break
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in VERBATIM:

@@ -134,10 +134,11 @@ def time_zone(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def confirm(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Confirm once more who it is, and go on to the page that is only shown then."""
     error = ""
-    if request.method == "POST" and is_reauthenticated(request.session, now=clock.now()):
-        return redirect(next_page(request))
     if request.method == "POST":
-        error = credentials_check(request) if is_submitted(request) else gettext("Enter your password.")
+        if is_submitted(request):
+            error = credentials_check(request)
+        elif not is_reauthenticated(request.session, now=clock.now()):  # at the company's provider
+            error = gettext("Enter your password.")
         if not error:
             return redirect(next_page(request))
     return reauthentication_page(request, viewer, error=error)
