@@ -58,7 +58,7 @@ SENTENCES: Final[dict[str, StrOrPromise]] = {
     "import": _("{actor} imported {object}"),
     "log.level": _("{actor} changed the log level of {object}"),
     "login": _("{actor} signed in"),
-    "login.refuse": _("{object} was refused at sign-in"),
+    "login.refuse": _("{actor} refused to let {object} in"),
     "market.set": _("{actor} changed the market settings of {object}"),
     "message.approve": _("{actor} approved message {object}"),
     "message.cancel": _("{actor} cancelled message {object}"),

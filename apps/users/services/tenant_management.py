@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext
 
@@ -35,10 +36,10 @@ def tenants_manage_check(principal: Principal) -> None:
 
 def visible_tenant_find(viewer: Principal, *, key: str) -> Tenant:
     """Return a tenant that this caller may see.  Raises NotFound."""
-    tenant = tenants_visible(viewer).filter(uuid=key).first()
-    if tenant is None:
-        raise NotFound(gettext("there is no such tenant"))
-    return tenant
+    try:
+        return tenants_visible(viewer).get(uuid=key)
+    except (Tenant.DoesNotExist, ValidationError):
+        raise NotFound(gettext("there is no such tenant")) from None
 
 
 @transaction.atomic

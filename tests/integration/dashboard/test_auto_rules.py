@@ -174,7 +174,7 @@ def test_the_page_adds_shows_switches_and_removes(monkeypatch: pytest.MonkeyPatc
     client.post(f"{there}on/")
     step()
     page = text_of(client.get(there))
-    assert "WithdrawBalance" in page
+    assert "Withdraw<wbr>Balance" in page
     assert "its last message is in progress" in page.lower()
     assert "1 rule is on." in text_of(client.get("/automation/"))
     client.post(f"{there}edit/", {**typed, "high": "7"})

@@ -256,7 +256,7 @@ def test_the_scope_stands_in_the_address(month: Miner) -> None:
     assert "alice-main" not in page
     assert f"tenant=bob&amp;month={MONTH:%Y-%m}" in page
     led = client.get(reverse("money"), {"miner": "f02001", "month": query["month"]})
-    assert led["Location"] == f"{reverse('miner-money', args=['f02001'])}?month={query['month']}"
+    assert led["Location"] == f"{reverse('miner-money', args=['f02001'])}?month={query['month']}&miner=f02001"
     for name in ("nobody", "alice"):
         assert signed_in("bill").get(reverse("money"), {"tenant": name}).status_code == 404
     headers = people.bearer(people.token("read", of="bob"))
