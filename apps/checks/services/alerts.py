@@ -19,11 +19,12 @@ from apps.checks.report.report import Report, Result
 from apps.checks.selectors.alerts import RUN_KEY
 from apps.checks.selectors.channel_scopes import channels_told, unattended
 from apps.checks.selectors.check_settings import mutes_active
+from apps.checks.selectors.quiet_hours import waits_quietly
 from apps.checks.services.acknowledgements import EFFECT, EXTENT, acknowledgement_check
 from apps.checks.services.alert_entries import alerts_end, change_note, entry_add
 from apps.checks.services.channels import REPEATS_S
 from apps.checks.services.notifications import finding_describe, notification_build
-from apps.checks.services.quiet_hours import quiet_hours_wait, waits_quietly
+from apps.checks.services.quiet_hours import quiet_hours_wait
 from apps.checks.states import FAILING, AlertEntryKind, AlertEvent, ChannelKind
 from apps.core.redis_clients import redis_client
 from apps.users.models import Tenant

@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, time, timedelta
+from datetime import datetime
 from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext
 
-from apps.checks.findings.results import Severity
 from apps.checks.models import AlertChannel, Notification
+from apps.checks.selectors.quiet_hours import quiet_until, waits_quietly
 from apps.checks.states import FAILING, AlertEvent
-from apps.core.local_time import zone_named
 
 TOLD_MAX: Final = 100
 """Notifications whose texts one summary has; it says how many more there were."""
 STATE_EVENTS: Final = (*FAILING, AlertEvent.ENDED)
 """Events that say how an alert is: only the last of an alert counts."""
-
-
-def quiet_until(channel: AlertChannel, *, now: datetime) -> datetime | None:
-    """Return when the quiet hours end in which a channel is now; None: it is in none."""
-    if not channel.quiet_from:
-        return None
-    here = now.astimezone(zone_named(channel.quiet_zone))
-    begins, ends = time.fromisoformat(channel.quiet_from), time.fromisoformat(channel.quiet_to)
-    at = here.time().replace(tzinfo=None)
-    is_quiet = begins <= at < ends if begins < ends else at >= begins or at < ends
-    if not is_quiet:
-        return None
-    day = here.date() if at < ends else here.date() + timedelta(days=1)
-    return datetime.combine(day, ends, tzinfo=here.tzinfo)
-
-
-def waits_quietly(channel: AlertChannel, *, severity: str) -> bool:
-    """Return whether what is of this severity waits in a channel's quiet hours."""
-    return bool(channel.quiet_from) and (severity != Severity.CRITICAL or channel.quiet_critical)
 
 
 def quiet_hours_wait(row: Notification, *, now: datetime) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from apps.checks.models import AlertChannel, Notification
+from apps.checks.selectors.quiet_hours import quiet_until
 from apps.checks.services import deliver, quiet_hours
 from apps.checks.services.channels import channel_change
 from apps.checks.services.deliver import notifications_deliver
-from apps.checks.services.quiet_hours import quiet_hours_end, quiet_until
+from apps.checks.services.quiet_hours import quiet_hours_end
 from apps.core.errors import BadValue
 from apps.users.rules.principals import SYSTEM
 from tests.alerts import channel, told
