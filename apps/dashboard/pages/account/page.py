@@ -137,7 +137,9 @@ def confirm(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if request.method == "POST":
         if is_submitted(request):
             error = credentials_check(request)
-        elif not is_reauthenticated(request.session, now=clock.now()):  # at the company's provider
+        elif not is_company_person(person_before(request)) or not is_reauthenticated(
+            request.session, now=clock.now()
+        ):
             error = gettext("Enter your password.")
         if not error:
             return redirect(next_page(request))

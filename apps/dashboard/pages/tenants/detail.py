@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.checks.selectors.tenant_use import DAYS
 from apps.checks.services.channels import can_manage_channels
+from apps.core.errors import NotFound
 from apps.core.formatting import DAY_S
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.first_steps import LIVE_KINDS, first_steps
@@ -255,7 +256,10 @@ def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpR
 
 
 def first_steps_fragment(context: FragmentContext) -> Iterable[str]:
-    row = visible_tenant_find(context.viewer, key=context.key)
+    try:
+        row = visible_tenant_find(context.viewer, key=context.key)
+    except NotFound:
+        return
     yield fragment("dashboard/_first_steps.html", first=first_steps(context.data, row))
 
 
