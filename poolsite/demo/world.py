@@ -93,15 +93,15 @@ class World:
     nodes: list[Node] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 1 << 40)))
 
-    @property
-    def first_day(self) -> date:
-        """Return the first UTC day that is told of."""
-        return (self.now - timedelta(days=self.scale.days)).date()
+    first_day: date = field(init=False)
+    """The first UTC day that is told of."""
+    days: list[date] = field(init=False)
+    """Every UTC day that is told of, oldest first, today included."""
 
-    @property
-    def days(self) -> list[date]:
-        """Return every UTC day that is told of, oldest first, today included."""
-        return [self.first_day + timedelta(days=place) for place in range(self.scale.days + 1)]
+    def __post_init__(self) -> None:
+        """List the days once: they are asked for at each hour of each thing."""
+        self.first_day = (self.now - timedelta(days=self.scale.days)).date()
+        self.days = [self.first_day + timedelta(days=place) for place in range(self.scale.days + 1)]
 
     def uuid(self) -> uuid.UUID:
         """Return a UUID by the seed."""
