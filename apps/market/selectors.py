@@ -243,16 +243,15 @@ class Escrow:
     free: int
     """Neither locked nor reserved; below 0 after a withdrawal."""
     reserved: int
-    """Which accepted deals and messages in flight will lock."""
+    """Which accepted deals will lock, those of messages in flight among them."""
     locked: int
     """As the collateral of published deals."""
 
 
 def escrow_of(miner: Miner, *, client: ChainClient, key: str) -> Escrow:
     """Return a miner's market balance at a head.  Raises NodeUnavailable, NodeRefused."""
-    address = miner.address or ""
-    whole, locked = escrow_read(client, address=address, key=key)
-    reserved = reserved_read(miner, client="").miner + locks_coming_read(miner, clients=()).get(address, 0)
+    whole, locked = escrow_read(client, address=miner.address, key=key)
+    reserved = reserved_read(miner, client="").miner
     return Escrow(free=whole - locked - reserved, reserved=reserved, locked=locked)
 
 

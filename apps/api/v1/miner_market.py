@@ -157,10 +157,10 @@ class EscrowOutput(serializers.Serializer[Any]):
     """A miner's market balance, attoFIL."""
 
     free = AmountField(help_text="neither locked nor reserved")
-    reserved = AmountField(help_text="which accepted deals and messages in flight will lock")
+    reserved = AmountField(help_text="which accepted deals will lock, those of messages in flight among them")
     locked = AmountField(help_text="collateral of published deals")
     rules = serializers.ListField(
-        child=serializers.CharField(), help_text="automatic rules that top it up, by their id"
+        child=serializers.CharField(), help_text="automatic rules that are on and top it up, by their id"
     )
 
 
@@ -177,7 +177,7 @@ class MinerEscrowView(PoolView):
         if head is None:
             raise NetworkUnknown(gettext("no node has answered yet"))
         escrow = escrow_of(miner, client=page_client(), key=head.key)
-        rules = escrow_rules(self.principal, miner.address or "")
+        rules = escrow_rules(self.principal, miner.names)
         amounts = {name: str(getattr(escrow, name)) for name in ("free", "reserved", "locked")}
         return Response({**amounts, "rules": [str(rule.uuid) for rule in rules]})
 

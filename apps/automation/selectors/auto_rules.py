@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -29,9 +30,10 @@ def auto_rules_visible(viewer: Principal) -> QuerySet[AutoRule]:
     return rows if viewer.is_operator else rows.filter(tenant=viewer.own_id)
 
 
-def escrow_rules(viewer: Principal, target: str) -> list[AutoRule]:
-    """Return the visible rules that top up the market balance of an address."""
-    return list(auto_rules_visible(viewer).filter(settings__is_escrow=True, settings__target=target))
+def escrow_rules(viewer: Principal, targets: Sequence[str]) -> list[AutoRule]:
+    """Return the visible rules that are on and top up the market balance of somebody of these addresses."""
+    rows = auto_rules_visible(viewer).filter(is_on=True, settings__is_escrow=True)
+    return list(rows.filter(settings__target__in=targets))
 
 
 def auto_rule_get(viewer: Principal, uuid: UUID | str) -> AutoRule:

@@ -146,7 +146,7 @@ def escrow_facts(miner: Miner, data: PageData) -> EscrowFacts:
     """Return a miner's market balance, and by which rules it is kept."""
     rules = tuple(
         (reverse("auto-rule", args=[rule.uuid]), rule_row(rule, data.names).says)
-        for rule in escrow_rules(data.viewer, miner.address or "")
+        for rule in escrow_rules(data.viewer, miner.names)
     )
     if data.head is None:
         return EscrowFacts(rules=rules, away=_("no node has answered yet"))

@@ -17,6 +17,7 @@ from apps.core import clock
 from apps.core.reasons import code_of
 from apps.core.stored_texts import stored_text
 from apps.market.models import Deal, DealMessage
+from apps.market.selectors import Escrow, escrow_of
 from apps.market.services.follow import deals_advance
 from apps.market.services.markets import market_set
 from apps.market.services.publishing import CONFIRM_EPOCHS, KIND, MESSAGES_MAX, deals_publish
@@ -168,6 +169,20 @@ def test_many_deals_share_one_message_with_one_trial(miner: Miner, node: Chain) 
     assert {row.message_id for row in DealMessage.objects.filter(deal__in=deals)} == {message.pk}
     publish(node)
     assert len(labels()) == 1
+
+
+def test_what_a_message_in_flight_will_lock_is_reserved_once(
+    miner: Miner, node: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.market.selectors.escrow_read", lambda *_, **__: (100, 30))
+    client: Any = node
+    deal(miner)
+    before = escrow_of(miner, client=client, key=current().key)
+
+    publish(node)
+
+    assert set(Deal.objects.values_list("state", flat=True)) == {"PUBLISHING"}
+    assert before == escrow_of(miner, client=client, key=current().key) == Escrow(65, reserved=5, locked=30)
 
 
 def test_a_deal_that_would_spoil_a_message_waits_with_the_reason(miner: Miner, node: Chain) -> None:
