@@ -83,6 +83,13 @@ DOOR_KEY_MISSING = reason(
         "by manage.py deal_door {miner}"
     ),
 )
+DOOR_KEY_OTHER = reason(
+    "market.door_key_other",
+    gettext_noop(
+        "{file} is the peer key {own}, and clients know {peer_id}, which {host} had: copy that one there, "
+        "or keep the new one by manage.py deal_door {miner}"
+    ),
+)
 DOOR_SILENT = reason("market.door_silent", gettext_noop("its process on {host} is silent"))
 DOOR_UNSERVED = reason("market.door_unserved", gettext_noop("no process serves it"))
 DOOR_ROLE_ELSEWHERE = reason(

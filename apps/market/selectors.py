@@ -155,9 +155,9 @@ def doors_switched_on() -> list[MinerMarket]:
     return list(rows.exclude(miner__actor_id=None).select_related("miner__tenant").order_by("miner_id"))
 
 
-def door_of(miner: Miner) -> MinerDoor | None:
-    """Return what was said last of a miner's door."""
-    return MinerDoor.objects.filter(miner=miner).first()
+def doors_reported(miners: Collection[int]) -> dict[int, MinerDoor]:
+    """Return what was said last of the doors of some miners, by their key."""
+    return {row.miner_id: row for row in MinerDoor.objects.filter(miner__in=miners)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class DoorStatus:
 def doors_status(markets: Sequence[MinerMarket], *, now: datetime) -> dict[int, DoorStatus]:
     """Return, by the miner's key, whether doors that are switched on answer."""
     keys = [market.miner_id for market in markets]
-    reports = {row.miner_id: row for row in MinerDoor.objects.filter(miner__in=keys)}
+    reports = doors_reported(keys)
     silent = [key for key in keys if key not in reports or reports[key].said_at <= now - DOOR_SILENCE]
     hosts: dict[int, list[str]] = {}
     if silent:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,9 +32,16 @@ from apps.core.ability import Ability
 from apps.core.leader import DEALS_LOCK, Leadership
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
 from apps.core.process_leases import Turns
-from apps.market.reasons import DOOR_KEY_MISSING, DOOR_MUTE, DOOR_NOT_LISTENING, DOOR_STOPPED
-from apps.market.selectors import DOOR_SILENCE, door_of, doors_switched_on
+from apps.market.reasons import (
+    DOOR_KEY_MISSING,
+    DOOR_KEY_OTHER,
+    DOOR_MUTE,
+    DOOR_NOT_LISTENING,
+    DOOR_STOPPED,
+)
+from apps.market.selectors import DOOR_SILENCE, doors_reported, doors_switched_on
 from apps.market.services.doors import door_report
+from apps.miners.selectors.miners import miners_active
 from apps.miners.selectors.roles import roles_of_miners
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.services.roles.assignments import host_roles_renew
@@ -43,7 +50,7 @@ from poolsite.libp2p.listener import Listener
 from poolsite.libp2p.multistream import HELLO
 
 if TYPE_CHECKING:
-    from apps.market.models import MinerMarket
+    from apps.market.models import MinerDoor, MinerMarket
     from apps.miners.models import Miner
 
 log = structlog.get_logger(__name__)
@@ -99,6 +106,20 @@ def plan_of(market: MinerMarket) -> DoorPlan:
     """Return the door that a miner's page asks for."""
     key = keys_folder() / f"{market.miner.address}.key"
     return DoorPlan(market.miner, ANYWHERE, market.libp2p_port, key)
+
+
+def key_fault(plan: DoorPlan, report: MinerDoor | None) -> str:
+    """Return why a door is not served with what is in its key's file: clients know another key."""
+    if plan.makes_key or report is None or not report.peer_id:
+        return ""
+    known = {"file": str(plan.key), "peer_id": report.peer_id, "miner": plan.miner.address}
+    if not plan.key.exists():
+        return DOOR_KEY_MISSING(host=report.host, **known)
+    try:
+        own = identity_read(plan.key).text
+    except BadPeerKey:  # said when it is opened
+        return ""
+    return "" if own == report.peer_id else DOOR_KEY_OTHER(own=own, host=report.host, **known)
 
 
 @dataclass(slots=True)
@@ -159,17 +180,18 @@ class Doors:
     def _plans(self) -> dict[int, DoorPlan]:
         """Return the doors that this process serves from now on, by the miner's key."""
         close_old_connections()
+        wanted: list[DoorPlan] = []
+        barred: set[int] = set()
+        able: dict[int, DoorPlan] = {}
         try:
-            wanted = [self.plan] if self.plan else [plan_of(market) for market in doors_switched_on()]
-            wanted = [one for one in wanted if self.only in ("", one.miner.address)]
+            wanted = self._wanted()
             barred = self._roles_barred([one.miner for one in wanted])
+            able = self._with_key([one for one in wanted if one.miner.pk not in barred])
         except DatabaseError as error:
             log.warning("database_away", reason=str(error).strip()[:200])
-            wanted, barred = [], set()
-        found = {one.miner.pk: one for one in wanted if one.miner.pk not in barred}
-        for key in self._leads.keys() - found.keys():
+        for key in self._leads.keys() - able.keys():
             self._leads.pop(key).resign()
-        served = {key: one for key, one in found.items() if self._may_serve(one) and self._leads_now(key)}
+        served = {key: one for key, one in able.items() if self._leads_now(key)}
         for one in wanted:
             if one.miner.pk in barred:
                 self._say(one.miner.pk, f"{self.host} does not hold the role Deal of {one.miner}: waiting")
@@ -177,25 +199,33 @@ class Doors:
                 self._say(one.miner.pk, f"another process serves the door of {one.miner}: waiting")
         return served
 
+    def _wanted(self) -> list[DoorPlan]:
+        """Return the doors of miners as they are now, whoever serves them: one may be removed or moved."""
+        if self.plan is not None:
+            miners = miners_active().filter(pk=self.plan.miner.pk)
+            return [replace(self.plan, miner=miner) for miner in miners]
+        plans = [plan_of(market) for market in doors_switched_on()]
+        return [one for one in plans if self.only in ("", one.miner.address)]
+
     def _leads_now(self, key: int) -> bool:
         lead = self._leads.setdefault(key, Leadership(DEALS_LOCK + key))
         with suppress(LinkError):
             return lead.leads(stands_back=self.ability.stands_back)
         return False
 
-    def _may_serve(self, plan: DoorPlan) -> bool:
-        """Return whether the key is here; one that clients know is not replaced unasked."""
-        if plan.makes_key or plan.key.exists():
-            return True
-        row = door_of(plan.miner)
-        if row is None or not row.peer_id:
-            return True
-        if row.host == self.host or row.said_at <= clock.now() - DOOR_SILENCE:
-            reason = DOOR_KEY_MISSING(
-                file=str(plan.key), peer_id=row.peer_id, host=row.host, miner=plan.miner.address
-            )
-            self._note(plan, reason, host=row.host)
-        return False
+    def _with_key(self, plans: list[DoorPlan]) -> dict[int, DoorPlan]:
+        """Return those whose key is here: one that clients know is not replaced unasked."""
+        reports = doors_reported([one.miner.pk for one in plans])
+        found = {}
+        for plan in plans:
+            row = reports.get(plan.miner.pk)
+            reason = key_fault(plan, row)
+            if row is None or not reason:
+                found[plan.miner.pk] = plan
+            # What another process of this machine serves by a key of its own answers.
+            elif row.said_at <= clock.now() - DOOR_SILENCE or (row.host == self.host and row.reason):
+                self._note(plan, reason, host=row.host)
+        return found
 
     def _roles_barred(self, miners: list[Miner]) -> set[int]:
         """Return the miners whose role Deal other hosts have; this host's leases go on."""
@@ -226,10 +256,15 @@ class Doors:
                 if isinstance(error, BadPeerKey)
                 else DOOR_NOT_LISTENING(port=plan.port, error=error.strerror or str(error))
             )
-            await self._in_thread(lambda: self._note(plan, reason))
+            await self._in_thread(lambda: self._give_up(key, plan, reason))
         else:
             self._open[key] = OpenDoor(plan, identity, streams, listener)
             self._say(key, f"deals of {plan.miner} on {plan.address}:{plan.port}, peer id {identity.text}")
+
+    def _give_up(self, key: int, plan: DoorPlan, reason: str) -> None:
+        """Report why a door cannot be opened here; until the next turn another machine may."""
+        self._note(plan, reason)
+        self._leads.pop(key).resign()
 
     async def _close(self, key: int, *, reason: str) -> None:
         """Close a door; with a reason, report it."""

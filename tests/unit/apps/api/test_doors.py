@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import OperationalError
 
 from apps.api.mk12 import doors as module
-from apps.api.mk12.doors import Doors, answers
+from apps.api.mk12.doors import Doors, answers, plan_of
 from apps.api.mk12.peer_keys import BadPeerKey, identity_read
 from apps.core import clock
 from apps.core.errors import BadValue
@@ -179,6 +181,63 @@ def test_a_key_that_clients_know_is_not_replaced(miner: Miner, tmp_path: Path) -
     assert "f02001.key is missing, the peer key 12D3KooW that gone had" in str(row.reason)
     assert (row.peer_id, row.host) == ("12D3KooW", "gone")
     assert not list((tmp_path).glob("peers/*.key"))
+
+
+def test_another_key_than_clients_know_is_not_served_unasked(miner: Miner, tmp_path: Path) -> None:
+    """As that of a machine that served before: clients look for the peer id of the other."""
+    own = identity_read(tmp_path / "peers" / "f02001.key").text
+    old = clock.now() - DOOR_SILENCE
+    MinerDoor.objects.create(miner=miner, host="b", port=1, peer_id="12D3KooW", said_at=old)
+
+    async def game() -> None:
+        async with Running():
+            await until(lambda: reason_of(miner))
+            assert await sync_to_async(reason_of)(miner) == (
+                f"{tmp_path}/peers/f02001.key is the peer key {own}, and clients know 12D3KooW, which b had: "
+                "copy that one there, or keep the new one by manage.py deal_door f02001"
+            )
+            asked = Running()
+            asked.doors.plan = replace(plan_of(market), makes_key=True)
+            async with asked:
+                await until(lambda: MinerDoor.objects.filter(peer_id=own, reason="").exists())
+            await until(lambda: MinerDoor.objects.filter(host="a", reason="").exists())
+
+    market = MinerMarket.objects.select_related("miner__tenant").get()
+    play(game)
+
+
+def test_what_serves_by_a_key_of_its_own_is_not_said_to_lack_the_page_s(miner: Miner) -> None:
+    MinerDoor.objects.create(miner=miner, host="a", port=1, peer_id="12D3KooW", said_at=clock.now())
+
+    assert Doors(host="a")._plans() == {}
+
+    assert (reason_of(miner), status_of(miner)) == ("", "")
+
+
+def test_a_machine_that_cannot_open_a_door_leaves_it_to_another(miner: Miner, tmp_path: Path) -> None:
+    async def game() -> None:
+        async with Running("a") as first:
+            await until(lambda: bool(first.said))
+            async with Running("b") as second:
+                second.doors.plan = replace(plan_of(market), key=tmp_path / "b.key")
+                await until(lambda: MinerDoor.objects.filter(host="b", reason="").exists())
+
+    key = tmp_path / "peers" / "f02001.key"
+    identity_read(key)
+    key.chmod(0o644)
+    market = MinerMarket.objects.select_related("miner__tenant").get()
+    play(game)
+
+
+def test_a_database_that_goes_away_between_two_reads_ends_nothing(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: object) -> None:
+        raise OperationalError("server closed the connection")
+
+    monkeypatch.setattr(module, "doors_reported", away)
+
+    assert Doors(host="a")._plans() == {}
 
 
 def test_a_port_that_is_taken_is_said_and_tried_again(miner: Miner) -> None:
