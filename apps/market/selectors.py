@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, F, Min, Prefetch, Q, QuerySet, Sum
+from django.db.models import Count, Exists, F, Min, OuterRef, Prefetch, Q, QuerySet, Sum
 from django.utils.translation import gettext_lazy as _
 
 from apps.chain.node.client import ChainClient
@@ -153,6 +153,13 @@ def doors_switched_on() -> list[MinerMarket]:
     """Return the markets of active miners that have a libp2p door."""
     rows = MinerMarket.objects.filter(takes_libp2p=True, miner__in=miners_active())
     return list(rows.exclude(miner__actor_id=None).select_related("miner__tenant").order_by("miner_id"))
+
+
+def markets_publishing() -> QuerySet[MinerMarket]:
+    """Return the markets of active miners whose deals are published: they have a door, or such deals wait."""
+    waiting = Deal.objects.filter(miner=OuterRef("miner"), state__in=UNLOCKED, door__in=PUBLISHED)
+    rows = MinerMarket.objects.filter(miner__in=miners_active())
+    return rows.filter(Q(takes_libp2p=True) | Exists(waiting)).select_related("miner").order_by("miner_id")
 
 
 def doors_reported(miners: Collection[int]) -> dict[int, MinerDoor]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from poolsite.filecoin.address import POWER_ACTOR
+from poolsite.filecoin.address import MARKET_ACTOR, POWER_ACTOR
 from poolsite.wire.policy import AMOUNTS, PUT, PolicyEdit, RuleForm
 
 CREATE_MINER: Final = "power.CreateMiner"
@@ -25,6 +25,7 @@ SEALING_OR_PROVING: Final = (
 )
 PROOFS: Final = ("miner.SubmitWindowedPoSt", "miner.DeclareFaults", "miner.DeclareFaultsRecovered")
 ADD_BALANCE: Final = "market.AddBalance"
+PUBLISH_DEALS: Final = "market.PublishStorageDeals"
 SEND: Final = "Send"
 ADDRESS_CHANGES: Final = (
     "ChangeWorkerAddress",
@@ -51,6 +52,19 @@ PROOFS_RULE: Final = RuleForm(
     premium_per_day="5 FIL",
 )
 """The rule that `signer init` writes; it names no receivers, as it carries no value."""
+
+
+PUBLISHING_RULE: Final = RuleForm(
+    name="publishing deals",
+    methods=(PUBLISH_DEALS,),
+    to=(str(MARKET_ACTOR),),
+    value_max="0 FIL",
+    fee_max="5 FIL",
+    fee_per_day="50 FIL",
+    premium_max="1 FIL",
+    premium_per_day="5 FIL",
+)
+"""Allows messages that lock the miner's market balance as collateral; `signer init` writes none."""
 
 
 def is_allowed(rule: RuleForm, method: str) -> bool:
@@ -82,6 +96,19 @@ def proofs_edit(rules: Sequence[RuleForm]) -> PolicyEdit | None:
     return PolicyEdit(op=PUT, rule=replace(PROOFS_RULE, name=name), place=1)
 
 
+def publishing_edit(rules: Sequence[RuleForm]) -> PolicyEdit | None:
+    """Return the edit that adds a rule for publishing deals; None if one allows it."""
+    for rule in rules:
+        is_receiver = not rule.to or any(fnmatchcase(str(MARKET_ACTOR), one) for one in rule.to)
+        if is_receiver and is_allowed(rule, PUBLISH_DEALS):
+            return None
+    names = {rule.name for rule in rules}
+    name = PUBLISHING_RULE.name
+    while name in names:
+        name += " of miners"
+    return PolicyEdit(op=PUT, rule=replace(PUBLISHING_RULE, name=name))
+
+
 def has_votes(rules: Sequence[RuleForm]) -> bool:
     """Return whether a rule may allow F3 votes: its types include `f3` or `unknown`."""
     return any({"f3", "unknown"} & set(rule.types) for rule in rules)
@@ -95,6 +122,7 @@ def free_escrows(rules: Sequence[RuleForm]) -> list[str]:
 PROOFS_BY_DAY: Final = "proofs by day"
 ANY_ESCROW: Final = "any escrow"
 NO_VOTES: Final = "no votes"
+NO_PUBLISHING: Final = "no publishing"
 
 
 def policy_advice(rules: Sequence[RuleForm]) -> list[str]:
@@ -103,6 +131,7 @@ def policy_advice(rules: Sequence[RuleForm]) -> list[str]:
         PROOFS_BY_DAY: proofs_edit(rules) is not None,
         ANY_ESCROW: bool(free_escrows(rules)),
         NO_VOTES: not has_votes(rules),
+        NO_PUBLISHING: publishing_edit(rules) is not None,
     }
     return [name for name, holds in found.items() if holds]
 

@@ -27,7 +27,7 @@ from apps.gateway.selectors.connections import keys_held, signers_connected
 from apps.gateway.states import Purpose
 from apps.users.states import POOL, Perm
 from poolsite.filecoin.address import id_address
-from poolsite.wire.proposals import ANY_ESCROW, NO_VOTES, PROOFS_BY_DAY
+from poolsite.wire.proposals import ANY_ESCROW, NO_PUBLISHING, NO_VOTES, PROOFS_BY_DAY
 
 
 def signers_away(data: CheckData) -> Iterator[Finding]:
@@ -106,13 +106,19 @@ def requests_failed(data: CheckData) -> Iterator[Finding]:
 
 
 def policies_advised(data: CheckData) -> Iterator[Finding]:
-    """Policies of connected signers that may refuse a window or a vote, or pay a stranger."""
+    """Policies of connected signers that may refuse a window, a vote or deals, or pay a stranger."""
     if not data.rare.signers_advised:
         return
     voting = [lease.miner for lease in data.f3_leases if lease.runs_at(data.at)]
+    publishing = data.deal_senders
     for row in signers_connected(data.viewer).exclude(policy_advice=[]):
         keys = [str(key.address) for key in row.signer_keys.all()]
         refused = [miner for miner in voting if NO_VOTES in row.policy_advice and miner.worker in keys]
+        unpublished = [
+            miner
+            for miner, sender in publishing.items()
+            if NO_PUBLISHING in row.policy_advice and sender in keys
+        ]
         texts = [
             gettext("proofs share a daily limit with sealing: once it is used up, windows are missed")
             if PROOFS_BY_DAY in row.policy_advice
@@ -120,6 +126,11 @@ def policies_advised(data: CheckData) -> Iterator[Finding]:
             gettext("AddBalance may pay into anybody's escrow") if ANY_ESCROW in row.policy_advice else "",
             gettext("no rule allows the F3 votes of {miners}").format(miners=miners_named(refused))
             if refused
+            else "",
+            gettext("no rule allows publishing the deals of {miners}").format(
+                miners=miners_named(unpublished)
+            )
+            if unpublished
             else "",
         ]
         if not keys or not any(texts):

@@ -33,7 +33,13 @@ from apps.core.processes import Process, processes_all
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.selectors.connections import connections_failed
 from apps.market.models import MinerMarket
-from apps.market.selectors import DoorStatus, deals_starting, doors_status, doors_switched_on
+from apps.market.selectors import (
+    DoorStatus,
+    deals_starting,
+    doors_status,
+    doors_switched_on,
+    markets_publishing,
+)
 from apps.messages.models import Message, Recovery, Sender
 from apps.messages.selectors.approvals import messages_unapproved
 from apps.messages.selectors.failed import messages_failed
@@ -47,6 +53,8 @@ from apps.messages.selectors.stuck import Waiting, messages_stuck, messages_wait
 from apps.miners.models import Miner, RewardEstimate
 from apps.miners.selectors.miners import miners_visible, reward_estimate
 from apps.miners.selectors.roles import UnheldRole, roles_unheld
+from apps.miners.selectors.senders import senders_chosen
+from apps.miners.states import Use
 from apps.proving.models import Deadline, Dispute, SectorCheck
 from apps.proving.selectors.disputes import disputes_latest
 from apps.proving.selectors.faults import sectors_bad
@@ -232,6 +240,15 @@ class CheckData:
         within = int(DAY_S / self.network.epoch_s)
         rows = deals_starting(list(by_key), until=self.head.height + within)
         return {by_key[key]: (count, first) for key, count, first in rows}
+
+    @cached_property
+    def deal_senders(self) -> dict[Miner, str]:
+        """By miner whose deals are published: the address that sends those messages."""
+        if not (self.rare.doors or self.rare.deals_waiting):
+            return {}
+        miners = [one.miner for one in markets_publishing().filter(miner__in=self.miners)]
+        senders = senders_chosen(miners, uses=(Use.COMMIT,))
+        return {miner: uses[Use.COMMIT] for miner, uses in senders.items()}
 
     @cached_property
     def doors_down(self) -> list[tuple[MinerMarket, DoorStatus]]:

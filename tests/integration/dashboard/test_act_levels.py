@@ -92,7 +92,10 @@ ACTS: Final[dict[str, str]] = {
     "policy-save": "PUT wallets/<str:address>/policy",
     "policy-try": "POST wallets/<str:address>/policy/try",
     **dict.fromkeys(
-        ("policy-rule", "policy-remove", "policy-text", "policy-miners", "policy-proofs", "policy-transfers"),
+        (
+            *("policy-rule", "policy-remove", "policy-text", "policy-miners", "policy-proofs"),
+            *("policy-publishing", "policy-transfers"),
+        ),
         "POST wallets/<str:address>/policy/draft",
     ),
     "gas-auto-bump": "PUT gas/auto-bump",

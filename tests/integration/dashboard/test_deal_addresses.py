@@ -11,9 +11,13 @@ import pytest
 from django.test import Client
 
 from apps.api.v1 import miner_market
+from apps.automation.models import AutoRule
+from apps.automation.selectors.auto_rules import escrow_rules
+from apps.automation.states import RuleKind
 from apps.core.clock import now
 from apps.core.formatting import fil
 from apps.dashboard.pages.miners import market_facts
+from apps.gateway.models import SignerConnection
 from apps.market.models import MinerDoor, MinerMarket
 from apps.market.selectors import Escrow
 from apps.market.services.markets import market_set
@@ -27,7 +31,8 @@ from poolsite.filecoin.actors.miner_control import (
 )
 from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.multiaddr import multiaddr_decode, multiaddr_encode, multiaddr_parse, multiaddr_text
-from tests import people
+from poolsite.wire.proposals import NO_PUBLISHING
+from tests import factories, people
 from tests.integration.dashboard.miner_addresses import (
     WORKER,
     info,
@@ -178,6 +183,43 @@ def test_the_market_page_compares_a_door_with_the_chain_and_sets_it(
     text = text_of(browser.get(here))
     assert "the same" in text
     assert "Set peer id…" not in text
+
+
+def test_the_market_page_says_whose_policy_publishes_no_deals(
+    info: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    miner = Miner.objects.get()
+    monkeypatch.setattr(market_facts, "escrow_of", lambda *_, **__: Escrow(free=1, reserved=0, locked=0))
+    signer = factories.signer_connection(WORKER, policy_advice=[NO_PUBLISHING])
+    people.person("ann", of="alice")
+    browser, here = signed_in("ann"), "/miners/f02001/market/"
+    words = "no rule of its policy allows PublishStorageDeals"
+
+    assert words not in text_of(browser.get(here))
+    market_set(miner, values={"takes_libp2p": True}, by=people.principal())
+    answer = browser.get(here)
+    assert words in text_of(answer)
+    assert f'href="/wallets/{WORKER}/policy/"' in answer.content.decode()
+    SignerConnection.objects.filter(pk=signer.pk).update(policy_advice=[])
+    assert words not in text_of(browser.get(here))
+
+
+def test_only_rules_that_are_on_are_said_to_top_up_the_market_balance() -> None:
+    miner = factories.miner(robust=factories.secp(9))
+    spec = {"source": factories.bls(1), "is_escrow": True, "low": "1", "high": "2", "day_max": "3"}
+    rules = [
+        AutoRule.objects.create(
+            tenant=miner.tenant, kind=RuleKind.TOP_UP, is_on=is_on, settings={**spec, "target": target}
+        )
+        for target, is_on in (
+            (miner.address, True),
+            (str(miner.robust), True),
+            (miner.address, False),
+            ("f09", True),
+        )
+    ]
+
+    assert escrow_rules(people.principal(), miner.names) == rules[:2]
 
 
 def test_rest_says_how_a_door_is_and_what_is_in_escrow(

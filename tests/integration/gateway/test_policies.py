@@ -12,12 +12,15 @@ from django.test import Client
 
 from apps.core.errors import NotFound
 from apps.gateway.errors import SignerAway, SignerRefused
+from apps.market.services.markets import market_set
 from apps.messages.models import Message as Pushed
 from apps.messages.states import Wait
 from apps.users.models import AuditEntry, Tenant
 from apps.users.services.grants import account_approve
 from apps.wallets.services import policies
-from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.actors.market import PublishStorageDealsParams
+from poolsite.filecoin.address import MARKET_ACTOR, address_parse
+from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_json
 from poolsite.wire.codec import document_encode
@@ -155,6 +158,39 @@ async def test_approved_policy_change_allows_transfers_between_own_wallets(web, 
         assert 'value_max = "50 FIL"' in text
         assert SECP in text
         assert "Allowed up to 50 FIL each and 90 FIL a day." in text_of(client.get(page))
+
+    async with connected(signer, web, token):
+        await in_thread(through_the_pages)()
+
+
+async def test_the_rule_for_publishing_deals_is_proposed_and_then_signs(web, signer, token):
+    code = editor_add(signer.folder, "ann")
+    await in_thread(lambda: people.person("adam", role="TENANT_ADMIN"))()
+    publish = Message(
+        to=MARKET_ACTOR,
+        from_=address_parse(SECP),
+        value=0,
+        method=4,
+        params=to_cbor(PublishStorageDealsParams(())),
+    )
+
+    def through_the_pages() -> None:
+        miner = factories.miner(of="alice", worker=SECP)
+        client, page, viewer = signed_in("adam"), f"/wallets/{SECP}/policy/", people.principal("alice")
+        assert "h-publishing" not in text_of(client.get(page)), "no deals of it are published"
+        market_set(miner, values={"takes_libp2p": True}, by=viewer)
+        assert policies.policy_try(viewer, address=SECP, message=publish).error
+        shown = text_of(client.get(page))
+        assert f"deals with {miner.address} are published by PublishStorageDeals" in shown
+        review = text_of(client.post(f"{page}publishing/"))
+        change = re.search(r'data-change="([^"]*)"', review)
+        assert change is not None
+        form = {"packed": value_of(review, "packed"), "number": value_of(review, "number"), "editor": "ann"}
+        client.post(f"{page}save/", {**form, "signature": change_signature(code, change[1])})
+        assert "h-publishing" not in text_of(client.get(page))
+        verdict = policies.policy_try(viewer, address=SECP, message=publish)
+        assert (verdict.error, verdict.rule) == ("", "publishing deals")
+        assert client.post(f"{page}publishing/").headers["Location"] == page
 
     async with connected(signer, web, token):
         await in_thread(through_the_pages)()

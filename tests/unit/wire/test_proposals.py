@@ -7,6 +7,7 @@ import pytest
 from poolsite.wire.policy import RuleForm
 from poolsite.wire.proposals import (
     ANY_ESCROW,
+    NO_PUBLISHING,
     NO_VOTES,
     OWN_TRANSFERS,
     PROOFS_BY_DAY,
@@ -15,6 +16,7 @@ from poolsite.wire.proposals import (
     own_transfers_edit,
     policy_advice,
     proofs_edit,
+    publishing_edit,
     rule_text,
     withdrawals_rule,
 )
@@ -155,10 +157,10 @@ def test_miners_are_named_in_the_rules_for_proofs_and_sealing() -> None:
 
 
 def test_what_is_said_of_a_policy_ends_once_it_is_changed() -> None:
-    assert policy_advice(rules_of(YESTERDAY)) == [PROOFS_BY_DAY, ANY_ESCROW, NO_VOTES]
-    assert policy_advice(rules_of()) == [NO_VOTES]
+    assert policy_advice(rules_of(YESTERDAY)) == [PROOFS_BY_DAY, ANY_ESCROW, NO_VOTES, NO_PUBLISHING]
+    assert policy_advice(rules_of()) == [NO_VOTES, NO_PUBLISHING]
     votes = '[[rule]]\nname = "votes"\ntypes = ["f3"]\n'
-    assert policy_advice(rules_of(f"{DEFAULT}\n{votes}")) == []
+    assert policy_advice(rules_of(f"{DEFAULT}\n{votes}")) == [NO_PUBLISHING]
     transfers = 'version = 1\n[[rule]]\nname = "all"\nmethods = ["Send"]\n'
     assert proofs_edit(rules_of(transfers)) is None, "this signer proves nothing"
     anything = 'version = 1\n[[rule]]\nname = "all"\nfee_per_day = "1 FIL"\n'
@@ -167,3 +169,22 @@ def test_what_is_said_of_a_policy_ends_once_it_is_changed() -> None:
     assert proofs_edit(rules_of(values)) is None, "proofs carry no value"
     named = DEFAULT.replace('name = "proofs and declarations"', 'name = "mine"')
     assert proofs_edit(rules_of(named)) is None, "a person's own name of the rule is kept"
+
+
+def test_publishing_deals_gets_a_rule_once() -> None:
+    edit = publishing_edit(rules_of())
+
+    assert edit is not None
+    text = edit_apply(DEFAULT, edit)
+    added = policy_parse(text).rules[-1]
+    assert (added.methods, added.to, added.value_max) == (("market.PublishStorageDeals",), ("f05",), 0)
+    assert publishing_edit(rules_of(text)) is None
+    assert policy_advice(rules_of(text)) == [NO_VOTES]
+    any_market = DEFAULT + '\n[[rule]]\nname = "market"\nmethods = ["market.*"]\n'
+    assert publishing_edit(rules_of(any_market)) is None
+    elsewhere = any_market + 'to = ["f01234"]\n'
+    assert publishing_edit(rules_of(elsewhere)) is not None
+    named = any_market.replace('"market.*"', '"Send"').replace('"market"', '"publishing deals"')
+    again = publishing_edit(rules_of(named))
+    assert again is not None
+    assert policy_parse(edit_apply(named, again)).rules[-1].name == "publishing deals of miners"

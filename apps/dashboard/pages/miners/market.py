@@ -14,7 +14,7 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Integer, Size
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.miners.market_facts import door_facts, escrow_facts
+from apps.dashboard.pages.miners.market_facts import door_facts, escrow_facts, publishing_refused
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, Tick, new_key
 from apps.market.selectors import market_of
@@ -90,6 +90,7 @@ def market(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         data=data,
         door=door_facts(row, viewer, is_reach_asked="reach" in request.GET),
         escrow=escrow_facts(miner, data),
+        refusing=publishing_refused(row, viewer),
         key=new_key(),
         miner=miner,
         name=f"{miner.name} {miner.address}".strip(),

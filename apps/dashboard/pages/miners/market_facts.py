@@ -23,12 +23,15 @@ from apps.dashboard.labels import StateLabel
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.automation.page import rule_row
 from apps.dashboard.pages.miners.addresses import PlaceRow, place_rows, reach_label
+from apps.gateway.selectors.connections import signers_connected
 from apps.market.selectors import doors_status, escrow_of
 from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.deal_reach import door_reach
-from apps.miners.states import AddressChange
+from apps.miners.selectors.senders import sender_choose
+from apps.miners.states import AddressChange, Use
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.multiaddr import BadMultiaddr, multiaddr_parse
+from poolsite.wire.proposals import NO_PUBLISHING
 
 if TYPE_CHECKING:
     from apps.market.models import MinerMarket
@@ -140,6 +143,17 @@ def place_of_console(port: int) -> str:
     except ValueError:
         return f"/dns4/{host}/tcp/{port}" if "." in host else ""
     return f"/ip{address.version}/{host}/tcp/{port}" if is_public(host) else ""
+
+
+def publishing_refused(market: MinerMarket, viewer: Principal) -> str:
+    """Return the address whose signer's policy, as read last, allows no publishing; empty: none known."""
+    if not market.takes_libp2p:
+        return ""
+    sender = sender_choose(market.miner, Use.COMMIT).address
+    refusing = signers_connected(viewer).filter(
+        signer_keys__address=sender, signer_keys__removed_at=None, policy_advice__contains=[NO_PUBLISHING]
+    )
+    return sender if refusing.exists() else ""
 
 
 def escrow_facts(miner: Miner, data: PageData) -> EscrowFacts:

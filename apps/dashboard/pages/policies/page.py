@@ -21,11 +21,20 @@ from apps.dashboard.cards import Verdict
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
+from apps.market.selectors import markets_publishing
+from apps.miners.selectors.senders import senders_chosen
+from apps.miners.states import Use
 from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import is_held_twice, policy_read, policy_version_read, signer_find
 from poolsite.wire.policy import PolicyState, RuleForm, is_old_default
-from poolsite.wire.proposals import OWN_TRANSFERS, free_escrows, own_miners_edit, proofs_edit
+from poolsite.wire.proposals import (
+    OWN_TRANSFERS,
+    free_escrows,
+    own_miners_edit,
+    proofs_edit,
+    publishing_edit,
+)
 
 if TYPE_CHECKING:
     from apps.gateway.models import SignerConnection
@@ -180,6 +189,16 @@ def transfers_proposal(
     return TransfersProposal(wallet.address, wallets, value_max, per_day)
 
 
+def unpublished_miners(viewer: Principal, state: PolicyState, signer: SignerConnection) -> list[str]:
+    """Return the viewer's miners whose deals this signer is to publish, if no rule allows that."""
+    if state.error or publishing_edit(state.rules) is None:
+        return []
+    markets = markets_publishing().filter(miner__in=PageData(viewer).miners)
+    chosen = senders_chosen([market.miner for market in markets], uses=(Use.COMMIT,))
+    keys = set(signer.signer_keys.filter(removed_at=None).values_list("address", flat=True))
+    return [miner.address for miner, senders in chosen.items() if senders[Use.COMMIT] in keys]
+
+
 def editor_only(viewer: Principal) -> None:
     """Refuse whoever does not run the tenant: this changes what may be signed."""
     if not viewer.may("admin"):
@@ -237,6 +256,7 @@ def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
     except DomainError as refusal:
         away = Verdict(_("The policy cannot be shown:"), refusal.reason)
         return policy_page(request, viewer, wallet, name="policy", state=None, verdict=away)
+    signer = signer_find(viewer, address=address)
     return policy_page(
         request,
         viewer,
@@ -251,7 +271,8 @@ def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         proofs=proofs_edit(state.rules),
         free_escrows=list_text(free_escrows(state.rules)),
         proposal=miners_proposal(wallet, state, miners_of(viewer, wallet)),
-        transfers=transfers_proposal(wallet, state, signer_find(viewer, address=address)),
+        unpublished=list_text(unpublished_miners(viewer, state, signer)),
+        transfers=transfers_proposal(wallet, state, signer),
     )
 
 

@@ -27,7 +27,7 @@ from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import policy_read, signer_find
 from poolsite.filecoin.amounts import BadAmount, fil_format, fil_parse
-from poolsite.wire.proposals import own_miners_edit, own_transfers_edit, proofs_edit
+from poolsite.wire.proposals import own_miners_edit, own_transfers_edit, proofs_edit, publishing_edit
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
@@ -55,6 +55,19 @@ def proofs(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
     editor_only(viewer)
     try:
         edit = proofs_edit(policy_read(viewer, address=address).rules)
+        return redirect("policy", address) if edit is None else review(request, viewer, wallet, edit)
+    except DomainError as refusal:
+        return refused(request, viewer, wallet, refusal)
+
+
+@require_POST
+@sign_in_required
+def publishing(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Show the change that adds a rule for publishing clients' deals."""
+    wallet = wallet_get(viewer, address)
+    editor_only(viewer)
+    try:
+        edit = publishing_edit(policy_read(viewer, address=address).rules)
         return redirect("policy", address) if edit is None else review(request, viewer, wallet, edit)
     except DomainError as refusal:
         return refused(request, viewer, wallet, refusal)
@@ -117,5 +130,6 @@ urlpatterns: Final = [
     path("miners/<str:address>/signing/", miner_signing, name="miner-signing"),
     path("wallets/<str:address>/policy/miners/", name_miners, name="policy-miners"),
     path("wallets/<str:address>/policy/proofs/", proofs, name="policy-proofs"),
+    path("wallets/<str:address>/policy/publishing/", publishing, name="policy-publishing"),
     path("wallets/<str:address>/policy/transfers/", own_transfers, name="policy-transfers"),
 ]
