@@ -16,6 +16,7 @@ from apps.core.languages import colon_text
 from apps.dashboard.area_charts import Tick
 from apps.dashboard.charts import Gantt, GanttRow, gantt_bar
 from apps.dashboard.labels import STAGES
+from apps.sectors.states import JobState
 from poolsite.wire.pipeline import SectorEvent, SectorState
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _spans(sector: Sector, events: Sequence[JobEvent], *, at: datetime) -> list[
             continue
         row = STAGES.get(event.stage, event.stage) or STAGES[sector.stage]
         end = max(event.at, since)
-        if event.ms is None:
+        if not event.ms:  # not told: hosts by Damocles' protocol tell 0
             spans.append(Span(row, since, end, _tone(event)))
         else:
             # By the host's own clock alone; it cannot have begun before the stage.
@@ -96,7 +97,9 @@ def _spans(sector: Sector, events: Sequence[JobEvent], *, at: datetime) -> list[
         if sector.active_since is not None:
             return [*spans, Span(FIRST_PROOF, since, max(sector.active_since, since), "ok")]
         return [*spans, Span(FIRST_PROOF, since, at, "run")]
-    return [*spans, Span(STAGES[sector.stage], since, at, "warn" if sector.paused_at is not None else "run")]
+    tone = "warn" if sector.paused_at is not None else "run"
+    is_wait = sector.job.state == JobState.READY
+    return [*spans, Span(STAGES[sector.stage], since, at, tone, is_wait=is_wait)]
 
 
 def _tone(event: JobEvent) -> str:

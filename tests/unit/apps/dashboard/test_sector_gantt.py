@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from apps.dashboard.pages.sectors.gantt import sector_gantt
-from apps.sectors.models import JobEvent, Sector
+from apps.sectors.models import Job, JobEvent, Sector
 
 BEGUN = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
@@ -50,3 +52,21 @@ def test_a_host_whose_clock_is_slow_ends_no_stage_before_the_pledge() -> None:
 
     assert all(bar.x >= 0 for bar in row.bars)
     assert "-" not in row.took
+
+
+def test_work_of_which_no_host_told_the_time_is_no_waiting() -> None:
+    row = gantt(("PC1", 100, 0)).rows[0]
+
+    assert bars(row) == [(0.0, 100.0, "ok")]
+    assert "waiting" not in row.text
+
+
+@pytest.mark.parametrize(("state", "tone"), [("READY", "run quiet"), ("LEASED", "run"), ("WAITING", "run")])
+def test_the_present_stage_is_pale_while_no_host_has_it(state: str, tone: str) -> None:
+    sector = Sector(created_at=BEGUN, state="TICKET_ASSIGNED")
+    sector.job = Job(state=state)
+
+    (row,) = sector_gantt(sector, [], at=BEGUN + timedelta(hours=1)).rows
+
+    assert bars(row) == [(0.0, 100.0, tone)]
+    assert row.text.endswith("1:00:00, of which 1:00:00 waiting") == (state == "READY")
