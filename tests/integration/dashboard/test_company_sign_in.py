@@ -12,6 +12,7 @@ import httpx
 import pytest
 from django.contrib.sessions.models import Session
 from django.test import Client
+from django.urls import reverse
 
 from apps.core import clock
 from apps.dashboard.company_provider import DESCRIPTION
@@ -328,3 +329,32 @@ def test_a_provider_that_is_away_leaves_the_local_way(company, settings):
     assert answer.status_code == 422
     assert "Example SSO cannot be asked now" in text_of(answer)
     assert client.post("/login/", {"username": "ann", "password": PASSWORD}).status_code == 302
+
+
+def test_a_strangers_question_costs_no_row(company):
+    client = Client()
+    company.sign_in(client.get("/login/company/?next=/hosts/").headers["Location"], name="bob")
+
+    assert Session.objects.count() == 0
+    cookie = client.cookies["company_asked"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/login/")
+
+
+def test_another_hosts_question_is_none_of_this_one(company):
+    client = Client()
+    query = urlsplit(company.sign_in(client.get("/login/company/").headers["Location"], name="bob")).query
+
+    assert client.get(f"{BACK}?{query}", headers={"host": "localhost"}).status_code == 422
+
+
+def test_whoever_is_refused_can_still_go_on_to_the_page_they_wanted(company):
+    _, refused = come(company, "eve", query="?next=/hosts/")
+
+    assert refused.context["next"] == "/hosts/"
+
+
+@pytest.mark.parametrize("there", ["//evil.example/", "https://evil.example/", "/" + "x" * 5_000])
+def test_nobody_is_sent_elsewhere(company, there):
+    _, answer = come(company, "bob", query=f"?next={there}")
+
+    assert answer.headers["Location"] == "/"

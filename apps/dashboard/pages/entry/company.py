@@ -6,6 +6,7 @@ import re
 from typing import Any, Final
 
 from django.conf import settings
+from django.core import signing
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -26,8 +27,11 @@ from apps.users.services.reauthentication import reauthentication_note
 from apps.users.states import Factor
 
 QUESTION: Final = "company_asked"
-"""Session key of the values that the provider's answer must have; good for one answer."""
+"""The signed cookie of the values that the provider's answer must have: a stranger's question costs
+the pool no row.  It goes with the first answer, and the provider takes a code once."""
 QUESTION_KEPT_S: Final = 600
+NEXT_MAX: Final = 1_000
+"""Bytes of the address to go on to that the cookie has room for."""
 ERROR: Final = re.compile(r"[a-z_]{1,60}")
 """A code of OAuth; anybody may write another text into the address."""
 
@@ -50,16 +54,43 @@ def company_start(request: HttpRequest) -> HttpResponse:
     try:
         question = company_ask(redirect_uri=back_url(request), is_again=is_again)
     except DomainError as refusal:
-        return refused(request, refusal.reason)
-    request.session[QUESTION] = {
+        return refused(request, refusal.reason, then=next_page(request))
+    then, response = next_page(request), redirect(question.url)
+    data = {
         "state": question.state,
         "nonce": question.nonce,
         "verifier": question.verifier,
-        "next": next_page(request),
+        "next": then if len(then.encode()) <= NEXT_MAX else "/",
         "again": is_again,
         "at": clock.now().timestamp(),
     }
-    return redirect(question.url)
+    response.set_cookie(
+        QUESTION,
+        signing.dumps(data, salt=question_salt(request), compress=True),
+        max_age=QUESTION_KEPT_S,
+        path=reverse("login"),
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def question_salt(request: HttpRequest) -> str:
+    """Return for what alone a cookie is signed: a question of this host."""
+    return f"{QUESTION} {request.get_host()}"
+
+
+def question_read(request: HttpRequest) -> dict[str, Any] | None:
+    """Return what this browser asked the provider; None if it asked nothing lately."""
+    try:
+        question: dict[str, Any] = signing.loads(
+            request.COOKIES.get(QUESTION, ""), salt=question_salt(request), max_age=QUESTION_KEPT_S
+        )
+    except signing.BadSignature:
+        return None
+    is_late = clock.now().timestamp() - question["at"] > QUESTION_KEPT_S
+    return None if is_late else question
 
 
 @require_safe
@@ -69,10 +100,18 @@ def company_back(request: HttpRequest) -> HttpResponse:
     nul_bytes_refuse(request)
     if not settings.OIDC_ISSUER:
         raise Http404
-    question = request.session.pop(QUESTION, None)
+    question = question_read(request)
+    response = answered(request, question)
+    response.delete_cookie(QUESTION, path=reverse("login"), samesite="Lax")
+    return response
+
+
+def answered(request: HttpRequest, question: dict[str, Any] | None) -> HttpResponse:
+    """Let whom the provider signed in come in, or confirm an act."""
+    then = question["next"] if question is not None else "/"
     try:
         answer = answer_read(request, question)
-        if question["again"]:
+        if question is not None and question["again"]:
             return confirmed(request, answer)
         person = company_login(
             answer.claims,
@@ -81,12 +120,12 @@ def company_back(request: HttpRequest) -> HttpResponse:
             source=client_ip(request),
         )
     except DomainError as refusal:
-        return refused(request, refusal.reason)
+        return refused(request, refusal.reason, then=then)
     response = come_in(
         request,
         person,
         factor=Factor.COMPANY,
-        then=question["next"],
+        then=then,
         confirmed_at=answer.authenticated_at,
         ends_in_s=settings.OIDC_SESSION_H * 3600,
     )
@@ -97,8 +136,7 @@ def company_back(request: HttpRequest) -> HttpResponse:
 def answer_read(request: HttpRequest, question: dict[str, Any] | None) -> CompanyAnswer:
     """Return whom the provider signed in.  Raises CompanyRefused, CompanyUnavailable."""
     state, code = request.GET.get("state", ""), request.GET.get("code", "")
-    is_ours = question is not None and constant_time_compare(state, question["state"])
-    if question is None or not is_ours or clock.now().timestamp() - question["at"] > QUESTION_KEPT_S:
+    if question is None or not constant_time_compare(state, question["state"]):
         raise CompanyRefused(
             gettext("this sign-in was begun in another browser or too long ago: begin again")
         )
@@ -131,12 +169,12 @@ def confirmed(request: HttpRequest, answer: CompanyAnswer) -> HttpResponse:
     return redirect("account")
 
 
-def refused(request: HttpRequest, reason: str) -> HttpResponse:
-    """Say why nobody came in, where one can sign in otherwise; whoever is in already reads it there."""
+def refused(request: HttpRequest, reason: str, *, then: str) -> HttpResponse:
+    """Say why nobody came in, where one can sign in otherwise and go on; whoever is in reads it there."""
     if request.user.is_authenticated:
         notice_leave(request, reason, tone="bad")
         return redirect("account")
-    return login_page(request, username="", error=reason)
+    return login_page(request, username="", error=reason, then=then)
 
 
 urlpatterns: Final = [

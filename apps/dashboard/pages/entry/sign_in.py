@@ -124,11 +124,16 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     return login_page(request, username=form.typed["username"], error=form.why)
 
 
-def login_page(request: HttpRequest, *, username: str, error: str) -> HttpResponse:
-    """Show the login."""
-    status = 422 if error else 200
+def login_page(request: HttpRequest, *, username: str, error: str, then: str = "") -> HttpResponse:
+    """Show the login; after it comes `then`, or the page that the request names."""
     return gate(
-        request, "users/login.html", status=status, title=_("Sign in"), username=username, error=error
+        request,
+        "users/login.html",
+        status=422 if error else 200,
+        title=_("Sign in"),
+        username=username,
+        error=error,
+        next=then or next_page(request),
     )
 
 
