@@ -44,6 +44,10 @@ ANSWER_MAX: Final = 256 * 1024
 KEPT_S: Final = 300.0
 """How long the provider's description of itself is kept; what failed is tried again after `AGAIN_S`."""
 AGAIN_S: Final = 5.0
+ASKED_AT_ONCE: Final = 8
+"""Requests to the provider that a process has under way: anybody may cause one, and each holds a thread."""
+TURN_S: Final = 2.0
+"""How long another one waits for its turn."""
 LEEWAY_S: Final = 60
 """By how much the provider's clock may be off."""
 ALGORITHMS: Final = (
@@ -62,8 +66,11 @@ ALGORITHMS: Final = (
 GROUPS_MAX: Final = 2_000
 
 
+TURNS: Final = threading.BoundedSemaphore(ASKED_AT_ONCE)
+
+
 class CompanyUnavailable(NotReachable):
-    """The provider does not answer, or not as the standard says."""
+    """The provider does not answer, not as the standard says, or too many wait for it."""
 
     code = "company_unavailable"
 
@@ -118,7 +125,9 @@ class _Response:
         return json.loads(self.content)
 
     def raise_for_status(self) -> None:
-        """Raise _Distrusted for what is no success."""
+        """Raise _Distrusted for what is no success, ConnectionError for a failure of the provider's own."""
+        if self.status_code >= 500:
+            raise ConnectionError(f"HTTP status {self.status_code}")
         if not 200 <= self.status_code < 300:
             raise _Distrusted(f"HTTP status {self.status_code}")
 
@@ -141,9 +150,12 @@ def _request(
     sent = {"user-agent": "poolsite", "accept": "application/json", "connection": "close"}
     sent |= {name.lower(): value for name, value in (headers or {}).items()}
     connections = kind(url, sent, answer_max=ANSWER_MAX)
+    if not TURNS.acquire(timeout=TURN_S):
+        raise TimeoutError("too many requests are under way")
     try:
         status, answer = connections.request(method, body, connect_s=CONNECT_S, answer_s=ANSWER_S)
     finally:
+        TURNS.release()
         connections.close()
     return _Response(status, answer)
 
@@ -177,7 +189,9 @@ class _Description:
 
     def read(self) -> dict[str, Any]:
         """Return the description.  Raises CompanyUnavailable."""
-        with self._lock:
+        if not self._lock.acquire(timeout=TURN_S):
+            raise CompanyUnavailable
+        try:
             issuer = settings.OIDC_ISSUER
             if issuer != self._issuer or time.monotonic() >= self._until:
                 self._issuer, self._value = issuer, self._ask(issuer)
@@ -185,6 +199,8 @@ class _Description:
             if self._value is None:
                 raise CompanyUnavailable
             return self._value
+        finally:
+            self._lock.release()
 
     def forget(self) -> None:
         """Ask anew next time."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,7 @@ class Provider:
         self.header, self.key = {"alg": "RS256", "kid": KEY.kid}, KEY
         self.person: Any = {"sub": "7"}
         self.raw: bytes | None = None
+        self.status = 200
 
     def answer(self, path: str) -> Any:
         """The body of the answer at an address."""
@@ -80,7 +83,8 @@ def provider(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             self.path = url.removeprefix(ISSUER)
 
         def request(self, *args: Any, **times: Any) -> tuple[int, bytes]:
-            return 200, made.raw if made.raw is not None else json.dumps(made.answer(self.path)).encode()
+            raw = made.raw if made.raw is not None else json.dumps(made.answer(self.path)).encode()
+            return made.status, raw
 
         def close(self) -> None: ...
 
@@ -212,3 +216,44 @@ def test_a_host_that_the_provider_names_must_be_public(provider, settings):
 
     with pytest.raises(CompanyUnavailable):
         company_answer(**ASKED)
+
+
+def test_a_provider_that_fails_cannot_be_asked_now(provider):
+    DESCRIPTION.read()
+    provider.status = 503
+
+    with pytest.raises(CompanyUnavailable):
+        company_answer(**ASKED)
+
+
+def test_a_slow_provider_holds_few_threads(provider, monkeypatch):
+    monkeypatch.setattr(company_provider, "TURN_S", 0.01)
+    monkeypatch.setattr(company_provider, "TURNS", threading.BoundedSemaphore(1))
+    DESCRIPTION.read()
+
+    with company_provider.TURNS, pytest.raises(CompanyUnavailable):
+        company_answer(**ASKED)
+
+    assert company_answer(**ASKED).claims.subject == "7"
+
+
+def test_one_thread_waits_for_the_description_and_the_others_do_not(provider, monkeypatch):
+    monkeypatch.setattr(company_provider, "TURN_S", 0.01)
+    asked, may_answer = threading.Event(), threading.Event()
+
+    def slow(real: Provider, path: str) -> Any:
+        asked.set()
+        assert may_answer.wait(10)
+        return real.description
+
+    monkeypatch.setattr(Provider, "answer", slow)
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(DESCRIPTION.read)
+        assert asked.wait(10)
+        try:
+            with pytest.raises(CompanyUnavailable):
+                company_ask(redirect_uri=ASKED["redirect_uri"], is_again=False)
+        finally:
+            may_answer.set()
+
+        assert first.result()["issuer"] == ISSUER
