@@ -73,6 +73,7 @@ LOCK_ORDER: Final[tuple[tuple[str | int, ...], ...]] = (
     ("sectors_activesectors",),
     # People and what lets them in.
     ("users_minergrant",),
+    (0x434F,),  # a person of the company's provider
     (0x504E,),  # a name of a person
     (
         *("users_user", "users_passkey", "users_totpdevice", "users_recoverycode", "users_savedview"),

@@ -24,7 +24,7 @@ from apps.sectors.selectors.host_groups import first_names, hosts_doing, hosts_k
 from apps.sectors.selectors.pledge_outlook import stores_to_prove
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.users.rules.principals import Principal
-from apps.users.selectors.people import people_visible
+from apps.users.selectors.people import is_company_person, people_visible
 from apps.users.selectors.tenants import tenants_visible
 from apps.users.services.people import can_manage_people
 from apps.wallets.selectors import wallets_named
@@ -143,8 +143,10 @@ class _StepsReader:
 
     def _people(self) -> Step:
         rows = people_visible(self.own).filter(is_active=True)[:READ_MAX]
-        joined = [row.get_username() for row in rows if row.has_usable_password()]
-        invited = [row.get_username() for row in rows if not row.has_usable_password()]
+        joined, invited = list[str](), list[str]()
+        for row in rows:
+            may_come = row.has_usable_password() or is_company_person(row)
+            (joined if may_come else invited).append(row.get_username())
         text = gettext("invite who runs the tenant; they choose their own password")
         if joined:
             text = gettext("{people} can sign in").format(people=_few(joined))

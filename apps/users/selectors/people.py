@@ -10,7 +10,7 @@ from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.sessions.models import Session
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
-from apps.users.models import CompanyAccount, Passkey, TotpDevice, User
+from apps.users.models import Passkey, TotpDevice, User
 from apps.users.rules.principals import Principal
 from apps.users.states import ROLE_PERMS, Perm, Role, perms_up_to
 
@@ -20,7 +20,7 @@ OPEN: Final = Q(tenant=None) | Q(tenant__enabled=True, tenant__deleted_at=None)
 
 def people_visible(viewer: Principal) -> QuerySet[User]:
     """Return the people that this caller may know of."""
-    people = User.objects.select_related("tenant").order_by("username")
+    people = User.objects.select_related("tenant", "company").order_by("username")
     return people if viewer.is_operator else people.filter(tenant_id=viewer.own_id)
 
 
@@ -34,7 +34,6 @@ def people_listed(viewer: Principal, *, after: str, limit: int) -> list[User]:
         last_seen=Max("sessions__seen_at"),
         apps_count=Count("totp", filter=Q(totp__confirmed_at__isnull=False), distinct=True),
         passkeys_count=Count("passkeys", distinct=True),
-        is_company=Exists(CompanyAccount.objects.filter(user=OuterRef("pk"))),
     )
     return list(rows.filter(username__gt=after)[:limit])
 
@@ -56,8 +55,8 @@ def people_counted(viewer: Principal) -> tuple[int, int, int]:
 
 
 def is_company_person(user: User) -> bool:
-    """Return whether the company's identity provider signs this person in."""
-    return CompanyAccount.objects.filter(user=user).exists()
+    """Return whether the company's identity provider signs this person in; lists of people read it along."""
+    return hasattr(user, "company")
 
 
 def totp_confirmed(user: User) -> TotpDevice | None:

@@ -16,6 +16,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import DomainError
+from apps.core.live import Change, publish
 from apps.core.locks import transaction_lock
 from apps.users.errors import CompanyRefused, PersonNameTaken
 from apps.users.models import CompanyAccount, User
@@ -32,6 +33,8 @@ from apps.users.states import Factor
 COMPANY_LOCK: Final = 0x434F
 """Lock class of issuer and subject: the first sign-in may come twice at once."""
 
+NAMES_MAX: Final = 100
+"""Accounts of one name."""
 PROOF_FOR_S: Final = 300
 """How long ago somebody who confirms an act may have proved to the provider who they are."""
 
@@ -83,6 +86,7 @@ def _login(claims: CompanyClaims, *, granted: GroupRole, source: str) -> User:
         CompanyAccount.objects.create(user=person, issuer=claims.issuer, subject=claims.subject)
         made = after | {"provider": claims.issuer, "subject": claims.subject}
         audit_record(principal=by, action="person.create", target=person.get_username(), after=made)
+        publish(Change("person", person.pk, tenant.pk))
     if not person.is_active:
         raise CompanyRefused(gettext("your account is deactivated here: ask an operator"))
     before = {"role": str(person.role), "tenant": person.tenant.name if person.tenant else ""}
@@ -105,10 +109,13 @@ def _account_find(claims: CompanyClaims) -> User | None:
 def _name_choose(claims: CompanyClaims) -> str:
     """Return a free name for a new account: the provider's, or the same with its host where that is taken.
 
+    A provider may make a person anew, with another subject: the second of them gets a number.
+
     Raises CompanyRefused.
     """
     base = User.normalize_username("".join(claims.name.split()) or claims.subject)[:100]
-    for name in (base, f"{base}@{urlsplit(claims.issuer).hostname}"):
+    longer = f"{base}@{urlsplit(claims.issuer).hostname}"
+    for name in (base, longer, *(f"{longer}-{number}" for number in range(2, NAMES_MAX))):
         try:
             if is_name(name):
                 name_claim(name)

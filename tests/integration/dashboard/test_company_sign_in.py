@@ -358,3 +358,32 @@ def test_nobody_is_sent_elsewhere(company, there):
     _, answer = come(company, "bob", query=f"?next={there}")
 
     assert answer.headers["Location"] == "/"
+
+
+def test_no_page_asks_the_companys_people_for_what_they_do_not_have(company):
+    client, _ = come(company, "ada")
+    session = client.session
+    session["confirmed_at"] = int(clock.now().timestamp())
+    session.save()
+
+    app = client.post("/account/totp/", {"code": "123456"})
+    session["confirmed_at"] = 0
+    session.save()
+    question = client.post("/account/confirm/?next=/people/")
+
+    assert (app.status_code, app.headers["Location"]) == (302, "/account/")
+    assert "Example SSO has not confirmed it yet." in text_of(question)
+    assert "Enter your password" not in text_of(question)
+
+
+def test_the_tenants_page_and_its_steps_count_the_companys_people(company):
+    ann = User.objects.get(username="ann")
+    there = reverse("tenant", args=[tenant_of(ann).uuid])
+    ann.delete()
+    come(company, "bob")
+    client, _ = come(company, "ada")
+
+    page = text_of(client.get(there))
+
+    assert "bob can sign in" in page
+    assert "invited" not in page

@@ -24,7 +24,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.users.errors import WrongCode
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.rules.principals import Principal
-from apps.users.selectors.people import totp_waiting
+from apps.users.selectors.people import is_company_person, totp_waiting
 from apps.users.services.own_account import own_recovery_codes_make, own_totp_add, own_totp_remove
 from apps.users.services.second_factor import (
     has_second_factor,
@@ -54,6 +54,8 @@ def account_ask(title: StrOrPromise, text: StrOrPromise, label: StrOrPromise) ->
 def totp(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show a new app's secret, and take its first code."""
     person, form = person_before(request), CodeForm.of(request)
+    if is_company_person(person):  # whose second factor is the provider's
+        return redirect("account")
     device = totp_begin(person)
     if device.confirmed_at is not None:
         return redirect("account")

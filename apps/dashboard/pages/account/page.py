@@ -137,10 +137,10 @@ def confirm(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if request.method == "POST":
         if is_submitted(request):
             error = credentials_check(request)
-        elif not is_company_person(person_before(request)) or not is_reauthenticated(
-            request.session, now=clock.now()
-        ):
+        elif not is_company_person(person_before(request)):
             error = gettext("Enter your password.")
+        elif not is_reauthenticated(request.session, now=clock.now()):
+            error = gettext("{name} has not confirmed it yet.").format(name=settings.OIDC_NAME)
         if not error:
             return redirect(next_page(request))
     return reauthentication_page(request, viewer, error=error)

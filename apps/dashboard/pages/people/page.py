@@ -28,7 +28,7 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.users.rules.principals import Principal
-from apps.users.selectors.people import people_counted, people_listed
+from apps.users.selectors.people import is_company_person, people_counted, people_listed
 from apps.users.services.login_throttle import recent_login_failures_list
 from apps.users.services.people import (
     assignable_roles_list,
@@ -51,7 +51,7 @@ def person_label(person: User) -> StateLabel:
         return StateLabel("idle", _("tenant disabled"), "off")
     return (
         StateLabel("ok", pgettext_lazy("an account", "active"))
-        if person.has_usable_password() or getattr(person, "is_company", False)
+        if person.has_usable_password() or is_company_person(person)
         else StateLabel("run", _("invited"), "wait")
     )
 
@@ -67,7 +67,7 @@ def second_text(person: User) -> str:
 
 def factor_text(person: User) -> str:
     """Return what lets a person in."""
-    if getattr(person, "is_company", False):
+    if is_company_person(person):
         return gettext("at {provider}").format(provider=settings.OIDC_NAME)
     if not person.has_usable_password():
         return gettext("invitation pending")
@@ -118,7 +118,7 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
             "person": row,
             "name": row.get_username(),
             "label": person_label(row),
-            "is_company": getattr(row, "is_company", False),
+            "is_company": is_company_person(row),
             "is_invited": not row.has_usable_password() and (row.tenant is None or row.tenant.is_open),
             "factor": factor_text(row),
             "may_act": may and row.role in roles and row.get_username() != viewer.actor,
