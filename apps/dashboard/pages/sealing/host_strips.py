@@ -12,7 +12,6 @@ from django.utils.http import urlencode
 from django.utils.timezone import localtime
 from django.utils.translation import gettext
 
-from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import clauses_text, colon_text
@@ -81,7 +80,6 @@ class HostStrips:
     """How far back runs are read, as the page is asked for: `6 hours`."""
 
 
-@chain_read_once()
 def host_strips(
     report: SealingReport, *, with_idle: bool, cursor: str, query: Mapping[str, str]
 ) -> HostStrips:
