@@ -271,13 +271,13 @@ def unlanded_make(world: World) -> None:
     with TimesGiven(Message):
         rows_write(Message, made.rows)
     rule = approval_rule_describe(ApprovalRule(**LARGE_SENDS))
-    asked = [one for one in made.rows if one.needs_approval]
+    held = [one for one in made.rows if one.needs_approval]
     rows_write(
         MessageEvent,
-        [MessageEvent(message=one, at=one.created_at, event=WAITS_EVENT, text=rule) for one in asked],
+        [MessageEvent(message=one, at=one.created_at, event=WAITS_EVENT, text=rule) for one in held],
     )
     rows_write(
-        MessageApproval, [MessageApproval(message=one, rule=rule, asked_at=one.created_at) for one in asked]
+        MessageApproval, [MessageApproval(message=one, rule=rule, asked_at=one.created_at) for one in held]
     )
 
 
