@@ -20,6 +20,7 @@ from apps.users.services.grants import account_approve
 from apps.wallets.services import policies
 from poolsite.filecoin.actors.market import PublishStorageDealsParams
 from poolsite.filecoin.address import MARKET_ACTOR, address_parse
+from poolsite.filecoin.amounts import ZERO
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_json
@@ -169,7 +170,7 @@ async def test_the_rule_for_publishing_deals_is_proposed_and_then_signs(web, sig
     publish = Message(
         to=MARKET_ACTOR,
         from_=address_parse(SECP),
-        value=0,
+        value=ZERO,
         method=4,
         params=to_cbor(PublishStorageDealsParams(())),
     )
