@@ -366,6 +366,7 @@ LISTS = (
     "allocations",
     "claims",
     "messages",
+    "messages-failures",
     "senders",
     "gas",
     "money",

@@ -40,6 +40,7 @@ TAGS: Final = {
     "remote-wallets": "Wallets that the pool connects to.",
     "sealing": "Throughput and what limits it.",
     "sector-changes": "Terminations and extensions.",
+    "message-failures": "Stuck and failed messages, grouped by cause.",
     "sector-failures": "Failed sectors, grouped by cause.",
     "sector-records": "What sectors are made of, from other managers.",
     "sectors": "Sectors and what can be done with one.",

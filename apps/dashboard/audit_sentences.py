@@ -71,6 +71,7 @@ SENTENCES: Final[dict[str, StrOrPromise]] = {
     "message.replace": _("{actor} replaced message {object}"),
     "message.republish": _("{actor} published message {object} again"),
     "message.retry": _("{actor} pushed message {object} again"),
+    "message.retry-all": _("{actor} retried {object} at once"),
     "message.retry-now": _("{actor} retried message {object} at once"),
     "message.search": _("{actor} searched the chain for message {object}"),
     "message.sign-import": _("{actor} imported the signature of message {object}"),

@@ -49,6 +49,7 @@ TWINS: Final = {
     "message-compose": "POST messages",
     "message-replace": "POST messages/{id}/replace",
     "messages": "GET messages",
+    "messages-failures": "GET message-failures",
     "miner": "GET miners/{address}",
     "miner-addresses": "GET miners/{address}/addresses",
     "miner-adopt": "GET miners/{address}/adoptions",

@@ -144,6 +144,7 @@ def pages_of(objects: dict[str, str]) -> dict[str, str]:
         "alerts-history": "/alerts/history/",
         "alert-channel-add": "/alerts/channels/add/",
         "messages": "/messages/",
+        "message-failures": "/message-failures/",
         "senders": "/senders/",
         "gas": "/gas/",
         "money": "/money/",

@@ -20,6 +20,7 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.messages.selectors.message_filters import MessageFilters
 from apps.messages.selectors.messages import message_get, messages_named, messages_visible
 from apps.messages.services.bulk import BULK_MAX, BULK_STATES, messages_bulk
 from apps.messages.services.cancel import message_cancel
@@ -41,6 +42,9 @@ class BulkInput(InputSerializer):
         child=serializers.CharField(max_length=256), required=False, max_length=BULK_MAX
     )
     kind = serializers.CharField(required=False, max_length=32)
+    cause = serializers.CharField(
+        required=False, max_length=32, help_text="fingerprint of a group of message-failures"
+    )
 
     def get_fields(self) -> Any:
         """Add `from`, which Python cannot name."""
@@ -142,12 +146,15 @@ class BulkView(PoolView):
 
     @extend_schema(request=BulkInput, responses=BulkOutput)
     def post(self, request: Request) -> Response:
-        """Replace, cancel, republish, retry or mark failed many messages; refusals are listed."""
+        """Replace, cancel, republish, retry or mark failed many messages; refusals are listed.
+
+        A retry that cannot help is refused with its reason.
+        """
         body = BulkInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = body.validated_data
-        if not {"ids", "kind", "from"} & set(data):
-            raise BadValue(gettext("select messages by ids, from or kind"), field="ids")
+        if not {"ids", "kind", "from", "cause"} & set(data):
+            raise BadValue(gettext("select messages by ids, from, kind or cause"), field="ids")
         rows, passed_over = self.chosen(data)
         count = rows.count()
         ordered = rows.order_by("from_addr", "nonce", "created_at", "pk")[:BULK_MAX]
@@ -173,12 +180,17 @@ class BulkView(PoolView):
         filters = {"kind": data.get("kind"), "from_addr": data.get("from")}
         rows = messages_visible(self.principal)
         rows = rows.filter(**{name: value for name, value in filters.items() if value is not None})
+        if "cause" in data:
+            rows = MessageFilters({"cause": data["cause"]}, rows, viewer=self.principal).rows()
         if "ids" not in data:
             return rows.filter(state__in=BULK_STATES[data["action"]]), []
         named = messages_named(self.principal, data["ids"])
         rows = rows.filter(pk__in=[row.pk for row in named.values() if row is not None])
         chosen = set(rows.values_list("pk", flat=True))
-        unknown, other = gettext("there is no such message"), gettext("it does not match from and kind")
+        unknown, other = (
+            gettext("there is no such message"),
+            gettext("it does not match from, kind and cause"),
+        )
         return rows, [
             (id_, unknown if row is None else other)
             for id_, row in named.items()

@@ -33,6 +33,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.message_batches")),
     path("", include("apps.api.v1.message_changes")),
     path("", include("apps.api.v1.message_diagnosis")),
+    path("", include("apps.api.v1.message_failures")),
     path("", include("apps.api.v1.message_replace")),
     path("", include("apps.api.v1.offline_signing")),
     path("", include("apps.api.v1.messages")),

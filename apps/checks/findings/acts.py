@@ -14,15 +14,17 @@ from apps.chain.states import CONDITIONS_FOREIGN
 from apps.checks.findings.results import Act, Link
 from apps.checks.models import AlertChannel
 from apps.checks.selectors.data import CheckData
-from apps.core.formatting import shortened
+from apps.core.formatting import plural, shortened
 from apps.messages.models import Message, Sender
 from apps.messages.rules.methods import method_text
+from apps.messages.selectors.alike import MessageGroup
 from apps.messages.selectors.diagnosis import message_diagnose
 from apps.messages.selectors.senders import sender_may_set
 from apps.miners.models import Miner
 from apps.miners.services.network_unbind import network_may_unbind
 from apps.proving.models import Deadline
 from apps.sectors.models import PipelineRun, Sector, Worker
+from apps.sectors.selectors.failures import FailureGroup
 from apps.users.states import Perm
 from poolsite.filecoin.amounts import fil_format
 
@@ -40,6 +42,9 @@ MESSAGE_ACTS: Final[dict[str, tuple[str, StrOrPromise, bool]]] = {
     "raise-fee": ("message-replace", _("Raise fee of"), True),
 }
 """Of the doctor's actions those with a route of their own: its name, the label, whether it asks first."""
+
+FREE_ACTS: Final = ("retry-now", "republish")
+"""Of these what signs nothing anew, and so costs nothing for however many messages."""
 
 
 def hosts_resume(workers: Sequence[Worker]) -> tuple[Act, ...]:
@@ -79,6 +84,12 @@ def sectors_retry(sectors: Sequence[Sector]) -> tuple[Act, ...]:
         for row in sectors
         if row.paused_at is not None
     )[:ACTS_MAX]
+
+
+def group_retry(group: FailureGroup) -> Act:
+    """Return the act that retries all sectors that failed alike."""
+    link = Link("sectors-failures-retry", (group.key,))
+    return Act(link, gettext("Retry"), plural(group.count, "sector"))
 
 
 def sectors_rebuild(sectors: Sequence[Sector]) -> tuple[Act, ...]:
@@ -142,6 +153,15 @@ def message_mend(message: Message, data: CheckData) -> tuple[Act, ...]:
     # Its fees are raised once, however often that is clicked.
     query = urlencode({"cid": message.cid}) if action == "replace" and key == message.pk else ""
     return (Act(Link(page, (key,), query), str(label), message_name(message, data), opens_page=opens_page),)
+
+
+def group_mend(group: MessageGroup, first: Message, data: CheckData) -> tuple[Act, ...]:
+    """Return the doctor's first action for a message, for all that are stuck alike; empty if it costs."""
+    action = next(iter(message_diagnose(first, head=data.head).actions), "")
+    if action not in FREE_ACTS or action not in group.diagnosis.actions:
+        return ()
+    link = Link("messages-bulk", (action,), query=f"state={group.view}&cause={group.key}")
+    return (Act(link, str(MESSAGE_ACTS[action][1]), plural(group.count, "message"), opens_page=True),)
 
 
 def messages_review(messages: Sequence[Message], data: CheckData) -> tuple[Act, ...]:

@@ -11,14 +11,15 @@ from django.utils.translation import gettext
 from apps.automation.selectors.auto_rules import auto_rules_hindered
 from apps.checks.findings.acts import (
     fees_raise,
+    group_mend,
     message_mend,
     message_name,
     messages_push_again,
     messages_review,
 )
 from apps.checks.findings.parts import FEES, needs_of, sender_part
-from apps.checks.findings.results import Finding, Link
-from apps.checks.findings.text import at_least
+from apps.checks.findings.results import Act, Finding, Link
+from apps.checks.findings.text import at_least, grouped
 from apps.checks.selectors.data import FAILED_MAX, CheckData
 from apps.checks.selectors.exposure import STUCK_MAX, deposits_in, fees_per_day, first_close, held_by_stuck
 from apps.core.formatting import fee_text, plural, shortened, time_left
@@ -26,6 +27,7 @@ from apps.core.languages import clauses_text, colon_text, list_text
 from apps.core.stored_texts import stored_text
 from apps.messages.models import Message
 from apps.messages.rules.causes import error_words
+from apps.messages.selectors.alike import failed_grouped, stuck_grouped
 from apps.messages.selectors.approvals import approvers_of
 from apps.messages.selectors.failed import FAILED_HOURS
 from apps.messages.selectors.recovery import unmatched_open
@@ -93,14 +95,23 @@ def stuck(data: CheckData) -> Iterator[Finding]:
             else gettext("{messages} stuck, the most urgent: {why}")
         ).format(messages=plural(count, "message"), why=wait.label),
         why,
-        link=Link("message", (first.pk,)) if count == 1 else None,
+        link=Link("message", (first.pk,)) if count == 1 else Link("messages-failures"),
+        button="" if count == 1 else gettext("Failures"),
         count=count,
         has_more=count > STUCK_MAX,
         at_risk=value + deposits,
         deposits=deposits,
-        acts=message_mend(first, data),
+        acts=_stuck_acts(first, data, count=count),
         needs=_stuck_parts(data),
     )
+
+
+def _stuck_acts(first: Message, data: CheckData, *, count: int) -> tuple[Act, ...]:
+    """Return what mends the most urgent of them, with all that are stuck alike where that is one act."""
+    groups = stuck_grouped(data.stuck_messages) if count > 1 else []
+    group = next((one for one in groups if first.pk in one.ids), None)
+    acts = () if group is None or group.count == 1 else group_mend(group, first, data)
+    return acts or message_mend(first, data)
 
 
 def _stuck_parts(data: CheckData) -> tuple[tuple[str, ...], ...]:
@@ -178,30 +189,35 @@ def rules_hindered(data: CheckData) -> Iterator[Finding]:
 def failed(data: CheckData) -> Iterator[Finding]:
     """Messages of the last day that were given up, or landed with an exit code."""
     rows, has_more = data.failed_messages[:FAILED_MAX], len(data.failed_messages) > FAILED_MAX
-    if not rows:
-        return
-    first = rows[0]
-    code = gettext("exit {exit_code}: {meaning}").format(
-        exit_code=first.exit_code, meaning=gettext(exit_code_text(first.exit_code))
-    )
-    why = error_words(first.error, method=first.method) or (
-        code if first.exit_code > 0 else gettext("marked as failed")
-    )
-    many = at_least(len(rows), "message", has_more=has_more)
-    deposits = deposits_in(data, [row.pk for row in rows])
-    yield Finding(
-        "failed",
-        gettext("{many} failed in the last {failed_hours} h").format(many=many, failed_hours=FAILED_HOURS),
-        colon_text(_what(data, first), why),
-        link=(
-            Link("message", (first.pk,))
-            if len(rows) == 1
-            else Link("messages", query="state=refused" if first.exit_code > 0 else "state=failed")
-        ),
-        count=len(rows),
-        has_more=has_more,
-        at_risk=deposits,  # their value has not left the sender
-        deposits=deposits,
+    for groups in grouped(failed_grouped(rows)):
+        first, keys = groups[0].newest, [key for group in groups for key in group.ids]
+        link = Link("messages", query=f"state={groups[0].view}&cause={groups[0].key}")
+        if len(groups) > 1:
+            link = Link("messages-failures")
+        many = at_least(len(keys), "message", has_more=has_more)
+        deposits = deposits_in(data, keys)
+        yield Finding(
+            f"failed-{groups[0].key}",
+            gettext("{many} failed in the last {failed_hours} h").format(
+                many=many, failed_hours=FAILED_HOURS
+            ),
+            colon_text(_what(data, first), _failed_why(first)),
+            link=Link("message", (first.pk,)) if len(keys) == 1 else link,
+            count=len(keys),
+            has_more=has_more,
+            at_risk=deposits,  # their value has not left the sender
+            deposits=deposits,
+        )
+
+
+def _failed_why(message: Message) -> str:
+    """Return what was said of a message that failed, else what its exit code means."""
+    if words := error_words(message.error, method=message.method):
+        return words
+    if message.exit_code <= 0:
+        return gettext("marked as failed")
+    return gettext("exit {exit_code}: {meaning}").format(
+        exit_code=message.exit_code, meaning=gettext(exit_code_text(message.exit_code))
     )
 
 

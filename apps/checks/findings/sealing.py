@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from django.db.models import Count
 from django.utils.translation import gettext
 
-from apps.checks.findings.acts import ACTS_MAX, sectors_retry
-from apps.checks.findings.results import Finding, Link
-from apps.checks.findings.text import named
+from apps.checks.findings.acts import ACTS_MAX, group_retry, sectors_retry
+from apps.checks.findings.results import Act, Finding, Link
+from apps.checks.findings.text import at_least, grouped, named
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import deposits_of
 from apps.core.formatting import plural
 from apps.core.languages import colon_text
 from apps.core.stored_texts import stored_text
+from apps.sectors.models import Sector
+from apps.sectors.selectors.failures import sectors_alike, sectors_failed
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread, sectors_unpledged
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
+
+SHOWN: Final = (
+    "uuid",
+    "number",
+    "state",
+    "paused_at",
+    "paused_by",
+    "error",
+    "error_coded",
+    "error_level",
+    "precommit_epoch",
+    "sector_size",
+    "miner__actor_id",
+)
+FAILED_MAX: Final = 2_000
+"""Paused sectors that are counted and priced; of more the check says "at least"."""
 
 
 def sectors_paused(data: CheckData) -> Iterator[Finding]:
@@ -24,27 +42,55 @@ def sectors_paused(data: CheckData) -> Iterator[Finding]:
     count = data.sector_counts["PAUSED"]
     if not count:
         return
-    paused = data.sectors.exclude(paused_at=None)
-    named_ones = list(paused[:ACTS_MAX])
-    first = next(iter(named_ones), None)
-    why = (
-        ""
-        if first is None
-        else colon_text(f"{first.miner.address} / {first.number}", stored_text(first.error))
-    )
-    is_single = first is not None and count == 1
-    paid = paused.exclude(precommit_epoch=None).exclude(state__in=DEPOSIT_OVER)
-    by_size = paid.select_related(None).order_by().values_list("sector_size").annotate(Count("pk"))
-    deposits = deposits_of(data, dict(by_size))
-    yield Finding(
-        "paused",
-        gettext("{sectors} paused").format(sectors=plural(count, "sector")),
-        why,
-        link=Link("sector", (str(first.uuid),)) if first is not None and is_single else None,
-        count=count,
+    rows = data.sectors.exclude(paused_at=None).select_related(None).select_related("miner").only(*SHOWN)
+    failed = list(sectors_failed(rows)[:FAILED_MAX])
+    has_more = len(failed) == FAILED_MAX
+    for groups in grouped(sectors_alike(failed)):
+        sectors = [sector for group in groups for sector in group.sectors]
+        acts = sectors_retry(sectors)
+        if len(groups) == 1 and len(sectors) > 1:
+            acts = (group_retry(groups[0]),)
+        yield _paused(
+            data,
+            sectors,
+            key=f"paused-{groups[0].key}",
+            link=Link("sectors-failures"),
+            acts=acts,
+            has_more=has_more,
+        )
+    if count > len(failed) and not has_more:
+        by_people = list(rows.exclude(paused_by="")[:FAILED_MAX])
+        if by_people:
+            acts = sectors_retry(by_people[:ACTS_MAX])
+            more = len(by_people) == FAILED_MAX
+            yield _paused(data, by_people, key="paused", link=None, acts=acts, has_more=more)
+
+
+def _paused(
+    data: CheckData,
+    sectors: Sequence[Sector],
+    *,
+    key: str,
+    link: Link | None,
+    acts: tuple[Act, ...],
+    has_more: bool,
+) -> Finding:
+    """Return the finding of sectors that are paused alike."""
+    first = sectors[0]
+    paid = [row for row in sectors if row.precommit_epoch is not None and row.state not in DEPOSIT_OVER]
+    deposits = deposits_of(data, [row.sector_size for row in paid])
+    is_single = len(sectors) == 1
+    return Finding(
+        key,
+        gettext("{sectors} paused").format(sectors=at_least(len(sectors), "sector", has_more=has_more)),
+        colon_text(f"{first.miner.address} / {first.number}", stored_text(first.error)),
+        link=Link("sector", (str(first.uuid),)) if is_single else link,
+        button=gettext("Failures") if link is not None and not is_single else "",
+        count=len(sectors),
+        has_more=has_more,
         at_risk=deposits,
         deposits=deposits,
-        acts=sectors_retry(named_ones),
+        acts=acts,
     )
 
 

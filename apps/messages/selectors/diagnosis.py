@@ -5,6 +5,7 @@ It reads rows only: what the node said when the sender was last read is in them,
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +24,7 @@ from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.selectors.gas_guards import guards_spent
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.states import PRESSING, MessageState, NoncesBy, SenderState, Wait
-from apps.users.selectors.grants import signer_granted
+from apps.users.selectors.grants import address_canonical, signer_granted, signers_granted
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.amounts import fil_format
 
@@ -227,6 +228,45 @@ def message_diagnose(message: Message, *, head: Head | None) -> Diagnosis:
     if message.is_final or (refusal.cause is Cause.GRANT and _is_granted(message)):
         refusal = replace(refusal, cause=None)  # nothing helps any more, or an attempt does now
     return replace(found, next_epoch=_next_epoch(found.reason, message, head=head), refusal=refusal)
+
+
+def rows_diagnose(rows: Collection[Message]) -> dict[str, Diagnosis]:
+    """Return, by id, why messages are where they are as far as their own rows tell, with one query for all.
+
+    Figures of their senders, guards and nonces differ between messages of one cause and are left out.
+    """
+    refusals = {row.pk: Refusal("") if row.is_final else refusal_read(row) for row in rows}
+    barred = [row for row in rows if refusals[row.pk].cause is Cause.GRANT]
+    granted = signers_granted({_granted_pair(row) for row in barred}) if barred else set()
+    found: dict[str, Diagnosis] = {}
+    for row in rows:
+        refusal = refusals[row.pk]
+        evidence: dict[str, Any] = {}
+        if refusal.cause is Cause.GRANT and _granted_pair(row) in granted:
+            refusal = replace(refusal, cause=None)
+        if row.state == MessageState.LANDED and row.exit_code:
+            evidence = {"exit_code": row.exit_code, "text": exit_code_text(row.exit_code)}
+            evidence |= {"actor": row.error} if row.error else {}
+        reason = Wait.APPROVAL if row.needs_approval else Wait(row.wait)
+        found[row.pk] = Diagnosis(reason, evidence, refusal=refusal)
+    return found
+
+
+def _granted_pair(row: Message) -> tuple[int, str]:
+    return row.tenant_id or 0, address_canonical(row.from_addr)
+
+
+def attempts_barred(rows: Collection[Message]) -> dict[str, str]:
+    """Return, by id, why another attempt of a waiting message cannot help, of those for which that is known.
+
+    Whatever the message waits for otherwise, an attempt at once does no harm.
+    """
+    waiting = [row for row in rows if row.state == MessageState.UNFILLED]
+    return {
+        key: colon_text(found.refusal.text, found.by_itself) if found.refusal.text else found.by_itself
+        for key, found in rows_diagnose(waiting).items()
+        if found.refusal.cause is not None and "retry-now" not in found.actions
+    }
 
 
 def _is_granted(message: Message) -> bool:

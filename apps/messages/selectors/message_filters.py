@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from django.db.models import Q
+from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext_lazy as _
 
 from apps.chain.models import Head
@@ -16,6 +17,8 @@ from apps.chain.selectors.status import network_known
 from apps.core.addresses import address_fault, address_typed
 from apps.core.errors import BadValue
 from apps.core.filters import Choices, DayFilters, Moment, Several, Words
+from apps.core.reasons import code_sql
+from apps.messages.selectors.alike import MessageGroup, messages_grouped
 from apps.messages.selectors.stuck import is_priced_out, is_stuck
 from apps.messages.states import MessageState
 from apps.users.selectors.tenants import tenants_visible
@@ -24,6 +27,7 @@ from poolsite.filecoin.policy import Network
 
 Rows = Any
 """A query set of messages."""
+ERROR_CODE: Final = code_sql("messages_message.error")
 OPEN: Final = Q(state__in=[MessageState.UNFILLED, MessageState.FILLED])
 MESSAGE_VIEWS: Final[dict[str, Callable[[MessageFilters], Q]]] = {
     "open": lambda _filters: OPEN,
@@ -53,6 +57,8 @@ class MessageFilters(DayFilters):
         has_offset=True,
         about="on the list that somebody saw at this moment",
     )
+    error_code = Words(method="of_code", about="code of the reason, of messages that have not landed")
+    cause = Words(method="of_cause", about="fingerprint of a group of message-failures")
     q = Words(method="named", label=_("Address, CID, id or nonce"), about="nonce, CID, sender or id")
 
     @cached_property
@@ -86,6 +92,17 @@ class MessageFilters(DayFilters):
             tenant__in=list(tenants_visible(self.viewer).filter(name=value).values_list("pk", flat=True))
         )
 
+    def of_code(self, rows: Rows, _name: str, value: str) -> Rows:
+        """Narrow to what waits or failed for a reason of this code; what landed is too much to read."""
+        code = RawSQL(ERROR_CODE, [])  # noqa: S611  # a constant of ours
+        return rows.exclude(state=MessageState.LANDED).alias(code=code).filter(code=value)
+
+    def of_cause(self, rows: Rows, _name: str, value: str) -> Rows:
+        """Narrow to what failed alike; to nothing once no message is of that group any more."""
+        groups: list[MessageGroup] = _groups_of(self) if self.page is None else self.page.of(_groups_of)
+        found = next((one for one in groups if one.key == value), None)
+        return rows.none() if found is None else rows.filter(pk__in=found.ids)
+
     def named(self, rows: Rows, _name: str, value: str) -> Rows:
         """Find by nonce, CID, sender's address or id, whichever the words look like."""
         if value.isdecimal():
@@ -96,6 +113,11 @@ class MessageFilters(DayFilters):
             return rows.filter(from_addr=address_typed(value))
         except BadAddress:
             return rows.filter(Q(push_id=value) | Q(pk=value))
+
+
+def _groups_of(one: Any) -> list[MessageGroup]:
+    """Return the groups that a page, or these filters, may know of."""
+    return messages_grouped(one.viewer, head=one.head, network=one.network)
 
 
 def messages_below(rows: Rows, place: tuple[datetime, str] | None) -> Rows:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from django.db.models import Count
 from django.utils.translation import gettext_noop
 
+from apps.core.formatting import plural_kept
 from apps.core.reasons import fitted
 from apps.messages.models import Message, MessageEvent
 from apps.messages.states import ATTEMPT
@@ -44,6 +45,16 @@ def messages_audit(by: Principal | None, *, action: str, rows: Iterable[tuple[Me
                 )
                 for row, before, after in rows
             ]
+        )
+
+
+def group_audit(by: Principal | None, *, action: str, rows: Sequence[Message], after: dict[str, Any]) -> None:
+    """Write one line for what somebody did to several messages at once, with the name of each."""
+    if by is not None:
+        names = [_message_target(row) for row in rows]
+        target = plural_kept(len(rows), "message")
+        audit_entries_record(
+            [AuditEvent(principal=by, action=action, target=target, after={**after, "messages": names})]
         )
 
 
@@ -105,4 +116,11 @@ def attempts_record(
 
 def event_record(message: Message, *, event: str, text: str, now: datetime) -> None:
     """Add a line to a message's timeline."""
-    MessageEvent.objects.create(message=message, at=now, event=event, text=fitted(text, EVENT_MAX))
+    events_record([message], event=event, text=text, now=now)
+
+
+def events_record(messages: Iterable[Message], *, event: str, now: datetime, text: str = "") -> None:
+    """Add the same line to the timeline of each message."""
+    MessageEvent.objects.bulk_create(
+        [MessageEvent(message=row, at=now, event=event, text=fitted(text, EVENT_MAX)) for row in messages]
+    )

@@ -20,7 +20,7 @@ from apps.messages.services.audit import message_audit
 from apps.messages.services.cancel import message_cancel, message_mark_bad, transfer_build
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import message_replace, version_require
-from apps.messages.services.retry import message_retry_now
+from apps.messages.services.retry import messages_retry_now
 from apps.messages.states import MessageState
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.amounts import AttoFil
@@ -72,6 +72,8 @@ def messages_bulk(
     """
     if action not in BULK_STATES:
         raise BadValue(gettext("must be one of {names}").format(names=", ".join(BULK_STATES)), field="action")
+    if action == "retry-now":
+        return _retry_all(list(rows), now=now, by=by)
     found = BulkResult()
     fresh: dict[str, Message] = {}
     """Keys of what is to be published, with the message for which."""
@@ -94,6 +96,11 @@ def messages_bulk(
     return found
 
 
+def _retry_all(rows: list[Message], *, now: datetime, by: Principal | None) -> BulkResult:
+    done, refused = messages_retry_now(rows, now=now, by=by)
+    return BulkResult(done, [(row, refused[row.pk].reason) for row in rows if row.pk in refused])
+
+
 def _state_require(action: str, row: Message) -> None:
     """Refuse a message that the action is not for.  Raises BadMessage."""
     if row.state not in BULK_STATES[action]:
@@ -113,9 +120,6 @@ def _one(
         return message_cancel(message=row, client=client, head=head, now=now, by=by).pk
     if action == "mark-bad":
         message_mark_bad(message=row, now=now, by=by)
-        return ""
-    if action == "retry-now":
-        message_retry_now(message=row, now=now, by=by)
         return ""
     message_audit(by, action="message.republish", message=row, after={"nodes": "all"})
     return row.pk

@@ -6,7 +6,7 @@ waiting after its sender was funded or its fee limit raised.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -22,8 +22,15 @@ from apps.core.transitions import advance
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Sender
 from apps.messages.rules.message_states import wrong_state
+from apps.messages.selectors.diagnosis import attempts_barred
 from apps.messages.services.approvals import approval_reset
-from apps.messages.services.audit import event_record, message_audit, messages_audit
+from apps.messages.services.audit import (
+    event_record,
+    events_record,
+    group_audit,
+    message_audit,
+    messages_audit,
+)
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.selection import sender_chain_state_read
 from apps.messages.services.selection_queue import selection_enqueue
@@ -86,21 +93,56 @@ def retry_after_policy_change(*, account: str) -> int:
     return _retry_now(_messages_backing_off().filter(wait=Wait.POLICY, from_addr__in=keys))
 
 
-@transaction.atomic
 def message_retry_now(*, message: Message, now: datetime, by: Principal | None = None) -> Message:
-    """Retry a waiting message at once, whatever its back-off.  Raises BadMessage if it does not wait."""
-    waiting = Message.objects.filter(pk=message.pk, state=MessageState.UNFILLED, needs_approval=False)
-    if not _retry_now(waiting):
-        message.refresh_from_db()
-        if message.state == MessageState.UNFILLED:
-            raise BadMessage(gettext("another person must approve the message first"), field="id")
-        raise wrong_state(message.state, needed=MessageState.UNFILLED)
-    event_record(message, event="tried by hand", text="", now=now)
-    before = {"retry": gettext("at epoch {retry_height}").format(retry_height=message.retry_height)}
-    message_audit(by, action="message.retry-now", message=message, before=before, after={"retry": "now"})
-    transaction.on_commit(partial(selection_enqueue, message.from_addr))
+    """Retry a waiting message at once, whatever its back-off.
+
+    Raises BadMessage if it does not wait, or where another attempt cannot help.
+    """
+    _, refused = messages_retry_now([message], now=now, by=by)
+    for refusal in refused.values():
+        raise refusal
     message.refresh_from_db()
     return message
+
+
+@transaction.atomic
+def messages_retry_now(
+    messages: Sequence[Message], *, now: datetime, by: Principal | None = None
+) -> tuple[list[Message], dict[str, BadMessage]]:
+    """Retry waiting messages at once, whatever their back-off, with one line of the audit log for all.
+
+    Returns those that are retried and, by id, why the others are not: they do not wait, or another attempt
+    cannot help.
+    """
+    locked = Message.objects.select_for_update(no_key=True).filter(pk__in=[row.pk for row in messages])
+    rows = {row.pk: row for row in locked.defer("params", "signed", "return_data").order_by("pk")}
+    barred = attempts_barred(list(rows.values()))
+    refused: dict[str, BadMessage] = {}
+    for key, row in rows.items():
+        if row.state != MessageState.UNFILLED:
+            refused[key] = wrong_state(row.state, needed=MessageState.UNFILLED)
+        elif row.needs_approval:
+            refused[key] = BadMessage(gettext("another person must approve the message first"), field="id")
+        elif why := barred.get(key):
+            refused[key] = BadMessage(
+                gettext("another attempt cannot help: {reason}").format(reason=why), field="id"
+            )
+    retried = [row for key, row in rows.items() if key not in refused]
+    if retried:
+        _retry_now(Message.objects.filter(pk__in=[row.pk for row in retried]))
+        events_record(retried, event="tried by hand", now=now)
+        _retry_audit(by, retried)
+        for address in sorted({row.from_addr for row in retried}):
+            transaction.on_commit(partial(selection_enqueue, address))
+    return [row for row in messages if row.pk in rows and row.pk not in refused], refused
+
+
+def _retry_audit(by: Principal | None, rows: Sequence[Message]) -> None:
+    if len(rows) == 1:
+        before = {"retry": gettext("at epoch {retry_height}").format(retry_height=rows[0].retry_height)}
+        message_audit(by, action="message.retry-now", message=rows[0], before=before, after={"retry": "now"})
+    else:
+        group_audit(by, action="message.retry-all", rows=rows, after={"retry": "now"})
 
 
 @transaction.atomic

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, cast
+from typing import Final, cast
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import clock
-from apps.core.reasons import Reason, code_of, is_whole
+from apps.core.alike import fingerprint
+from apps.core.reasons import code_of
 from apps.messages.models import Message
 from apps.miners.selectors.miners import miners_visible
 from apps.sectors.errors.sectors import FailureUnknown
@@ -55,8 +56,6 @@ MOVE: Final = "move"
 CHANGES: Final = tuple(str(kind).lower() for kind in ChangeKind)
 KINDS: Final = (str(JobKind.SEAL), *map(str, RUN_KINDS), str(JobKind.UNSEAL), *CHANGES, MOVE, COMPACT)
 """What fails: sealing, and what is done with a proven sector."""
-NAMES: Final = re.compile(r"(/[\w.\-]+)+|\b(?:baf|bag)\w{20,}|\b[0-9a-f]{12,}\b|\b[ft]0?\d+\b|\d[\d.,:]*")
-"""What differs from sector to sector in the words of one error."""
 OF_CHAIN: Final = _("find out why the chain refuses it, then retry")
 OF_FUNDS: Final = _("fund the sender, then retry")
 OF_DAMAGE: Final = _(
@@ -124,22 +123,6 @@ class FailureGroup:
         return len(self.rows)
 
 
-def fingerprint(stage: str, error: str) -> str:
-    """Return what sectors that failed alike have in common: a reason's code, and the words of its values."""
-    words = alike(error)[:300]
-    return hashlib.sha256(f"{stage}\0{words}".encode()).hexdigest()[:12]
-
-
-def alike(error: Any) -> str:
-    """Return what an error has in common with others like it."""
-    if isinstance(error, Reason) and not is_whole(error.code):
-        values = (value for _, value in sorted(error.values.items()))
-        return f"{error.code}({' '.join(map(alike, values))})"
-    if isinstance(error, list):
-        return " ".join(map(alike, error))
-    return NAMES.sub("#", str(error))
-
-
 def advice_of(kind: str, error: str) -> str:
     """Return what helps."""
     if kind in ADVICE_OF_ENDED:
@@ -154,8 +137,7 @@ def failures_grouped(viewer: Principal) -> list[FailureGroup]:
     """Return what failed and this caller may know of by fingerprint, the largest group first."""
     groups: dict[str, FailureGroup] = {}
     sectors, since = sectors_visible(viewer), clock.now() - ENDED_SHOWN
-    paused = sectors.filter(paused_by="").exclude(paused_at=None).order_by("-paused_at", "-pk")
-    for sector in paused[:FAILURES_MAX]:
+    for sector in sectors_failed(sectors)[:FAILURES_MAX]:
         group = _group_add(
             groups,
             JobKind.SEAL,
@@ -195,6 +177,19 @@ def failures_grouped(viewer: Principal) -> list[FailureGroup]:
         why = message.error or exit_code_text(message.exit_code, actor="miner")
         group = _group_add(groups, COMPACT, None, message, stage=COMPACT.upper(), error=why)
         group.deadlines.append(compaction_place(message))
+    return sorted(groups.values(), key=lambda one: (-one.count, one.key))
+
+
+def sectors_failed(sectors: QuerySet[Sector]) -> QuerySet[Sector]:
+    """Return those that are paused by what went wrong, not by a person, the last one first."""
+    return sectors.filter(paused_by="").exclude(paused_at=None).order_by("-paused_at", "-pk")
+
+
+def sectors_alike(sectors: Iterable[Sector]) -> list[FailureGroup]:
+    """Return the groups of sectors that failed, the largest first: of each only what its sectors are."""
+    groups: dict[str, FailureGroup] = {}
+    for sector in sectors:
+        _group_add(groups, JobKind.SEAL, sector, sector, stage=sector.stage, at=sector.paused_at)
     return sorted(groups.values(), key=lambda one: (-one.count, one.key))
 
 

@@ -22,6 +22,14 @@ def signer_granted(*, tenant_id: int, address: Address | str) -> bool:
     return SignerGrant.objects.filter(tenant_id=tenant_id, address=key, deleted_at=None).exists()
 
 
+def signers_granted(pairs: Collection[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Return those of the pairs of tenant and address for which that tenant may have messages signed."""
+    found = SignerGrant.objects.filter(address__in={address for _, address in pairs}, deleted_at=None)
+    return set(pairs) & {
+        (tenant, str(address)) for tenant, address in found.values_list("tenant_id", "address")
+    }
+
+
 def sender_known(address: Address | str) -> bool:
     """Return whether any tenant was granted this address."""
     return SignerGrant.objects.filter(address=address_canonical(address), deleted_at=None).exists()

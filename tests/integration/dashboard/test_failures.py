@@ -9,10 +9,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from apps.core.alike import fingerprint
 from apps.core.clock import now
 from apps.miners.models import Miner
 from apps.sectors.models import Job, JobEvent, PipelineRun, Sector, SectorChange, StoreMove, Worker
-from apps.sectors.selectors.failures import failures_grouped, fingerprint
+from apps.sectors.selectors.failures import failures_grouped
 from apps.users.models import AuditEntry
 from poolsite.wire.jobs import STAGED, JobKind
 from tests import factories, people

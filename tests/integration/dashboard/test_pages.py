@@ -35,6 +35,7 @@ MOST_QUERIES = {
     "sealing": 18,
     "planner": 20,
     "messages": 14,  # one of them for what is rare, which the checks read, too, one for the chips
+    "messages-failures": 14,
     "senders": 18,  # two of them for gas: the viewer's, and what each address pays in a day
     "gas": 21,  # one of them for the gas of each method
     "money": 22,  # six of them for what is of no miner, tenants' charges and multisig withdrawals

@@ -372,3 +372,27 @@ def test_the_bell_has_the_same_buttons_on_every_page(quiet):
     assert WorkerCommand.objects.get().op == "resume"
     frame = fragments_render({("worker", "1")}, viewer=SYSTEM, page="today")
     assert act.link.address in frame, "the pushed list has it, too"
+
+
+def test_sectors_that_failed_alike_are_one_line_with_one_act():
+    operator_person()
+    miner = factories.miner(2001)
+    for number in range(3):
+        factories.sector(
+            miner, state=SectorState.PC1_DONE, paused_at=now(), error=f"no space on /data/{number}"
+        )
+    factories.sector(miner, state=SectorState.PC1_DONE, paused_at=now(), error="tree is damaged")
+    factories.sector(miner, state=SectorState.PC1_DONE, paused_at=now(), paused_by="ann")
+
+    result = evaluate_some(["sectors_paused"], CheckData(SYSTEM)).result("sectors_paused")
+
+    assert result is not None
+    assert [(one.count, [act.label for act in one.acts]) for one in result.findings] == [
+        (3, ["Retry"]),
+        (1, ["Retry"]),
+        (1, ["Retry"]),
+    ]
+    [all_of_them] = result.findings[0].acts
+    assert all_of_them.text == "Retry 3 sectors"
+    signed_in("olga").post(all_of_them.link.address)
+    assert Sector.objects.filter(paused_at=None).count() == 3

@@ -39,6 +39,7 @@ OWN = {
         *(
             "ability",
             "addresses",
+            "alike",
             "catalogue",
             "catalogue_files",
             "clock",

@@ -41,7 +41,10 @@ BULK_TEXTS: Final = {
     "republish": (_("Publish again"), _("Sends them to every node again; nothing new is signed.")),
     "retry-now": (
         _("Retry"),
-        _("Retries failed attempts at this head; messages that fail again restart their back-off."),
+        _(
+            "Retries failed attempts at this head; messages that fail again restart their back-off. "
+            "What would only be refused again is not retried."
+        ),
     ),
     "cancel": (
         _("Cancel"),

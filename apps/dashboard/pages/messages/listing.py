@@ -131,6 +131,7 @@ def picked(data: PageData, sent: QueryDict) -> QuerySet[Message]:
 
 def links(data: PageData) -> Iterable[Link]:
     """Return the buttons above the list."""
+    yield Link(_("Failures"), reverse("messages-failures"))
     if data.viewer.may("sign"):
         yield Link(_("Approvals"), reverse("approvals"))
         yield Link(_("Senders"), reverse("senders"))

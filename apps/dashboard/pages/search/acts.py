@@ -57,6 +57,7 @@ ACTS: Final = (
     Act(_("Move a miner out"), "miner-move-out", "sign", of_miner="path"),
     Act(_("Extend expiring sectors"), "sectors-expirations", "sign"),
     Act(_("Retry failed sectors"), "sectors-failures", "write"),
+    Act(_("Retry stuck messages"), "messages-failures", "sign"),
     Act(_("Add a miner"), "miner-new", "sign"),
     Act(_("Join a host"), "host-join", "admin"),
     Act(_("Host settings"), "host-settings", "admin"),

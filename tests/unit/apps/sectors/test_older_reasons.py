@@ -12,6 +12,7 @@ from django.apps import apps
 from django.db import connection, transaction
 from django.utils.translation import override
 
+from apps.core.alike import fingerprint
 from apps.core.reasons import Reason, code_of, quoted
 from apps.core.stored_texts import stored_text
 from apps.sectors.models import (
@@ -25,7 +26,7 @@ from apps.sectors.models import (
     WorkerCommand,
 )
 from apps.sectors.reasons import BALANCE_SHORT, ENDED_ON_CHAIN, NODE_REFUSES, TOO_MUCH, WOULD_REFUSE
-from apps.sectors.selectors.failures import OF_CHAIN, OF_FUNDS, advice_of, fingerprint
+from apps.sectors.selectors.failures import OF_CHAIN, OF_FUNDS, advice_of
 from apps.sectors.services.jobs.reports import job_fail
 from apps.sectors.services.sealing.steps import sector_stop
 from apps.sectors.services.stores.events import event_write

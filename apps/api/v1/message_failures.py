@@ -1,0 +1,90 @@
+"""Messages that need somebody over REST, grouped by what went wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.serializers import CODE_HELP
+from apps.api.v1.views import PoolView
+from apps.chain.selectors.heads import head_current
+from apps.chain.selectors.status import network_known
+from apps.core.reasons import code_of
+from apps.messages.selectors.alike import VIEWS, MessageGroup, messages_grouped
+
+IDS_SHOWN = 1_000
+
+
+class MessageGroupOutput(serializers.Serializer[Any]):
+    """Messages of one tenant that call the same method and failed alike."""
+
+    cause = serializers.CharField(
+        help_text="fingerprint: `cause` of GET messages and of messages:bulk takes it"
+    )
+    state = serializers.ChoiceField(choices=VIEWS)
+    tenant = serializers.CharField(allow_null=True)
+    kind = serializers.CharField()
+    method = serializers.IntegerField()
+    wait = serializers.CharField()
+    error = serializers.CharField()
+    error_code = serializers.CharField(help_text=CODE_HELP)
+    exit_code = serializers.IntegerField(allow_null=True)
+    by_itself = serializers.CharField()
+    """What happens without any action."""
+    actions = serializers.ListField(
+        child=serializers.CharField(), help_text="what can help, best first; no retry that cannot"
+    )
+    count = serializers.IntegerField()
+    since = serializers.DateTimeField()
+    last = serializers.DateTimeField()
+    ids = serializers.ListField(
+        child=serializers.CharField(), help_text="unique in the whole pool, newest first"
+    )
+
+
+class MessageFailuresOutput(serializers.Serializer[Any]):
+    """The groups: stuck, without their nonce, landed with an exit code, failed; the largest of each first."""
+
+    results = MessageGroupOutput(many=True)
+
+
+def group_body(group: MessageGroup) -> dict[str, Any]:
+    """Return one group as JSON."""
+    newest = group.newest
+    return {
+        "cause": group.key,
+        "state": group.view,
+        "tenant": newest.tenant.name if newest.tenant else None,
+        "kind": newest.kind,
+        "method": newest.method,
+        "wait": newest.wait,
+        "error": newest.error,
+        "error_code": code_of(newest.error),
+        "exit_code": newest.exit_code if newest.exit_code > 0 else None,
+        "by_itself": group.diagnosis.by_itself,
+        "actions": list(group.diagnosis.actions),
+        "count": group.count,
+        "since": group.since,
+        "last": group.last,
+        "ids": group.ids[:IDS_SHOWN],
+    }
+
+
+class MessageFailuresView(PoolView):
+    """`/message-failures`: stuck and failed messages by what went wrong."""
+
+    filters = ()
+
+    @extend_schema(responses=MessageFailuresOutput)
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
+        """List the groups; `messages:bulk` takes the cause of one, and retries none that cannot be helped."""
+        groups = messages_grouped(self.principal, head=head_current(), network=network_known())
+        return Response({"results": [group_body(group) for group in groups]})
+
+
+urlpatterns = [path("message-failures", MessageFailuresView.as_view(), name="api-message-failures")]

@@ -1,0 +1,125 @@
+"""Messages that need somebody, by what went wrong, with one act for all that it can help."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import path, reverse
+from django.utils.http import urlencode
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from apps.core import formatting
+from apps.core.formatting import plural
+from apps.core.languages import clauses_text, colon_text, list_text
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import AddressNames, PageData
+from apps.dashboard.pages.messages.rows import message_why
+from apps.dashboard.sessions import sign_in_required
+from apps.messages.rules.methods import method_text
+from apps.messages.selectors.alike import (
+    FAILED,
+    GROUPED_MAX,
+    REFUSED,
+    REPLACED,
+    STUCK,
+    MessageGroup,
+    messages_grouped,
+)
+from apps.messages.selectors.remedies import DOES
+from apps.messages.selectors.stuck import STUCK_IN_FLIGHT
+from apps.messages.services.bulk import BULK_STATES
+from apps.users.rules.principals import Principal
+
+GROUPS_SHOWN: Final = 40
+SENDERS_SHOWN: Final = 4
+VIEW_TEXTS: Final = {
+    STUCK: _("Stuck"),
+    REPLACED: _("Nonce used by another message"),
+    REFUSED: _("Landed, failed"),
+    FAILED: _("Failed"),
+}
+ACT_LABELS: Final = {
+    "retry-now": (_("Retry {messages}…"), "primary"),
+    "replace": (_("Raise fees of {messages}…"), "primary"),
+    "republish": (_("Publish {messages} again…"), ""),
+    "mark-bad": (_("Mark {messages} as failed…"), "danger"),
+}
+"""Of the doctor's actions those that a whole group takes in one review."""
+
+
+def group_row(group: MessageGroup, names: AddressNames, *, may_sign: bool) -> dict[str, object]:
+    """Lay out one group."""
+    newest, messages = group.newest, plural(group.count, "message")
+    method = method_text(newest.to, newest.method, kind=newest.kind, miners=names.miners)
+    text = group.diagnosis.text if group.view == STUCK else message_why(newest)[0]
+    query = urlencode({"state": group.view, "cause": group.key})
+    senders = [names.wallets.get(one) or formatting.shortened(one) for one in group.senders[:SENDERS_SHOWN]]
+    return {
+        "key": group.key,
+        "heading": colon_text(VIEW_TEXTS[group.view], list_text((method, messages))),
+        "text": capfirst(text),
+        "helps": clauses_text([str(DOES[action]) for action in group.diagnosis.actions if action in DOES]),
+        "next": capfirst(group.diagnosis.by_itself),
+        "tenant": newest.tenant.name if newest.tenant else "",
+        "senders": list_text(senders),
+        "more": max(len(group.senders) - SENDERS_SHOWN, 0),
+        "since": group.since,
+        "last": group.last,
+        "count": group.count,
+        "href": f"{reverse('messages')}?{query}",
+        "one": reverse("message", args=[newest.pk]),
+        "acts": group_acts(group, query, messages=messages) if may_sign else [],
+    }
+
+
+def group_acts(group: MessageGroup, query: str, *, messages: str) -> list[tuple[str, str, str]]:
+    """Return address, label and kind of the reviews of what helps all of a group; nothing that cannot."""
+    if group.count == 1 or group.view != STUCK:
+        return []
+    return [
+        (
+            f"{reverse('messages-bulk', args=[action])}?{query}",
+            str(ACT_LABELS[action][0]).format(messages=messages),
+            ACT_LABELS[action][1],
+        )
+        for action in group.diagnosis.actions
+        if action in ACT_LABELS and group.newest.state in BULK_STATES[action] and _fits(action, group)
+    ]
+
+
+def _fits(action: str, group: MessageGroup) -> bool:
+    """Return whether an action is for each of a group: where one message holds up the others, no raise is."""
+    return action != "replace" or group.newest.wait in STUCK_IN_FLIGHT
+
+
+@require_safe
+@sign_in_required
+def failures(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show the groups."""
+    data = PageData(viewer)
+    groups = messages_grouped(viewer, head=data.head, network=data.network)
+    names, may_sign = data.names, viewer.may("sign")
+    rows = [group_row(group, names, may_sign=may_sign) for group in groups[:GROUPS_SHOWN]]
+    total = sum(group.count for group in groups)
+    return page_render(
+        request,
+        "messages/failures.html",
+        title=_("Failures"),
+        section="messages",
+        data=data,
+        groups=rows,
+        intro=gettext("{messages}; causes: {count}").format(
+            messages=plural(total, "message"), count=formatting.whole(len(groups))
+        )
+        if groups
+        else "",
+        is_cut=len(groups) > GROUPS_SHOWN or total >= GROUPED_MAX,
+        has_tenants=viewer.is_operator,
+    )
+
+
+urlpatterns: Final = [path("message-failures/", failures, name="messages-failures")]
