@@ -53,6 +53,12 @@ def tenants_followed() -> set[int]:
     return found
 
 
+def tenants_left(channel: AlertChannel) -> list[str]:
+    """Return the names of the tenants chosen of a channel that are not deleted."""
+    names = Tenant.objects.filter(pk__in=channel.only_tenants, deleted_at=None).order_by("name")
+    return list(names.values_list("name", flat=True)) if channel.only_tenants else []
+
+
 def channels_of_miners(tenant: Tenant) -> list[AlertChannel]:
     """Return those of a tenant's alerts that are told of some of its miners alone."""
     return list(channels_told(tenant).exclude(only_miners=[]))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import time
 from typing import Any, Final
 
+from django.db.models import Q
 from django.utils.translation import gettext
 
 from apps.checks.models import AlertChannel
@@ -30,16 +31,25 @@ WAITS_MIN: Final = (0, 5, 10, 15, 30, 60, 120, 240)
 LIST_MAX: Final = 100
 
 
-def scope_read(chosen: Mapping[str, Any], *, kind: str, tenant: Tenant | None) -> dict[str, Any]:
-    """Return the fields of a channel, from names and addresses as people write them.  Raises BadValue."""
+def scope_read(
+    chosen: Mapping[str, Any], *, kind: str, tenant: Tenant | None, before: AlertChannel | None = None
+) -> dict[str, Any]:
+    """Return the fields of a channel, from names and addresses as people write them.  Raises BadValue.
+
+    Tenants and miners that the channel had `before` may be gone: without them it would be told of all.
+    """
     for name in LISTS:
         if len(chosen[name]) > LIST_MAX:
             raise BadValue(gettext("at most {most} of them").format(most=LIST_MAX), field=name)
     if chosen["wait_min"] not in WAITS_MIN:
         raise BadValue(gettext("choose one of the intervals"), field="wait_min")
     return {
-        "only_tenants": _tenants_read(chosen["only_tenants"], tenant=tenant),
-        "only_miners": _miners_read(chosen["only_miners"], tenant=tenant),
+        "only_tenants": _tenants_read(
+            chosen["only_tenants"], tenant=tenant, before=() if before is None else before.only_tenants
+        ),
+        "only_miners": _miners_read(
+            chosen["only_miners"], tenant=tenant, before=() if before is None else before.only_miners
+        ),
         "only_checks": _checks_read(chosen["only_checks"], tenant=tenant),
         "wait_min": chosen["wait_min"],
         **_quiet_read(chosen, kind=kind),
@@ -47,8 +57,8 @@ def scope_read(chosen: Mapping[str, Any], *, kind: str, tenant: Tenant | None) -
 
 
 def scope_write(row: AlertChannel) -> dict[str, Any]:
-    """Return what is chosen of a channel, as people write it; tenants that are gone are left out."""
-    names = Tenant.objects.filter(pk__in=row.only_tenants, deleted_at=None).order_by("name")
+    """Return what is chosen of a channel, as people write it, tenants that are gone with the others."""
+    names = Tenant.objects.filter(pk__in=row.only_tenants).order_by("name")
     return {
         "only_tenants": list(names.values_list("name", flat=True)) if row.only_tenants else [],
         "only_miners": [str(id_address(actor_id)) for actor_id in row.only_miners],
@@ -79,21 +89,22 @@ def quiet_describe(chosen: Mapping[str, Any]) -> str:
     return f"{chosen['quiet_from']}-{chosen['quiet_to']} {chosen['quiet_zone'] or UTC_NAME}"
 
 
-def _tenants_read(names: Sequence[str], *, tenant: Tenant | None) -> list[int]:
+def _tenants_read(names: Sequence[str], *, tenant: Tenant | None, before: Collection[int]) -> list[int]:
     if names and tenant is not None:
         raise BadValue(gettext("a tenant's channel is told of its own alone"), field="only_tenants")
-    rows = dict(Tenant.objects.filter(name__in=names, deleted_at=None).values_list("name", "pk"))
+    found = Tenant.objects.filter(Q(deleted_at=None) | Q(pk__in=before), name__in=names)
+    rows = dict(found.values_list("name", "pk"))
     for name in names:
         if name not in rows:
             raise BadValue(gettext("there is no tenant {name}").format(name=name), field="only_tenants")
     return sorted(set(rows.values()))
 
 
-def _miners_read(addresses: Sequence[str], *, tenant: Tenant | None) -> list[int]:
+def _miners_read(addresses: Sequence[str], *, tenant: Tenant | None, before: Collection[int]) -> list[int]:
     found = {_actor_id(text) for text in addresses}
     rows = Miner.objects.filter(actor_id__in=found)
     known = set((rows if tenant is None else rows.filter(tenant=tenant)).values_list("actor_id", flat=True))
-    for actor_id in sorted(found - known):
+    for actor_id in sorted(found - known - set(before)):
         text = gettext("there is no miner {address}").format(address=id_address(actor_id))
         raise BadValue(text, field="only_miners")
     return sorted(found)

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext as say
 from kombu.exceptions import OperationalError as BrokerAway
@@ -204,7 +205,7 @@ def channel_edit(
     if row is None:
         raise NotFound(gettext("there is no such channel"))
     held = {name: getattr(row, name) for name in CHOSEN} | scope_write(row)
-    scope = scope_read(held | chosen, kind=row.kind, tenant=row.tenant)
+    scope = scope_read(held | chosen, kind=row.kind, tenant=row.tenant, before=row)
     _spec_check(
         ChannelSpec(
             name=row.name, kind=row.kind, secret=row.secret[:1] if secret is None else secret, **held | chosen
@@ -250,7 +251,9 @@ def channel_set(*, principal: Principal, channel: AlertChannel, is_enabled: bool
     before, channel.is_enabled = channel.is_enabled, is_enabled
     channel.save(update_fields=["is_enabled"])
     if not is_enabled:
-        channel.notifications.exclude(next_try_at=None).exclude(event=AlertEvent.TEST).delete()
+        waiting = channel.notifications.exclude(next_try_at=None).exclude(event=AlertEvent.TEST)
+        told_in = Q(told_in__in=list(waiting.values_list("uuid", flat=True)))  # not told either
+        channel.notifications.filter(Q(pk__in=waiting.values("pk")) | told_in).delete()
     audit_record(
         principal=principal,
         action="alerts.channel.set",

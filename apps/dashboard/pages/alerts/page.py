@@ -23,6 +23,7 @@ from apps.checks.selectors.alerts import (
     notifications_recent,
     target_shown,
 )
+from apps.checks.selectors.channel_scopes import tenants_left
 from apps.checks.selectors.check_settings import mutes_active
 from apps.checks.services.acknowledgements import can_acknowledge
 from apps.checks.services.channel_choices import quiet_describe, scope_write
@@ -225,14 +226,14 @@ def channel_what(row: AlertChannel) -> str:
 
 def scope_text(row: AlertChannel) -> str:
     """Return of what alone a channel is told, and when it is not."""
-    chosen = scope_write(row)
+    chosen, tenants = scope_write(row), tenants_left(row)
     parts = [
-        (chosen["only_tenants"], gettext("; only of tenants {names}")),
+        (tenants, gettext("; only of tenants {names}")),
         (chosen["only_miners"], gettext("; only of miners {names}")),
         (chosen["only_checks"], gettext("; only of checks {names}")),
     ]
     text = "".join(part.format(names=list_text(names)) for names, part in parts if names)
-    if row.only_tenants and not chosen["only_tenants"]:
+    if row.only_tenants and not tenants:
         text += gettext("; of no tenant, as none of those chosen is left")
     if row.wait_min:
         text += gettext("; only of what nobody has acknowledged for {time}").format(
