@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
+from django.db import transaction
 from django.db.models import Q
 
 from apps.checks.findings.results import Severity
@@ -44,11 +45,13 @@ def notifications_deliver(*, now: Callable[[], datetime]) -> int:
     """
     quiet_hours_end(now=now())
     outdated = Notification.objects.filter(created_at__lte=now() - DELIVERY_WINDOW).exclude(next_try_at=None)
-    outdated.update(next_try_at=None, error=TOO_OLD())  # it waited for a channel that was off
+    outdated.update(next_try_at=None, is_held=False, error=TOO_OLD())  # it waited for a channel that was off
     shut = Q(channel__tenant__enabled=False) | Q(channel__tenant__deleted_at__isnull=False)
     rows = Notification.objects.filter(channel__is_enabled=True, is_held=False)
     rows = rows.exclude(next_try_at=None).exclude(shut)
-    critical = rows.filter(alert__severity=Severity.CRITICAL, event__in=FAILING).values("channel")
+    is_critical = Q(alert__severity=Severity.CRITICAL, event__in=FAILING)
+    is_critical |= Q(event=AlertEvent.SUMMARY, body__severity=Severity.CRITICAL)
+    critical = rows.filter(is_critical).values("channel")
     soon = now() + CLAIM  # what is being sent is due then at the latest
     # Beyond any back-off it was written by a clock that was ahead.
     late = Q(channel__in=critical, next_try_at__gt=soon) | Q(next_try_at__gt=now() + BACKOFF_MAX)
@@ -119,14 +122,15 @@ def _noted(row: Notification, reason: str, *, now: Callable[[], datetime]) -> bo
         log.warning("notification_not_delivered", channel=row.channel.name, reason=row.error)
     else:
         row.error, row.delivered_at, row.next_try_at = "", now(), None
-    Notification.objects.filter(pk=row.pk).update(
-        attempts=row.attempts,
-        error=row.error,
-        delivered_at=row.delivered_at,
-        next_try_at=row.next_try_at,
-    )
-    if row.event == AlertEvent.SUMMARY and row.delivered_at is not None:
-        members = Notification.objects.filter(channel=row.channel_id, told_in=row.uuid)
-        members.update(delivered_at=row.delivered_at)
+    with transaction.atomic():
+        Notification.objects.filter(pk=row.pk).update(
+            attempts=row.attempts,
+            error=row.error,
+            delivered_at=row.delivered_at,
+            next_try_at=row.next_try_at,
+        )
+        if row.event == AlertEvent.SUMMARY and row.delivered_at is not None:
+            members = Notification.objects.filter(channel=row.channel_id, told_in=row.uuid)
+            members.update(delivered_at=row.delivered_at)
     publish(Change("notification", row.pk, row.channel.tenant_id or OPERATOR))
     return row.delivered_at is not None

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.checks.findings.results import Link, Severity
 from apps.checks.models import AlertChannel, Notification
 from apps.checks.selectors.quiet_hours import quiet_until, waits_quietly
 from apps.checks.states import FAILING, AlertEvent
@@ -22,10 +24,13 @@ STATE_EVENTS: Final = (*FAILING, AlertEvent.ENDED)
 def quiet_hours_wait(row: Notification, *, now: datetime) -> None:
     """Delay an unsaved notification until the end of its channel's quiet hours, if it is to wait."""
     channel = row.channel
-    severity = row.alert.severity if row.alert is not None else ""
-    until = quiet_until(channel, now=now) if waits_quietly(channel, severity=severity) else None
+    until = quiet_until(channel, now=now) if waits_quietly(channel, severity=_severity(row)) else None
     if until is not None:
         row.next_try_at, row.is_held = until, True
+
+
+def _severity(row: Notification) -> str:
+    return row.alert.severity if row.alert is not None else ""
 
 
 def quiet_hours_end(*, now: datetime) -> None:
@@ -39,7 +44,8 @@ def quiet_hours_end(*, now: datetime) -> None:
 @transaction.atomic
 def _release(channel: AlertChannel, *, now: datetime) -> None:
     """Put what a channel is to be told into one notification; what it was told meanwhile is dropped."""
-    AlertChannel.objects.select_for_update().get(pk=channel.pk)
+    if AlertChannel.objects.select_for_update().filter(pk=channel.pk).first() is None:
+        return  # it was removed meanwhile
     held = Notification.objects.select_for_update(of=("self",)).filter(channel=channel, is_held=True)
     rows = list(held.exclude(next_try_at=None).select_related("alert").order_by("pk"))
     sent = _newest(channel, rows)
@@ -69,11 +75,14 @@ def _newest(channel: AlertChannel, rows: Sequence[Notification]) -> dict[int | N
 
 
 def _summary(channel: AlertChannel, rows: Sequence[Notification], *, now: datetime) -> Notification:
-    """Return an unsaved notification that tells what these tell."""
+    """Return an unsaved notification that tells what these tell, critical checks first: chats cut the end."""
+    is_critical = {row.pk: row.event in FAILING and _severity(row) == Severity.CRITICAL for row in rows}
+    since = rows[0].created_at
+    rows = sorted(rows, key=lambda row: not is_critical[row.pk])
     pool = next((row.body["pool"] for row in rows if row.body.get("pool")), "")
     texts = [row.text.removeprefix(f"[{pool}] ") for row in rows[:TOLD_MAX]]
     head = gettext("[{pool}] {count} notifications of the quiet hours since {since}:").format(
-        pool=pool, count=len(rows), since=f"{rows[0].created_at:%Y-%m-%d %H:%M} UTC"
+        pool=pool, count=len(rows), since=f"{since:%Y-%m-%d %H:%M} UTC"
     )
     more = len(rows) - len(texts)
     end = [gettext("and {rest} more").format(rest=more)] if more else []
@@ -84,6 +93,8 @@ def _summary(channel: AlertChannel, rows: Sequence[Notification], *, now: dateti
         "event": "summary",
         "text": text,
         "pool": pool,
+        "severity": str(Severity.CRITICAL if any(is_critical.values()) else Severity.WARNING),
+        "page": settings.CONSOLE_URL + Link("alerts").address,
         "at": now.isoformat(),
         "notifications": [one.body for one in rows[:TOLD_MAX]],
     }

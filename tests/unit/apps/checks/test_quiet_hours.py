@@ -11,7 +11,7 @@ import pytest
 from apps.checks.models import AlertChannel, Notification
 from apps.checks.selectors.quiet_hours import quiet_until
 from apps.checks.services import deliver, quiet_hours
-from apps.checks.services.channels import channel_change
+from apps.checks.services.channels import CLAIM, channel_change
 from apps.checks.services.deliver import notifications_deliver
 from apps.checks.services.quiet_hours import quiet_hours_end
 from apps.core.errors import BadValue
@@ -161,6 +161,44 @@ def test_hours_that_are_taken_away_release_what_waits(sent: list[str]) -> None:
     deliver_at(NIGHT + MINUTE)
 
     assert sent == ["[testnet] Warning: hosts_paused is wrong"]
+
+
+def test_a_summary_has_critical_checks_first_and_is_as_urgent() -> None:
+    channel(quiet_critical=True, **HOURS)
+    told(NIGHT, "hosts_paused")
+    told(NIGHT + MINUTE, "hosts_paused", "fee_debt")
+    quiet_hours_end(now=MORNING)
+
+    row = Notification.objects.get(event="SUMMARY")
+    assert row.text.splitlines()[0].endswith("since 2026-11-21 23:00 UTC:")
+    assert row.text.splitlines()[1:] == ["- Critical: fee_debt is wrong", "- Warning: hosts_paused is wrong"]
+    assert (row.body["severity"], row.body["notifications"][0]["check"]) == ("critical", "fee_debt")
+    assert row.body["page"].endswith("/alerts/")
+    Notification.objects.filter(pk=row.pk).update(next_try_at=MORNING + timedelta(minutes=50), attempts=7)
+    deliver_at(MORNING + MINUTE)
+    row.refresh_from_db()
+    assert row.next_try_at == MORNING + MINUTE + CLAIM
+
+
+def test_an_unsent_summary_is_told_anew_once_the_channel_is_on_again() -> None:
+    row = channel(repeat_s=86400, **HOURS)
+    told(NIGHT, "hosts_paused", "hosts_slow")
+    quiet_hours_end(now=MORNING)
+    channel_change(principal=SYSTEM, channel=row, enabled=False)
+    assert not Notification.objects.exists()
+    channel_change(principal=SYSTEM, channel=row, enabled=True)
+
+    assert told(MORNING + MINUTE, "hosts_paused") == [("ops", "STARTED", "hosts_paused")]
+
+
+def test_a_channel_removed_while_its_hours_end_stops_no_other() -> None:
+    row = channel(**HOURS)
+    told(NIGHT, "hosts_paused")
+    gone = AlertChannel.objects.get(pk=row.pk)
+    row.delete()
+
+    quiet_hours._release(gone, now=MORNING)
+    assert not Notification.objects.exists()
 
 
 def test_pagerduty_has_hours_of_its_own() -> None:
