@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 from redis.exceptions import RedisError
 
 from apps.checks.findings.results import FINDINGS_MAX, Severity
@@ -369,6 +370,53 @@ def _ended_untold(
         for row in found:
             _say_as_told(row)
     return found
+
+
+@transaction.atomic
+def alert_ends_write(*, pool: str, watched: Collection[Tenant], now: datetime) -> list[Notification]:
+    """Write that alerts are over for those of the operator's channels that no evaluation tells of it.
+
+    Such a channel was narrowed, one of its miners went to another tenant, or the tenant is none of `watched`,
+    whose checks alone are evaluated.  Without it an incident at PagerDuty would stay open.
+    """
+    rows: list[Notification] = []
+    own = AlertChannel.objects.filter(tenant=None, is_enabled=True)
+    for channel in own.select_for_update().order_by("pk"):
+        for alert in _ended_unreported(channel, now=now):
+            _say_as_told(alert)
+            row = notification_build(
+                channel,
+                alert=alert,
+                event=AlertEvent.ENDED,
+                report=None,
+                pool=pool,
+                now=now,
+                is_watched=alert.tenant is None or alert.tenant in watched,
+            )
+            quiet_hours_wait(row, now=now)
+            rows.append(row)
+    Notification.objects.bulk_create(rows)
+    return rows
+
+
+def _ended_unreported(channel: AlertChannel, *, now: datetime) -> list[Alert]:
+    """Return the alerts that ended, of whatever tenant, and that a channel knows only as failing.
+
+    As within its scope: of a check that fails anew none, and of several alerts of one check the last.
+    """
+    notified = Notification.objects.filter(channel=channel)
+    known = notified.filter(event__in=FAILING).exclude(delivered_at=None, next_try_at=None, told_in=None)
+    last = known.filter(alert=OuterRef("pk")).order_by("-pk").values("pk")[:1]
+    rows = Alert.objects.select_related("tenant").filter(ended_at__gt=now - RETENTION)
+    rows = rows.filter(Exists(known.filter(alert=OuterRef("pk")))).annotate(last_failing=Subquery(last))
+    reported = notified.filter(alert=OuterRef("pk"), event=AlertEvent.ENDED, pk__gt=OuterRef("last_failing"))
+    of = Coalesce(OuterRef("tenant"), 0)
+    later = known.annotate(of=Coalesce("alert__tenant", 0)).filter(alert__gt=OuterRef("pk"), of=of)
+    later = later.filter(alert__check_name=OuterRef("check_name"))
+    anew = Alert.objects.annotate(of=Coalesce("tenant", 0)).filter(ended_at=None, of=of)
+    anew = anew.filter(check_name=OuterRef("check_name"))
+    rows = rows.exclude(Exists(reported)).exclude(Exists(later)).exclude(Exists(anew))
+    return list(rows.order_by("ended_at", "pk"))
 
 
 def _say_as_told(alert: Alert) -> None:

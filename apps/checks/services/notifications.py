@@ -25,6 +25,8 @@ ACTIONS: Final = {
 }
 EFFECTS_MAX: Final = 500
 OVER: Final = "Acknowledgement is over: {found}"
+UNWATCHED: Final = "No longer checked"
+"""Instead of “Resolved”, of a tenant that is disabled, deleted or without people and channels."""
 MINER_PAGE: Final = "miner"
 HEADS: Final = {
     AlertEvent.ENDED: "Resolved",
@@ -35,17 +37,24 @@ HEADS: Final = {
 
 
 def notification_build(
-    channel: AlertChannel, *, alert: Alert, event: AlertEvent, report: Report | None, pool: str, now: datetime
+    channel: AlertChannel,
+    *,
+    alert: Alert,
+    event: AlertEvent,
+    report: Report | None,
+    pool: str,
+    now: datetime,
+    is_watched: bool = True,
 ) -> Notification:
     """Return an unsaved notification: what lists on pages say, without reasons and addresses.
 
-    What the alert's check explains is told with it.
+    What the alert's check explains is told with it.  Without `is_watched` nobody knows whether it passes.
     """
     result = None if report is None else report.result(alert.check_name)
     effects = [] if report is None else report.explained(alert.check_name)
     head = HEADS.get(event, "{severity}").format(severity=alert.severity.capitalize())
-    of = f"{alert.tenant.name}: " if alert.tenant is not None and channel.tenant_id is None else ""
-    text = f"[{pool}] {head}: {of}{alert.say}"
+    head = head if is_watched else UNWATCHED
+    text = f"[{pool}] {head}: {_tenant_named(channel, alert)}{alert.say}"
     if effects and event != AlertEvent.ENDED:
         says = "; ".join(finding_describe(one) for effect in effects for one in effect.findings)
         says = Truncator(says).chars(EFFECTS_MAX)
@@ -76,18 +85,31 @@ def action_notifications_write(
     notified = alert.notifications.filter(event__in=FAILING).values("channel")
     narrow = ~Q(only_checks=[]) | ~Q(only_miners=[]) | Q(wait_min__gt=0)
     channels = channels.exclude(narrow & ~Q(pk__in=notified))
-    text = (ACTIONS[event] if actor else OVER).format(actor=actor, found=alert.say, **more)
     network = network_known()
     pool = "no chain" if network is None else network.name
-    rows = [
-        _written(channel, alert=alert, event=event, text=f"[{pool}] {text}", pool=pool, now=now)
-        for channel in channels.order_by("pk")
-    ]
+    rows = []
+    for channel in channels.order_by("pk"):
+        found = _tenant_named(channel, alert) + _said_to(channel, alert)
+        text = (ACTIONS[event] if actor else OVER).format(actor=actor, found=found, **more)
+        rows.append(_written(channel, alert=alert, event=event, text=f"[{pool}] {text}", pool=pool, now=now))
     for row in rows:
         row.body |= {"actor": actor, **more}
         row.body["page"] = settings.CONSOLE_URL + Link("alert", (str(alert.uuid),)).address
         quiet_hours_wait(row, now=now)
     Notification.objects.bulk_create(rows)
+
+
+def _tenant_named(channel: AlertChannel, alert: Alert) -> str:
+    """Return the tenant's name before what the operator's channels are told of its alert."""
+    return f"{alert.tenant.name}: " if alert.tenant is not None and channel.tenant_id is None else ""
+
+
+def _said_to(channel: AlertChannel, alert: Alert) -> str:
+    """Return what was found, as a channel was told it last if it is told of some miners alone."""
+    if not channel.only_miners:
+        return alert.say
+    last = alert.notifications.filter(channel=channel, event__in=FAILING).order_by("-pk").first()
+    return "; ".join(last.body.get("findings", ()) if last is not None else ()) or alert.title
 
 
 def _written(

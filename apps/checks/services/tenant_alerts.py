@@ -20,7 +20,7 @@ from apps.checks.selectors.alerts import tenants_notified, tenants_unnotified
 from apps.checks.selectors.channel_scopes import channels_of_miners
 from apps.checks.selectors.data import CheckData
 from apps.checks.services.alert_entries import alerts_end
-from apps.checks.services.alerts import alerts_update
+from apps.checks.services.alerts import alert_ends_write, alerts_update
 from apps.core.redis_clients import redis_client
 from apps.users.models import Tenant
 from apps.users.rules.principals import Principal
@@ -41,10 +41,11 @@ def tenants_alerts_update(*, pool: str, now: datetime) -> list[Notification]:
     """Evaluate the checks for each tenant as its own pages do, and write the notifications of its channels.
 
     Tenants that nobody signs in for and that have no channels are left out.  Of more than the time is enough
-    for, those evaluated longest ago come first.
+    for, those evaluated longest ago come first.  The operator's channels are told what is over of others.
     """
     notified, unnotified = tenants_notified(), tenants_unnotified()
-    alerts_end_unwatched(watched=[*notified, *unnotified], now=now)
+    watched = [*notified, *unnotified]
+    alerts_end_unwatched(watched=watched, now=now)
     rows: list[Notification] = []
     for name, tenants, most_s in (
         ("notified", notified, NOTIFIED_S),
@@ -55,7 +56,7 @@ def tenants_alerts_update(*, pool: str, now: datetime) -> list[Notification]:
             rows += _tenant_alerts_update(tenant, pool=pool, now=now)
             if time.monotonic() >= end:
                 break
-    return rows
+    return rows + alert_ends_write(pool=pool, watched=watched, now=now)
 
 
 def _in_turn(tenants: list[Tenant], *, name: str) -> Iterator[Tenant]:

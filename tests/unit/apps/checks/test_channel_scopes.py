@@ -10,13 +10,17 @@ import pytest
 from apps.checks.models import Alert, AlertChannel, Notification
 from apps.checks.services import tenant_alerts
 from apps.checks.services.acknowledgements import alert_acknowledge, alert_acknowledgement_end
+from apps.checks.services.alerts import alert_ends_write
+from apps.checks.services.channel_choices import scope_write
 from apps.checks.services.channels import channel_change
 from apps.checks.services.check_settings import check_mute_set
 from apps.checks.services.tenant_alerts import tenants_alerts_update
 from apps.core.errors import BadValue
+from apps.dashboard.pages.alerts.page import scope_text
 from apps.miners.models import Miner
-from apps.users.models import AuditEntry
+from apps.users.models import AuditEntry, Tenant
 from apps.users.rules.principals import SYSTEM
+from apps.users.services.tenants import tenant_delete
 from tests import factories, people
 from tests.alerts import HOUR, T0, channel, told
 
@@ -88,6 +92,19 @@ def test_a_channel_of_a_miner_hears_of_it_alone_and_of_its_end() -> None:
 
 
 @pytest.mark.usefixtures("in_debt")
+def test_what_people_do_is_told_with_the_tenant_and_of_its_miners_alone() -> None:
+    channel("own", tenant=people.tenant("alice"), only_miners=["f02001"], with_actions=True)
+    channel("operator", only_tenants=["alice"], with_actions=True)
+    said()
+    alert_acknowledge(principal=SYSTEM, uuid=Alert.objects.get(tenant__name="alice").uuid, hours=1, now=T0)
+
+    texts = dict(Notification.objects.filter(event="ACKNOWLEDGED").values_list("channel__name", "text"))
+    assert "f02001" in texts["own"]
+    assert "f02002" not in texts["own"]
+    assert ": alice: " in texts["operator"]
+
+
+@pytest.mark.usefixtures("in_debt")
 def test_the_operators_mute_keeps_its_channel_of_a_tenant_quiet() -> None:
     channel("of bob", only_tenants=["bob"])
     channel("own", tenant=people.tenant("bob"))
@@ -95,6 +112,61 @@ def test_the_operators_mute_keeps_its_channel_of_a_tenant_quiet() -> None:
 
     assert [row[:2] for row in said()] == [("own", "STARTED")]
     assert [row[:2] for row in said(61)] == [("of bob", "STARTED"), ("own", "REPEATED")]
+
+
+@pytest.mark.usefixtures("in_debt")
+def test_the_end_reaches_a_channel_that_left_or_whose_tenant_is_off() -> None:
+    people.person("ann")
+    left, rest = channel("left", only_tenants=["alice"]), channel("rest", only_tenants=["bob"])
+    assert [row[:2] for row in said()] == [("left", "STARTED"), ("rest", "STARTED")]
+    channel_change(principal=SYSTEM, channel=left, only_tenants=["bob"])
+    assert [row[:2] for row in said(1)] == [("left", "STARTED")], "of bob; alice's still fails"
+
+    Tenant.objects.filter(name="bob").update(enabled=False)
+    paid(2001, 2002)
+    ended = said(2)
+
+    assert [row[:2] for row in ended] == [("left", "ENDED"), ("left", "ENDED"), ("rest", "ENDED")]
+    texts = set(Notification.objects.filter(event="ENDED").values_list("text", flat=True))
+    assert {text.partition(": ")[0] for text in texts if "alice: " in text} == {"[testnet] Resolved"}
+    assert {text.partition(": ")[0] for text in texts if "bob: " in text} == {"[testnet] No longer checked"}
+    assert said(3) == []
+    assert rest.notifications.count() == 2
+
+
+def test_the_end_of_a_pools_alert_reaches_a_channel_that_was_narrowed() -> None:
+    people.tenant("bob")
+    row = channel("ops")
+    told(T0, "fee_debt")
+    channel_change(principal=SYSTEM, channel=row, only_tenants=["bob"])
+
+    assert told(T0 + MINUTE) == []
+    rows = alert_ends_write(pool="testnet", watched=[], now=T0 + MINUTE)
+    assert [(one.channel.name, one.text) for one in rows] == [
+        ("ops", "[testnet] Resolved: fee_debt is wrong")
+    ]
+    assert alert_ends_write(pool="testnet", watched=[], now=T0 + 2 * MINUTE) == []
+
+
+def test_a_channel_of_deleted_tenants_is_told_of_nothing_when_edited() -> None:
+    row = channel("of bob", only_tenants=[people.tenant("bob").name])
+    factories.miner(3001, of="alice")
+    miner = channel("of a miner", only_miners=["f03001"])
+    tenant_delete(tenant=people.tenant("bob"))
+    Miner.objects.all().delete()
+
+    chosen = scope_write(row)
+    assert chosen["only_tenants"] == ["bob"], "empty would say: of the whole pool"
+    channel_change(principal=SYSTEM, channel=row, repeat_s=900, **chosen)
+    channel_change(principal=SYSTEM, channel=row, repeat_s=21600)
+    channel_change(principal=SYSTEM, channel=miner, wait_min=5)
+
+    row.refresh_from_db()
+    assert row.only_tenants == [people.tenant("bob").pk]
+    assert "of no tenant" in scope_text(row)
+    assert told(T0, "fee_debt", "chain_stalled") == []
+    with pytest.raises(BadValue, match="there is no tenant bob"):
+        channel("other", only_tenants=["bob"])
 
 
 def test_a_channel_of_checks_is_told_of_these() -> None:
