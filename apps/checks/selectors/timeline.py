@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from apps.blocks.selectors.rounds import rounds_won
 from apps.checks.selectors.alerts import alerts_visible
-from apps.messages.selectors.messages import messages_visible
+from apps.messages.selectors.messages import UNLISTED, messages_visible
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_visible
 from apps.users.models import Tenant
@@ -79,7 +79,7 @@ def tenant_timeline(
     sources = {
         "alert": _alerts(own, wanted),
         "act": _acts(own, wanted, AuditFilter()),
-        "message": _messages(own, wanted, Q()),
+        "message": _messages(own, wanted, [Q()]),
         "block": _blocks(list(miners_visible(own)), wanted),
     }
     if viewer.is_operator:  # what operators do to it is in the log as their own tenant's
@@ -96,7 +96,8 @@ def miner_timeline(
     sources = {
         "alert": _alerts(viewer, wanted, names=names, tenant_id=miner.tenant_id),
         "act": _acts(viewer, wanted, AuditFilter(targets=names)),
-        "message": _messages(viewer, wanted, Q(to__in=miner.names)),
+        # one address at a time, as the index is read in order only then
+        "message": _messages(viewer, wanted, [Q(to=name) for name in miner.names]),
         "block": _blocks([miner], wanted),
     }
     return _page(sources, wanted, after=after, limit=limit)
@@ -204,18 +205,20 @@ def _acts(viewer: Principal, wanted: TimelineFilter, about: AuditFilter, *, omit
     return read
 
 
-def _messages(viewer: Principal, wanted: TimelineFilter, about: Q) -> _Source:
+def _messages(viewer: Principal, wanted: TimelineFilter, parts: Sequence[Q]) -> _Source:
     def read(place: str, limit: int) -> _Found:
-        rows = messages_visible(viewer).filter(about & _within(wanted, "created_at"))
+        rows = messages_visible(viewer).filter(_within(wanted, "created_at")).defer(*UNLISTED)
         at, _space, pk = place.partition(" ")
         if pk:
             at_place = datetime.fromisoformat(at)
             rows = rows.filter(created_at__lte=at_place)
             rows = rows.filter(Q(created_at__lt=at_place) | Q(created_at=at_place, pk__lt=pk))
+        found = [row for part in parts for row in rows.filter(part)[:limit]]
+        found.sort(key=lambda row: row.created_at, reverse=True)  # ids stay in the database's order
         return _full(
             [
                 TimelineEntry("message", row.created_at, row, f"{row.created_at.isoformat()} {row.pk}")
-                for row in rows[:limit]
+                for row in found[:limit]
             ],
             limit,
         )

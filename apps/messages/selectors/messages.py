@@ -15,6 +15,8 @@ from apps.users.rules.principals import Principal
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.message import SignedMessage, signed_message_from_cbor
 
+UNLISTED: Final = ("params", "signed", "return_data")
+"""What no list shows of a message, up to 64 KiB each."""
 AMBIGUOUS_MAX: Final = 20
 """Messages of one id, of as many tenants, that a refusal names at most."""
 

@@ -25,8 +25,10 @@ from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
 from apps.users.services.audit import audit_record
 from tests import factories, people
+from tests.bulk_rows import LANDED, row_copies_insert
 from tests.page_client import signed_in, text_of
 from tests.people import principal
+from tests.query_plans import reads_of
 
 pytestmark = pytest.mark.django_db
 
@@ -131,6 +133,26 @@ def test_a_page_costs_the_same_however_long_the_tables_are():
         act_by("ann", target=miner.address)
     assert asked() == before
     assert max(before) <= MOST_QUERIES
+
+
+def test_a_miner_whose_messages_are_old_is_not_searched_for_among_all():
+    miner = factories.miner()
+    old, other = message_at(1, to=miner.address), message_at(2, to="f09999")
+    before = "now() - interval '1 day' - n * interval '1 second'"
+    ids = {"id": "'old-' || n", "push_id": "'old-' || n", "nonce": "2000000 + n", "created_at": before}
+    with connection.cursor() as cursor:
+        for row, changed, count in ((other, LANDED, 5_000), (old, LANDED | ids, 300)):
+            rows = f"generate_series(1, {count}) n"
+            row_copies_insert(cursor, "messages_message", of=f"id = '{row.pk}'", changed=changed, rows=rows)
+        cursor.execute("analyze messages_message")
+
+    with CaptureQueriesContext(connection) as asked:
+        page = miner_timeline(SYSTEM, miner, ALL, after={}, limit=20)
+
+    assert len(page.entries) == 20
+    reads = reads_of(asked.captured_queries, about="messages_message")
+    assert sum(read.rows for read in reads.values()) < 200
+    assert not any('"params"' in sql for sql in reads)
 
 
 def rows_of(client: Client, page: str, **query: str) -> str:

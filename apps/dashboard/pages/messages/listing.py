@@ -33,7 +33,7 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.templatetags.poolsite import html_key, price, used
 from apps.dashboard.todo import verdict_by
 from apps.messages.selectors.message_filters import MessageFilters
-from apps.messages.selectors.messages import messages_visible
+from apps.messages.selectors.messages import UNLISTED, messages_visible
 from apps.messages.selectors.stuck import stuck_marked
 
 if TYPE_CHECKING:
@@ -60,8 +60,6 @@ BULK_LABELS: Final = (
     ("mark-bad", _("Mark as failed")),
 )
 """What can be done to a whole queue."""
-UNSHOWN: Final = ("params", "signed", "return_data")
-"""What the CSV does not show of a message, up to 64 KiB each."""
 
 
 def bulk_bar(data: PageData, wanted: MessageFilters, rows: Any, pager: Pager) -> BulkBar:
@@ -265,7 +263,7 @@ MESSAGES: Final = ListPage(
         "made": lambda row: row.created_at.isoformat(),
         "landed": lambda row: row.landed_at.isoformat() if row.landed_at else "",
     },
-    csv_rows=lambda rows, _data: rows_in_turn(rows.defer(*UNSHOWN)),
+    csv_rows=lambda rows, _data: rows_in_turn(rows.defer(*UNLISTED)),
     picked=picked,
 )
 NAV: Final = NavItem("messages", _("Messages"), "messages", place=(5, 1), jump="x", is_tab=True)
