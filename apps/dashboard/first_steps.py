@@ -68,12 +68,17 @@ class FirstSteps:
     name: str
     steps: tuple[Step, ...]
     policy_miner: str
-    """The miner of which its signer's policy does not say yet that it seals for it; empty: none."""
+    """The miner whose signer's policy is read anew with the page; empty: there is none."""
 
     @property
     def done_count(self) -> int:
         """Return how many are done."""
         return sum(step.is_done for step in self.steps)
+
+    @property
+    def is_policy_done(self) -> bool:
+        """Return whether the policy, when it was last read, allowed sealing for the miner."""
+        return any(step.key == "policy" and step.is_done for step in self.steps)
 
     @property
     def next_key(self) -> str:
@@ -128,9 +133,8 @@ class _StepsReader:
         created = Step(
             "tenant", _("Tenant"), gettext("{name} is created").format(name=self._name), is_done=True
         )
-        return FirstSteps(
-            self._name, (created, *steps), "" if unnamed is None or allowed else unnamed.address
-        )
+        miner = allowed or unnamed
+        return FirstSteps(self._name, (created, *steps), "" if miner is None else miner.address)
 
     @property
     def _name(self) -> str:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from apps.dashboard.first_steps import LIVE_KINDS, first_steps
 from apps.dashboard.live_fragments import fragments_render
 from apps.dashboard.page_data import PageData
-from apps.users.models import Tenant
+from apps.users.models import CompanyAccount, Tenant
 from apps.users.rules.principals import SYSTEM
 from apps.users.services.people import person_invite
 from apps.users.states import Role
@@ -38,6 +38,14 @@ def done(tenant: Tenant) -> list[str]:
     return [key for key, step in steps_of(tenant).items() if step.is_done]
 
 
+def company_person(name: str) -> None:
+    """A person of alice whom the company's identity provider signs in, who has no password here."""
+    row = people.person(name)
+    row.set_unusable_password()
+    row.save()
+    CompanyAccount.objects.create(user=row, issuer="https://id.example.com", subject=name)
+
+
 def hrefs(step: Any) -> list[str]:
     return [link.href for link in step.links]
 
@@ -49,7 +57,7 @@ def test_each_step_is_done_once_its_fact_is_there():
 
     person_invite(principal=SYSTEM, username="ann", role=Role.TENANT_ADMIN, tenant="alice")
     assert "ann invited" in steps_of(alice)["people"].text
-    people.person("al")
+    company_person("al")
     assert done(alice) == ["tenant", "people"]
     assert steps_of(alice)["people"].text == "al can sign in"
 
@@ -153,6 +161,33 @@ def test_the_tenants_page_shows_the_steps_and_what_it_has():
         assert words in text
     for words in ("bea", "bob-sealer"):
         assert words not in text
+
+
+def test_people_whom_the_company_signs_in_are_not_invited():
+    people.operator_person()
+    company_person("al")
+
+    text = text_of(signed_in("olga").get(reverse("tenant", args=[people.tenant("alice").uuid])))
+
+    card = text.partition('id="f-tenant-people"')[2].partition("</section>")[0]
+    assert "active" in card
+    assert "invited" not in card
+
+
+def test_the_policy_is_read_anew_with_the_page_though_its_step_is_done():
+    people.operator_person()
+    wallet = factories.wallet()
+    miner = factories.miner(worker=wallet.address)
+    connection = factories.signer_connection(wallet.address)
+    page = reverse("tenant", args=[people.tenant("alice").uuid])
+    read = reverse("miner-signing", args=[miner.address])
+    olga = signed_in("olga")
+
+    for named, shown in (([], 'hx-swap="none"'), (None, 'hx-swap="outerHTML"')):
+        type(connection).objects.update(policy_receivers=named)
+        before, _, after = text_of(olga.get(page)).partition(f'hx-get="{read}"')
+        assert shown in after.partition(">")[0]
+        assert ('id="f-miner-signing"' in before[-80:]) == (named is None)
 
 
 def test_a_tenants_person_sees_only_their_own_steps():
