@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -92,7 +93,7 @@ def page_render(
     and `scoped` which of `SCOPE` the page is narrowed by.
     """
     bell, theme = bell_of(data), request.COOKIES.get(THEME_COOKIE, "")
-    scope = scope_of(request, context.pop("scoped", ()))
+    scope = scope_of(request, context.pop("scoped", ()), is_found=status != HTTPStatus.NOT_FOUND)
     theme = theme if theme in {value for value, _ in THEMES} else ""
     layout = {
         "title": title,

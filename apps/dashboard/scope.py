@@ -49,8 +49,8 @@ def scope_chosen(request: HttpRequest) -> dict[str, str]:
     return {name: text for name, text in given.items() if text}
 
 
-def scope_of(request: HttpRequest, filters: Collection[str]) -> Scope:
-    """Return the scope of a page that has the filters `filters`."""
+def scope_of(request: HttpRequest, filters: Collection[str], *, is_found: bool = True) -> Scope:
+    """Return the scope of a page that has the filters `filters`; from one that is none it leads to Today."""
     chosen = scope_chosen(request)
     labels = {
         "tenant": gettext("Tenant {tenant}").format(tenant=chosen.get("tenant", "")),
@@ -63,7 +63,8 @@ def scope_of(request: HttpRequest, filters: Collection[str]) -> Scope:
     )
     choose = reverse("scope")
     if request.path != choose:
-        choose = f"{choose}?{urlencode({'next': here, **chosen})}"
+        params = {"next": here, **chosen} if is_found else chosen
+        choose = f"{choose}?{urlencode(params)}" if params else choose
     return Scope(parts, urlencode(chosen), choose)
 
 

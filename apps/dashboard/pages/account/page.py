@@ -30,7 +30,7 @@ from apps.users.selectors.people import is_company_person, passkeys_of, totp_con
 from apps.users.services.language import language_choose
 from apps.users.services.passkeys import assertion_options_generate
 from apps.users.services.reauthentication import is_reauthenticated
-from apps.users.services.second_factor import has_second_factor, recovery_codes_count
+from apps.users.services.second_factor import recovery_codes_count
 from apps.users.services.sessions import sessions_list
 from apps.users.services.time_zone import time_zone_choose
 
@@ -78,6 +78,7 @@ def account(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def account_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> HttpResponse:
     """Show the account, with a refusal where there was one."""
     person = person_before(request)
+    totp, passkeys = totp_confirmed(person), passkeys_of(person)
     return own_page(
         request,
         viewer,
@@ -85,13 +86,13 @@ def account_page(request: HttpRequest, viewer: Principal, *, error: str = "") ->
         title=_("Account"),
         status=422 if error else 200,
         error=error,
-        totp=totp_confirmed(person),
+        totp=totp,
         codes_left=recovery_codes_count(person),
-        passkeys=passkeys_of(person),
+        passkeys=passkeys,
         company=settings.OIDC_NAME if is_company_person(person) else "",
         sessions=sessions_list(person),
         here=request.session.session_key,
-        has_second=has_second_factor(person),
+        has_second=totp is not None or bool(passkeys),
         tenant=viewer.tenant_name,
         called=request.GET.get("passkey", "")[:60],
         languages=[("", _("As the browser asks")), *settings.LANGUAGES],
