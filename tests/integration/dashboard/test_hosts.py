@@ -505,3 +505,13 @@ def test_chips_count_all_hosts_however_many(ann, monkeypatch):
 
     assert counts("") == {"": "4", "trouble": "0", "working": "0", "idle": "3", "paused": "1"}
     assert counts("?q=h3") == {"": "1", "trouble": "0", "working": "0", "idle": "0", "paused": "1"}
+
+
+def test_a_host_with_many_jobs_says_how_many_of_each_stage(ann):
+    host, miner = factories.worker("busy"), factories.miner()
+    for state in ["TICKET_ASSIGNED"] * 3 + ["PC1_DONE"]:
+        factories.sector(miner, state=state, held_by=host)
+
+    shown = text_of(signed_in().get(reverse("hosts")))
+
+    assert "3 × PC1; 1 × PC2" in shown or "1 × PC2; 3 × PC1" in shown

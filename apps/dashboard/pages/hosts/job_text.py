@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
@@ -12,9 +13,13 @@ from apps.core.languages import colon_text, list_text
 from apps.dashboard.labels import JOBS, STAGES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.sectors.models import Job, Worker
 
 
+JOBS_NAMED: Final = 2
+"""Jobs of a host that its row names one by one."""
 UNITS: Final = {"sectors": _("sectors"), "rounds": _("rounds")}
 """What hosts count; another one is named as it was reported."""
 
@@ -31,6 +36,14 @@ def job_text(job: Job) -> str:
     far = progress_text(job)
     what = kind_text(job.kind)
     return colon_text(job.miner.address, list_text((what, far)) if far else what)
+
+
+def jobs_texts(jobs: Sequence[Job]) -> list[str]:
+    """Return each job in words; of more than two only how many there are of each stage: `4 × PC1`."""
+    if len(jobs) <= JOBS_NAMED:
+        return [job_text(job) for job in jobs]
+    counts = Counter(STAGES.get(job.stage) or kind_text(job.kind) for job in jobs)
+    return [f"{count} × {what}" for what, count in counts.items()]
 
 
 def progress_text(job: Job) -> str:

@@ -19,7 +19,7 @@ from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Action
 from apps.dashboard.labels import STAGES, StateLabel
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.hosts.job_text import held_jobs, job_text, kind_text
+from apps.dashboard.pages.hosts.job_text import held_jobs, jobs_texts, kind_text
 from apps.dashboard.pages.hosts.state import idle_text, worker_label
 from apps.sectors.rules.hardware import PINGS, disk_share, disk_space
 from apps.sectors.selectors.host_speed import HostSpeed
@@ -158,7 +158,7 @@ def host_row(
 ) -> HostRow:
     """Lay out one worker of `workers_visible`; without `paces` nothing is said of its speed."""
     pace = paces.get(worker.pk)
-    jobs = [job_text(job) for job in held_jobs(worker)]
+    jobs = jobs_texts(held_jobs(worker))
     command = data.pending_commands.get(worker.pk, "")
     return HostRow(
         row=worker,
