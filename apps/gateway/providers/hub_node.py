@@ -6,9 +6,9 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 from django.conf import settings
@@ -80,7 +80,7 @@ class HubNode(HubClient):
         """When Redis last had this process' heartbeat, or needed none."""
         self.is_cut_off = False
         """Whether this machine lost Redis, and with it all callers, while another one has it."""
-        self.cut_off: Callable[[], Awaitable[None]] = nothing_done
+        self.cut_off: Callable[[], Coroutine[Any, Any, None]] = nothing_done
         """Called once that is so: closes the sockets, so that signers and provers dial another machine."""
 
     def start(self) -> None:
@@ -115,13 +115,13 @@ class HubNode(HubClient):
         self.renewed_at, self.is_cut_off = time.monotonic(), False
 
     async def cut_off_note(self) -> None:
-        """Send connections to another machine once Redis takes this process for dead."""
-        if self.is_cut_off or time.monotonic() - self.renewed_at < PROCESS_TTL_S:
+        """Send connections to another machine, if one works, once Redis takes this process for dead."""
+        if time.monotonic() - self.renewed_at < PROCESS_TTL_S:
             return
-        self.is_cut_off = await in_steady(another_can_work, "blocks")
-        if self.is_cut_off:
+        was_cut_off, self.is_cut_off = self.is_cut_off, await in_steady(another_can_work, "blocks")
+        if self.is_cut_off and not was_cut_off:
             log.warning("sockets_sent_elsewhere", reason="Redis is not reached from this machine")
-            await self.cut_off()
+            self.spawn(self.cut_off())  # beside: a socket whose other end hangs holds no heartbeat up
 
     async def process_renew(self) -> bool:
         """Renew this process' key; if Redis lost it, write all routes again.  Return whether it was lost."""

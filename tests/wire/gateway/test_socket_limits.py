@@ -12,6 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from apps.api.rpc.limits import MEMORY
+from apps.api.rpc.transport.websocket import sockets_close
 from poolsite.websocket_limits import PARTIAL_FRAMES
 from tests import people
 from tests.wire.gateway.dialling import call, dial, in_thread
@@ -61,6 +62,23 @@ async def test_a_machine_without_redis_takes_no_socket_and_ends_those_it_has(web
     assert b"does not reach Redis" in refusal.value.response.body
     assert (rcvd := ended.value.rcvd) is not None
     assert rcvd.code == 1013
+
+
+async def test_a_socket_that_is_dead_already_keeps_no_other_from_its_end():
+    ended = []
+
+    class Socket:
+        def __init__(self, error=None):
+            self.error = error
+
+        async def close(self, code, _reason):
+            if self.error:
+                raise self.error
+            ended.append(code)
+
+    await sockets_close(SimpleNamespace(sockets=[Socket(RuntimeError("closed")), Socket()]))
+
+    assert ended == [1013]
 
 
 async def test_large_frames_wait_for_room_and_are_refused_when_none_comes(web, token, settings, monkeypatch):

@@ -5,6 +5,7 @@ A plain ASGI app: Channels' consumers would subscribe each socket to a channel l
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
@@ -134,8 +135,8 @@ async def session_run(
 
 async def sockets_close(watch: RevocationWatch) -> None:
     """Close all sockets of this loop: their other ends dial again, by the proxy to another machine."""
-    for connection in tuple(watch.sockets):
-        await connection.close(CLOSE_BUSY, CUT_OFF)
+    closes = [connection.close(CLOSE_BUSY, CUT_OFF) for connection in watch.sockets]
+    await asyncio.gather(*closes, return_exceptions=True)  # one that is dead already keeps no other
 
 
 async def frame_receive(session: Session, data: str | bytes, principal: Principal) -> None:
