@@ -22,9 +22,9 @@ from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.pool import FIRST_WEB, heartbeat_senders, pool_table
 from poolsite.embedded.postgres import Cluster, cluster_create, cluster_of
 from poolsite.embedded.preflight import preflight
-from poolsite.embedded.requirements import files_limit_raise
 from poolsite.embedded.supervisor import Supervisor
 from poolsite.embedded.terminal import Terminal
+from poolsite.open_files import files_limit_raise
 
 
 def main() -> int:

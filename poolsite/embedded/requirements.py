@@ -25,7 +25,6 @@ from poolsite.embedded.postgres import POSTGRES_MIN, nearest
 
 REDIS_MIN: Final = (6, 2)
 FILES_MIN: Final = 1024
-FILES_WANTED: Final = 65_536
 POOLER_TRIES: Final = 30
 """More than the sessions that PgBouncer keeps for a user by default."""
 PR_GET_CHILD_SUBREAPER: Final = 37
@@ -156,17 +155,6 @@ REDIS: Final = (
 def machine_require(var: Path) -> None:
     """Refuse a machine that lacks something.  Raises RequirementMissing."""
     _require("this machine", MACHINE, nearest(var))
-
-
-def files_limit_raise() -> None:
-    """Allow this process and its children to open as many files as the machine allows.
-
-    A web process has a descriptor for each browser and program that is connected.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(hard, FILES_WANTED)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def database_require(login: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from typing import Any, TextIO
 
 from numba.core.event import install_recorder
 
+from poolsite.open_files import files_limit_raise
 from workers.kernels.precompile import precompile
 from workers.processors.compile_progress import (
     COMPILE_PROGRESS_VARIABLE,
@@ -149,6 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m workers.processors", description=__doc__)
     parser.add_argument("stage", nargs="+", choices=sorted(STAGES))
     wanted = parser.parse_args(arguments).stage
+    files_limit_raise()
     # whatever a library prints must not reach the protocol's pipe
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

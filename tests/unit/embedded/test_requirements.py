@@ -15,6 +15,7 @@ import psycopg2
 import pytest
 
 from apps.core.leader import database_params
+from poolsite import open_files
 from poolsite.embedded import requirements
 from poolsite.embedded.errors import RequirementMissing
 from poolsite.embedded.requirements import MACHINE, POSTGRES, REDIS
@@ -173,9 +174,9 @@ def test_this_machine_has_what_is_needed(tmp_path: Path, files: tuple[int, int])
     requirements.machine_require(tmp_path / "var" / "not made yet")
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, files[1]))
 
-    requirements.files_limit_raise()
+    open_files.files_limit_raise()
 
-    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= min(files[1], requirements.FILES_WANTED)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= min(files[1], open_files.FILES_WANTED)
 
 
 def test_each_lack_of_a_machine_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
