@@ -20,7 +20,7 @@ from workers.processors.parallel import Progress, no_progress, one_at_a_time
 from workers.processors.pieces import comm_d_of
 from workers.processors.seal_proofs import parameters_named
 from workers.processors.tasks import Pc1Output, Pc1Task, StoreConfigOutput
-from workers.processors.tree_d import ZERO_SOURCE, tree_d_build
+from workers.processors.tree_d import is_empty, tree_d_build
 from workers.storage.checksums import part_ignore
 from workers.storage.files import copy_file, is_complete, space_check
 from workers.storage.mapped import file_write
@@ -75,17 +75,17 @@ def sealed_begin(
     if missing or not is_complete(files.sealed, files.parameters.sector_bytes):
         files.forget_trees()
     if not files.is_encoded:
-        _staged_copy(files, staged_file)
+        _staged_copy(files, staged_file, on_part=on_part)
 
 
-def _staged_copy(files: SectorFiles, staged_file: str) -> None:
+def _staged_copy(files: SectorFiles, staged_file: str, *, on_part: Callable[[], None]) -> None:
     size = files.parameters.sector_bytes
     files.sealed.parent.mkdir(parents=True, exist_ok=True)
-    if staged_file == ZERO_SOURCE:
-        with file_write(files.sealed, size_bytes=size) as raw:
-            raw[:] = 0
+    if is_empty(staged_file, files.parameters):
+        with file_write(files.sealed, size_bytes=size):
+            pass  # a new file is zero
     else:
-        copy_file(Path(staged_file), files.sealed, size_bytes=size)
+        copy_file(Path(staged_file), files.sealed, size_bytes=size, beat=on_part)
 
 
 def pc1_output(files: SectorFiles, comm_d: bytes) -> Pc1Output:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from workers.processors.seal_proofs import parameters_named
 from workers.processors.sector_trees import TreeC, TreeRLast, rows_place
 from workers.processors.tasks import Pc2Output, Pc2Task
 from workers.processors.trees import CHUNK_LEVELS, grow_octonary, is_octonary, node_bytes
-from workers.storage.checksums import Checksums
+from workers.storage.checksums import Checksums, part_ignore
 from workers.storage.files import is_complete, space_check, sync_file, sync_folder, temporary_name
 from workers.storage.mapped import (
     Bytes,
@@ -55,6 +56,7 @@ def run(task: Pc2Task, *, progress: Progress = no_progress) -> Pc2Output:
 
 def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = no_progress) -> bytes:
     """Write tree-c, the replica, tree-r-last, p_aux and t_aux; return comm_r."""
+    nodes = files.parameters.nodes
     try:
         _inputs_check(files, progress=progress)
         data = tree_d_nodes(files)
@@ -73,7 +75,7 @@ def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = no_pro
         with replica_writing(files, data) as writer:
             for base_tree in writer.missing():
                 _base_trees_write(writer, base_tree, layers, progress=progress)
-            writer.finish()
+            writer.finish(on_part=partial(progress, nodes, nodes))
     comm_c, comm_r_last = TreeC(files).root, TreeRLast(files).root
     files.roots_write(comm_c, comm_r_last)
     return poseidon.hash_values([comm_c, comm_r_last])
@@ -84,11 +86,7 @@ def _is_complete(files: SectorFiles, *, progress: Progress) -> bool:
     trees, alive = range(files.base_trees), _still_checking(files, progress)
     if damaged_of(files.cache, [files.sealed, *map(files.tree_r_last, trees)], on_part=alive):
         return False
-    for at in trees:
-        alive()
-        if not is_octonary(tree_c_nodes(files, at), files.base_leaves):
-            return False
-    return True
+    return all(is_octonary(tree_c_nodes(files, at), files.base_leaves, on_part=alive) for at in trees)
 
 
 def _still_checking(files: SectorFiles, progress: Progress) -> Callable[[], None]:
@@ -184,10 +182,14 @@ class ReplicaWriter:
         ):
             yield BaseTrees(files, base_tree, self.data[part], as_nodes(self.raw)[part], raw_c, raw_r)
 
-    def finish(self) -> None:
-        """Note the replica's digest, once all base trees are written."""
+    def finish(self, *, on_part: Callable[[], None] = part_ignore) -> None:
+        """Note the replica's digest, once all base trees are written.
+
+        `on_part` is called while it is read.
+        """
         if self.raw is not None:
-            Checksums(self.files.cache).record(self.files.sealed, mapped_digest(self.raw))
+            digest = mapped_digest(self.raw, on_part=on_part)
+            Checksums(self.files.cache).record(self.files.sealed, digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs seal_pre_commit_phase1.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ from poolsite.filecoin.scalars import NODE_BYTES
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.private_files import locked
 from workers.processors.errors import BadFile
-from workers.processors.parallel import Progress, no_progress
+from workers.processors.parallel import Progress, no_progress, ranges
 from workers.processors.seal_proofs import parameters_named
 from workers.processors.tasks import TreeDOutput, TreeDTask
 from workers.processors.trees import binary_row, grow, is_binary, node_bytes
@@ -36,6 +38,8 @@ from workers.storage.sector import SectorFiles, tree_nodes
 if TYPE_CHECKING:
     from poolsite.filecoin.porep.parameters import SealParameters
 
+COMPARED_AT_ONCE = 1 << 20
+"""Nodes: 32 MiB."""
 ZERO_SOURCE = "/dev/zero"
 """A staged file of zeros that need not exist."""
 
@@ -54,7 +58,7 @@ def tree_d_build(files: SectorFiles, staged_file: str, *, progress: Progress = n
     """Write tree-d over the staged data unless it is there with this data and right hashes."""
     parameters = files.parameters
     files.cache.mkdir(parents=True, exist_ok=True)
-    if _is_empty(staged_file, parameters):
+    if is_empty(staged_file, parameters):
         root = _zeros_link(files)
         progress(parameters.nodes, parameters.nodes)
         return root
@@ -62,7 +66,7 @@ def tree_d_build(files: SectorFiles, staged_file: str, *, progress: Progress = n
     nodes = parameters.nodes
     if files.tree_d.exists():
         tree = _tree_found(files)
-        if tree is not None and np.array_equal(tree[:nodes], as_nodes(staged)) and is_binary(tree, nodes):
+        if tree is not None and _is_of(tree, as_nodes(staged), on_part=partial(progress, 0, nodes)):
             return node_bytes(tree[-1])
     with file_write(files.tree_d, size_bytes=NODE_BYTES * tree_nodes(nodes, 2)) as raw:
         tree = as_nodes(raw)
@@ -72,7 +76,7 @@ def tree_d_build(files: SectorFiles, staged_file: str, *, progress: Progress = n
         return node_bytes(tree[-1])
 
 
-def _is_empty(staged_file: str, parameters: SealParameters) -> bool:
+def is_empty(staged_file: str, parameters: SealParameters) -> bool:
     """Return whether the staged data are zeros that take no disk."""
     if staged_file == ZERO_SOURCE:
         return True
@@ -151,6 +155,15 @@ def _tree_found(files: SectorFiles) -> Nodes | None:
         return tree_d_nodes(files)
     except OSError:
         return None
+
+
+def _is_of(tree: Nodes, staged: Nodes, *, on_part: Callable[[], None]) -> bool:
+    """Return whether a tree is that of these data.  All at once, comparing takes an eighth of them."""
+    for first, end in ranges(len(staged), COMPARED_AT_ONCE):
+        if not np.array_equal(tree[first:end], staged[first:end]):
+            return False
+        on_part()
+    return is_binary(tree, len(staged), on_part=on_part)
 
 
 def staged_data(staged_file: str, parameters: SealParameters) -> Bytes:

@@ -13,6 +13,7 @@ import numpy as np
 from poolsite.filecoin.merkle import BASE_ARITY, MerkleProof, PathElement
 from workers.kernels import ancestors, binary_tree, poseidon
 from workers.processors.parallel import Progress, no_progress, parallel_for
+from workers.storage.checksums import part_ignore
 
 if TYPE_CHECKING:
     from workers.storage.mapped import Nodes, NodesFile
@@ -96,18 +97,28 @@ def grow(
         progress(done, total)
 
 
-def is_binary(tree: Nodes, leaves: int) -> bool:
+def is_binary(tree: Nodes, leaves: int, *, on_part: Callable[[], None] = part_ignore) -> bool:
     """Return whether every node of a flat binary tree is the hash of the two below it."""
-    return _is_grown(tree, leaves, arity=2, hash_row=binary_row)
+    return _is_grown(tree, leaves, arity=2, hash_row=binary_row, on_part=on_part)
 
 
-def is_octonary(tree: Nodes, leaves: int) -> bool:
+def is_octonary(tree: Nodes, leaves: int, *, on_part: Callable[[], None] = part_ignore) -> bool:
     """Return whether every node of a flat arity-8 tree is the hash of those below it."""
-    return _is_grown(tree, leaves, arity=BASE_ARITY, hash_row=octonary_row)
+    return _is_grown(tree, leaves, arity=BASE_ARITY, hash_row=octonary_row, on_part=on_part)
 
 
-def _is_grown(tree: Nodes, leaves: int, *, arity: int, hash_row: Callable[[Nodes, Nodes], None]) -> bool:
-    """Return whether the rows above the first `leaves` nodes are what `grow` writes there."""
+def _is_grown(
+    tree: Nodes,
+    leaves: int,
+    *,
+    arity: int,
+    hash_row: Callable[[Nodes, Nodes], None],
+    on_part: Callable[[], None],
+) -> bool:
+    """Return whether the rows above the first `leaves` nodes are what `grow` writes there.
+
+    `on_part` is called after each part.
+    """
     start, width = 0, leaves
     while width > 1:
         lower, upper = tree[start : start + width], tree[start + width :][: width // arity]
@@ -117,6 +128,7 @@ def _is_grown(tree: Nodes, leaves: int, *, arity: int, hash_row: Callable[[Nodes
             hash_row(lower[arity * first :][: arity * len(found)], hashed)
             if not np.array_equal(hashed, found):
                 return False
+            on_part()
         start, width = start + width, width // arity
     return True
 

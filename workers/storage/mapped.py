@@ -12,7 +12,7 @@ import contextlib
 import ctypes
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ import numpy as np
 
 from poolsite.filecoin.merkle import BASE_ARITY
 from poolsite.filecoin.scalars import NODE_BYTES
+from workers.storage.checksums import part_ignore
 from workers.storage.files import (
     COPY_BYTES,
     LIBC,
@@ -73,13 +74,17 @@ def pages_release(part: np.ndarray[Any, Any]) -> None:
         LIBC.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
 
 
-def mapped_digest(raw: Bytes) -> str:
-    """Return the SHA-256 of a mapped file in hex, and give its memory back on the way."""
+def mapped_digest(raw: Bytes, *, on_part: Callable[[], None] = part_ignore) -> str:
+    """Return the SHA-256 of a mapped file in hex, and give its memory back on the way.
+
+    `on_part` is called after each part.
+    """
     digest = sha256()
     for first in range(0, len(raw), COPY_BYTES):
         part = raw[first : first + COPY_BYTES]
         digest.update(part.data)
         pages_release(part)
+        on_part()
     return digest.hexdigest()
 
 

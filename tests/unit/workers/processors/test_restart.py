@@ -169,8 +169,8 @@ def test_checks_of_what_is_there_tell_that_they_go_on(labelled):
     task = Pc2Task(made, str(sector.cache), str(sector.sealed))
     pc2.run(task, progress=lambda *at: told.append(at))
 
-    assert told.count((0, 128)) == 2, "two layers"
-    assert told.count((0, 64)) == 6, "two layers and tree-d, then the replica and two trees"
+    assert told.count((0, 128)) == 9, "the leaves and six rows of tree-d, two layers"
+    assert told.count((0, 64)) == 7, "two layers and tree-d, then the replica, a tree and two rows"
 
 
 @pytest.mark.parametrize("name", ["t_aux", "p_aux", "sc-02-data-tree-r-last.dat", "sealed"])
