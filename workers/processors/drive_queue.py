@@ -9,44 +9,55 @@ from __future__ import annotations
 
 import errno
 import functools
-import json
 import os
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from workers.processors.errors import TemporaryError
+from workers.processors.errors import BadFile, TemporaryError
 from workers.processors.label_queue import LABEL_QUEUE, LabelQueue, Waiting
 from workers.processors.labelling import first_missing
-from workers.processors.layer_source import LayersPlace
+from workers.processors.layer_source import LayersPlace, is_place
 from workers.processors.page_batch import PageBatch, batch_forget, batch_ids
-from workers.processors.page_layers import layer_files_write, trees_write
+from workers.processors.page_layers import layer_files_write, noted, trees_write
 from workers.processors.page_shape import LAYERS_VARIABLE, LayerDrives, shape_of
-from workers.processors.pc2 import trees_bytes
-from workers.storage.files import NotEnoughSpace, space_check, write_file
+from workers.processors.page_stripes import DamagedChunk
+from workers.storage.files import NotEnoughSpace, write_file
 from workers.storage.page_drives import DriveFailed, PageDrives, drives_open
-from workers.storage.sector import LAYERS_PLACE
 
 if TYPE_CHECKING:
     from poolsite.filecoin.porep.parameters import SealParameters
     from workers.processors.parallel import Progress
-    from workers.storage.sector import SectorFiles
 
 ROOM_S: Final = 60.0
 """How often a batch without room looks whether an earlier one has given some back."""
 BUSY_S: Final = 600.0
-"""A process that was given up may still label a batch; after so long its drives are said to be in use."""
+"""A process that was given up may still label a batch.  Once it has not gone on for so long, its drives are
+said to be in use."""
 AGAIN_S: Final = 120.0
 """So long an unfinished batch waits after a restart for its sectors that are not on their way."""
 FORGET_S: Final = 600.0
-"""After so long without any of its sectors its room is a new batch's."""
+"""After so long without any of its sectors its room is a new batch's that finds no other."""
+STORE: Final = "store"
+"""The file in the folder of a host that has the id of its drives."""
 STATE: Final = ".json"
 """Suffix of the file of a batch, in the folder of its host."""
+
+
+class Members(msgspec.Struct, frozen=True, kw_only=True):
+    """The sectors whose layers a batch has, as the file beside its own says."""
+
+    caches: tuple[str, ...] = ()
+    """Their cache folders."""
+    are_told: bool = False
+    """Whether each of these says so, too; a kill before that leaves some that do not."""
 
 
 class DriveQueue(LabelQueue):
@@ -62,9 +73,12 @@ class DriveQueue(LabelQueue):
         self.folder.mkdir(parents=True, exist_ok=True)
         self._known_read()
 
+    def _paths(self) -> list[Path]:
+        """Return the files of all batches."""
+        return sorted(self.folder.glob(f"*{STATE}"))
+
     def _known_read(self) -> None:
-        paths = self.folder.glob(f"*{STATE}")
-        self._known = {replica_id: path for path in paths for replica_id in batch_ids(path)}
+        self._known = {replica_id: path for path in self._paths() for replica_id in batch_ids(path)}
 
     def _alike(self, one: Waiting) -> list[Waiting]:
         """Return those that may be in one batch with it, the first that came first."""
@@ -77,20 +91,26 @@ class DriveQueue(LabelQueue):
 
     def _is_turn(self, one: Waiting) -> bool:
         """Return whether a batch may begin with it: full, or nobody is on the way and it waited enough."""
+        if self._running or self._alike(one)[0] is not one:
+            return False
+        self._known_read()  # a process that was given up may have begun one since
         alike = self._alike(one)
-        if self._running or alike[0] is not one:
+        if alike[0] is not one:
             return False
         path, full = self._known.get(one.sector.replica_id), self.settings.sectors
         if path is not None:
             full = min(full, list(self._known.values()).count(path))
-        elif unfinished := self._unfinished():
-            if time.monotonic() < self.begun_at + FORGET_S:
-                return False
-            if any(other.sector.replica_id in unfinished for other in self._waiting):
-                return False
+        elif self._is_held_up():
+            return False
         if len(alike) >= full:
             return True
         return one.parameters not in self._coming and time.monotonic() >= self._begins_at(one)
+
+    def _is_held_up(self) -> bool:
+        """Return whether a new batch waits for an unfinished one, or for the first of its sectors."""
+        unfinished = self._unfinished()
+        is_early = time.monotonic() < self.begun_at + FORGET_S
+        return (is_early and bool(unfinished)) or any(map(self._is_waited_for, unfinished))
 
     def _begins_at(self, one: Waiting) -> float:
         """Return when its batch begins though it is not full."""
@@ -108,111 +128,158 @@ class DriveQueue(LabelQueue):
         return batch
 
     def _run(self, batch: Sequence[Waiting]) -> None:
-        """Label a batch for all its sectors; an error is that of all."""
         members = list(batch)
-
-        def progress(done: int, total: int) -> None:
-            for one in members:
-                one.progress(done, total)
-
         try:
-            self._label_all(members, progress)
-        except Exception as error:  # noqa: BLE001  # it belongs to the sectors' own threads
-            for one in members:
-                if not one.done.done():
-                    one.done.set_exception(error)
-        with self._changed:
-            self._running -= 1
-            self._known_read()
-            self._changed.notify_all()
-        for one in members:
-            if not one.done.done():
-                one.done.set_result(None)
+            _outcome_set(members, partial(self._label_all, members))
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
 
-    def _label_all(self, members: list[Waiting], progress: Progress) -> None:
-        """Label the batch, and make what pc2 needs of it for all that wait for it by then."""
+    def _label_all(self, members: list[Waiting]) -> None:
+        """Label those of a batch, once no process that was given up uses the drives."""
+        path, progress = self._known.get(members[0].sector.replica_id), _progress_of(members)
         drives = self._drives_open(members[0].parameters, progress)
         try:
-            batch = self._batch_open(members, drives, progress)
-            try:
-                is_again = batch.is_labelled
-                batch.run(progress=progress)
-                with self._changed:
-                    members += [one for one in self._waiting if one.sector.replica_id in batch.replica_ids]
-                    self._waiting = [one for one in self._waiting if one not in members]
-                    self._changed.notify_all()
-                if self.settings.writes_files:
-                    self._files_write(batch, members, progress)
-                    batch.remove()
-                else:
-                    self._trees_write(batch, members, progress, is_again=is_again)
-            finally:
-                batch.close()
+            self._known_read()
+            for one in members:
+                if self._known.get(one.sector.replica_id) != path:  # it was killed, and lets the drives go
+                    text = "layers: another process had begun its batch, which goes on at the next attempt"
+                    one.done.set_exception(TemporaryError(text))
+            members[:] = [one for one in members if not one.done.done()]
+            if members:
+                self._batch_make(members, drives, progress)
         finally:
             drives.close()
 
+    def _batch_make(self, members: list[Waiting], drives: PageDrives, progress: Progress) -> None:
+        """Label the batch, and make what pc2 needs of it for all that wait for it by then."""
+        try:
+            batch = self._batch_open(members, drives, progress)
+            try:
+                self._batch_work(batch, members, progress)
+            finally:
+                batch.close()
+        finally:
+            self._known_read()
+
+    def _batch_work(self, batch: PageBatch, members: list[Waiting], progress: Progress) -> None:
+        def told(done: int, total: int) -> None:
+            os.utime(batch.path)
+            progress(done, total)
+
+        batch.run(progress=told)
+        with self._changed:
+            members += [one for one in self._waiting if one.sector.replica_id in batch.replica_ids]
+            self._waiting = [one for one in self._waiting if one not in members]
+            self._changed.notify_all()
+        if self.settings.writes_files:
+            self._files_write(batch, members, told)
+            batch.remove()
+        else:
+            self._trees_write(batch, members, told)
+
     def _files_write(self, batch: PageBatch, members: Sequence[Waiting], progress: Progress) -> None:
-        """Write the files of each sector's layers."""
-        files = {}
+        """Write the files of each sector's layers, except of those that were aborted meanwhile."""
         for one in members:
-            if first_missing(one.sector) >= batch.first_layer:
-                files[one.sector.replica_id] = one.sector.files
-            else:
+            if first_missing(one.sector) < batch.first_layer:
                 text = "layers: its batch has given back a layer that it lacks: it is labelled anew"
                 one.done.set_exception(TemporaryError(text))
-        layer_files_write(batch, [files.get(name) for name in batch.replica_ids], progress=progress)
-
-    def _trees_write(
-        self, batch: PageBatch, members: Sequence[Waiting], progress: Progress, *, is_again: bool
-    ) -> None:
-        """Write the replica and trees of each sector; the layers stay on the drives for the proofs."""
-        total = batch.shape.layers * batch.shape.nodes
-        files: dict[int, SectorFiles] = {}
-        for one in members:
-            own = one.sector.files
+        is_written = False
+        while not is_written:
+            for one in members:
+                if not one.done.done() and not one.sector.files.cache.is_dir():
+                    one.done.set_exception(TemporaryError("layers: its cache folder was removed"))
+            wanted = [one.sector for one in members if not one.done.done()]
+            files = {sector.replica_id: sector.files for sector in wanted}
             try:
-                space_check(own.cache, trees_bytes(own))
-            except NotEnoughSpace as error:
-                one.done.set_exception(error)
-            else:
-                files[batch.replica_ids.index(one.sector.replica_id)] = own
-        if is_again and self._members_path(batch.path).exists():
-            batch.check(progress=progress)  # a sector comes again, as a proof met a damaged page
-        trees_write(batch, files, progress=lambda *_: progress(total, total))
-        for lane, own in files.items():
-            LayersPlace(batch=str(batch.path), drives=self.settings.drives, lane=lane).write(own)
-        caches = {*self._caches(batch.path), *(str(own.cache) for own in files.values())}
-        write_file(self._members_path(batch.path), json.dumps(sorted(caches)).encode())
+                layer_files_write(batch, [files.get(name) for name in batch.replica_ids], progress=progress)
+                is_written = True
+            except FileNotFoundError:
+                if all(sector.files.cache.is_dir() for sector in wanted):
+                    raise
+
+    def _trees_write(self, batch: PageBatch, members: Sequence[Waiting], progress: Progress) -> None:
+        """Write the replica and trees of each sector; the layers stay on the drives for the proofs.
+
+        Those that were aborted meanwhile, or whose own disk is full, have an error: the others none.
+        """
+        total = batch.shape.layers * batch.shape.nodes
+        lanes = {batch.replica_ids.index(one.sector.replica_id): one for one in members}
+        files = {lane: one.sector.files for lane, one in lanes.items()}
+
+        def alive(*_: int) -> None:
+            progress(total, total)
+
+        try:
+            failed = trees_write(batch, files, progress=alive)
+        except DamagedChunk:  # more than one pass makes good by itself
+            batch.check(progress=progress)
+            failed = trees_write(batch, files, progress=alive)
+        made = {lane: own for lane, own in files.items() if lane not in failed}
+        before = self._members(batch.path).caches
+        caches = tuple(sorted({*before, *(str(own.cache) for own in made.values())}))
+        if made:  # the first of both: a kill leaves no sector that the batch does not know
+            self._members_write(batch.path, Members(caches=caches))
+        for lane, own in made.items():
+            with noted(failed, lane):
+                LayersPlace(
+                    batch=str(batch.path), id=batch.id.hex(), drives=self.settings.drives, lane=lane
+                ).write(own)
+        if made:
+            self._members_write(batch.path, Members(caches=caches, are_told=True))
+        for lane, error in failed.items():
+            lanes[lane].done.set_exception(error)
 
     @staticmethod
     def _members_path(path: Path) -> Path:
-        """Return the file that lists the cache folders of those whose layers are still needed."""
         return path.with_suffix(".members")
 
-    def _caches(self, path: Path) -> list[str]:
+    def _members(self, path: Path) -> Members:
+        """Return whose layers a batch has.  Raises BadFile."""
+        own = self._members_path(path)
         try:
-            caches: list[str] = json.loads(self._members_path(path).read_bytes())
+            return msgspec.json.decode(own.read_bytes(), type=Members)
         except FileNotFoundError:
-            return []
-        return caches
+            return Members()
+        except msgspec.DecodeError:
+            raise BadFile(f"{own} is damaged: whose layers the batch has is lost") from None
+
+    def _members_write(self, path: Path, members: Members) -> None:
+        write_file(self._members_path(path), msgspec.json.encode(members))
+
+    def _is_waited_for(self, path: Path) -> bool:
+        return any(self._known.get(one.sector.replica_id) == path for one in self._waiting)
+
+    def _is_needed(self, path: Path) -> bool:
+        """Return whether a sector waits for a batch, or reads its layers."""
+        if self._is_waited_for(path):
+            return True
+        return any(is_place(Path(cache), path) for cache in self._members(path).caches)
+
+    def _unfinished(self) -> list[Path]:
+        """Return the batches that were not handed over."""
+        return [path for path in self._paths() if not self._members(path).are_told]
 
     def _spent(self) -> list[Path]:
-        """Return the batches that were handed over, and whose layers nobody needs any more."""
-        found = []
-        for path in self.folder.glob(f"*{STATE}"):
-            caches = [Path(cache) / LAYERS_PLACE for cache in self._caches(path)]
-            if caches and not any(map(Path.exists, caches)):
-                found.append(path)
-        return found
+        """Return the batches that were handed over, and that nobody needs any more."""
+        return [path for path in self._paths() if self._members(path).are_told and not self._is_needed(path)]
+
+    def _left(self) -> list[Path]:
+        """Return the unfinished batches for which nobody came."""
+        return [
+            path
+            for path in self._unfinished()
+            if not self._is_needed(path) and time.time() - path.stat().st_mtime >= FORGET_S
+        ]
 
     def _forget(self, path: Path, drives: PageDrives) -> None:
-        self._members_path(path).unlink(missing_ok=True)
-        batch_forget(path, drives)
+        batch_forget(path, drives, also=self._members_path(path))
 
     def _drives_open(self, parameters: SealParameters, progress: Progress) -> PageDrives:
         """Open the drives, once no process that was given up uses them.  Raises TemporaryError, OSError."""
         paths = [Path(path) for path in self.settings.drives]
-        store = self.folder / "store"
+        store = self.folder / STORE
         if not store.exists():
             write_file(store, secrets.token_hex(16).encode())
         extent = shape_of(parameters, self.settings.sectors, len(paths)).extent_bytes
@@ -220,13 +287,21 @@ class DriveQueue(LabelQueue):
         while True:
             progress(0, parameters.layers * parameters.nodes)
             try:
-                is_new = not any(self.folder.glob(f"*{STATE}"))
+                is_new = not self._paths()
                 return drives_open(paths, store=store.read_text(), extent_bytes=extent, is_new=is_new)
             except DriveFailed as error:
                 if error.errno != errno.EBUSY:
                     raise
-                if time.monotonic() >= until:
+                if time.monotonic() >= until and self._idle_s() >= BUSY_S:
                     raise TemporaryError(f"layers: {error}") from None
+
+    def _idle_s(self) -> float:
+        """Return for how long no process of this host has gone on with a batch."""
+        seen = []
+        for path in (self.folder / STORE, *self._paths()):
+            with suppress(FileNotFoundError):
+                seen.append(path.stat().st_mtime)
+        return time.time() - max(seen, default=0.0)
 
     def _batch_open(self, members: Sequence[Waiting], drives: PageDrives, progress: Progress) -> PageBatch:
         """Return the batch that these are in, or a new one, once there is room for it.
@@ -238,22 +313,64 @@ class DriveQueue(LabelQueue):
             return PageBatch(parameters, batch_ids(path), drives, path)
         ids = tuple(dict.fromkeys(one.sector.replica_id for one in members))
         path = self.folder / f"{ids[0].hex()}{STATE}"
-        for unfinished in set(self._unfinished().values()):
-            self._forget(unfinished, drives)
         while True:
             for spent in self._spent():
                 self._forget(spent, drives)
             try:
                 return PageBatch(parameters, ids, drives, path)
             except NotEnoughSpace:
-                if not any(self.folder.glob(f"*{STATE}")):
+                if not self._paths():
                     raise
-            progress(0, parameters.layers * parameters.nodes)
-            time.sleep(ROOM_S)  # sectors of an earlier batch wait for their seeds
+            if left := self._left():
+                self._forget(left[0], drives)
+            elif not self._others_label(drives, progress):
+                os.utime(self.folder / STORE)
+                progress(0, parameters.layers * parameters.nodes)
+                time.sleep(ROOM_S)  # sectors of an earlier batch wait for their seeds
 
-    def _unfinished(self) -> dict[bytes, Path]:
-        """Return by replica id the batches that were not handed over."""
-        return {name: path for name, path in self._known.items() if not self._members_path(path).exists()}
+    def _others_label(self, drives: PageDrives, progress: Progress) -> bool:
+        """Go on with a batch that has its room, before one that waits for some.
+
+        Return whether there was one.
+        """
+        with self._changed:
+            first = next((one for one in self._waiting if one.sector.replica_id in self._known), None)
+            others = self._alike(first) if first else []
+            self._waiting = [one for one in self._waiting if one not in others]
+        if not others:
+            return False
+        own = _progress_of(others)
+
+        def told(done: int, total: int) -> None:
+            progress(0, total)
+            own(done, total)
+
+        _outcome_set(others, partial(self._batch_make, others, drives, told))
+        return True
+
+
+def _progress_of(members: Sequence[Waiting]) -> Progress:
+    """Return a progress that is told to all sectors, those that join later too."""
+
+    def progress(done: int, total: int) -> None:
+        for one in members:
+            one.progress(done, total)
+
+    return progress
+
+
+def _outcome_set(members: Sequence[Waiting], act: Callable[[], None]) -> None:
+    """Do what sectors wait for; an error is that of all that have none of their own."""
+    own = tuple(members)
+    try:
+        act()
+    except Exception as error:  # noqa: BLE001  # it belongs to the sectors' own threads
+        for one in {*own, *members}:
+            if not one.done.done():
+                one.done.set_exception(error)
+    for one in {*own, *members}:
+        if not one.done.done():
+            one.done.set_result(None)
 
 
 _made_lock = threading.Lock()

@@ -94,9 +94,14 @@ class LabelQueue:
     def _stand_in_line(self, one: Waiting) -> None:
         """Wait until the sector is labelled; the thread whose turn it is does that for its whole batch."""
         with self._changed:
-            while one in self._waiting and not self._is_turn(one):
-                one.progress(0, one.parameters.layers * one.parameters.nodes)
-                self._changed.wait(self._pause_s(one))
+            try:
+                while one in self._waiting and not self._is_turn(one):
+                    one.progress(0, one.parameters.layers * one.parameters.nodes)
+                    self._changed.wait(self._pause_s(one))
+            except BaseException:  # else the others would wait for one that never begins
+                self._waiting = [other for other in self._waiting if other is not one]
+                self._changed.notify_all()
+                raise
             batch = self._take(one) if one in self._waiting else []
         if batch:
             self._run(batch)

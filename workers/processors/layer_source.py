@@ -17,6 +17,7 @@ from workers.processors.page_stripes import DamagedChunk, Stripes, batch_read
 from workers.storage.files import write_file
 from workers.storage.mapped import Nodes, layer_nodes, pages_release
 from workers.storage.page_drives import drives_read
+from workers.storage.sector import LAYERS_PLACE
 
 if TYPE_CHECKING:
     from workers.storage.sector import SectorFiles
@@ -29,6 +30,8 @@ class LayersPlace(msgspec.Struct, frozen=True, kw_only=True):
 
     batch: str
     """The batch's file."""
+    id: str
+    """The batch's; another one may have a file of this name later."""
     drives: tuple[str, ...]
     lane: int
 
@@ -39,13 +42,31 @@ class LayersPlace(msgspec.Struct, frozen=True, kw_only=True):
 
 def layers_place(files: SectorFiles) -> LayersPlace | None:
     """Return where a sector's layers lie on drives; None if they do not, or no more.  Raises BadFile."""
+    place = _place_read(files.layers_place)
+    if place is None or batch_read(Path(place.batch)).get("batch") != place.id:
+        return None
+    return place
+
+
+def _place_read(path: Path) -> LayersPlace | None:
     try:
-        place = msgspec.json.decode(files.layers_place.read_bytes(), type=LayersPlace)
+        return msgspec.json.decode(path.read_bytes(), type=LayersPlace)
     except FileNotFoundError:
         return None
     except msgspec.DecodeError:
-        raise BadFile(f"{files.layers_place} is damaged: which batch has the layers is lost") from None
-    return place if batch_read(Path(place.batch)) else None
+        raise BadFile(f"{path} is damaged: which batch has the layers is lost") from None
+
+
+def is_place(cache: Path, batch: Path) -> bool:
+    """Return whether a sector's layers are those of a batch, by its cache folder.
+
+    So it may be where that cannot be read, or the disk is not there.
+    """
+    try:
+        place = _place_read(cache / LAYERS_PLACE)
+    except (BadFile, OSError):
+        return True
+    return place.batch == str(batch) if place else not cache.parent.is_dir()
 
 
 def is_labelled_on_drives(files: SectorFiles, replica_id: bytes) -> bool:

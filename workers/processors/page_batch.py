@@ -146,7 +146,7 @@ class PageBatch:
     def _extents_free(self) -> list[int]:
         """Return extents that no batch of the folder has."""
         paths = self.path.parent.glob(f"*{self.path.suffix}")
-        used = {extent for path in paths for extent in batch_read(path)["extents"]}
+        used = {extent for path in paths for extent in batch_read(path).get("extents", ())}
         free = [extent for extent in range(len(used) + self.shape.layers) if extent not in used]
         return free[: self.shape.layers]
 
@@ -355,17 +355,26 @@ class PageBatch:
                 written.result()
 
 
-def batch_forget(path: Path, drives: PageDrives) -> None:
-    """Return the room of a batch that nobody waits for, by its file.  Raises BadFile."""
-    for extent in batch_read(path)["extents"]:
+def batch_forget(path: Path, drives: PageDrives, *, also: Path | None = None) -> None:
+    """Return the room of a batch that nobody waits for, by its file, and remove what lies beside it.
+
+    A kill in between leaves one that begins anew if its sectors come.  Raises BadFile.
+    """
+    known = batch_read(path)
+    extents = known.get("extents", ())
+    if min(extents, default=-1) >= 0:
+        write_file(path, json.dumps({**known, "layer": 1, "chunk": 0}).encode())
+    if also is not None:
+        also.unlink(missing_ok=True)
+    for extent in extents:
         if extent >= 0:
             drives.extent_release(extent)
-    path.unlink()
+    path.unlink(missing_ok=True)
 
 
 def batch_ids(path: Path) -> tuple[bytes, ...]:
     """Return the replica ids of a batch in the order of its lanes, by its file.  Raises BadFile."""
-    return tuple(bytes.fromhex(replica_id) for replica_id in batch_read(path)["ids"])
+    return tuple(bytes.fromhex(replica_id) for replica_id in batch_read(path).get("ids", ()))
 
 
 def _why(result: int, size: int) -> str:

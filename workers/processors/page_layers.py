@@ -2,58 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import numpy as np
 
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.processors.labelling import LabelledSector, is_layer_there
-from workers.processors.parallel import Progress, no_progress, parallel_for
-from workers.processors.pc2 import piece_nodes, replica_writing
+from workers.processors.parallel import Progress, no_progress, one_at_a_time, parallel_for
+from workers.processors.pc2 import BaseTrees, ReplicaWriter, piece_nodes, replica_writing, trees_bytes
 from workers.storage.checksums import Checksums
 from workers.storage.files import space_check
 from workers.storage.mapped import file_write, pages_release, tree_d_nodes
 
 if TYPE_CHECKING:
     from workers.processors.page_batch import PageBatch
-    from workers.processors.pc2 import BaseTrees
     from workers.storage.mapped import Bytes
     from workers.storage.sector import SectorFiles
 
 
+T = TypeVar("T")
+
+
+class _Opened(Generic[T]):
+    """What is open of several lanes; one that fails is not finished, and the others are."""
+
+    def __init__(self, failed: dict[int, Exception]) -> None:
+        self.failed, self._stacks, self._values = failed, dict[int, ExitStack](), dict[int, T]()
+
+    def open(self, lane: int, context: AbstractContextManager[T]) -> None:
+        """Open a lane's."""
+        self._stacks[lane] = stack = ExitStack()
+        self._values[lane] = stack.enter_context(context)
+
+    def going_on(self) -> dict[int, T]:
+        """Return what is open of those that have not failed."""
+        return {lane: value for lane, value in self._values.items() if lane not in self.failed}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        for lane, stack in self._stacks.items():
+            why = error or self.failed.get(lane)
+            with noted(self.failed, lane):
+                stack.__exit__(type(why) if why else None, why, None)
+
+
+@contextmanager
+def noted(failed: dict[int, Exception], lane: int) -> Iterator[None]:
+    """Note an error as that of a lane: the others go on."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  # it belongs to the sector's own thread
+        failed[lane] = error
+
+
 def trees_write(
     batch: PageBatch, files: Mapping[int, SectorFiles], *, progress: Progress = no_progress
-) -> None:
+) -> dict[int, Exception]:
     """Encode labelled sectors of a batch and write their trees, by lane: all in one pass over the pages.
 
-    So pc2 finds them there.  The layers stay where they are, for the proofs.  Raises DamagedChunk, OSError.
+    So pc2 finds them there.  The layers stay where they are, for the proofs.  Return the error of each lane
+    that has one of its own, as a removed folder.  Raises DamagedChunk, DriveFailed: no lane goes on then.
     """
-    with ExitStack() as stack:
-        writers = {
-            lane: stack.enter_context(replica_writing(own, tree_d_nodes(own)))
-            for lane, own in files.items()
-            if not own.is_encoded
-        }
-        missing = {lane: writer.missing() for lane, writer in writers.items()}
+    failed: dict[int, Exception] = {}
+    alive = one_at_a_time(progress)
+    with _Opened[ReplicaWriter](failed) as opened:
+        for lane, own in files.items():
+            with noted(failed, lane):
+                if not own.is_encoded:
+                    space_check(own.cache, trees_bytes(own))
+                    opened.open(lane, replica_writing(own, tree_d_nodes(own)))
+        missing = {lane: writer.missing() for lane, writer in opened.going_on().items()}
         for base_tree in sorted({at for numbers in missing.values() for at in numbers}):
-            with ExitStack() as inner:
-                trees = {
-                    lane: inner.enter_context(writer.base_tree(base_tree))
-                    for lane, writer in writers.items()
-                    if base_tree in missing[lane]
-                }
-                _base_trees_write(batch, trees, progress=progress)
-        _each_done([writer.finish for writer in writers.values()], progress)
+            with _Opened[BaseTrees](failed) as trees:
+                for lane, writer in opened.going_on().items():
+                    with noted(failed, lane):
+                        if base_tree in missing[lane]:
+                            trees.open(lane, writer.base_tree(base_tree))
+                _base_trees_write(batch, trees, progress=alive)
+        on_part = partial(alive, 0, batch.shape.nodes)
+        writers = opened.going_on().items()
+        _each_done({lane: partial(writer.finish, on_part=on_part) for lane, writer in writers}, failed, alive)
+    return failed
 
 
-def _base_trees_write(batch: PageBatch, trees: Mapping[int, BaseTrees], *, progress: Progress) -> None:
+def _base_trees_write(batch: PageBatch, opened: _Opened[BaseTrees], *, progress: Progress) -> None:
     """Write the trees of one base tree of some lanes; the next piece is read while one is hashed."""
-    one = next(iter(trees.values()))
+    one = next(iter(opened.going_on().values()), None)
+    if one is None:
+        return
     leaves, size = one.files.base_leaves, piece_nodes(one.files)
     before = one.number * leaves
     with ThreadPoolExecutor(1) as reading:
@@ -62,9 +105,11 @@ def _base_trees_write(batch: PageBatch, trees: Mapping[int, BaseTrees], *, progr
             rows = following.result()
             if first + size < leaves:
                 following = reading.submit(_rows_read, batch, before + first + size, size)
-            writes = [partial(_piece_write, own, first, rows, lane) for lane, own in trees.items()]
-            _each_done(writes, progress)
-    _each_done([own.finish for own in trees.values()], progress)
+            writes = {
+                lane: partial(_piece_write, own, first, rows, lane) for lane, own in opened.going_on().items()
+            }
+            _each_done(writes, opened.failed, progress)
+    _each_done({lane: own.finish for lane, own in opened.going_on().items()}, opened.failed, progress)
 
 
 def _rows_read(batch: PageBatch, first: int, count: int) -> list[Bytes]:
@@ -87,14 +132,18 @@ def _piece_write(trees: BaseTrees, first: int, rows: Sequence[Bytes], lane: int)
     trees.piece_write(first, own)
 
 
-def _each_done(acts: Sequence[Callable[[], None]], progress: Progress) -> None:
-    """Do all acts, on all cores."""
+def _each_done(
+    acts: Mapping[int, Callable[[], None]], failed: dict[int, Exception], progress: Progress
+) -> None:
+    """Do an act of each lane, on all cores; an error is that lane's."""
+    lanes = list(acts)
 
     def work(first: int, end: int) -> None:
-        for act in acts[first:end]:
-            act()
+        for lane in lanes[first:end]:
+            with noted(failed, lane):
+                acts[lane]()
 
-    parallel_for(work, len(acts), size=1, progress=progress)
+    parallel_for(work, len(lanes), size=1, progress=progress)
 
 
 def layer_files_write(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
@@ -14,16 +16,17 @@ import pytest
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from tests.unit.workers.processors.sealing import digest, sealing
-from workers.processors import c1, drive_queue, page_batch
+from workers.processors import c1, drive_queue, page_batch, page_layers, pc1
 from workers.processors.drive_queue import DriveQueue, label_line
-from workers.processors.errors import TemporaryError
+from workers.processors.errors import BadFile, TemporaryError
 from workers.processors.label_queue import LABEL_QUEUE
 from workers.processors.labelling import LabelledSector, label_sectors
+from workers.processors.layer_source import LayersPlace, layers_place
 from workers.processors.page_shape import LAYERS_VARIABLE, LayerDrives
 from workers.processors.page_stripes import DamagedChunk
 from workers.stage_processors import HostProcessors
 from workers.storage import page_drives
-from workers.storage.files import NotEnoughSpace
+from workers.storage.files import NotEnoughSpace, hole_write
 from workers.storage.page_drives import FILE_NAME, NotOurDrive
 from workers.storage.sector import LAYERS_PLACE, SectorFiles
 
@@ -151,21 +154,92 @@ def test_after_a_kill_it_goes_on_with_those_that_come_again(tmp_path, settings, 
     assert not sectors[4].files.layer(1).exists()
 
 
-def test_a_batch_that_nobody_comes_for_gives_its_room_to_the_next(tmp_path, settings, pool, monkeypatch):
-    monkeypatch.setattr(drive_queue, "FORGET_S", 0.0)
+def layers_keep(queue, sectors, pool, monkeypatch):
+    """Label a batch that then breaks off, and stays on the drives."""
 
     def broken(*_, **__):
         raise OSError(5, "broken")
 
     with monkeypatch.context() as patch:
         patch.setattr(drive_queue, "layer_files_write", broken)
-        errors = together(DriveQueue(settings), [sector(number, tmp_path) for number in (0, 1)], pool)
-    assert [str(error) for error in errors] == ["[Errno 5] broken"] * 2
-    assert len(list((tmp_path / "host" / "layers").glob("*.json"))) == 1
+        errors = together(queue, sectors, pool)
+    assert [str(error) for error in errors] == ["[Errno 5] broken"] * len(sectors)
+
+
+def test_a_batch_that_nobody_comes_for_gives_its_room_to_the_next(tmp_path, settings, pool, monkeypatch):
+    monkeypatch.setattr(drive_queue, "FORGET_S", 0.0)
+    layers_keep(DriveQueue(settings), [sector(number, tmp_path) for number in (0, 1)], pool, monkeypatch)
+    folder = tmp_path / "host" / "layers"
+    assert len(list(folder.glob("*.json"))) == 1
+    real = page_drives.PageDrives.extent_take
+
+    def room_for_one(drives, extent, size):
+        if len(list(folder.glob("*.json"))) > 1:
+            raise NotEnoughSpace(28, "no room")
+        real(drives, extent, size)
+
+    monkeypatch.setattr(page_drives.PageDrives, "extent_take", room_for_one)
 
     assert together(DriveQueue(settings), [sector(2, tmp_path)], pool) == [None]
 
-    assert not list((tmp_path / "host" / "layers").glob("*.json"))
+    assert not list(folder.glob("*.json"))
+
+
+def test_a_batch_that_nobody_comes_for_is_kept_if_there_is_room(
+    tmp_path, settings, pool, expected, monkeypatch
+):
+    monkeypatch.setattr(drive_queue, "FORGET_S", 0.0)
+    sectors = [sector(number, tmp_path) for number in range(3)]
+    layers_keep(DriveQueue(settings), sectors[:2], pool, monkeypatch)
+    assert together(DriveQueue(settings), sectors[2:], pool) == [None]
+    labelled, real = [], page_batch.PageBatch.run
+
+    def run(batch, **options):
+        labelled.append(batch.is_labelled)
+        real(batch, **options)
+
+    monkeypatch.setattr(page_batch.PageBatch, "run", run)
+
+    assert together(DriveQueue(settings), sectors[:2], pool) == [None, None]
+
+    assert labelled == [True]
+    assert list(map(layers, sectors)) == expected[:3]
+
+
+def test_a_batch_that_another_process_left_is_seen(tmp_path, settings, pool, expected, monkeypatch):
+    """The child that was given up is killed while it labels: its sectors come to the next one."""
+    sectors, later = [sector(number, tmp_path) for number in range(2)], DriveQueue(settings)
+
+    opened, waits = later._drives_open, [True]
+
+    def drives_open(*given):
+        if waits:
+            waits.clear()
+            layers_keep(DriveQueue(settings), sectors, pool, monkeypatch)
+        return opened(*given)
+
+    monkeypatch.setattr(later, "_drives_open", drives_open)
+
+    [refused] = together(later, sectors[1:], pool)
+    assert isinstance(refused, TemporaryError)
+    assert together(later, sectors, pool) == [None, None]
+
+    assert list(map(layers, sectors)) == expected[:2]
+
+
+def test_an_aborted_sector_is_no_error_of_the_others(tmp_path, settings, pool, expected, monkeypatch):
+    sectors, real = [sector(number, tmp_path) for number in range(3)], page_batch.PageBatch.run
+
+    def run(batch, **options):
+        real(batch, **options)
+        shutil.rmtree(sectors[1].files.cache)
+
+    monkeypatch.setattr(page_batch.PageBatch, "run", run)
+
+    errors = together(DriveQueue(settings), sectors, pool)
+
+    assert [type(error) for error in errors] == [type(None), TemporaryError, type(None)]
+    assert [layers(sectors[0]), layers(sectors[2])] == [expected[0], expected[2]]
 
 
 def test_a_sector_waits_as_the_file_says_unless_the_batch_is_full(tmp_path, settings, pool, monkeypatch):
@@ -236,6 +310,21 @@ def test_drives_that_another_process_uses_are_waited_for_and_named(tmp_path, set
     assert together(queue, [sector(1, tmp_path)], pool) == [None]
 
 
+def test_drives_on_which_another_process_goes_on_are_waited_for(tmp_path, settings, pool, monkeypatch):
+    monkeypatch.setattr(page_drives, "LOCK_WAIT_S", 0.02)
+    monkeypatch.setattr(drive_queue, "BUSY_S", 0.4)
+    queue = DriveQueue(settings)
+    held = queue._drives_open(SMALL, lambda *_: None)
+    waiting = pool.submit(together, queue, [sector(0, tmp_path)], pool)
+    for _ in range(20):
+        os.utime(tmp_path / "host" / "layers" / "store")
+        time.sleep(0.05)
+    assert not waiting.done()
+    held.close()
+
+    assert waiting.result(60) == [None]
+
+
 def test_the_child_s_line_is_the_drives_if_its_host_names_some(settings, monkeypatch):
     monkeypatch.delenv(LAYERS_VARIABLE, raising=False)
     assert label_line() is LABEL_QUEUE
@@ -261,6 +350,16 @@ def seals(tmp_path, settings, monkeypatch):
         one.case["sector_id"] += number
         made.append((one, one.add_piece()))
     return made
+
+
+def all_together(seals, pool):
+    """Run pc1 of sectors as one batch; return their futures once they stand in line, or are done."""
+    queue = label_line()
+    with queue.coming(SMALL):
+        futures = [pool.submit(one.pc1, infos) for one, infos in seals]
+        while sum(future.done() for future in futures) + len(queue._waiting) < len(seals):
+            time.sleep(0.01)
+    return futures
 
 
 def commit(one, infos, output):
@@ -349,3 +448,189 @@ def test_a_damaged_page_is_named_by_c1_and_made_good_by_pc1(tmp_path, seals, alo
     assert one.pc1(infos) == output
     assert commit(one, infos, output) == alone[0]
     assert commit(seals[1][0], seals[1][1], outputs[1]) == alone[1]
+
+
+def test_an_abort_and_a_full_disk_are_no_error_of_the_others(tmp_path, seals, alone, pool, monkeypatch):
+    real, full = page_batch.PageBatch.run, [seals[2][0].cache]
+
+    def run(batch, **options):
+        real(batch, **options)
+        shutil.rmtree(seals[1][0].cache, ignore_errors=True)
+
+    def space_check(folder, needed):
+        if folder in full:
+            raise NotEnoughSpace("no space")
+
+    monkeypatch.setattr(page_batch.PageBatch, "run", run)
+    monkeypatch.setattr(page_layers, "space_check", space_check)
+    futures = all_together(seals, pool)
+
+    assert [type(future.exception(60)) for future in futures] == [
+        type(None),
+        FileNotFoundError,
+        NotEnoughSpace,
+    ]
+    full.clear()
+    outputs = [futures[0].result(), seals[2][0].pc1(seals[2][1])]
+    assert [commit(*seals[at], output) for at, output in zip((0, 2), outputs, strict=True)] == alone[::2]
+
+
+def test_a_batch_whose_sectors_all_find_their_disk_full_is_kept(tmp_path, seals, alone, pool, monkeypatch):
+    def space_check(*_):
+        raise NotEnoughSpace("no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(page_layers, "space_check", space_check)
+        assert isinstance(pool.submit(seals[0][0].pc1, seals[0][1]).exception(60), NotEnoughSpace)
+    queue = label_line()
+    assert queue._unfinished() == queue._paths()
+
+    assert commit(*seals[0], seals[0][0].pc1(seals[0][1])) == alone[0]
+
+    assert queue._unfinished() == []
+
+
+@pytest.mark.parametrize("written", [0, 1, 2, 3])
+def test_killed_while_sectors_are_told_no_needed_batch_is_forgotten(
+    tmp_path, seals, alone, pool, monkeypatch, written
+):
+    monkeypatch.setattr(drive_queue, "FORGET_S", 0.0)
+    monkeypatch.setattr(drive_queue, "ROOM_S", 0.02)
+    child = os.fork()
+    if not child:
+        try:
+            made, real = [], LayersPlace.write
+
+            def write(place, files):
+                if len(made) == written:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                real(place, files)
+                made.append(files)
+
+            LayersPlace.write = write
+            real_members = DriveQueue._members_write
+
+            def members_write(queue, path, members):
+                if members.are_told:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                real_members(queue, path, members)
+
+            DriveQueue._members_write = members_write
+            with ThreadPoolExecutor(3) as own:
+                [future.result(60) for future in all_together(seals, own)]
+        finally:
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    told = [one for one, _ in seals if (one.cache / LAYERS_PLACE).exists()]
+    assert len(told) == written
+    outputs = [future.result(60) for future in all_together(seals, pool)]
+    for one, _ in seals:
+        if one not in told[:1]:
+            (one.cache / LAYERS_PLACE).unlink()  # those that came again are done before
+    queue = label_line()
+
+    assert (queue._spent() == []) is bool(told)
+    assert (queue._left() == []) is bool(told) or not queue._unfinished()
+
+    for one in told[:1]:
+        at = [seal for seal, _ in seals].index(one)
+        assert commit(*seals[at], outputs[at]) == alone[at]
+
+
+def test_a_batch_with_room_goes_on_before_one_that_waits_for_some(tmp_path, seals, alone, pool, monkeypatch):
+    """A proof has met a damaged page: its sector must not wait until the others of its batch are done."""
+    monkeypatch.setattr(drive_queue, "ROOM_S", 0.05)
+    (first, infos), (second, others), (third, _) = seals
+    [future.result(60) for future in all_together([seals[0], seals[2]], pool)]
+    real, refused = page_drives.PageDrives.extent_take, threading.Semaphore(0)
+
+    def full(drives, extent, size):
+        if (third.cache / LAYERS_PLACE).exists():
+            refused.release()
+            raise NotEnoughSpace(28, "no room")
+        real(drives, extent, size)
+
+    monkeypatch.setattr(page_drives.PageDrives, "extent_take", full)
+    waiting = pool.submit(second.pc1, others)
+    assert refused.acquire(timeout=60)
+    (first.cache / LAYERS_PLACE).unlink()
+
+    output = pool.submit(first.pc1, infos).result(60)
+
+    assert not waiting.done()
+    assert commit(first, infos, output) == alone[0]
+    (first.cache / LAYERS_PLACE).unlink()
+    (third.cache / LAYERS_PLACE).unlink()
+    waiting.result(60)
+
+
+def test_the_file_of_another_batch_has_not_the_layers_of_a_sector(tmp_path, seals):
+    (one, infos) = seals[0]
+    one.pc1(infos)
+    files = SectorFiles(SMALL, one.cache, one.sealed)
+    assert layers_place(files) is not None
+    [state] = (tmp_path / "host" / "layers").glob("*.json")
+    known = json.loads(state.read_text())
+    state.write_text(json.dumps({**known, "batch": "0" * 32}))
+
+    assert layers_place(files) is None
+
+
+def test_a_batch_is_kept_while_a_sector_s_disk_is_away(tmp_path, seals):
+    (one, infos) = seals[0]
+    one.pc1(infos)
+    assert label_line()._spent() == []
+    (tmp_path / "0").rename(tmp_path / "away")
+
+    assert label_line()._spent() == []
+
+
+def test_killed_while_it_is_forgotten_a_batch_begins_anew(tmp_path, seals, alone, pool):
+    (one, infos) = seals[0]
+    one.pc1(infos)
+    (one.cache / LAYERS_PLACE).unlink()
+    child = os.fork()
+    if not child:
+        try:
+            page_drives.PageDrives.extent_release = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+            queue = label_line()
+            [path] = queue._spent()
+            queue._forget(path, queue._drives_open(SMALL, lambda *_: None))
+        finally:
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+
+    assert commit(one, infos, one.pc1(infos)) == alone[0]
+
+
+def test_a_damaged_file_of_a_batch_leaves_no_sector_waiting(tmp_path, settings, pool, monkeypatch):
+    real = page_batch.PageBatch.run
+
+    def run(batch, **options):
+        real(batch, **options)
+        (tmp_path / "host" / "layers" / "other.json").write_text("{")
+
+    monkeypatch.setattr(page_batch.PageBatch, "run", run)
+
+    errors = together(DriveQueue(settings), [sector(number, tmp_path) for number in range(2)], pool)
+
+    assert [type(error) for error in errors] == [BadFile] * 2
+    with monkeypatch.context() as patch:
+        patch.setattr(DriveQueue, "_known_read", lambda _: None)
+        later = DriveQueue(settings)  # before that was damaged
+    assert [type(error) for error in together(later, [sector(2, tmp_path)], pool)] == [BadFile]
+    assert later._waiting == []
+
+
+def test_staged_data_are_copied_with_signs_of_life(tmp_path, monkeypatch):
+    files = sector(0, tmp_path).files
+    (tmp_path / "staged").write_bytes(b"data")
+    hole_write(tmp_path / "empty", size_bytes=SMALL.sector_bytes)
+    told = []
+
+    pc1.sealed_begin(sector(0, tmp_path), str(tmp_path / "staged"), on_part=lambda: told.append(1))
+    assert (told, files.sealed.read_bytes()) == ([1], b"data".ljust(SMALL.sector_bytes, b"\0"))
+
+    monkeypatch.setattr(pc1, "copy_file", None)
+    pc1.sealed_begin(sector(0, tmp_path), str(tmp_path / "empty"))
+    assert files.sealed.read_bytes() == bytes(SMALL.sector_bytes)
