@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, time, timedelta
 
-from apps.checks.findings.results import Severity
 from apps.checks.models import AlertChannel
 from apps.core.local_time import zone_named
 
@@ -23,6 +22,6 @@ def quiet_until(channel: AlertChannel, *, now: datetime) -> datetime | None:
     return datetime.combine(day, ends, tzinfo=here.tzinfo)
 
 
-def waits_quietly(channel: AlertChannel, *, severity: str) -> bool:
-    """Return whether what is of this severity waits in a channel's quiet hours."""
-    return bool(channel.quiet_from) and (severity != Severity.CRITICAL or channel.quiet_critical)
+def waits_quietly(channel: AlertChannel, *, is_critical: bool) -> bool:
+    """Return whether what is critical, or what is not, waits in a channel's quiet hours."""
+    return bool(channel.quiet_from) and (not is_critical or channel.quiet_critical)

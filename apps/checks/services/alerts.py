@@ -309,7 +309,8 @@ def _last_failing(channel: AlertChannel, *, names: Collection[str], tenant: Tena
 
 def _is_untold(channel: AlertChannel, before: Notification | None, *, severity: str) -> bool:
     """Return whether what a channel is told last still waits in its quiet hours, and this may not."""
-    return before is not None and before.is_held and not waits_quietly(channel, severity=severity)
+    is_critical = severity == Severity.CRITICAL
+    return before is not None and before.is_held and not waits_quietly(channel, is_critical=is_critical)
 
 
 def _wanted(channel: AlertChannel, alerts: Iterable[Alert]) -> list[Alert]:

@@ -24,7 +24,8 @@ STATE_EVENTS: Final = (*FAILING, AlertEvent.ENDED)
 def quiet_hours_wait(row: Notification, *, now: datetime) -> None:
     """Delay an unsaved notification until the end of its channel's quiet hours, if it is to wait."""
     channel = row.channel
-    until = quiet_until(channel, now=now) if waits_quietly(channel, severity=_severity(row)) else None
+    is_critical = _severity(row) == Severity.CRITICAL
+    until = quiet_until(channel, now=now) if waits_quietly(channel, is_critical=is_critical) else None
     if until is not None:
         row.next_try_at, row.is_held = until, True
 
