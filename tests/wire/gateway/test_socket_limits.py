@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -76,7 +77,8 @@ async def test_a_socket_that_is_dead_already_keeps_no_other_from_its_end():
                 raise self.error
             ended.append(code)
 
-    await sockets_close(SimpleNamespace(sockets=[Socket(RuntimeError("closed")), Socket()]))
+    watch: Any = SimpleNamespace(sockets=[Socket(RuntimeError("closed")), Socket()])
+    await sockets_close(watch)
 
     assert ended == [1013]
 

@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 import pytest
@@ -352,9 +353,14 @@ def seals(tmp_path, settings, monkeypatch):
     return made
 
 
+def drive_line() -> Any:
+    """Return the line of this process, which is of drives."""
+    return label_line()
+
+
 def all_together(seals, pool):
     """Run pc1 of sectors as one batch; return their futures once they stand in line, or are done."""
-    queue = label_line()
+    queue = drive_line()
     with queue.coming(SMALL):
         futures = [pool.submit(one.pc1, infos) for one, infos in seals]
         while sum(future.done() for future in futures) + len(queue._waiting) < len(seals):
@@ -472,7 +478,8 @@ def test_an_abort_and_a_full_disk_are_no_error_of_the_others(tmp_path, seals, al
     ]
     full.clear()
     outputs = [futures[0].result(), seals[2][0].pc1(seals[2][1])]
-    assert [commit(*seals[at], output) for at, output in zip((0, 2), outputs, strict=True)] == alone[::2]
+    made = [(*seals[at], output) for at, output in zip((0, 2), outputs, strict=True)]
+    assert [commit(*one) for one in made] == alone[::2]
 
 
 def test_a_batch_whose_sectors_all_find_their_disk_full_is_kept(tmp_path, seals, alone, pool, monkeypatch):
@@ -482,10 +489,11 @@ def test_a_batch_whose_sectors_all_find_their_disk_full_is_kept(tmp_path, seals,
     with monkeypatch.context() as patch:
         patch.setattr(page_layers, "space_check", space_check)
         assert isinstance(pool.submit(seals[0][0].pc1, seals[0][1]).exception(60), NotEnoughSpace)
-    queue = label_line()
+    queue = drive_line()
     assert queue._unfinished() == queue._paths()
 
-    assert commit(*seals[0], seals[0][0].pc1(seals[0][1])) == alone[0]
+    (one, infos) = seals[0]
+    assert commit(one, infos, one.pc1(infos)) == alone[0]
 
     assert queue._unfinished() == []
 
@@ -499,7 +507,10 @@ def test_killed_while_sectors_are_told_no_needed_batch_is_forgotten(
     child = os.fork()
     if not child:
         try:
-            made, real = [], LayersPlace.write
+            made: list[SectorFiles] = []
+            place_type: Any = LayersPlace
+            queue_type: Any = DriveQueue
+            real = LayersPlace.write
 
             def write(place, files):
                 if len(made) == written:
@@ -507,7 +518,7 @@ def test_killed_while_sectors_are_told_no_needed_batch_is_forgotten(
                 real(place, files)
                 made.append(files)
 
-            LayersPlace.write = write
+            place_type.write = write
             real_members = DriveQueue._members_write
 
             def members_write(queue, path, members):
@@ -515,7 +526,7 @@ def test_killed_while_sectors_are_told_no_needed_batch_is_forgotten(
                     os.kill(os.getpid(), signal.SIGKILL)
                 real_members(queue, path, members)
 
-            DriveQueue._members_write = members_write
+            queue_type._members_write = members_write
             with ThreadPoolExecutor(3) as own:
                 [future.result(60) for future in all_together(seals, own)]
         finally:
@@ -527,14 +538,14 @@ def test_killed_while_sectors_are_told_no_needed_batch_is_forgotten(
     for one, _ in seals:
         if one not in told[:1]:
             (one.cache / LAYERS_PLACE).unlink()  # those that came again are done before
-    queue = label_line()
+    queue = drive_line()
 
     assert (queue._spent() == []) is bool(told)
     assert (queue._left() == []) is bool(told) or not queue._unfinished()
 
     for one in told[:1]:
         at = [seal for seal, _ in seals].index(one)
-        assert commit(*seals[at], outputs[at]) == alone[at]
+        assert commit(one, seals[at][1], outputs[at]) == alone[at]
 
 
 def test_a_batch_with_room_goes_on_before_one_that_waits_for_some(tmp_path, seals, alone, pool, monkeypatch):
@@ -579,10 +590,10 @@ def test_the_file_of_another_batch_has_not_the_layers_of_a_sector(tmp_path, seal
 def test_a_batch_is_kept_while_a_sector_s_disk_is_away(tmp_path, seals):
     (one, infos) = seals[0]
     one.pc1(infos)
-    assert label_line()._spent() == []
+    assert drive_line()._spent() == []
     (tmp_path / "0").rename(tmp_path / "away")
 
-    assert label_line()._spent() == []
+    assert drive_line()._spent() == []
 
 
 def test_killed_while_it_is_forgotten_a_batch_begins_anew(tmp_path, seals, alone, pool):
@@ -592,8 +603,9 @@ def test_killed_while_it_is_forgotten_a_batch_begins_anew(tmp_path, seals, alone
     child = os.fork()
     if not child:
         try:
-            page_drives.PageDrives.extent_release = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-            queue = label_line()
+            drives_type: Any = page_drives.PageDrives
+            drives_type.extent_release = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+            queue = drive_line()
             [path] = queue._spent()
             queue._forget(path, queue._drives_open(SMALL, lambda *_: None))
         finally:
