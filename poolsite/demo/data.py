@@ -102,18 +102,16 @@ def data_make(world: World) -> None:
             for place in range(9)
         ],
     )
+    tomorrow = world.now + timedelta(days=1)
     AllocationsRead.objects.create(
         pk=ONLY,
-        due_at=world.now + timedelta(days=1),
-        all_due_at=world.now + timedelta(days=1),
+        due_at=tomorrow,
+        all_due_at=tomorrow,
         read_at=world.now,
         height=HEIGHT,
         is_of_all=True,
     )
-    rows_write(
-        ClaimsEnding,
-        [ClaimsEnding(miner=one, due_at=world.now + timedelta(days=1)) for one in world.miners],
-    )
+    rows_write(ClaimsEnding, [ClaimsEnding(miner=one, due_at=tomorrow) for one in world.miners])
     _deals(world, [one for one in pieces if one.state == PieceState.ACTIVE], takers)
 
 
