@@ -26,6 +26,7 @@ from apps.sectors.models import (
     NumberReservation,
     SealTarget,
     Sector,
+    SharedSettings,
     Store,
     StoreFinding,
     StoreScan,
@@ -138,6 +139,7 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
     known = ((sectors["active"].number, 2048), (97, 4096))
     HostReport.objects.create(
         worker=sealer,
+        settings=_settings(sealer),
         leftovers=[
             {"miner_id": actor_id, "number": number, "folder": "/nvme1/sealing", "size": size}
             for number, size in known
@@ -244,6 +246,31 @@ def _senders_and_gas(of: str, miner: Miner, wallet: Wallet, control: str) -> Non
     factories.approval_rule(of=of, actor="miner", method=23)
 
 
+def _settings(sealer: Worker) -> list[dict[str, str]]:
+    """Set one of each level, and return what the host reports of them and of its file."""
+    SharedSettings.objects.get_or_create(tenant=None, defaults={"values": {"sealing.max_retries": "3"}})
+    SharedSettings.objects.create(tenant=sealer.tenant, values={"slots.PC2": 2})
+    sealer.settings = {"slots.C2": 2, "threads.1.seal_interval": "5min"}
+    sealer.save(update_fields=["settings"])
+    file = "/etc/poolsite/worker.toml"
+    told = {
+        "slots.PC1": ("4", "file"),
+        "slots.PC2": ("2", "tenant"),
+        "slots.C2": ("1", "proposed"),
+        "sectors_max": ("0", "default"),
+        "sector_room_bytes": (str(512 << 30), "proposed"),
+        "sealing.max_retries": ("3", "pool"),
+        "sealing.enable_deals": ("true", "default"),
+        "threads.1.plan": ("sealer", "file of thread"),
+        "threads.1.location": ("/nvme1/sealing", "file of thread"),
+        "threads.1.seal_interval": ("5min", "thread"),
+    }
+    return [
+        {"key": key, "value": value, "origin": origin, "file": file if "file" in origin else ""}
+        for key, (value, origin) in told.items()
+    ]
+
+
 def _sectors(miner: Miner, sealer: Worker) -> dict[str, Any]:
     """One sector in each interesting state; numbers start at 0."""
     pledged = now() - timedelta(minutes=1)
@@ -332,6 +359,7 @@ OBJECTS = (
     "store-check",
     "store-leftovers",
     "host-leftovers",
+    "host-setting",
     "store-redeclare",
     "store-scan",
     "store-forget",
@@ -449,6 +477,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         "sector-state-set": reverse("sector-state-set", args=[pool.paused.uuid]),
         "host": reverse("host", args=[pool.sealer.uuid]),
         "host-leftovers": reverse("host-leftovers", args=[pool.sealer.uuid]),
+        "host-setting": reverse("host-setting", args=[pool.sealer.uuid]),
         "store": reverse("store", args=[pool.store.uuid]),
         "store-change": reverse("store-change", args=[pool.store.uuid]),
         "store-adopt": reverse("store-adopt", args=[pool.store.uuid]),

@@ -18,6 +18,7 @@ from apps.api.auth.urls import ALL_ROUTES
 from apps.core import clock
 from apps.messages.models import ExtraNode, Sender
 from apps.messages.states import SenderState
+from apps.sectors.models import HostReport
 from apps.sectors.services.sealing.steps import sector_stop
 from apps.users.models import AuditEntry
 from apps.users.services.grants import miner_grant
@@ -311,6 +312,13 @@ def paused_key(world: World) -> Any:
     return world.sector.uuid
 
 
+def slots_told(world: World) -> Any:
+    """Have the host report a setting: its form has those that it has."""
+    told = [{"key": "slots.PC1", "value": "1", "origin": "default"}]
+    HostReport.objects.create(worker=world.worker, settings=told)
+    return world.worker.uuid
+
+
 def stop_mining_by_page(world: World) -> None:
     miner_grant(tenant=people.tenant("alice"), actor_id=2001)
     page("blocks-mining", lambda w: w.miner.uuid, on="0")(world)
@@ -343,8 +351,8 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "sector-abort": abort_by_page,
     "host-act": page("host-act", lambda w: w.worker.uuid, "pause"),
     "host-command": page("host-command", lambda w: w.worker.uuid, "drain"),
-    "host-setting": page("host-setting", lambda w: w.worker.uuid, key="slots.PC1", value="2"),
-    "host-settings": page("host-settings", place="<tenant>|", key="slots.PC1", value="2"),
+    "host-setting": page("host-setting", slots_told, **{"slots.PC1": "2"}),
+    "host-settings": page("host-settings", place="<tenant>|", **{"slots.PC1": "2"}),
     "host-group": page("host-group", lambda w: w.worker.uuid, group="a"),
     "store-attach": page("store-attach", worker="<worker>", folder="/a", kind="new"),
     "store-change": page("store-change", lambda w: w.store.uuid, weight="2"),

@@ -79,7 +79,8 @@ class SharedSettings(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"settings of {self.group or self.tenant or 'the pool'}"
+        whose = f"{self.group} of {self.tenant}" if self.group else self.tenant
+        return f"settings of {whose or 'the pool'}"
 
 
 class HostReport(models.Model):

@@ -107,6 +107,11 @@ def worker_machine(worker: Worker) -> str:
     return worker.host or worker.name
 
 
+def worker_target(worker: Worker) -> str:
+    """Return what the audit log calls a host."""
+    return f"{worker.name} ({worker.uuid})"
+
+
 def workers_of_host(tenant_id: int, host: str) -> QuerySet[Worker]:
     """Return a tenant's workers on one machine."""
     on_it = Q(host=host) | Q(host="", name=host)

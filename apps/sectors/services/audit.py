@@ -6,6 +6,7 @@ from typing import Any
 
 from apps.core.units import values_with_units
 from apps.sectors.models import Sector, SharedSettings, Worker
+from apps.sectors.selectors.hosts import worker_target
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 
@@ -40,9 +41,7 @@ def worker_audit(
 ) -> None:
     """Write down what somebody did to a host."""
     if by is not None:
-        audit_record(
-            principal=by, action=action, target=f"{worker.name} ({worker.uuid})", before=before, after=after
-        )
+        audit_record(principal=by, action=action, target=worker_target(worker), before=before, after=after)
 
 
 def store_audit(by: Principal, *, action: str, target: str, before: Any = None, after: Any = None) -> None:

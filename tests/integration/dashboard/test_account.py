@@ -387,6 +387,7 @@ def test_an_auditor_reads_every_page_and_changes_nothing(monkeypatch):
         "store-check",
         "store-leftovers",
         "host-leftovers",
+        "host-setting",
         "store-redeclare",
         "store-scan",
         "store-forget",

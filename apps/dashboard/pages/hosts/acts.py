@@ -1,4 +1,4 @@
-"""What a person does to one host: commands, settings, its group, its end."""
+"""What a person does to one host: commands, its group, its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm
-from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.hosts.detail import host_detail, host_page
 from apps.dashboard.sessions import sign_in_required
@@ -24,7 +23,7 @@ from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.hosts import sectors_stored_only_on, worker_get, worker_is_away
 from apps.sectors.services.hosts.commands import worker_command_enqueue
 from apps.sectors.services.hosts.retirement import unfinished_jobs_count, worker_retire, worker_retire_drained
-from apps.sectors.services.hosts.settings import values_read, worker_group_set, worker_settings_set
+from apps.sectors.services.hosts.settings import worker_group_set
 from apps.users.rules.principals import Principal
 from poolsite.wire.commands import Operation
 
@@ -56,35 +55,10 @@ def command(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> Http
     return render(request, "hosts/_head.html", {"host": detail, "error": error})
 
 
-class SettingForm(PageForm):
-    """One setting of a host."""
-
-    key = Text()
-    value = Text()
-
-
 class GroupForm(PageForm):
     """The group of a host."""
 
     group = Text()
-
-
-@require_POST
-@sign_in_required
-def setting(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
-    """Set one setting of a host, or take it away."""
-    worker = worker_get(viewer, str(key))
-    if not viewer.may("write"):
-        raise Http404
-    form = SettingForm.of(request)
-    form.is_valid()
-    try:
-        values = values_read({form.cleaned_data["key"]: form.cleaned_data["value"]}, is_shared=False)
-        worker_settings_set(worker, values=values, actor=viewer.actor, by=viewer)
-    except DomainError as refusal:
-        return host_page(request, viewer, key, error=refusal.reason, refused=form.typed)
-    notice_leave(request, gettext("Saved. The host takes it with its next heartbeat."))
-    return redirect("host", key)
 
 
 @require_POST
@@ -154,7 +128,6 @@ def retire(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
 
 
 urlpatterns: Final = [
-    path("hosts/<uuid:key>/settings/", setting, name="host-setting"),
     path("hosts/<uuid:key>/group/", group, name="host-group"),
     path("hosts/<uuid:key>/retire/", retire, name="host-retire"),
     path("hosts/<uuid:key>/command/<str:op>/", command, name="host-command"),

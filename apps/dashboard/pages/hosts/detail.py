@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -27,7 +27,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.hosts.job_text import held_jobs, job_text, kind_text
 from apps.dashboard.pages.hosts.leftovers import leftovers_card
 from apps.dashboard.pages.hosts.rows import HostRow, host_row
-from apps.dashboard.pages.hosts.setting_rows import SettingRow, known_keys, setting_label, setting_rows
+from apps.dashboard.pages.hosts.setting_rows import SettingRow, setting_rows
 from apps.dashboard.pages.storage.attachment_rows import host_store_rows
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.errors.hosts import WorkerUnknown
@@ -376,15 +376,8 @@ def host(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     return host_page(request, viewer, key)
 
 
-def host_page(
-    request: HttpRequest,
-    viewer: Principal,
-    key: UUID,
-    *,
-    error: str = "",
-    refused: Mapping[str, str] | None = None,
-) -> HttpResponse:
-    """Render a host's page; `error` is what was refused a moment ago, `refused` a setting that was."""
+def host_page(request: HttpRequest, viewer: Principal, key: UUID, *, error: str = "") -> HttpResponse:
+    """Render a host's page; `error` is what was refused a moment ago."""
     data, worker = PageData(viewer), worker_get(viewer, str(key))
     log_watch(worker)
     detail = host_detail(worker, data)
@@ -398,8 +391,6 @@ def host_page(
         act_error=error,
         page_href=reverse("host", args=[key]),
         host=detail,
-        keys=[(name, setting_label(name)) for name in known_keys(worker)],
-        refused=refused,
     )
 
 

@@ -54,10 +54,13 @@ class SettingRow:
     """A setting as the host obeys it."""
 
     key: str
+    label: str
     value: str
     origin: str
     pending: str
     """What it was told and does not obey yet; empty: it does."""
+    wanted: tuple[str, str]
+    """Level and value that the console set; empty: none."""
 
 
 def setting_rows(worker: Worker, report: HostReport | None) -> tuple[SettingRow, ...]:
@@ -65,8 +68,8 @@ def setting_rows(worker: Worker, report: HostReport | None) -> tuple[SettingRow,
     reported = {} if report is None else {setting["key"]: setting for setting in report.settings}
     has_rules = any(key.startswith(SEALING) for key in reported)
     wanted: dict[str, tuple[str, str]] = {}
-    for name, value in worker_settings_resolve(worker).items():
-        level, _dot, key = name.partition(".")
+    named = [(*name.partition("."), value) for name, value in worker_settings_resolve(worker).items()]
+    for level, _dot, key, value in sorted(named, key=lambda one: LEVELS.index(one[0])):
         wanted[key] = (level, value)
     rows = []
     for key, setting in reported.items():
@@ -80,16 +83,19 @@ def setting_rows(worker: Worker, report: HostReport | None) -> tuple[SettingRow,
         )
         rows.append(
             SettingRow(
+                key,
                 setting_label(key),
                 setting_value(key, setting["value"]),
                 origin_text(setting),
                 gettext("removed with its next heartbeat") if is_stale else pending,
+                (level, value),
             )
         )
-    for key, (_level, value) in wanted.items():
+    for key, asked in wanted.items():
         if has_rules and key not in reported and rule_key(key) is not None:
-            pending = gettext("{value} with its next heartbeat").format(value=setting_value(key, value))
-            rows.append(SettingRow(setting_label(key), formatting.NOTHING, formatting.NOTHING, pending))
+            pending = gettext("{value} with its next heartbeat").format(value=setting_value(key, asked[1]))
+            label, nothing = setting_label(key), formatting.NOTHING
+            rows.append(SettingRow(key, label, nothing, nothing, pending, asked))
     return tuple(rows)
 
 

@@ -1,31 +1,64 @@
-"""Settings that hosts share: of the pool, of a tenant and of its groups, by level."""
+"""Settings of hosts by form: those of the pool, of a tenant and of its groups, and those of one host."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
-from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
+from apps.core.formatting import NOTHING, plural
 from apps.core.languages import list_text
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.hosts.setting_rows import setting_label, setting_value
+from apps.dashboard.pages.hosts.setting_form import Setters, SettingsForm
+from apps.dashboard.pages.hosts.setting_rows import (
+    ORIGINS,
+    known_keys,
+    setting_label,
+    setting_rows,
+    setting_value,
+)
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
-from apps.sectors.selectors.hosts import host_groups, shared_settings_visible, tenant_of_hosts
-from apps.sectors.services.hosts.settings import SETTABLE, shared_settings_set, values_read
+from apps.sectors.errors.hosts import BadSettings
+from apps.sectors.selectors.host_overrides import overrides_count
+from apps.sectors.selectors.hosts import (
+    host_groups,
+    host_report,
+    shared_settings_of,
+    shared_settings_visible,
+    tenant_of_hosts,
+    worker_get,
+    worker_target,
+)
+from apps.sectors.services.hosts.settings import SETTABLE, shared_settings_set, worker_settings_set
 from apps.users.rules.principals import Principal
+from poolsite.wire.host_settings import LEVELS
+from poolsite.wire.sealing_rules import SEALING, rule_key
 
+if TYPE_CHECKING:
+    from apps.sectors.models import SharedSettings, Worker
+
+OVERRIDES: Final = {
+    "tenant": _("tenant settings"),
+    "group": _("group settings"),
+    "file": _("the host's file"),
+    "command line": _("the command line"),
+    "host": _("the host's own settings"),
+    "file of thread": _("[[sealing_thread]] in the host's file"),
+    "thread": _("a sealing thread"),
+}
+"""Levels of which a host's value may win over a shared one."""
 Place = tuple[int | None, str]
 """Tenant and group; (None, ""): the whole pool."""
 
@@ -39,7 +72,7 @@ class SharedRow:
     setting: str
     value: str
     change: str
-    """Query of the page with the form filled in for this row."""
+    """Address of its field in the form."""
 
 
 def place_key(place: Place) -> str:
@@ -61,61 +94,98 @@ def places_of(viewer: Principal) -> dict[str, tuple[str, Place]]:
     return {place_key(place): (label, place) for place, label in found.items()}
 
 
-def shared_rows(viewer: Principal) -> Iterable[SharedRow]:
-    """Return all settings that the viewer's hosts share, the pool's first."""
-    rows = sorted(shared_settings_visible(viewer), key=lambda row: (row.tenant is not None, bool(row.group)))
-    for row in rows:
+def shared_rows(shared: Mapping[Place, SharedSettings]) -> Iterable[SharedRow]:
+    """Yield all settings that hosts share, the pool's first."""
+    for row in sorted(shared.values(), key=lambda row: (row.tenant is not None, bool(row.group))):
         level = _("Pool") if row.tenant is None else _("Group") if row.group else _("Tenant")
         whose = "" if row.tenant is None else row.tenant.name
         for key, value in sorted(row.values.items()):
+            place = urlencode({"place": place_key((row.tenant_id, row.group))})
             yield SharedRow(
                 level=str(level),
                 whose=list_text((row.group, whose)) if row.group else whose,
                 setting=setting_label(key),
                 value=setting_value(key, str(value)),
-                change=urlencode({"place": place_key((row.tenant_id, row.group)), "key": key}),
+                change=f"?{place}#{key}",
             )
 
 
-class SharedForm(PageForm):
-    """One setting of one level."""
+class PlaceForm(PageForm):
+    """The place whose settings are shown and set."""
 
-    blamed = "value"
     place = Text()
-    key = Text(initial="slots.PC1")
-    value = Text()
 
-    def clean_key(self) -> str:
-        """Read the setting.  Raises ValidationError."""
-        if self.cleaned_data["key"] not in SETTABLE:
-            raise ValidationError(_("must be one of the options"))
-        return str(self.cleaned_data["key"])
+
+def levels_to(place: Place) -> dict[str, Place]:
+    """Return a place and those above it, by level, the pool first."""
+    tenant_id, group = place
+    levels: dict[str, Place] = {"pool": (None, "")}
+    if tenant_id is not None:
+        levels["tenant"] = (tenant_id, "")
+    if group:
+        levels["group"] = place
+    return levels
+
+
+def shared_notes(
+    viewer: Principal, place: Place, shared: Mapping[Place, SharedSettings]
+) -> dict[str, list[str]]:
+    """Return, for each setting of a place, who set it, what holds without it, and which hosts differ."""
+    *above, level = levels_to(place)
+    places = levels_to(place)
+    own = shared.get(place)
+    setters = Setters(viewer, [] if own is None else [str(own)])
+    counts = overrides_count(*place, levels=LEVELS[LEVELS.index(level) + 1 :])
+    notes: dict[str, list[str]] = {}
+    for key in SETTABLE:
+        texts = notes.setdefault(key, [])
+        if own is not None and key in own.values:
+            texts.append(setters.text(str(own), key, own.values[key]))
+        for name in reversed(above):
+            row = shared.get(places[name])
+            if row is not None and key in row.values:
+                value = setting_value(key, str(row.values[key]))
+                texts.append(
+                    gettext("If empty: {value} ({origin})").format(value=value, origin=ORIGINS[name])
+                )
+                break
+        if hosts := [
+            gettext("{hosts} by {origin}").format(hosts=plural(count, "host"), origin=OVERRIDES[name])
+            for name, count in counts.get(key, {}).items()
+        ]:
+            texts.append(gettext("Overridden on {hosts}").format(hosts=list_text(hosts)))
+    return notes
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def host_settings(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Show the shared settings, and set one or take it away."""
+    """Show the shared settings, and set those of one level."""
     may_act = viewer.may("write")
     if request.method == "POST" and not may_act:
         raise Http404
     places = places_of(viewer)
-    form = SharedForm.of(
-        request,
-        place=request.GET.get("place", next(iter(places), "")),
-        key=request.GET.get("key", "slots.PC1"),
-    )
+    typed = PlaceForm.from_address(request).typed["place"]
+    if request.method == "POST" and typed and typed not in places:
+        raise Http404
+    chosen = typed if typed in places else next(iter(places), "")
+    shared = {(row.tenant_id, row.group): row for row in shared_settings_visible(viewer)}
+    place = places[chosen][1] if chosen else (None, "")
+    own = shared.get(place)
+    form = SettingsForm.of_values(request, SETTABLE, {} if own is None else own.values)
     if form.is_valid():
         with form.refusals():
-            sent = form.cleaned_data
-            if sent["place"] not in places:
-                raise Http404
-            tenant_id, group = places[sent["place"]][1]
-            tenant = None if tenant_id is None else tenant_of_hosts(tenant_id)
-            values = values_read({sent["key"]: sent["value"]})
-            shared_settings_set(values, tenant=tenant, group=group, actor=viewer.actor, by=viewer)
-            notice_leave(request, _("Saved. Hosts take it with their next heartbeat."))
-            return redirect("host-settings")
+            if not typed:
+                raise BadSettings(gettext("choose one of the options"))
+            if values := form.changed:
+                tenant = None if place[0] is None else tenant_of_hosts(place[0])
+                shared_settings_set(values, tenant=tenant, group=place[1], actor=viewer.actor, by=viewer)
+            notice_leave(
+                request,
+                _("Saved. Hosts take it with their next heartbeat.") if values else _("Nothing changed."),
+            )
+            return redirect(f"{reverse('host-settings')}?{urlencode({'place': chosen})}")
+    may_act = may_act and bool(places)
     return form_render(
         request,
         viewer,
@@ -124,11 +194,66 @@ def host_settings(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title=_("Host settings"),
         section="hosts",
         data=PageData(viewer),
-        rows=list(shared_rows(viewer)),
-        places=[(key, label) for key, (label, _place) in places.items()],
-        keys=[(key, setting_label(key)) for key in SETTABLE],
-        may_act=may_act and bool(places),
+        rows=list(shared_rows(shared)),
+        places=[(key, name) for key, (name, _place) in places.items()],
+        place=chosen,
+        groups=form.groups(shared_notes(viewer, place, shared)) if may_act else {},
+        may_act=may_act,
     )
 
 
-urlpatterns: Final = [path("hosts/settings/", host_settings, name="host-settings")]
+def host_notes(viewer: Principal, worker: Worker) -> dict[str, list[str]]:
+    """Return, for each setting of a host, what it obeys, from where, and what it was told by whom."""
+    targets = {level: str(row) for level, row in shared_settings_of(worker).items()}
+    targets |= dict.fromkeys(("host", "thread"), worker_target(worker))
+    setters = Setters(viewer, targets.values())
+    notes: dict[str, list[str]] = {}
+    for row in setting_rows(worker, host_report(worker)):
+        level, value = row.wanted
+        in_force = gettext("In force: {value} ({origin})").format(value=row.value, origin=row.origin)
+        notes[row.key] = [
+            in_force if row.value != NOTHING else "",
+            row.pending,
+            setters.text(targets[level], row.key, value) if level else "",
+        ]
+        rule = rule_key(row.key)
+        if rule is not None and rule[0] and row.value != NOTHING:
+            text = gettext("Overridden by thread {number}").format(number=rule[0])
+            notes.setdefault(SEALING + rule[1], []).append(text)
+    return notes
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def host_setting(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Set what one host obeys, or take it away."""
+    worker = worker_get(viewer, str(key))
+    if not viewer.may("write"):
+        raise Http404
+    form = SettingsForm.of_values(request, known_keys(worker), worker.settings)
+    if form.is_valid():
+        with form.refusals():
+            if values := form.changed:
+                worker_settings_set(worker, values=values, actor=viewer.actor, by=viewer)
+            notice_leave(
+                request,
+                _("Saved. The host takes it with its next heartbeat.") if values else _("Nothing changed."),
+            )
+            return redirect("host", key)
+    return form_render(
+        request,
+        viewer,
+        "hosts/setting.html",
+        form,
+        title=gettext("Settings of {host}").format(host=worker.name),
+        section="hosts",
+        data=PageData(viewer),
+        worker=worker,
+        groups=form.groups(host_notes(viewer, worker)),
+    )
+
+
+urlpatterns: Final = [
+    path("hosts/settings/", host_settings, name="host-settings"),
+    path("hosts/<uuid:key>/settings/", host_setting, name="host-setting"),
+]
