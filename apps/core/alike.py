@@ -1,4 +1,4 @@
-"""What errors of one cause have in common, whatever names and numbers are in them."""
+"""Fingerprints that errors of one cause have in common, whatever names and numbers are in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 from apps.core.reasons import Reason, is_whole
 
 NAMES: Final = re.compile(r"(/[\w.\-]+)+|\b(?:baf|bag)\w{20,}|\b[0-9a-f]{12,}\b|\b[ft]0?\d+\b|\d[\d.,:]*")
-"""What differs from object to object in the words of one error."""
+"""Words that differ from object to object in one error."""
 WORDS_MAX: Final = 300
 
 

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class _Opened(Generic[T]):
-    """What is open of several lanes; one that fails is not finished, and the others are."""
+    """The open files of several lanes; one that fails is not finished, and the others are."""
 
     def __init__(self, failed: dict[int, Exception]) -> None:
         self.failed, self._stacks, self._values = failed, dict[int, ExitStack](), dict[int, T]()

@@ -35,7 +35,7 @@ class MessageGroupOutput(serializers.Serializer[Any]):
     error_code = serializers.CharField(help_text=CODE_HELP)
     exit_code = serializers.IntegerField(allow_null=True)
     by_itself = serializers.CharField()
-    """What happens without any action."""
+    """The outcome without any action."""
     actions = serializers.ListField(
         child=serializers.CharField(), help_text="what can help, best first; no retry that cannot"
     )

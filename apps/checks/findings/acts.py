@@ -44,7 +44,7 @@ MESSAGE_ACTS: Final[dict[str, tuple[str, StrOrPromise, bool]]] = {
 """Of the doctor's actions those with a route of their own: its name, the label, whether it asks first."""
 
 FREE_ACTS: Final = ("retry-now", "republish")
-"""Of these what signs nothing anew, and so costs nothing for however many messages."""
+"""Actions that sign nothing anew, and so cost nothing for however many messages."""
 
 
 def hosts_resume(workers: Sequence[Worker]) -> tuple[Act, ...]:

@@ -26,7 +26,7 @@ GROUPED_MAX: Final = 1_000
 """Messages of each view that are grouped; the oldest ones beyond are left out."""
 STUCK, REPLACED, REFUSED, FAILED = "stuck", "replaced", "refused", "failed"
 VIEWS: Final = (STUCK, REPLACED, REFUSED, FAILED)
-"""Where messages need somebody, most urgent first: words of the list's filter `state`."""
+"""Views in which messages need somebody, most urgent first: words of the list's filter `state`."""
 COLUMNS: Final = (*SHOWN, "created_at", "tenant__name")
 
 
@@ -40,7 +40,7 @@ class MessageGroup:
     """One of `VIEWS`."""
     newest: Message
     diagnosis: Diagnosis
-    """Of the newest."""
+    """Time of the newest."""
     since: datetime
     last: datetime
     ids: list[str] = field(default_factory=list)

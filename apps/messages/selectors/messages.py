@@ -16,7 +16,7 @@ from poolsite.filecoin.address import id_address
 from poolsite.filecoin.message import SignedMessage, signed_message_from_cbor
 
 UNLISTED: Final = ("params", "signed", "return_data")
-"""What no list shows of a message, up to 64 KiB each."""
+"""Columns of a message that no list shows, up to 64 KiB each."""
 AMBIGUOUS_MAX: Final = 20
 """Messages of one id, of as many tenants, that a refusal names at most."""
 

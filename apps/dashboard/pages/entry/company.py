@@ -107,7 +107,7 @@ def company_back(request: HttpRequest) -> HttpResponse:
 
 
 def answered(request: HttpRequest, question: dict[str, Any] | None) -> HttpResponse:
-    """Let whom the provider signed in come in, or confirm an act."""
+    """Sign in the person whom the provider named, or confirm an act."""
     then = question["next"] if question is not None else "/"
     try:
         answer = answer_read(request, question)

@@ -1,4 +1,4 @@
-"""What a person does to one host: commands, its group, its end."""
+"""Acts on one host: commands, its group, its end."""
 
 from __future__ import annotations
 

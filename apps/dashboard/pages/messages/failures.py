@@ -48,7 +48,7 @@ ACT_LABELS: Final = {
     "republish": (_("Publish {messages} again…"), ""),
     "mark-bad": (_("Mark {messages} as failed…"), "danger"),
 }
-"""Of the doctor's actions those that a whole group takes in one review."""
+"""The doctor's actions that a whole group takes in one review."""
 
 
 def group_row(group: MessageGroup, names: AddressNames, *, may_sign: bool) -> dict[str, object]:
