@@ -27,6 +27,7 @@ from apps.sectors.models import (
     HostReport,
     Job,
     SectorCopy,
+    SharedSettings,
     Store,
     StoreCheck,
     StoreFinding,
@@ -117,6 +118,7 @@ def world(of_operator: bool) -> World:
         GasGuard.objects.filter(tenant=bob).delete()
         AutoBumpRule.objects.filter(tenant=bob).delete()
         ApprovalRule.objects.filter(tenant=bob).delete()
+        SharedSettings.objects.filter(tenant=bob).delete()
         for store in bob.stores.all():
             Store.objects.filter(pk=store.pk).update(name=f"bob-{store.name}", uid=f"bob-{store.uid}")
         for model in apps.get_models():

@@ -232,7 +232,7 @@ def test_messages_named_in_vain_are_refused_with_the_reason(pool: Pool, client: 
     assert (found["done"], found["left"]) == (["one"], 0)
     assert {row["id"]: row["reason"] for row in found["refused"]} == {
         "two": "must be FILLED, is LANDED",
-        "three": "it does not match from and kind",
+        "three": "it does not match from, kind and cause",
         "none": "there is no such message",
     }
     bobs = ask(client, "post", "messages:bulk", by=token("sign", of="bob"), body=stranger).json()
