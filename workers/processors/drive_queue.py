@@ -164,20 +164,20 @@ class DriveQueue(LabelQueue):
             self._known_read()
 
     def _batch_work(self, batch: PageBatch, members: list[Waiting], progress: Progress) -> None:
-        def told(done: int, total: int) -> None:
+        def report(done: int, total: int) -> None:
             os.utime(batch.path)
             progress(done, total)
 
-        batch.run(progress=told)
+        batch.run(progress=report)
         with self._changed:
             members += [one for one in self._waiting if one.sector.replica_id in batch.replica_ids]
             self._waiting = [one for one in self._waiting if one not in members]
             self._changed.notify_all()
         if self.settings.writes_files:
-            self._files_write(batch, members, told)
+            self._files_write(batch, members, report)
             batch.remove()
         else:
-            self._trees_write(batch, members, told)
+            self._trees_write(batch, members, report)
 
     def _files_write(self, batch: PageBatch, members: Sequence[Waiting], progress: Progress) -> None:
         """Write the files of each sector's layers, except of those that were aborted meanwhile."""
@@ -341,11 +341,11 @@ class DriveQueue(LabelQueue):
             return False
         own = _progress_of(others)
 
-        def told(done: int, total: int) -> None:
+        def report(done: int, total: int) -> None:
             progress(0, total)
             own(done, total)
 
-        _outcome_set(others, partial(self._batch_make, others, drives, told))
+        _outcome_set(others, partial(self._batch_make, others, drives, report))
         return True
 
 

@@ -91,11 +91,11 @@ def setting_rows(worker: Worker, report: HostReport | None) -> tuple[SettingRow,
                 (level, value),
             )
         )
-    for key, asked in wanted.items():
+    for key, pair in wanted.items():
         if has_rules and key not in reported and rule_key(key) is not None:
-            pending = gettext("{value} with its next heartbeat").format(value=setting_value(key, asked[1]))
+            pending = gettext("{value} with its next heartbeat").format(value=setting_value(key, pair[1]))
             label, nothing = setting_label(key), formatting.NOTHING
-            rows.append(SettingRow(key, label, nothing, nothing, pending, asked))
+            rows.append(SettingRow(key, label, nothing, nothing, pending, pair))
     return tuple(rows)
 
 

@@ -233,6 +233,8 @@ def test_writers_wait_for_moments_only(table: None) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     try:
+        while not waits and writer.is_alive():
+            time.sleep(0.01)
         table_partition("made_event")
     finally:
         is_over.set()

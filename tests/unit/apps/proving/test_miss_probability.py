@@ -34,7 +34,7 @@ from poolsite.filecoin.network_params import network_to_params
 from poolsite.filecoin.policy import MAINNET
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.policy import MessageVerdict, RuleForm
-from poolsite.wire.proposals import NO_VOTES, PROOFS_BY_DAY
+from poolsite.wire.proposals import NO_PUBLISHING, NO_VOTES, PROOFS_BY_DAY
 from tests import factories
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.rescues import CLOSE, OPEN, look, miner, post
@@ -279,7 +279,7 @@ def test_what_there_is_to_say_of_a_policy_is_kept_beside_its_signer(monkeypatch:
     monkeypatch.setattr(policies, "_signer_call", lambda *_a, **_k: Mock(rules=tuple(rules), error=""))
 
     policies.policy_advice_record(address=str(of.worker))
-    assert SignerConnection.objects.get().policy_advice == [PROOFS_BY_DAY, NO_VOTES]
+    assert SignerConnection.objects.get().policy_advice == [PROOFS_BY_DAY, NO_VOTES, NO_PUBLISHING]
     rules[:] = [RuleForm(name="all", methods=("miner.*",)), RuleForm(name="votes", types=("f3",))]
     policies.policy_advice_record(address=str(of.worker))
-    assert SignerConnection.objects.get().policy_advice == []
+    assert SignerConnection.objects.get().policy_advice == [NO_PUBLISHING]
