@@ -219,7 +219,7 @@ def test_disks_of_a_host_say_how_it_seals_there(ann):
 
 
 def form_of(answer: Any) -> dict[str, str]:
-    """What a browser sends of the form of settings if nobody types anything."""
+    """Return the fields that a browser submits for an unchanged settings form."""
     page = answer.content.decode()
     page = page[page.index('id="f-setting-form"') :].partition("</form>")[0]
     sent = {}

@@ -46,7 +46,7 @@ async def test_a_tenant_holds_so_many_sockets_and_gets_its_place_back(web, token
 
 
 async def test_a_machine_without_redis_takes_no_socket_and_ends_those_it_has(web, token, monkeypatch):
-    """What dials again reaches another machine by the proxy."""
+    """A client that reconnects is sent to another machine by the proxy."""
     hub = SimpleNamespace(is_cut_off=False, cut_off=None)
     monkeypatch.setattr("apps.api.rpc.transport.websocket.hub_node", lambda: hub)
 

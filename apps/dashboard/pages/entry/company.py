@@ -96,7 +96,7 @@ def question_read(request: HttpRequest) -> dict[str, Any] | None:
 @require_safe
 @never_cache
 def company_back(request: HttpRequest) -> HttpResponse:
-    """Take the provider's answer: of this browser, to a question of the last minutes, once."""
+    """Accept the provider's answer to a request that this browser began within ten minutes; only once."""
     nul_bytes_refuse(request)
     if not settings.OIDC_ISSUER:
         raise Http404
@@ -170,7 +170,7 @@ def confirmed(request: HttpRequest, answer: CompanyAnswer) -> HttpResponse:
 
 
 def refused(request: HttpRequest, reason: str, *, then: str) -> HttpResponse:
-    """Say why nobody came in, where one can sign in otherwise and go on; whoever is in reads it there."""
+    """Show why the sign-in was refused: on the login page, or the account page of who is signed in."""
     if request.user.is_authenticated:
         notice_leave(request, reason, tone="bad")
         return redirect("account")

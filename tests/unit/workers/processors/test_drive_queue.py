@@ -376,7 +376,7 @@ def commit(one, infos, output):
 
 @pytest.fixture
 def alone(tmp_path, seals, monkeypatch):
-    """What each of them is alone, by layers in files."""
+    """Return comm_r and C1 digest of each sector when sealed alone, with its layers in files."""
     found = []
     with monkeypatch.context() as patch:
         patch.delenv(LAYERS_VARIABLE)
