@@ -435,7 +435,7 @@ def test_a_batch_waits_for_the_room_of_an_earlier_one(tmp_path, seals, pool, mon
 
 
 def test_a_damaged_page_is_named_by_c1_and_made_good_by_pc1(tmp_path, seals, alone, pool):
-    outputs = [future.result(60) for future in [pool.submit(one.pc1, infos) for one, infos in seals]]
+    outputs = [future.result(60) for future in all_together(seals, pool)]
     (one, infos), output = seals[0], outputs[0]
     sealed = one.pc2(output)
     for drive in ("drive-0", "drive-1"):
