@@ -30,10 +30,12 @@ SHARED: Final = (
     *("BACKUP_WITHIN_H", "SEALING", "EVENTS_KEPT_MONTHS", "MESSAGES_ARCHIVED_MONTHS"),
     *("BLOCK_ROUNDS_KEPT_H", "BLOCK_F3", "DISK_RESERVE_BYTES"),
     *("PIECES_DIR", "C1_DIR", "PIECE_QUOTA_BYTES", "PIECE_COMMITMENT_S", "PIECE_URLS_PRIVATE"),
-    *("PIECE_DOWNLOADS", "PIECE_RETRIEVAL_MINERS", "PIECE_RETRIEVAL_RATE"),
+    *("PIECE_DOWNLOADS", "PIECE_RETRIEVAL_RATE"),
     *("REQUEST_MAX_BYTES", "RPC_REQUEST_MAX_BYTES", "RPC_INFLIGHT_MAX_BYTES", "REST_INFLIGHT_MAX_BYTES"),
 )
 """Settings that hold for the pool, whichever of its machines reads them; a machine's own environment wins."""
+FORMER: Final = ("PIECE_RETRIEVAL_MINERS",)
+"""What earlier versions shared and a migration still reads."""
 
 FILE: Final = "console.json"
 ID_FILE: Final = "console_id"
@@ -58,7 +60,11 @@ class ConsoleFolder:
             return cls(
                 pool=str(entry["pool"]),
                 is_joined=bool(entry["is_joined"]),
-                settings={name: str(entry["settings"][name]) for name in SHARED if name in entry["settings"]},
+                settings={
+                    name: str(entry["settings"][name])
+                    for name in (*SHARED, *FORMER)
+                    if name in entry["settings"]
+                },
             )
         except FileNotFoundError:
             return None

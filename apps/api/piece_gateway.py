@@ -1,4 +1,4 @@
-"""Retrieval: the raw bytes of active pieces for anybody, of the miners that the operator names.
+"""Retrieval: the raw bytes of active pieces for anybody, of the miners whose page *Market* says so.
 
 Source: FRC-0066, https://github.com/ipfs/specs/blob/main/src/http-gateways/piece-gateway.md, as boost and
 Curio serve it.

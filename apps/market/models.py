@@ -72,6 +72,8 @@ class MinerMarket(Timestamped):
     """Whether clients of market 1.2 may come by libp2p: whether the miner has a door."""
     libp2p_port = models.PositiveIntegerField(default=DOOR_PORT, db_default=DOOR_PORT)
     """On which the door listens."""
+    serves_data = models.BooleanField(default=False, db_default=False)
+    """Whether anybody may retrieve the data of its active sectors."""
 
     def __str__(self) -> str:
         return f"market of {self.miner}"

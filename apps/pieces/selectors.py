@@ -167,12 +167,12 @@ def piece_get(viewer: Principal, piece_cid: str) -> Piece:
 
 
 def piece_retrievable(piece_cid: str) -> Piece:
-    """Return an active piece that anybody may retrieve: of the miners of `settings.PIECE_RETRIEVAL_MINERS`.
+    """Return an active piece that anybody may retrieve: of a miner whose market serves its data.
 
     Raises PieceUnknown.
     """
     rows = Piece.objects.filter(piece_name(piece_cid).committed, state=PieceState.ACTIVE, has_data=True)
-    rows = rows.filter(miner__actor_id__in=settings.PIECE_RETRIEVAL_MINERS).order_by("pk")
+    rows = rows.filter(miner__market__serves_data=True).order_by("pk")
     piece = next(filter(is_stored, rows), None)  # a file may be gone that a restored row speaks of
     if piece is None:
         raise PieceUnknown(piece_cid)

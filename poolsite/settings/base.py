@@ -10,7 +10,6 @@ from poolsite.settings.broker import broker_from_redis_url
 from poolsite.settings.environment import (
     database_from_url,
     email_from_url,
-    env_actors,
     env_currency,
     env_flag,
     env_groups,
@@ -222,10 +221,8 @@ PIECE_URLS_PRIVATE = env_flag("PIECE_URLS_PRIVATE")
 """Whether pieces may be fetched from hosts of private networks; a tenant could look around there."""
 PIECE_DOWNLOADS = env_number("PIECE_DOWNLOADS", 3)
 """Pieces of one tenant that are downloaded side by side; of all tenants, four times as many."""
-PIECE_RETRIEVAL_MINERS = env_actors("PIECE_RETRIEVAL_MINERS")
-"""Actor ids of the miners whose active pieces anybody may retrieve, as long as they are unsealed here."""
 PIECE_RETRIEVAL_RATE = env_number("PIECE_RETRIEVAL_RATE", 64 * 1024 * 1024)
-"""Bytes a second of all these retrievals together in one web process; 0: no limit."""
+"""Bytes a second of all retrievals without a token together in one web process; 0: no limit."""
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]

@@ -200,14 +200,10 @@ VARIABLES: Final[dict[str, dict[str, tuple[str, str]]]] = {
             "how many pieces of one tenant are downloaded at a time; of all tenants together four times "
             "as many",
         ),
-        "PIECE_RETRIEVAL_MINERS": (
-            "",
-            "miners, such as `f01000,f01001`, whose client data [anybody may "
-            "retrieve](data/retrieval.md#anybody-by-piece-cid) by piece CID",
-        ),
         "PIECE_RETRIEVAL_RATE": (
             "67108864",
-            "bytes a second that a web process sends to all of these together; 0: no limit",
+            "bytes a second that a web process sends to all who [retrieve without a "
+            "token](data/retrieval.md#anybody-by-piece-cid) together; 0: no limit",
         ),
     },
     "Alerts and figures": {

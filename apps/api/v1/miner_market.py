@@ -91,6 +91,9 @@ class MarketInput(InputSerializer):
     libp2p_port = serializers.IntegerField(
         required=False, min_value=PORT_MIN, max_value=PORT_MAX, help_text="on which that door listens"
     )
+    serves_data = serializers.BooleanField(
+        required=False, help_text="whether anybody may retrieve the data of its active sectors"
+    )
 
 
 class DoorOutput(serializers.Serializer[Any]):

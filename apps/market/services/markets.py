@@ -22,7 +22,7 @@ FIELDS: Final = (
     *("is_open", "price", "verified_price", "least_size", "most_size", "is_verified_only"),
     *("clients_rule", "clients", "start_wait", "start_within", "waiting_deals", "waiting_bytes"),
     *("client_deals", "publish_wait", "publish_most", "publish_base_fee"),
-    *("takes_http", "takes_put", "takes_offline", "takes_libp2p", "libp2p_port"),
+    *("takes_http", "takes_put", "takes_offline", "takes_libp2p", "libp2p_port", "serves_data"),
 )
 UNITS: Final = {
     **dict.fromkeys(("price", "verified_price"), "attoFIL per GiB and epoch"),

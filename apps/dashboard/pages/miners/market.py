@@ -23,7 +23,10 @@ from apps.market.states import ClientsRule
 from apps.miners.selectors.miners import miner_get
 from apps.users.rules.principals import Principal
 
-TICKS: Final = ("is_open", "is_verified_only", "takes_http", "takes_put", "takes_offline", "takes_libp2p")
+TICKS: Final = (
+    *("is_open", "is_verified_only", "takes_http", "takes_put", "takes_offline", "takes_libp2p"),
+    "serves_data",
+)
 
 
 class Lines(Text):
@@ -62,6 +65,7 @@ class MarketForm(PageForm):
     takes_offline = Tick()
     takes_libp2p = Tick()
     libp2p_port = Integer()
+    serves_data = Tick()
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

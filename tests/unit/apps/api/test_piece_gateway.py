@@ -12,9 +12,12 @@ from django.test import Client
 from apps.api.piece_gateway import ANSWERS_MAX, ANSWERS_PER_ADDRESS, SLOTS
 from apps.core.metrics import RETRIEVALS, RETRIEVED_BYTES
 from apps.core.streams import Throttle
+from apps.market.models import MinerMarket
+from apps.market.services.markets import market_set
+from apps.miners.models import Miner
 from apps.pieces.data.files import piece_path
 from apps.pieces.models import Piece
-from tests import factories
+from tests import factories, people
 
 pytestmark = pytest.mark.django_db
 
@@ -23,10 +26,15 @@ DATA = bytes(range(100))
 
 @pytest.fixture
 def piece(settings: Any, tmp_path: Path) -> Piece:
-    settings.PIECES_DIR, settings.PIECE_RETRIEVAL_MINERS = str(tmp_path), [2001]
-    row = factories.piece(factories.miner(2001), state="ACTIVE", sector_number=0, offset=0)
+    settings.PIECES_DIR = str(tmp_path)
+    row = factories.piece(served(factories.miner(2001)), state="ACTIVE", sector_number=0, offset=0)
     piece_path(row).write_bytes(DATA)
     return row
+
+
+def served(miner: Miner, *, is_served: bool = True) -> Miner:
+    market_set(miner, values={"serves_data": is_served}, by=people.principal())
+    return miner
 
 
 def path_of(piece: Piece) -> str:
@@ -85,9 +93,8 @@ def test_a_range_beyond_the_end_and_other_methods_are_refused(client: Client, pi
 def test_a_copy_of_another_miner_is_retrieved_where_the_first_is_lost(
     client: Client, piece: Piece, settings: Any
 ) -> None:
-    settings.PIECE_RETRIEVAL_MINERS = [2001, 2002]
     other = factories.piece(
-        factories.miner(2002), piece_cid=piece.piece_cid, state="ACTIVE", sector_number=0, offset=0
+        served(factories.miner(2002)), piece_cid=piece.piece_cid, state="ACTIVE", sector_number=0, offset=0
     )
     piece_path(other).write_bytes(DATA)
     piece_path(piece).unlink()
@@ -98,11 +105,12 @@ def test_a_copy_of_another_miner_is_retrieved_where_the_first_is_lost(
 @pytest.mark.parametrize("change", ["other miner", "ended", "sealed", "lost", "none"])
 def test_no_other_piece_is_retrieved(client: Client, piece: Piece, settings: Any, change: str) -> None:
     if change == "other miner":
-        settings.PIECE_RETRIEVAL_MINERS = [2002]
+        served(factories.miner(2002))
+        served(piece.miner, is_served=False)
     elif change == "lost":
         piece_path(piece).unlink()
     elif change == "none":
-        settings.PIECE_RETRIEVAL_MINERS = []
+        MinerMarket.objects.all().delete()
     else:
         Piece.objects.update(**{"state": "ENDED"} if change == "ended" else {"has_data": False})
 

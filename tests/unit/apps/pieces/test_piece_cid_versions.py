@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from apps.market.services.markets import market_set
 from apps.miners.models import Miner
 from apps.pieces.data.commitments import small_commitment
 from apps.pieces.data.files import piece_path
@@ -119,10 +120,10 @@ def test_a_piece_is_found_by_the_version_2_of_its_very_bytes(client, miner):
     assert client.get(f"/api/v1/pieces/{V2}", headers=stranger).status_code == 404
 
 
-def test_bytes_and_ranges_are_read_by_version_2(client, miner, settings):
+def test_bytes_and_ranges_are_read_by_version_2(client, miner):
     send(client, DATA)
     Piece.objects.update(state="ACTIVE", sector_number=0, offset=0)
-    settings.PIECE_RETRIEVAL_MINERS = [2001]
+    market_set(miner, values={"serves_data": True}, by=people.principal())
 
     for path in (f"/piece/{V2}", f"/api/v1/pieces/{V2}/data", f"/api/v1/pieces/{V2}/kept"):
         reader = people.bearer(people.token("read"))
