@@ -150,6 +150,8 @@ class ListPage:
 
     name: str
     """Name of its URL, place in the rail and cursors; the CSV's URL has `-csv` appended."""
+    address: str = ""
+    """First part of its path, if that is not its name."""
     section: str = ""
     """Page of the rail that it belongs to, if it has no place of its own."""
     one: str
@@ -233,11 +235,12 @@ class ListPage:
     @property
     def urls(self) -> list[URLPattern]:
         """Return its addresses."""
-        own = [path(f"{self.name}/", require_safe(sign_in_required(self.view)), name=self.name)]
+        place = self.address or self.name
+        own = [path(f"{place}/", require_safe(sign_in_required(self.view)), name=self.name)]
         if self.csv:
             methods = ["GET", "HEAD", *(["POST"] if self.picked is not None else [])]
             download = require_http_methods(methods)(sign_in_required(self.view_csv))
-            own.append(path(f"{self.name}.csv", download, name=f"{self.name}-csv"))
+            own.append(path(f"{place}.csv", download, name=f"{self.name}-csv"))
         return own
 
     @property

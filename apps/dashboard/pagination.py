@@ -337,26 +337,3 @@ def page_counted(
 
 def _total(rows: Sequence[Any] | QuerySet[Any, Any]) -> int:
     return len(rows) if isinstance(rows, Sequence) else rows.order_by()[: COUNT_MAX + 1].count()
-
-
-def page_ranked(rows: QuerySet[Any, Any], after: str, *, of: str, query: Query) -> tuple[list[int], Pager]:
-    """Cut one page of keys from rows with a `rank`, by rank and name: those that need attention first."""
-    rank, _, rest = cursor_read(after, of=of).partition(" ")
-    key, _, name = rest.partition(" ")
-    if key:
-        same = Q(rank=rank) & (Q(name__gt=name) | Q(name=name, pk__gt=key))
-        rows = rows.filter(Q(rank__gt=rank) | same)
-    shown, pager = page_of(
-        list(rows.order_by("rank", "name", "pk").values_list("rank", "pk", "name")[: ROWS + 1]),
-        of=of,
-        cursor_of=lambda place: " ".join(map(str, place)),
-        query=query,
-        is_first=not key,
-    )
-    return [pk for _, pk, _ in shown], pager
-
-
-def rows_of_keys(rows: QuerySet[Any, Row], keys: Sequence[int]) -> list[Row]:
-    """Return the rows with these keys in the order of the keys."""
-    found: dict[int, Row] = {row.pk: row for row in rows.filter(pk__in=keys)}  # type: ignore[attr-defined]
-    return [found[key] for key in keys if key in found]

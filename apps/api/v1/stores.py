@@ -11,13 +11,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.host_commands import CommandOutput
-from apps.api.v1.pagination import CURSOR, LIMIT, cursor_of, cursor_write, number
+from apps.api.v1.list_filters import PAGE_DEFAULT, PAGE_MAX, ListView, parameters_of
+from apps.api.v1.pagination import CURSOR, LIMIT, newest_page
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.store_output import StoreDetail, StoreOutput, detail_body, store_body
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.sectors.selectors.hosts import worker_get
-from apps.sectors.selectors.stores import attachment_get, store_get, stores_page
+from apps.sectors.selectors.store_filters import StoreFilters
+from apps.sectors.selectors.stores import attachment_get, store_get, stores_visible
 from apps.sectors.services.stores.orders import StoreChanges, store_attach, store_change, store_detach
 
 if TYPE_CHECKING:
@@ -61,29 +63,19 @@ def order_body(command: WorkerCommand) -> dict[str, Any]:
     return {"id": str(command.uuid), **plain}
 
 
-class StoresView(PoolView):
+class StoresView(ListView):
     """`/stores`: the caller's stores."""
 
-    filters = ("limit", "cursor")
+    noun = StoreFilters
     whole_methods = ("POST",)
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
 
-    @extend_schema(
-        responses=StoreList,
-        parameters=[LIMIT, CURSOR],
-    )
+    @extend_schema(parameters=[*parameters_of(StoreFilters), CURSOR, LIMIT], responses=StoreList)
     def get(self, request: Request) -> Response:
         """List stores, newest first."""
-        limit = number(request, "limit", least=1, default=100, most=1000)
-        rows = stores_page(self.principal, before=cursor_of(request), limit=limit + 1, now=clock.now())
-        more = len(rows) > limit
-        last = rows[limit - 1] if more else None
-        return Response(
-            {
-                "results": [store_body(row) for row in rows[:limit]],
-                "next": None if last is None else cursor_write(last.created_at, last.pk),
-            }
-        )
+        rows = self.narrowed(stores_visible(self.principal, now=clock.now()).order_by("-pk"))
+        found, following = newest_page(request, rows, default=PAGE_DEFAULT, most=PAGE_MAX)
+        return Response({"results": [store_body(row) for row in found], "next": following})
 
     @extend_schema(request=AttachInput, responses={201: CommandOutput})
     def post(self, request: Request) -> Response:

@@ -49,8 +49,10 @@ LABELS: Final = f"""
 """  # noqa: S608  # constants
 
 
-def stores_stated(viewer: Principal, *, now: datetime) -> QuerySet[Store]:
-    """Return the stores with their `tone` as lists show it, and the place of their `best` condition."""
+def stores_stated(rows: QuerySet[Store], *, now: datetime) -> QuerySet[Store]:
+    """Return stores, those that need somebody first, each with its `tone`, its `rank` and the place of its
+    `best` condition.
+    """
     held = StoreAttachment.objects.filter(store=OuterRef("pk"), worker__retired_at=None)
     heard = held.filter(worker__seen_at__gte=away_since(now))
     place = Case(
@@ -68,17 +70,15 @@ def stores_stated(viewer: Principal, *, now: datetime) -> QuerySet[Store]:
         (Q(best=PLACES[StoreCondition.READ_ONLY], rules__contains={"is_read_only": True}), SET),
         (Q(best__in=[PLACES[one] for one in warned]), WARN),
     )
-    rows = Store.objects.all() if viewer.sees_pool else Store.objects.filter(tenant_id=viewer.own_id)
-    return rows.annotate(best=Coalesce(Subquery(best), NOT_READ)).annotate(
-        tone=Case(*(When(condition, then=Value(tone)) for condition, tone in steps), default=Value(BAD))
-    )
-
-
-def stores_chosen(rows: QuerySet[Store], *, state: str = "", label: str = "") -> QuerySet[Store]:
-    """Return the rows of `stores_stated` in one state and with one label, each with its `rank`."""
     ranks = [When(tone=tone, then=Value(rank)) for tone, rank in RANKS.items()]
-    rows = rows.filter(STATES[state]).annotate(rank=Case(*ranks, default=Value(len(RANKS))))
-    return rows.filter(labels__contains=[label]) if label else rows
+    return (
+        rows.annotate(best=Coalesce(Subquery(best), NOT_READ))
+        .annotate(
+            tone=Case(*(When(condition, then=Value(tone)) for condition, tone in steps), default=Value(BAD))
+        )
+        .annotate(rank=Case(*ranks, default=Value(len(RANKS))))
+        .order_by("rank", "name", "pk")
+    )
 
 
 def stores_by_state(rows: QuerySet[Store]) -> dict[str, int]:
@@ -99,7 +99,8 @@ def stores_sized(viewer: Principal, *, now: datetime) -> tuple[list[Store], list
     """Return all stores with their sizes and disks alone, and those of them that can be read."""
     places = StoreAttachment.objects.filter(worker__retired_at=None).only("store_id", "worker_id", "disk")
     sizes = ("total_bytes", "free_bytes", "reserved_bytes", "disk_bytes", "disk_free_bytes")
-    rows = stores_stated(viewer, now=now).order_by().only(*sizes)
+    own = Store.objects.all() if viewer.sees_pool else Store.objects.filter(tenant_id=viewer.own_id)
+    rows = stores_stated(own, now=now).order_by().only(*sizes)
     stores: list[Store] = list(
         rows.prefetch_related(Prefetch("attachments", queryset=places, to_attr="attached"))
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet, Subquery
 from django.utils.translation import gettext
 
 from apps.sectors.errors.hosts import WorkerUnknown
@@ -97,18 +97,6 @@ def store_named(viewer: Principal, text: str, *, tenant_id: int, now: datetime) 
     if store is None:
         raise StoreUnknown(text)
     return store
-
-
-def stores_page(
-    viewer: Principal, *, before: tuple[datetime, str] | None, limit: int, now: datetime
-) -> list[Store]:
-    """Return a page of stores, the newest first, older than the row that `before` names."""
-    rows = stores_visible(viewer, now=now).order_by("-created_at", "-pk")
-    if before is not None:
-        moment, pk = before
-        key = int(pk) if pk.isascii() and pk.isdigit() and len(pk) < 18 else 0
-        rows = rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=key))
-    return list(rows[:limit])
 
 
 def attachment_get(store: Store, worker_uuid: str) -> StoreAttachment:
