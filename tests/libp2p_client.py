@@ -1,4 +1,4 @@
-"""A libp2p client over TCP for tests: Noise, yamux, one stream after the other."""
+"""A libp2p client over TCP for tests: Noise or TLS, yamux, one stream after the other."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from OpenSSL import SSL
 
 from poolsite.filecoin.varint import uvarint_read
 from poolsite.libp2p.connections import RawPipe, SecurePipe
 from poolsite.libp2p.identity import Identity
 from poolsite.libp2p.multistream import VERSION, line_read, line_write
 from poolsite.libp2p.noise import KEY, TAG, Opened, SymmetricState, payload_read, payload_write
+from poolsite.libp2p.tls import TlsPipe
 from poolsite.libp2p.yamux import ACK, DATA, FIN, HEADER, PING, RST, SYN, WINDOW
 
 OPENED: list[asyncio.StreamWriter] = []
@@ -77,11 +79,27 @@ async def select(pipe: object, name: str) -> str:
 class Client:
     """One connection."""
 
-    pipe: SecurePipe
+    pipe: SecurePipe | TlsPipe
     next_stream: int = 1
     received: dict[int, bytearray] = field(default_factory=dict)
     ended: dict[int, str] = field(default_factory=dict)
     pongs: int = 0
+
+    @property
+    def tls(self) -> TlsPipe:
+        assert isinstance(self.pipe, TlsPipe)
+        return self.pipe
+
+    @classmethod
+    async def connect_tls(cls, port: int, *, context: SSL.Context) -> Self:
+        reader, writer = await connection_open(port)
+        raw = RawPipe(reader, writer)
+        assert await select(raw, "/tls/1.0.0") == "/tls/1.0.0"
+        pipe = TlsPipe(raw, context)
+        pipe.tls.set_connect_state()
+        await pipe.shake()
+        assert await select(pipe, "/yamux/1.0.0") == "/yamux/1.0.0"
+        return cls(pipe)
 
     @classmethod
     async def connect(cls, port: int, *, seed: int = 7) -> Self:

@@ -24,6 +24,12 @@ class RawPipe:
         """Return so many bytes.  Raises EOFError."""
         return await self.reader.readexactly(count)
 
+    async def read_some(self, most: int) -> bytes:
+        """Return the bytes that came, at least one.  Raises EOFError."""
+        if data := await self.reader.read(most):
+            return data
+        raise EOFError("nothing more comes")
+
     async def write(self, data: bytes) -> None:
         """Send bytes."""
         self.writer.write(data)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from poolsite.filecoin.multiaddr import multiaddr_encode, multiaddr_parse
-from poolsite.libp2p import identify, multistream, noise, yamux
+from poolsite.libp2p import identify, multistream, noise, tls, yamux
 from poolsite.libp2p.connections import RawPipe, SecurePipe
 from poolsite.libp2p.identity import Identity
 from poolsite.libp2p.limits import Limits
@@ -66,6 +66,7 @@ class Listener:
     ) -> None:
         self.identity, self.agent, self.limits = identity, agent, limits or Limits()
         self.counts = Counts()
+        self._tls = tls.context_make(identity)
         self.held = yamux.Held()
         self.announced = [multiaddr_encode(multiaddr_parse(text)) for text in announced]
         self.protocols: dict[str, Handler] = {
@@ -132,14 +133,19 @@ class Listener:
 
     async def _serve(self, connection: Connection, raw: RawPipe) -> None:
         async with asyncio.timeout(self.limits.handshake_s):
-            await multistream.serve(raw, (noise.PROTOCOL,))
-            pipe = await SecurePipe.answered(raw, self.identity)
+            pipe = await self._secure(raw)
             await multistream.serve(pipe, (yamux.PROTOCOL,))
         connection.peer_id = pipe.peer_id
         session = yamux.Session(
             pipe, source=connection.source, limits=self.limits, held=self.held, serve=self._stream
         )
         await session.run()
+
+    async def _secure(self, raw: RawPipe) -> SecurePipe | tls.TlsPipe:
+        """Return a connection with a key, by the protocol that the client asks for first."""
+        if await multistream.serve(raw, (noise.PROTOCOL, tls.PROTOCOL)) == noise.PROTOCOL:
+            return await SecurePipe.answered(raw, self.identity)
+        return await tls.TlsPipe.answered(raw, self._tls)
 
     async def _stream(self, stream: yamux.Stream) -> None:
         async with asyncio.timeout(self.limits.stream_s):

@@ -16,6 +16,7 @@ from typing import Final
 
 from poolsite.libp2p.connections import SecurePipe
 from poolsite.libp2p.limits import Limits
+from poolsite.libp2p.tls import TlsPipe
 
 PROTOCOL: Final = "/yamux/1.0.0"
 HEADER: Final = struct.Struct(">BBHII")
@@ -139,7 +140,9 @@ Serve = Callable[[Stream], Awaitable[None]]
 class Session:
     """One connection's streams; `run` ends with the connection."""
 
-    def __init__(self, pipe: SecurePipe, *, source: str, limits: Limits, held: Held, serve: Serve) -> None:
+    def __init__(
+        self, pipe: SecurePipe | TlsPipe, *, source: str, limits: Limits, held: Held, serve: Serve
+    ) -> None:
         self._pipe, self._limits, self.held, self._serve = pipe, limits, held, serve
         self.peer_id, self.source = pipe.peer_id, source
         self._streams: dict[int, Stream] = {}

@@ -72,16 +72,18 @@ def door(settings: Any, tmp_path: Path) -> Iterator[str]:
     connections.close_all()
 
 
+@pytest.mark.parametrize("security", ["noise", "tls"])
 @pytest.mark.parametrize("key", ["ed25519", "secp256k1", "rsa", "ecdsa"])
-def test_a_go_client_makes_deals_and_follows_them(go: None, door: str, key: str) -> None:
+def test_a_go_client_makes_deals_and_follows_them(go: None, door: str, key: str, security: str) -> None:
     program = go_program("storage")
-    done = subprocess.run([program, door, key], capture_output=True, text=True, timeout=CLIENT_S, check=False)
+    words = [str(program), door, key, security]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=CLIENT_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     steps = {row["step"]: row for row in map(json.loads, done.stdout.splitlines())}
 
     identify = steps["identify"]
     assert (identify["security"], identify["muxer"], identify["agent"]) == (
-        "/noise",
+        {"noise": "/noise", "tls": "/tls/1.0.0"}[security],
         "/yamux/1.0.0",
         "poolsite",
     )

@@ -1,6 +1,8 @@
 // A storage client: go-libp2p as it is, with boostly's types, their CBOR and its questions.
 //
-// It is given a provider's multiaddress, proposes two deals to f01000 and prints one JSON object for each step.
+// It is given a provider's multiaddress and a kind of key, proposes two deals to f01000 and prints one JSON object
+// for each step.  With `deal` and a JSON object as second and third word it proposes that one deal, and asks how far
+// it is.
 package main
 
 import (
@@ -18,6 +20,7 @@ import (
 	cborutil "github.com/filecoin-project/go-cbor-util"
 	fcrypto "github.com/filecoin-project/go-crypto"
 	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/filecoin-project/go-state-types/big"
 	"github.com/filecoin-project/go-state-types/builtin/v9/market"
 	"github.com/filecoin-project/go-state-types/crypto"
 	"github.com/filecoin-shipyard/boostly"
@@ -28,6 +31,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	"github.com/minio/blake2b-simd"
 )
 
@@ -119,13 +124,90 @@ func (c *client) ask(ctx context.Context) string {
 	return hex.EncodeToString(answer)
 }
 
+// order is a deal that the test asks for.
+type order struct {
+	Key, Provider, UUID, Piece, Label, URL, Price, Collateral string
+	Headers                                                   map[string]string
+	PieceSize, Size                                           uint64
+	Verified                                                  bool
+	Start, End                                                int64
+}
+
+func amount(text string) abi.TokenAmount {
+	found, err := big.FromString(text)
+	must(err)
+	return found
+}
+
+func (c *client) ordered(o order) boostly.DealParams {
+	miner, err := address.NewFromString(o.Provider)
+	must(err)
+	piece, err := cid.Decode(o.Piece)
+	must(err)
+	root, err := cid.Decode("bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi")
+	must(err)
+	text, err := market.NewLabelFromString(o.Label)
+	must(err)
+	terms := market.DealProposal{
+		PieceCID: piece, PieceSize: abi.PaddedPieceSize(o.PieceSize), VerifiedDeal: o.Verified, Client: c.address,
+		Provider: miner, Label: text, StartEpoch: abi.ChainEpoch(o.Start), EndEpoch: abi.ChainEpoch(o.End),
+		StoragePricePerEpoch: amount(o.Price), ProviderCollateral: amount(o.Collateral),
+		ClientCollateral: abi.NewTokenAmount(0),
+	}
+	var data bytes.Buffer
+	must(terms.MarshalCBOR(&data))
+	params, err := json.Marshal(boostly.HttpRequest{URL: o.URL, Headers: o.Headers})
+	must(err)
+	name, err := uuid.Parse(o.UUID)
+	must(err)
+	return boostly.DealParams{
+		DealUUID:           name,
+		ClientDealProposal: market.ClientDealProposal{Proposal: terms, ClientSignature: c.sign(data.Bytes())},
+		DealDataRoot:       root,
+		Transfer:           boostly.Transfer{Type: "http", Params: params, Size: o.Size},
+	}
+}
+
+func (c *client) status(ctx context.Context, deal uuid.UUID) *boostly.DealStatusResponse {
+	name, err := deal.MarshalBinary()
+	must(err)
+	signed := c.sign(name)
+	status, err := boostly.GetDealStatus(ctx, c.host, c.provider, deal,
+		func(context.Context, []byte) (*crypto.Signature, error) { return &signed, nil })
+	must(err)
+	return status
+}
+
+func oneDeal(ctx context.Context, node host.Host, provider peer.ID, text string) {
+	var wanted order
+	must(json.Unmarshal([]byte(text), &wanted))
+	key, err := hex.DecodeString(wanted.Key)
+	must(err)
+	wallet, err := address.NewSecp256k1Address(fcrypto.PublicKey(key))
+	must(err)
+	c := &client{node, provider, key, wallet}
+	deal := c.ordered(wanted)
+	say("propose", c.propose(ctx, &deal, "/fil/storage/mk/1.2.1", "/fil/storage/mk/1.2.0"))
+	say("status", map[string]any{"answer": c.status(ctx, deal.DealUUID)})
+}
+
 func main() {
 	kinds := map[string]int{
 		"rsa": lcrypto.RSA, "ed25519": lcrypto.Ed25519, "secp256k1": lcrypto.Secp256k1, "ecdsa": lcrypto.ECDSA,
 	}
-	own, _, err := lcrypto.GenerateKeyPairWithReader(kinds[os.Args[2]], 2048, rand.Reader)
+	kind, isKnown := kinds[os.Args[2]]
+	if !isKnown {
+		kind = lcrypto.Ed25519
+	}
+	own, _, err := lcrypto.GenerateKeyPairWithReader(kind, 2048, rand.Reader)
 	must(err)
-	node, err := libp2p.New(libp2p.Identity(own), libp2p.NoListenAddrs)
+	options := []libp2p.Option{libp2p.Identity(own), libp2p.NoListenAddrs}
+	if isKnown && len(os.Args) > 3 {
+		options = append(options, map[string]libp2p.Option{
+			"noise": libp2p.Security(noise.ID, noise.New), "tls": libp2p.Security(tls.ID, tls.New),
+		}[os.Args[3]])
+	}
+	node, err := libp2p.New(options...)
 	must(err)
 	defer node.Close()
 	provider, err := peer.AddrInfoFromString(os.Args[1])
@@ -133,6 +215,10 @@ func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	must(node.Connect(ctx, *provider))
+	if !isKnown {
+		oneDeal(ctx, node, provider.ID, os.Args[3])
+		return
+	}
 	names, err := node.Peerstore().GetProtocols(provider.ID)
 	must(err)
 	agent, err := node.Peerstore().Get(provider.ID, "AgentVersion")
@@ -157,13 +243,7 @@ func main() {
 	bad.ClientDealProposal.ClientSignature.Data[5] ^= 1
 	say("bad signature", c.propose(ctx, &bad, "/fil/storage/mk/1.2.0"))
 
-	name, err := first.DealUUID.MarshalBinary()
-	must(err)
-	signed := c.sign(name)
-	status, err := boostly.GetDealStatus(ctx, node, provider.ID, first.DealUUID,
-		func(context.Context, []byte) (*crypto.Signature, error) { return &signed, nil })
-	must(err)
-	say("status", map[string]any{"answer": status})
+	say("status", map[string]any{"answer": c.status(ctx, first.DealUUID)})
 	transports, err := boostly.QueryTransports(ctx, node, provider.ID)
 	must(err)
 	say("transports", map[string]any{"answer": transports})
