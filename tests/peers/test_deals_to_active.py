@@ -1,0 +1,270 @@
+"""go-libp2p makes deals with a running pool, whose door is killed: each is published once, and sealed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import pytest
+
+from poolsite.filecoin.actors.market import AddBalanceParams
+from poolsite.filecoin.actors.multisig import ProposeParams
+from poolsite.filecoin.actors.verifreg import VerifierParams
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.deals import MIN_DURATION
+from poolsite.filecoin.keys import KeyInfo, key_address, key_generate, key_to_json
+from poolsite.wire.proposals import PUBLISHING_RULE, rule_text
+from tests.acceptance.pool import RunningPool
+from tests.acceptance.soak import signer_verb
+from tests.integration.pools import port_free, wait_until
+from tests.mk20 import sized
+from tests.peers.programs import go_program
+
+pytestmark = pytest.mark.peer
+
+MINER: Final = "f01004"
+"""That the pool makes."""
+CLIENT_S: Final = 120
+DOOR_S: Final = 60
+ACTIVE_S: Final = 300
+START_EPOCHS: Final = 900
+"""Of one second, until the deals start: this farm seals in a minute."""
+VERIFIED, PLAIN = b"verified data " * 70, b"plain data " * 40
+AUTHORIZATION: Final = "Bearer of the data"
+WAITING: Final = """
+select 1 from pg_stat_activity where wait_event_type = 'Lock' and application_name like 'deals%%'
+"""
+PUBLISHED: Final = "select count(*) from messages_message where method = 4 and \"to\" = 'f05'"
+
+
+class Files(BaseHTTPRequestHandler):
+    """The client's web server: its data, for who shows the header that the proposal names."""
+
+    is_open: Final = threading.Event()
+    """Cleared while it keeps everybody waiting."""
+    asked: Final[list[tuple[str, str]]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append((self.path, self.headers.get("Authorization", "")))
+        self.is_open.wait(CLIENT_S)
+        data = {"/verified": VERIFIED, "/plain": PLAIN}.get(self.path)
+        is_allowed = self.headers.get("Authorization") == AUTHORIZATION
+        self.send_response(200 if data and is_allowed else 403)
+        self.send_header("Content-Length", str(len(data or b"")))
+        self.end_headers()
+        if data and is_allowed:
+            self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture(scope="module")
+def files() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Files)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    Files.is_open.set()
+    server.shutdown()
+    server.server_close()
+
+
+class Market:
+    """A miner that takes deals over libp2p, and a client with money and data cap."""
+
+    def __init__(self, pool: RunningPool, program: Path) -> None:
+        self.pool, self.program = pool, program
+        self.miner, self.port = pool.wait_miner(), port_free()
+        assert self.miner == MINER
+        pool.wait_all_up()
+        self.key: KeyInfo = key_generate("secp256k1")
+        self.client = str(key_address(self.key))
+        faucet = str(pool.chain.call("WalletDefaultAddress"))
+        pool.chain.call("WalletImport", key_to_json(self.key))
+        grant = VerifierParams(address_parse(faucet), 1 << 30)
+        by_root = ProposeParams(to=address_parse("f06"), value=0, method=2, params=to_cbor(grant))
+        self.send(
+            (faucet, self.client, 0, b"", 10 * FIL),
+            (faucet, "f05", 2, to_cbor(AddBalanceParams(address_parse(self.miner))), FIL),
+            (faucet, "f080", 2, to_cbor(by_root), 0),
+        )
+        self.send(
+            (faucet, "f06", 4, to_cbor(VerifierParams(address_parse(self.client), 1 << 20)), 0),
+            (self.client, "f05", 2, to_cbor(AddBalanceParams(address_parse(self.client))), FIL),
+        )
+        wished = pool.base / "wished.toml"
+        wished.write_text((pool.var / "signer" / "policy.toml").read_text() + rule_text(PUBLISHING_RULE))
+        signer_verb(pool, "policy", "--take", str(wished), "--by", "test")
+        wanted = {"is_open": True, "takes_libp2p": True, "libp2p_port": self.port, "publish_wait": 0}
+        answer = pool.ask("PATCH", f"/api/v1/miners/{self.miner}/market", json=wanted)
+        assert answer.status_code == 200, answer.text
+        self.address = self.door()
+        """Where clients connect: they check its peer id."""
+
+    def send(self, *messages: tuple[str, str, int, bytes, int]) -> None:
+        """Send messages from the node's own wallet, and wait for their receipts."""
+        cids = [
+            self.pool.chain.call(
+                "MpoolPushMessage",
+                {
+                    **{"Version": 0, "To": to, "From": who, "Value": str(value), "Method": method},
+                    **{"Nonce": 0, "GasLimit": 0, "GasFeeCap": "0", "GasPremium": "0"},
+                    "Params": base64.b64encode(params).decode(),
+                },
+                None,
+            )["CID"]
+            for who, to, method, params, value in messages
+        ]
+        for cid in cids:
+            found: list[Any] = []
+
+            def has_landed(cid: Any = cid, found: list[Any] = found) -> bool:
+                found[:] = [self.pool.chain.call("StateSearchMsg", None, cid, -1, True)]
+                return found[0] is not None
+
+            wait_until(has_landed, within_s=60, what=f"{messages}")
+            assert found[0]["Receipt"]["ExitCode"] == 0, (messages, found)
+
+    def door(self) -> str:
+        """The multiaddress of the door, once it answers."""
+        peer: list[str] = []
+
+        def is_open() -> bool:
+            door = self.pool.read(f"/api/v1/miners/{self.miner}/market")["door"]
+            peer[:] = [door["peer_id"]]
+            return bool(door["is_up"])
+
+        wait_until(is_open, within_s=DOOR_S, what=self.pool.diagnosis)
+        return f"/ip4/127.0.0.1/tcp/{self.port}/p2p/{peer[0]}"
+
+    def is_listening(self) -> bool:
+        """Whether a process has the door's port."""
+        with socket.socket() as link:
+            return link.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self) -> None:
+        """End the process of the door as kill -9 does; the supervisor starts another."""
+        self.pool.kill("deals")
+        wait_until(lambda: not self.is_listening(), within_s=DOOR_S, what="a door that is shut")
+
+    def order(self, data: bytes, url: str, **changes: Any) -> dict[str, Any]:
+        start = self.pool.chain.height() + START_EPOCHS
+        return {
+            **{"Key": self.key.private_key.hex(), "Provider": self.miner, "UUID": str(uuid4()), "Label": "a"},
+            **{"Piece": str(sized(data).cid), "PieceSize": sized(data).padded_size, "Size": len(data)},
+            **{"URL": url, "Headers": {"Authorization": AUTHORIZATION}, "Verified": False},
+            **{"Start": start, "End": start + MIN_DURATION, "Price": "1000", "Collateral": str(10**15)},
+        } | changes
+
+    def begin(self, order: dict[str, Any]) -> subprocess.Popen[str]:
+        """Let go-libp2p propose a deal and ask for its status."""
+        wait_until(self.is_listening, within_s=DOOR_S, what=self.pool.diagnosis)
+        words = [str(self.program), self.address, "deal", json.dumps(order)]
+        return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def propose(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Return what the client was answered, by step."""
+        client = self.begin(order)
+        text, _ = client.communicate(timeout=CLIENT_S)
+        assert client.returncode == 0, text
+        return {row["step"]: row for row in map(json.loads, text.splitlines())}
+
+    def state(self, order: dict[str, Any]) -> str:
+        """How far a deal is; empty if there is none."""
+        sql = "select state from market_deal where uuid = %s and state <> 'REFUSED'"
+        rows = self.pool.rows_of(sql, order["UUID"])
+        assert len(rows) <= 1
+        return str(rows[0][0]) if rows else ""
+
+    def wait_state(self, *orders: dict[str, Any], state: str, within_s: float = ACTIVE_S) -> float:
+        """Seconds until deals are that far."""
+        return wait_until(
+            lambda: all(self.state(order) == state for order in orders),
+            within_s=within_s,
+            what=lambda: f"{state}: {self.pool.read('/api/v1/deals')}\n{self.pool.diagnosis()}",
+        )
+
+
+@pytest.fixture(scope="module")
+def market(go: None) -> Iterator[Market]:
+    program = go_program("storage")
+    with RunningPool(
+        has_tables=True, web_processes=1, PIECE_URLS_PRIVATE="1", PIECE_RETRIEVAL_MINERS=MINER
+    ) as pool:
+        yield Market(pool, program)
+
+
+def test_a_door_killed_while_it_answers_makes_one_deal(market: Market) -> None:
+    """Nothing serves the URL: the deals wait for their data until their start."""
+    pool, nothing = market.pool, "http://127.0.0.1:9/nothing"
+    before, after = (market.order(data * 30, nothing) for data in (b"never there", b"never there either"))
+    pieces = [order["Piece"] for order in (before, after)]
+    with pool.database() as link, link.cursor() as cursor:
+        cursor.execute("select 1 from users_tenant for update")
+        cut = market.begin(before)
+        wait_until(lambda: pool.rows_of(WAITING), within_s=60, what="a proposal that waits for a row")
+        market.kill()
+    assert market.state(before) == ""
+    with pool.frozen("redis"):  # a deal is written, and those who watch are told before the client is
+        late = market.begin(after)
+        wait_until(lambda: market.state(after) == "ACCEPTED", within_s=60, what=pool.diagnosis)
+        market.kill()
+    for client in (cut, late):
+        text, _ = client.communicate(timeout=CLIENT_S)
+        assert client.returncode != 0, text
+
+    answers = [market.propose(order) for order in (before, before, after)]
+
+    assert [one["propose"]["accepted"] for one in answers] == [True] * 3
+    assert market.door() == market.address
+    assert [one["status"]["answer"]["DealStatus"]["Status"] for one in answers] == ["Accepted"] * 3
+    rows = pool.rows_of("select uuid::text from market_deal where piece_cid = any(%s)", pieces)
+    assert sorted(row[0] for row in rows) == sorted(order["UUID"] for order in (before, after))
+
+
+def test_deals_become_active_and_their_data_come_back(market: Market, files: str) -> None:
+    """The door is killed while the data come, and with what publishes them when that is under way."""
+    pool = market.pool
+    verified = market.order(VERIFIED, f"{files}/verified", Verified=True)
+    plain = market.order(PLAIN, f"{files}/plain")
+    for order in (verified, plain):
+        assert market.propose(order)["propose"]["accepted"], order
+    market.wait_state(verified, plain, state="TRANSFERRING")
+    market.kill()
+    assert market.propose(plain)["propose"]["accepted"]
+    Files.is_open.set()
+    market.wait_state(verified, plain, state="PUBLISHING")
+    market.kill()
+    pool.kill("tasks")
+
+    market.wait_state(verified, plain, state="ACTIVE")
+
+    assert market.door() == market.address
+    for order, data in ((verified, VERIFIED), (plain, PLAIN)):
+        row = pool.read(f"/api/v1/deals/{order['UUID']}")
+        said = pool.chain.call("StateMarketStorageDeal", row["chain_deal"], None)
+        assert said["Proposal"]["PieceCID"]["/"] == order["Piece"]
+        assert said["Proposal"]["VerifiedDeal"] == order["Verified"]
+        assert said["State"]["SectorStartEpoch"] > 0
+        back = pool.get(f"/piece/{order['Piece']}")
+        assert (back.status_code, back.content) == (200, data)
+    claims = pool.chain.call("StateGetClaims", market.miner, None)
+    assert [claim["Data"]["/"] for claim in claims.values()] == [verified["Piece"]]
+    assert market.propose(plain)["status"]["answer"]["DealStatus"]["Status"] == "Complete"
+    assert set(Files.asked) == {(f"/{name}", AUTHORIZATION) for name in ("verified", "plain")}
+    on_chain = pool.chain.call("StateMarketDeals", None).values()
+    assert sorted(one["Proposal"]["PieceCID"]["/"] for one in on_chain) == sorted(
+        order["Piece"] for order in (verified, plain)
+    )
+    [[messages]] = pool.rows_of(PUBLISHED)
+    assert messages <= 2
