@@ -185,6 +185,11 @@ class Deal(WithReasons, Named, Timestamped):
                     state__in=["ACCEPTED", "TRANSFERRING", "UNPUBLISHED", "PUBLISHING", "VERIFIED"]
                 ),
             ),
+            models.Index(
+                fields=["id"],
+                name="deals_going_on",
+                condition=models.Q(state__in=["VERIFIED", "SEALING"]) | models.Q(state="ACTIVE", piece=None),
+            ),
             models.Index(fields=["miner", "state"], name="deals_by_miner"),
             models.Index(fields=["client"], name="deals_by_client"),
             models.Index(

@@ -7,16 +7,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Exists, F, Min, OuterRef, Prefetch, Q, QuerySet, Sum
+from django.db.models import Count, Exists, Min, OuterRef, Prefetch, Q, QuerySet, Sum
 from django.utils.translation import gettext_lazy as _
 
+from apps.chain.heads.steps import EVERY_STEP_EPOCHS
 from apps.chain.node.client import ChainClient
 from apps.core.filters import Address, Choices
+from apps.core.prepared_statements import Plan, Prepared
+from apps.market import due
 from apps.market.errors import DealUnknown
 from apps.market.models import Deal, DealChunk, DealMessage, MinerDoor, MinerMarket
 from apps.market.onchain import escrow_read
 from apps.market.reasons import DOOR_ROLE_ELSEWHERE, DOOR_SILENT, DOOR_UNSERVED
-from apps.market.states import PUBLISHED, WITH_PIECE, WITHOUT_DATA, DealState
+from apps.market.states import PUBLISHED, WITHOUT_DATA, DealState
 from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.miners.models import Miner
@@ -37,6 +40,10 @@ WAITING = (*UNLOCKED, DealState.VERIFIED)
 """Accepted, and in no sector yet."""
 
 
+FOLLOWED = Prepared("deals_followed", due.FOLLOWED, ["bigint", "timestamptz"], plan=Plan.ANEW)
+ALL_MOVED = Prepared("deals_moved", due.ALL_MOVED, [])
+WHOLE_EPOCHS = 2880
+"""So often all deals are compared with their pieces, at one of the heads at which every step is sent."""
 DOOR_SILENCE = timedelta(seconds=30)
 """After which a door counts as down: its process says every ten seconds how it is."""
 
@@ -98,18 +105,12 @@ def deal_by_uuid(key: uuid.UUID) -> Deal | None:
     return Deal.objects.select_related("miner__tenant", "piece").filter(uuid=key).first()
 
 
-def deals_followed() -> list[Deal]:
-    """Return the deals that go on with a head, oldest first: those of `due.DEALS`."""
-    same = Q()
-    for piece_state, state in WITH_PIECE.items():
-        same |= Q(state=state, piece__state=piece_state)
-    going_on = [DealState.UNPUBLISHED, DealState.VERIFIED, DealState.SEALING, DealState.ACTIVE]
-    moved = Q(state__in=going_on) & ~same
-    moved |= Q(state=DealState.FAILED, piece__state=PieceState.HELD)  # a kill came before its end
-    back = Q(state=DealState.ENDED, piece__state__in=[PieceState.PACKED, PieceState.ACTIVE])
-    rows = Deal.objects.filter(
-        Q(state__in=WITHOUT_DATA) | moved | back & Q(piece__sector_number=F("sector_number"))
-    )
+def deals_followed(*, height: int, now: datetime) -> list[Deal]:
+    """Return the deals that go on with a head, oldest first; once a day all are looked through."""
+    keys = {key for (key,) in FOLLOWED.rows([height, now])}
+    if height % WHOLE_EPOCHS < EVERY_STEP_EPOCHS:
+        keys |= {key for (key,) in ALL_MOVED.rows([])}
+    rows = Deal.objects.filter(pk__in=keys)
     return list(rows.select_related("miner__tenant", "piece__miner__tenant").order_by("pk"))
 
 

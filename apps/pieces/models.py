@@ -119,6 +119,7 @@ class Piece(WithReasons, Named, Timestamped):
             models.Index(
                 fields=["state"], name="pieces_under_way", condition=~models.Q(state__in=["ACTIVE", "FAILED"])
             ),
+            models.Index(fields=["state_since"], name="pieces_by_change"),
             models.Index(fields=["id"], name="pieces_with_leftovers", condition=models.Q(has_leftover=True)),
             models.Index(fields=["miner"], name="pieces_failed", condition=models.Q(state="FAILED")),
         ]

@@ -51,7 +51,9 @@ HELD_UP: Final = (DiskFull, RoomAwaited, PieceQuotaExceeded, PieceBusy)
 def deals_advance(*, height: int, now: datetime) -> None:
     """Move each deal that goes on as far as it is now; what fails with one holds up no other."""
     for_each_isolated(
-        deals_followed(), partial(deal_advance, height=height, now=now), event="deal_not_advanced"
+        deals_followed(height=height, now=now),
+        partial(deal_advance, height=height, now=now),
+        event="deal_not_advanced",
     )
 
 

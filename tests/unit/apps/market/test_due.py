@@ -1,0 +1,86 @@
+"""Which deals a head goes on with, and what the database reads for that beside many that have ended."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from apps.core import clock
+from apps.market import due
+from apps.market.models import Deal
+from apps.market.selectors import WHOLE_EPOCHS, deals_followed
+from tests import factories
+from tests.mk20 import sized
+from tests.query_plans import plan_run, rows_read
+
+pytestmark = pytest.mark.django_db
+
+ENDED = """
+    WITH old AS (
+        INSERT INTO pieces_piece (uuid, created_at, updated_at, miner_id, state, state_since, piece_cid,
+            announced_cid, padded_size, received, is_resumable, source_url, has_data, has_leftover, purpose,
+            source_tag, actor, error, allocation, client, sector_number)
+        SELECT gen_random_uuid(), now(), now(), %(miner)s, CASE n %% 2 WHEN 0 THEN 'ENDED' ELSE 'ACTIVE' END,
+            now() - interval '30 days', 'c' || n, '', 128, 0, false, '', false, false, 'any',
+            '', '', '', n, n, n
+        FROM generate_series(1, %(count)s) n RETURNING id, state, sector_number
+    )
+    INSERT INTO market_deal (uuid, created_at, updated_at, miner_id, state, state_since, door, digest, client,
+        piece_cid, padded_size, raw_size, duration, is_indexed, is_announced, source, places, place_at,
+        is_whole, reason, collateral, lockup, piece_id, sector_number)
+    SELECT gen_random_uuid(), now(), now(), %(miner)s, state, now() - interval '30 days', 'mk20', '', 'f01',
+        '', 128, 127, 1000, false, false, 'put', '', 0, false, '', 0, 0, id, sector_number FROM old
+"""
+"""Deals, half of them active and half ended, each with its piece in the same state."""
+
+
+def keys(*, height: int = WHOLE_EPOCHS + 100) -> set[int]:
+    return {deal.pk for deal in deals_followed(height=height, now=clock.now())}
+
+
+def test_a_head_reads_few_rows_beside_many_deals_that_are_over() -> None:
+    miner = factories.miner(2001)
+    with connection.cursor() as cursor:
+        cursor.execute(ENDED, {"miner": miner.pk, "count": 100_000})
+        for state in ("VERIFIED", "SEALING", "ACTIVE"):
+            factories.deal(miner, sized(b"x"), state=state)
+        cursor.execute("ANALYZE market_deal")
+        cursor.execute("ANALYZE pieces_piece")
+        for text in (due.DEALS, due.FOLLOWED):
+            plan = plan_run(cursor, text.replace("$2", "now()"))
+            assert rows_read(plan, "market_deal") < 20
+            assert rows_read(plan, "pieces_piece") < 20
+
+    assert len(keys()) == 3
+
+
+@pytest.mark.parametrize(
+    ("state", "piece_state", "is_followed"),
+    [
+        *(("ACTIVE", "ACTIVE", False), ("ACTIVE", "PACKED", True), ("ACTIVE", "ENDED", True)),
+        *(("ENDED", "ENDED", False), ("ENDED", "ACTIVE", True), ("ENDED", "PACKED", True)),
+        *(("SEALING", "PACKED", False), ("SEALING", "READY", True), ("VERIFIED", "FAILED", True)),
+        *(("FAILED", "HELD", True), ("FAILED", "READY", False), ("UNPUBLISHED", "HELD", True)),
+        *(("PUBLISHING", "HELD", False), ("REFUSED", "READY", False)),
+    ],
+)
+def test_a_deal_is_followed_while_its_piece_is_elsewhere(
+    state: str, piece_state: str, is_followed: bool
+) -> None:
+    miner = factories.miner(2001)
+    piece = factories.piece(miner, state=piece_state, sector_number=7)
+    factories.deal(miner, sized(b"x"), state=state, piece=piece, sector_number=7)
+
+    assert bool(keys()) == is_followed
+
+
+def test_a_piece_that_went_on_long_ago_is_noticed_once_a_day() -> None:
+    miner = factories.miner(2001)
+    long_ago = clock.now() - timedelta(days=40)
+    piece = factories.piece(miner, state="ENDED", sector_number=7, state_since=long_ago)
+    factories.deal(miner, sized(b"x"), state="ACTIVE", piece=piece, sector_number=7)
+
+    assert keys() == set()
+    assert keys(height=WHOLE_EPOCHS + 3) == {Deal.objects.get().pk}
