@@ -42,7 +42,7 @@ WAITING = (*UNLOCKED, DealState.VERIFIED)
 
 FOLLOWED = Prepared("deals_followed", due.FOLLOWED, ["bigint", "timestamptz"], plan=Plan.ANEW)
 ALL_MOVED = Prepared("deals_moved", due.ALL_MOVED, [])
-WHOLE_EPOCHS = 2880
+WHOLE_EPOCHS = 3000
 """So often all deals are compared with their pieces, at one of the heads at which every step is sent."""
 DOOR_SILENCE = timedelta(seconds=30)
 """After which a door counts as down: its process says every ten seconds how it is."""
@@ -137,6 +137,37 @@ def chunks_received(deal: Deal) -> list[int]:
     """Return the numbers of a deal's chunks that are here, in order."""
     rows = DealChunk.objects.filter(deal=deal).order_by("number")
     return list(rows.values_list("number", flat=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """How far the data of a deal have come."""
+
+    received: int
+    """Raw bytes on the disk."""
+    rate: int | None
+    """Bytes a second; None: not known."""
+    ends_at: datetime | None
+    """When they will all be here at that rate."""
+    error: str
+    """What went wrong with a download that is tried again."""
+
+
+def transfer_of(deal: Deal) -> Transfer | None:
+    """Return how far the data of a deal are that come now; None for others."""
+    piece = deal.piece
+    if deal.state != DealState.TRANSFERRING:
+        return None
+    if piece is None:
+        size = min(len(chunks_received(deal)) * (deal.chunk_size or 0), deal.raw_size)
+        return Transfer(size, None, None, "")
+    if piece.state not in (PieceState.FETCHING, PieceState.UPLOADING):  # its commitment is being computed
+        return Transfer(piece.payload_size or piece.received, None, None, piece.error)
+    ends_at = None
+    if piece.rate and piece.payload_size:
+        left = max(piece.payload_size - piece.received, 0)
+        ends_at = piece.updated_at + timedelta(seconds=left / piece.rate)
+    return Transfer(piece.received, piece.rate, ends_at, piece.error)
 
 
 def market_of(miner: Miner) -> MinerMarket:

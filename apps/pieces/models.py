@@ -48,6 +48,8 @@ class Piece(WithReasons, Named, Timestamped):
     """Raw bytes; None while their number is not known."""
     received = models.BigIntegerField(default=0)
     """Raw bytes that are on the disk for certain."""
+    rate = models.BigIntegerField(null=True)
+    """Raw bytes a second of the download under way, since it was last begun; None: none is."""
     is_resumable = models.BooleanField(default=False)
     source_url = models.TextField(blank=True)
     """Whole, with what may be a key, until the piece is READY or FAILED: then as `url_shown` writes it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
@@ -18,12 +19,21 @@ from apps.api.v1.serializers import CODE_HELP, AmountField
 from apps.api.v1.views import PoolView
 from apps.core.reasons import code_of
 from apps.market.rules import ulid_encode
-from apps.market.selectors import DealFilters, deal_get, deals_visible
+from apps.market.selectors import DealFilters, deal_get, deals_visible, transfer_of
 from apps.market.services.transfers import deal_import
 from apps.market.states import DealDoor, DealSource, DealState
 
 if TYPE_CHECKING:
     from apps.market.models import Deal
+
+
+class TransferOutput(serializers.Serializer[Any]):
+    """How far the data of a deal have come."""
+
+    received = serializers.IntegerField(help_text="raw bytes")
+    rate = serializers.IntegerField(allow_null=True, help_text="bytes a second; null: not known")
+    ends_at = serializers.DateTimeField(allow_null=True, help_text="when all will be here at that rate")
+    error = serializers.CharField(help_text="what went wrong with a download that is tried again")
 
 
 class DealOutput(serializers.Serializer[Any]):
@@ -57,6 +67,12 @@ class DealOutput(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
+class DealDetailOutput(DealOutput):
+    """One deal, and how far its data have come."""
+
+    transfer = TransferOutput(allow_null=True, help_text="null: no data come now")
+
+
 class DealPage(serializers.Serializer[Any]):
     """One page, newest first."""
 
@@ -84,6 +100,12 @@ def deal_body(deal: Deal) -> dict[str, Any]:
     }
 
 
+def detail_body(deal: Deal) -> dict[str, Any]:
+    """Return one deal as JSON, with how far its data have come."""
+    found = transfer_of(deal)
+    return deal_body(deal) | {"transfer": None if found is None else asdict(found)}
+
+
 class DealsView(ListView):
     """`/deals`: the deals of the caller's miners."""
 
@@ -101,10 +123,10 @@ class DealView(PoolView):
 
     filters = ()
 
-    @extend_schema(responses=DealOutput)
+    @extend_schema(responses=DealDetailOutput)
     def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Show its state, or why it was refused or failed."""
-        return Response(deal_body(deal_get(self.principal, uuid)))
+        return Response(detail_body(deal_get(self.principal, uuid)))
 
 
 class DealDataView(UploadView):

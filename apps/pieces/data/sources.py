@@ -37,6 +37,7 @@ TRY_AGAIN: Final = (408, 425, 429)
 RANGE_ANSWERS: Final = (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
 """Answers to a request for the rest."""
 CONTENT_RANGE: Final = re.compile(r"bytes (?:\*|(?P<first>\d+)-\d+)/(?P<size>\d+|\*)", re.ASCII)
+LENGTH: Final = re.compile(r"\d{1,18}", re.ASCII)
 TAG_MAX: Final = 200
 """Characters of a tag that is kept."""
 
@@ -101,7 +102,9 @@ def headers_check(headers: Sequence[tuple[str, str]]) -> None:
 class Body:
     """What a URL gives, within its time: that between two reads is the reader's."""
 
-    def __init__(self, response: HTTPResponse, watch: SocketWatch, *, first: int = 0) -> None:
+    def __init__(
+        self, response: HTTPResponse, watch: SocketWatch, *, first: int = 0, is_head: bool = False
+    ) -> None:
         self.response, self.watch = response, watch
         self.first = first
         """Number of its first byte."""
@@ -109,6 +112,11 @@ class Body:
         self.is_empty = response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
         """Whether nothing comes, because all came before."""
         length = 0 if self.is_empty else response.length
+        if is_head:  # some answer it with a length of 0 instead of none
+            stated = response.headers.get("Content-Length", "")
+            length = (int(stated) or None) if LENGTH.fullmatch(stated) else None
+        self.takes_ranges = first > 0 or response.headers.get("Accept-Ranges", "").lower() == "bytes"
+        """Whether it says, or has shown, that it gives parts."""
         self.size = None if length is None else first + length
         """How many bytes the source says that it has; None where it does not."""
         watch.pause()
@@ -154,10 +162,12 @@ def _origin(url: str) -> tuple[str, str]:
     return parts.scheme, parts.netloc
 
 
-def _request_send(connection: HTTPConnection, target: str, headers: Sequence[tuple[str, str]]) -> None:
-    """Send a GET, each header as often as it is named; what the client names replaces ours."""
+def _request_send(
+    connection: HTTPConnection, target: str, headers: Sequence[tuple[str, str]], *, method: str
+) -> None:
+    """Send a request, each header as often as it is named; what the client names replaces ours."""
     named = {name.lower() for name, _ in headers[2:]}
-    connection.putrequest("GET", target, skip_accept_encoding=True)
+    connection.putrequest(method, target, skip_accept_encoding=True)
     for at, (name, value) in enumerate(headers):
         if at >= 2 or name.lower() not in named:
             connection.putheader(name, value)
@@ -196,16 +206,19 @@ def url_opened(
     url: str,
     *,
     first: int = 0,
+    last: int | None = None,
     tag: str = "",
     headers: Sequence[tuple[str, str]] = (),
+    method: str = "GET",
+    rate: int = SLOW_RATE,
     stop: threading.Event | None = None,
 ) -> Iterator[Body]:
     """Return the body of a URL, redirects followed, ready to be read, unless `stop` is set.
 
     The client's headers go to the host of its URL only, not to where that redirects.
 
-    It begins at byte `first` if the source still has what it named `tag`, else at its first byte.  Raises
-    SourceAway.
+    It begins at byte `first`, and ends with byte `last`, if the source still has what it named `tag` and
+    gives parts, else it begins at its first byte.  Raises SourceAway.
     """
     connection: HTTPConnection | None = None
     reason, origin = "", _origin(url)
@@ -215,11 +228,13 @@ def url_opened(
             connection = url_connect(url)
             sent = [("User-Agent", "Poolsite"), ("Accept-Encoding", "identity")]
             sent += headers if _origin(url) == origin else ()
-            sent += [("Range", f"bytes={first}-"), ("If-Range", tag)] if first else []
-            watch = SocketWatch(connection.sock, rate=SLOW_RATE, slow_s=SLOW_S, stop=stop)
+            if first:
+                sent.append(("Range", f"bytes={first}-{'' if last is None else last}"))
+                sent += [("If-Range", tag)] if tag else []
+            watch = SocketWatch(connection.sock, rate=rate, slow_s=SLOW_S, stop=stop)
             with watch.started():
                 try:
-                    _request_send(connection, _target(url), sent)
+                    _request_send(connection, _target(url), sent, method=method)
                     response = connection.getresponse()
                 except (OSError, HTTPException):
                     reason = watch.reason
@@ -227,7 +242,8 @@ def url_opened(
                 with response:  # of an answer without keep-alive the connection has let the socket go
                     is_rest = _is_rest(response, first=first, tag=tag)
                     if is_rest or response.status == HTTPStatus.OK:
-                        yield Body(response, watch, first=first if is_rest else 0)
+                        is_head = method == "HEAD"
+                        yield Body(response, watch, first=first if is_rest else 0, is_head=is_head)
                         return
             url = _next_url(url, response, is_rest_asked=first > 0)
             first = 0 if response.status in RANGE_ANSWERS else first
@@ -244,6 +260,17 @@ def url_opened(
     finally:
         if connection is not None:
             connection.close()
+
+
+def size_announced(
+    url: str, *, headers: Sequence[tuple[str, str]] = (), stop: threading.Event | None = None
+) -> int | None:
+    """Return how many bytes a URL has by its answer to HEAD; None where it does not say, or refuses that."""
+    try:
+        with url_opened(url, headers=headers, method="HEAD", stop=stop) as answer:
+            return answer.size
+    except SourceAway:  # what is wrong with it, a GET tells
+        return None
 
 
 def url_connect(url: str, *, is_private_fine: bool = False) -> HTTPConnection:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
@@ -28,7 +29,16 @@ from apps.core.reasons import reason_of
 from apps.core.transitions import advance
 from apps.miners.models import Miner
 from apps.pieces.data.files import bytes_write, piece_opened, piece_path, piece_unlink
-from apps.pieces.data.sources import Body, SourceAway, headers_check, url_check, url_opened
+from apps.pieces.data.sources import (
+    SLOW_RATE,
+    Body,
+    SourceAway,
+    headers_check,
+    size_announced,
+    url_check,
+    url_opened,
+)
+from apps.pieces.data.streams import STREAMS, Streams
 from apps.pieces.errors import PieceTooLarge
 from apps.pieces.models import Piece
 from apps.pieces.selectors import headers_decode, pieces_fetchable, pieces_fetching
@@ -108,22 +118,35 @@ class _Fetch:
     headers: tuple[tuple[str, str], ...]
     """HTTP headers that the client wants sent to the source."""
     stopped: threading.Event = field(default_factory=threading.Event)
+    first: int = 0
+    """Bytes that were there before."""
+    began: float = field(default_factory=time.monotonic)
 
     def begin(self, body: Body, *, most: int) -> None:
         """Note what comes, and reserve room for it.  Raises DiskFull, RoomAwaited, PieceTooLarge."""
+        self.first, self.began = body.first, time.monotonic()
         self.received, self.tag = body.first, body.tag or (self.tag if body.first else "")
+        self.size_check(body.size, most=most)
         self.size = most if body.size is None else body.size
+        self.room.reserve(self.size)
+
+    def size_check(self, size: int | None, *, most: int) -> None:
+        """Refuse a source that says that it has other bytes.  Raises SourceAway, PieceTooLarge."""
         stated = self.piece.payload_size
-        if stated is not None and body.size not in (None, stated):
+        if stated is not None and size not in (None, stated):
             raise SourceAway(
                 gettext("the source has {size} bytes, but {announced} bytes are announced").format(
-                    size=body.size, announced=stated
+                    size=size, announced=stated
                 ),
                 is_final=True,
             )
-        if self.size > most:
+        if size is not None and size > most:
             raise PieceTooLarge(most)
-        self.room.reserve(self.size)
+
+    @property
+    def rate(self) -> int:
+        """Bytes a second since it began."""
+        return round((self.received - self.first) / max(time.monotonic() - self.began, 0.001))
 
     def note(self, received: int) -> None:
         """Note how many bytes are on the disk: called by the thread that writes them."""
@@ -218,7 +241,7 @@ class _Fetches:
             if fetch.piece.pk not in wanted:
                 fetch.stopped.set()
             elif (fetch.received, fetch.tag) != (fetch.piece.received, fetch.piece.source_tag):
-                received_note(fetch.piece, received=fetch.received, source_tag=fetch.tag)
+                received_note(fetch.piece, received=fetch.received, source_tag=fetch.tag, rate=fetch.rate)
                 piece_change_publish(fetch.piece)
 
     def _end(self, future: Future[int]) -> None:
@@ -236,7 +259,7 @@ class _Fetches:
                 if pieces_fetching([piece.pk]):
                     self._failed(piece, error, fetch=fetch)
                 return
-            values = {"received": size, "payload_size": size, "source_tag": "", "error": ""}
+            values = {"received": size, "payload_size": size, "source_tag": "", "rate": None, "error": ""}
             advance(piece, "RECEIVE", **values, state_since=clock.now(), updated_at=clock.now())
             piece_change_publish(piece)
             self.passed_over.discard(piece.pk)
@@ -253,7 +276,7 @@ class _Fetches:
             piece_fail(piece, reason=reason_of(error))
             return
         is_kept = fetch is not None and bool(fetch.tag) and isinstance(error, SourceAway)
-        values = {"error": reason_of(error), "received": 0, "source_tag": "", "updated_at": now}
+        values = {"error": reason_of(error), "received": 0, "source_tag": "", "rate": None, "updated_at": now}
         if fetch is not None and is_kept:
             values |= {"received": fetch.received, "source_tag": fetch.tag}
         if not piece.error:  # from the first failure on its time runs
@@ -273,18 +296,40 @@ class _Fetches:
             fetch.held.close()
 
 
+def _streams(fetch: _Fetch, file: BinaryIO, body: Body) -> Streams:
+    """Return the streams in which a source is read that gives ranges, and says how many bytes it has."""
+
+    def opened(first: int, end: int, stop: threading.Event) -> AbstractContextManager[Body]:
+        # Together they may be as slow as one.
+        return url_opened(
+            fetch.piece.source_url,
+            first=first,
+            last=end - 1,
+            tag=fetch.tag,
+            headers=fetch.headers,
+            rate=SLOW_RATE // STREAMS,
+            stop=stop,
+        )
+
+    size = body.first if body.size is None else body.size
+    return Streams(file, body, size=size, opened=opened, note=fetch.note, stop=fetch.stopped)
+
+
 def _download(fetch: _Fetch, file: BinaryIO) -> int:
     """Write a piece's bytes; returns how many.  Raises SourceAway, PieceTooLarge, DiskFull, RoomAwaited."""
     piece = fetch.piece
     most, first = piece.most_bytes, fetch.received
     if first and first == piece.payload_size:  # a kill came before the row said that it is whole
         return first
-    with url_opened(
-        piece.source_url, first=first, tag=fetch.tag, headers=fetch.headers, stop=fetch.stopped
-    ) as body:
+    url, headers, stop = piece.source_url, fetch.headers, fetch.stopped
+    if not first:  # before a byte is pulled
+        fetch.size_check(size_announced(url, headers=headers, stop=stop), most=most)
+    with url_opened(url, first=first, tag=fetch.tag, headers=headers, stop=stop) as body:
         fetch.begin(body, most=most)
         try:
-            fits = bytes_write(file, body, at=body.first, most=most, note=fetch.note)
+            fits = _streams(fetch, file, body).write() or bytes_write(
+                file, body, at=body.first, most=most, note=fetch.note
+            )
         except OSError as error:
             raise SourceAway(
                 gettext("the download could not be written: {error}").format(error=fault_text(error))

@@ -308,10 +308,10 @@ def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
     return piece.received
 
 
-def received_note(piece: Piece, *, received: int, source_tag: str = "") -> None:
-    """Note how many bytes of a piece are on the disk, and what the source of a download named them."""
-    piece.received, piece.source_tag = received, source_tag
-    values = {"received": received, "source_tag": source_tag}
+def received_note(piece: Piece, *, received: int, source_tag: str = "", rate: int | None = None) -> None:
+    """Note how many bytes of a piece are on the disk, what a download's source named them, and its rate."""
+    piece.received, piece.source_tag, piece.rate = received, source_tag, rate
+    values = {"received": received, "source_tag": source_tag, "rate": rate}
     Piece.objects.filter(pk=piece.pk).update(**values, updated_at=clock.now())
 
 
@@ -319,7 +319,7 @@ def piece_fail(piece: Piece, *, reason: Reason | str) -> None:
     """End a piece that did not become one: its row says why, and then its bytes go."""
     piece.refresh_from_db()
     values = {"error": as_reason(reason), "has_data": False, "source_url": url_shown(piece.source_url)}
-    values |= {"source_headers": ""}
+    values |= {"source_headers": "", "rate": None}
     advance(piece, "FAIL", **values, has_leftover=True, state_since=clock.now(), updated_at=clock.now())
     leftover_remove(piece)
     piece_change_publish(piece)

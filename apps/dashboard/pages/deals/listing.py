@@ -28,7 +28,15 @@ from apps.dashboard.pages.deals.rows import LABELS, DealRow, deal_row, terms_tex
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.market.rules import ulid_encode
-from apps.market.selectors import DealFilters, deal_get, deals_by_uuid, deals_counts, deals_visible
+from apps.market.selectors import (
+    DealFilters,
+    Transfer,
+    deal_get,
+    deals_by_uuid,
+    deals_counts,
+    deals_visible,
+    transfer_of,
+)
 from apps.market.states import DealState
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.amounts import fil_format
@@ -160,6 +168,7 @@ DEALS: Final = ListPage(
 def deal(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
     """Return one deal."""
     row, data = deal_get(viewer, uuid), PageData(viewer)
+    transfer = transfer_of(row)
     return page_render(
         request,
         "deals/detail.html",
@@ -167,14 +176,14 @@ def deal(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
         section="deals",
         data=data,
         label=LABELS[row.state],
-        reason=stored_text(row.reason),
-        facts=facts_of(row, data),
+        reason=stored_text(row.reason or ("" if transfer is None else transfer.error)),
+        facts=facts_of(row, data, transfer),
         miner_href=reverse("miner-market", args=[row.miner.address]),
         piece_href=f"{reverse('pieces')}?{urlencode({'piece_cid': row.piece_cid})}" if row.piece else "",
     )
 
 
-def facts_of(row: Deal, data: PageData) -> list[Fact]:
+def facts_of(row: Deal, data: PageData, transfer: Transfer | None) -> list[Fact]:
     """Return what was agreed on, and the deal's clocks."""
     start = formatting.NOTHING if row.start_epoch is None else formatting.whole(row.start_epoch)
     if row.start_epoch is not None and data.clock is not None and data.clock.left_s(row.start_epoch) > 0:
@@ -201,8 +210,23 @@ def facts_of(row: Deal, data: PageData) -> list[Fact]:
             Fact(_("Miner's collateral"), fil_format(int(row.collateral))),
             Fact(_("Locked by the client"), fil_format(int(row.lockup))),
         ]
+    if transfer is not None:
+        facts += transfer_facts(row, transfer)
     if row.state in (DealState.ACCEPTED, DealState.TRANSFERRING):
         facts.append(Fact(_("Data may come until"), time_html(row.data_until)))
+    return facts
+
+
+def transfer_facts(row: Deal, transfer: Transfer) -> list[Fact]:
+    """Return how far a deal's data have come, and when all will be here."""
+    received = gettext("{received} of {size}").format(
+        received=formatting.joined_size(transfer.received), size=formatting.joined_size(row.raw_size)
+    )
+    facts = [Fact(_("Received"), received)]
+    if transfer.rate:
+        facts.append(Fact(_("Download rate"), f"{formatting.joined_size(transfer.rate)}/s"))
+    if transfer.ends_at is not None:
+        facts.append(Fact(_("All data here at about"), time_html(transfer.ends_at)))
     return facts
 
 

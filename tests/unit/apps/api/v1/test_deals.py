@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,6 +15,7 @@ from apps.market.models import Deal, MinerMarket
 from apps.market.rules import ulid_decode
 from apps.market.services.follow import deals_advance
 from apps.miners.models import Miner
+from apps.pieces.models import Piece
 from apps.users.models import AuditEntry
 from tests import factories, people
 from tests.mk20 import sized
@@ -55,6 +57,27 @@ def test_deals_are_listed_to_the_tenant_of_their_miner(client: Client, miner: Mi
     assert [row["uuid"] for row in get(client, "deals?state=FAILED").json()["results"]] == [str(second.uuid)]
     assert len(get(client, f"deals?client={first.client}&miner=f02001").json()["results"]) == 2
     assert get(client, "deals?state=x").status_code == 400
+
+
+def test_how_far_the_data_of_a_deal_are_is_shown(client: Client, miner: Miner) -> None:
+    piece = factories.piece(miner, state="FETCHING", payload_size=1500, received=500, rate=100)
+    one = deal(miner, state="TRANSFERRING", piece=piece)
+
+    told = get(client, f"deals/{one.uuid}").json()["transfer"]
+    people.person("ann")
+    page = text_of(signed_in("ann").get(f"/deals/{one.uuid}/"))
+    Piece.objects.update(error="the source answered 503", rate=None)
+    cut = get(client, f"deals/{one.uuid}").json()["transfer"]
+
+    ends_at = piece.updated_at + timedelta(seconds=10)
+    assert (told["received"], told["rate"], told["error"]) == (500, 100, "")
+    assert datetime.fromisoformat(told["ends_at"]) == ends_at
+    assert "500 B of 1.46 KiB" in page
+    assert "100 B/s" in page
+    assert (cut["received"], cut["ends_at"], cut["error"]) == (500, None, "the source answered 503")
+    assert "the source answered 503" in text_of(signed_in("ann").get(f"/deals/{one.uuid}/"))
+    deal(miner)
+    assert get(client, f"deals/{deal(miner).uuid}").json()["transfer"] is None
 
 
 def test_a_deal_of_another_tenant_does_not_exist(client: Client, miner: Miner) -> None:

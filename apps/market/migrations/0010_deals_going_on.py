@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('market', '0007_deals_in_no_sector'),
+        ('market', '0009_serves_data_as_before'),
         ('pieces', '0024_pieces_by_change'),
     ]
 
