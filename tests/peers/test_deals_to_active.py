@@ -32,8 +32,6 @@ from tests.peers.programs import go_program
 
 pytestmark = pytest.mark.peer
 
-MINER: Final = "f01004"
-"""That the pool makes."""
 CLIENT_S: Final = 120
 DOOR_S: Final = 60
 ACTIVE_S: Final = 300
@@ -85,7 +83,6 @@ class Market:
     def __init__(self, pool: RunningPool, program: Path) -> None:
         self.pool, self.program = pool, program
         self.miner, self.port = pool.wait_miner(), port_free()
-        assert self.miner == MINER
         pool.wait_all_up()
         self.key: KeyInfo = key_generate("secp256k1")
         self.client = str(key_address(self.key))
@@ -105,7 +102,8 @@ class Market:
         wished = pool.base / "wished.toml"
         wished.write_text((pool.var / "signer" / "policy.toml").read_text() + rule_text(PUBLISHING_RULE))
         signer_verb(pool, "policy", "--take", str(wished), "--by", "test")
-        wanted = {"is_open": True, "takes_libp2p": True, "libp2p_port": self.port, "publish_wait": 0}
+        door = {"takes_libp2p": True, "libp2p_port": self.port}
+        wanted = {"is_open": True, "serves_data": True, "publish_wait": 0, **door}
         answer = pool.ask("PATCH", f"/api/v1/miners/{self.miner}/market", json=wanted)
         assert answer.status_code == 200, answer.text
         self.address = self.door()
@@ -198,9 +196,7 @@ class Market:
 @pytest.fixture(scope="module")
 def market(go: None) -> Iterator[Market]:
     program = go_program("storage")
-    with RunningPool(
-        has_tables=True, web_processes=1, PIECE_URLS_PRIVATE="1", PIECE_RETRIEVAL_MINERS=MINER
-    ) as pool:
+    with RunningPool(has_tables=True, web_processes=1, PIECE_URLS_PRIVATE="1") as pool:
         yield Market(pool, program)
 
 
