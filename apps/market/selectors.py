@@ -38,6 +38,10 @@ UNLOCKED = (*WITHOUT_DATA, DealState.UNPUBLISHED, DealState.PUBLISHING)
 """Accepted, and its collateral is not locked on the chain for certain."""
 WAITING = (*UNLOCKED, DealState.VERIFIED)
 """Accepted, and in no sector yet."""
+LOCKING = Q(state__in=UNLOCKED, door__in=PUBLISHED)
+"""Deals whose money the market actor will lock."""
+PROMISED = Q(state=DealState.ACCEPTED, piece=None)
+"""Deals whose data have not begun to come."""
 
 
 FOLLOWED = Prepared("deals_followed", due.FOLLOWED, ["bigint", "timestamptz"], plan=Plan.ANEW)
@@ -49,11 +53,21 @@ DOOR_SILENCE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
-class WaitingUse:
-    """How much is accepted and in no sector yet."""
+class Use:
+    """How much of a miner's room and of both sides' money accepted deals take until they are in a sector."""
 
     deals: int
+    """That wait for their data or a sector."""
     raw_bytes: int
+    """Of those."""
+    client_deals: int
+    """Of the one client that wait for their data."""
+    promised_bytes: int
+    """Of deals with any miner of the tenant whose data have not begun to come."""
+    miner_reserved: int
+    """attoFIL that deals will lock at the market actor."""
+    client_reserved: int
+    """The same of the one client, with any miner."""
 
 
 class DealFilters(MinerFilters):
@@ -250,20 +264,10 @@ def miner_ids_of_pool() -> frozenset[int]:
     return frozenset(number for number in numbers if number is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class Reserved:
-    """attoFIL that accepted deals will lock at the market actor."""
-
-    client: int
-    miner: int
-
-
-def reserved_read(miner: Miner, *, client: str) -> Reserved:
-    """Return what deals lock that are not published for certain: of a miner, and of a client at any."""
-    rows = Deal.objects.filter(state__in=UNLOCKED, door__in=PUBLISHED).order_by()
-    of_miner = rows.filter(miner=miner).aggregate(sum=Sum("collateral"))["sum"]
-    of_client = rows.filter(client=client).aggregate(sum=Sum("lockup"))["sum"]
-    return Reserved(client=int(of_client or 0), miner=int(of_miner or 0))
+def reserved_read(miner: Miner) -> int:
+    """Return the collateral of a miner's deals that are not published for certain, attoFIL."""
+    rows = Deal.objects.filter(LOCKING, miner=miner).order_by()
+    return int(rows.aggregate(sum=Sum("collateral"))["sum"] or 0)
 
 
 def locks_coming_read(miner: Miner, *, clients: Collection[str]) -> dict[str, int]:
@@ -290,7 +294,7 @@ class Escrow:
 def escrow_of(miner: Miner, *, client: ChainClient, key: str) -> Escrow:
     """Return a miner's market balance at a head.  Raises NodeUnavailable, NodeRefused."""
     whole, locked = escrow_read(client, address=miner.address, key=key)
-    reserved = reserved_read(miner, client="").miner
+    reserved = reserved_read(miner)
     return Escrow(free=whole - locked - reserved, reserved=reserved, locked=locked)
 
 
@@ -298,11 +302,6 @@ def deal_identical(proposal_cid: str) -> Deal | None:
     """Return the deal that a proposal has made already, under whatever name."""
     rows = Deal.objects.filter(proposal_cid=proposal_cid)
     return rows.exclude(state__in=[DealState.REFUSED, DealState.FAILED]).first()
-
-
-def deals_without_data(miner: Miner, *, client: str) -> int:
-    """Count a client's deals with a miner whose data are not all here."""
-    return Deal.objects.filter(miner=miner, client=client, state__in=WITHOUT_DATA).count()
 
 
 def deal_message_cid(deal: Deal) -> str:
@@ -360,20 +359,27 @@ def deals_starting(miners: Collection[int], *, until: int) -> list[tuple[int, in
     return list(rows.values_list("miner").annotate(Count("pk"), Min("start_epoch")))
 
 
-def waiting_use(miner: Miner) -> WaitingUse:
-    """Return how many deals of a miner wait for their data or a sector, and their bytes."""
-    return _use(Deal.objects.filter(miner=miner, state__in=WAITING))
+def use_read(miner: Miner, *, client: str) -> Use:
+    """Return what the deals of a miner, and of a client, take: one query, as each proposal asks for it."""
+    own, of_tenant, of_client = Q(miner=miner), Q(miner__tenant_id=miner.tenant_id), Q(client=client)
+    found = (
+        Deal.objects.filter(of_tenant | of_client, state__in=WAITING)
+        .order_by()
+        .aggregate(
+            deals=Count("pk", filter=own),
+            raw_bytes=Sum("raw_size", filter=own),
+            client_deals=Count("pk", filter=own & of_client & Q(state__in=WITHOUT_DATA)),
+            promised_bytes=Sum("raw_size", filter=of_tenant & PROMISED),
+            miner_reserved=Sum("collateral", filter=own & LOCKING),
+            client_reserved=Sum("lockup", filter=of_client & LOCKING),
+        )
+    )
+    return Use(**{name: int(value or 0) for name, value in found.items()})
 
 
-def promised_bytes(*, tenant_id: int | None = None) -> int:
-    """Return the raw bytes of deals whose data have not begun to come, of one tenant or of all."""
-    rows = Deal.objects.filter(state=DealState.ACCEPTED, piece=None)
-    return _use(rows if tenant_id is None else rows.filter(miner__tenant_id=tenant_id)).raw_bytes
-
-
-def _use(rows: QuerySet[Deal]) -> WaitingUse:
-    found = rows.order_by().aggregate(count=Count("pk"), raw=Sum("raw_size"))
-    return WaitingUse(found["count"], int(found["raw"] or 0))
+def promised_bytes() -> int:
+    """Return the raw bytes of all deals whose data have not begun to come."""
+    return int(Deal.objects.filter(PROMISED).order_by().aggregate(sum=Sum("raw_size"))["sum"] or 0)
 
 
 def uuid_read(text: str) -> uuid.UUID | None:

@@ -111,10 +111,10 @@ class Door:
 
     def _provider_check(self, signed: ClientDealProposal) -> None:
         """Refuse a deal with another miner.  Raises DealRefused."""
-        provider, miner = str(signed.proposal.provider), self.miner()
-        if provider not in (miner.address, str(miner.robust or "")):
+        provider = str(signed.proposal.provider)
+        if provider != self.address and provider != str(self.miner().robust or ""):
             raise DealRefused(
-                f"incorrect provider for deal; deal provider: {provider}, our provider: {miner.address}"
+                f"incorrect provider for deal; deal provider: {provider}, our provider: {self.address}"
             )
 
     def status(self, request: bytes) -> bytes:

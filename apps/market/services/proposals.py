@@ -41,15 +41,14 @@ from apps.market.rules import (
     terms_check,
 )
 from apps.market.selectors import (
+    Use,
     deal_by_uuid,
     deal_identical,
-    deals_without_data,
     market_of,
     miner_ids_of_pool,
     miner_of_provider,
     promised_bytes,
-    reserved_read,
-    waiting_use,
+    use_read,
 )
 from apps.market.services.transfers import UPLOAD_WAIT
 from apps.market.services.trimming import deals_tidy
@@ -207,8 +206,11 @@ def _accept(
     }
     try:
         with transaction.atomic():
-            _room_check(proposal, miner, market)
-            _money_check(proposal, miner, balances)
+            # Other proposals to the tenant wait until this one is written.
+            Tenant.objects.select_for_update(no_key=True).get(pk=miner.tenant_id)
+            use = use_read(miner, client=proposal.client)
+            _room_check(proposal, miner, market, use=use)
+            _money_check(proposal, balances, use=use)
             if known is None:
                 deal = Deal.objects.create(
                     uuid=proposal.uuid, miner=miner, state=DealState.ACCEPTED, **values
@@ -226,25 +228,20 @@ def _accept(
     return deal
 
 
-def _room_check(proposal: Proposal, miner: Miner, market: MinerMarket) -> None:
-    """Refuse what the miner has no room for now; others of the tenant wait until this one is written.
-
-    Raises DealBusy.
-    """
-    Tenant.objects.select_for_update(no_key=True).get(pk=miner.tenant_id)
-    size, waiting = proposal.raw_size, waiting_use(miner)
-    own = deals_without_data(miner, client=proposal.client)
-    if own >= market.client_deals:
-        raise DealBusy(CLIENT_WAITS(count=own))
-    if waiting.deals >= market.waiting_deals:
-        raise DealBusy(DEALS_WAIT(count=waiting.deals))
-    if market.waiting_bytes and waiting.raw_bytes + size > market.waiting_bytes:
-        raise DealBusy(BYTES_WAIT(size=waiting.raw_bytes))
-    if not storage_use(miner.tenant_id).has_room(promised_bytes(tenant_id=miner.tenant_id) + size):
+def _room_check(proposal: Proposal, miner: Miner, market: MinerMarket, *, use: Use) -> None:
+    """Refuse what the miner has no room for now.  Raises DealBusy."""
+    size = proposal.raw_size
+    if use.client_deals >= market.client_deals:
+        raise DealBusy(CLIENT_WAITS(count=use.client_deals))
+    if use.deals >= market.waiting_deals:
+        raise DealBusy(DEALS_WAIT(count=use.deals))
+    if market.waiting_bytes and use.raw_bytes + size > market.waiting_bytes:
+        raise DealBusy(BYTES_WAIT(size=use.raw_bytes))
+    if not storage_use(miner.tenant_id).has_room(use.promised_bytes + size):
         raise DealBusy(QUOTA_FULL())
 
 
-def _money_check(proposal: Proposal, miner: Miner, balances: Balances | None) -> None:
+def _money_check(proposal: Proposal, balances: Balances | None, *, use: Use) -> None:
     """Refuse what would not be published, or repeats another deal.  Raises DealRefused, DealBusy."""
     if proposal.signed is None or balances is None:
         return
@@ -252,11 +249,10 @@ def _money_check(proposal: Proposal, miner: Miner, balances: Balances | None) ->
     if same is not None:
         raise DealRefused(f"deal proposal is identical to deal {same.uuid}")
     head = head_current()
-    reserved = reserved_read(miner, client=proposal.client)
     left = replace(
         balances,
-        client_free=balances.client_free - reserved.client,
-        miner_free=balances.miner_free - reserved.miner,
+        client_free=balances.client_free - use.client_reserved,
+        miner_free=balances.miner_free - use.miner_reserved,
     )
     published_check(proposal, height=0 if head is None else head.height, balances=left)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from pytest_django import DjangoAssertNumQueries
 
 from apps.api.mk12 import answers
 from apps.api.mk12.answers import Door
@@ -97,6 +98,17 @@ def test_an_online_deal_is_accepted_with_its_url_and_headers(miner: Miner) -> No
     assert bytes(deal.proposal or b"") == to_cbor(one)
     [place] = places_decode(deal)
     assert (place.url, place.headers) == ("https://a.example/x.car", (("Authorization", "secret"),))
+
+
+def test_a_proposal_asks_the_database_little(
+    miner: Miner, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    """Strangers send them as often as they like."""
+    first, second = (params(signed(miner, label=label)) for label in "ab")
+    assert proposed(miner, first) == (True, "")
+
+    with django_assert_max_num_queries(22):
+        assert proposed(miner, second) == (True, "")
 
 
 def test_an_offline_deal_of_an_older_client_that_names_itself_by_number(miner: Miner) -> None:
