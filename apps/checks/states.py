@@ -15,6 +15,7 @@ class ChannelKind(models.TextChoices):
     WEBHOOK = "WEBHOOK", _("Webhook")
     EMAIL = "EMAIL", _("E-mail")
     PAGERDUTY = "PAGERDUTY", "PagerDuty"
+    APPRISE = "APPRISE", _("App or chat by apprise")
 
 
 class AlertEvent(models.TextChoices):

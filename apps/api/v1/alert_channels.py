@@ -88,7 +88,8 @@ class ChannelInput(ScopeInput):
         required=False,
         allow_blank=True,
         help_text="URL of the webhook, or e-mail address; it is not shown again. Of PAGERDUTY empty, or the "
-        "URL of another Events API v2, as in the EU.",
+        "URL of another Events API v2, as in the EU. Of APPRISE the URL of a service of the list, such as "
+        "pover://user_key@token.",
     )
     secret = serializers.CharField(
         max_length=TARGET_MAX,
@@ -148,7 +149,7 @@ class ChannelOutput(serializers.Serializer[Any]):
     name = serializers.CharField()
     kind = serializers.ChoiceField(choices=ChannelKind.values)
     target = serializers.SerializerMethodField(
-        help_text="Shortened: the host of a URL, the domain of an address."
+        help_text="Shortened: the host of a URL, the domain of an address, the scheme of APPRISE."
     )
     repeat_s = serializers.IntegerField()
     critical_only = serializers.BooleanField()

@@ -100,7 +100,9 @@ def channel_get(uuid: UUID) -> AlertChannel:
 
 
 def target_shown(channel: AlertChannel) -> str:
-    """Return where notifications go without what may be a secret: a URL's host, an address' first letter."""
+    """Return where notifications go without what may be a secret: a URL's host, an address'
+    first letter, the scheme of one for apprise.
+    """
     try:
         target = text_decrypt(channel.target)
     except DecryptionFailed:
@@ -108,6 +110,8 @@ def target_shown(channel: AlertChannel) -> str:
     if channel.kind == ChannelKind.EMAIL:
         name, _, host = target.rpartition("@")
         return f"{name[:1]}…@{host}"
+    if channel.kind == ChannelKind.APPRISE:
+        return f"{target.partition(':')[0]}://…"
     parts = urlsplit(target)
     host = parts.hostname or ""
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}/…"

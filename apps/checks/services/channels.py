@@ -23,6 +23,14 @@ from apps.chain.node.public_hosts import is_private_literal
 from apps.checks.models import AlertChannel, Notification
 from apps.checks.services.channel_choices import SCOPE, scope_describe, scope_read, scope_write
 from apps.checks.services.pagerduty import EVENTS_URL
+from apps.checks.services.push_services import (
+    PUSH_BY_NAME,
+    PUSH_SERVICES,
+    SCHEMES,
+    PushTarget,
+    push_url_find,
+    wrong_part_find,
+)
 from apps.checks.states import AlertEvent, ChannelKind
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.core.formatting import DAY_S
@@ -37,6 +45,8 @@ log = structlog.get_logger(__name__)
 REPEATS_S: Final = (900, 3600, 6 * 3600, DAY_S)
 """What can be chosen as the least time between two notifications of a check."""
 TARGET_MAX: Final = 2000
+SIGNED: Final = (ChannelKind.WEBHOOK, ChannelKind.PAGERDUTY)
+"""Kinds with a key beside their target."""
 CHOSEN: Final = ("repeat_s", "critical_only", "with_actions", *SCOPE)
 """Fields of a channel that say which notifications it gets."""
 CHANNELS_MAX: Final = 10
@@ -84,6 +94,8 @@ def target_read(kind: str, *, text: str, to_public: bool) -> str:
         return text
     if kind == ChannelKind.PAGERDUTY and not text:
         return EVENTS_URL
+    if kind == ChannelKind.APPRISE:
+        return _push_url_read(text)
     try:
         parts = urlsplit(text)
         is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
@@ -95,6 +107,33 @@ def target_read(kind: str, *, text: str, to_public: bool) -> str:
     if to_public and not settings.ALERT_URLS_PRIVATE and is_private_literal(parts.hostname or ""):
         raise BadValue(gettext("enter a public address: this one is of a private network"), field="target")
     return text
+
+
+def _push_url_read(text: str) -> str:
+    """Return the URL of a service of the list, as it is kept.  Raises BadValue."""
+    if (found := push_url_find(text)) is not None:
+        return found.url
+    scheme = text.partition(":")[0].lower()[:32]
+    shapes = [one.shape for one in PUSH_SERVICES if one.scheme == scheme]
+    if not shapes:
+        refused = gettext("{scheme}:// is none of the services: {schemes}")
+        raise BadValue(refused.format(scheme=scheme, schemes=", ".join(SCHEMES)), field="target")
+    refused = gettext("enter nothing but this, with its parts as the service gives them: {shapes}")
+    raise BadValue(refused.format(shapes=", ".join(shapes)), field="target")
+
+
+def push_url_write(name: str, *, parts: Sequence[str]) -> str:
+    """Return the URL of a service by its name and parts, in their order.  Raises BadValue."""
+    service = PUSH_BY_NAME.get(name)
+    if service is None:
+        raise BadValue(gettext("choose one of the services"), field="service")
+    given = dict(zip(service.parts, (part.strip() for part in parts), strict=False))
+    if (fault := wrong_part_find(service, parts=given)) is not None:
+        raise BadValue(
+            gettext("enter it as {service} gives it").format(service=service.title),
+            field=f"part_{[*service.parts].index(fault) + 1}",
+        )
+    return PushTarget(service, given).url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +175,7 @@ def channel_add(spec: ChannelSpec, *, principal: Principal, tenant: Tenant | Non
     if not spec.name.strip() or len(spec.name) > 100:
         raise BadValue(gettext("enter a name of at most 100 characters"), field="name")
     if spec.kind not in ChannelKind.values:
-        raise BadValue(gettext("choose Webhook, E-mail or PagerDuty"), field="kind")
+        raise BadValue(gettext("choose one of the kinds"), field="kind")
     _spec_check(spec)
     if tenant is not None:
         # Two that come at once are counted one by one.
@@ -154,7 +193,7 @@ def channel_add(spec: ChannelSpec, *, principal: Principal, tenant: Tenant | Non
                 target=text_encrypt(
                     target_read(spec.kind, text=spec.target.strip(), to_public=tenant is not None)
                 ),
-                secret=text_encrypt(spec.secret) if spec.secret and spec.kind != ChannelKind.EMAIL else "",
+                secret=text_encrypt(spec.secret) if spec.secret and spec.kind in SIGNED else "",
                 repeat_s=spec.repeat_s,
                 critical_only=spec.critical_only,
                 with_actions=spec.with_actions,
@@ -217,7 +256,7 @@ def channel_edit(
     if target is not None:
         target = target_read(row.kind, text=target.strip(), to_public=row.tenant is not None)
         row.target, after["target"] = text_encrypt(target), "another"
-    if secret is not None and row.kind != ChannelKind.EMAIL and (secret or row.secret):
+    if secret is not None and row.kind in SIGNED and (secret or row.secret):
         row.secret, after["secret"] = text_encrypt(secret) if secret else "", "another" if secret else "none"
     changed = {name: value for name, value in after.items() if before.get(name) != value}
     if not changed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 import json
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -105,12 +105,17 @@ def chat_find(url: str) -> ChatService | None:
 
 def chat_body_write(service: ChatService, *, row: Notification) -> dict[str, Any]:
     """Return a notification as a chat service takes it, with its page if that has a host."""
+    return service.body(chat_text_write(row, head=f"{KEYWORD}: "))
+
+
+def chat_text_write(row: Notification, *, head: str = "", most: int = TEXT_MAX) -> str:
+    """Return a notification as plain text of so many bytes, with its page if that has a host."""
     page = row.body.get("page", "")
     end = f"\n{page}" if page.startswith("http") else ""
-    text, room = f"{KEYWORD}: {row.text}", TEXT_MAX - len(end.encode())
+    text, room = head + row.text, most - len(end.encode())
     if len(text.encode()) > room:
         text = text.encode()[: room - len("…".encode())].decode(errors="ignore") + "…"
-    return service.body(text + end)
+    return text + end
 
 
 def chat_request_sign(
@@ -133,10 +138,10 @@ def chat_refusal_read(service: ChatService, *, answer: bytes) -> str:
     return REFUSED(reason=quoted(chat_reason_read(answer), by="channel"))
 
 
-def chat_reason_read(answer: bytes) -> str:
+def chat_reason_read(answer: bytes, *, also: Sequence[str] = ()) -> str:
     """Return the words and the code with which a chat service refused a text."""
     found = _object(answer)
-    words = [str(found[name]) for name in (*REASONS, "errcode", "error_code", "code") if name in found]
+    words = [str(found[name]) for name in (*REASONS, *also, "errcode", "error_code", "code") if name in found]
     return ", ".join(words)[:REASON_MAX]
 
 

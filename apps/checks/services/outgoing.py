@@ -1,4 +1,4 @@
-"""Sending one notification: a POST to a webhook or to PagerDuty, or an e-mail."""
+"""Sending one notification: a POST to a webhook or to PagerDuty, an e-mail, or by apprise."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from apps.checks.services.chat import (
     chat_request_sign,
 )
 from apps.checks.services.pagerduty import pagerduty_events_build, pagerduty_reason_read
+from apps.checks.services.push import push_send
 from apps.checks.states import ChannelKind
 from apps.core import clock
 from apps.core.connection_faults import fault_reason
@@ -59,6 +60,9 @@ def notification_send(row: Notification) -> None:
         raise NotDelivered(KEY_CHANGED()) from None
     if row.channel.kind == ChannelKind.EMAIL:
         mail_send(row, address=target)
+    elif row.channel.kind == ChannelKind.APPRISE:
+        if reason := push_send(row, url=target):
+            raise NotDelivered(reason)
     elif row.channel.kind == ChannelKind.PAGERDUTY:
         pagerduty_send(row, url=target, key=secret, to_public=row.channel.tenant_id is not None)
     else:

@@ -25,10 +25,13 @@ from apps.checks.services.channels import (
     channel_remove,
     channel_set,
     channel_test,
+    push_url_write,
 )
+from apps.checks.services.push_services import PUSH_BY_NAME, PUSH_SERVICES, PushService
 from apps.checks.states import ChannelKind
 from apps.core import clock
 from apps.core.formatting import plural
+from apps.core.languages import colon_text
 from apps.core.local_time import zone_names
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
@@ -45,6 +48,22 @@ if TYPE_CHECKING:
     from apps.checks.models import AlertChannel
 
 
+PARTS: Final = ("part_1", "part_2", "part_3")
+PART_LABELS: Final = {
+    "workspace": _("First part of the webhook's path (T…)"),
+    "webhook": _("Second part of the webhook's path (B…)"),
+    "bot_token": _("The bot's token"),
+    "channel": _("Channel, by its name or ID"),
+    "webhook_id": _("The webhook's number"),
+    "chat_id": _("The chat's number"),
+    "user_key": _("User key"),
+    "space": _("Space"),
+    "key": _("Key"),
+    "token": _("Token"),
+    "user": _("User or topic (UID_… or a number)"),
+}
+SHOWN_PARTS: Final = ("channel", "chat_id", "user", "webhook_id", "workspace", "webhook", "space")
+"""Parts of a service's URL that are typed in plain sight: they let nobody send."""
 PAGES: Final = {"edit": "alert-channel-settings", "callback": "alert-channel-callback"}
 """What is done with a channel on a page of its own: act and page."""
 
@@ -73,6 +92,20 @@ class ChannelForm(EditForm):
     blamed = "name"
     name = Text()
     kind = Text()
+    service = Text()
+    """A service of apprise by its name, whose URL is made of the parts; empty: the URL is given."""
+    part_1 = Text()
+    part_2 = Text()
+    part_3 = Text()
+
+    @property
+    def spec(self) -> ChannelSpec:
+        """Return the channel that was entered.  Raises BadValue."""
+        given = {**self.cleaned_data}
+        name, parts = given.pop("service"), [given.pop(part) for part in PARTS]
+        if name:
+            given |= {"kind": ChannelKind.APPRISE, "target": push_url_write(name, parts=parts)}
+        return ChannelSpec(**given)
 
 
 class CallbackForm(PageForm):
@@ -87,12 +120,12 @@ def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the form for a channel of notifications, and add it."""
     if not can_manage_channels(viewer, tenant_id=None):
         raise Http404
-    form = ChannelForm.of(request)
+    form = ChannelForm.of(request, service=request.GET.get("service", ""))
     if form.is_valid():
         if (held := reauthenticate_first(request, viewer)) is not None:
             return held
         with form.refusals():
-            channel_add(ChannelSpec(**form.cleaned_data), principal=viewer)
+            channel_add(form.spec, principal=viewer)
             notice_leave(request, _("Channel added. Send a test to see that it arrives."))
             return redirect("alerts")
     return channel_form_render(request, viewer, "alerts/add.html", form, section="alerts")
@@ -102,17 +135,30 @@ def channel_form_render(
     request: HttpRequest, viewer: Principal, template: str, form: ChannelForm, *, section: str, **context: Any
 ) -> HttpResponse:
     """Show the form for a channel."""
+    service = PUSH_BY_NAME.get(str(form.typed["service"]))
+    title = gettext("Add a channel")
     return form_render(
         request,
         viewer,
         template,
         form,
-        title=_("Add a channel"),
+        title=title if service is None else colon_text(title, service.title),
         section=section,
         kinds=ChannelKind.choices,
+        services=PUSH_SERVICES,
+        service=service,
+        parts=() if service is None else service_parts(service),
         **repeats_offered(),
         **context,
     )
+
+
+def service_parts(service: PushService) -> list[tuple[str, StrOrPromise, str]]:
+    """Return the fields of a service's form: name, label, type."""
+    return [
+        (field, PART_LABELS[part], "text" if part in SHOWN_PARTS else "password")
+        for field, part in zip(PARTS, service.parts, strict=False)
+    ]
 
 
 def repeats_offered() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.checks.selectors.alerts import channel_visible, channels_visible
-from apps.checks.services.channels import ChannelSpec, can_manage_channels, channel_add
+from apps.checks.services.channels import can_manage_channels, channel_add
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import confirm_page_render, is_confirm_submitted
 from apps.dashboard.notices import notice_leave
@@ -59,12 +59,12 @@ def channel_new(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespo
     tenant = visible_tenant_find(viewer, key=str(key))
     if not can_manage_channels(viewer, tenant_id=tenant.pk):
         raise Http404
-    form = ChannelForm.of(request)
+    form = ChannelForm.of(request, service=request.GET.get("service", ""))
     if form.is_valid():
         if (held := reauthenticate_first(request, viewer)) is not None:
             return held
         with form.refusals():
-            channel_add(ChannelSpec(**form.cleaned_data), principal=viewer, tenant=tenant)
+            channel_add(form.spec, principal=viewer, tenant=tenant)
             notice_leave(request, _("Channel added. Send a test to see that it arrives."))
             return redirect("tenant", tenant.uuid)
     return channel_form_render(
