@@ -206,7 +206,7 @@ class ListPage:
     links: Callable[[PageData], Iterable[Link]] = _nothing
     template: str = "core/list.html"
     """The page; one with more than the list extends that."""
-    more: Callable[[HttpRequest, Principal], Mapping[str, Any]] = lambda _request, _viewer: {}
+    more: Callable[[HttpRequest, PageData], Mapping[str, Any]] = lambda _request, _data: {}
     """What such a page shows besides."""
     beside_too: tuple[str, ...] = ()
     """Names in its address that are no filters and that the rest of its page reads."""
@@ -490,7 +490,7 @@ class ListPage:
             empty=self.empty(data),
             csv=f"{reverse(f'{self.name}-csv')}?{full}" if self.csv else "",
             bulk=self.bulk(data, wanted, rows, pager) if self.bulk is not None and not wrong else None,
-            **self.more(request, viewer),
+            **self.more(request, data),
         )
 
     def bar(

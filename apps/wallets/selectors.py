@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Final
 from uuid import UUID
 
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
+from apps.core import clock
+from apps.core.addresses import address_typed
 from apps.core.errors import NotFound
+from apps.core.filters import Choices, ListFilters, Words
 from apps.gateway.models import SignerKey
 from apps.users.models import SignerGrant
 from apps.users.rules.principals import Principal
 from apps.users.selectors.grants import signer_granted
-from apps.wallets.models import RemoteWallet, SignRecord, Wallet
+from apps.wallets.models import SERVED_S, RemoteWallet, SignRecord, Wallet
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 
+TEXT_MAX: Final = 100
 MESSAGER: Final = "messager"
 """Who asks for a signature of the pool's own messages; other programs ask by the interfaces' names."""
 PROGRAM_SIGNED: Final = timedelta(days=1)
@@ -95,6 +103,45 @@ def wallet_labels(viewer: Principal) -> dict[str, str]:
 def wallets_by_balance(viewer: Principal) -> QuerySet[Wallet]:
     """Return the viewer's wallets, the lowest balance first, before it one that was not read yet."""
     return wallets_named(viewer).order_by(F("balance").asc(nulls_first=True), "pk")
+
+
+def served_since(now: datetime) -> Q:
+    """Return the condition of wallets of `wallets_visible` with a signer that is connected."""
+    return Q(seen_at__gt=now - SERVED_S) | Q(signer_seen_at__gt=now - SERVED_S)
+
+
+def wallets_by_state(viewer: Principal, *, now: datetime) -> dict[str, int]:
+    """Count the viewer's wallets: all under an empty key, and those with a signer or without."""
+    rows = wallets_visible(viewer).order_by()
+    counts = rows.aggregate(all=Count("pk"), online=Count("pk", filter=served_since(now)))
+    return {
+        "": counts["all"],
+        "online": counts["online"],
+        "offline": counts["all"] - counts["online"],
+    }
+
+
+class WalletFilters(ListFilters):
+    """Filters of wallets."""
+
+    state = Choices(("online", "offline"), method="in_states", about="whether a signer is connected")
+    kind = Words(field_name="key_type", about="secp256k1, bls or delegated")
+    tenant = Words(field_name="tenant__name", about="name of the tenant whose signer brought it first")
+    q = Words(label=_("Name or address"), method="called", about="part of a name or of the address")
+
+    def in_states(self, rows: QuerySet[Wallet], _name: str, value: list[str]) -> QuerySet[Wallet]:
+        """Narrow to wallets with a signer, or without one."""
+        served = served_since(clock.now() if self.page is None else self.page.at)
+        wanted = [served if word == "online" else ~served for word in set(value)]
+        return rows.filter(reduce(or_, wanted))
+
+    def called(self, rows: QuerySet[Wallet], _name: str, value: str) -> QuerySet[Wallet]:
+        """Find by a part of the name here or at the signer, or by the address, its f0 form too."""
+        text = value[:TEXT_MAX]
+        found = Q(label__icontains=text) | Q(signer_label__icontains=text) | Q(address__icontains=text)
+        with suppress(BadAddress):
+            found |= Q(address=wallet_address(address_typed(text)))
+        return rows.filter(found)
 
 
 def wallet_get(viewer: Principal, address: str) -> Wallet:

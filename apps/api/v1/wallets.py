@@ -10,11 +10,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.list_filters import ListView, parameters_of
 from apps.api.v1.pagination import CURSOR, LIMIT, Pages, cursor_number, cursor_of, cursor_write, number
 from apps.api.v1.serializers import CodeField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
-from apps.wallets.selectors import sign_records, sign_records_before, wallet_get, wallets_named
+from apps.wallets.selectors import WalletFilters, sign_records, sign_records_before, wallet_get, wallets_named
 from apps.wallets.services.label import wallet_label_set
 
 if TYPE_CHECKING:
@@ -86,17 +87,17 @@ def wallet_data(wallet: Wallet) -> dict[str, Any]:
     }
 
 
-class WalletsView(PoolView):
+class WalletsView(ListView):
     """The addresses that the caller can send from."""
 
     pagination_class = Pages
-    filters = ("limit", "offset")
+    noun = WalletFilters
 
-    @extend_schema(responses=WalletOutput(many=True))
+    @extend_schema(parameters=parameters_of(WalletFilters), responses=WalletOutput(many=True))
     def get(self, request: Request) -> Response:
         """List wallets."""
         pages = Pages()
-        rows = pages.paginate_queryset(wallets_named(self.principal), request, view=self)
+        rows = pages.paginate_queryset(self.narrowed(wallets_named(self.principal)), request, view=self)
         return pages.get_paginated_response(
             WalletOutput([wallet_data(row) for row in rows or []], many=True).data
         )

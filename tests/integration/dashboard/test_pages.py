@@ -43,7 +43,7 @@ MOST_QUERIES = {
     "charges-tenant": 14,
     "statement": 13,
     "sender": 20,  # three of them for the wallets in use, their pace, and its own balance
-    "wallets": 12,
+    "wallets": 14,  # one of them for views that a person saved, one for the chips
     "hosts": 18,  # states, filters and groups are counted, and a page is read
     "stores": 16,  # two of them for the checks of their files, two for the room in all
     "roles": 14,  # the verdict on roles nobody holds, pages of hosts and miners

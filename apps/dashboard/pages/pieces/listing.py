@@ -137,8 +137,9 @@ def acts(row: PieceRow, token: str) -> SafeString:
     return cells.buttons(*shown)
 
 
-def upload_shown(request: HttpRequest, viewer: Principal) -> dict[str, Any]:
+def upload_shown(request: HttpRequest, data: PageData) -> dict[str, Any]:
     """Return the form for a client's data, of an allocation if the address names one."""
+    viewer = data.viewer
     allocation, form, _unknown = allocation_form(viewer, request.GET.get("take", ""))
     return {
         "form": form,

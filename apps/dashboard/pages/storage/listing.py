@@ -95,14 +95,14 @@ def links(data: PageData) -> Iterable[Link]:
         yield Link(_("Attach a store…"), reverse("store-attach"), icon="plus", kind="primary")
 
 
-def orders_of(viewer: Principal, now: datetime) -> dict[str, Any]:
+def orders_of(data: PageData) -> dict[str, Any]:
     """Return what hosts were told to do with stores."""
-    return {"orders": [order_row(*order) for order in store_orders(viewer, now=now)]}
+    return {"orders": [order_row(*order) for order in store_orders(data.viewer, now=data.at)]}
 
 
 def orders(context: FragmentContext) -> Iterable[str]:
     """Render what hosts were told to do with stores."""
-    yield fragment("storage/_orders.html", **orders_of(context.viewer, context.data.at))
+    yield fragment("storage/_orders.html", **orders_of(context.data))
 
 
 def name(row: StoreRow) -> SafeString:
@@ -144,7 +144,7 @@ STORES: Final = ListPage(
     caption=_("Stores, those that need attention first"),
     icon="storage",
     template="storage/list.html",
-    more=lambda _request, viewer: orders_of(viewer, now()),
+    more=lambda _request, data: orders_of(data),
     rows=lambda data: data.of(stated),
     page=page_in_turn,
     lay_out=lambda rows, data: checked_rows(rows, now=data.at),

@@ -128,12 +128,12 @@ def data_cap_rows(viewer: Principal) -> list[DataCapRow]:
     ]
 
 
-def more(request: HttpRequest, viewer: Principal) -> dict[str, Any]:
+def more(request: HttpRequest, data: PageData) -> dict[str, Any]:
     """Return what stands around the list."""
     return {
-        "may_extend": viewer.may("sign"),
-        "clients": client_rows(scope_chosen(request), PageData(viewer)),
-        "caps": data_cap_rows(viewer),
+        "may_extend": data.viewer.may("sign"),
+        "clients": client_rows(scope_chosen(request), data),
+        "caps": data_cap_rows(data.viewer),
     }
 
 

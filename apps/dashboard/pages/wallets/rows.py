@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 class WalletRow:
     """One address in a list."""
 
+    row: Wallet
     key: str
     name: str
     address: str
@@ -72,6 +73,7 @@ def wallet_row(wallet: Wallet, *, data: PageData, waiting: int | None = None) ->
     if wallet.address in data.addresses_away:
         tone = "bad"
     return WalletRow(
+        row=wallet,
         key=str(wallet.pk),
         name=wallet.shown_label or formatting.shortened(wallet.address),
         address=wallet.address,

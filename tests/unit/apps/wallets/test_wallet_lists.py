@@ -81,7 +81,7 @@ def test_wallets_come_in_pages(wallets: list[Wallet]) -> None:
     operator_person("the operator")
     client = signed_in("the operator")
     first = client.get("/wallets/").content.decode()
-    links = re.findall(r'href="(\?after=[^"]+)"', first)
+    links = re.findall(r'href="(\?cursor=[^"]+)"', first)
     second = client.get(f"/wallets/{links[0]}").content.decode()
 
     assert wallets[0].address in first
