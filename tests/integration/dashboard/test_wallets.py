@@ -98,3 +98,14 @@ def test_who_only_reads_and_who_was_given_a_wallet_do_not_name_it(bill):
 
     assert [before, *codes] == [404, 404, 404]
     assert Wallet.objects.get().label == ""
+
+
+def test_miners_with_the_same_role_are_named_together(ann):
+    wallet = factories.wallet()
+    for actor_id in (1001, 1002):
+        factories.miner(actor_id=actor_id, owner=wallet.address, worker=factories.bls(actor_id))
+    factories.miner(actor_id=1003, owner=factories.bls(9), worker=wallet.address)
+
+    text = text_of(signed_in().get(reverse("wallets"), {"q": wallet.address}))
+
+    assert "owner of f01001, f01002; worker of f01003" in text

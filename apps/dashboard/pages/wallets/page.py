@@ -138,7 +138,7 @@ WALLETS: Final = ListPage(
     none=Empty(_("No matching wallets"), _("Choose another filter.")),
     columns=(
         Column(head=_("Name"), cell=name, css="keep", is_name=True, key="name", by="label"),
-        Column(head=_("Role"), cell=attrgetter("used"), key="role"),
+        Column(head=_("Role"), cell=attrgetter("used"), css="c-wide", key="role"),
         Column(
             head=_("Kind"),
             cell=lambda row: format_html('<span class="tag">{}</span>', row.kind),

@@ -50,18 +50,20 @@ class WalletRow:
 
 
 def uses_of(address: str, data: PageData) -> str:
-    """Return what the miners use an address for: `owner, worker of f01001`."""
-    uses = []
+    """Return what the miners use an address for: `owner, worker of f01001, f01002`."""
+    uses: dict[tuple[str, ...], list[str]] = {}
     for miner in data.miners:
         roles = [role for role, held in (("owner", miner.owner), ("worker", miner.worker)) if held == address]
         roles += ["control"] if address in miner.control else []
         if roles:
-            uses.append(
-                gettext("{roles} of {miner}").format(
-                    roles=list_text(roles), miner=miner.address or gettext("new miner")
-                )
-            )
-    return clauses_text(uses) or formatting.NOTHING
+            uses.setdefault(tuple(roles), []).append(miner.address or gettext("new miner"))
+    return (
+        clauses_text(
+            gettext("{roles} of {miner}").format(roles=list_text(roles), miner=list_text(miners))
+            for roles, miners in uses.items()
+        )
+        or formatting.NOTHING
+    )
 
 
 def wallet_row(wallet: Wallet, *, data: PageData, waiting: int | None = None) -> WalletRow:
