@@ -35,6 +35,8 @@ HANDSHAKE_MAX: Final = 16 << 10
 """Bytes of a client's side of a handshake that are read: its certificate is the largest part."""
 PART_BYTES: Final = 16 << 10
 """That are read at a time: as large as a record."""
+UNREADABLE: Final = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+"""What `cryptography` says of certificates besides ValueError."""
 
 
 class BadTls(ValueError):
@@ -120,12 +122,15 @@ class TlsPipe:
         pipe = cls(raw, context)
         pipe.tls.set_accept_state()
         await pipe.shake()
-        shown = pipe.tls.get_peer_certificate(as_cryptography=True)
-        # The serving side is given that one apart from the others.
-        others = pipe.tls.get_peer_cert_chain(as_cryptography=True) or ()
-        if shown is None or others:
-            raise BadTls("the other side does not show exactly one certificate")
-        pipe.peer_id = peer_read(shown, now=datetime.now(UTC))
+        try:
+            shown = pipe.tls.get_peer_certificate(as_cryptography=True)
+            # The serving side is given that one apart from the others.
+            others = pipe.tls.get_peer_cert_chain(as_cryptography=True) or ()
+            if shown is None or others:
+                raise BadTls("the other side does not show exactly one certificate")
+            pipe.peer_id = peer_read(shown, now=datetime.now(UTC))
+        except UNREADABLE as error:
+            raise BadTls(f"certificate: {error}") from None
         return pipe
 
     async def read_exactly(self, count: int) -> bytes:

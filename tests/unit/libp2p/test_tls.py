@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from poolsite.libp2p.identity import Identity
 from poolsite.libp2p.listener import Listener
@@ -46,7 +46,7 @@ def run(play: Callable[[Listener, int], Awaitable[None]]) -> None:
     asyncio.run(whole())
 
 
-def context(*certificates: x509.Certificate, version: int = SSL.TLS1_3_VERSION) -> SSL.Context:
+def context(*certificates: x509.Certificate | crypto.X509, version: int = SSL.TLS1_3_VERSION) -> SSL.Context:
     """What a client connects with; it looks at no certificate."""
     found = SSL.Context(SSL.TLS_CLIENT_METHOD)
     found.set_max_proto_version(version)
@@ -124,6 +124,26 @@ def test_a_certificate_that_proves_no_peer_is_refused(shown: x509.Certificate, r
         peer_read(shown, now=NOW)
 
     refused(context(shown))
+
+
+def changed(find: bytes, put: bytes) -> crypto.X509:
+    """A certificate of KEY in which bytes are others, signed anew."""
+    part = made(proof(), more=9).tbs_certificate_bytes.replace(find, put)
+    signature = b"\0" + KEY.sign(part, ec.ECDSA(hashes.SHA256()))
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")
+    whole = part + algorithm + bytes([3, len(signature)]) + signature
+    return crypto.load_certificate(crypto.FILETYPE_ASN1, b"\x30\x82" + len(whole).to_bytes(2, "big") + whole)
+
+
+@pytest.mark.filterwarnings("ignore:Passing pyOpenSSL X509 objects:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("find", "put"),
+    [("060a2b0601040183a25a0109", "060a2b0601040183a25a0101"), ("a003020102", "a003020105")],
+    ids=["extension-twice", "version"],
+)
+def test_a_certificate_that_cannot_be_read_ends_the_connection(find: str, put: str) -> None:
+    """Without a word in the log: strangers make it."""
+    refused(context(changed(bytes.fromhex(find), bytes.fromhex(put))))
 
 
 def refused(how: SSL.Context) -> None:
