@@ -35,6 +35,8 @@ pytestmark = pytest.mark.peer
 CLIENT_S: Final = 120
 DOOR_S: Final = 60
 ACTIVE_S: Final = 300
+COLLATERAL: Final = 10**15
+"""attoFIL of each deal."""
 START_EPOCHS: Final = 900
 """Of one second, until the deals start: this farm seals in a minute."""
 VERIFIED, PLAIN = b"verified data " * 70, b"plain data " * 40
@@ -161,7 +163,7 @@ class Market:
             **{"Key": self.key.private_key.hex(), "Provider": self.miner, "UUID": str(uuid4()), "Label": "a"},
             **{"Piece": str(sized(data).cid), "PieceSize": sized(data).padded_size, "Size": len(data)},
             **{"URL": url, "Headers": {"Authorization": AUTHORIZATION}, "Verified": False},
-            **{"Start": start, "End": start + MIN_DURATION, "Price": "1000", "Collateral": str(10**15)},
+            **{"Start": start, "End": start + MIN_DURATION, "Price": "1000", "Collateral": str(COLLATERAL)},
         } | changes
 
     def begin(self, order: dict[str, Any]) -> subprocess.Popen[str]:
@@ -229,7 +231,7 @@ def test_a_door_killed_while_it_answers_makes_one_deal(market: Market) -> None:
 
 
 def test_deals_become_active_and_their_data_come_back(market: Market, files: str) -> None:
-    """The door is killed while the data come, and with what publishes them when that is under way."""
+    """Each process of the pool is killed on the way: door, tasks, console, signer, follower, hosts, node."""
     pool = market.pool
     verified = market.order(VERIFIED, f"{files}/verified", Verified=True)
     plain = market.order(PLAIN, f"{files}/plain")
@@ -237,11 +239,16 @@ def test_deals_become_active_and_their_data_come_back(market: Market, files: str
         assert market.propose(order)["propose"]["accepted"], order
     market.wait_state(verified, plain, state="TRANSFERRING")
     market.kill()
+    pool.kill("tasks-slow")
     assert market.propose(plain)["propose"]["accepted"]
     Files.is_open.set()
     market.wait_state(verified, plain, state="PUBLISHING")
     market.kill()
-    pool.kill("tasks")
+    for name in ("tasks", "signer", "follower"):
+        pool.kill(name)
+    market.wait_state(verified, plain, state="SEALING")
+    for name in ("sealer", "devnet", "web-1"):
+        pool.kill(name)
 
     market.wait_state(verified, plain, state="ACTIVE")
 
@@ -264,3 +271,5 @@ def test_deals_become_active_and_their_data_come_back(market: Market, files: str
     )
     [[messages]] = pool.rows_of(PUBLISHED)
     assert messages <= 2
+    balance = pool.chain.call("StateMarketBalance", market.miner, None)
+    assert int(balance["Locked"]) == 2 * COLLATERAL
