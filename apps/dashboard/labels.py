@@ -79,7 +79,7 @@ EVENTS: Final[dict[str, StrOrPromise]] = {
     "FAIL_PRECOMMIT": _("Pre-commit failed"),
     "FAIL_COMMIT": _("Commit failed"),
     "SKIP_PRECOMMIT": _("Pre-commit and seed skipped: non-interactive PoRep"),
-    "RETICKET": _("Ticket expired: labels are computed again"),
+    "RETICKET": _("Ticket too old: labels are computed with another one"),
     "TICKET_RENEWED": _("Ticket drawn again: no labels were begun"),
     "RESEED": _("New seed required"),
     "REVERT_PRECOMMIT": _("Pre-commit reverted by a reorg"),

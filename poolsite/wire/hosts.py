@@ -191,6 +191,27 @@ class Lost(Document, frozen=True, kw_only=True):
     reason: Text
 
 
+class TicketTimes(Document, frozen=True, kw_only=True):
+    """How long tickets of the pool's network last."""
+
+    genesis_s: Int
+    """Unix time of the first epoch."""
+    epoch_s: Int
+    lookback: Int
+    """Epochs that a ticket is old when it is drawn."""
+    lasts: Int
+    """Epochs after its own in which its replica must be there."""
+
+    def end_s(self, ticket_epoch: int) -> int:
+        """Return the Unix time by which the replica of a ticket must be there."""
+        return self.genesis_s + (ticket_epoch + self.lasts) * self.epoch_s
+
+    @property
+    def fresh_s(self) -> int:
+        """Return the seconds that are left of a ticket when it is drawn."""
+        return (self.lasts - self.lookback) * self.epoch_s
+
+
 class HeartbeatAnswer(Document, frozen=True, kw_only=True):
     """The leases that the worker still holds and those that it lost, and commands for it."""
 
@@ -201,6 +222,8 @@ class HeartbeatAnswer(Document, frozen=True, kw_only=True):
     """Whether the pool's network takes containers of vanilla proofs, as far as that is known."""
     epoch_s: Int = 0
     """Seconds of the network's epochs; 0: not known."""
+    tickets: TicketTimes | None = None
+    """None: not known."""
     is_retired: bool = False
     """Whether the host was taken out of service: it stops."""
     over: tuple[Text, ...] = ()

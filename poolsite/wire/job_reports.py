@@ -135,6 +135,8 @@ class Fail(Document, frozen=True, kw_only=True):
     """Failures of one stage before it is paused, as host or thread say; 0: as the miner's batches do."""
     pause_s: Int = 0
     """Before it is tried again, as host or thread say; 0: as the console has it."""
+    needs_ticket: bool = False
+    """Whether labels of its ticket would be too late, none of which was made: it needs another one."""
 
     def __post_init__(self) -> None:
         if self.attempts_max < 0:

@@ -48,6 +48,10 @@ class Work(Document, frozen=True, kw_only=True):
     inputs: SealInputs
     verifies: bool = False
     """Whether PC2 ends with a look at what it made."""
+    ticket_end_s: Int = 0
+    """Unix time by which the replica of its ticket must be there; 0: not known, or at any time."""
+    ticket_fresh_s: Int = 0
+    """Seconds that are left of a ticket when it is drawn; 0: not known."""
 
     @property
     def id(self) -> str:
@@ -62,6 +66,7 @@ class Failure(Document, frozen=True, kw_only=True):
     token: Int
     level: Level
     error: Text
+    needs_ticket: bool = False
 
 
 class Journal:

@@ -16,11 +16,12 @@ from kombu.exceptions import OperationalError as BrokerAway
 from msgspec.structs import replace
 from redis.exceptions import RedisError
 
+from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.tracing import span
 from poolsite.tracing.subjects import of_jobs
 from poolsite.wire.job_reports import Event, Fail, Level, Progress, Release
 from poolsite.wire.jobs import STAGED, Claim, JobKind
-from poolsite.wire.pipeline import UNSEAL_STAGES, WORKER_STAGES
+from poolsite.wire.pipeline import UNSEAL_STAGES, WORKER_STAGES, SectorState, Stage
 from workers.agent.capacity import CLAIM_MAX, SealingCapacity
 from workers.agent.held_job import HeldJob
 from workers.agent.paths import is_guest
@@ -212,13 +213,14 @@ class Agent:
         """Send the Celery worker a stage that nobody works on, if the stage has a slot."""
         if now - job.hinted_at < HINT_AGAIN_S and job.hinted_at:
             return
-        if not job.hinted_at and self._stage_is_full(job):
+        if not job.hinted_at and (self._stage_is_full(job) or self._ticket_is_unknown(job)):
             return
         if job.hinted_at and self.journal.is_worked_on(job.id):
             job.hinted_at = now
             return
         if self.capacity.places is not None:
             job.work = replace(job.work, verifies=self.capacity.places.rules_of_job(job.id).verifies)
+        job.work = self._ticket_times(job)
         self.journal.work_write(job.id, job.work)
         try:
             self._place_choose(job)
@@ -233,6 +235,21 @@ class Agent:
         except (BrokerAway, RedisError, OSError) as error:
             log.warning("hint_not_sent", job=job.id, reason=str(error)[:200])
         job.hinted_at = now
+
+    def _ticket_is_unknown(self, job: HeldJob) -> bool:
+        """Return whether a batch would get a sector without the end of its ticket: after a start."""
+        is_batched = self.config.children.layers is not None and job.inputs.stage == Stage.PC1
+        return is_batched and not self.leases.is_chain_known
+
+    def _ticket_times(self, job: HeldJob) -> Work:
+        """Return what is to be done with how long its ticket lasts, if labels of it may be too late."""
+        inputs, tickets = job.inputs, self.leases.tickets
+        if tickets is None or inputs.ticket_epoch is None or inputs.state != SectorState.TICKET_ASSIGNED:
+            return job.work
+        if not RegisteredSealProof(inputs.seal_proof).is_interactive:
+            return job.work
+        end_s = tickets.end_s(inputs.ticket_epoch)
+        return replace(job.work, ticket_end_s=end_s, ticket_fresh_s=tickets.fresh_s)
 
     def _place_choose(self, job: HeldJob) -> None:
         """Choose a sector's sealing folder before the next claim counts the free ones.  Raises NoThread."""
@@ -313,6 +330,7 @@ class Agent:
             error=failure.error or "unknown",
             attempts_max=0 if rules is None else rules.attempts_max,
             pause_s=0 if rules is None else rules.recover_s,
+            needs_ticket=failure.needs_ticket,
         )
         try:
             with span("report", about=of_jobs([job.id])):

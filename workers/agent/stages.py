@@ -30,7 +30,8 @@ from workers.agent.stage_deaths import ProcessDied, StageDeaths
 from workers.agent.storing import Storing
 from workers.agent.task_fields import kind_of, outputs_of, task_of
 from workers.processors import pc1_output
-from workers.processors.errors import BadInput, BadPiece, ProcessorError, TemporaryError
+from workers.processors.errors import BadInput, BadPiece, ProcessorError, TemporaryError, TicketTooOld
+from workers.processors.tasks import Pc1Task
 from workers.storage.bucket_path import BucketPath
 from workers.storage.files import DamagedFile, NotEnoughSpace, TruncatedFile, write_file
 from workers.storage.store import StoreAway, path_remove
@@ -102,7 +103,12 @@ class StageRunner:
             except Exception as error:  # whatever it is: unsaid, the stage would be hinted for ever
                 if not isinstance(error, ProcessorError | OSError | UnknownSealProof):
                     log.exception("stage_broke", job=job_id, stage=work.inputs.stage)
-                failure = Failure(token=work.token, level=level_of(error), error=error_text(error))
+                failure = Failure(
+                    token=work.token,
+                    level=level_of(error),
+                    error=error_text(error),
+                    needs_ticket=isinstance(error, TicketTooOld),
+                )
                 if failure.level is Level.PERMANENT:
                     # It may be the replica that is damaged: once repaired in its bucket, that one is read.
                     fetched_remove(self.journal.folder(job_id))
@@ -140,7 +146,7 @@ class StageRunner:
         def call(task: str, stage_inputs: SealInputs = inputs) -> Any:
             return self.pool.call(
                 task,
-                task_of(task, stage_inputs, paths),
+                _with_ticket_times(task_of(task, stage_inputs, paths), work),
                 progress=progress,
                 is_wanted=lambda: not self._is_over(job_id, work),
                 on_wait=waits.append,
@@ -227,6 +233,13 @@ class StageRunner:
             for folder in (cache.parent, cache, paths.files.sealed.parent, paths.staged.parent):
                 folder.mkdir(exist_ok=True)  # not its parents: nothing is written where a disk is gone
         return paths
+
+
+def _with_ticket_times(task: Any, work: Work) -> Any:
+    """Return a task with how long its ticket lasts, which the agent knows of labels."""
+    if not isinstance(task, Pc1Task):
+        return task
+    return replace(task, ticket_end_s=work.ticket_end_s, ticket_fresh_s=work.ticket_fresh_s)
 
 
 def pieces_check(infos: Sequence[PieceInfo], inputs: SealInputs, paths: SealingPaths) -> None:

@@ -49,6 +49,8 @@ TASK_FIELDS: Final[dict[str, Callable[[SealInputs, SealingPaths], Any]]] = {
     "miner_id": lambda inputs, _: inputs.miner_id,
     "sector_id": lambda inputs, _: inputs.number,
     "ticket": lambda inputs, _: required(inputs.ticket, "ticket"),
+    "ticket_end_s": lambda _inputs, _paths: 0,  # the agent knows (`Work`)
+    "ticket_fresh_s": lambda _inputs, _paths: 0,
     "seed": lambda inputs, _: required(inputs.seed, "seed"),
     "pre_commit": pre_commit_of,
     "pc1out": lambda _, paths: pc1_output_read(paths),

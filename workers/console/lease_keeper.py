@@ -18,7 +18,13 @@ from workers.console.refusals import ConsoleAway, ConsoleRefused, Replaced, Toke
 
 if TYPE_CHECKING:
     from poolsite.wire.host_settings import Setting
-    from poolsite.wire.hosts import HeartbeatAnswer, SealingLeftover, SectorOnHost, StoredNumbers
+    from poolsite.wire.hosts import (
+        HeartbeatAnswer,
+        SealingLeftover,
+        SectorOnHost,
+        StoredNumbers,
+        TicketTimes,
+    )
     from poolsite.wire.job_reports import Progress
     from poolsite.wire.jobs import JobKind
     from poolsite.wire.stores import AttachedStore
@@ -87,6 +93,8 @@ class LeaseKeeper(HostCommands):
         """Whether the pool's network takes containers of vanilla proofs."""
         self.epoch_s = 0
         """Seconds of its epochs; 0: not told."""
+        self.tickets: TicketTimes | None = None
+        """How long tickets last; None: not told."""
         self.is_chain_known = False
         """Whether the console has told that."""
         self.refusal = ""
@@ -327,7 +335,7 @@ class LeaseKeeper(HostCommands):
         if reports_parked:
             self._parked_due = self._beaten_at + PARKED_EVERY_S
         self.takes_containers, self.is_chain_known = answer.takes_containers, True
-        self.epoch_s = answer.epoch_s
+        self.epoch_s, self.tickets = answer.epoch_s, answer.tickets
         if answer.is_retired:
             self.refusal = f"the console {self.config.console} has retired this host: no work is left for it"
         self._settings_reported, self._error_reported, self._leftovers_reported = settings, error, leftovers

@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from workers.processors.errors import BadFile, TemporaryError
+from workers.processors.batch_rates import RateMeter, rates_read
+from workers.processors.errors import BadFile, PermanentError, TemporaryError, TicketTooOld
 from workers.processors.label_queue import LABEL_QUEUE, LabelQueue, Waiting
 from workers.processors.labelling import first_missing
 from workers.processors.layer_source import LayersPlace, is_place
 from workers.processors.page_batch import PageBatch, batch_forget, batch_ids
 from workers.processors.page_layers import layer_files_write, noted, trees_write
 from workers.processors.page_shape import LAYERS_VARIABLE, LayerDrives, shape_of
-from workers.processors.page_stripes import DamagedChunk
+from workers.processors.page_stripes import DamagedChunk, batch_read
 from workers.storage.files import NotEnoughSpace, write_file
 from workers.storage.page_drives import DriveFailed, PageDrives, drives_open
 
@@ -42,9 +43,17 @@ BUSY_S: Final = 600.0
 """A process that was given up may still label a batch.  Once it has not gone on for so long, its drives are
 said to be in use."""
 AGAIN_S: Final = 120.0
-"""So long an unfinished batch waits after a restart for its sectors that are not on their way."""
+"""So long an unfinished batch waits after a restart for its sectors that are not on their way, and a new one
+for those that get another ticket."""
 FORGET_S: Final = 600.0
 """After so long without any of its sectors its room is a new batch's that finds no other."""
+TOO_LATE: Final = (
+    "layers: its batch would take about {0:.1f} h, and its ticket is good for {1:.1f} h: it gets another one"
+)
+TOO_LONG: Final = (
+    "layers: a batch like its own takes about {2:.1f} h here, and a new ticket is good for {3:.1f} h:"
+    " name fewer sectors, or more drives, in [layers]"
+)
 STORE: Final = "store"
 """The file in the folder of a host that has the id of its drives."""
 STATE: Final = ".json"
@@ -67,6 +76,8 @@ class DriveQueue(LabelQueue):
         super().__init__()
         self.writes_files = settings.writes_files
         self.settings, self.begun_at = settings, time.monotonic()
+        self._again_at = 0.0
+        """When sectors that were let go for another ticket are waited for no more."""
         self.folder, self.wait_s = Path(settings.folder), 60.0 * settings.wait_minutes
         self._known: dict[bytes, Path] = {}
         """By replica id the file of the batch that a sector is in."""
@@ -103,8 +114,21 @@ class DriveQueue(LabelQueue):
         elif self._is_held_up():
             return False
         if len(alike) >= full:
+            return path is not None or self._is_in_time(alike)
+        if one.parameters in self._coming or time.monotonic() < self._begins_at(one):
+            return False
+        return path is not None or self._is_in_time(alike)
+
+    def _is_in_time(self, alike: list[Waiting]) -> bool:
+        """Return whether a new batch of these may begin; else it waits for those that get another ticket."""
+        members = list(alike)
+        self._late_refuse(members, None)
+        if len(members) == len(alike):
             return True
-        return one.parameters not in self._coming and time.monotonic() >= self._begins_at(one)
+        self._waiting = [one for one in self._waiting if not one.done.done()]
+        self._again_at = time.monotonic() + AGAIN_S
+        self._changed.notify_all()
+        return False
 
     def _is_held_up(self) -> bool:
         """Return whether a new batch waits for an unfinished one, or for the first of its sectors."""
@@ -115,9 +139,12 @@ class DriveQueue(LabelQueue):
     def _begins_at(self, one: Waiting) -> float:
         """Return when its batch begins though it is not full."""
         is_begun = one.sector.replica_id in self._known
-        return self._alike(one)[0].since + (min(self.wait_s, AGAIN_S) if is_begun else self.wait_s)
+        since = self._alike(one)[0].since
+        return since + min(self.wait_s, AGAIN_S) if is_begun else max(since + self.wait_s, self._again_at)
 
     def _pause_s(self, one: Waiting) -> float:
+        if one.done.done():
+            return 0.0  # let go just now
         ends = (self._begins_at(one), self.begun_at + FORGET_S)
         return min([super()._pause_s(one), *(left for end in ends if (left := end - time.monotonic()) > 0)])
 
@@ -156,19 +183,48 @@ class DriveQueue(LabelQueue):
         """Label the batch, and make what pc2 needs of it for all that wait for it by then."""
         try:
             batch = self._batch_open(members, drives, progress)
-            try:
-                self._batch_work(batch, members, progress)
-            finally:
-                batch.close()
+            if batch is not None:
+                try:
+                    self._batch_work(batch, members, progress)
+                finally:
+                    batch.close()
         finally:
             self._known_read()
 
+    def _late_refuse(self, members: list[Waiting], path: Path | None) -> None:
+        """Let go of those whose batch would end after their ticket, as far as is known how long it takes."""
+        if not members:
+            return
+        known = batch_read(path) if path is not None else {}
+        shape = shape_of(members[0].parameters, len(known.get("ids", members)), len(self.settings.drives))
+        done = (known.get("layer", 1) - 1) * shape.nodes + known.get("chunk", 0) * shape.chunk
+        rates = rates_read(self.folder)
+        takes_s, whole_s = (rates.batch_s(shape, sectors=len(members), done=already) for already in (done, 0))
+        if takes_s is None or whole_s is None:
+            return
+        for one in members:
+            left_s = one.ticket.end_s - time.time()
+            if one.ticket.end_s and left_s < takes_s:
+                is_never = 0 < one.ticket.fresh_s < whole_s
+                text = TOO_LONG if is_never else TOO_LATE
+                hours = takes_s / 3600, max(left_s, 0) / 3600, whole_s / 3600, one.ticket.fresh_s / 3600
+                one.done.set_exception((PermanentError if is_never else TicketTooOld)(text.format(*hours)))
+        members[:] = [one for one in members if not one.done.done()]
+
     def _batch_work(self, batch: PageBatch, members: list[Waiting], progress: Progress) -> None:
+        meter = RateMeter(self.folder, batch.shape)
+
         def report(done: int, total: int) -> None:
             os.utime(batch.path)
             progress(done, total)
 
-        batch.run(progress=report)
+        def labelled(done: int, total: int) -> None:
+            meter.labelled(done)
+            report(done, total)
+
+        total = batch.shape.layers * batch.shape.nodes
+        batch.run(progress=labelled)
+        meter.labelled(total, is_end=True)
         with self._changed:
             members += [one for one in self._waiting if one.sector.replica_id in batch.replica_ids]
             self._waiting = [one for one in self._waiting if one not in members]
@@ -177,7 +233,9 @@ class DriveQueue(LabelQueue):
             self._files_write(batch, members, report)
             batch.remove()
         else:
-            self._trees_write(batch, members, report)
+            began = time.monotonic()
+            made = self._trees_write(batch, members, report)
+            meter.trees_made(made, took_s=time.monotonic() - began)
 
     def _files_write(self, batch: PageBatch, members: Sequence[Waiting], progress: Progress) -> None:
         """Write the files of each sector's layers, except of those that were aborted meanwhile."""
@@ -199,13 +257,15 @@ class DriveQueue(LabelQueue):
                 if all(sector.files.cache.is_dir() for sector in wanted):
                     raise
 
-    def _trees_write(self, batch: PageBatch, members: Sequence[Waiting], progress: Progress) -> None:
+    def _trees_write(self, batch: PageBatch, members: Sequence[Waiting], progress: Progress) -> int:
         """Write the replica and trees of each sector; the layers stay on the drives for the proofs.
 
         Those that were aborted meanwhile, or whose own disk is full, have an error: the others none.
+        Return how many were made anew.
         """
         total = batch.shape.layers * batch.shape.nodes
         lanes = {batch.replica_ids.index(one.sector.replica_id): one for one in members}
+        anew = {lane for lane, one in lanes.items() if not one.sector.files.is_encoded}
         files = {lane: one.sector.files for lane, one in lanes.items()}
 
         def alive(*_: int) -> None:
@@ -230,6 +290,7 @@ class DriveQueue(LabelQueue):
             self._members_write(batch.path, Members(caches=caches, are_told=True))
         for lane, error in failed.items():
             lanes[lane].done.set_exception(error)
+        return len(anew - failed.keys())
 
     @staticmethod
     def _members_path(path: Path) -> Path:
@@ -303,17 +364,22 @@ class DriveQueue(LabelQueue):
                 seen.append(path.stat().st_mtime)
         return time.time() - max(seen, default=0.0)
 
-    def _batch_open(self, members: Sequence[Waiting], drives: PageDrives, progress: Progress) -> PageBatch:
+    def _batch_open(self, members: list[Waiting], drives: PageDrives, progress: Progress) -> PageBatch | None:
         """Return the batch that these are in, or a new one, once there is room for it.
 
+        None: it would outlive the tickets of all of them.
         Raises NotEnoughSpace if no other batch will give room back.
         """
         parameters, path = members[0].parameters, self._known.get(members[0].sector.replica_id)
         if path is not None:
-            return PageBatch(parameters, batch_ids(path), drives, path)
-        ids = tuple(dict.fromkeys(one.sector.replica_id for one in members))
-        path = self.folder / f"{ids[0].hex()}{STATE}"
+            self._late_refuse(members, path)
+            return PageBatch(parameters, batch_ids(path), drives, path) if members else None
         while True:
+            self._late_refuse(members, None)
+            if not members:
+                return None
+            ids = tuple(dict.fromkeys(one.sector.replica_id for one in members))
+            path = self.folder / f"{ids[0].hex()}{STATE}"
             for spent in self._spent():
                 self._forget(spent, drives)
             try:

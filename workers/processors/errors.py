@@ -59,6 +59,10 @@ class StageRefused(PermanentError):
     """A child was asked for a stage that it does not run."""
 
 
+class TicketTooOld(TemporaryError):
+    """Labels of this ticket would be too late; none was made."""
+
+
 class ChildLost(TemporaryError):
     """The child process ended before it answered."""
 
@@ -85,6 +89,7 @@ ERRORS: dict[str, type[ProcessorError]] = {
         BadFile,
         DiskFull,
         NotEnoughRoom,
+        TicketTooOld,
         BadProof,
         StageRefused,
         ChildLost,

@@ -28,6 +28,16 @@ WAIT_S = 60.0
 """A sector that waits for a core or memory says so often that it goes on."""
 
 
+@dataclass(frozen=True, slots=True)
+class TicketLife:
+    """How long labels of a ticket are of use."""
+
+    end_s: int = 0
+    """Unix time by which the replica must be there; 0: at any time."""
+    fresh_s: int = 0
+    """Seconds that are left of a ticket when it is drawn; 0: not known."""
+
+
 @dataclass(slots=True, eq=False)
 class Waiting:
     """A sector that stands in line."""
@@ -36,6 +46,7 @@ class Waiting:
     progress: Progress
     start: int
     """First layer to be made."""
+    ticket: TicketLife = TicketLife()
     since: float = field(default_factory=time.monotonic)
     done: Future[None] = field(default_factory=Future)
 
@@ -71,9 +82,11 @@ class LabelQueue:
             self._coming.append(parameters)
         is_coming = True
 
-        def label(sector: LabelledSector, *, progress: Progress = no_progress) -> None:
+        def label(
+            sector: LabelledSector, *, progress: Progress = no_progress, ticket: TicketLife | None = None
+        ) -> None:
             nonlocal is_coming
-            one = Waiting(sector, progress, first_missing(sector))
+            one = Waiting(sector, progress, first_missing(sector), ticket or TicketLife())
             with self._changed:
                 self._coming.remove(parameters)
                 is_coming = False

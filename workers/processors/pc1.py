@@ -15,6 +15,7 @@ from workers.processors import inputs
 from workers.processors.damaged_files import damaged_of
 from workers.processors.drive_queue import label_line
 from workers.processors.errors import BadInput
+from workers.processors.label_queue import TicketLife
 from workers.processors.labelling import LabelledSector, first_missing
 from workers.processors.parallel import Progress, no_progress, one_at_a_time
 from workers.processors.pieces import comm_d_of
@@ -52,7 +53,8 @@ def run(task: Pc1Task, *, progress: Progress = no_progress) -> Pc1Output:
         )
         sector = LabelledSector(files, replica)
         sealed_begin(sector, task.in_path, on_part=alive)
-        label(sector, progress=progress)
+        ticket = TicketLife(task.ticket_end_s, task.ticket_fresh_s)
+        label(sector, progress=progress, ticket=ticket)
     return pc1_output(files, comm_d)
 
 

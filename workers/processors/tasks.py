@@ -73,6 +73,10 @@ class Pc1Task(Message, frozen=True):
     sector_id: Int
     ticket: Octets
     piece_infos: tuple[PieceInfo, ...]
+    ticket_end_s: Int = 0
+    """Unix time by which the replica must be there; 0: at any time."""
+    ticket_fresh_s: Int = 0
+    """Seconds that are left of a ticket when it is drawn; 0: not known."""
 
 
 class StoreConfigOutput(Message, frozen=True):

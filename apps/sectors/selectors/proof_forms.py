@@ -15,16 +15,19 @@ from typing import Any, Final
 from django.utils.translation import gettext
 
 from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core.formatting import size
 from apps.sectors.errors.pledges import ProofFormMissing
 from apps.sectors.models import DAMOCLES, Worker
+from apps.sectors.rules.policy import sealing_policy
 from poolsite.filecoin import policy
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.policy import Network, ProofForm, SetUp
 from poolsite.filecoin.proof_container import update_fits_message
 from poolsite.filecoin.proof_verifier import ProofVerifier, has_groth16_size, is_container
 from poolsite.wire.hardware import FOREIGN_GROTH16, TOXIC_GROTH16
+from poolsite.wire.hosts import TicketTimes
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage
 
@@ -103,6 +106,25 @@ def epoch_s_at(version: str | None) -> int:
     return 0 if network is None else network.epoch_s
 
 
+def ticket_times_at(version: str | None) -> TicketTimes | None:
+    """Return how long tickets last; None while network or head are not known.
+
+    Its times are kept with the network's rules: an epoch's time follows from that of any head.
+    """
+    network = _network_at(version)
+    if version is None or network is None:
+        return None
+    if version not in TICKETS and (head := head_current()) is not None:
+        TICKETS.clear()
+        TICKETS[version] = TicketTimes(
+            genesis_s=head.timestamp - head.height * network.epoch_s,
+            epoch_s=network.epoch_s,
+            lookback=network.ticket_lookback,
+            lasts=network.max_precommit_randomness_lookback - sealing_policy().precommit_slack_epochs,
+        )
+    return TICKETS.get(version)
+
+
 def _network_at(version: str | None) -> Network | None:
     """Return the pool's own network; its rules are read once for each version: that takes a millisecond."""
     if version is None:
@@ -117,6 +139,7 @@ def _network_at(version: str | None) -> Network | None:
 
 
 NETWORKS: Final[dict[str, Network | None]] = {}
+TICKETS: Final[dict[str, TicketTimes]] = {}
 
 
 def proofs_made(hardware: dict[str, Any]) -> list[str]:

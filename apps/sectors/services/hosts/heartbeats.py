@@ -23,7 +23,12 @@ from apps.sectors.models import HostReport, Job, Worker
 from apps.sectors.selectors.boot_ids import boot_require
 from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.jobs import lease_over_text
-from apps.sectors.selectors.proof_forms import NETWORK_VERSION, epoch_s_at, takes_containers_at
+from apps.sectors.selectors.proof_forms import (
+    NETWORK_VERSION,
+    epoch_s_at,
+    takes_containers_at,
+    ticket_times_at,
+)
 from apps.sectors.selectors.restored import must_register
 from apps.sectors.services.files.removals import ended_jobs_find, removals_note, unknown_jobs_find
 from apps.sectors.services.hosts.commands import commands_open
@@ -136,6 +141,7 @@ def worker_heartbeat(worker: Worker, *, heartbeat: Heartbeat, now: datetime) -> 
         commands=commands_open(worker, now=now) if may_have_orders else (),
         takes_containers=takes_containers_at(network),
         epoch_s=epoch_s_at(network),
+        tickets=ticket_times_at(network),
         is_retired=is_retired,
         over=ended_jobs_find(worker, job_ids=heartbeat.parked),
         unknown_jobs=unknown_jobs_find(worker, job_ids=heartbeat.parked),

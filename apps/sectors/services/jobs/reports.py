@@ -22,7 +22,7 @@ from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.services.jobs.lease_renewals import progress_store
 from apps.sectors.services.jobs.report_leases import job_for_report, lease_check
 from apps.sectors.services.runs.steps import run_fail
-from apps.sectors.services.sealing.steps import sector_pause
+from apps.sectors.services.sealing.steps import sector_pause, sector_step
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState
 from poolsite.tracing import span
@@ -30,7 +30,7 @@ from poolsite.tracing.subjects import of_jobs
 from poolsite.wire.codec import document_encode
 from poolsite.wire.job_reports import Complete, Fail, Level, Progress, Release
 from poolsite.wire.jobs import RUN_KINDS, STAGED, JobKind
-from poolsite.wire.pipeline import WORKER_STAGES, SectorState
+from poolsite.wire.pipeline import WORKER_STAGES, SectorEvent, SectorState
 
 
 @transaction.atomic
@@ -111,11 +111,24 @@ def job_complete(job_id: str, *, complete: Complete, tenant_id: int, now: dateti
 def job_fail(job_id: str, *, fail: Fail, tenant_id: int, now: datetime) -> None:
     """Record a failure: temporary ones are tried again after a growing pause, others wait for somebody.
 
-    Raises JobUnknown, LeaseLost.
+    A sector whose labels would be too late for its ticket gets another one.  Raises JobUnknown, LeaseLost.
     """
     job = job_for_report(job_id, token=fail.token, tenant_id=tenant_id)
     if job.state != JobState.LEASED:
         raise LeaseLost
+    if fail.needs_ticket and job.sector is not None and _is_ticket_free(job.sector):
+        sector_step(
+            job.sector,
+            event=SectorEvent.RETICKET,
+            job=job,
+            now=now,
+            actor=job.worker.name if job.worker is not None else "",
+            note=quoted(fail.error, by="host"),
+            ticket=None,
+            ticket_epoch=None,
+        )
+        publish(Change("job", job.pk, job.miner.tenant_id))
+        return
     retries = batch_policy(job.miner).retries(WORKER_STAGES.get(job.stage))
     attempts = job.attempts + 1
     again = fail.level is Level.TEMPORARY and attempts < (fail.attempts_max or retries.attempts_max)
@@ -151,6 +164,11 @@ def job_fail(job_id: str, *, fail: Fail, tenant_id: int, now: datetime) -> None:
     else:
         advance(job, "FAIL", attempts=attempts, **freed)
     publish(Change("job", job.pk, job.miner.tenant_id))
+
+
+def _is_ticket_free(sector: Sector) -> bool:
+    """Return whether a sector may get another ticket: no pre-commit is of this one."""
+    return sector.state == SectorState.TICKET_ASSIGNED and sector.precommit_epoch is None
 
 
 @transaction.atomic

@@ -7,11 +7,16 @@ from typing import Any, cast
 
 import pytest
 
+from apps.chain.selectors.network import network_current
 from apps.sectors.models import Job, JobEvent, Sector, Worker
+from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.jobs.leases import leases_sweep
+from apps.sectors.services.jobs.reports import job_fail
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.tickets import tickets_assign, tickets_check, tickets_renew
 from poolsite.filecoin.policy import MAINNET
+from poolsite.wire.hosts import Heartbeat, TicketTimes
+from poolsite.wire.job_reports import Fail, Level
 from tests import factories
 from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.sealing import NOON, claim, host, report
@@ -100,3 +105,47 @@ def test_labels_that_begin_after_two_days_in_the_queue_can_be_used() -> None:
     assert not JobEvent.objects.filter(event="RETICKET").exists()
     sector.refresh_from_db()
     assert (sector.state, sector.ticket_epoch) == ("TICKET_ASSIGNED", job.seal.ticket_epoch)
+
+
+@pytest.mark.parametrize(("precommit_epoch", "state"), [(None, "TREE_D_BUILT"), (9, "TICKET_ASSIGNED")])
+def test_a_sector_whose_labels_would_be_too_late_gets_another_ticket(
+    precommit_epoch: int | None, state: str
+) -> None:
+    """That of one whose pre-commit the chain has is kept: another one would be another replica."""
+    sector = queued(worker := host())
+    Sector.objects.update(precommit_epoch=precommit_epoch)
+    (job,) = claim(worker)
+    assert job.seal is not None
+    assert (job.seal.ticket_epoch is None) is (precommit_epoch is not None)
+    fail = Fail(token=job.token, level=Level.TEMPORARY, stage="PC1", error="too late", needs_ticket=True)
+
+    job_fail(job.id, fail=fail, tenant_id=worker.tenant_id, now=NOON)
+
+    sector.refresh_from_db()
+    assert (sector.state, sector.ticket is None) == (state, precommit_epoch is None)
+    if precommit_epoch is None:
+        assert (sector.attempts, Job.objects.get().state) == (0, "WAITING")
+        assert JobEvent.objects.get(event="RETICKET").note == "too late"
+        at_height(BEGIN + 10)
+        assert drawn_at(sector) == BEGIN + 10
+        (again,) = claim(worker)
+        assert (again.id, again.token > job.token) == (job.id, True)
+
+
+def test_a_host_is_told_how_long_tickets_last() -> None:
+    heads = factories.head(BEGIN)
+    factories.network()
+    worker = host()
+
+    def told() -> TicketTimes | None:
+        beat = Heartbeat(boot_id=worker.boot_id)
+        return worker_heartbeat(worker, heartbeat=beat, now=NOON).tickets
+
+    found = told()
+
+    assert found is not None
+    network = network_current()
+    assert found.genesis_s == heads.timestamp - BEGIN * network.epoch_s
+    assert found.fresh_s == (network.max_precommit_randomness_lookback - 60 - found.lookback) * found.epoch_s
+    assert found.end_s(BEGIN - found.lookback) == heads.timestamp + found.fresh_s
+    assert told() == found

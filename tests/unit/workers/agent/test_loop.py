@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from poolsite.wire.hosts import HeartbeatAnswer
+from poolsite.wire.hosts import HeartbeatAnswer, TicketTimes
 from poolsite.wire.job_reports import EventAnswer, Level, StageOutputs
 from poolsite.wire.jobs import Assignment, JobKind
 from poolsite.wire.sealing_rules import EVERY, NewSectors, SealingRules, thread_key
 from tests.unit.workers.agent.removal import sector_write
 from tests.unit.workers.agent.scripted_host import Host, inputs
+from workers.agent.held_job import HeldJob
 from workers.agent.journal import Failure, Work
 from workers.agent.places import SealingPlaces
 from workers.agent.sealing_leftovers import SealingLeftovers
 from workers.console.refusals import ConsoleAway, ConsoleRefused, Fenced, VersionsDiffer
 from workers.host_settings import SECTOR_ROOM, HostSettings
 from workers.processors.errors import BadInput
+from workers.processors.page_shape import LayerDrives
 from workers.setting_levels import rules_default, slots_default
-from workers.stage_processors import Location
+from workers.stage_processors import HostProcessors, Location
 from workers.storage.stores import Stores
 
 
@@ -417,3 +420,43 @@ def test_the_thread_says_whether_pc2_ends_with_a_look(host: Host) -> None:
     written = host.journal.work_read(held.id)
     assert written is not None
     assert written.verifies
+
+
+def test_a_batch_on_drives_hears_how_long_tickets_last(host: Host) -> None:
+    """Not of a sector that is proven or was pre-committed; after a start the console is waited for."""
+    drives = LayerDrives(folder="/layers", drives=("/a",))
+    host.agent.config = dataclasses.replace(host.config, children=HostProcessors(layers=drives))
+    given = replace(inputs("PC1"), ticket=bytes(32), ticket_epoch=100)
+
+    host.agent.take(Assignment(id="j1", kind=JobKind.SEAL, token=4, seq=7, lease_s=90, seal=given))
+    host.agent.tick()
+    assert host.hints.sent == []
+    times = TicketTimes(genesis_s=1_000, epoch_s=30, lookback=900, lasts=3_720)
+    host.console.beats.append(HeartbeatAnswer(tickets=times))
+    host.leases.heartbeat()
+    host.agent.tick()
+
+    work = host.journal.work_read("j1")
+    assert work is not None
+    assert len(host.hints.sent) == 1
+    assert (work.ticket_end_s, work.ticket_fresh_s) == (1_000 + 3_820 * 30, 2_820 * 30)
+    of_others = [
+        replace(given, ticket_epoch=None),
+        replace(given, state="REBUILD_STARTED"),
+        replace(given, seal_proof=15),
+    ]
+    for number, other in enumerate(of_others):
+        held = HeldJob(id=f"o{number}", token=1, seq=1, lease_s=90, inputs=other)
+        assert host.agent._ticket_times(held) == held.work
+
+
+def test_that_labels_would_be_too_late_is_told_as_such(host: Host) -> None:
+    host.take("PC1")
+    (held,) = host.agent.held.values()
+    failure = Failure(token=held.token, level=Level.TEMPORARY, error="too late", needs_ticket=True)
+    host.journal.failure_write(held.id, held.work.id, failure)
+
+    host.agent.tick()
+
+    [said] = [said for what, said in host.console.said if what == "fail"]
+    assert said.needs_ticket

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,8 +23,9 @@ from poolsite.wire.job_reports import Level, StageOutputs
 from poolsite.wire.pipeline import STATE_OF_STAGE
 from tests.processor_pids import pids_of
 from tests.waiting import until
-from workers.agent.journal import Work, journal_open
+from workers.agent.journal import Failure, Work, journal_open
 from workers.agent.stages import REMOVED_TEXT, StageRunner
+from workers.processors.errors import error_of
 from workers.processors.pool import ProcessorPool
 from workers.processors.pool_child import ChildSpec
 from workers.prover.loop import Prover
@@ -371,3 +373,24 @@ def test_pc2_ends_with_a_look_at_what_it_made_where_that_is_asked(
     failure = runner.journal.failure_read("job", again.id, token=2)
     assert failure is not None
     assert failure.level is Level.PERMANENT
+
+
+def test_labels_that_would_be_too_late_are_known_as_such(
+    runner: StageRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ticket's end goes to the kernels, and their refusal is no other failure."""
+    asked: list[Any] = []
+
+    def call(_stage: str, task: Any, **_options: Any) -> Any:
+        asked.append(task)
+        raise error_of("TicketTooOld", "temporary", message="too late")
+
+    monkeypatch.setattr(runner, "pool", SimpleNamespace(call=call))
+    work = Work(token=1, inputs=inputs("PC1"), ticket_end_s=900, ticket_fresh_s=80)
+    runner.journal.work_write("job", work)
+
+    runner.run("job")
+
+    assert [(task.ticket_end_s, task.ticket_fresh_s) for task in asked] == [(900, 80)]
+    failure = runner.journal.failure_read("job", work.id, token=1)
+    assert failure == Failure(token=1, level=Level.TEMPORARY, error="too late", needs_ticket=True)

@@ -18,16 +18,17 @@ import pytest
 from poolsite.filecoin.porep.parameters import seal_parameters
 from tests.unit.workers.processors.sealing import digest, sealing
 from workers.processors import c1, drive_queue, page_batch, page_layers, pc1
+from workers.processors.batch_rates import RATES, BatchRates
 from workers.processors.drive_queue import DriveQueue, label_line
-from workers.processors.errors import BadFile, TemporaryError
-from workers.processors.label_queue import LABEL_QUEUE
+from workers.processors.errors import BadFile, PermanentError, TemporaryError, TicketTooOld
+from workers.processors.label_queue import LABEL_QUEUE, TicketLife
 from workers.processors.labelling import LabelledSector, label_sectors
 from workers.processors.layer_source import LayersPlace, layers_place
-from workers.processors.page_shape import LAYERS_VARIABLE, LayerDrives
+from workers.processors.page_shape import LAYERS_VARIABLE, LayerDrives, shape_of
 from workers.processors.page_stripes import DamagedChunk
 from workers.stage_processors import HostProcessors
 from workers.storage import page_drives
-from workers.storage.files import NotEnoughSpace, hole_write
+from workers.storage.files import NotEnoughSpace, hole_write, write_file
 from workers.storage.page_drives import FILE_NAME, NotOurDrive
 from workers.storage.sector import LAYERS_PLACE, SectorFiles
 
@@ -104,7 +105,7 @@ def test_a_batch_gives_each_sector_the_layers_of_it_alone(tmp_path, settings, po
     assert errors == [None] * SECTORS
     assert list(map(layers, sectors)) == expected
     assert sizes == [SECTORS]
-    assert [path.name for path in (tmp_path / "host" / "layers").iterdir()] == ["store"]
+    assert {path.name for path in (tmp_path / "host" / "layers").iterdir()} == {"store", "rates"}
     used = [
         (path / FILE_NAME).stat().st_blocks * 512 for path in (tmp_path / "drive-0", tmp_path / "drive-1")
     ]
@@ -411,7 +412,7 @@ def test_the_room_of_a_batch_is_the_next_one_s_once_its_proofs_are_made(tmp_path
 
     names = {path.name for path in (tmp_path / "host" / "layers").iterdir()}
     assert len([name for name in names if name.endswith(".json")]) == 2
-    assert len(names) == 5, names
+    assert len(names) == 6, names
 
 
 def test_a_batch_waits_for_the_room_of_an_earlier_one(tmp_path, seals, pool, monkeypatch):
@@ -646,3 +647,89 @@ def test_staged_data_are_copied_with_signs_of_life(tmp_path, monkeypatch):
     monkeypatch.setattr(pc1, "copy_file", None)
     pc1.sealed_begin(sector(0, tmp_path), str(tmp_path / "empty"))
     assert files.sealed.read_bytes() == bytes(SMALL.sector_bytes)
+
+
+def late(one, *, left_s, fresh_s=0):
+    """Return a sector's label function options: how long its ticket is good for."""
+    return {"sector": one, "ticket": TicketLife(int(time.time() + left_s), fresh_s)}
+
+
+def rates_set(settings, *, hours):
+    """Let the last batch have taken so long: its labels half of it."""
+    shape, seconds = shape_of(SMALL, 1, len(settings.drives)), hours * 1800
+    known = BatchRates(
+        nodes_s={f"{shape.nodes}x16": shape.layers * shape.nodes / seconds},
+        tree_nodes_s={str(shape.nodes): shape.nodes / seconds},
+    )
+    write_file(DriveQueue(settings).folder / RATES, msgspec.json.encode(known))
+
+
+def test_a_batch_that_would_outlive_a_ticket_begins_without_its_sector(
+    tmp_path, settings, pool, expected, monkeypatch
+):
+    """Nothing is known of the first batch's length; the next one waits a little for another ticket."""
+    sectors, queue = [sector(number, tmp_path) for number in range(4)], DriveQueue(settings)
+    with queue.coming(SMALL) as label:
+        label(**late(sectors[3], left_s=1))
+    rates_set(settings, hours=1)
+    monkeypatch.setattr(drive_queue, "AGAIN_S", 3600.0)
+    sizes, arrived = batches(monkeypatch), threading.Barrier(3)
+
+    def stage(given):
+        with queue.coming(SMALL) as label:
+            arrived.wait(60)
+            label(**given)
+
+    given = [late(sectors[0], left_s=3300), late(sectors[1], left_s=90000), {"sector": sectors[2]}]
+    futures = [pool.submit(stage, one) for one in given]
+
+    with pytest.raises(TicketTooOld, match=r"would take about 2\.0 h, and its ticket is good for 0\.9 h"):
+        futures[0].result(60)
+    assert sizes == [], "it waits for that one to come back"
+    arrived = threading.Barrier(14)
+    with ThreadPoolExecutor(14) as many:
+        again = [late(sector(number, tmp_path), left_s=90000) for number in (0, *range(4, 17))]
+        assert [future.exception(60) for future in [many.submit(stage, one) for one in again]] == [None] * 14
+
+    assert [future.exception(60) for future in futures[1:]] == [None, None]
+    assert sizes == [16]
+    assert list(map(layers, sectors[:3])) == expected[:3]
+
+
+def test_those_in_time_begin_if_no_other_comes_back(tmp_path, settings, pool, monkeypatch):
+    sectors, queue = [sector(number, tmp_path) for number in range(2)], DriveQueue(settings)
+    rates_set(settings, hours=1)
+    monkeypatch.setattr(drive_queue, "AGAIN_S", 0.1)
+
+    def stage(given):
+        with queue.coming(SMALL) as label:
+            label(**given)
+
+    futures = [
+        pool.submit(stage, late(one, left_s=left)) for one, left in zip(sectors, (9, 900000), strict=True)
+    ]
+
+    assert [type(future.exception(60)) for future in futures] == [TicketTooOld, type(None)]
+
+
+def test_a_batch_that_no_ticket_outlives_is_refused_with_its_remedy(tmp_path, settings):
+    rates_set(settings, hours=30)
+    queue = DriveQueue(settings)
+
+    with (
+        queue.coming(SMALL) as label,
+        pytest.raises(PermanentError, match=r"takes about 30\.0 h here, .* good for 23\.5 h: name fewer"),
+    ):
+        label(**late(sector(0, tmp_path), left_s=1000, fresh_s=84600))
+
+
+def test_of_a_batch_that_was_begun_only_the_rest_counts(tmp_path, settings, pool, monkeypatch):
+    one = sector(0, tmp_path)
+    layers_keep(DriveQueue(settings), [one], pool, monkeypatch)
+    rates_set(settings, hours=1)
+    queue = DriveQueue(settings)
+
+    with queue.coming(SMALL) as label, pytest.raises(TicketTooOld, match=r"about 0\.5 h, .* for 0\.1 h"):
+        label(**late(one, left_s=360))
+    with queue.coming(SMALL) as label:
+        label(**late(one, left_s=2700))

@@ -1,0 +1,82 @@
+"""How fast a host's batches on drives were, so that it knows how long the next one takes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from workers.storage.files import write_file
+
+if TYPE_CHECKING:
+    from workers.processors.page_shape import PageShape
+
+RATES: Final = "rates"
+"""The file in the folder of a host that has them."""
+NOTE_S: Final = 60.0
+"""How often a batch notes how fast it is: a kill leaves what was measured before."""
+
+
+class BatchRates(msgspec.Struct, frozen=True, kw_only=True):
+    """The rates of the last batches."""
+
+    nodes_s: dict[str, float] = {}
+    """Labelled nodes a second, of all sectors at once, by the graph's nodes and the lanes of a page."""
+    tree_nodes_s: dict[str, float] = {}
+    """Nodes a second, of each sector one after the other, that become columns and trees, by the graph's."""
+
+    def label_s(self, shape: PageShape, *, done: int = 0) -> float | None:
+        """Return the seconds until all layers are there; None: not known yet.
+
+        Where only batches with smaller pages were measured it is the least time that it takes.
+        """
+        known = {lanes: self.nodes_s.get(f"{shape.nodes}x{lanes}", 0.0) for lanes in range(shape.lanes + 1)}
+        rate = next((known[lanes] for lanes in sorted(known, reverse=True) if known[lanes]), 0.0)
+        return (shape.layers * shape.nodes - done) / rate if rate else None
+
+    def batch_s(self, shape: PageShape, *, sectors: int, done: int = 0) -> float | None:
+        """Return the seconds until replicas and trees are there, too; None: not known yet.
+
+        As long as no trees were measured it is the least time that it takes.
+        """
+        label_s, rate = self.label_s(shape, done=done), self.tree_nodes_s.get(str(shape.nodes), 0.0)
+        return None if label_s is None else label_s + (sectors * shape.nodes / rate if rate else 0.0)
+
+
+def rates_read(folder: Path) -> BatchRates:
+    """Return what is known; nothing of a file that is damaged: it is measured again."""
+    try:
+        return msgspec.json.decode((folder / RATES).read_bytes(), type=BatchRates)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return BatchRates()
+
+
+class RateMeter:
+    """Measures one batch."""
+
+    def __init__(self, folder: Path, shape: PageShape) -> None:
+        self.folder, self.shape = folder, shape
+        self._begun = self._noted = time.monotonic()
+        self._first: int | None = None
+
+    def labelled(self, done: int, *, is_end: bool = False) -> None:
+        """Note how many nodes of all layers are labelled; the first call tells where it begins."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._begun = done, now
+        elif (is_end or now - self._noted >= NOTE_S) and done > self._first and now > self._begun:
+            self._noted, known = now, rates_read(self.folder)
+            key, rate = f"{self.shape.nodes}x{self.shape.lanes}", (done - self._first) / (now - self._begun)
+            self._write(msgspec.structs.replace(known, nodes_s=known.nodes_s | {key: rate}))
+
+    def trees_made(self, sectors: int, *, took_s: float) -> None:
+        """Note that these sectors' trees were all made in one pass."""
+        if sectors and took_s > 0:
+            known, rate = rates_read(self.folder), sectors * self.shape.nodes / took_s
+            rates = known.tree_nodes_s | {str(self.shape.nodes): rate}
+            self._write(msgspec.structs.replace(known, tree_nodes_s=rates))
+
+    def _write(self, rates: BatchRates) -> None:
+        write_file(self.folder / RATES, msgspec.json.encode(rates))
