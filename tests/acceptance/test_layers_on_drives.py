@@ -21,6 +21,7 @@ def test_sectors_whose_layers_lay_on_drives_become_active(tmp_path: Path) -> Non
     drives = [tmp_path / "nvme1", tmp_path / "nvme2"]
     for drive in drives:
         drive.mkdir()
+        (drive / FILE_NAME).touch()
     pool, rng = RunningPool(), dice()
     own = pool.var / "sealer"
     own.mkdir(parents=True)

@@ -32,7 +32,7 @@ from workers.processors.pc2 import seal_trees
 from workers.processors.sector_record import sector_files
 from workers.processors.tree_d import ZERO_SOURCE, tree_d_build
 from workers.storage.checksums import Checksums
-from workers.storage.page_drives import drives_open
+from workers.storage.page_drives import FILE_NAME, drives_open
 
 SIZE: Final = 8 << 20
 DRIVES: Final = 4
@@ -80,6 +80,7 @@ def batch_of(folder: Path) -> PageBatch:
     paths, state = [folder / f"drive-{number}" for number in range(DRIVES)], folder / "batch.json"
     for path in paths:
         path.mkdir(exist_ok=True)
+        (path / FILE_NAME).touch()
     extent = shape_of(parameters, BATCH_MAX, DRIVES).extent_bytes
     drives = drives_open(paths, store="bench", extent_bytes=extent, is_new=not state.exists())
     return PageBatch(parameters, replica_ids(), drives, state)

@@ -58,17 +58,17 @@ class RateMeter:
 
     def __init__(self, folder: Path, shape: PageShape) -> None:
         self.folder, self.shape = folder, shape
-        self._begun = self._noted = time.monotonic()
+        self._started = self._noted = time.monotonic()
         self._first: int | None = None
 
     def labelled(self, done: int, *, is_end: bool = False) -> None:
         """Note how many nodes of all layers are labelled; the first call tells where it begins."""
         now = time.monotonic()
         if self._first is None:
-            self._first, self._begun = done, now
-        elif (is_end or now - self._noted >= NOTE_S) and done > self._first and now > self._begun:
+            self._first, self._started = done, now
+        elif (is_end or now - self._noted >= NOTE_S) and done > self._first and now > self._started:
             self._noted, known = now, rates_read(self.folder)
-            key, rate = f"{self.shape.nodes}x{self.shape.lanes}", (done - self._first) / (now - self._begun)
+            key, rate = f"{self.shape.nodes}x{self.shape.lanes}", (done - self._first) / (now - self._started)
             self._write(msgspec.structs.replace(known, nodes_s=known.nodes_s | {key: rate}))
 
     def trees_made(self, sectors: int, *, took_s: float) -> None:

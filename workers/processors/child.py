@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,6 +24,7 @@ from numba.core.event import install_recorder
 
 from poolsite.open_files import files_limit_raise
 from workers.kernels.precompile import precompile
+from workers.loading import loaded
 from workers.processors.compile_progress import (
     COMPILE_PROGRESS_VARIABLE,
     CompileProgress,
@@ -138,6 +140,12 @@ def _progress_write(progress: CompileProgress) -> None:
         compile_progress_write(Path(path), progress)
 
 
+def _drives_tend() -> None:
+    """Keep the room of batches on drives in order, if the host's file names some."""
+    with suppress(OSError, ProcessorError):  # pc1 says what is wrong
+        loaded("workers.processors.drive_queue:label_line")().tend()
+
+
 def _restart(out: TextIO, stages: Sequence[str]) -> None:
     """Replace this process by one that loads the kernels from the cache: a compiler keeps 90 MiB for good."""
     os.dup2(out.fileno(), 1)
@@ -160,6 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         child.precompile()
     if compiled.buffer and not is_second:
         _restart(out, wanted)
+    if "pc1" in wanted:
+        _drives_tend()
     child.greet()
     child.serve(sys.stdin)
     os._exit(0)  # the parent is gone: running stages leave only whole files behind

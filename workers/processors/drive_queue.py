@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from workers.processors.batch_rates import RateMeter, rates_read
-from workers.processors.errors import BadFile, PermanentError, TemporaryError, TicketTooOld
+from workers.processors.errors import BadFile, PermanentError, ProcessorError, TemporaryError, TicketTooOld
 from workers.processors.label_queue import LABEL_QUEUE, LabelQueue, Waiting
 from workers.processors.labelling import first_missing
 from workers.processors.layer_source import LayersPlace, is_place
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from workers.processors.parallel import Progress
 
 ROOM_S: Final = 60.0
-"""How often a batch without room looks whether an earlier one has given some back."""
+"""How often a batch without room, and a host that labels none, look whether one has given some back."""
 BUSY_S: Final = 600.0
 """A process that was given up may still label a batch.  Once it has not gone on for so long, its drives are
 said to be in use."""
@@ -83,6 +83,36 @@ class DriveQueue(LabelQueue):
         """By replica id the file of the batch that a sector is in."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._known_read()
+
+    def tend(self) -> None:
+        """Release the room of spent batches from now on, in a thread of its own."""
+
+        def work() -> None:
+            while True:
+                time.sleep(ROOM_S)
+                with suppress(OSError, ProcessorError):  # what is wrong is said to the next sector
+                    self.room_return()
+
+        threading.Thread(target=work, name="room of batches", daemon=True).start()
+
+    def room_return(self) -> None:
+        """Release the room of spent batches, unless one is labelled: it does so if it needs some."""
+        with self._changed:
+            if self._running or not self._spent():
+                return
+            self._running += 1
+        try:
+            paths, store = [Path(path) for path in self.settings.drives], (self.folder / STORE).read_text()
+            drives = drives_open(paths, store=store, extent_bytes=None, is_new=False)
+            try:
+                for spent in self._spent():
+                    self._forget(spent, drives)
+            finally:
+                drives.close()
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
 
     def _paths(self) -> list[Path]:
         """Return the files of all batches."""
@@ -192,7 +222,7 @@ class DriveQueue(LabelQueue):
             self._known_read()
 
     def _late_refuse(self, members: list[Waiting], path: Path | None) -> None:
-        """Let go of those whose batch would end after their ticket, as far as is known how long it takes."""
+        """Refuse those whose batch would end after their ticket, as far as is known how long it takes."""
         if not members:
             return
         known = batch_read(path) if path is not None else {}

@@ -104,6 +104,9 @@ class LabelQueue:
                     self._coming.remove(parameters)
                     self._changed.notify_all()
 
+    def tend(self) -> None:
+        """Keep what sectors left behind in order; layers in files of each sector need nothing."""
+
     def _stand_in_line(self, one: Waiting) -> None:
         """Wait until the sector is labelled; the thread whose turn it is does that for its whole batch."""
         with self._changed:

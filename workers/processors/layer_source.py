@@ -70,8 +70,15 @@ def is_place(cache: Path, batch: Path) -> bool:
 
 
 def is_labelled_on_drives(files: SectorFiles, replica_id: bytes) -> bool:
-    """Return whether all layers of this replica id lie on drives.  Raises BadFile."""
-    place = layers_place(files)
+    """Return whether all layers of this replica id are known to lie on drives.
+
+    They are not where a file is damaged that says so: pc1 finds the sector's batch by its replica id, and
+    writes anew where the layers are, or says which batch is lost.
+    """
+    try:
+        place = layers_place(files)
+    except BadFile:
+        return False
     if place is None:
         return False
     known = batch_read(Path(place.batch))

@@ -102,7 +102,7 @@ def foreign_task_encode(task: Any) -> Any:
         c1out = json.loads(c1_text(task))
         ids = {"prover_id": value["prover_id"], "sector_id": task.sector_id, "miner_id": task.miner_id}
         return {"c1out": c1out} | ids
-    for own in ("seconds_left", "needs_groth16", "job"):
+    for own in ("seconds_left", "needs_groth16", "job", "ticket_end_s", "ticket_fresh_s"):
         value.pop(own, None)
     if isinstance(task, tasks.AddPieceTask):
         for piece in value["pieces"]:

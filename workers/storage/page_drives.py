@@ -1,8 +1,9 @@
 """Drives that hold the layers of a batch as pages: a file on an ordinary file system, or a raw device.
 
 A drive begins with a header that names the store and the drive's place in it; extents of one size follow.  An
-extent has the same place on every drive.  What has no header of ours is never written to: a new file is made
-beside what is there, and a device must be blank.
+extent has the same place on every drive.  What has no header of ours is never written to: a device must be
+blank, and a person puts an empty file into the folder of a drive.  Else the folder under the mount of a drive
+that is gone would be taken for a new one.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from workers.storage.files import LIBC, NotEnoughSpace, finish_file, temporary_name
+from workers.storage.files import LIBC, NotEnoughSpace
 from workers.storage.sizes import size_text
 
 FILE_NAME: Final = "poolsite-pages"
-"""The file in a folder that is named as a drive."""
+"""The file in a folder that is named as a drive; an empty one says that the drive may be used."""
 BLOCK_BYTES: Final = 4096
 """What is read and written without the page cache begins and ends at multiples of it."""
 FIRST_EXTENT: Final = 1 << 20
@@ -173,18 +174,21 @@ class PageDrives:
             os.close(drive.handle)
 
 
-def drives_open(paths: Sequence[Path], *, store: str, extent_bytes: int, is_new: bool) -> PageDrives:
+def drives_open(paths: Sequence[Path], *, store: str, extent_bytes: int | None, is_new: bool) -> PageDrives:
     """Open the drives of the store of that id; with `is_new`, when nothing lies on them, divide them anew.
 
+    `extent_bytes` None: as they were divided before.
     Raises NotOurDrive for one that holds something else or is another store's; unless `is_new` for a blank
     one, too, and for one in another place or with extents of another size; OSError.
     """
     drives: list[Drive] = []
     try:
         for number, path in enumerate(paths):
-            drives.append(Drive(number, path, _handle_open(path, is_new=is_new)))
+            drives.append(Drive(number, path, _handle_open(path, number)))
             _lock(drives[-1])
         headers = [_header_read(drive) for drive in drives]
+        if extent_bytes is None:
+            extent_bytes = next((header.extent_bytes for header in headers if header is not None), 0)
         wanted = [Header(store, drive.number, len(drives), extent_bytes) for drive in drives]
         for drive, header, own in zip(drives, headers, wanted, strict=True):
             is_free = is_new and (header is None or header.store == store)
@@ -236,17 +240,19 @@ def _difference(found: Header | None, wanted: Header) -> str:
     return f"its extents have {found.extent_bytes} bytes instead of {wanted.extent_bytes}"
 
 
-def _handle_open(path: Path, *, is_new: bool) -> int:
-    """Open a device that nobody has mounted, or the file in a folder, without the page cache and alone."""
+def _handle_open(path: Path, number: int) -> int:
+    """Open a device that nobody has mounted, or the file in a folder, without the page cache and alone.
+
+    Raises NotOurDrive if the folder has none.
+    """
     if path.is_block_device():
         return os.open(path, os.O_RDWR | os.O_DIRECT | os.O_EXCL)
     file = path / FILE_NAME
-    if is_new and not file.exists():
-        fresh = temporary_name(file)
-        fresh.write_bytes(bytes(FIRST_EXTENT))
-        finish_file(file)
     try:
         return os.open(file, os.O_RDWR | os.O_DIRECT)
+    except FileNotFoundError:
+        text = f"drive {number + 1} is not mounted, or new: once it is mounted, touch {file}"
+        raise NotOurDrive(errno.ENOENT, text, str(path)) from None
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise

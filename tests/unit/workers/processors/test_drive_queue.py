@@ -17,6 +17,7 @@ import pytest
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from tests.unit.workers.processors.sealing import digest, sealing
+from tests.waiting import until
 from workers.processors import c1, drive_queue, page_batch, page_layers, pc1
 from workers.processors.batch_rates import RATES, BatchRates
 from workers.processors.drive_queue import DriveQueue, label_line
@@ -41,6 +42,7 @@ def settings(tmp_path):
     drives = [tmp_path / f"drive-{number}" for number in range(2)]
     for drive in drives:
         drive.mkdir()
+        (drive / FILE_NAME).touch()
     folder = tmp_path / "host" / "layers"
     return LayerDrives(
         folder=str(folder), drives=tuple(map(str, drives)), sectors=16, wait_minutes=0, writes_files=True
@@ -733,3 +735,71 @@ def test_of_a_batch_that_was_begun_only_the_rest_counts(tmp_path, settings, pool
         label(**late(one, left_s=360))
     with queue.coming(SMALL) as label:
         label(**late(one, left_s=2700))
+
+
+def test_room_is_given_back_though_no_batch_follows(tmp_path, seals, alone):
+    (first, infos), (second, others) = seals[:2]
+    output = first.pc1(infos)
+    second.pc1(others)
+    folder, queue = tmp_path / "host" / "layers", drive_line()
+    used = (tmp_path / "drive-0" / FILE_NAME).stat().st_blocks
+    queue.room_return()
+    assert len(list(folder.glob("*.json"))) == 2, "both are needed"
+    (second.cache / LAYERS_PLACE).unlink()
+
+    queue.room_return()
+
+    assert len(list(folder.glob("*.json"))) == 1
+    assert (tmp_path / "drive-0" / FILE_NAME).stat().st_blocks < used
+    assert commit(first, infos, output) == alone[0]
+
+
+def test_no_room_is_given_back_while_a_batch_is_labelled(seals):
+    (one, infos) = seals[0]
+    one.pc1(infos)
+    (one.cache / LAYERS_PLACE).unlink()
+    queue = drive_line()
+    queue._running = 1
+
+    queue.room_return()
+
+    assert queue._spent() == queue._paths() != []
+
+
+def test_the_room_is_looked_after_from_the_start_of_the_process(seals, monkeypatch):
+    (one, infos) = seals[0]
+    one.pc1(infos)
+    (one.cache / LAYERS_PLACE).unlink()
+    monkeypatch.setattr(drive_queue, "ROOM_S", 0.02)
+
+    drive_line().tend()
+
+    until(lambda: not drive_line()._paths())
+
+
+def test_a_sector_whose_file_is_damaged_is_found_in_its_batch(seals, alone, pool, monkeypatch):
+    """Nothing is labelled again, and C1 names the file until PC1 has written it anew."""
+    outputs = [future.result(60) for future in all_together(seals, pool)]
+    (one, infos), output = seals[0], outputs[0]
+    sealed = one.pc2(output)
+    (one.cache / LAYERS_PLACE).write_bytes(b"{")
+    with pytest.raises(BadFile, match="which batch has the layers is lost"):
+        c1.run(one.c1_task(sealed, infos))
+    labelled = []
+    monkeypatch.setattr(page_batch.PageBatch, "_label", lambda *_: labelled.append(1))
+
+    assert one.pc1(infos) == output
+
+    assert labelled == []
+    assert commit(one, infos, output) == alone[0]
+
+
+def test_a_damaged_file_of_a_sector_and_of_its_batch_names_what_is_lost(tmp_path, seals):
+    (one, infos) = seals[0]
+    one.pc1(infos)
+    (one.cache / LAYERS_PLACE).write_bytes(b"{")
+    [state] = (tmp_path / "host" / "layers").glob("*.json")
+    state.write_text("{")
+
+    with pytest.raises(BadFile, match="where the batch's layers are is lost"):
+        one.pc1(infos)

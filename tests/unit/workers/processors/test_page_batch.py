@@ -33,7 +33,7 @@ from workers.processors.tree_d import ZERO_SOURCE, tree_d_build
 from workers.storage.checksums import Checksums
 from workers.storage.files import NotEnoughSpace
 from workers.storage.mapped import resident_bytes
-from workers.storage.page_drives import FILE_NAME, drives_open
+from workers.storage.page_drives import FILE_NAME, NotOurDrive, drives_open
 from workers.storage.sector import SectorFiles
 
 PARAMETERS = parameters_of(2048, "V1_1", None)
@@ -52,6 +52,7 @@ class Store:
         self.paths = [folder / f"drive-{number}" for number in range(DRIVES)]
         for path in self.paths:
             path.mkdir()
+            (path / FILE_NAME).touch()
         self.state = folder / "batch.json"
         self.drives: Any = None
 
@@ -283,7 +284,7 @@ def test_a_drive_that_lost_everything_is_named(store):
     store.close()
     (store.paths[1] / FILE_NAME).unlink()
 
-    with pytest.raises(FileNotFoundError, match="drive-1"):
+    with pytest.raises(NotOurDrive, match=r"drive 2 is not mounted, or new: .* touch .*drive-1"):
         store.batch(17)
 
 

@@ -20,6 +20,7 @@ STORE = "5" * 32
 def folders(tmp_path):
     for name in ("a", "b", "c"):
         (tmp_path / name).mkdir()
+        (tmp_path / name / FILE_NAME).touch()
     return [tmp_path / name for name in ("a", "b", "c")]
 
 
@@ -120,8 +121,22 @@ def test_drives_on_which_nothing_lies_are_divided_anew(folders):
 def test_a_missing_folder_is_named(folders, tmp_path):
     opened(folders, is_new=True).close()
 
-    with pytest.raises(FileNotFoundError, match="gone"):
+    with pytest.raises(NotOurDrive, match=r"drive 2 is not mounted, or new: .* touch .*gone/poolsite-pages"):
         opened([folders[0], tmp_path / "gone", folders[2]])
+
+
+def test_the_folder_of_a_drive_that_is_not_mounted_stays_as_it_is(folders):
+    """Even with nothing on the drives: the folder under its mount is on the system's disk."""
+    opened(folders, is_new=True).close()
+    (folders[1] / FILE_NAME).unlink()
+
+    with pytest.raises(NotOurDrive, match="drive 2 is not mounted"):
+        opened(folders, is_new=True)
+
+    assert list(folders[1].iterdir()) == []
+    (folders[1] / FILE_NAME).touch()
+    opened(folders, is_new=True).close()
+    opened(folders, extent_bytes=None).close()
 
 
 def test_two_processes_do_not_write_to_one_store(folders, monkeypatch):
