@@ -1,6 +1,6 @@
 # The pool's commands.  Everything is kept in .venv/ (programs) and var/ (state); POOLSITE_VAR moves the latter.
 .DEFAULT_GOAL := help
-.PHONY: help up console servers params test quick peers real-chain migrate lint format bench bench-rust texts docs reset backup restore takeover worker worker-environment prover signer soak week screens environment test-environment browser
+.PHONY: help up console servers params test quick peers real-chain migrate lint format bench bench-rust gpu texts docs reset backup restore takeover worker worker-environment prover signer soak week screens environment test-environment browser
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
 STORE ?= var/store
@@ -28,7 +28,8 @@ help:
 	@echo "make docs    write the pages of docs/ that are made from code"
 	@echo "make bench   run the benchmarks against the peers' figures; fails if a limit is missed"
 	@echo "make bench-rust  build rust-fil-proofs (needs cargo) and compare it with our kernels"
-	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url JOIN_TOKEN_FILE=path [STORE=folder] [DIR=folder] [HOST=name] [SECTOR_SIZE=32GiB] [SNARK=groth16]; see Hosts, Join a host)"
+	@echo "make gpu     compile the kernels of NVIDIA cards (no card needed), bound their registers; on a machine with a card, compare and time them"
+	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url JOIN_TOKEN_FILE=path [STORE=folder] [DIR=folder] [HOST=name] [SECTOR_SIZE=32GiB] [SNARK=groth16] [GPU=1]; see Hosts, Join a host)"
 	@echo "make prover  run a prover for a console elsewhere (same variables)"
 	@echo "make signer  create keys and run a signer for a console elsewhere (CONSOLE=url TOKEN_FILE=path [KEYS=folder])"
 	@echo "make soak    run the long tests: kills at every point, a week of injected failures, bare environments"
@@ -104,6 +105,11 @@ bench-rust: test-environment
 	$(VENV) -m tests.bench.rust_snark || code=1; \
 	$(VENV) -m tests.bench.rust_groth16 || code=1; exit $$code
 
+# In an environment of its own: compiler and assembler take a gigabyte.
+gpu:
+	@python=$$(sh .ci/python) && "$$python" .ci/environment.py .venv-gpu tests/bench/requirements-gpu.txt
+	@.venv-gpu/bin/python -m tests.bench.gpu
+
 soak: test-environment browser
 	@$(VENV) -m pytest -m "slow"
 	@$(VENV) -m tests.last_soak
@@ -123,7 +129,7 @@ signer: MISSING = $(if $(TOKEN_FILE),,TOKEN_FILE)
 worker-environment:
 	@if [ -z "$(CONSOLE)" ] || [ -n "$(MISSING)" ]; then \
 		echo "make $(MAKECMDGOALS) needs CONSOLE=https://... and $(NEEDS)" >&2; exit 2; fi
-	@python=$$(sh .ci/python) && "$$python" .ci/environment.py .venv-worker workers/requirements.txt
+	@python=$$(sh .ci/python) && "$$python" .ci/environment.py .venv-worker workers/$(if $(GPU),requirements-gpu.txt,requirements.txt)
 
 # By exec, so that what ends make ends the program, not a shell in between.
 worker: worker-environment

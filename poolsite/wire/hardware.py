@@ -63,6 +63,23 @@ class HostLoad(Document, frozen=True, kw_only=True):
     """Of the hottest GPU."""
 
 
+class TreesTrial(Document, frozen=True, kw_only=True):
+    """What a host found of its card when it tried it at the trees of PC2."""
+
+    gpu: Text
+    """Its model."""
+    memory_bytes: Int = 0
+    """0: not known."""
+    is_gpu: bool = False
+    """Whether it makes the trees; False: the CPU does."""
+    gpu_ms: Int = 0
+    """Milliseconds of the card for the piece by which both were tried; 0: not tried."""
+    cpu_ms: Int = 0
+    """The same of all cores."""
+    error: Text = ""
+    """Why it cannot be used."""
+
+
 class Hardware(Document, frozen=True, kw_only=True):
     """The hardware and software of a host."""
 
@@ -102,3 +119,5 @@ class Hardware(Document, frozen=True, kw_only=True):
     """Bytes of sectors that are over and that it is removing."""
     load: HostLoad | None = None
     """None: not looked at yet, or a host of an older version."""
+    trees: TreesTrial | None = None
+    """None: no card, or not tried yet."""

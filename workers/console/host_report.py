@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from poolsite.wire.hardware import Hardware
+from poolsite.wire.hardware import Hardware, TreesTrial
 from workers.host_folder import UID_FILE
 from workers.storage.memory import memory_bytes
 
@@ -25,6 +25,7 @@ class HostReport:
         """What is known of the machine, as fields of `Hardware`; read anew each time."""
         self.removing_bytes: Callable[[], int] = int
         self.kernels = 0, 0
+        self.trees: TreesTrial | None = None
         self.proofs: tuple[str, ...] = ("vanilla",)
         self.parameters = 0, 0
         self.parameters_error = self.parameters_foreign = self.update_error = ""
@@ -56,6 +57,7 @@ class HostReport:
             winning_ms=int(1000 * self.winning_proof[1]),
             update_sizes=self.update_sizes,
             removing_bytes=self.removing_bytes(),
+            trees=self.trees,
             **self.machine(),
         )
 
@@ -83,11 +85,11 @@ class HostReport:
         errors = self.parameters_error, self.parameters_foreign, self.update_error
         return self.proofs, self.winning_proof[0], self.update_sizes, errors
 
-    def kernels_report(self, *, done: int, total: int) -> None:
-        """Report with the next heartbeat how many kernels are compiled."""
+    def kernels_report(self, *, done: int, total: int, trees: TreesTrial | None = None) -> None:
+        """Report with the next heartbeat how many kernels are compiled, and who makes trees."""
         with self._lock:
-            self.has_news |= self.kernels != (done, total)
-            self.kernels = done, total
+            self.has_news |= (self.kernels, self.trees) != ((done, total), trees)
+            self.kernels, self.trees = (done, total), trees
 
 
 def disk_of(folder: Path) -> tuple[int, int]:

@@ -33,6 +33,11 @@ def _constants(arity: int, tag: int, bits: int) -> Nodes:
     return limbs(constants_in_order(arity, tag=tag, radix=radix), bits=bits)
 
 
+def constants_words(arity: int) -> Nodes:
+    """Return the constants of trees and columns in words: u64[k, 4], Montgomery with 2^256."""
+    return _constants(arity, (1 << arity) - 1, WORD_BITS)
+
+
 def hash_many(bases: Sequence[int], out: Nodes, *, step: int, tag: int | None = None) -> None:
     """Write Poseidon of message m's elements (nodes at bases[i] + m · step) to out[m].
 

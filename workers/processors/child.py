@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -41,6 +42,8 @@ from workers.processors.stages import STAGES, Stage, output_encode, task_decode
 
 SECOND_VARIABLE = "POOLSITE_KERNELS_COMPILED"
 """Set for the process that follows the one that compiled; it serves even where no cache can be written."""
+TREE_STAGES = {"pc2", "snap_encode"}
+"""Stages whose trees a card may make."""
 PROGRESS_PAUSE_S = 0.2
 """Shortest time between two progress lines of one request."""
 
@@ -53,12 +56,22 @@ class Child:
         self._runs = {stage.name: stage.run for stage in stages}  # loaded now, not under the first request
         self._out = out
         self._lock = threading.Lock()
+        self._compiled = CompileProgress()
 
     def precompile(self) -> None:
         """Compile what the stages need, or load it from the cache."""
         kernels = list(dict.fromkeys(kernel for stage in self._stages.values() for kernel in stage.kernels))
         precompile(kernels, report=_report)
-        _progress_write(CompileProgress(len(kernels), len(kernels)))
+        self._compiled = CompileProgress(len(kernels), len(kernels))
+        _progress_write(self._compiled)
+
+    def card_report(self) -> None:
+        """Try a card, where a stage makes trees, and say what was found, or that it has failed since."""
+        if TREE_STAGES & set(self._stages):
+            trees = loaded("workers.processors.card_trees:tree_maker")().trial
+            if trees != self._compiled.trees:
+                self._compiled = replace(self._compiled, trees=trees)
+                _progress_write(self._compiled)
 
     def greet(self) -> None:
         """Write that the stages are ready."""
@@ -101,7 +114,9 @@ class Child:
                 reported_at = now
                 self._write(json.dumps({"id": number, "progress": {"done": done, "total": total}}))
 
-        return output_encode(stage, self._runs[stage.name](task, progress=progress))
+        output = output_encode(stage, self._runs[stage.name](task, progress=progress))
+        self.card_report()
+        return output
 
     def _stage_of(self, request: dict[str, Any]) -> Stage:
         name = request.get("stage")
@@ -170,6 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _restart(out, wanted)
     if "pc1" in wanted:
         _drives_tend()
+    child.card_report()
     child.greet()
     child.serve(sys.stdin)
     os._exit(0)  # the parent is gone: running stages leave only whole files behind

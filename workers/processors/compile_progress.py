@@ -6,12 +6,14 @@ no job of a stage before.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
+from poolsite.wire.hardware import TreesTrial
 from workers.storage.files import temporary_name
 
 COMPILE_PROGRESS_VARIABLE = "POOLSITE_COMPILE_PROGRESS_FILE"
@@ -24,6 +26,8 @@ class CompileProgress:
 
     done: int = 0
     total: int = 1
+    trees: TreesTrial | None = None
+    """What was found of a card; None: there is none, or it was not tried yet."""
 
     @property
     def is_complete(self) -> bool:
@@ -40,7 +44,7 @@ def compile_progress_write(path: Path, progress: CompileProgress) -> None:
     if not path.exists():
         return
     fresh = temporary_name(path)  # in one step: a reader never sees half of it
-    fresh.write_text(json.dumps(asdict(progress)))
+    fresh.write_bytes(msgspec.json.encode(progress))
     os.replace(fresh, path)
 
 
@@ -62,11 +66,10 @@ class HostCompileProgress:
         if not self.stages:
             return CompileProgress(1, 1)
         try:
-            data = json.loads(self.path.read_text())
-            self._known = CompileProgress(int(data["done"]), int(data["total"]))
+            self._known = msgspec.json.decode(self.path.read_bytes(), type=CompileProgress)
         except OSError:
             pass
-        except (ValueError, KeyError, TypeError):
+        except msgspec.MsgspecError:
             self._known = NOT_STARTED
         return self._known
 

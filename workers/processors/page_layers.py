@@ -14,7 +14,7 @@ import numpy as np
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.processors.labelling import LabelledSector, is_layer_there
 from workers.processors.parallel import Progress, no_progress, one_at_a_time, parallel_for
-from workers.processors.pc2 import BaseTrees, ReplicaWriter, piece_nodes, replica_writing, trees_bytes
+from workers.processors.pc2 import BaseTrees, ReplicaWriter, replica_writing, trees_bytes
 from workers.storage.checksums import Checksums
 from workers.storage.files import space_check
 from workers.storage.mapped import file_write, pages_release, tree_d_nodes
@@ -97,7 +97,7 @@ def _base_trees_write(batch: PageBatch, opened: _Opened[BaseTrees], *, progress:
     one = next(iter(opened.going_on().values()), None)
     if one is None:
         return
-    leaves, size = one.files.base_leaves, piece_nodes(one.files)
+    leaves, size = one.files.base_leaves, one.piece_nodes
     before = one.number * leaves
     with ThreadPoolExecutor(1) as reading:
         following = reading.submit(_rows_read, batch, before, size)

@@ -20,6 +20,7 @@ import numpy as np
 from poolsite.filecoin.merkle import BASE_ARITY
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.kernels import field, poseidon
+from workers.processors.card_trees import tree_maker
 from workers.processors.damaged_files import damaged_of
 from workers.processors.errors import BadInput, file_error
 from workers.processors.layer_source import Layers, layers_of, rows_release
@@ -120,7 +121,7 @@ def _inputs_check(files: SectorFiles, *, progress: Progress) -> None:
 def _base_trees_write(writer: ReplicaWriter, base_tree: int, layers: Layers, *, progress: Progress) -> None:
     """Write one base tree of each kind, and its part of the replica, from the whole layers."""
     files, before = writer.files, base_tree * writer.files.base_leaves
-    with writer.base_tree(base_tree) as trees:
+    with writer.base_tree(base_tree, levels=tree_maker().levels(files.base_levels)) as trees:
 
         def work(first: int, end: int) -> None:
             rows = [layer[before + first : before + end] for layer in layers]
@@ -130,14 +131,8 @@ def _base_trees_write(writer: ReplicaWriter, base_tree: int, layers: Layers, *, 
         def piece_done(done: int, _: int) -> None:
             progress(before + done, files.parameters.nodes)
 
-        parallel_for(work, files.base_leaves, size=piece_nodes(files), progress=piece_done)
+        parallel_for(work, files.base_leaves, size=trees.piece_nodes, progress=piece_done)
         trees.finish()
-
-
-def piece_nodes(files: SectorFiles) -> int:
-    """Return the nodes of a piece: what a thread encodes and hashes at a time."""
-    levels: int = min(files.base_levels, CHUNK_LEVELS)
-    return int(BASE_ARITY**levels)
 
 
 @contextmanager
@@ -169,8 +164,8 @@ class ReplicaWriter:
         return [at for at in range(self.files.base_trees) if not (self.is_continued and has_trees(at))]
 
     @contextmanager
-    def base_tree(self, base_tree: int) -> Iterator[BaseTrees]:
-        """Open both trees of one base tree."""
+    def base_tree(self, base_tree: int, *, levels: int = CHUNK_LEVELS) -> Iterator[BaseTrees]:
+        """Open both trees of one base tree, which are made in pieces of at most so many levels."""
         files = self.files
         assert self.raw is not None
         tree_bytes = NODE_BYTES * tree_nodes(files.base_leaves, BASE_ARITY)
@@ -180,7 +175,8 @@ class ReplicaWriter:
             file_write(files.tree_c(base_tree), size_bytes=tree_bytes) as raw_c,
             file_write(files.tree_r_last(base_tree), size_bytes=stored) as raw_r,
         ):
-            yield BaseTrees(files, base_tree, self.data[part], as_nodes(self.raw)[part], raw_c, raw_r)
+            data, replica = self.data[part], as_nodes(self.raw)[part]
+            yield BaseTrees(files, base_tree, min(files.base_levels, levels), data, replica, raw_c, raw_r)
 
     def finish(self, *, on_part: Callable[[], None] = part_ignore) -> None:
         """Note the replica's digest, once all base trees are written.
@@ -198,33 +194,43 @@ class BaseTrees:
 
     files: SectorFiles
     number: int
+    levels: int
+    """Levels of a piece."""
     data: Nodes
     replica: Nodes
     raw_c: Bytes
     raw_r: Bytes
+
+    @property
+    def piece_nodes(self) -> int:
+        """Return the nodes of a piece: what a thread encodes and hashes at a time."""
+        return int(BASE_ARITY**self.levels)
 
     def piece_write(self, first: int, rows: Sequence[Nodes]) -> None:
         """Write the piece that begins at a leaf: its columns' hashes, its replica, and the rows over both.
 
         rows: the piece's labels by layer, u64[nodes, 4] each.
         """
-        files, size = self.files, piece_nodes(self.files)
-        levels, skipped = min(files.base_levels, CHUNK_LEVELS), files.discarded_rows + 1
+        size, levels, skipped, maker = (
+            self.piece_nodes,
+            self.levels,
+            self.files.discarded_rows + 1,
+            tree_maker(),
+        )
         data, own = self.data[first : first + size], self.replica[first : first + size]
         small = np.empty((tree_nodes(size, BASE_ARITY), 4), np.uint64)
-        poseidon.hash_columns(list(rows), small[:size])
-        grow_octonary(small, size)
+        maker.columns_grow(rows, small, size)
         rows_place(small, as_nodes(self.raw_c), levels=levels, skipped=0, piece=first // size)
         field.add_rows(rows[-1], data, own)
         small[:size] = own
-        grow_octonary(small, size)
+        maker.grow(small, size)
         rows_place(small, as_nodes(self.raw_r), levels=levels, skipped=skipped, piece=first // size)
         pages_release(data)
         pages_release(own)
 
     def finish(self) -> None:
         """Write the rows over the pieces."""
-        pieces = self.files.base_leaves // piece_nodes(self.files)
+        pieces = self.files.base_leaves // self.piece_nodes
         for tree in (as_nodes(self.raw_c), as_nodes(self.raw_r)):
             grow_octonary(tree[len(tree) - tree_nodes(pieces, BASE_ARITY) :], pieces)
         path = self.files.tree_r_last(self.number)

@@ -12,8 +12,9 @@ import numpy as np
 
 from poolsite.filecoin.merkle import BASE_ARITY, MerkleProof, PathElement
 from poolsite.filecoin.scalars import NODE_BYTES
+from workers.processors.card_trees import tree_maker
 from workers.processors.parallel import Progress, no_progress, parallel_for
-from workers.processors.trees import CHUNK_LEVELS, grow_octonary, node_bytes, row_path, upper_rows
+from workers.processors.trees import grow_octonary, node_bytes, row_path, upper_rows
 from workers.storage.mapped import (
     NodesFile,
     as_nodes,
@@ -145,7 +146,8 @@ def tree_r_last_write(
     files: SectorFiles, replica_rows: Callable[[int, int], Nodes], *, progress: Progress = no_progress
 ) -> None:
     """Write tree-r-last over a replica that `replica_rows(first, end)` makes or reads, piece by piece."""
-    levels = min(files.base_levels, CHUNK_LEVELS)
+    maker = tree_maker()
+    levels = maker.levels(files.base_levels)
     chunk, skipped = BASE_ARITY**levels, files.discarded_rows + 1
     for base_tree in range(files.base_trees):
         before = base_tree * files.base_leaves
@@ -156,7 +158,7 @@ def tree_r_last_write(
             def work(first: int, end: int, before: int = before, tree: Nodes = tree) -> None:
                 small = np.empty((tree_nodes(chunk, BASE_ARITY), 4), np.uint64)
                 small[:chunk] = replica_rows(before + first, before + end)
-                grow_octonary(small, chunk)
+                maker.grow(small, chunk)
                 rows_place(small, tree, levels=levels, skipped=skipped, piece=first // chunk)
 
             parallel_for(work, files.base_leaves, size=chunk, progress=progress)

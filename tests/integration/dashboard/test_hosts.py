@@ -208,6 +208,27 @@ def test_the_page_of_a_prover_says_which_form_its_wins_have(ann, hardware, words
     assert f"<dt>WinningPoSt</dt> <dd>{words}</dd>" in text
 
 
+@pytest.mark.parametrize(
+    ("trees", "words"),
+    [
+        (
+            {"is_gpu": True, "gpu_ms": 120, "cpu_ms": 2_400},
+            "RTX 9: 120 ms for a piece that takes all cores 2.4 s",
+        ),
+        ({"gpu_ms": 900, "cpu_ms": 100}, "CPU: 100 ms for a piece that takes RTX 9 900 ms"),
+        ({"is_gpu": True}, "RTX 9, as the host&#x27;s environment says"),
+        ({"gpu_ms": 9, "cpu_ms": 99, "error": "out of memory"}, "CPU: RTX 9 cannot be used: out of memory"),
+    ],
+)
+def test_the_page_of_a_host_with_a_card_says_who_makes_its_trees_and_why(ann, trees, words):
+    worker = factories.worker("box", hardware={"trees": {"gpu": "RTX 9", "memory_bytes": 24 << 30} | trees})
+
+    text = text_of(signed_in().get(reverse("host", args=[worker.uuid])))
+
+    assert f"<dt>Trees of PC2</dt> <dd>{words}</dd>" in text
+    assert "<dt>GPU memory</dt> <dd>24 GiB</dd>" in text
+
+
 def test_disks_of_a_host_say_how_it_seals_there(ann):
     store = SealingFolder(sectors=3, total_bytes=1 << 40, weight=2, allow_miners=(1000,))
     disk = Disk(folder="/nvme", total_bytes=1 << 40, free_bytes=1 << 39, sealing=store)

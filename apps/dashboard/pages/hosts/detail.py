@@ -121,6 +121,7 @@ def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
     if count := sectors_by_disk(worker, report):
         yield Fact(_("Room for new sectors"), count)
     yield Fact(_("GPUs"), list_text(hardware.get("gpus") or ()) or gettext("none"))
+    yield from card_facts(hardware.get("trees") or {})
     yield Fact(_("Proofs"), list_text(hardware.get("proofs") or ()) or formatting.NOTHING)
     if win := winning_text(hardware):
         yield Fact(_("WinningPoSt"), win)
@@ -137,6 +138,30 @@ def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
     if removing := hardware.get("removing_bytes"):
         yield Fact(_("Bytes to free"), " ".join(formatting.size(int(removing))))
     yield Fact(_("Id"), str(worker.uuid), mono=True)
+
+
+def card_facts(trees: dict[str, Any]) -> Iterable[Fact]:
+    """Yield the memory of the card that a host tried at its trees, and who makes them, and why."""
+    if not trees:
+        return
+    if memory := trees.get("memory_bytes"):
+        yield Fact(_("GPU memory"), " ".join(formatting.size(memory)))
+    yield Fact(_("Trees of PC2"), trees_text(trees))
+
+
+def trees_text(trees: dict[str, Any]) -> str:
+    """Return who makes a host's trees, and why."""
+    gpu, error, gpu_ms = trees["gpu"], trees.get("error"), trees.get("gpu_ms")
+    if error:
+        return gettext("CPU: {gpu} cannot be used: {error}").format(gpu=gpu, error=error)
+    if not gpu_ms:
+        return gettext("{gpu}, as the host's environment says").format(gpu=gpu)
+    card, cores = formatting.duration(gpu_ms / 1000), formatting.duration(trees.get("cpu_ms", 0) / 1000)
+    if trees.get("is_gpu"):
+        return gettext("{gpu}: {card} for a piece that takes all cores {cores}").format(
+            gpu=gpu, card=card, cores=cores
+        )
+    return gettext("CPU: {cores} for a piece that takes {gpu} {card}").format(cores=cores, gpu=gpu, card=card)
 
 
 def winning_text(hardware: dict[str, Any]) -> str:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import io
+from dataclasses import asdict
 
-from workers.processors import child
+from poolsite.wire.hardware import TreesTrial
+from workers.console.host_report import HostReport
+from workers.processors import card_trees, child
+from workers.processors.card_trees import TreeMaker
 from workers.processors.child import Child
 from workers.processors.compile_progress import (
     COMPILE_PROGRESS_VARIABLE,
@@ -54,6 +58,31 @@ def test_a_child_writes_nothing_into_a_folder_that_took_its_hosts_place(tmp_path
     compile_progress_write(host.path, CompileProgress(3, 3))
 
     assert list(folder.iterdir()) == []
+
+
+def test_what_a_child_found_of_a_card_reaches_its_host(tmp_path, monkeypatch):
+    host = HostCompileProgress(tmp_path / "compile_progress.json", ["pc2"])
+    monkeypatch.setenv(COMPILE_PROGRESS_VARIABLE, str(host.path))
+    maker = TreeMaker(None, TreesTrial(gpu="RTX 9", is_gpu=True, gpu_ms=100, cpu_ms=900))
+    monkeypatch.setattr(card_trees, "tree_maker", lambda: maker)
+    one = Child([STAGES["pc2"]], io.StringIO())
+    report = HostReport(tmp_path)
+
+    one.card_report()
+    report.kernels_report(**asdict(host.read()))
+    assert report.hardware().trees == maker.trial
+    maker.trial = TreesTrial(gpu="RTX 9", error="lost")
+    one.card_report()
+    report.kernels_report(**asdict(host.read()))
+
+    assert report.hardware().trees == maker.trial
+    assert report.has_news
+
+
+def test_a_child_without_trees_tries_no_card(monkeypatch):
+    monkeypatch.setattr(card_trees, "tree_maker", None)
+
+    Child([STAGES["tree_d"]], io.StringIO()).card_report()
 
 
 def test_half_a_file_is_cold(tmp_path):
