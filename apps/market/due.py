@@ -12,8 +12,22 @@ _MOVED: Final = """(
 )"""
 """A deal's piece has gone on."""
 
+_AWAITED: Final = """(
+    deal.start_epoch <= $1 OR deal.data_until <= $2 OR deal.is_whole
+    OR deal.state = 'TRANSFERRING' AND coalesce(piece.state, '') NOT IN ('UPLOADING', 'FETCHING', 'RECEIVED')
+    OR deal.state = 'ACCEPTED' AND (
+        deal.source = 'http' OR deal.piece_id IS NOT NULL
+        OR EXISTS (SELECT 1 FROM pieces_piece held WHERE held.held_for = deal.uuid)
+        OR EXISTS (SELECT 1 FROM pieces_piece same WHERE same.piece_cid <> ''
+            AND same.piece_cid = deal.piece_cid AND same.miner_id = deal.miner_id)
+    )
+)"""
+"""A deal without data is late, can be fetched or put together, or its data may have come another way."""
+
 FOLLOWED: Final = f"""
-    SELECT id FROM market_deal WHERE state IN ('ACCEPTED', 'TRANSFERRING', 'UNPUBLISHED')
+    SELECT id FROM market_deal WHERE state = 'UNPUBLISHED'
+    UNION SELECT deal.id FROM market_deal deal LEFT JOIN pieces_piece piece ON piece.id = deal.piece_id
+        WHERE deal.state IN ('ACCEPTED', 'TRANSFERRING') AND {_AWAITED}
     UNION SELECT deal.id FROM pieces_piece piece JOIN market_deal deal ON deal.piece_id = piece.id
         WHERE piece.state = 'HELD' AND deal.state = 'FAILED'
     UNION SELECT deal.id FROM market_deal deal LEFT JOIN pieces_piece piece ON piece.id = deal.piece_id

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -17,6 +19,7 @@ from tests.query_plans import plan_run, rows_read
 
 pytestmark = pytest.mark.django_db
 
+KEY = uuid.uuid4()
 ENDED = """
     WITH old AS (
         INSERT INTO pieces_piece (uuid, created_at, updated_at, miner_id, state, state_since, piece_cid,
@@ -44,12 +47,12 @@ def test_a_head_reads_few_rows_beside_many_deals_that_are_over() -> None:
     miner = factories.miner(2001)
     with connection.cursor() as cursor:
         cursor.execute(ENDED, {"miner": miner.pk, "count": 100_000})
-        for state in ("VERIFIED", "SEALING", "ACTIVE"):
+        for state in ("VERIFIED", "SEALING", "ACTIVE", "ACCEPTED"):
             factories.deal(miner, sized(b"x"), state=state)
         cursor.execute("ANALYZE market_deal")
         cursor.execute("ANALYZE pieces_piece")
         for text in (due.DEALS, due.FOLLOWED):
-            plan = plan_run(cursor, text.replace("$2", "now()"))
+            plan = plan_run(cursor, text.replace("$1", "5").replace("$2", "now()"))
             assert rows_read(plan, "market_deal") < 20
             assert rows_read(plan, "pieces_piece") < 20
 
@@ -74,6 +77,43 @@ def test_a_deal_is_followed_while_its_piece_is_elsewhere(
     factories.deal(miner, sized(b"x"), state=state, piece=piece, sector_number=7)
 
     assert bool(keys()) == is_followed
+
+
+@pytest.mark.parametrize(
+    ("terms", "piece_terms", "is_followed"),
+    [
+        ({}, None, False),
+        ({"source": "offline"}, None, False),
+        ({"source": "http"}, None, True),
+        ({"is_whole": True}, None, True),
+        ({"start_epoch": WHOLE_EPOCHS + 101}, None, False),
+        ({"start_epoch": WHOLE_EPOCHS + 100}, None, True),
+        ({"data_until": clock.now() - timedelta(seconds=1)}, None, True),
+        ({"state": "TRANSFERRING"}, None, True),
+        ({"uuid": KEY}, {"held_for": KEY}, True),
+        ({}, {"piece_cid": str(sized(b"x").cid)}, True),
+        ({}, {"piece_cid": str(sized(b"y").cid)}, False),
+    ],
+)
+def test_a_deal_without_data_is_followed_when_there_is_something_to_do(
+    terms: dict[str, Any], piece_terms: dict[str, Any] | None, is_followed: bool
+) -> None:
+    """A pool may wait for the disks of thousands of them: each head would ask for each one's piece."""
+    miner = factories.miner(2001)
+    if piece_terms is not None:
+        factories.piece(miner, state="READY", **piece_terms)
+    factories.deal(miner, sized(b"x"), **{"state": "ACCEPTED", "source": "put", **terms})
+
+    assert bool(keys()) == is_followed
+
+
+@pytest.mark.parametrize("piece_state", ["UPLOADING", "FETCHING", "RECEIVED", "HELD", "FAILED", "READY"])
+def test_a_deal_whose_data_come_is_followed_once_they_are_here(piece_state: str) -> None:
+    miner = factories.miner(2001)
+    piece = factories.piece(miner, state=piece_state)
+    factories.deal(miner, sized(b"x"), state="TRANSFERRING", piece=piece)
+
+    assert bool(keys()) == (piece_state in ("HELD", "FAILED", "READY"))
 
 
 def test_a_piece_that_went_on_long_ago_is_noticed_once_a_day() -> None:
