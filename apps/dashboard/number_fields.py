@@ -80,11 +80,17 @@ class Integer(Text):
 
 
 class Whole(forms.IntegerField):
-    """A whole number that must be there, within limits."""
+    """A whole number within limits; an empty field is `empty`, or refused without one."""
 
-    def __init__(self, *, least: int, most: int, initial: Any = None) -> None:
-        super().__init__(min_value=least, max_value=most, initial=initial)
+    def __init__(self, *, least: int, most: int, initial: Any = None, empty: int | None = None) -> None:
+        super().__init__(min_value=least, max_value=most, initial=initial, required=empty is None)
+        self.empty = empty
         limits_say(self, least=least, most=most, invalid=_("enter a whole number"))
+
+    def clean(self, value: Any) -> Any:
+        """Return the number.  Raises ValidationError."""
+        found = super().clean(value)
+        return self.empty if found is None else found
 
 
 class Number(forms.DecimalField):

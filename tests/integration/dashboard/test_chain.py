@@ -132,10 +132,11 @@ def test_a_node_is_tested_then_added(operator, url):
         ({"url": "http://127.0.0.1:9/rpc/v1"}, "127.0.0.1:9"),
         ({"url": "nonsense"}, "is not a node address"),
         ({"url": "http://127.0.0.1:9", "weight": "many"}, "whole number"),
+        ({"url": "http://127.0.0.1:9", "role": "READ"}, "choose one of the options"),
     ],
 )
 def test_what_does_not_serve_is_refused_with_the_reason(operator, url, form, words):
-    answer = operator.post("/chain/nodes/add/", form)
+    answer = operator.post("/chain/nodes/add/", {"role": "MAIN", **form})
 
     assert answer.status_code == 422
     assert words in answer.content.decode()
@@ -144,7 +145,7 @@ def test_what_does_not_serve_is_refused_with_the_reason(operator, url, form, wor
 
 def test_a_node_of_another_network_is_refused(operator, url):
     with served(FakeNode(network="mainnet")) as other:
-        answer = operator.post("/chain/nodes/add/", {"url": other})
+        answer = operator.post("/chain/nodes/add/", {"url": other, "role": "MAIN"})
 
     assert answer.status_code == 422
     assert "mainnet" in answer.content.decode()

@@ -122,6 +122,9 @@ def test_refusal_stands_on_the_page(miner: Miner) -> None:
     assert "host rack-c does not have the role window for this miner" in text_of(answer)
     assert act("give", host="", kind="window").status_code == 422
     assert act("give", host="x", kind="cook").status_code == 422
+    wrong = act("give", host="x", kind="window", priority="first")
+    assert (wrong.status_code, "enter a whole number" in text_of(wrong)) == (422, True)
+    assert not Role.objects.filter(host="x").exists()
     assert act("dance").status_code == 404
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
@@ -20,10 +19,11 @@ from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, fragment
+from apps.dashboard.number_fields import Whole
 from apps.dashboard.pages.chain.node_rows import node_row, node_rows
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Choice, Text
 from apps.users.rules.principals import Principal
 
 
@@ -71,21 +71,8 @@ class NodeForm(PageForm):
     blamed = "url"
     url = Text()
     name = Text()
-    role = Text(initial=NodeRole.MAIN)
-    weight = Text(initial="1")
-
-    def clean_weight(self) -> int:
-        """Read the weight.  Raises ValidationError."""
-        typed = self.cleaned_data["weight"] or "1"
-        weight = int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 9 else -1
-        if not 0 <= weight <= WEIGHT_MAX:
-            raise ValidationError(_("must be a whole number from 0 to %(most)s"), params={"most": WEIGHT_MAX})
-        return weight
-
-    def clean_role(self) -> NodeRole:
-        """Read the role; what is none is the main one."""
-        typed = self.cleaned_data["role"]
-        return NodeRole(typed) if typed in NodeRole.values else NodeRole.MAIN
+    role = Choice(NodeRole.choices, initial=NodeRole.MAIN, coerce=NodeRole)
+    weight = Whole(least=0, most=WEIGHT_MAX, initial=1, empty=1)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -114,7 +101,6 @@ def node_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title=_("Add a node"),
         section="chain",
         found=found,
-        roles=NodeRole.choices,
     )
 
 

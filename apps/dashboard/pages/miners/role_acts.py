@@ -94,7 +94,8 @@ def role_act(request: HttpRequest, viewer: Principal, address: str, act: str) ->
         raise Http404
     miner = miner_get(viewer, address)
     form = RoleForm(request.POST if request.method == "POST" else request.GET)
-    form.is_valid()
+    if not form.is_valid():
+        return page_of(request, viewer, miner, form)
     values = form.cleaned_data
     if act not in UNCONFIRMED and not is_confirm_submitted(request):
         return confirm_of(request, viewer, miner, act, values)

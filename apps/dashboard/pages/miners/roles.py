@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +22,7 @@ from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
+from apps.dashboard.number_fields import Whole
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.role_rows import RoleRow, role_row
 from apps.dashboard.pickers import Picker, picker
@@ -181,12 +181,7 @@ class RoleForm(PageForm):
     host = Text()
     group = Text()
     kind = Text()
-    priority = Text(initial="0")
-
-    def clean_priority(self) -> int:
-        """Return the number; an empty field is 0."""
-        typed = str(self.cleaned_data["priority"])
-        return int(typed) if re.fullmatch(r"-?[0-9]{1,3}", typed) else 0
+    priority = Whole(least=-1000, most=1000, initial=0, empty=0)
 
 
 @require_safe

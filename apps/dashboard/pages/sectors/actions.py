@@ -20,7 +20,7 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_detail, sector_page
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Text, Tick
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.sealing.steps import sector_abort, sector_retry, sector_stop
 from apps.users.rules.principals import Principal
@@ -122,7 +122,7 @@ def _end_stage_question(row: Sector) -> ConfirmPage:
 class AbortForm(PageForm):
     """Why a sector is given up, and the words that confirm it."""
 
-    sure = Text()
+    sure = Tick()
     reason = Text()
     confirm = Text()
 
@@ -134,7 +134,7 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespon
     if not viewer.may("sign"):
         raise Http404
     form, phrase = AbortForm.of(request), gettext("abort {number}").format(number=row.number)
-    if form.is_valid() and form.cleaned_data["sure"] == "yes":
+    if form.is_valid() and form.cleaned_data["sure"]:
         with form.refusals():
             if form.cleaned_data["confirm"].strip().lower() != phrase:
                 raise BadValue(gettext("type “{phrase}” to confirm").format(phrase=phrase), field="confirm")

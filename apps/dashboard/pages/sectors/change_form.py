@@ -12,7 +12,7 @@ from apps.core.formatting import DAY_S
 from apps.dashboard.forms import PageForm
 from apps.dashboard.number_fields import Integer
 from apps.dashboard.page_data import PageData
-from apps.dashboard.text_fields import MultiChoice, Text
+from apps.dashboard.text_fields import MultiChoice, Text, Tick
 from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.expirations import sectors_ending
 from apps.sectors.selectors.sector_filters import SectorFilters
@@ -39,7 +39,7 @@ class ChangeForm(PageForm):
     """Of an extension: from now on; 0: as long as the chain takes."""
     expiration = Integer()
     """Of an extension that was reviewed: the epoch."""
-    drop_claims = Text()
+    drop_claims = Tick()
     reason = Text()
     count = Integer()
     """For how many sectors the price was shown."""
@@ -93,5 +93,5 @@ def request_of(kind: ChangeKind, form: ChangeForm, clock: EpochClock) -> ChangeR
     in_days = clock.epoch + values["days"] * DAY_S // clock.delay_s if values["days"] else None
     wanted = values["expiration"] or in_days
     return ChangeRequest(
-        kind=kind, expiration=wanted, drops_claims=bool(values["drop_claims"]), reason=values["reason"][:500]
+        kind=kind, expiration=wanted, drops_claims=values["drop_claims"], reason=values["reason"][:500]
     )

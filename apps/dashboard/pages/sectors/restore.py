@@ -15,7 +15,7 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_detail
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Text, Tick
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.sealing.restore import restoration_plan, sector_restore
@@ -26,8 +26,8 @@ from poolsite.wire.pipeline import SectorState
 class RestoreForm(PageForm):
     """Why, and whether it is sealed without the data that it had."""
 
-    sure = Text()
-    force = Text()
+    sure = Tick()
+    force = Tick()
     reason = Text()
 
 
@@ -38,11 +38,10 @@ def restore(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResp
     if not viewer.may("write"):
         raise Http404
     form = RestoreForm.of(request)
-    is_forced = request.POST.get("force") == "1"
-    if form.is_valid() and form.cleaned_data["sure"] == "yes":
+    if form.is_valid() and form.cleaned_data["sure"]:
         with form.refusals():
-            reason = form.cleaned_data["reason"][:500]
-            sector_restore(row, force=is_forced, reason=reason, by=viewer, work=sealing_context_read())
+            reason, force = form.cleaned_data["reason"][:500], form.cleaned_data["force"]
+            sector_restore(row, force=force, reason=reason, by=viewer, work=sealing_context_read())
             return redirect("sector", key)
     plan, wrong = None, ""
     try:
