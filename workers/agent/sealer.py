@@ -218,7 +218,7 @@ def _seal(
             log.info("upgrade", code=UPGRADE_EXIT)
             return UPGRADE_EXIT
         children.tick()
-        leases.report.kernels_report(**asdict(compiling.read()))
+        leases.report.kernels_report(**asdict(compiling.read()), trees=compiling.trees())
         proofs_follow(proofs, agent=agent, leases=leases)
         stop.wait(agent.tick() if leases.registered is not None else 0.1)
     return 0

@@ -17,19 +17,20 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from numba.core.event import install_recorder
 
 from poolsite.open_files import files_limit_raise
+from poolsite.wire.hardware import TreesTrial
 from workers.kernels.precompile import precompile
 from workers.loading import loaded
 from workers.processors.compile_progress import (
     COMPILE_PROGRESS_VARIABLE,
+    TREES_VARIABLE,
     CompileProgress,
-    compile_progress_write,
+    progress_write,
 )
 from workers.processors.errors import (
     NotEnoughRoom,
@@ -56,22 +57,22 @@ class Child:
         self._runs = {stage.name: stage.run for stage in stages}  # loaded now, not under the first request
         self._out = out
         self._lock = threading.Lock()
-        self._compiled = CompileProgress()
+        self._trees: TreesTrial | None = None
 
     def precompile(self) -> None:
         """Compile what the stages need, or load it from the cache."""
         kernels = list(dict.fromkeys(kernel for stage in self._stages.values() for kernel in stage.kernels))
         precompile(kernels, report=_report)
-        self._compiled = CompileProgress(len(kernels), len(kernels))
-        _progress_write(self._compiled)
+        _progress_write(CompileProgress(len(kernels), len(kernels)))
 
     def card_report(self) -> None:
         """Try a card, where a stage makes trees, and say what was found, or that it has failed since."""
         if TREE_STAGES & set(self._stages):
             trees = loaded("workers.processors.card_trees:tree_maker")().trial
-            if trees != self._compiled.trees:
-                self._compiled = replace(self._compiled, trees=trees)
-                _progress_write(self._compiled)
+            path = os.environ.get(TREES_VARIABLE)
+            if path and trees != self._trees:
+                self._trees = trees
+                progress_write(Path(path), trees)
 
     def greet(self) -> None:
         """Write that the stages are ready."""
@@ -152,7 +153,7 @@ def _report(kernel: str, done: int, total: int) -> None:
 def _progress_write(progress: CompileProgress) -> None:
     path = os.environ.get(COMPILE_PROGRESS_VARIABLE)
     if path:
-        compile_progress_write(Path(path), progress)
+        progress_write(Path(path), progress)
 
 
 def _drives_tend() -> None:

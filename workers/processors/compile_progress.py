@@ -19,6 +19,9 @@ from workers.storage.files import temporary_name
 COMPILE_PROGRESS_VARIABLE = "POOLSITE_COMPILE_PROGRESS_FILE"
 """Environment variable of a child: where it says how far it is; unset: to nobody."""
 
+TREES_VARIABLE = "POOLSITE_TREES_FILE"
+"""Environment variable of every child of ours: where one that makes trees says what it found of a card."""
+
 
 @dataclass(frozen=True, slots=True)
 class CompileProgress:
@@ -26,8 +29,6 @@ class CompileProgress:
 
     done: int = 0
     total: int = 1
-    trees: TreesTrial | None = None
-    """What was found of a card; None: there is none, or it was not tried yet."""
 
     @property
     def is_complete(self) -> bool:
@@ -39,8 +40,13 @@ NOT_STARTED = CompileProgress()
 """Nobody has said anything yet."""
 
 
-def compile_progress_write(path: Path, progress: CompileProgress) -> None:
-    """Write how far a child is; nothing if its host has no such file: its folder is gone, or another one."""
+def trees_path(compiling: Path) -> Path:
+    """Return the file in which children say what they found of a card, beside that of their progress."""
+    return compiling.with_name("trees.json")
+
+
+def progress_write(path: Path, progress: CompileProgress | TreesTrial) -> None:
+    """Write what a child says; nothing if its host has no such file: its folder is gone, or another one."""
     if not path.exists():
         return
     fresh = temporary_name(path)  # in one step: a reader never sees half of it
@@ -56,7 +62,8 @@ class HostCompileProgress:
         self.stages = frozenset(stage.upper() for stage in stages)
         """Stages that need kernels of ours."""
         self._known = NOT_STARTED
-        path.write_bytes(b"")  # whatever an earlier start said; an empty file fits on a full disk
+        for file in (path, trees_path(path)):
+            file.write_bytes(b"")  # whatever an earlier start said; an empty file fits on a full disk
 
     def read(self) -> CompileProgress:
         """Return what the child wrote last; a host without stages of ours has nothing to compile.
@@ -72,6 +79,13 @@ class HostCompileProgress:
         except msgspec.MsgspecError:
             self._known = NOT_STARTED
         return self._known
+
+    def trees(self) -> TreesTrial | None:
+        """Return what a child found of a card; None: there is none, or it was not tried yet."""
+        try:
+            return msgspec.json.decode(trees_path(self.path).read_bytes(), type=TreesTrial)
+        except (OSError, msgspec.MsgspecError):
+            return None
 
     def uncompiled_stages(self) -> frozenset[str]:
         """Return the stages that must not be claimed yet."""

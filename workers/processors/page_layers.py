@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 import numpy as np
 
 from poolsite.filecoin.scalars import NODE_BYTES
+from workers.processors.card_trees import TRIED_LEVELS, tree_maker
 from workers.processors.labelling import LabelledSector, is_layer_there
 from workers.processors.parallel import Progress, no_progress, one_at_a_time, parallel_for
 from workers.processors.pc2 import BaseTrees, ReplicaWriter, replica_writing, trees_bytes
@@ -67,8 +68,10 @@ def trees_write(
 ) -> dict[int, Exception]:
     """Encode labelled sectors of a batch and write their trees, by lane: all in one pass over the pages.
 
-    So pc2 finds them there.  The layers stay where they are, for the proofs.  Return the error of each lane
-    that has one of its own, as a removed folder.  Raises DamagedChunk, DriveFailed: no lane goes on then.
+    So pc2 finds them there.  A card gets its smallest pieces: the labels of one are 11 MiB a sector, and
+    those of the next are read meanwhile.  The layers stay where they are, for the proofs.  Return the error
+    of each lane that has one of its own, as a removed folder.  Raises DamagedChunk, DriveFailed: no lane
+    goes on then.
     """
     failed: dict[int, Exception] = {}
     alive = one_at_a_time(progress)
@@ -80,11 +83,12 @@ def trees_write(
                     opened.open(lane, replica_writing(own, tree_d_nodes(own)))
         missing = {lane: writer.missing() for lane, writer in opened.going_on().items()}
         for base_tree in sorted({at for numbers in missing.values() for at in numbers}):
+            levels = tree_maker().levels(min(TRIED_LEVELS, next(iter(files.values())).base_levels))
             with _Opened[BaseTrees](failed) as trees:
                 for lane, writer in opened.going_on().items():
                     with noted(failed, lane):
                         if base_tree in missing[lane]:
-                            trees.open(lane, writer.base_tree(base_tree))
+                            trees.open(lane, writer.base_tree(base_tree, levels=levels))
                 _base_trees_write(batch, trees, progress=alive)
         on_part = partial(alive, 0, batch.shape.nodes)
         writers = opened.going_on().items()

@@ -13,6 +13,7 @@ import pytest
 
 from poolsite.wire.hardware import TreesTrial
 from tests.unit.workers.kernels.arrays import nodes, random_scalars
+from tests.unit.workers.processors.cards import CpuCard
 from tests.unit.workers.processors.sealing import golden, sealing
 from workers.kernels import poseidon
 from workers.processors import card_trees
@@ -28,24 +29,6 @@ from workers.processors.trees import grow_octonary
 
 LEAVES = 8
 TREE = 9
-
-
-class FakeCard:
-    """Makes trees by the CPU, and then does what a test says to them."""
-
-    levels, memory_bytes = 6, 24 << 30
-
-    def __init__(self, harm=lambda tree: None):
-        self.harm, self.calls = harm, 0
-
-    def columns_grow(self, layers, tree, leaves):
-        poseidon.hash_columns(list(layers), tree[:leaves])
-        self.grow(tree, leaves)
-
-    def grow(self, tree, leaves):
-        self.calls += 1
-        grow_octonary(tree, leaves)
-        self.harm(tree)
 
 
 def lost(_tree):
@@ -114,7 +97,7 @@ def test_a_sector_whose_trees_a_card_makes_is_the_golden_one(tmp_path):
 @pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("harm", [lost, wrong_root])
 def test_a_piece_at_which_the_card_fails_is_made_by_the_cpu(harm, capfd):
-    card, tree, known = FakeCard(harm), leaves_tree(), leaves_tree()
+    card, tree, known = CpuCard(harm), leaves_tree(), leaves_tree()
     maker = maker_of(card)
     grow_octonary(known, LEAVES)
 
@@ -136,14 +119,14 @@ def test_columns_with_a_wrong_hash_are_made_by_the_cpu():
         made[:LEAVES] = 0
         grow_octonary(made, LEAVES)
 
-    maker_of(FakeCard(wrong_columns)).columns_grow(layers, tree, LEAVES)
+    maker_of(CpuCard(wrong_columns)).columns_grow(layers, tree, LEAVES)
 
     assert np.array_equal(tree, known)
 
 
 @pytest.mark.usefixtures("always")
 def test_a_card_that_goes_on_failing_is_left_alone(tried, capfd):
-    card = FakeCard()
+    card = CpuCard()
     maker = tried(card)
     card.harm, card.calls = lost, 0
 
@@ -159,7 +142,7 @@ def test_a_card_that_goes_on_failing_is_left_alone(tried, capfd):
 
 @pytest.mark.usefixtures("always")
 def test_a_card_that_fails_now_and_then_stays():
-    card = FakeCard()
+    card = CpuCard()
     maker = maker_of(card)
 
     for number in range(4 * FAILURES):
@@ -170,7 +153,7 @@ def test_a_card_that_fails_now_and_then_stays():
 
 
 def test_the_faster_way_is_chosen(tried, capfd):
-    maker = tried(FakeCard(), gpu=0.1, cpu=0.9)
+    maker = tried(CpuCard(), gpu=0.1, cpu=0.9)
 
     assert (maker.trial.is_gpu, maker.trial.gpu_ms, maker.trial.cpu_ms) == (True, 100, 900)
     assert (maker.levels(9), maker.levels(6), maker.levels(4)) == (6, 6, 4)
@@ -178,7 +161,7 @@ def test_the_faster_way_is_chosen(tried, capfd):
 
 
 def test_a_card_that_is_slower_than_all_cores_is_not_used(tried):
-    maker = tried(FakeCard(), gpu=0.9, cpu=0.1)
+    maker = tried(CpuCard(), gpu=0.9, cpu=0.1)
 
     assert not maker.trial.is_gpu
     assert maker.levels(9) == 4
@@ -187,7 +170,7 @@ def test_a_card_that_is_slower_than_all_cores_is_not_used(tried):
 
 @pytest.mark.usefixtures("always")
 def test_a_card_with_wrong_hashes_is_never_used(tried):
-    maker = tried(FakeCard(wrong_root))
+    maker = tried(CpuCard(wrong_root))
 
     assert not maker.trial.is_gpu
     assert trial_text(maker.trial) == (
@@ -216,7 +199,7 @@ def test_nothing_is_tried_without_a_card_or_where_it_is_forbidden(monkeypatch, f
 
 
 def test_a_small_piece_is_not_worth_a_card(tried):
-    card = FakeCard()
+    card = CpuCard()
     maker = tried(card, gpu=0.1, cpu=0.9)
 
     maker.grow(leaves_tree(), LEAVES)

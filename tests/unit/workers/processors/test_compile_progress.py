@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict
 
 from poolsite.wire.hardware import TreesTrial
 from workers.console.host_report import HostReport
@@ -11,11 +10,13 @@ from workers.processors.child import Child
 from workers.processors.compile_progress import (
     COMPILE_PROGRESS_VARIABLE,
     NOT_STARTED,
+    TREES_VARIABLE,
     CompileProgress,
     HostCompileProgress,
-    compile_progress_write,
+    progress_write,
 )
 from workers.processors.stages import STAGES
+from workers.stage_processors import HostProcessors, StageProcessor
 
 
 def test_host_claims_nothing_until_its_child_has_compiled(tmp_path):
@@ -26,9 +27,9 @@ def test_host_claims_nothing_until_its_child_has_compiled(tmp_path):
 
     assert host.read() == NOT_STARTED, "what an earlier start said does not count"
     assert host.uncompiled_stages() == {"PC1", "PC2"}
-    compile_progress_write(path, CompileProgress(2, 3))
+    progress_write(path, CompileProgress(2, 3))
     assert host.uncompiled_stages() == {"PC1", "PC2"}
-    compile_progress_write(path, CompileProgress(3, 3))
+    progress_write(path, CompileProgress(3, 3))
     assert host.uncompiled_stages() == frozenset()
 
 
@@ -40,7 +41,7 @@ def test_kernels_stay_compiled_when_the_folder_of_their_host_goes(tmp_path):
     folder = tmp_path / "prover"
     folder.mkdir()
     host = HostCompileProgress(folder / "compile_progress.json", ["window_post"])
-    compile_progress_write(host.path, CompileProgress(3, 3))
+    progress_write(host.path, CompileProgress(3, 3))
     assert host.uncompiled_stages() == frozenset()
 
     folder.rename(tmp_path / "away")
@@ -55,28 +56,34 @@ def test_a_child_writes_nothing_into_a_folder_that_took_its_hosts_place(tmp_path
     folder.rename(tmp_path / "disk")
     folder.mkdir()
 
-    compile_progress_write(host.path, CompileProgress(3, 3))
+    progress_write(host.path, CompileProgress(3, 3))
 
     assert list(folder.iterdir()) == []
 
 
 def test_what_a_child_found_of_a_card_reaches_its_host(tmp_path, monkeypatch):
     host = HostCompileProgress(tmp_path / "compile_progress.json", ["pc2"])
-    monkeypatch.setenv(COMPILE_PROGRESS_VARIABLE, str(host.path))
+    own = HostProcessors(children=(StageProcessor(stage="pc2"),))
+    (pc2, _) = own.specs(["pc1", "pc2"], compiling=host.path, snark="auto")
+    monkeypatch.setenv(TREES_VARIABLE, pc2.environment[TREES_VARIABLE])
     maker = TreeMaker(None, TreesTrial(gpu="RTX 9", is_gpu=True, gpu_ms=100, cpu_ms=900))
     monkeypatch.setattr(card_trees, "tree_maker", lambda: maker)
     one = Child([STAGES["pc2"]], io.StringIO())
     report = HostReport(tmp_path)
+    assert host.trees() is None
 
     one.card_report()
-    report.kernels_report(**asdict(host.read()))
+    report.kernels_report(done=3, total=3, trees=host.trees())
     assert report.hardware().trees == maker.trial
     maker.trial = TreesTrial(gpu="RTX 9", error="lost")
     one.card_report()
-    report.kernels_report(**asdict(host.read()))
+    report.kernels_report(done=3, total=3, trees=host.trees())
 
     assert report.hardware().trees == maker.trial
     assert report.has_news
+    assert HostCompileProgress(host.path, ["pc2"]).trees() is None, (
+        "what an earlier start said does not count"
+    )
 
 
 def test_a_child_without_trees_tries_no_card(monkeypatch):
@@ -101,7 +108,7 @@ def test_a_child_says_how_far_it_is_before_it_greets(tmp_path, monkeypatch):
             return len(line)
 
     monkeypatch.setenv(COMPILE_PROGRESS_VARIABLE, str(tmp_path / "compile_progress.json"))
-    monkeypatch.setattr(child, "compile_progress_write", lambda _, progress: told.append(progress))
+    monkeypatch.setattr(child, "progress_write", lambda _, progress: told.append(progress))
 
     both = Child([STAGES["tree_d"], STAGES["add_piece"]], Out())
     both.precompile()

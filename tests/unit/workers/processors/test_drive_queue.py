@@ -16,10 +16,12 @@ import msgspec
 import pytest
 
 from poolsite.filecoin.porep.parameters import seal_parameters
+from tests.unit.workers.processors.cards import CpuCard
 from tests.unit.workers.processors.sealing import digest, sealing
 from tests.waiting import until
-from workers.processors import c1, drive_queue, page_batch, page_layers, pc1
+from workers.processors import c1, drive_queue, page_batch, page_layers, pc1, pc2
 from workers.processors.batch_rates import RATES, BatchRates
+from workers.processors.card_trees import CARD_VARIABLE, TreeMaker
 from workers.processors.drive_queue import DriveQueue, label_line
 from workers.processors.errors import BadFile, PermanentError, TemporaryError, TicketTooOld
 from workers.processors.label_queue import LABEL_QUEUE, TicketLife
@@ -329,10 +331,10 @@ def test_drives_on_which_another_process_goes_on_are_waited_for(tmp_path, settin
     assert waiting.result(60) == [None]
 
 
-def test_the_child_s_line_is_the_drives_if_its_host_names_some(settings, monkeypatch):
+def test_the_child_s_line_is_the_drives_if_its_host_names_some(tmp_path, settings, monkeypatch):
     monkeypatch.delenv(LAYERS_VARIABLE, raising=False)
     assert label_line() is LABEL_QUEUE
-    [spec] = HostProcessors(layers=settings).specs(["pc1"], compiling=settings.folder, snark="vanilla")
+    [spec] = HostProcessors(layers=settings).specs(["pc1"], compiling=tmp_path, snark="vanilla")
     monkeypatch.setenv(LAYERS_VARIABLE, spec.environment[LAYERS_VARIABLE])
 
     line = label_line()
@@ -400,6 +402,19 @@ def test_pc2_and_c1_read_the_layers_from_the_drives(tmp_path, seals, alone, pool
     assert alone[0][0].hex() == seals[0][0].case["comm_r"]
     assert not list(tmp_path.glob("[0-2]/cache/sc-02-data-layer-*"))
     assert [one.pc1(infos) for one, infos in seals] == outputs, "again, as after a kill before the answer"
+
+
+def test_a_card_makes_the_trees_of_a_batch_and_the_cpu_where_it_fails(seals, alone, pool, monkeypatch):
+    card: Any = CpuCard(fails_at=4)
+    monkeypatch.setenv(CARD_VARIABLE, "always")
+    maker = TreeMaker(card, None)
+    monkeypatch.setattr(page_layers, "tree_maker", lambda: maker)
+    monkeypatch.setattr(pc2, "tree_maker", lambda: maker)
+
+    outputs = [future.result(60) for future in [pool.submit(one.pc1, infos) for one, infos in seals]]
+
+    assert card.calls == 6, "columns and replica of three sectors"
+    assert [commit(one, infos, output) for (one, infos), output in zip(seals, outputs, strict=True)] == alone
 
 
 def test_the_room_of_a_batch_is_the_next_one_s_once_its_proofs_are_made(tmp_path, seals, alone, pool):
