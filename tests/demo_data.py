@@ -14,6 +14,7 @@ from apps.blocks.states import ChargeKind
 from apps.checks.models import Alert, AlertChannel, Notification
 from apps.checks.states import AlertEvent, ChannelKind
 from apps.core.clock import now
+from apps.market.models import Deal
 from apps.messages.models import Message
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.models import Miner
@@ -39,6 +40,7 @@ from poolsite.filecoin.address import id_address
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from tests import factories, verified_rows
+from tests.mk20 import sized
 
 STEPS = (
     ("ADD_PIECE", "ADD_PIECE", 0.4),
@@ -76,6 +78,7 @@ class Pool:
     stuck: Message
     refused: Message
     piece: Piece
+    deal: Deal
     store: Store
     mirror: Store
     statement: Statement
@@ -133,6 +136,9 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
     named = {name: messages[name] for name in ("landed", "flying", "stuck", "refused")}
     _roles(miner)
     piece = factories.piece(miner)
+    for state, reason in (("REFUSED", "provider is disabled"), ("FAILED", "the source answered 404")):
+        factories.deal(miner, sized(b"x" * 1000), state=state, reason=reason)
+    deal = factories.deal(miner, sized(b"y" * 1000), state="TRANSFERRING", start_epoch=5000)
     verified_rows.allocation(miner)
     verified_rows.claim(miner)
     sectors = _sectors(miner, sealer)
@@ -153,6 +159,7 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
         store=store,
         mirror=mirror,
         piece=piece,
+        deal=deal,
         statement=_charges(miner, month=date(2026, 1 + key % 10, 1)),
         **sectors,
         **named,
@@ -365,6 +372,9 @@ OBJECTS = (
     "store-forget",
     "miner",
     "miner-roles",
+    "miner-market",
+    "deal",
+    "client",
     "proving-deadline",
     "proving-partition",
     "sector-active",
@@ -391,6 +401,8 @@ LISTS = (
     "sealing",
     "planner",
     "pieces",
+    "deals",
+    "clients",
     "allocations",
     "claims",
     "messages",
@@ -446,6 +458,9 @@ def addresses(pool: Pool) -> dict[str, str]:
         "sectors-in-scope": f"{reverse('sectors')}?tenant={of.name}&miner={pool.miner.address}",
         "miner": reverse("miner", args=[pool.miner.address]),
         "miner-roles": reverse("miner-roles", args=[pool.miner.address]),
+        "miner-market": reverse("miner-market", args=[pool.miner.address]),
+        "deal": reverse("deal", args=[pool.deal.uuid]),
+        "client": reverse("client", args=[pool.deal.client]),
         "miner-addresses": reverse("miner-addresses", args=[pool.miner.address]),
         "miner-money": reverse("miner-money", args=[pool.miner.address]),
         "charges-tenant": reverse("charges-tenant", args=[pool.miner.tenant.uuid]),

@@ -20,6 +20,7 @@ TAGS: Final = {
     "charges": "What the pool charges its tenants, by day.",
     "checks": "What needs attention.",
     "claims": "Verified data in sectors, and until when they count.",
+    "clients": "Clients of deals: how these stand, and which miners block or allow them.",
     "consoles": "Machines that run the console.",
     "deals": "What clients proposed to the miners, and how far each deal is.",
     "gas": "Base fee, guards, automatic fee bumps and spending.",

@@ -60,6 +60,15 @@ class DealUnknown(NotFound):
         super().__init__(gettext("there is no deal {name}").format(name=str(name)[:100]))
 
 
+class ClientUnknown(NotFound):
+    """No client of this address has proposed a deal to the caller's miners."""
+
+    code = "client_unknown"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(gettext("no client {name} has proposed a deal").format(name=name[:100]))
+
+
 class DealNeedsNoData(Conflict):
     """The data of a deal are here, or it has ended."""
 

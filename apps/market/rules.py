@@ -123,12 +123,16 @@ def size_check(proposal: Proposal, *, market: MinerMarket, sector_size: int) -> 
         )
 
 
+def is_client_accepted(client: str, *, market: MinerMarket) -> bool:
+    """Return whether a miner makes deals with a client."""
+    if market.clients_rule == ClientsRule.ANYBODY:
+        return True
+    return (client in market.clients) == (market.clients_rule == ClientsRule.ONLY)
+
+
 def client_check(client: str, *, market: MinerMarket) -> None:
     """Refuse a client with whom the miner makes no deals.  Raises DealRefused."""
-    is_named = client in market.clients
-    if market.clients_rule == ClientsRule.ANYBODY:
-        return
-    if is_named != (market.clients_rule == ClientsRule.ONLY):
+    if not is_client_accepted(client, market=market):
         raise DealRefused(
             "Client is not allowed to make deal with this provider", kind=RefusalKind.UNAUTHORIZED
         )

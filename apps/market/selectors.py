@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Count, Exists, Min, OuterRef, Prefetch, Q, QuerySet, Sum
+from django.db.models import (
+    BigIntegerField,
+    Count,
+    Exists,
+    Max,
+    Min,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+)
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from apps.chain.heads.steps import EVERY_STEP_EPOCHS
@@ -15,15 +29,15 @@ from apps.chain.node.client import ChainClient
 from apps.core.filters import Address, Choices
 from apps.core.prepared_statements import Plan, Prepared
 from apps.market import due
-from apps.market.errors import DealUnknown
+from apps.market.errors import ClientUnknown, DealUnknown
 from apps.market.models import Deal, DealChunk, DealMessage, MinerDoor, MinerMarket
 from apps.market.onchain import escrow_read
 from apps.market.reasons import DOOR_ROLE_ELSEWHERE, DOOR_SILENT, DOOR_UNSERVED
-from apps.market.states import PUBLISHED, WITHOUT_DATA, DealState
+from apps.market.states import PUBLISHED, WITHOUT_DATA, ClientsRule, DealState
 from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.miners.models import Miner
-from apps.miners.selectors.miners import MinerFilters, miners_active
+from apps.miners.selectors.miners import MinerFilters, miners_active, miners_visible
 from apps.miners.selectors.roles import roles_of_miners
 from apps.miners.states import RoleKind
 from apps.pieces.models import Piece
@@ -89,6 +103,90 @@ def deals_counts(viewer: Principal) -> dict[str, int]:
     """Count the deals by state."""
     rows = deals_visible(viewer).select_related(None).order_by()
     return dict(rows.values_list("state").annotate(Count("pk")))
+
+
+COMING = (*UNLOCKED, DealState.VERIFIED, DealState.SEALING)
+"""Accepted, and not active yet."""
+
+
+class ClientFilters(MinerFilters):
+    """Filters of the list of clients."""
+
+    client = Address(label=_("Client"))
+    state = Choices(("blocked", "allowed"), method="of_rule", about="by name, in a miner's rule")
+
+    def of_rule(self, rows: QuerySet[Any], _name: str, values: list[str]) -> QuerySet[Any]:
+        """Narrow to the clients that miners' rules block, or allow, by name."""
+        rules = client_rules(self.viewer)
+        named = {name for name, rule in rules.items() for word in values if getattr(rule, word)}
+        return rows.filter(client__in=named)
+
+
+@dataclass(slots=True)
+class ClientRule:
+    """Which miners name a client in their rules."""
+
+    blocked: list[str] = field(default_factory=list)
+    allowed: list[str] = field(default_factory=list)
+
+
+def client_rules(viewer: Principal) -> dict[str, ClientRule]:
+    """Return which of the viewer's miners block or allow clients by name, by the client's address."""
+    rules: dict[str, ClientRule] = {}
+    rows = MinerMarket.objects.filter(miner__in=miners_visible(viewer).order_by())
+    rows = rows.exclude(clients_rule=ClientsRule.ANYBODY).select_related("miner").order_by("miner_id")
+    for market in rows:
+        for name in market.clients:
+            rule = rules.setdefault(name, ClientRule())
+            is_only = market.clients_rule == ClientsRule.ONLY
+            (rule.allowed if is_only else rule.blocked).append(str(market.miner))
+    return rules
+
+
+def clients_visible(viewer: Principal) -> QuerySet[Deal, Any]:
+    """Return the clients that proposed deals to the miners that this caller may see, the latest first.
+
+    Each is a row with its address, its deals by how they stand, raw bytes that are active, and times.
+    """
+
+    def count(*states: str) -> Count:
+        return Count("pk", filter=Q(state__in=states))
+
+    rows = deals_visible(viewer).select_related(None).order_by().values("client")
+    return rows.annotate(
+        active=count(DealState.ACTIVE),
+        coming=count(*COMING),
+        ended=count(DealState.ENDED),
+        failed=count(DealState.FAILED),
+        refused=count(DealState.REFUSED),
+        stored=Coalesce(
+            Sum("raw_size", filter=Q(state=DealState.ACTIVE)), Value(0), output_field=BigIntegerField()
+        ),
+        first_at=Min("created_at"),
+        last_at=Max("created_at"),
+    ).order_by("-last_at", "client")
+
+
+def client_get(viewer: Principal, address: str) -> dict[str, Any]:
+    """Return the row of one client.  Raises ClientUnknown, also for one of other tenants' miners alone."""
+    row: dict[str, Any] | None = clients_visible(viewer).filter(client=address).first()
+    if row is None:
+        raise ClientUnknown(address)
+    return row
+
+
+def client_reasons(viewer: Principal, address: str) -> list[tuple[str, str, int]]:
+    """Return why deals of a client were refused or failed: state, reason and how many, the most first."""
+    rows = deals_visible(viewer).select_related(None).order_by()
+    rows = rows.filter(client=address, state__in=[DealState.REFUSED, DealState.FAILED])
+    return list(rows.values_list("state", "reason").annotate(many=Count("pk")).order_by("-many", "reason"))
+
+
+def client_markets(viewer: Principal) -> list[MinerMarket]:
+    """Return what each of the viewer's active miners asks for, also where nobody has set it."""
+    miners = miners_visible(viewer).filter(pk__in=miners_active()).exclude(actor_id=None)
+    rows = miners.select_related("market")
+    return [getattr(miner, "market", None) or MinerMarket(miner=miner) for miner in rows]
 
 
 def deals_by_uuid(viewer: Principal, keys: list[str]) -> list[Deal]:

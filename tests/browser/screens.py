@@ -130,6 +130,7 @@ def pages_of(objects: dict[str, str]) -> dict[str, str]:
         "planner": "/planner/",
         "pieces": "/pieces/",
         "deals": "/deals/",
+        "clients": "/clients/",
         "allocations": "/allocations/",
         "claims": "/claims/",
         "approvals": "/approvals/",

@@ -72,6 +72,23 @@ def market_set(miner: Miner, *, values: Mapping[str, Any], by: Principal) -> Min
     return row
 
 
+@transaction.atomic
+def client_rule_set(miner: Miner, *, client: str, is_blocked: bool, by: Principal) -> MinerMarket:
+    """Block or allow a client by name in a miner's rule; other clients stay as they are.  Raises BadValue.
+
+    Deals of the client that were accepted stay, too.
+    """
+    Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
+    row = market_of(miner)
+    address = _client(client)
+    others = [name for name in row.clients if name != address]
+    is_named = is_blocked != (row.clients_rule == ClientsRule.ONLY)
+    values: dict[str, Any] = {"clients": [*others, address] if is_named else others}
+    if row.clients_rule == ClientsRule.ANYBODY:  # names without a rule are nobody's wish
+        values = {"clients_rule": ClientsRule.EXCEPT, "clients": [address]} if is_blocked else {}
+    return market_set(miner, values=values, by=by)
+
+
 def _with_unit(name: str, value: Any) -> Any:
     """Return a setting as the audit log keeps it: numbers with their unit."""
     unit = UNITS.get(name)

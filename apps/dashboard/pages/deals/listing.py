@@ -178,6 +178,7 @@ def deal(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
         label=LABELS[row.state],
         reason=stored_text(row.reason or ("" if transfer is None else transfer.error)),
         facts=facts_of(row, data, transfer),
+        client_href=reverse("client", args=[row.client]),
         miner_href=reverse("miner-market", args=[row.miner.address]),
         piece_href=f"{reverse('pieces')}?{urlencode({'piece_cid': row.piece_cid})}" if row.piece else "",
     )
