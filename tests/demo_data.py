@@ -488,6 +488,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         "sector-sealing": reverse("sector", args=[pool.sealing.uuid]),
         "sector-paused": reverse("sector", args=[pool.paused.uuid]),
         "sector-abort": reverse("sector-abort", args=[pool.paused.uuid]),
+        "sector-chain": reverse("sector-chain", args=[pool.active.uuid]),
         "sector-restore": reverse("sector-restore", args=[pool.paused.uuid]),
         "sector-state-set": reverse("sector-state-set", args=[pool.paused.uuid]),
         "host": reverse("host", args=[pool.sealer.uuid]),

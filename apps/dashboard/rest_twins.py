@@ -80,6 +80,7 @@ TWINS: Final = {
     "remote-wallet-new": "POST remote-wallets",
     "sealing": "GET sealing",
     "sector": "GET sectors/{uuid}",
+    "sector-chain": "GET sectors/{uuid}",
     "sector-abort": "POST sectors/{uuid}/abort",
     "sector-rebuild": "POST sectors/{uuid}/rebuild",
     "sector-restore": "POST sectors/{uuid}/restore",

@@ -24,6 +24,7 @@ from apps.dashboard.pages.messages.rows import MessageRow, message_row
 from apps.dashboard.pages.miners.transferred import transferred_fragment
 from apps.dashboard.pages.sectors.change_rows import change_text
 from apps.dashboard.pages.sectors.clocks import Clock
+from apps.dashboard.pages.sectors.costs import CostLine, cost_lines
 from apps.dashboard.pages.sectors.countdown import has_expired
 from apps.dashboard.pages.sectors.detail_actions import detail_actions
 from apps.dashboard.pages.sectors.epochs import sector_clocks, sector_facts
@@ -40,6 +41,7 @@ from apps.miners.services.transfer import MOVED
 from apps.proving.selectors.deadlines import deadline_keys
 from apps.sectors.errors.sectors import SectorUnknown
 from apps.sectors.selectors.sector_changes import changes_newest
+from apps.sectors.selectors.sector_costs import sector_costs
 from apps.sectors.selectors.sector_messages import sectors_messages
 from apps.sectors.selectors.sectors import events_in_order, run_under_way, sector_events, sector_get
 from apps.users.rules.principals import Principal
@@ -67,6 +69,7 @@ class SectorDetail:
     events: tuple[Event, ...]
     messages: tuple[MessageRow, ...]
     facts: tuple[Fact, ...]
+    costs: tuple[CostLine, ...]
     actions: tuple[Action, ...]
     copies: tuple[dict[str, object], ...]
     may_check: bool
@@ -78,11 +81,12 @@ def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
     run = run_under_way(sector)
     row = sector_row(sector, data=data)
     size, unit = formatting.size(sector.sector_size)
-    messages = [
-        sent.message
-        for sent in sectors_messages([sector])[sector.pk]
-        if sent.message is not None and is_shown(sent.message, sector, data)
+    sent = [
+        one
+        for one in sectors_messages([sector])[sector.pk]
+        if one.message is not None and is_shown(one.message, sector, data)
     ]
+    messages = [one.message for one in sent if one.message is not None]
     verdict, rest = sector_verdict(sector, row, data)
     stuck_mark(messages, head=data.head, network=data.network)
     return SectorDetail(
@@ -99,6 +103,7 @@ def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
         events=(*(event_row(event) for event in reversed(events)), pledged_row(sector)),
         messages=tuple(message_row(message, data.names) for message in messages),
         facts=tuple(sector_facts(sector)),
+        costs=tuple(cost_lines(sector, sector_costs(sent))),
         actions=tuple(
             act
             for act in (
@@ -157,6 +162,7 @@ def detail_fragment(context: FragmentContext) -> Iterable[str]:
     yield fragment("sectors/_gantt.html", gantt=sector.gantt)
     yield fragment("sectors/_timeline.html", events=sector.events, key="sector")
     yield fragment("sectors/_messages.html", sector_messages=sector.messages)
+    yield fragment("sectors/_costs.html", sector=sector)
     yield fragment("sectors/_copies.html", sector=sector)
     yield fragment("messages/_facts.html", facts=sector.facts, title=gettext("Facts"), key="sector-facts")
 
