@@ -23,6 +23,7 @@ HEAD_STEPS: Final[tuple[HeadStep, ...]] = (
     HeadStep("pieces.fetch", "io", "apps.pieces.due.FETCH"),
     HeadStep("pieces.deliver", "io", "apps.pieces.due.DELIVER"),
     HeadStep("market.advance", "io", "apps.market.due.DEALS"),
+    HeadStep("market.advertise", "io", "apps.market.due.ADVERTISEMENTS"),
     HeadStep("sectors.advance", "io", "apps.sectors.due.ADVANCE"),
     HeadStep("sectors.batch", "io", "apps.sectors.due.BATCH"),
     HeadStep("sectors.sweep", "io", "apps.sectors.due.SWEEP"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
+from apps.api.ipni_provider import advertisement
 from apps.api.pagerduty import pagerduty_event
 from apps.api.piece_gateway import piece_retrieve
 from apps.api.piece_store import piece_store
@@ -13,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("apps.api.v1.urls")),
     path("api/schema/", SchemaView.as_view(), name="api-schema"),
     path("api/docs/", DocsView.as_view(), name="api-docs"),
+    path("ipni-provider/<str:peer_id>/ipni/v1/ad/<str:name>", advertisement, name="ipni-advertisement"),
     path("market/mk20/", include("apps.api.mk20.views")),
     path("pagerduty/<uuid:channel>", pagerduty_event, name="pagerduty-event"),
     path("piece/<str:cid>", piece_retrieve, name="piece-retrieve"),

@@ -49,3 +49,16 @@ DEALS: Final = f"""
     UNION ALL SELECT 1 FROM ({FOLLOWED}) followed
 """  # noqa: S608  # constants
 """Data of a deal are to come, it is to be published, or its piece has gone on."""
+
+ADVERTISEMENTS: Final = """
+    SELECT 1 FROM market_adchain chain
+        JOIN market_minerdoor door ON door.peer_id = chain.peer_id AND door.miner_id = chain.miner_id
+        JOIN miners_miner miner ON miner.id = chain.miner_id AND miner.state = 'ACTIVE'
+        JOIN market_minermarket market ON market.miner_id = chain.miner_id
+        CROSS JOIN LATERAL unnest(market.indexers) AS indexer(url)
+        LEFT JOIN market_indexeranswer answer ON answer.chain_id = chain.id AND answer.url = indexer.url
+        WHERE chain.head <> '' AND answer.head IS DISTINCT FROM chain.head
+        LIMIT 1
+"""
+"""An indexer was not told of a new head.  What is to be advertised, and who refused, is seen when every step
+is sent."""

@@ -14,6 +14,7 @@ from apps.market.states import (
     PUBLISHED,
     TRANSITIONS,
     WITHOUT_DATA,
+    AdKind,
     ClientsRule,
     DealDoor,
     DealSource,
@@ -74,6 +75,8 @@ class MinerMarket(Timestamped):
     """On which the door listens."""
     serves_data = models.BooleanField(default=False, db_default=False)
     """Whether anybody may retrieve the data of its active sectors."""
+    indexers = ArrayField(models.CharField(max_length=200), default=list, blank=True, db_default=[])
+    """URLs at which indexers are told of the miner's advertisements."""
 
     def __str__(self) -> str:
         return f"market of {self.miner}"
@@ -248,3 +251,120 @@ class DealChunk(models.Model):
 
     def __str__(self) -> str:
         return f"chunk {self.number} of {self.deal_id}"
+
+
+class AdChain(models.Model):
+    """The IPNI advertisements of a peer's key, in one chain; another key begins another one."""
+
+    miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="ad_chains")
+    peer_id = models.CharField(max_length=128, unique=True)
+    addresses = ArrayField(models.CharField(max_length=300), default=list)
+    """Multiaddresses that the newest advertisement names, signed or not."""
+    length = models.PositiveIntegerField(default=0)
+    """Signed advertisements; those are served."""
+    head = CidField(blank=True, default="")
+    """The last of them; empty: none yet."""
+    head_body = models.BinaryField(null=True)
+    """The signed head as it is served."""
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"advertisements of {self.miner} by {self.peer_id}"
+
+
+class Advertisement(models.Model):
+    """One link of a chain: made by a head, signed by the process that has the key, then never changed."""
+
+    chain = models.ForeignKey(AdChain, on_delete=models.CASCADE, related_name="advertisements")
+    number = models.PositiveIntegerField()
+    """Place in the chain, from 1 on: it links to the one before."""
+    kind = models.CharField(max_length=16, choices=AdKind.choices)
+    piece_cid = CidField(blank=True, default="")
+    """Piece that is added or removed, with its padded size; empty where only addresses change."""
+    padded_size = models.BigIntegerField(default=0)
+    addresses = ArrayField(models.CharField(max_length=300), default=list)
+    metadata = models.BinaryField(default=b"")
+    entries = CidField(blank=True, default="")
+    """First chunk of its multihashes; empty: it has none."""
+    is_live = models.BooleanField(default=False)
+    """Whether it adds a piece that no later one removes."""
+    cid = CidField(blank=True, default="")
+    """Empty before it is signed."""
+    body = models.BinaryField(null=True)
+    """As it is served; None before it is signed."""
+    made_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["chain", "number"], name="one_advertisement_per_number"),
+            models.UniqueConstraint(
+                fields=["chain", "piece_cid", "padded_size"],
+                condition=models.Q(is_live=True),
+                name="one_advertisement_per_live_piece",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["chain", "cid"], name="ads_by_cid", condition=~models.Q(cid="")),
+            models.Index(fields=["chain", "number"], name="ads_unsigned", condition=models.Q(body=None)),
+        ]
+
+    def __str__(self) -> str:
+        return f"advertisement {self.number} of {self.chain_id}"
+
+
+class EntryChunk(models.Model):
+    """Multihashes of an advertisement as they are served; they go once its piece is removed."""
+
+    advertisement = models.ForeignKey(Advertisement, on_delete=models.CASCADE, related_name="chunks")
+    cid = CidField()
+    body = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["advertisement", "cid"], name="chunk_once_per_advertisement")
+        ]
+        indexes = [models.Index(fields=["cid"], name="chunks_by_cid")]
+
+    def __str__(self) -> str:
+        return f"chunk {self.cid}"
+
+
+class IndexerAnswer(WithReasons, models.Model):
+    """What an indexer said last when it was told of a chain's head."""
+
+    chain = models.ForeignKey(AdChain, on_delete=models.CASCADE, related_name="answers")
+    url = models.CharField(max_length=200)
+    head = CidField()
+    """Of which it was told."""
+    told_at = models.DateTimeField()
+    reason = ReasonTextField(blank=True)
+    """Why it did not take it; empty if it did."""
+    reason_coded = CodedField()
+    attempts = models.PositiveIntegerField(default=0)
+    """In a row without success."""
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["chain", "url"], name="one_answer_per_indexer")]
+
+    def __str__(self) -> str:
+        return f"answer of {self.url} to {self.chain_id}"
+
+
+class IndexerFetch(models.Model):
+    """What a network address fetched last of a chain."""
+
+    chain = models.ForeignKey(AdChain, on_delete=models.CASCADE, related_name="fetches")
+    address = models.CharField(max_length=64)
+    agent = models.CharField(max_length=100, blank=True)
+    """As it calls itself."""
+    cid = CidField(blank=True, default="")
+    """Advertisement that it fetched last; empty: only the head."""
+    fetched_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["chain", "address", "agent"], name="one_fetch_per_indexer")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.address} read {self.chain_id}"

@@ -96,3 +96,18 @@ DOOR_ROLE_ELSEWHERE = reason(
     "market.door_role_elsewhere",
     gettext_noop("the role Deal is given to {hosts}, and no door runs there"),
 )
+
+# Advertisements to indexers
+ADS_NOT_SERVED = reason("market.ads_not_served", gettext_noop("the miner does not serve its data to anybody"))
+ADS_NO_ADDRESS = reason(
+    "market.ads_no_address", gettext_noop("the console's address is not known: set POOLSITE_URL")
+)
+ADS_NO_DOOR = reason(
+    "market.ads_no_door",
+    gettext_noop("the miner has no libp2p door, whose key signs: switch it on"),
+)
+ADS_NO_KEY = reason("market.ads_no_key", gettext_noop("its libp2p door has no key yet"))
+ADS_KEY_SHARED = reason("market.ads_key_shared", gettext_noop("its peer key is that of another miner"))
+ADS_UNSIGNED = reason(
+    "market.ads_unsigned", gettext_noop("its libp2p door does not answer, and signs nothing meanwhile")
+)

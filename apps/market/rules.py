@@ -269,3 +269,8 @@ def ulid_decode(text: str) -> UUID:
 def ulid_encode(key: UUID) -> str:
     """Return the ULID of 128 bits."""
     return "".join(ULID_LETTERS[key.int >> shift & 31] for shift in range(125, -1, -5))
+
+
+def chain_path(peer_id: str) -> str:
+    """Return the path of a peer's advertisements, before `/ipni/v1/ad/…`: Curio has the same."""
+    return f"/ipni-provider/{peer_id}"

@@ -112,3 +112,11 @@ class ClientsRule(models.TextChoices):
     ANYBODY = "anybody", _("Anybody")
     ONLY = "only", _("Only these clients")
     EXCEPT = "except", _("Anybody but these clients")
+
+
+class AdKind(models.TextChoices):
+    """What an advertisement to indexers says."""
+
+    ADD = "ADD", _("Added")
+    REMOVE = "REMOVE", _("Removed")
+    ADDRESSES = "ADDRESSES", _("Addresses changed")

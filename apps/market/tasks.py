@@ -8,6 +8,7 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.locks import single_flight
+from apps.market.services.advertisements import advertisements_advance
 from apps.market.services.follow import deals_advance
 from apps.market.services.publishing import deals_publish
 from apps.messages.selectors.recovery import recovery_now
@@ -21,3 +22,10 @@ def market_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
     head = head_current()
     if head is not None and recovery_now() is None:  # what was sent before is not read back yet
         deals_publish(client=chain_client(), head=head, now=clock.now())
+
+
+@shared_task(name="market.advertise")
+@single_flight
+def market_advertise(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
+    """Advertise what can be retrieved to indexers, and take back what cannot."""
+    advertisements_advance(now=clock.now())

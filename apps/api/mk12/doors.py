@@ -39,7 +39,8 @@ from apps.market.reasons import (
     DOOR_NOT_LISTENING,
     DOOR_STOPPED,
 )
-from apps.market.selectors import DOOR_SILENCE, doors_reported, doors_switched_on
+from apps.market.selectors import DOOR_SILENCE, doors_reported, doors_switched_on, peers_unsigned
+from apps.market.services.advertisements import advertisements_sign
 from apps.market.services.doors import door_report
 from apps.miners.selectors.miners import miners_active
 from apps.miners.selectors.roles import roles_of_miners
@@ -172,6 +173,7 @@ class Doors:
             if key not in self._open:
                 await self._begin(key, plan)
         await asyncio.gather(*map(self._report, self._open.values()))
+        await self._in_thread(self._sign)
         await self._in_thread(lambda: heartbeat_send(detail=f"{len(self._open)} open"))
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
@@ -265,6 +267,15 @@ class Doors:
         """Report why a door cannot be opened here; until the next turn another machine may."""
         self._note(plan, reason)
         self._leads.pop(key).resign()
+
+    def _sign(self) -> None:
+        """Sign the advertisements that wait for the keys of open doors; no key leaves this process."""
+        identities = {door.identity.text: door.identity for door in self._open.values()}
+        try:
+            for peer_id in peers_unsigned(list(identities)):
+                advertisements_sign(identities[peer_id])
+        except DatabaseError as error:
+            log.warning("advertisements_not_signed", reason=str(error).strip()[:200])
 
     async def _close(self, key: int, *, reason: str) -> None:
         """Close a door; with a reason, report it."""

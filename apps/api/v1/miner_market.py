@@ -18,10 +18,12 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import page_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
-from apps.market.selectors import doors_status, escrow_of, market_of
+from apps.market.rules import chain_path
+from apps.market.selectors import discovery_of, doors_status, escrow_of, market_of
 from apps.market.services.markets import (
     COUNT_MAX,
     FIELDS,
+    INDEXERS_MAX,
     MESSAGE_MAX,
     NUMBER_MAX,
     PORT_MAX,
@@ -93,6 +95,12 @@ class MarketInput(InputSerializer):
     )
     serves_data = serializers.BooleanField(
         required=False, help_text="whether anybody may retrieve the data of its active sectors"
+    )
+    indexers = serializers.ListField(
+        child=serializers.CharField(max_length=200),
+        required=False,
+        max_length=INDEXERS_MAX,
+        help_text="URLs at which indexers (IPNI) are told of its advertisements",
     )
 
 
@@ -185,7 +193,81 @@ class MinerEscrowView(PoolView):
         return Response({**amounts, "rules": [str(rule.uuid) for rule in rules]})
 
 
+class IndexerOutput(serializers.Serializer[Any]):
+    """What an indexer said last."""
+
+    url = serializers.CharField()
+    head = serializers.CharField(help_text="advertisement of which it was told; empty: none yet")
+    told_at = serializers.DateTimeField(allow_null=True)
+    reason = serializers.CharField(help_text="why it did not take it; empty if it did")
+
+
+class ReaderOutput(serializers.Serializer[Any]):
+    """What a network address fetched last."""
+
+    address = serializers.CharField()
+    agent = serializers.CharField(help_text="as it calls itself")
+    cid = serializers.CharField(help_text="advertisement that it fetched last; empty: the head only")
+    fetched_at = serializers.DateTimeField()
+
+
+class DiscoveryOutput(serializers.Serializer[Any]):
+    """How a miner's data are made known to indexers (IPNI)."""
+
+    reason = serializers.CharField(help_text="why nothing new is made known; empty where all is well")
+    peer_id = serializers.CharField(help_text="whose key signs; empty: there is no chain yet")
+    path = serializers.CharField(help_text="where indexers read them on this console; empty: nowhere")
+    head = serializers.CharField(help_text="newest signed advertisement; empty: none yet")
+    length = serializers.IntegerField(help_text="signed advertisements")
+    waiting = serializers.IntegerField(help_text="advertisements that are not signed yet")
+    pieces = serializers.IntegerField(help_text="pieces that are advertised now")
+    addresses = serializers.ListField(child=serializers.CharField(), help_text="where clients get the data")
+    indexers = IndexerOutput(many=True)
+    readers = ReaderOutput(many=True, help_text="the latest ten, newest first")
+
+
+def discovery_body(market: MinerMarket) -> dict[str, Any]:
+    """Return how a miner's data are made known, as JSON."""
+    found = discovery_of(market, now=clock.now())
+    chain = found.chain
+    return {
+        "reason": str(found.reason),
+        "peer_id": "" if chain is None else chain.peer_id,
+        "path": "" if chain is None else chain_path(chain.peer_id),
+        "head": "" if chain is None else chain.head,
+        "length": 0 if chain is None else chain.length,
+        "waiting": found.waiting,
+        "pieces": found.pieces,
+        "addresses": [] if chain is None else chain.addresses,
+        "indexers": [
+            {
+                "url": url,
+                "head": "" if row is None else row.head,
+                "told_at": None if row is None else row.told_at,
+                "reason": "" if row is None else str(row.reason),
+            }
+            for url, row in found.answers.items()
+        ],
+        "readers": [
+            {name: getattr(row, name) for name in ("address", "agent", "cid", "fetched_at")}
+            for row in found.fetches
+        ],
+    }
+
+
+class MinerDiscoveryView(PoolView):
+    """`/miners/{address}/discovery`: how its data are made known to indexers."""
+
+    filters = ()
+
+    @extend_schema(responses=DiscoveryOutput)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show its advertisements, and what indexers say and fetch of them."""
+        return Response(discovery_body(market_of(miner_get(self.principal, address))))
+
+
 urlpatterns = [
+    path("miners/<str:address>/discovery", MinerDiscoveryView.as_view(), name="v1-miner-discovery"),
     path("miners/<str:address>/market", MinerMarketView.as_view(), name="v1-miner-market"),
     path("miners/<str:address>/escrow", MinerEscrowView.as_view(), name="v1-miner-escrow"),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -14,6 +15,7 @@ from apps.market.models import PLACE_MAX, PLACE_MIN, MinerMarket
 from apps.market.selectors import door_port_is_taken, market_of
 from apps.market.states import ClientsRule
 from apps.miners.models import Miner
+from apps.pieces.data.sources import url_check
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.address import BadAddress, address_format, address_parse
@@ -22,7 +24,7 @@ FIELDS: Final = (
     *("is_open", "price", "verified_price", "least_size", "most_size", "is_verified_only"),
     *("clients_rule", "clients", "start_wait", "start_within", "waiting_deals", "waiting_bytes"),
     *("client_deals", "publish_wait", "publish_most", "publish_base_fee"),
-    *("takes_http", "takes_put", "takes_offline", "takes_libp2p", "libp2p_port", "serves_data"),
+    *("takes_http", "takes_put", "takes_offline", "takes_libp2p", "libp2p_port", "serves_data", "indexers"),
 )
 UNITS: Final = {
     **dict.fromkeys(("price", "verified_price"), "attoFIL per GiB and epoch"),
@@ -33,6 +35,8 @@ UNITS: Final = {
     "publish_base_fee": "attoFIL per gas",
 }
 CLIENTS_MAX: Final = 1000
+INDEXERS_MAX: Final = 10
+INDEXER_CHARS: Final = 180
 NUMBER_MAX: Final = 1 << 62
 PORT_MIN: Final = 1024
 """Lower ports are the system's."""
@@ -53,7 +57,7 @@ def market_set(miner: Miner, *, values: Mapping[str, Any], by: Principal) -> Min
     before = {name: getattr(row, name) for name in FIELDS}
     for name, value in values.items():
         setattr(row, name, value)
-    row.clients = [_client(text) for text in dict.fromkeys(row.clients)]
+    _lists_clean(row)
     _check(row)
     if row.takes_libp2p and door_port_is_taken(row):
         raise BadValue(gettext("another miner's door listens on this port"), field="libp2p_port")
@@ -95,11 +99,33 @@ def _with_unit(name: str, value: Any) -> Any:
     return f"{value} {unit}" if unit else value if isinstance(value, bool | list) else str(value)
 
 
+def _lists_clean(row: MinerMarket) -> None:
+    """Write each address once and in its one form.  Raises BadValue."""
+    for name, most in (("clients", CLIENTS_MAX), ("indexers", INDEXERS_MAX)):
+        if len(getattr(row, name)) > most:
+            raise BadValue(gettext("has at most {most} addresses").format(most=most), field=name)
+    row.clients = list(dict.fromkeys(_client(text) for text in row.clients))
+    row.indexers = list(dict.fromkeys(_indexer(text) for text in row.indexers))
+
+
 def _client(text: str) -> str:
     try:
         return address_format(address_parse(text))
     except BadAddress:
         raise BadValue(gettext("{text} is not an address").format(text=text[:100]), field="clients") from None
+
+
+def _indexer(text: str) -> str:
+    """Return where an indexer is told: a host alone gets the path that its own programs use."""
+    try:
+        url_check(text)
+    except BadValue as refusal:
+        raise BadValue(
+            gettext("{text}: {reason}").format(text=text[:100], reason=refusal.reason), field="indexers"
+        ) from None
+    if len(text) > INDEXER_CHARS:
+        raise BadValue(gettext("has at most {most} characters").format(most=INDEXER_CHARS), field="indexers")
+    return text if urlsplit(text).path.strip("/") else text.rstrip("/") + "/announce"
 
 
 def _check(row: MinerMarket) -> None:
@@ -134,5 +160,3 @@ def _check(row: MinerMarket) -> None:
             gettext("must be one of {values}").format(values=", ".join(ClientsRule.values)),
             field="clients_rule",
         )
-    if len(row.clients) > CLIENTS_MAX:
-        raise BadValue(gettext("has at most {most} addresses").format(most=CLIENTS_MAX), field="clients")

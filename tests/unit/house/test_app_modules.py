@@ -101,6 +101,7 @@ OWN = {
             "mk20",
         ),
         *(
+            "ipni_provider",
             "job_tells",
             "job_wait",
             "market_storage",

@@ -10,10 +10,12 @@ from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
+from apps.chain.selectors.network import network_bound
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Integer, Size
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.miners.discovery_facts import discovery_facts
 from apps.dashboard.pages.miners.market_facts import door_facts, escrow_facts, publishing_refused
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, Tick, new_key
@@ -22,11 +24,15 @@ from apps.market.services.markets import FIELDS, market_set
 from apps.market.states import ClientsRule
 from apps.miners.selectors.miners import miner_get
 from apps.users.rules.principals import Principal
+from poolsite.filecoin.policy import MAINNET
 
 TICKS: Final = (
     *("is_open", "is_verified_only", "takes_http", "takes_put", "takes_offline", "takes_libp2p"),
     "serves_data",
 )
+
+INDEXER: Final = "https://cid.contact/ingest/announce"
+"""The public indexer, proposed to miners of the main network."""
 
 
 class Lines(Text):
@@ -66,6 +72,13 @@ class MarketForm(PageForm):
     takes_libp2p = Tick()
     libp2p_port = Integer()
     serves_data = Tick()
+    indexers = Lines()
+
+
+def _indexer_proposed() -> str:
+    """Return an indexer to propose; empty where the network has no public one, or is not known yet."""
+    network = network_bound()
+    return INDEXER if network is not None and network.name == MAINNET.name else ""
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -94,6 +107,8 @@ def market(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         data=data,
         door=door_facts(row, viewer, is_reach_asked="reach" in request.GET),
         escrow=escrow_facts(miner, data),
+        discovery=discovery_facts(row),
+        indexer=_indexer_proposed(),
         refusing=publishing_refused(row, viewer),
         key=new_key(),
         miner=miner,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from apps.api.mk12.doors import Doors, answers, plan_of
 from apps.api.mk12.peer_keys import BadPeerKey, identity_read
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.market.models import MinerDoor, MinerMarket
+from apps.market.models import AdChain, Advertisement, MinerDoor, MinerMarket
 from apps.market.selectors import DOOR_SILENCE, doors_status
 from apps.market.services.markets import market_set
 from apps.miners.models import Miner
@@ -27,6 +28,7 @@ from apps.miners.services.roles import RoleGrant
 from apps.miners.states import ROLE_LEASE_S, RoleKind
 from apps.sectors.services.roles.assignments import host_role_assign, host_role_remove
 from apps.users.rules.principals import SYSTEM
+from poolsite.libp2p.identity import Identity
 from tests import factories, people
 from tests.integration.pools import port_free
 from tests.libp2p_client import Client, connections_close
@@ -302,3 +304,29 @@ def test_the_peers_key_is_a_private_file(tmp_path: Path) -> None:
     path.write_text("nothing")
     with pytest.raises(BadPeerKey, match="holds no peer key"):
         identity_read(path)
+
+
+def test_an_open_door_signs_the_advertisements_of_its_key(miner: Miner, tmp_path: Path) -> None:
+    async def game() -> None:
+        async with Running():
+            await until(lambda: MinerDoor.objects.filter(reason="").exists())
+            await sync_to_async(make)()
+            await until(lambda: AdChain.objects.filter(peer_id=own.text, length=2).exists())
+
+    def make() -> None:
+        for identity in (own, Identity.of_seed(bytes(32))):
+            chain = AdChain.objects.create(miner=miner, peer_id=identity.text)
+            for number in (1, 2):
+                Advertisement.objects.create(
+                    chain=chain, number=number, kind="ADDRESSES", addresses=["/dns/a.example/tcp/443/https"]
+                )
+
+    own = identity_read(tmp_path / "peers" / "f02001.key")
+    play(game)
+
+    chain, other = AdChain.objects.order_by("pk")
+    first, last = (json.loads(bytes(row.body or b"")) for row in chain.advertisements.order_by("number"))
+    assert last["PreviousID"]["/"] == chain.advertisements.get(number=1).cid
+    assert "PreviousID" not in first
+    assert json.loads(bytes(chain.head_body or b""))["head"]["/"] == chain.head
+    assert (other.length, other.head) == (0, "")

@@ -1,0 +1,242 @@
+"""Advertisements to indexers (IPNI): made with a head, signed where the peer's key lies, then announced.
+
+A piece is advertised once it can be retrieved and its client wants that, and removed once it cannot.  The
+console makes unsigned links, each with the next number of its chain; the process with the key signs them in
+that order.  Only what is signed is served, so that a kill anywhere leaves one chain.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+import structlog
+from django.db import transaction
+from django.db.models import Max
+
+from apps.chain.node.isolation import for_each_isolated
+from apps.core.live import Change, publish
+from apps.core.reasons import Reason, reason_of
+from apps.market.models import AdChain, Advertisement, EntryChunk, IndexerAnswer, IndexerFetch
+from apps.market.rules import chain_path
+from apps.market.selectors import (
+    ads_gone,
+    ads_unsigned,
+    chains_current,
+    console_address,
+    peers_without_chain,
+    pieces_unadvertised,
+)
+from apps.market.states import AdKind
+from apps.pieces.data.destinations import DeliveryRefused, Target, bytes_put
+from apps.pieces.data.sources import SourceAway
+from apps.pieces.models import Piece
+from poolsite.filecoin.cids import cid_parse
+from poolsite.filecoin.multiaddr import peer_id_parse
+from poolsite.libp2p import ipni
+from poolsite.libp2p.identity import Identity
+from poolsite.libp2p.ipni import (
+    NO_ENTRIES,
+    PIECE_HTTP,
+    Block,
+    advertisement_sign,
+    announcement,
+    chunks_make,
+    context_of,
+    head_sign,
+    metadata_of,
+    multihash_of,
+)
+
+log = structlog.get_logger(__name__)
+
+A_HEAD: Final = 100
+"""Pieces of a chain that one head adds or removes."""
+A_TURN: Final = 100
+"""Advertisements that are signed in one transaction."""
+FETCHES_MAX: Final = 50
+"""Readers of a chain whose last fetch is kept, the latest ones."""
+RETRY_FIRST: Final = timedelta(seconds=30)
+RETRY_MOST: Final = timedelta(hours=1)
+"""Between two announcements to an indexer that does not take them."""
+
+
+def advertisements_advance(*, now: datetime) -> None:
+    """Bring each chain up to what its miner gives out, and tell indexers of new heads."""
+    for peer in peers_without_chain():
+        AdChain.objects.get_or_create(peer_id=peer.peer_id, defaults={"miner": peer.miner})
+    chains = chains_current()
+    for_each_isolated(chains, chain_advance, event="advertisements_not_made")
+    for_each_isolated(chains, partial(head_send, now=now), event="advertisements_not_announced")
+
+
+def chain_advance(chain: AdChain) -> None:
+    """Bring one chain up to date, a part of it with each head; without a public address nothing is added."""
+    address = console_address()
+    for added in ads_gone(chain)[:A_HEAD]:
+        advertisement_remove(chain, added=added, address=address or chain.addresses[0])
+    if address and chain.addresses not in ([], [address]):
+        advertisement_add(chain, kind=AdKind.ADDRESSES, address=address)
+    for piece in pieces_unadvertised(chain)[:A_HEAD] if address else ():
+        piece_publish(chain, piece=piece, address=address)
+    fetches_tidy(chain)
+
+
+def piece_publish(chain: AdChain, *, piece: Piece, address: str) -> None:
+    """Make the advertisement of a piece, by its piece CIDs."""
+    names = [multihash_of(one) for one in (piece.piece_cid, piece.piece_cid_v2) if one]
+    advertisement_add(
+        chain,
+        kind=AdKind.ADD,
+        address=address,
+        piece=piece,
+        chunks=chunks_make(names),
+        metadata=metadata_of(PIECE_HTTP),
+    )
+
+
+@transaction.atomic
+def advertisement_add(
+    chain: AdChain,
+    *,
+    kind: AdKind,
+    address: str,
+    piece: Piece | None = None,
+    chunks: list[Block] | None = None,
+    metadata: bytes = b"",
+) -> None:
+    """Make the next link of a chain, unsigned; a piece that is advertised already is left."""
+    locked = AdChain.objects.select_for_update().get(pk=chain.pk)
+    named = {} if piece is None else {"piece_cid": piece.piece_cid, "padded_size": piece.padded_size}
+    if piece is not None and Advertisement.objects.filter(chain=locked, is_live=True, **named).exists():
+        return
+    row = _link(locked, kind=kind, address=address, **named)
+    row.metadata, row.is_live = metadata, piece is not None
+    row.entries = str(chunks[0].cid) if chunks else ""
+    row.save()
+    rows = [EntryChunk(advertisement=row, cid=str(one.cid), body=one.body) for one in chunks or ()]
+    EntryChunk.objects.bulk_create(rows)
+    chain.addresses = locked.addresses
+
+
+@transaction.atomic
+def advertisement_remove(chain: AdChain, *, added: Advertisement, address: str) -> None:
+    """Make the removal of a piece, unsigned, unless there is one."""
+    locked = AdChain.objects.select_for_update().get(pk=chain.pk)
+    if Advertisement.objects.filter(pk=added.pk, is_live=True).update(is_live=False):
+        names = {"piece_cid": added.piece_cid, "padded_size": added.padded_size}
+        _link(locked, kind=AdKind.REMOVE, address=address, **names).save()
+        chain.addresses = locked.addresses
+
+
+def _link(locked: AdChain, *, kind: AdKind, address: str, **named: object) -> Advertisement:
+    """Return the next link of a locked chain; it names the addresses, as each does."""
+    last = Advertisement.objects.filter(chain=locked).aggregate(last=Max("number"))["last"] or 0
+    if locked.addresses != [address]:
+        locked.addresses = [address]
+        locked.save(update_fields=["addresses"])
+    return Advertisement(chain=locked, number=last + 1, kind=kind, addresses=[address], **named)
+
+
+@transaction.atomic
+def advertisements_sign(identity: Identity) -> int:
+    """Sign the next links of a peer's chain, and its head; returns how many.
+
+    Of several processes with the key one waits for the other: a link is signed once, on top of the last.
+    """
+    chain = AdChain.objects.select_for_update().filter(peer_id=identity.text).first()
+    rows = [] if chain is None else list(ads_unsigned(chain)[:A_TURN])
+    if chain is None or not rows:
+        return 0
+    for row in rows:
+        block = advertisement_sign(_node(chain, row), identity)
+        row.cid, row.body = str(block.cid), block.body
+        row.save(update_fields=["cid", "body"])
+        chain.head, chain.length = row.cid, row.number
+        if row.kind == AdKind.REMOVE:  # an indexer that reads on passes over what a later link removes
+            _chunks_drop(chain, row)
+    chain.head_body = head_sign(cid_parse(chain.head), identity)
+    chain.save(update_fields=["head", "length", "head_body"])
+    publish(Change("deal", str(chain.miner.uuid), chain.miner.tenant_id))
+    return len(rows)
+
+
+def _node(chain: AdChain, row: Advertisement) -> ipni.Advertisement:
+    """Return a link as it is signed, on top of the chain's head."""
+    if row.number != chain.length + 1:
+        raise RuntimeError(f"advertisement {row.number} does not follow {chain.length} of {chain}")
+    return ipni.Advertisement(
+        previous=cid_parse(chain.head) if chain.head else None,
+        provider=chain.peer_id,
+        addresses=tuple(row.addresses),
+        context=context_of(row.padded_size, row.piece_cid) if row.piece_cid else b"",
+        entries=cid_parse(row.entries) if row.entries else NO_ENTRIES,
+        metadata=bytes(row.metadata),
+        is_removal=row.kind == AdKind.REMOVE,
+    )
+
+
+def _chunks_drop(chain: AdChain, removal: Advertisement) -> None:
+    """Delete the multihashes of a piece that a signed removal takes back."""
+    before = Advertisement.objects.filter(
+        chain=chain, piece_cid=removal.piece_cid, padded_size=removal.padded_size, number__lt=removal.number
+    )
+    EntryChunk.objects.filter(advertisement__in=before).delete()
+
+
+def head_send(chain: AdChain, *, now: datetime) -> None:
+    """Send a chain's head to the miner's indexers, unless they took it, or are to be asked later."""
+    chain.refresh_from_db(fields=["head", "addresses"])
+    if not chain.head:
+        return
+    answers = {row.url: row for row in IndexerAnswer.objects.filter(chain=chain)}
+    for url in chain.miner.market.indexers:
+        row = answers.get(url)
+        if row is not None and ((row.head == chain.head and not row.reason) or next_try(row) > now):
+            continue
+        reason = _announce(chain, url=url)
+        failures = (0 if row is None else row.attempts) + 1
+        values = {"head": chain.head, "told_at": now, "reason": reason, "attempts": failures if reason else 0}
+        IndexerAnswer.objects.update_or_create(chain=chain, url=url, defaults=values)
+
+
+def next_try(row: IndexerAnswer) -> datetime:
+    """Return from when on an indexer is told of a head: later with each failure in a row."""
+    wait = min(RETRY_FIRST * (1 << min(row.attempts, 10)) / 2, RETRY_MOST)
+    return row.told_at + wait if row.attempts else row.told_at
+
+
+def _announce(chain: AdChain, *, url: str) -> Reason | str:
+    """Send an announcement; returns why it was not taken."""
+    body = announcement(
+        cid_parse(chain.head),
+        server=chain.addresses[0],
+        path=chain_path(chain.peer_id),
+        peer_id=peer_id_parse(chain.peer_id),
+    )
+    try:
+        bytes_put(Target(url), iter([body]), size=len(body), token="")
+    except (SourceAway, DeliveryRefused, OSError) as error:
+        return reason_of(error)
+    return ""
+
+
+@transaction.atomic
+def fetch_note(chain: AdChain, *, address: str, agent: str, cid: str, now: datetime) -> None:
+    """Note what was fetched of a chain; an empty CID is its head."""
+    IndexerFetch.objects.bulk_create(
+        [IndexerFetch(chain=chain, address=address[:64], agent=agent[:100], cid=cid, fetched_at=now)],
+        update_conflicts=True,
+        unique_fields=["chain", "address", "agent"],
+        update_fields=["cid", "fetched_at"] if cid else ["fetched_at"],
+    )
+
+
+@transaction.atomic
+def fetches_tidy(chain: AdChain) -> None:
+    """Keep the last fetches of the latest readers only: anybody can come under any name."""
+    rows = IndexerFetch.objects.filter(chain=chain).order_by("-fetched_at")
+    last = rows.values_list("fetched_at", flat=True)[FETCHES_MAX : FETCHES_MAX + 1]
+    for at in last:
+        rows.filter(fetched_at__lte=at).delete()

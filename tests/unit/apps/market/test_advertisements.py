@@ -1,0 +1,430 @@
+"""Advertisements to indexers: made once, signed in order where the key lies, served as signed, announced."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.test import Client
+
+from apps.core import clock
+from apps.core.errors import BadValue
+from apps.market.due import ADVERTISEMENTS
+from apps.market.models import (
+    AdChain,
+    Advertisement,
+    Deal,
+    EntryChunk,
+    IndexerAnswer,
+    IndexerFetch,
+    MinerDoor,
+    MinerMarket,
+)
+from apps.market.selectors import discovery_of
+from apps.market.services import advertisements
+from apps.market.services.advertisements import (
+    FETCHES_MAX,
+    advertisements_advance,
+    advertisements_sign,
+    fetch_note,
+    fetches_tidy,
+    next_try,
+)
+from apps.market.services.markets import market_set
+from apps.market.states import DealState
+from apps.miners.models import Miner
+from apps.pieces.data.files import piece_path
+from apps.pieces.models import Piece
+from poolsite.filecoin import cbor
+from poolsite.filecoin.cids import cid_parse
+from poolsite.filecoin.piece_cids import SizedPiece
+from poolsite.libp2p.identity import Identity
+from poolsite.libp2p.ipni import NO_ENTRIES, context_of, multihash_of
+from tests import factories, people
+from tests.unit.apps.market.offers import IDENTITY, offer
+
+pytestmark = pytest.mark.django_db
+
+NOW = clock.now()
+ADDRESS = "/dns/pool.example/tcp/443/https"
+
+
+@pytest.fixture
+def miner(settings: Any, tmp_path: Path) -> Miner:
+    settings.PIECES_DIR, settings.CONSOLE_URL = str(tmp_path), "https://pool.example"
+    settings.PIECE_URLS_PRIVATE = True
+    row = factories.miner(2001)
+    market_set(row, values={"takes_libp2p": True, "serves_data": True}, by=people.principal())
+    MinerDoor.objects.create(miner=row, host="a", port=1, peer_id=IDENTITY.text, said_at=NOW)
+    return row
+
+
+def turn() -> None:
+    """Go on with a head, and let the door sign."""
+    advertisements_advance(now=clock.now())
+    while advertisements_sign(IDENTITY):
+        pass
+
+
+def is_due() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(ADVERTISEMENTS)
+        return cursor.fetchone() is not None
+
+
+def nodes() -> list[dict[str, Any]]:
+    """Return the chain as anybody reads it, the first link first."""
+    chain = AdChain.objects.get()
+    found, at = [], chain.head
+    while at:
+        body = read(at)
+        assert hashlib.sha256(body).digest() == cid_parse(at).digest
+        found.append(json.loads(body))
+        at = found[-1].get("PreviousID", {}).get("/", "")
+    return found[::-1]
+
+
+def read(name: str, **headers: str) -> bytes:
+    answer = Client().get(f"/ipni-provider/{IDENTITY.text}/ipni/v1/ad/{name}", headers=headers)
+    assert answer.status_code == 200
+    return bytes(answer.content)
+
+
+def kinds() -> list[str]:
+    return list(Advertisement.objects.order_by("number").values_list("kind", flat=True))
+
+
+def test_a_piece_is_advertised_by_its_piece_cids(miner: Miner) -> None:
+    piece = offer(miner)
+
+    turn()
+
+    [node] = nodes()
+    assert (node["Provider"], node["Addresses"], node["IsRm"]) == (IDENTITY.text, [ADDRESS], False)
+    chunk = cbor.decode(read(node["Entries"]["/"]))
+    assert chunk["Entries"] == [multihash_of(one) for one in (piece.piece_cid, piece.piece_cid_v2) if one]
+    assert node["Metadata"]["/"]["bytes"] == "sBIA"
+
+
+def test_a_piece_is_advertised_once_and_removed_when_its_sector_ends(miner: Miner) -> None:
+    piece = offer(miner)
+    turn()
+    turn()
+    assert kinds() == ["ADD"]
+    Piece.objects.update(state="ENDED")
+    Deal.objects.update(state=DealState.ENDED)
+
+    turn()
+    turn()
+
+    assert kinds() == ["ADD", "REMOVE"]
+    added, removed = nodes()
+    assert removed["IsRm"] is True
+    assert removed["ContextID"] == added["ContextID"]
+    assert removed["Entries"]["/"] == str(NO_ENTRIES)
+    assert bytes(context_of(piece.padded_size, piece.piece_cid))
+    assert not EntryChunk.objects.exists()  # what was taken back is not kept
+
+
+@pytest.mark.parametrize("change", ["unserved", "sealed", "unwished"])
+def test_only_what_can_be_retrieved_and_is_wished_is_advertised(miner: Miner, change: str) -> None:
+    offer(miner)
+    turn()
+    if change == "unserved":
+        MinerMarket.objects.update(serves_data=False)
+    elif change == "sealed":
+        Piece.objects.update(has_data=False)
+    else:
+        Deal.objects.update(is_announced=False)
+    turn()
+    assert kinds() == ["ADD", "REMOVE"]
+
+    MinerMarket.objects.update(serves_data=True)
+    Piece.objects.update(has_data=True)
+    Deal.objects.update(is_announced=True)
+    turn()
+    assert kinds() == ["ADD", "REMOVE", "ADD"]
+
+
+def test_the_same_data_in_two_sectors_are_advertised_once(miner: Miner) -> None:
+    piece = offer(miner)
+    other = factories.piece(
+        miner, state="ACTIVE", sector_number=1, offset=0, piece_cid=piece.piece_cid, allocation=1, client=2
+    )
+    piece_path(other).write_bytes(b"no car")
+    sized = SizedPiece(cid_parse(piece.piece_cid).digest, 6)
+    factories.deal(miner, sized, state=DealState.ACTIVE, piece=other, is_announced=True)
+    turn()
+    Piece.objects.filter(pk=piece.pk).update(state="ENDED")
+    turn()
+
+    assert kinds() == ["ADD"]
+
+
+def test_another_address_is_advertised(miner: Miner, settings: Any) -> None:
+    offer(miner)
+    turn()
+    settings.CONSOLE_URL = "https://other.example"
+    turn()
+    turn()
+
+    assert kinds() == ["ADD", "ADDRESSES"]
+    last = nodes()[-1]
+    assert last["Addresses"] == ["/dns/other.example/tcp/443/https"]
+    assert (last["Metadata"]["/"]["bytes"], last["Entries"]["/"]) == ("", str(NO_ENTRIES))
+
+
+def test_another_key_begins_another_chain(miner: Miner) -> None:
+    offer(miner)
+    turn()
+    other = Identity.of_seed(bytes([1]) * 32)
+    MinerDoor.objects.update(peer_id=other.text)
+    turn()
+    assert advertisements_sign(other) == 1
+
+    assert AdChain.objects.count() == 2
+    assert sorted(AdChain.objects.values_list("length", flat=True)) == [1, 1]
+    assert advertisements_sign(IDENTITY) == 0
+
+
+class Killed(BaseException):
+    """A process that ends here."""
+
+
+@pytest.mark.parametrize(
+    "name", ["EntryChunk.objects.bulk_create", "chunks_make", "head_sign", "advertisement_sign", "publish"]
+)
+def test_a_kill_anywhere_leaves_one_chain(miner: Miner, name: str) -> None:
+    for data in (b"a", b"b", b"c"):
+        offer(miner, data)
+    calls = 0
+
+    def dies(*_: Any, **__: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2 or name in ("head_sign", "publish"):
+            raise Killed
+        return real(*_, **__)
+
+    real: Any = advertisements
+    for part in name.split("."):
+        real = getattr(real, part)
+    with patch(f"apps.market.services.advertisements.{name}", dies):
+        for _ in range(2):
+            with suppress(Killed):
+                turn()
+    turn()
+
+    rows = list(Advertisement.objects.order_by("number"))
+    assert [row.number for row in rows] == [1, 2, 3]
+    assert len({row.piece_cid for row in rows}) == 3
+    assert [json.loads(bytes(row.body or b"")) for row in rows] == nodes()
+
+
+def test_the_database_takes_no_fork_and_nothing_twice(miner: Miner) -> None:
+    piece = offer(miner)
+    turn()
+    chain = AdChain.objects.get()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Advertisement.objects.create(chain=chain, number=1, kind="REMOVE")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Advertisement.objects.create(
+            chain=chain,
+            number=2,
+            kind="ADD",
+            is_live=True,
+            piece_cid=piece.piece_cid,
+            padded_size=piece.padded_size,
+        )
+    Advertisement.objects.create(chain=chain, number=3, kind="ADDRESSES", addresses=[ADDRESS])
+    with pytest.raises(RuntimeError, match="does not follow"):
+        advertisements_sign(IDENTITY)
+
+
+class Indexer:
+    """Answers announcements, and keeps them."""
+
+    def __init__(self, status: int) -> None:
+        self.status, self.bodies = status, list[bytes]()
+        parent = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_PUT(self) -> None:
+                parent.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(parent.status)
+                self.end_headers()
+                if parent.status >= 300:
+                    self.wfile.write(b"no such provider")
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join(5)
+
+
+@pytest.fixture
+def indexer() -> Iterator[Indexer]:
+    found = Indexer(204)
+    yield found
+    found.close()
+
+
+def test_indexers_are_told_of_a_new_head_once(miner: Miner, indexer: Indexer) -> None:
+    market_set(miner, values={"indexers": [indexer.url]}, by=people.principal())
+    offer(miner)
+    turn()
+    assert indexer.bodies == []
+    assert is_due()
+    turn()
+    assert not is_due()
+    turn()
+
+    [body] = indexer.bodies
+    link, [address], extra = cbor.decode(body)
+    assert (str(link), extra) == (AdChain.objects.get().head, b"")
+    assert address.endswith(IDENTITY.peer_id)
+    row = IndexerAnswer.objects.get()
+    assert (row.url, row.head, row.reason) == (f"{indexer.url}/announce", str(link), "")
+
+
+def test_an_indexer_that_refuses_is_told_again_later(miner: Miner, indexer: Indexer) -> None:
+    market_set(miner, values={"indexers": [indexer.url]}, by=people.principal())
+    indexer.status = 403
+    offer(miner)
+    turn()
+    turn()
+    turn()
+
+    row = IndexerAnswer.objects.get()
+    assert (len(indexer.bodies), row.attempts) == (1, 1)
+    assert row.reason == "the destination answered 403 no such provider"
+    assert next_try(row) - row.told_at == timedelta(seconds=30)
+    indexer.status = 204
+    advertisements_advance(now=next_try(row))
+    row.refresh_from_db()
+    assert (len(indexer.bodies), row.reason, row.attempts) == (2, "", 0)
+
+
+def test_no_private_host_is_told(miner: Miner, indexer: Indexer, settings: Any) -> None:
+    settings.PIECE_URLS_PRIVATE = False
+    market_set(miner, values={"indexers": [indexer.url]}, by=people.principal())
+    offer(miner)
+    turn()
+    turn()
+
+    assert (indexer.bodies, IndexerAnswer.objects.get().reason) == ([], "its host has no public address")
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://indexer", "https://user:key@indexer/", "indexer", "https://i/" + "a" * 180]
+)
+def test_what_is_no_indexer_is_refused(miner: Miner, url: str) -> None:
+    with pytest.raises(BadValue) as refusal:
+        market_set(miner, values={"indexers": [url]}, by=people.principal())
+
+    assert refusal.value.field == "indexers"
+    assert MinerMarket.objects.get().indexers == []
+
+
+def test_what_is_signed_may_be_kept_forever_and_the_head_may_not(miner: Miner) -> None:
+    where = f"/ipni-provider/{IDENTITY.text}/ipni/v1/ad"
+    client = Client()
+    assert client.get(f"{where}/head").status_code == 404
+    AdChain.objects.create(miner=miner, peer_id=IDENTITY.text)
+    assert client.get(f"{where}/head").status_code == 204
+    offer(miner)
+    advertisements_advance(now=NOW)
+    unsigned = Advertisement.objects.get()
+    assert client.get(f"{where}/head").status_code == 204
+    turn()
+
+    chain = AdChain.objects.get()
+    head = client.get(f"{where}/head")
+    assert json.loads(head.content)["head"]["/"] == chain.head
+    assert head["Cache-Control"] == "no-cache"
+    for cid in (chain.head, unsigned.entries):
+        answer = client.get(f"{where}/{cid}")
+        assert (answer["Cache-Control"], answer["ETag"]) == (
+            "public, max-age=29030400, immutable",
+            f'"{cid}"',
+        )
+    assert client.get(f"{where}/nonsense").status_code == 400
+    assert client.get(f"{where}/{NO_ENTRIES}").status_code == 404
+    assert client.post(f"{where}/head").status_code == 405
+
+
+def test_a_link_costs_the_same_however_long_the_chain(miner: Miner, django_assert_num_queries: Any) -> None:
+    offer(miner)
+    turn()
+    head = AdChain.objects.get().head
+    with django_assert_num_queries(6):  # the chain, no chunk, the link, and the reader's row in a savepoint
+        read(head)
+
+
+def test_who_fetched_what_last_is_kept(miner: Miner) -> None:
+    offer(miner)
+    turn()
+    chain = AdChain.objects.get()
+    read("head", **{"User-Agent": "indexer/1"})
+    read(chain.head, **{"User-Agent": "indexer/1"})
+    read("head", **{"User-Agent": "indexer/1"})
+    [row] = discovery_of(miner.market, now=NOW).fetches
+    assert (row.address, row.agent, row.cid) == ("127.0.0.1", "indexer/1", chain.head)
+
+    for number in range(FETCHES_MAX + 5):
+        at = NOW + timedelta(hours=1, seconds=number)
+        fetch_note(chain, address="192.0.2.1", agent=f"agent {number}", cid="", now=at)
+    fetches_tidy(chain)
+    assert IndexerFetch.objects.count() == FETCHES_MAX
+    assert not IndexerFetch.objects.filter(agent="indexer/1").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("unserved", "the miner does not serve its data to anybody"),
+        ("nameless", "the console's address is not known: set POOLSITE_URL"),
+        ("closed", "the miner has no libp2p door, whose key signs: switch it on"),
+        ("keyless", "its libp2p door has no key yet"),
+        ("shared", "its peer key is that of another miner"),
+        ("down", "its libp2p door does not answer, and signs nothing meanwhile"),
+    ],
+)
+def test_it_says_why_nothing_is_advertised(miner: Miner, settings: Any, change: str, reason: str) -> None:
+    if change == "unserved":
+        MinerMarket.objects.update(serves_data=False)
+    elif change == "nameless":
+        settings.CONSOLE_URL = ""
+    elif change == "closed":
+        MinerMarket.objects.update(takes_libp2p=False)
+    elif change == "keyless":
+        MinerDoor.objects.update(peer_id="")
+    elif change == "shared":
+        AdChain.objects.create(miner=factories.miner(2002), peer_id=IDENTITY.text)
+    else:
+        offer(miner)
+        advertisements_advance(now=NOW)
+    later = NOW + timedelta(minutes=5)
+
+    found = discovery_of(MinerMarket.objects.select_related("miner").get(miner=miner), now=later)
+
+    assert found.reason == reason
+    assert (found.waiting, found.pieces) == ((1, 1) if change == "down" else (0, 0))
