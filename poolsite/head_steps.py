@@ -21,6 +21,7 @@ HEAD_STEPS: Final[tuple[HeadStep, ...]] = (
     HeadStep("messages.select", "messages", "apps.messages.due.SELECT"),
     HeadStep("pieces.tidy", "io", "apps.pieces.due.TIDY"),
     HeadStep("pieces.fetch", "io", "apps.pieces.due.FETCH"),
+    HeadStep("pieces.index", "io", "apps.pieces.due.INDEX"),
     HeadStep("pieces.deliver", "io", "apps.pieces.due.DELIVER"),
     HeadStep("market.advance", "io", "apps.market.due.DEALS"),
     HeadStep("market.advertise", "io", "apps.market.due.ADVERTISEMENTS"),

@@ -82,7 +82,11 @@ class HeldChunks:
 
     def __next__(self) -> bytes:
         """Return the next chunk."""
-        chunk = next(self._chunks)
+        try:
+            chunk = next(self._chunks)
+        except BaseException:  # Django closes no answer that fails
+            self.close()
+            raise
         self._bytes.inc(len(chunk))
         return chunk
 
@@ -101,22 +105,22 @@ def piece_retrieve(request: HttpRequest, cid: str) -> HttpResponse | DiskAnswer:
     try:
         cid_parse(cid)
     except BadCid as bad:
-        return _refusal(400, gettext("{cid} is no CID: {bad}").format(cid=cid[:100], bad=bad))
+        return refusal(400, gettext("{cid} is no CID: {bad}").format(cid=cid[:100], bad=bad))
     try:
         piece = piece_retrievable(cid)
         requested = range_requested(request, piece) if request.method == "GET" else None
         found = piece_data(piece, requested)
     except (PieceUnknown, PieceSealed):
-        return _refusal(404, gettext("no unsealed copy of this piece can be retrieved here"))
-    except RangeUnsatisfiable as refusal:
-        return _refusal(416, refusal.reason, **{"Content-Range": f"bytes */{refusal.size}"})
+        return refusal(404, gettext("no unsealed copy of this piece can be retrieved here"))
+    except RangeUnsatisfiable as beyond:
+        return refusal(416, beyond.reason, **{"Content-Range": f"bytes */{beyond.size}"})
     address = request_source(request)
     if request.method == "HEAD":
         headers = data_response(piece, found, None).headers
         return HttpResponse(headers={**headers, "Cache-Control": FOREVER})
     if not SLOTS.acquire(address):
         wait = {"Retry-After": str(RETRY_AFTER_S)}
-        return _refusal(429, gettext("too many retrievals are under way: try again later"), **wait)
+        return refusal(429, gettext("too many retrievals are under way: try again later"), **wait)
     held = PieceBytes(found.count, HeldChunks(found.chunks, address, miner=str(piece.miner)))
     answer = data_response(piece, held, requested)
     answer["Cache-Control"] = FOREVER
@@ -129,5 +133,6 @@ def wait_s(count: int) -> float:
     return THROTTLE.wait_s(count, rate=settings.PIECE_RETRIEVAL_RATE)
 
 
-def _refusal(status: int, reason: str, **headers: str) -> HttpResponse:
+def refusal(status: int, reason: str, **headers: str) -> HttpResponse:
+    """Return a reason as plain text."""
     return HttpResponse(f"{reason}\n", status=status, headers=headers, content_type="text/plain")

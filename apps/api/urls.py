@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
+from apps.api.ipfs_gateway import ipfs_retrieve
 from apps.api.ipni_provider import advertisement
 from apps.api.pagerduty import pagerduty_event
 from apps.api.piece_gateway import piece_retrieve
@@ -18,6 +19,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("market/mk20/", include("apps.api.mk20.views")),
     path("pagerduty/<uuid:channel>", pagerduty_event, name="pagerduty-event"),
     path("piece/<str:cid>", piece_retrieve, name="piece-retrieve"),
+    path("ipfs/<str:cid>", ipfs_retrieve, name="ipfs-retrieve"),
+    path("ipfs/<str:cid>/<path:path>", ipfs_retrieve, name="ipfs-retrieve-path"),
     path("piecestore/<str:name>", piece_store, name="piece-store"),
     path("", include("apps.api.auth.urls")),
 ]

@@ -7,7 +7,7 @@ import contextlib
 import io
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final
 
 from django.http import StreamingHttpResponse
@@ -100,6 +100,10 @@ class Throttle:
         return begin - now
 
 
+class StreamCut(Exception):
+    """What an answer lacks cannot be sent: its connection is closed, so that nobody takes it for whole."""
+
+
 class DiskAnswer(StreamingHttpResponse):
     """An answer that is read from a disk: in threads, and never whole; its iterator asks no database.
 
@@ -112,7 +116,13 @@ class DiskAnswer(StreamingHttpResponse):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Read one chunk after the other without holding up the event loop."""
         chunks = iter(self)
-        while chunk := await asyncio.to_thread(next, chunks, b""):
+        while chunk := await self._next(chunks):
             if self.wait_s is not None:  # here, as a thread that sleeps would hold up other answers
                 await asyncio.sleep(self.wait_s(len(chunk)))
             yield chunk
+
+    async def _next(self, chunks: Iterator[bytes]) -> bytes:
+        try:
+            return await asyncio.to_thread(next, chunks, b"")
+        except StreamCut:  # Django closes the answer as where a client left; uvicorn closes the connection
+            raise asyncio.CancelledError from None

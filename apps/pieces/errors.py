@@ -126,6 +126,12 @@ class UploadIncomplete(Conflict):
     code = "upload_cut"
 
 
+class PieceNotServed(Conflict):
+    """A piece of a miner whose data nobody may retrieve."""
+
+    code = "piece_not_served"
+
+
 class PieceInSector(Conflict):
     """What is in a sector, or on its way into one, is not removed."""
 

@@ -15,6 +15,7 @@ from apps.pieces.states import (
     TRANSITIONS,
     UNCOMMITTED,
     DeliveryState,
+    IndexOutcome,
     PiecePurpose,
     PieceState,
 )
@@ -162,6 +163,11 @@ class Piece(WithReasons, Named, Timestamped):
         return str(sized_cid(piece)) if piece.padded_size == self.padded_size else ""
 
     @property
+    def index(self) -> BlockIndex | None:
+        """Return what it holds as a CAR; None until that was looked at."""
+        return getattr(self, "block_index", None)
+
+    @property
     def is_readable(self) -> bool:
         """Return whether its raw bytes are kept and are what they should be."""
         return self.has_data and bool(self.piece_cid)
@@ -206,6 +212,33 @@ class PieceDelivery(WithReasons, Named, Timestamped):
 
     def __str__(self) -> str:
         return f"{self.num_bytes} bytes of {self.piece} to {self.shown}"
+
+
+class BlockIndex(WithReasons, models.Model):
+    """What a piece holds as a CAR: its blocks are in a file beside its bytes, which this row speaks of."""
+
+    piece = models.OneToOneField(
+        Piece, on_delete=models.CASCADE, primary_key=True, related_name="block_index"
+    )
+    outcome = models.CharField(
+        max_length=8, choices=IndexOutcome.choices, default=IndexOutcome.NONE, blank=True
+    )
+    is_due = models.BooleanField(default=False)
+    """Whether it is to be made anew: somebody asked, or it could not be made."""
+    blocks = models.BigIntegerField(default=0)
+    left_out = models.BigIntegerField(default=0)
+    """Blocks that nobody gets: too large, or with a hash that cannot be verified."""
+    tried_at = models.DateTimeField(null=True)
+    made_at = models.DateTimeField(null=True)
+    """Names the file's version; None: there is no file."""
+    sampled_at = models.DateTimeField(null=True)
+    """When some of its blocks were compared with the piece."""
+    reason = ReasonTextField(blank=True)
+    """Why there is no index, or what the comparison found."""
+    reason_coded = CodedField()
+
+    def __str__(self) -> str:
+        return f"blocks of {self.piece_id}"
 
 
 class PieceQuota(models.Model):

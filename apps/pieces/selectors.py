@@ -21,8 +21,8 @@ from apps.miners.models import Miner
 from apps.miners.selectors.miners import MinerFilters
 from apps.pieces.data.files import is_stored
 from apps.pieces.errors import PieceAmbiguous, PieceUnknown
-from apps.pieces.models import MinerStorage, Piece, PieceDelivery, PieceQuota
-from apps.pieces.states import UNCOMMITTED, DeliveryState, PieceState
+from apps.pieces.models import BlockIndex, MinerStorage, Piece, PieceDelivery, PieceQuota
+from apps.pieces.states import UNCOMMITTED, DeliveryState, IndexOutcome, PieceState
 from apps.users.models import Tenant
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 from apps.users.rules.principals import Principal
@@ -38,6 +38,8 @@ NAMED_MAX: Final = 10
 NUMBER_DIGITS: Final = 19
 TENANT_PART: Final = 2
 """A tenant without a quota may use half of the disk of pieces."""
+INDEXED_AT_ONCE: Final = 20
+"""Pieces that one head indexes or samples."""
 PLACE_MAX: Final = 64 << 30
 """Padded bytes of the largest place, a whole sector, in which a piece named with its size is looked for."""
 
@@ -84,7 +86,8 @@ def piece_name(text: str) -> PieceName:
 
 def pieces_visible(viewer: Principal) -> QuerySet[Piece]:
     """Return the pieces that this caller may know of, newest first."""
-    pieces = Piece.objects.filter(removal_asked_at=None).select_related("miner__tenant").order_by("-pk")
+    pieces = Piece.objects.filter(removal_asked_at=None).order_by("-pk")
+    pieces = pieces.select_related("miner__tenant", "block_index")
     if viewer.miners:
         pieces = pieces.filter(miner__actor_id__in=viewer.miners)
     return pieces if viewer.is_operator else pieces.filter(miner__tenant_id=viewer.own_id)
@@ -177,6 +180,47 @@ def piece_retrievable(piece_cid: str) -> Piece:
     if piece is None:
         raise PieceUnknown(piece_cid)
     return piece
+
+
+def blocks_retrievable() -> list[BlockIndex]:
+    """Return the block indexes by which anybody may retrieve: of active pieces of miners that serve them."""
+    rows = BlockIndex.objects.filter(outcome=IndexOutcome.INDEXED, made_at__isnull=False)
+    rows = rows.filter(piece__state=PieceState.ACTIVE, piece__has_data=True)
+    rows = rows.filter(piece__miner__market__serves_data=True).select_related("piece__miner")
+    columns = ("uuid", "payload_size", "miner__actor_id", "miner__robust")
+    return list(rows.only("made_at", "blocks", *(f"piece__{name}" for name in columns)))
+
+
+def is_any_served() -> bool:
+    """Return whether any miner serves its data."""
+    return Miner.objects.filter(market__serves_data=True).exists()
+
+
+def is_served(piece: Piece) -> bool:
+    """Return whether anybody may retrieve a miner's pieces."""
+    return Miner.objects.filter(pk=piece.miner_id, market__serves_data=True).exists()
+
+
+def pieces_unindexed(*, tried_before: datetime) -> list[Piece]:
+    """Return the pieces whose blocks are to be indexed: those of `due.INDEX`, longest here first."""
+    rows = Piece.objects.filter(has_data=True, miner__market__serves_data=True).exclude(piece_cid="")
+    waits = Q(block_index__tried_at=None) | Q(block_index__tried_at__lt=tried_before)
+    rows = rows.filter(Q(block_index=None) | Q(block_index__is_due=True) & waits)
+    rows = rows.exclude(state=PieceState.FAILED).filter(removal_asked_at=None)
+    return list(rows.select_related("miner__tenant").order_by("pk")[:INDEXED_AT_ONCE])
+
+
+def indexes_unsampled(*, before: datetime) -> list[BlockIndex]:
+    """Return indexes of which no block was compared since then, the longest first."""
+    rows = BlockIndex.objects.filter(outcome=IndexOutcome.INDEXED, is_due=False, sampled_at__lt=before)
+    rows = rows.filter(piece__has_data=True, piece__miner__market__serves_data=True)
+    return list(rows.select_related("piece").order_by("sampled_at")[:INDEXED_AT_ONCE])
+
+
+def indexes_wrong(miners: Collection[Miner]) -> QuerySet[BlockIndex]:
+    """Return the indexes of which a sample found what it should not."""
+    rows = BlockIndex.objects.filter(outcome=IndexOutcome.INDEXED).exclude(reason="")
+    return rows.filter(piece__miner__in=miners).select_related("piece__miner").order_by("pk")
 
 
 def piece_status(viewer: Principal, piece_cid: str) -> Piece:

@@ -25,6 +25,15 @@ DELIVERY_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 """From a state and an event to the next.  REPEAT: the market asks once more, later."""
 
 
+class IndexOutcome(models.TextChoices):
+    """What came of indexing a piece's blocks."""
+
+    NONE = "", _("Not indexed yet")
+    INDEXED = "INDEXED", _("Indexed")
+    NO_CAR = "NO_CAR", _("Not a CAR")
+    DAMAGED = "DAMAGED", _("Damaged CAR")
+
+
 class PiecePurpose(models.TextChoices):
     """Into which sectors a piece goes."""
 

@@ -8,6 +8,7 @@ from apps.core import clock
 from apps.core.locks import single_flight
 from apps.pieces.services.deliveries import deliveries_send
 from apps.pieces.services.fetches import pieces_fetch
+from apps.pieces.services.indexes import indexes_update
 from apps.pieces.services.retention import pieces_tidy
 
 
@@ -23,6 +24,13 @@ def pieces_tidy_task(*, height: int, key: str) -> None:  # noqa: ARG001  # what 
 def pieces_fetch_task(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Download: beside the rest, as a source may be slow."""
     pieces_fetch()
+
+
+@shared_task(name="pieces.index")
+@single_flight
+def pieces_index_task(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
+    """Index the blocks of CARs: beside the rest, as a large one takes a minute."""
+    indexes_update(now=clock.now())
 
 
 @shared_task(name="pieces.deliver")

@@ -16,12 +16,25 @@ from apps.api.v1.serializers import CODE_HELP
 from apps.api.v1.views import PoolView
 from apps.core.reasons import code_of
 from apps.pieces.data.sources import url_shown
-from apps.pieces.selectors import PieceFilters, piece_only, piece_status, pieces_visible
+from apps.pieces.selectors import PieceFilters, piece_named, piece_only, piece_status, pieces_visible
+from apps.pieces.services.indexes import index_renew
 from apps.pieces.services.uploads import piece_remove
-from apps.pieces.states import PiecePurpose, PieceState
+from apps.pieces.states import IndexOutcome, PiecePurpose, PieceState
 
 if TYPE_CHECKING:
     from apps.pieces.models import Piece
+
+
+class BlockIndexOutput(serializers.Serializer[Any]):
+    """What a piece holds as a CAR, for retrieval by CID."""
+
+    outcome = serializers.ChoiceField(choices=IndexOutcome.values, help_text="empty: it is not known yet")
+    is_due = serializers.BooleanField(help_text="whether it is to be made anew")
+    blocks = serializers.IntegerField(help_text="blocks that can be retrieved")
+    left_out = serializers.IntegerField(help_text="blocks that cannot: too large, or with an unknown hash")
+    reason = serializers.CharField(help_text="why there is none, or what a sample found")
+    reason_code = serializers.CharField(help_text=CODE_HELP)
+    made_at = serializers.DateTimeField(allow_null=True)
 
 
 class PieceOutput(serializers.Serializer[Any]):
@@ -49,6 +62,7 @@ class PieceOutput(serializers.Serializer[Any]):
     source_url = serializers.CharField(help_text="without its query")
     error = serializers.CharField()
     error_code = serializers.CharField(help_text=CODE_HELP)
+    index = BlockIndexOutput(allow_null=True, help_text="null: it was not looked at yet")
     created_at = serializers.DateTimeField()
 
 
@@ -57,6 +71,16 @@ class PiecePage(serializers.Serializer[Any]):
 
     results = PieceOutput(many=True)
     next = serializers.CharField(allow_null=True)
+
+
+def index_body(piece: Piece) -> dict[str, Any] | None:
+    """Return what a piece holds as a CAR; None until that was looked at."""
+    index = piece.index
+    if index is None:
+        return None
+    names = ("outcome", "is_due", "blocks", "left_out", "made_at")
+    shown = {name: getattr(index, name) for name in names}
+    return {**shown, "reason": index.reason, "reason_code": code_of(index.reason)}
 
 
 def piece_body(piece: Piece) -> dict[str, Any]:
@@ -76,6 +100,7 @@ def piece_body(piece: Piece) -> dict[str, Any]:
         "source_url": url_shown(piece.source_url),
         "error": piece.error,
         "error_code": code_of(piece.error),
+        "index": index_body(piece),
         "created_at": piece.created_at,
         **{name: getattr(piece, name) for name in names},
     }
@@ -110,7 +135,21 @@ class PieceView(PoolView):
         return Response(status=204)
 
 
+class PieceIndexView(PoolView):
+    """`/pieces/{piece_cid}/index`: where the blocks of a CAR lie."""
+
+    filters = ()
+
+    @extend_schema(request=None, responses={202: PieceOutput})
+    def post(self, request: Request, piece_cid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Index its blocks anew with the next head; if there are several, name one by its upload's uuid."""
+        piece = piece_named(self.principal, piece_cid)
+        index_renew(piece, by=self.principal)
+        return Response(piece_body(piece_named(self.principal, piece_cid)), status=202)
+
+
 urlpatterns = [
     path("pieces", PiecesView.as_view(), name="v1-pieces"),
+    path("pieces/<str:piece_cid>/index", PieceIndexView.as_view(), name="v1-piece-index"),
     path("pieces/<str:piece_cid>", PieceView.as_view(), name="v1-piece"),
 ]

@@ -9,7 +9,8 @@ from django.utils.translation import gettext
 
 from apps.checks.findings.results import Finding, Link
 from apps.checks.selectors.data import CheckData
-from apps.core.formatting import plural
+from apps.core.formatting import plural, shortened
+from apps.core.languages import colon_text
 from apps.core.stored_texts import stored_text
 
 
@@ -40,4 +41,20 @@ def doors_down(data: CheckData) -> Iterator[Finding]:
             gettext("the door of {miner} does not answer").format(miner=miner.address),
             stored_text(status.reason),
             link=Link("miner-market", (miner.address or "",)),
+        )
+
+
+def indexes_wrong(data: CheckData) -> Iterator[Finding]:
+    """Block indexes of which a daily sample found blocks that are not in their piece: nobody gets those."""
+    for index in data.indexes_wrong:
+        piece = index.piece
+        yield Finding(
+            f"index-{piece.uuid}",
+            gettext("blocks of piece {piece} of {miner} cannot be retrieved").format(
+                piece=shortened(piece.piece_cid), miner=piece.miner.address
+            ),
+            colon_text(
+                stored_text(index.reason), gettext("index it again; if that finds damage, unseal it again")
+            ),
+            link=Link("pieces", query=urlencode({"q": str(piece.uuid)})),
         )

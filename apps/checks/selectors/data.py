@@ -25,7 +25,7 @@ from apps.chain.selectors.upgrades import Readiness, nodes_unready
 from apps.checks.selectors.alerts import alert_began, alerts_last_run, alerts_open
 from apps.checks.selectors.backups import backup_last_taken
 from apps.checks.selectors.check_settings import severities_set
-from apps.checks.selectors.rare import Rare, rare_read, rare_rows
+from apps.checks.selectors.rare import COUNTED_MAX, Rare, rare_read, rare_rows
 from apps.checks.selectors.used_wallets import wallets_used
 from apps.core.clock import now
 from apps.core.formatting import DAY_S
@@ -55,6 +55,8 @@ from apps.miners.selectors.miners import miners_visible, reward_estimate
 from apps.miners.selectors.roles import UnheldRole, roles_unheld
 from apps.miners.selectors.senders import senders_chosen
 from apps.miners.states import Use
+from apps.pieces.models import BlockIndex
+from apps.pieces.selectors import indexes_wrong
 from apps.proving.models import Deadline, Dispute, SectorCheck
 from apps.proving.selectors.disputes import disputes_latest
 from apps.proving.selectors.faults import sectors_bad
@@ -249,6 +251,11 @@ class CheckData:
         miners = [one.miner for one in markets_publishing().filter(miner__in=self.miners)]
         senders = senders_chosen(miners, uses=(Use.COMMIT,))
         return {miner: uses[Use.COMMIT] for miner, uses in senders.items()}
+
+    @cached_property
+    def indexes_wrong(self) -> list[BlockIndex]:
+        """Block indexes of which a sample found what it should not."""
+        return list(indexes_wrong(self.miners)[:COUNTED_MAX]) if self.rare.indexes_wrong else []
 
     @cached_property
     def doors_down(self) -> list[tuple[MinerMarket, DoorStatus]]:

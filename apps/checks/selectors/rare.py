@@ -27,8 +27,8 @@ from apps.messages.selectors.foreign import senders_odd
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import Role
 from apps.miners.states import EXCLUSIVE_ROLES, RoleState
-from apps.pieces.models import Piece
-from apps.pieces.states import PieceState
+from apps.pieces.models import BlockIndex, Piece
+from apps.pieces.states import IndexOutcome, PieceState
 from apps.proving.models import Dispute, SectorCheck
 from apps.sectors.models import (
     RUNS_OVER,
@@ -109,6 +109,7 @@ class Rare(NamedTuple):
     deals_waiting: bool = True
     """Accepted deals that lack data, or are to be published."""
     doors: bool = True
+    indexes_wrong: bool = True
     """Miners with a libp2p door."""
 
 
@@ -160,6 +161,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         "consoles": Exists(Console.objects.order_by("machine")[1:2]),
         "deals_waiting": Exists(deals_waiting()),
         "doors": Exists(MinerMarket.objects.filter(takes_libp2p=True)),
+        "indexes_wrong": Exists(BlockIndex.objects.filter(outcome=IndexOutcome.INDEXED).exclude(reason="")),
     }
     return Network.objects.order_by("pk").values_list(*(parts[name] for name in Rare._fields))[:1]
 

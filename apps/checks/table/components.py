@@ -263,6 +263,7 @@ NO_OUTAGES: Final = frozenset(
         "files_of_ended",
         "grants_unchosen",
         "host_folders_away",
+        "indexes_wrong",
         "hosts_away",
         "hosts_disk",
         "hosts_paused",

@@ -40,6 +40,15 @@ HOST_CHECKS: Final[tuple[Check, ...]] = (
         _("Market"),
     ),
     Check(
+        "indexes_wrong",
+        _("Every block of a CAR is where its index says"),
+        (Topic.PIECES,),
+        WARNING,
+        deals.indexes_wrong,
+        Link("pieces"),
+        _("Pieces"),
+    ),
+    Check(
         "stores_away",
         _("Every store with sealed sectors is reachable"),
         (Topic.STORES, Topic.HOSTS, Topic.MINERS, Topic.SECTORS),

@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 from apps.core import clock
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.pieces.data.blocks import index_unlink
 from apps.pieces.data.commitments import Commitment, commitment_of
 from apps.pieces.data.files import is_known_stored, is_stored, piece_path, piece_unlink, piece_whole
 from apps.pieces.data.sources import url_shown
@@ -140,6 +141,7 @@ def _kept_same(piece: Piece) -> Piece | None:
 
 
 def _drop(piece: Piece) -> None:
+    index_unlink(piece)
     piece_unlink(piece)
     Piece.objects.filter(pk=piece.pk).delete()
     publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))

@@ -25,6 +25,7 @@ from apps.core.transitions import advance
 from apps.miners.errors import MinerNotReady
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
+from apps.pieces.data.blocks import index_unlink
 from apps.pieces.data.files import Source, bytes_write, piece_opened, piece_path, piece_unlink, room_require
 from apps.pieces.data.sources import url_shown
 from apps.pieces.errors import (
@@ -327,7 +328,8 @@ def piece_fail(piece: Piece, *, reason: Reason | str) -> None:
 
 
 def piece_discard(piece: Piece) -> None:
-    """Remove a piece that no sector needs: first its bytes, then its row."""
+    """Remove a piece that no sector needs: first its bytes and their index, then its row."""
+    index_unlink(piece)
     piece_unlink(piece)
     with transaction.atomic():
         Piece.objects.filter(NOWHERE, pk=piece.pk).delete()

@@ -25,6 +25,8 @@ from apps.messages.services.recovery.detect import recovery_begin
 from apps.messages.states import MessageState, NoncesBy, SenderState, Wait
 from apps.miners.models import Role
 from apps.miners.states import RoleKind, RoleState
+from apps.pieces.models import BlockIndex
+from apps.pieces.reasons import INDEX_WRONG
 from apps.proving.models import Dispute, SectorCheck, WindowPost
 from apps.proving.states import Forecast
 from apps.users.models import LoginAttempt, MinerGrant
@@ -171,6 +173,13 @@ def roles_unheld(_: Any) -> None:
 
 def deals_late(_: Any) -> None:
     factories.deal(factories.miner(), sized(b"data"), start_epoch=1500)
+
+
+def indexes_wrong(_: Any) -> None:
+    piece = factories.piece(factories.miner(), state="ACTIVE", sector_number=0, offset=0)
+    BlockIndex.objects.create(
+        piece=piece, outcome="INDEXED", blocks=16, reason=INDEX_WRONG(wrong=1, sampled=16)
+    )
 
 
 def doors_down(_: Any) -> None:
@@ -415,6 +424,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         roles_unheld,
         deals_late,
         doors_down,
+        indexes_wrong,
         moves_restored,
         disputes_lost,
         fee_debt,

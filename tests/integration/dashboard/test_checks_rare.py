@@ -58,6 +58,7 @@ FIELDS = {
     "consoles_unshared": "consoles",
     "deals_late": "deals_waiting",
     "doors_down": "doors",
+    "indexes_wrong": "indexes_wrong",
     "factors_guessed": "codes_wrong",
 }
 """The checks that ask for nothing more where this field says that there is none."""

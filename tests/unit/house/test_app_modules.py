@@ -101,6 +101,8 @@ OWN = {
             "mk20",
         ),
         *(
+            "ipfs_gateway",
+            "ipfs_request",
             "ipni_provider",
             "job_tells",
             "job_wait",

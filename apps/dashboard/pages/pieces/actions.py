@@ -16,6 +16,7 @@ from apps.core.errors import DomainError
 from apps.dashboard.pages.pieces.listing import pieces_show
 from apps.dashboard.sessions import sign_in_required
 from apps.pieces.selectors import upload_get
+from apps.pieces.services.indexes import index_renew
 from apps.pieces.services.uploads import piece_purpose_set, piece_remove
 from apps.sectors.services.runs.unsealing import unseal_request
 from apps.users.rules.principals import Principal
@@ -61,8 +62,18 @@ def purpose(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResp
     return _acted(request, viewer, key, lambda piece: piece_purpose_set(piece, purpose=wanted, by=viewer))
 
 
+@require_POST
+@sign_in_required
+def index(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
+    """Have its blocks indexed anew."""
+    if not viewer.may("write"):
+        raise Http404
+    return _acted(request, viewer, key, lambda piece: index_renew(piece, by=viewer))
+
+
 urlpatterns: Final = [
     path("pieces/<uuid:key>/unseal/", unseal, name="piece-unseal"),
     path("pieces/<uuid:key>/purpose/", purpose, name="piece-purpose"),
+    path("pieces/<uuid:key>/index/", index, name="piece-index"),
     path("pieces/<uuid:key>/remove/", remove, name="piece-remove"),
 ]

@@ -116,6 +116,11 @@ def terms(row: PieceRow) -> SafeString:
     return format_html('<span class="muted s">{}</span>', row.say or formatting.NOTHING)
 
 
+def blocks(row: PieceRow) -> SafeString:
+    """Return what it holds as a CAR."""
+    return format_html('<span class="muted s" data-tone="{}">{}</span>', row.blocks_tone, row.blocks)
+
+
 def acts(row: PieceRow, token: str) -> SafeString:
     """Return what can be done to a piece."""
     key, shown = row.row.uuid, []
@@ -125,6 +130,9 @@ def acts(row: PieceRow, token: str) -> SafeString:
         shown.append(format_html(button, row.data_href, key, text))
     elif row.unseal_href:
         shown.append(cells.post_button(row.unseal_href, gettext("Unseal"), id=f"unseal-{key}", token=token))
+    if row.index_href:
+        again = gettext("Index again")
+        shown.append(cells.post_button(row.index_href, again, id=f"index-{key}", token=token))
     if row.purpose is not None:
         fields = {"purpose": row.purpose.purpose}
         shown.append(
@@ -208,6 +216,7 @@ PIECES: Final = ListPage(
             key="sector",
             by="sector_number",
         ),
+        Column(head=_("Blocks"), cell=blocks, css="c-says", key="blocks"),
         Column(head=_("Offset"), cell=attrgetter("offset"), css="num keep lo", key="offset"),
         Column(
             head=_("Created"),
@@ -227,6 +236,7 @@ PIECES: Final = ListPage(
         "offset": attrgetter("offset"),
         "client": lambda row: "" if row.client is None else f"f0{row.client}",
         **{name: attrgetter(name) for name in ("allocation", "deal", "start_epoch", "purpose")},
+        "blocks": lambda row: "" if row.index is None else row.index.blocks,
         "created": lambda row: row.created_at.isoformat(),
     },
 )

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.languages import clauses_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import StateLabel
-from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
+from apps.pieces.states import UNPLACED, IndexOutcome, PiecePurpose, PieceState
 from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.sectors import sectors_by_numbers
 from apps.users.rules.principals import Principal
@@ -72,6 +72,11 @@ class PieceRow:
     offset: str
     data_href: str
     """Where its bytes are; empty while there are none to be had."""
+    blocks: str
+    """What it holds as a CAR, or why it holds nothing that can be retrieved by CID."""
+    blocks_tone: str
+    index_href: str
+    """Where its blocks are indexed anew; empty: they were not yet, or may not be."""
     unseal_href: str
     remove_href: str
     purpose: PurposeAct | None
@@ -116,6 +121,23 @@ def source_text(url: str) -> str:
     return gettext("from {url}").format(url=f"{parts.hostname}/{file[-FILE_SHOWN:]}")
 
 
+def blocks_text(piece: Piece) -> str:
+    """Return how many blocks of a CAR can be retrieved, or why none can."""
+    index = piece.index
+    if index is None:
+        return formatting.NOTHING
+    why = [stored_text(index.reason)] if index.reason else []
+    if index.is_due:
+        return clauses_text([gettext("to be indexed"), *why])
+    if index.outcome != IndexOutcome.INDEXED:
+        return clauses_text([IndexOutcome(index.outcome).label, *why])
+    blocks = ngettext("{count} data block", "{count} data blocks", index.blocks)
+    parts = [blocks.format(count=formatting.whole(index.blocks))]
+    if index.left_out:
+        parts.append(gettext("{count} left out").format(count=formatting.whole(index.left_out)))
+    return clauses_text([*parts, *why])
+
+
 def purpose_act(piece: Piece, viewer: Principal) -> PurposeAct | None:
     """Return how a piece that is in no sector gets the other purpose; None for others."""
     if piece.state not in UNPLACED or not viewer.may("write"):
@@ -152,6 +174,11 @@ def piece_row(piece: Piece, sector: Sector | None, viewer: Principal) -> PieceRo
         sector_href="" if sector is None else reverse("sector", args=[sector.uuid]),
         offset=formatting.NOTHING if piece.offset is None else formatting.whole(piece.offset),
         data_href=reverse("v1-piece-data", args=[piece.piece_cid]) if piece.is_readable else "",
+        blocks=blocks_text(piece),
+        blocks_tone="bad" if piece.index is not None and piece.index.reason else "",
+        index_href=reverse("piece-index", args=[piece.uuid])
+        if may_write and piece.is_readable and piece.index is not None and not piece.index.is_due
+        else "",
         unseal_href=reverse("piece-unseal", args=[piece.uuid]) if is_sealed else "",
         remove_href=reverse("piece-remove", args=[piece.uuid])
         if may_write and (piece.sector_number is None or piece.state == PieceState.ENDED)

@@ -1,0 +1,117 @@
+"""Block indexes of pieces that are CARs: made when they arrive, anew on demand, and sampled."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
+
+from apps.chain.node.isolation import for_each_isolated
+from apps.core import clock
+from apps.core.live import Change, publish
+from apps.core.reasons import Reason
+from apps.pieces.data.blocks import Indexing, blocks_sample, index_make, index_unlink
+from apps.pieces.errors import PieceNotServed, PieceSealed
+from apps.pieces.models import BlockIndex, Piece
+from apps.pieces.reasons import (
+    CAR_BLOCK,
+    CAR_CID,
+    CAR_CUT,
+    CAR_HEADER,
+    CAR_LENGTH,
+    CAR_MANY,
+    INDEX_FAILED,
+    INDEX_GONE,
+    INDEX_WRONG,
+)
+from apps.pieces.selectors import indexes_unsampled, is_served, pieces_unindexed
+from apps.pieces.states import IndexOutcome
+from apps.users.rules.principals import Principal
+from apps.users.services.audit import audit_record
+from poolsite.ipld.block_index import BLOCKS_MAX, BadIndex
+from poolsite.ipld.car import CarFault
+
+TRIED_AGAIN: Final = timedelta(minutes=10)
+SAMPLED_AGAIN: Final = timedelta(days=1)
+SAMPLE: Final = 16
+"""Blocks that are compared at a time; a damaged tenth of them is found in five days of six."""
+FAULTS: Final = {
+    CarFault.CUT: CAR_CUT,
+    CarFault.LENGTH: CAR_LENGTH,
+    CarFault.CID: CAR_CID,
+    CarFault.BLOCK: CAR_BLOCK,
+    CarFault.HEADER: CAR_HEADER,
+}
+NO_CAR: Final = "none"
+"""The indexer's word for what is no CAR."""
+
+
+def indexes_update(*, now: datetime) -> None:
+    """Index what is due, one piece after the other, then sample some indexes."""
+    for_each_isolated(
+        pieces_unindexed(tried_before=now - TRIED_AGAIN), index_update, event="piece_not_indexed"
+    )
+    unsampled = indexes_unsampled(before=now - SAMPLED_AGAIN)
+    for_each_isolated(unsampled, index_verify, event="index_not_sampled")
+
+
+def index_update(piece: Piece) -> None:
+    """Index a piece's blocks and note what came of it; a kill leaves it due."""
+    made = index_make(piece)
+    now = clock.now()
+    values = {"is_due": True, "tried_at": now, "reason": INDEX_FAILED()}
+    if made is not None:
+        values = {"is_due": False, "tried_at": now, **_values_of(made, now)}
+        if made.fault:
+            index_unlink(piece)
+    try:
+        with transaction.atomic():
+            BlockIndex.objects.update_or_create(piece=piece, defaults=values)
+            publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))
+    except IntegrityError:  # it was removed meanwhile, and its index with it
+        index_unlink(piece)
+
+
+def _values_of(made: Indexing, now: datetime) -> dict[str, object]:
+    values = {"blocks": made.blocks, "left_out": made.left_out, "reason": "", "made_at": None}
+    if not made.fault:
+        return {**values, "outcome": IndexOutcome.INDEXED, "made_at": now, "sampled_at": now}
+    if made.fault == NO_CAR:
+        return {**values, "outcome": IndexOutcome.NO_CAR}
+    return {**values, "outcome": IndexOutcome.DAMAGED, "reason": _reason_of(made)}
+
+
+def _reason_of(made: Indexing) -> Reason:
+    fault = CarFault(made.fault)
+    return CAR_MANY(most=BLOCKS_MAX) if fault == CarFault.MANY else FAULTS[fault](at=made.at)
+
+
+def index_verify(row: BlockIndex) -> None:
+    """Compare some blocks of an index with its piece, and note what was found."""
+    values: dict[str, object]
+    try:
+        wrong, sampled = blocks_sample(row, SAMPLE)
+        values = {"reason": INDEX_WRONG(wrong=wrong, sampled=sampled) if wrong else ""}
+    except (FileNotFoundError, BadIndex):  # it is made anew by itself
+        values = {"reason": INDEX_GONE(), "is_due": True, "tried_at": None}
+    rows = BlockIndex.objects.filter(pk=row.pk, made_at=row.made_at)
+    rows.update(sampled_at=clock.now(), **values)
+
+
+@transaction.atomic
+def index_renew(piece: Piece, *, by: Principal) -> BlockIndex:
+    """Mark a piece's blocks to be indexed anew with the next head.  Raises PieceSealed, PieceNotServed."""
+    if not piece.is_readable:
+        raise PieceSealed
+    if not is_served(piece):
+        raise PieceNotServed(
+            gettext("{miner} does not serve its data, so no index is made: see its page Market").format(
+                miner=piece.miner.address
+            )
+        )
+    row, _ = BlockIndex.objects.update_or_create(piece=piece, defaults={"is_due": True, "tried_at": None})
+    audit_record(principal=by, action="piece.index", target=str(piece), after={"miner": str(piece.miner)})
+    publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))
+    return row

@@ -1,0 +1,234 @@
+"""Walking a DAG of blocks: along a path, and depth first below its end.
+
+A walk holds the links that it has not followed, and no block longer than it reads it.
+Source: ipfs/specs src/http-gateways/trustless-gateway.md, path-gateway.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from poolsite.filecoin.cids import BadCid
+from poolsite.ipld import dag_cbor
+from poolsite.ipld.cids import DAG_CBOR, DAG_PB, IDENTITY, RAW, cid_parts, multihash_read
+from poolsite.ipld.dag_cbor import BadDagCbor
+from poolsite.ipld.unixfs import MURMUR3, BadUnixFs, Kind, Link, Node, name_hash, node_read
+
+SEGMENTS_MAX: Final = 64
+"""Names of a path."""
+WAITING_MAX: Final = 500_000
+"""Links that a walk remembers: a directory of 4 MiB has some 80,000."""
+SHARD_DEPTH_MAX: Final = 16
+
+
+class Scope(StrEnum):
+    """What of a DAG is wanted (dag-scope)."""
+
+    BLOCK = "block"
+    ENTITY = "entity"
+    ALL = "all"
+
+
+class BadDag(ValueError):
+    """A block that cannot be followed: it is not of its codec, or too much hangs on it."""
+
+
+class PathMissing(LookupError):
+    """A path names what is not there."""
+
+
+class Found(NamedTuple):
+    """A block on the way."""
+
+    cid: bytes
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """Wanted bytes of a file (entity-bytes): from 0 from its beginning, below 0 from its end; both within."""
+
+    first: int
+    last: int | None
+    """None: to the end."""
+
+    def of_size(self, size: int) -> tuple[int, int]:
+        """Return first and last byte of a file of that size; last below first: none."""
+        first = max(0, size + self.first) if self.first < 0 else self.first
+        last = size - 1 if self.last is None else size + self.last if self.last < 0 else self.last
+        return first, min(last, size - 1)
+
+
+Get = Callable[[bytes], bytes]
+"""Returns the verified block of a CID.  Raises LookupError."""
+
+
+def block_get(get: Get, cid: bytes) -> bytes:
+    """Return a block; of an identity CID what is in it.  Raises LookupError."""
+    multihash = multihash_read(cid_parts(cid).multihash)
+    return multihash.digest if multihash.code == IDENTITY else get(cid)
+
+
+def is_virtual(cid: bytes) -> bool:
+    """Return whether a CID has its data itself: no CAR has a block of it."""
+    return multihash_read(cid_parts(cid).multihash).code == IDENTITY
+
+
+def path_walk(get: Get, root: bytes, path: list[str]) -> list[Found]:
+    """Return the blocks from the root to what a path names, both included.
+
+    Raises LookupError for the root, PathMissing, BadDag.
+    """
+    found = [Found(root, block_get(get, root))]
+    at = 0
+    """Of the item in a dag-cbor block."""
+    try:
+        for name in path:
+            cid, data = found[-1]
+            codec = cid_parts(cid).codec
+            if codec == DAG_PB:
+                found += _entry_find(get, node_read(data), name)
+            elif codec == DAG_CBOR:
+                place = dag_cbor.item_at(data, at, name)
+                if place is None:
+                    raise PathMissing(name)
+                link = dag_cbor.link_at(data, place)
+                at = place if link is None else 0
+                if link is not None:
+                    found.append(Found(link, block_get(get, link)))
+            else:
+                raise PathMissing(name)
+    except (BadUnixFs, BadDagCbor, BadCid) as error:
+        raise BadDag(str(error)) from None
+    return found
+
+
+def _entry_find(get: Get, node: Node, name: str) -> list[Found]:
+    """Return the blocks from below a directory to one of its entries."""
+    wanted = name.encode()
+    if not node.is_shard:
+        link = next((one for one in node.links if one.name == wanted), None)
+        if link is None or node.kind in (Kind.FILE, Kind.RAW, Kind.SYMLINK):
+            raise PathMissing(name)
+        return [Found(link.cid, block_get(get, link.cid))]
+    found: list[Found] = []
+    hashed, used = name_hash(wanted), 0
+    for _ in range(SHARD_DEPTH_MAX):
+        used += node.bits
+        if not node.is_shard or node.hashing != MURMUR3 or used > 64:
+            raise BadDag("a part of a sharded directory is none")
+        number = hashed >> 64 - used & node.fanout - 1
+        prefix = f"{number:0{node.prefix}X}".encode()
+        link = next((one for one in node.links if one.name in (prefix, prefix + wanted)), None)
+        if link is None:
+            raise PathMissing(name)
+        found.append(Found(link.cid, block_get(get, link.cid)))
+        if link.name != prefix:
+            return found
+        node = node_read(found[-1].data)
+    raise BadDag("a sharded directory is too deep")
+
+
+class Waiting(NamedTuple):
+    """A link that is to be followed."""
+
+    cid: bytes
+    scope: Scope
+    first: int = 0
+    """First wanted byte of the file below it, from its own beginning."""
+    last: int = -1
+    """The last one; below the first: all."""
+
+    @property
+    def is_part(self) -> bool:
+        """Return whether only some bytes of the file are wanted."""
+        return self.last >= self.first
+
+
+def dag_walk(
+    get: Get, found: list[Found], *, scope: Scope, span: ByteRange | None, is_new: Callable[[bytes], bool]
+) -> Iterator[Found]:
+    """Yield the blocks of a path, then those below its end, depth first; none of identity CIDs.
+
+    `is_new` is asked of each block, and says whether it is sent: always, or once only.
+    Raises LookupError where a block is missing, BadDag.
+    """
+    for one in found:
+        if not is_virtual(one.cid) and is_new(one.cid):
+            yield one
+    cid, data = found[-1]
+    stack = _below(_wanted(cid, data, scope, span), data)
+    while stack:
+        next_one = stack.pop()
+        data = block_get(get, next_one.cid)
+        if not is_virtual(next_one.cid):
+            if is_new(next_one.cid):
+                yield Found(next_one.cid, data)
+            elif not next_one.is_part:
+                continue  # all below it were sent with it
+        stack += _below(next_one, data)
+        if len(stack) > WAITING_MAX:
+            raise BadDag(f"more than {WAITING_MAX} links wait")
+
+
+def _wanted(cid: bytes, data: bytes, scope: Scope, span: ByteRange | None) -> Waiting:
+    """Return what is wanted of the end of a path."""
+    if span is None or cid_parts(cid).codec != DAG_PB:
+        return Waiting(cid, scope)
+    node = _node(data)
+    if not node.is_file:
+        return Waiting(cid, scope)
+    first, last = span.of_size(node.size)
+    return Waiting(cid, Scope.ENTITY, first, last) if last >= first else Waiting(cid, Scope.BLOCK)
+
+
+def _node(data: bytes) -> Node:
+    try:
+        return node_read(data)
+    except BadUnixFs as error:
+        raise BadDag(str(error)) from None
+
+
+def _below(one: Waiting, data: bytes) -> list[Waiting]:
+    """Return the links of a block that are to be followed, the first one last."""
+    codec = cid_parts(one.cid).codec
+    if one.scope == Scope.BLOCK or codec == RAW:
+        return []
+    if codec == DAG_CBOR:
+        if one.scope == Scope.ENTITY:
+            return []
+        try:
+            return [Waiting(cid, one.scope) for cid in dag_cbor.links(data)][::-1]
+        except (BadDagCbor, BadCid) as error:
+            raise BadDag(str(error)) from None
+    if codec != DAG_PB:
+        return []
+    node = _node(data)
+    if one.scope == Scope.ALL:
+        return [Waiting(link.cid, one.scope) for link in reversed(node.links)]
+    if node.kind == Kind.SHARD:
+        return [Waiting(link.cid, one.scope) for link in reversed(node.links) if _is_shard(node, link)]
+    if node.kind not in (Kind.FILE, Kind.RAW):
+        return []
+    if not (one.is_part and node.is_file):
+        return [Waiting(link.cid, one.scope) for link in reversed(node.links)]
+    return _parts(one, node)[::-1]
+
+
+def _parts(one: Waiting, node: Node) -> list[Waiting]:
+    """Return the links of a file's node that hold wanted bytes."""
+    found, begin = [], node.inline
+    for link, size in zip(node.links, node.sizes, strict=True):
+        first, last = max(0, one.first - begin), min(size - 1, one.last - begin)
+        if last >= first:
+            found.append(Waiting(link.cid, one.scope, first, last))
+        begin += size
+    return found
+
+
+def _is_shard(node: Node, link: Link) -> bool:
+    """Return whether a link of a sharded directory leads to a part of it, and not to an entry."""
+    return len(link.name) == node.prefix

@@ -1,0 +1,174 @@
+"""Block indexes of pieces: made for whatever way a CAR came, anew on demand and after a loss, and sampled."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from apps.core import clock
+from apps.market.services.markets import market_set
+from apps.miners.models import Miner
+from apps.pieces.data.blocks import index_path
+from apps.pieces.data.files import piece_path
+from apps.pieces.due import INDEX
+from apps.pieces.models import BlockIndex, Piece
+from apps.pieces.services.indexes import indexes_update
+from apps.pieces.services.uploads import PieceSpec, piece_remove, piece_upload
+from apps.users.models import AuditEntry
+from tests import factories, people
+from tests.cars import blocks_of, car_of, cid_of, golden, piece_of
+from tests.page_client import signed_in, text_of
+
+pytestmark = pytest.mark.django_db
+
+CAR = golden("subdir-with-mixed-block-files")
+
+
+@pytest.fixture
+def miner(settings: Any, tmp_path: Path) -> Miner:
+    settings.PIECES_DIR = str(tmp_path)
+    row = factories.miner(2001)
+    market_set(row, values={"serves_data": True}, by=people.principal())
+    return row
+
+
+def is_due(*, later: timedelta = timedelta()) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(INDEX.replace("$2", "%s"), [clock.now() + later] * INDEX.count("$2"))
+        return cursor.fetchone() is not None
+
+
+def upload(miner: Miner, data: bytes) -> Piece:
+    piece, _ = piece_upload(miner, spec=PieceSpec(), source=io.BytesIO(data), by=people.principal())
+    return piece
+
+
+def outcomes() -> list[tuple[str, int, str]]:
+    return list(BlockIndex.objects.order_by("pk").values_list("outcome", "blocks", "reason"))
+
+
+def test_each_piece_that_came_is_indexed_once(miner: Miner) -> None:
+    assert not is_due()
+    for data in (CAR, b"no CAR", CAR[:-1]):
+        upload(miner, data)
+    upload(factories.miner(2002), CAR)
+    assert is_due()
+
+    indexes_update(now=clock.now())
+
+    assert outcomes() == [
+        ("INDEXED", 10, ""),
+        ("NO_CAR", 0, ""),
+        ("DAMAGED", 0, f"the CAR ends within the block at byte {len(car_of(blocks_of(CAR)[:-1]))}"),
+    ]
+    assert not is_due()
+    assert sum(index_path(piece).exists() for piece in Piece.objects.all()) == 1
+    assert Piece.objects.filter(state="READY", has_data=True).count() == 4
+
+
+def test_pieces_from_before_are_indexed_once_their_miner_serves_its_data(miner: Miner) -> None:
+    market_set(miner, values={"serves_data": False}, by=people.principal())
+    upload(miner, CAR)
+    assert not is_due()
+
+    market_set(miner, values={"serves_data": True}, by=people.principal())
+
+    assert is_due()
+    indexes_update(now=clock.now())
+    assert outcomes() == [("INDEXED", 10, "")]
+
+
+def test_an_index_that_could_not_be_made_is_tried_again(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(miner, CAR)
+    with monkeypatch.context() as patch:
+        patch.setattr("apps.pieces.data.blocks.sys.executable", "/bin/false")
+        indexes_update(now=clock.now())
+    [row] = BlockIndex.objects.all()
+    assert (row.is_due, str(row.reason)[:31]) == (True, "the index could not be made and")
+    assert (is_due(), is_due(later=timedelta(minutes=11))) == (False, True)
+
+    indexes_update(now=clock.now() + timedelta(minutes=11))
+
+    assert outcomes() == [("INDEXED", 10, "")]
+
+
+def test_an_index_goes_with_its_piece_and_what_a_kill_left_at_once(miner: Miner) -> None:
+    piece = upload(miner, CAR)
+    left = index_path(piece).with_name(f"{index_path(piece).name}.123")
+    left.write_bytes(b"cut")
+
+    indexes_update(now=clock.now())
+    assert (index_path(piece).exists(), left.exists()) == (True, False)
+    piece_remove(piece, by=people.principal())
+
+    assert not BlockIndex.objects.exists()
+    assert list(Path(piece_path(piece).parent).iterdir()) == []
+
+
+def test_samples_find_a_damaged_piece_and_make_a_lost_index_anew(miner: Miner) -> None:
+    damaged = piece_of(miner, car_of([(cid_of(bytes([n])), bytes([n])) for n in range(4)]))
+    lost = piece_of(miner, CAR)
+    path = piece_path(damaged)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    index_path(lost).unlink()
+    tomorrow = clock.now() + timedelta(days=1, minutes=1)
+    assert (is_due(), is_due(later=timedelta(days=1, minutes=1))) == (False, True)
+
+    indexes_update(now=tomorrow)
+
+    rows = BlockIndex.objects.in_bulk()
+    assert str(rows[damaged.pk].reason) == "1 of 4 compared blocks are not where the index says, or damaged"
+    assert (str(rows[lost.pk].reason), rows[lost.pk].is_due) == ("the index file is gone or cut", True)
+    indexes_update(now=tomorrow)
+    lost.block_index.refresh_from_db()
+    assert (lost.block_index.reason, index_path(lost).exists()) == ("", True)
+
+
+def test_somebody_has_a_piece_indexed_anew(client: Client, miner: Miner) -> None:
+    piece = piece_of(miner, CAR)
+    headers = people.bearer(people.token("write"))
+
+    answer = client.post(f"/api/v1/pieces/{piece.piece_cid}/index", headers=headers)
+
+    shown = answer.json()["index"]
+    assert (answer.status_code, shown["is_due"], shown["outcome"], shown["blocks"]) == (
+        202,
+        True,
+        "INDEXED",
+        10,
+    )
+    assert is_due()
+    assert AuditEntry.objects.filter(action="piece.index").count() == 1
+    stranger = people.bearer(people.token("write", of="bob"))
+    assert client.post(f"/api/v1/pieces/{piece.piece_cid}/index", headers=stranger).status_code == 404
+    reader = people.bearer(people.token("read"))
+    assert client.post(f"/api/v1/pieces/{piece.piece_cid}/index", headers=reader).status_code == 403
+    market_set(miner, values={"serves_data": False}, by=people.principal())
+    refused = client.post(f"/api/v1/pieces/{piece.piece_cid}/index", headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (409, "piece_not_served")
+
+
+def test_the_page_shows_what_a_piece_holds_and_indexes_it_anew(miner: Miner) -> None:
+    people.person()
+    browser = signed_in()
+    piece = piece_of(miner, CAR)
+    piece_of(miner, CAR[:-1])
+    piece_of(miner, b"no CAR")
+    piece_of(miner, CAR, is_indexed=False)
+
+    shown = text_of(browser.get("/pieces/"))
+    assert "10 data blocks" in shown
+    assert "Not a CAR" in shown
+    assert "Damaged CAR; the CAR ends within the block" in shown
+    browser.post(f"/pieces/{piece.uuid}/index/")
+
+    assert BlockIndex.objects.get(pk=piece.pk).is_due
+    assert "to be indexed" in text_of(browser.get("/pieces/"))
