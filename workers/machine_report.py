@@ -20,6 +20,7 @@ from poolsite.wire.hardware import Disk, HostLoad, SealingFolder
 from workers.console.log_tail import log_tail
 from workers.host_load import LoadMeter
 from workers.machine import Machine, disk_measure, disk_read, machine_read
+from workers.processors.batch_rates import batch_now_read
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class MachineReport:
         folders: Callable[[], tuple[Path, ...]],
         sealing: Callable[[], dict[str, SealingFolder]] = dict,
         locations: Collection[Path] = (),
+        layers: Path | None = None,
     ) -> None:
         self.folder = folder
         self.path = folder / RATES_FILE
@@ -53,6 +55,8 @@ class MachineReport:
         """Return by path all sealing stores, and the locations of sealing threads that are away."""
         self.locations = frozenset(locations)
         """Those of sealing threads, of which `folders` has the ones that are there."""
+        self.layers = layers
+        """Folder of the batches whose layers lie on drives, if the host labels such."""
         self._machine: Machine | None = None
         self._meter = LoadMeter()
         self._load: HostLoad | None = None
@@ -82,7 +86,8 @@ class MachineReport:
         machine = self._machine
         if machine is None:
             return {}
-        return {name: getattr(machine, name) for name in REPORTED} | {"load": self._load}
+        batch = None if self.layers is None else batch_now_read(self.layers)
+        return {name: getattr(machine, name) for name in REPORTED} | {"load": self._load, "batch": batch}
 
     def _work(self) -> None:
         while not self._is_stopped.is_set():

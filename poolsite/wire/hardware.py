@@ -80,6 +80,29 @@ class TreesTrial(Document, frozen=True, kw_only=True):
     """Why it cannot be used."""
 
 
+class LayerBatch(Document, frozen=True, kw_only=True):
+    """A batch that a host labels with its layers on drives."""
+
+    sectors: Int
+    """Sectors that it is made for."""
+    lanes_empty: Int = 0
+    """Lanes of its pages that nobody's labels come of: never taken, or their sectors were aborted."""
+    layer: Int
+    """Layer that is labelled; one more than there are: replicas and trees are made."""
+    layers: Int
+    done: Int
+    """Labelled nodes of all layers."""
+    total: Int
+    reads_milli: Int = 0
+    """Thousandths of reads a node; 0: not known yet."""
+    reads_s: Int = 0
+    """Reads a second of all drives together; 0: not known yet."""
+    page_bytes: Int = 0
+    """Bytes of a read."""
+    end_s: Int = 0
+    """Unix time when it ends, about; 0: not known yet."""
+
+
 class Hardware(Document, frozen=True, kw_only=True):
     """The hardware and software of a host."""
 
@@ -121,3 +144,5 @@ class Hardware(Document, frozen=True, kw_only=True):
     """None: not looked at yet, or a host of an older version."""
     trees: TreesTrial | None = None
     """None: no card, or not tried yet."""
+    batch: LayerBatch | None = None
+    """None: it labels none with its layers on drives."""

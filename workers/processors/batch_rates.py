@@ -1,4 +1,4 @@
-"""How fast a host's batches on drives were, so that it knows how long the next one takes."""
+"""How fast a host's batches on drives are: how far the present one is, and how long the next one takes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from poolsite.wire.hardware import LayerBatch
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:
+    from workers.processors.page_batch import PageBatch
     from workers.processors.page_shape import PageShape
 
 RATES: Final = "rates"
 """The file in the folder of a host that has them."""
+NOW: Final = "now"
+"""The file there that says how far the present batch is."""
+NOW_S, STALE_S = 5.0, 120.0
+"""How often it is written, and after how long it counts no more: the process was killed."""
 NOTE_S: Final = 60.0
 """How often a batch notes how fast it is: a kill leaves what was measured before."""
 
@@ -53,17 +59,67 @@ def rates_read(folder: Path) -> BatchRates:
         return BatchRates()
 
 
-class RateMeter:
-    """Measures one batch."""
+def batch_now_read(folder: Path) -> LayerBatch | None:
+    """Return how far the present batch is; None if none is labelled."""
+    path = folder / NOW
+    try:
+        if time.time() - path.stat().st_mtime > STALE_S:
+            return None
+        return msgspec.json.decode(path.read_bytes(), type=LayerBatch)
+    except (OSError, msgspec.DecodeError):
+        return None
 
-    def __init__(self, folder: Path, shape: PageShape) -> None:
-        self.folder, self.shape = folder, shape
-        self._started = self._noted = time.monotonic()
+
+class RateMeter:
+    """Measures one batch of so many sectors."""
+
+    def __init__(self, folder: Path, batch: PageBatch, *, members: int) -> None:
+        self.folder, self.batch, self.shape, self.members = folder, batch, batch.shape, members
+        self._started = self._noted = self._trees_at = time.monotonic()
+        self._written_at = 0.0
         self._first: int | None = None
+
+    def write_now(self, done: int) -> None:
+        """Write down how far the batch is, every few seconds."""
+        now, shape = time.monotonic(), self.shape
+        if now - self._written_at < NOW_S:
+            return
+        self._written_at = now
+        total = shape.layers * shape.nodes
+        batch, reads = self.batch, self.batch.reads
+        is_labelling = done < total and self._first is not None and now > self._started
+        found = LayerBatch(
+            sectors=shape.sectors,
+            lanes_empty=shape.lanes - self.members,
+            layer=min(done // shape.nodes, shape.layers) + 1,
+            layers=shape.layers,
+            done=done,
+            total=total,
+            reads_milli=round(1000 * reads / batch.labelled) if batch.labelled else 0,
+            reads_s=round(reads / (now - self._started)) if is_labelling else 0,
+            page_bytes=shape.page_bytes,
+            end_s=self._end_s(done, now),
+        )
+        write_file(self.folder / NOW, msgspec.json.encode(found))
+
+    def _end_s(self, done: int, now: float) -> int:
+        """Return when the batch ends; 0 as long as no batch's trees, or labels, were measured."""
+        rates, total = rates_read(self.folder), self.shape.layers * self.shape.nodes
+        left = rates.batch_s(self.shape, sectors=self.members, done=done)
+        if left is None or not rates.tree_nodes_s.get(str(self.shape.nodes)):
+            return 0
+        since_s = now - self._trees_at if done >= total else 0.0
+        return int(time.time() + max(left - since_s, 0.0))
+
+    def end(self) -> None:
+        """Remove what says how far it is."""
+        (self.folder / NOW).unlink(missing_ok=True)
 
     def labelled(self, done: int, *, is_end: bool = False) -> None:
         """Note how many nodes of all layers are labelled; the first call tells where it begins."""
         now = time.monotonic()
+        if is_end:
+            self._trees_at = now
         if self._first is None:
             self._first, self._started = done, now
         elif (is_end or now - self._noted >= NOTE_S) and done > self._first and now > self._started:

@@ -242,10 +242,20 @@ class DriveQueue(LabelQueue):
         members[:] = [one for one in members if not one.done.done()]
 
     def _batch_work(self, batch: PageBatch, members: list[Waiting], progress: Progress) -> None:
-        meter = RateMeter(self.folder, batch.shape)
+        meter = RateMeter(self.folder, batch, members=len(members))
+        try:
+            self._batch_finish(batch, members, progress, meter=meter)
+        finally:
+            meter.end()
+
+    def _batch_finish(
+        self, batch: PageBatch, members: list[Waiting], progress: Progress, *, meter: RateMeter
+    ) -> None:
+        """Label what is missing, and make what each sector needs of it."""
 
         def report(done: int, total: int) -> None:
             os.utime(batch.path)
+            meter.write_now(done)
             progress(done, total)
 
         def labelled(done: int, total: int) -> None:

@@ -18,12 +18,12 @@ from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render
 from apps.dashboard.pages.hosts.rows import COMMAND_TEXTS
-from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerCommand
+from apps.sectors.models import HostReport, Job, SharedSettings, Worker, WorkerCommand
 from apps.sectors.services.hosts.versions import unknown_field_note
 from apps.users.models import AuditEntry, User
 from apps.users.rules.principals import SYSTEM
 from poolsite.wire.commands import Operation
-from poolsite.wire.hardware import FOREIGN_GROTH16, Disk, SealingFolder
+from poolsite.wire.hardware import FOREIGN_GROTH16, Disk, LayerBatch, SealingFolder
 from tests import factories, people
 from tests.page_client import HTMX, signed_in, text_of
 from tests.people import operator_person
@@ -647,3 +647,38 @@ def test_a_host_with_many_jobs_says_how_many_of_each_stage(ann):
     shown = text_of(signed_in().get(reverse("hosts")))
 
     assert "3 × PC1; 1 × PC2" in shown or "1 × PC2; 3 × PC1" in shown
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({}, "64 sectors, lanes empty: 3; layer 2 of 11; its end is not known yet"),
+        (
+            {"reads_milli": 8_712, "reads_s": 1_000_000, "page_bytes": 2048, "end_s": 21_600},
+            "64 sectors, lanes empty: 3; layer 2 of 11; 8.71 reads a node;"
+            " drives: 1\u202f000\u202f000 reads a second, 1.91 GiB/s; ends in about 6 h 00",
+        ),
+        ({"layer": 12}, "lanes empty: 3; replicas and trees are made; its end is not known yet"),
+    ],
+)
+def test_pages_say_how_far_a_batch_on_drives_is(ann, more, words):
+    """Of a host that is away nothing is known; a sector that still waits is in none."""
+    batch = LayerBatch(sectors=64, lanes_empty=3, layer=2, layers=11, done=5, total=99)
+    batch = msgspec.structs.replace(batch, **more)
+    if batch.end_s:
+        batch = msgspec.structs.replace(batch, end_s=int(now().timestamp()) + batch.end_s + 20)
+    hardware = {"batch": msgspec.to_builtins(batch)}
+    worker = factories.worker("box", kinds=["seal"], slots={"PC1": 64}, hardware=hardware)
+    sector = factories.sector(factories.miner(), state="TICKET_ASSIGNED", progress_done=5, progress_total=99)
+    waiting = factories.sector(factories.miner(), state="TICKET_ASSIGNED")
+    Job.objects.update(worker=worker, state="LEASED")
+
+    def shown(page: str, *args: object) -> str:
+        return text_of(signed_in().get(reverse(page, args=args)))
+
+    assert words in shown("host", worker.uuid)
+    assert words in shown("sealing")
+    assert words in shown("sector", sector.uuid)
+    assert words not in shown("sector", waiting.uuid)
+    type(worker).objects.update(seen_at=now() - timedelta(hours=1))
+    assert words not in shown("host", worker.uuid)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.core import formatting
+from apps.core import clock, formatting
 from apps.core.formatting import plural
 from apps.core.languages import clauses_text, list_text, sentence_text
 from apps.core.stored_texts import stored_text
@@ -24,6 +24,7 @@ from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import STAGES
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.hosts.batch_text import batch_of, batch_text
 from apps.dashboard.pages.hosts.job_text import held_jobs, job_text, kind_text
 from apps.dashboard.pages.hosts.leftovers import leftovers_card
 from apps.dashboard.pages.hosts.rows import HostRow, host_row
@@ -118,6 +119,8 @@ def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
         yield Fact(_("L3 caches"), f"{hardware['l3_caches']} × {size}")
     yield Fact(_("Memory"), " ".join(formatting.size(int(hardware.get("ram_bytes") or 0))))
     yield from parallel_facts(worker, report)
+    if (batch := batch_of(worker, now=clock.now())) is not None:
+        yield Fact(_("Batch on drives"), batch_text(batch, now=clock.now()))
     if count := sectors_by_disk(worker, report):
         yield Fact(_("Room for new sectors"), count)
     yield Fact(_("GPUs"), list_text(hardware.get("gpus") or ()) or gettext("none"))

@@ -16,6 +16,7 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import clauses_text, colon_text
 from apps.dashboard.labels import StateLabel
+from apps.dashboard.pages.hosts.batch_text import batch_of, batch_text
 from apps.dashboard.pages.hosts.state import worker_label
 from apps.dashboard.pagination import Pager, page_counted
 from apps.history.rules import begin_of
@@ -53,6 +54,8 @@ class HostStrip:
     cells: tuple[HeatCell, ...]
     text: str
     """The text that a screen reader reads for the cells."""
+    batch: str
+    """How far its batch is whose layers lie on drives; empty without one."""
     slots: str
     runs: int
     failed: int
@@ -157,7 +160,11 @@ def strip_of(
         ),
         *([plural(failed.total(), "failed run")] if failed else ()),
     )
+    batch = batch_of(host.worker, now=report.at)
     return HostStrip(
+        batch=""
+        if batch is None
+        else gettext("batch: {batch}").format(batch=batch_text(batch, now=report.at)),
         key=str(host.worker.uuid),
         name=host.worker.name,
         label=worker_label(host.worker, now=report.at),

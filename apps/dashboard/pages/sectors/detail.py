@@ -20,6 +20,7 @@ from apps.dashboard.charts import Gantt
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.hosts.batch_text import sector_batch_text
 from apps.dashboard.pages.messages.rows import MessageRow, message_row
 from apps.dashboard.pages.miners.transferred import transferred_fragment
 from apps.dashboard.pages.sectors.change_rows import change_text
@@ -96,7 +97,9 @@ def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
         miner_href=reverse("miner", args=[sector.miner.address or sector.miner.uuid]),
         tags=(f"{size} {unit}", gettext("attempt {attempts}").format(attempts=sector.attempts + 1)),
         verdict=verdict,
-        verdict_rest=" ".join(filter(None, (rest, change_text(change), run_text(run)))),
+        verdict_rest=" ".join(
+            filter(None, (rest, sector_batch_text(sector, now=data.at), change_text(change), run_text(run)))
+        ),
         found=found_of(report_of_sector(data, sector), data),
         clocks=tuple(sector_clocks(sector, data)),
         gantt=sector_gantt(sector, [event for event in events if event.job_id == sector.job.pk], at=data.at),

@@ -16,11 +16,12 @@ import msgspec
 import pytest
 
 from poolsite.filecoin.porep.parameters import seal_parameters
+from poolsite.wire.hardware import LayerBatch
 from tests.unit.workers.processors.cards import CpuCard
 from tests.unit.workers.processors.sealing import digest, sealing
 from tests.waiting import until
-from workers.processors import c1, drive_queue, page_batch, page_layers, pc1, pc2
-from workers.processors.batch_rates import RATES, BatchRates
+from workers.processors import batch_rates, c1, drive_queue, page_batch, page_layers, pc1, pc2
+from workers.processors.batch_rates import RATES, BatchRates, batch_now_read
 from workers.processors.card_trees import CARD_VARIABLE, TreeMaker
 from workers.processors.drive_queue import DriveQueue, label_line
 from workers.processors.errors import BadFile, PermanentError, TemporaryError, TicketTooOld
@@ -114,6 +115,44 @@ def test_a_batch_gives_each_sector_the_layers_of_it_alone(tmp_path, settings, po
         (path / FILE_NAME).stat().st_blocks * 512 for path in (tmp_path / "drive-0", tmp_path / "drive-1")
     ]
     assert max(used) <= page_drives.FIRST_EXTENT + 8192
+
+
+def test_a_batch_says_how_far_it_is(tmp_path, settings, pool, monkeypatch):
+    """Its end is not known before a batch has had trees made, and nothing is said after it."""
+    monkeypatch.setattr(batch_rates, "NOW_S", 0.0)
+    queue, seen = DriveQueue(settings), []
+
+    def progress(*_):
+        seen.append(batch_now_read(queue.folder))
+
+    assert (
+        together(queue, [sector(number, tmp_path) for number in range(3)], pool, progress=progress)
+        == [None] * 3
+    )
+
+    known = [one for one in seen if one is not None]
+    first, last = known[0], known[-1]
+    assert (first.sectors, first.lanes_empty, first.layers, first.page_bytes) == (3, 13, 2, 512)
+    assert sorted({one.layer for one in known}) == [1, 2, 3]
+    assert (last.done, last.end_s) == (last.total, 0)
+    assert 3 < last.reads_milli / 1000 < 14
+    assert any(one.reads_s for one in known)
+    assert batch_now_read(queue.folder) is None
+    rates_set(settings, hours=2)
+    seen.clear()
+    assert together(queue, [sector(9, tmp_path)], pool, progress=progress) == [None]
+    ends = [one.end_s - time.time() for one in seen if one is not None]
+    assert 3600 < max(ends) <= 7200
+
+
+def test_what_a_killed_process_said_of_its_batch_counts_no_more(tmp_path):
+    path = tmp_path / batch_rates.NOW
+    found = LayerBatch(sectors=1, layer=1, layers=2, done=0, total=8)
+    write_file(path, msgspec.json.encode(found))
+    assert batch_now_read(tmp_path) == found
+    os.utime(path, (time.time() - 121, time.time() - 121))
+
+    assert batch_now_read(tmp_path) is None
 
 
 def test_more_than_a_page_holds_are_two_batches(tmp_path, settings, pool, monkeypatch):
