@@ -39,12 +39,13 @@ from workers.processors.errors import (
     StageRefused,
     file_error,
 )
+from workers.processors.page_shape import LAYERS_VARIABLE
 from workers.processors.stages import STAGES, Stage, output_encode, task_decode
 
 SECOND_VARIABLE = "POOLSITE_KERNELS_COMPILED"
 """Set for the process that follows the one that compiled; it serves even where no cache can be written."""
 TREE_STAGES = {"pc2", "snap_encode"}
-"""Stages whose trees a card may make."""
+"""Stages that make trees, which a card may do."""
 PROGRESS_PAUSE_S = 0.2
 """Shortest time between two progress lines of one request."""
 
@@ -67,7 +68,8 @@ class Child:
 
     def card_report(self) -> None:
         """Try a card, where a stage makes trees, and say what was found, or that it has failed since."""
-        if TREE_STAGES & set(self._stages):
+        has_drives = bool(os.environ.get(LAYERS_VARIABLE))  # pc1 makes the trees of a batch there
+        if TREE_STAGES & set(self._stages) or (has_drives and "pc1" in self._stages):
             trees = loaded("workers.processors.card_trees:tree_maker")().trial
             path = os.environ.get(TREES_VARIABLE)
             if path and trees != self._trees:

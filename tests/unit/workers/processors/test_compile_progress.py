@@ -15,6 +15,7 @@ from workers.processors.compile_progress import (
     HostCompileProgress,
     progress_write,
 )
+from workers.processors.page_shape import LAYERS_VARIABLE
 from workers.processors.stages import STAGES
 from workers.stage_processors import HostProcessors, StageProcessor
 
@@ -86,10 +87,20 @@ def test_what_a_child_found_of_a_card_reaches_its_host(tmp_path, monkeypatch):
     )
 
 
-def test_a_child_without_trees_tries_no_card(monkeypatch):
-    monkeypatch.setattr(card_trees, "tree_maker", None)
+def test_only_a_child_that_makes_trees_tries_a_card(tmp_path, monkeypatch):
+    trees = tmp_path / "trees.json"
+    trees.touch()
+    monkeypatch.setenv(TREES_VARIABLE, str(trees))
+    maker = TreeMaker(None, TreesTrial(gpu="RTX 9"))
+    monkeypatch.setattr(card_trees, "tree_maker", lambda: maker)
 
-    Child([STAGES["tree_d"]], io.StringIO()).card_report()
+    for stage in ("tree_d", "pc1"):
+        Child([STAGES[stage]], io.StringIO()).card_report()
+    assert trees.read_bytes() == b""
+    monkeypatch.setenv(LAYERS_VARIABLE, "{}")
+    Child([STAGES["pc1"]], io.StringIO()).card_report()
+
+    assert b"RTX 9" in trees.read_bytes(), "trees of a batch on drives are made in the stage of its labels"
 
 
 def test_half_a_file_is_cold(tmp_path):
