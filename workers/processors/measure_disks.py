@@ -1,7 +1,7 @@
 """`python -m workers measure-disks`: how many random reads a second drives make, all of them together.
 
 PC1 with its layers on drives (docs/performance.md) needs 8.7 reads for each node of a batch.  A folder gets a
-file, which is removed afterwards; a device is only read.
+file, which is removed afterwards; a device is only read.  With --all, for batches of every size.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shutil import disk_usage
 from tempfile import TemporaryFile
 from typing import Final
 
@@ -22,6 +23,7 @@ import numpy as np
 
 from workers.kernels import page_plan
 from workers.kernels.lanes import NODES
+from workers.processors.batch_model import DrivesAllow, drives_allow, reads_hours
 from workers.processors.page_reader import RingReader, reader_of
 from workers.processors.page_shape import BATCH_MAX
 from workers.processors.terminal import error_text
@@ -35,9 +37,8 @@ FILE_BYTES: Final = 1 << 30
 PART_BYTES: Final = 1 << 22
 ROUND_READS: Final = 1 << 13
 """Reads of a round on each drive: a chunk of 4,096 nodes takes four times as many of all."""
-READS_A_NODE: Final = 8.72
-"""Mean of eleven layers with a ring of 2^20 nodes, by the parents of a 32 GiB graph."""
-NODES_32_GIB: Final = 11 << 30
+SIZES: Final = (16, 32, 64, BATCH_MAX)
+"""Sectors of a batch that pages are made for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Measured:
     @property
     def hours(self) -> float:
         """Return how long the reads of a batch's PC1 take at 32 GiB."""
-        return READS_A_NODE * NODES_32_GIB / self.reads_s / 3600
+        return reads_hours(self.reads_s)
 
 
 def drives_measure(paths: Sequence[Path], *, page_bytes: int, seconds: float, file_bytes: int) -> Measured:
@@ -116,27 +117,65 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m workers measure-disks", description=__doc__)
     parser.add_argument("drive", nargs="+", type=Path, help="a folder on each drive, or its device")
     parser.add_argument("--seconds", type=float, default=SECONDS)
-    parser.add_argument(
-        "--sectors", type=int, choices=(16, 32, 64, BATCH_MAX), default=BATCH_MAX, help="of a batch"
-    )
+    parser.add_argument("--sectors", type=int, choices=SIZES, default=BATCH_MAX, help="of a batch")
+    parser.add_argument("--all", action="store_true", help="for batches of every size, in the same time")
+    parser.add_argument("--endurance", type=float, default=0.0, metavar="TB", help="TBW of each drive")
     parser.add_argument("--file-size", type=int, default=FILE_BYTES >> 20, metavar="MiB", help="in a folder")
     parser.add_argument("--json", action="store_true")
     wanted = parser.parse_args(arguments)
-    page_bytes = NODES // 16 * wanted.sectors
+    sizes = SIZES if wanted.all else (wanted.sectors,)
     try:
-        found = drives_measure(
-            wanted.drive,
-            page_bytes=page_bytes,
-            seconds=wanted.seconds,
-            file_bytes=max(wanted.file_size << 20, PART_BYTES),
-        )
+        room = sum(map(_room_bytes, wanted.drive))
+        measured = {
+            sectors: drives_measure(
+                wanted.drive,
+                page_bytes=NODES // 16 * sectors,
+                seconds=wanted.seconds / len(sizes),
+                file_bytes=max(wanted.file_size << 20, PART_BYTES),
+            )
+            for sectors in sizes
+        }
     except OSError as error:
         sys.stderr.write(f"measure-disks: {error_text(error)}\n")
         return 1
-    if found.failed:
-        sys.stderr.write(f"measure-disks: {found.failed} reads failed\n")
-    sys.stdout.write(json.dumps(asdict(found)) + "\n" if wanted.json else _text(found, wanted.sectors))
-    return int(found.failed > 0)
+    if failed := sum(found.failed for found in measured.values()):
+        sys.stderr.write(f"measure-disks: {failed} reads failed\n")
+    endurance = wanted.endurance * 1e12 * len(wanted.drive)
+    for sectors, found in measured.items():
+        allow = drives_allow(
+            sectors,
+            reads_s=found.reads_s,
+            drives=found.drives,
+            room_bytes=room,
+            endurance_bytes=endurance,
+        )
+        if wanted.json:
+            fields = asdict(found) | (asdict(allow) if wanted.all else {})
+            sys.stdout.write(json.dumps(fields) + "\n")
+        else:
+            sys.stdout.write(_text(found, sectors) + _allow_text(allow, room))
+    return int(failed > 0)
+
+
+def _room_bytes(path: Path) -> int:
+    """Return the bytes that a batch may take of a drive: all of a device, what is free where a folder is."""
+    if path.is_block_device():
+        with path.open("rb") as device:
+            return device.seek(0, os.SEEK_END)
+    return disk_usage(path).free
+
+
+def _allow_text(allow: DrivesAllow, room: int) -> str:
+    needs, has = size_text(allow.needs_bytes), size_text(room)
+    lines = [f"  {size_text(allow.memory_bytes)} of memory; {needs} of drives, of which {has} are free"]
+    if not allow.per_day:
+        lines.append("  no room for one batch")
+    else:
+        days = "not known (--endurance)" if allow.days is None else f"{allow.days:,.0f} days"
+        lines.append(
+            f"  at most {allow.per_day:,.0f} sectors a day by reads; life of the drives at that: {days}"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def _text(found: Measured, sectors: int) -> str:

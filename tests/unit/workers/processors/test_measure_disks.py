@@ -65,3 +65,30 @@ def test_a_missing_drive_is_named(tmp_path, capsys):
     assert main(["measure-disks", str(tmp_path / "gone")]) == 1
 
     assert str(tmp_path / "gone") in capsys.readouterr().err
+
+
+def test_every_size_of_batch_is_measured_at_once(tmp_path, capsys):
+    words = ["measure-disks", str(tmp_path), "--seconds", "0.04", "--file-size", "4", "--all", "--json"]
+
+    assert main(words) == 0
+
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one["sectors"], one["page_bytes"]) for one in found] == [
+        (16, 512),
+        (32, 1024),
+        (64, 2048),
+        (128, 4096),
+    ]
+    assert all(one["memory_bytes"] > 0 and one["days"] is None for one in found)
+
+
+def test_endurance_is_not_known_unless_it_is_given(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(measure_disks, "_room_bytes", lambda _: 1 << 50)
+    words = ["measure-disks", str(tmp_path), "--seconds", "0.01", "--file-size", "4"]
+    assert main(words) == 0
+    assert "life of the drives at that: not known (--endurance)" in capsys.readouterr().out
+    assert main([*words, "--endurance", "14000"]) == 0
+    assert "not known" not in capsys.readouterr().out
+    monkeypatch.setattr(measure_disks, "_room_bytes", lambda _: 1 << 30)
+    assert main(words) == 0
+    assert "no room for one batch" in capsys.readouterr().out
