@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.chain.selectors.heads import heads_late_s
 from apps.checks.findings.acts import channels_test
-from apps.checks.findings.parts import process_part
+from apps.checks.findings.parts import DISK, process_part
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import named
 from apps.checks.selectors.alerts import channels_undelivered, ping_outage
@@ -38,6 +38,10 @@ EXITS_MANY: Final = 3
 """A process that ended so often within an hour does not go on by itself."""
 SKEW_S: Final = 1.0
 """The drift of clocks that nodes allow.  Source: lotus build/buildconstants AllowableClockDriftSecs."""
+WRITABLE: Final = 64 * 2**20
+"""With fewer bytes PostgreSQL, which adds 16 MiB at once, and logs cannot be written."""
+DISK_BREAKS: Final = (DISK, *map(process_part, ("follower", "tasks", "tasks-slow", "blocks")))
+"""All that write to the database: it takes nothing while its disk is full."""
 PROCESS_TEXTS: Final = {"silent": _("{name} silent"), "down": _("{name} down")}
 
 
@@ -84,7 +88,7 @@ def processes_down(data: CheckData) -> Iterator[Finding]:
             "one that is down is started again, and its log says why it ends; end one that is silent"
         )
         breaks = tuple(process_part(process.name) for process in ill)
-        yield Finding("processes", say, why, count=len(ill), breaks=breaks)
+        yield Finding("processes", say, why, count=len(ill), breaks=breaks, needs=((DISK,),))
     if often := [process for process in data.processes if process.exits_lately >= EXITS_MANY]:
         texts = [
             gettext("{name} restarted {times}").format(name=one.name, times=plural(one.exits_lately, "time"))
@@ -94,7 +98,7 @@ def processes_down(data: CheckData) -> Iterator[Finding]:
         why = gettext("each ended by itself; the end of {log} says why").format(
             log=named([f"{process.name}.log" for process in often])
         )
-        yield Finding("processes-often", say, why, count=len(often))
+        yield Finding("processes-often", say, why, count=len(often), needs=((DISK,),))
 
 
 def checks_late(data: CheckData) -> Iterator[Finding]:
@@ -166,7 +170,8 @@ def console_disk(data: CheckData) -> Iterator[Finding]:
                 if is_full
                 else gettext("the console's disk is nearly full")
             )
-            yield Finding("console-disk", say, f"{space.advice}{left}")
+            breaks = DISK_BREAKS if space.free < WRITABLE else ()
+            yield Finding("console-disk", say, f"{space.advice}{left}", breaks=breaks)
     for seen in _consoles(data):
         if seen.works and seen.row.machine != settings.MACHINE_NAME:
             yield from _disk_elsewhere(seen.row)

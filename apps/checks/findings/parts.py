@@ -12,6 +12,8 @@ from apps.proving.models import Deadline
 
 NODE: Final = "node"
 """A node that can be read."""
+DISK: Final = "console-disk"
+"""Room on the console's disk, where its database and logs are."""
 FEES: Final = "fees"
 """Fee caps above the base fee."""
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 CAUSES: Final[dict[str, tuple[str, ...]]] = {
+    "console_disk": (
+        *("processes_down", "chain_stalled", "head_late", "miners_unread", "rounds_unbegun"),
+        "notifications_undelivered",
+    ),
     "processes_down": (
         *("chain_stalled", "head_late", "miners_unread", "rounds_unbegun"),
         *("notifications_undelivered", "signers_away"),

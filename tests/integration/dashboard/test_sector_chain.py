@@ -69,8 +69,8 @@ def test_each_difference_is_red_and_has_its_reason(full: Pool) -> None:
         {"partition": 0},
         {"is_active": False},
     ):
-        (wrong,) = [line for line in comparisons(full.active, replace(live, **changed), None) if line.why]  # type: ignore[arg-type]
-        assert wrong.chain != wrong.ours
+        (wrong,) = [line for line in comparisons(full.active, replace(live, **changed), None) if line.why]
+        assert wrong.chain != wrong.database
     absent = list(comparisons(full.active, None, None))
     assert [bool(line.why) for line in absent][-1]  # ours is proven, the chain has none
 
@@ -110,7 +110,7 @@ def test_sector_shows_its_share_of_each_message(full: Pool) -> None:
     members = [full.active.pk, *(one.pk for one in others)]
     Sector.objects.filter(pk__in=members).update(precommit_batch=batch)
     Sector.objects.filter(pk=full.active.pk).update(commit_batch=commit, initial_pledge=3 * FIL)
-    landed = {"state": "LANDED", "of": full.miner.tenant.name, "landed_at": clock.now()}
+    landed: dict[str, Any] = {"state": "LANDED", "of": full.miner.tenant.name, "landed_at": clock.now()}
     factories.message(batch.message_id, gas_cost=FIL // 10 + 1, **landed)
     factories.message(commit.message_id, of=full.miner.tenant.name)
     page = signed_in("ann").get(reverse("sector", args=[full.active.uuid]))

@@ -53,7 +53,7 @@ class Comparison:
 
     title: StrOrPromise
     chain: str
-    ours: str
+    database: str
     why: StrOrPromise = ""
     """Where they differ: what that comes from as a rule."""
 
@@ -94,9 +94,9 @@ def comparisons(
     )
 
 
-def _compared(name: str, title: StrOrPromise, chain: int | None, ours: int | None) -> Comparison:
+def _compared(name: str, title: StrOrPromise, chain: int | None, database: int | None) -> Comparison:
     """Compare two epochs."""
-    return Comparison(title, whole(chain), whole(ours), WHY[name] if chain != ours else "")
+    return Comparison(title, whole(chain), whole(database), WHY[name] if chain != database else "")
 
 
 def _word(*, is_true: bool) -> str:

@@ -20,6 +20,7 @@ from apps.checks.selectors.data import CheckData
 from apps.checks.table.causes import CAUSES
 from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core.clock import now
+from apps.core.disk import DiskSpace
 from apps.miners.models import Miner
 from apps.proving.models import WindowPost
 from apps.proving.states import Forecast
@@ -284,3 +285,23 @@ def test_a_missed_window_is_the_signers_if_its_proof_was_not_sent(
     )
 
     assert names(of("requests_failed")) == expected
+
+
+@pytest.mark.parametrize("free", [0, 10**9])
+def test_a_full_disk_is_one_incident_with_the_processes_and_heads_that_it_stops(
+    free: int, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.DISK_RESERVE_BYTES = 2 * 10**9
+    row = {"name": "follower", "pid": 7, "up": False, "once": False}
+    row |= {"restarts": 4, "last_exit": 1, "exits": []}
+    monkeypatch.setattr("apps.core.processes.supervised", lambda: {"follower": row})
+    monkeypatch.setattr("apps.checks.findings.console.disk_spaces", lambda: [DiskSpace(free, 10**11)])
+    monkeypatch.setattr("apps.core.disk._samples", list)
+    factories.head(1001, arrived_at=now() - timedelta(minutes=20))
+    found = {one.cause.check.name: names(one) for one in report().incidents}
+    if free:
+        assert found["console_disk"] == []  # what is below the reserve stops nothing yet
+        assert "processes_down" in found
+    else:
+        assert {"chain_stalled", "processes_down"} <= set(found["console_disk"])
+        assert not {"chain_stalled", "processes_down"} & found.keys()

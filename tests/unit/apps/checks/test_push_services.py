@@ -200,7 +200,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Iterator[Network]:
         started.append((command, kwargs["env"]))
         return run(command, **kwargs, pass_fds=[writer])
 
-    monkeypatch.setattr(push.subprocess, "run", run_with_pipe)
+    monkeypatch.setattr(subprocess, "run", run_with_pipe)
     yield Network(monkeypatch, reader, writer, started)
     os.close(reader)
     os.close(writer)
