@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks.report.cache import audience_of
+from apps.checks.report.cache import audience, key_of
 from apps.checks.report.evaluate import evaluate
 from apps.checks.report.report import Report
 from apps.checks.selectors.data import CheckData
@@ -21,7 +21,7 @@ class SharedReports:
 
     def __call__(self, data: CheckData) -> Report:
         """Return the viewer's report, evaluated once."""
-        viewers = audience_of(data.viewer)
+        viewers = key_of(audience(data.viewer))
         if viewers not in self.made:
             self.made[viewers] = evaluate(data)
         return self.made[viewers]

@@ -11,7 +11,7 @@ from django.db.models import Q, Value
 
 from apps.checks.states import AlertEntryKind, AlertEvent, ChannelKind, Component, Condition
 from apps.core.models import Named
-from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
+from apps.core.reason_fields import CodedField, ReasonCharField, ReasonTextField, WithReasons
 from apps.users.models import Tenant
 
 
@@ -70,7 +70,7 @@ class AlertChannel(models.Model):
         return self.name
 
 
-class Alert(models.Model):
+class Alert(WithReasons):
     """A check that failed from one evaluation to another, of the whole pool or of what a tenant has.
 
     One that fails again soon after it passed is the same alert.
@@ -85,8 +85,9 @@ class Alert(models.Model):
     title = models.CharField(max_length=200)
     """What is true while the check passes."""
     severity = models.CharField(max_length=16)
-    say = models.TextField()
+    say = ReasonTextField()
     """What was found last."""
+    say_coded = CodedField()
     count = models.PositiveIntegerField()
     keys = models.JSONField(default=list)
     """Keys of the findings of that; empty if it was written before they were."""
@@ -136,7 +137,7 @@ class Alert(models.Model):
         return self.acknowledged_at is not None
 
 
-class AlertEntry(models.Model):
+class AlertEntry(WithReasons):
     """One line of an alert's history; none is changed."""
 
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="entries")
@@ -144,8 +145,9 @@ class AlertEntry(models.Model):
     kind = models.CharField(max_length=16, choices=AlertEntryKind.choices)
     actor = models.CharField(max_length=200, blank=True)
     """Who did it, as `Principal.actor` says; empty: the pool."""
-    text = models.TextField(blank=True)
+    text = ReasonTextField(blank=True)
     """A comment, or what was found."""
+    text_coded = CodedField()
     severity = models.CharField(max_length=16)
     count = models.PositiveIntegerField()
     """How many objects failed then."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -9,14 +10,18 @@ from typing import Any, Final
 from django.db import transaction
 from django.utils.translation import override
 
+from apps.core.formatting import DAY_S, HOUR_S, MINUTE_S, NARROW
 from apps.core.reason_fields import CODED
-from apps.core.reasons import CLAUSES, OLD, TEXT, Reason, as_reason, coded
+from apps.core.reasons import CLAUSES, OLD, TEXT, Reason, as_reason, coded, counted, lasting
 from apps.core.stored_texts import FIGURE_HOLES, SURE_MIN, TEXT_HOLES, Template, stored_text, template_of
 
 STEP: Final = 500
 """Rows of one statement."""
-PLAIN_MIN: Final = 9
-"""Characters of a template whose values are one word each: `paused by ann`."""
+PLAIN_MIN: Final = 8
+"""Characters of a template whose values are names, or reasons themselves: `paused by ann`, `a, b offline`."""
+
+COUNTED: Final = re.compile(rf"(\d[\d{NARROW}]*) ([a-z][a-z ]*)")
+LASTED: Final = re.compile(r"(?:(\d+) d ?)?(?:(\d+) h ?)?(?:(\d+)(?: min)? ?)?(?:(\d+) s)?")
 
 Texts = list[tuple[str, "Template"]]
 
@@ -69,7 +74,7 @@ def _reason_of(text: str, known: Texts, *, is_cut: bool = False) -> Reason | Non
     """Return a text as the reason that it was made of; None if it is of none."""
     for code, one in sorted(known, key=lambda pair: pair[1].rank):
         values = one.values_of_cut(text) if is_cut else one.values_of(text) if one.holes else None
-        if one.literals == (text,) or (values is not None and _is_likely(one, values)):
+        if one.literals == (text,) or (values is not None and _is_likely(one, values, known)):
             return Reason(
                 text,
                 code,
@@ -79,7 +84,7 @@ def _reason_of(text: str, known: Texts, *, is_cut: bool = False) -> Reason | Non
     return Reason(text, CLAUSES.code, {"parts": parts}) if all(parts) else None
 
 
-def _is_likely(template: Template, values: Mapping[str, str]) -> bool:
+def _is_likely(template: Template, values: Mapping[str, str], known: Texts) -> bool:
     """Return whether values are such as the template takes: ` of ` is in many texts, clauses are no name."""
     names = {name: value for name, value in values.items() if name.partition(":")[0] not in TEXT_HOLES}
     figures = {name for name, value in names.items() if value[:1].isdigit()}
@@ -88,13 +93,26 @@ def _is_likely(template: Template, values: Mapping[str, str]) -> bool:
         return False
     if template.weight >= SURE_MIN or not names:
         return True
-    is_plain = not any(" " in value for value in others)
+    is_plain = all(" " not in value.replace(", ", "") or _reason_of(value, known) for value in others)
     return is_plain and (bool(figures) or template.weight >= PLAIN_MIN)
 
 
 def _value(name: str, text: str, known: Texts) -> str:
     is_text = name.partition(":")[0] in TEXT_HOLES or " " in text
-    return (_reason_of(text, known) or as_reason(text)) if is_text else text
+    return (_figure_of(text) or _reason_of(text, known) or as_reason(text)) if is_text else text
+
+
+def _figure_of(text: str) -> str:
+    """Return `3 sectors` or `2 h 05` as the reason that it is within another; empty if it is none."""
+    if (found := COUNTED.fullmatch(text)) is not None:
+        count, noun = int(found[1].replace(NARROW, "")), found[2]
+        if count == 1 or noun.endswith("s"):
+            return counted(count, noun if count == 1 else noun.removesuffix("s"))
+    if (found := LASTED.fullmatch(text)) is not None:
+        days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+        made = lasting(days * DAY_S + hours * HOUR_S + minutes * MINUTE_S + seconds)
+        return made if made == text else ""
+    return ""
 
 
 def _uncoded(text: str) -> Reason:

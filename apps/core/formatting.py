@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, gettext_noop, ngettext
 
 from poolsite.filecoin.amounts import FIL
 
@@ -120,24 +121,34 @@ def joined_size(count: int | None) -> str:
     return " ".join(size(count)).strip()
 
 
-def time_left(seconds: float | None) -> str:
-    """`8 s`, `12 min`, `2 h 05`, `23 d 02 h`."""
+def _time_left(seconds: float | None, say: Callable[[str], str]) -> str:
     if seconds is None:
         return NOTHING
     left = max(int(seconds), 0)
     if left < MINUTE_S:
-        return gettext("{seconds} s").format(seconds=left)
+        return say(gettext_noop("{seconds} s")).format(seconds=left)
     if left < 10 * MINUTE_S:
-        return gettext("{minutes} min {seconds:02d} s").format(
+        return say(gettext_noop("{minutes} min {seconds:02d} s")).format(
             minutes=left // MINUTE_S, seconds=left % MINUTE_S
         )
     if left < HOUR_S:
-        return gettext("{minutes} min").format(minutes=left // MINUTE_S)
+        return say(gettext_noop("{minutes} min")).format(minutes=left // MINUTE_S)
     if left < DAY_S:
-        return gettext("{hours} h {minutes:02d}").format(
+        return say(gettext_noop("{hours} h {minutes:02d}")).format(
             hours=left // HOUR_S, minutes=left % HOUR_S // MINUTE_S
         )
-    return gettext("{days} d {hours:02d} h").format(days=left // DAY_S, hours=left % DAY_S // HOUR_S)
+    days, hours = left // DAY_S, left % DAY_S // HOUR_S
+    return say(gettext_noop("{days} d {hours:02d} h")).format(days=days, hours=hours)
+
+
+def time_left(seconds: float | None) -> str:
+    """`8 s`, `12 min`, `2 h 05`, `23 d 02 h`."""
+    return _time_left(seconds, gettext)
+
+
+def time_left_kept(seconds: float | None) -> str:
+    """Return the same in English, as rows keep it."""
+    return _time_left(seconds, str)
 
 
 def duration(seconds: float | None) -> str:

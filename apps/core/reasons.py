@@ -6,16 +6,17 @@ read it as any other; decisions ask for its code (decision 51).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import md5
 from string import Formatter
 from typing import Any, Final
 
+from django.utils.text import Truncator
 from django.utils.translation import gettext, gettext_noop, ngettext
 
 from apps.core.errors import DomainError
-from apps.core.formatting import plural_kept
+from apps.core.formatting import NOTHING, plural_kept, time_left_kept
 
 
 class Reason(str):
@@ -105,9 +106,15 @@ LISTED: Final = reason("core.listed", gettext_noop("{one}, {other}"))
 """Two parts of a list, the other of which may be further ones."""
 COUNT: Final = reason("core.count", "{count} {noun}")
 """A number of things: `counted` makes one."""
+TIME_LEFT: Final = reason("core.time_left", "{seconds}")
+"""How long something takes or took: `lasting` makes one."""
+MOMENT: Final = reason("core.moment", "{at}")
+"""A time, told in the zone and language of its reader."""
+CUT: Final = reason("core.cut", "{text}")
+"""So much of a reason as is shown: `cut` makes one."""
 AND_MORE: Final = reason("core.and_more", gettext_noop("{names} and {count} more"))
 MARKED: Final = reason("core.marked", "{text}")
-"""A marked text without values, such as the name of a state."""
+"""A marked text without values, such as the name of a state; with a `context` if it is marked with one."""
 OLD: Final = reason("core.old", "{text}")
 """A text from before there were codes that is of none."""
 TEXT: Final = reason("core.text", "{text}")
@@ -135,9 +142,29 @@ def counted(count: int, noun: str) -> Reason:
     return Reason(plural_kept(count, noun), COUNT.code, {"count": count, "noun": noun})
 
 
+def lasting(seconds: float | None) -> str:
+    """Return `2 h 05`, for use within a reason."""
+    if seconds is None:
+        return NOTHING
+    return Reason(time_left_kept(seconds), TIME_LEFT.code, {"seconds": int(seconds)})
+
+
+def cut(text: str, most: int) -> str:
+    """Return a reason of which at most so many characters are shown, in each language."""
+    if len(text) <= most:
+        return text
+    return Reason(Truncator(text).chars(most), CUT.code, {"text": text, "most": most})
+
+
+def colon(one: object, other: str) -> str:
+    """Return what something is about, and the reason if there is one."""
+    about = one if isinstance(one, Reason) else str(one)
+    return COLON(one=about, other=as_reason(other)) if other else about
+
+
 def listed(parts: Sequence[str]) -> str:
     """Return several reasons as a list: `3 as recorded, 2 missing`."""
-    one, *others = parts
+    one, *others = parts or ("",)
     return LISTED(one=one, other=listed(others)) if others else one
 
 
@@ -214,15 +241,15 @@ def _dumped(value: Any) -> Any:
     return value if isinstance(value, int | float) else str(value)
 
 
-def coded_read(text: str, json: Mapping[str, Any] | None) -> Reason | str:
+def coded_read(text: str, coded: Mapping[str, Any] | None) -> Reason | str:
     """Return a row's text as the reason that its JSON tells, or as it is if that is another text's."""
-    if not text or not json or json["of"] != _sum(text):
+    if not text or not coded or coded["of"] != _sum(text):
         return text
-    code: str = json["code"]
+    code: str = coded["code"]
     if is_whole(code):
         return Reason(text, code, {"text": text})
     try:
-        made: Reason = _loaded(json)
+        made: Reason = _loaded(coded)
     except KeyError:  # a newer version's
         return text
     return Reason(text, code, made.values)
@@ -235,8 +262,12 @@ def _loaded(value: Any) -> Any:
         return value
     code = value["code"]
     values = {name: _loaded(one) for name, one in value["values"].items()}
-    if code == COUNT.code:
-        return counted(**values)
+    if code in MADE:
+        return MADE[code](**values)
     if is_whole(code):
         return Reason(values["text"], code, values)
     return REASONS[code](**values)
+
+
+MADE: Final[dict[str, Callable[..., str]]] = {COUNT.code: counted, TIME_LEFT.code: lasting, CUT.code: cut}
+"""By code what makes a reason whose text is not its template's."""

@@ -7,17 +7,32 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache, lru_cache
 from string import Formatter
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
-from django.utils.translation import get_language, gettext
+from django.utils.text import Truncator
+from django.utils.translation import get_language, gettext, pgettext
 
 from apps.core.catalogue import TEMPLATES
-from apps.core.formatting import plural
+from apps.core.formatting import plural, time_left
 from apps.core.languages import clauses_text, colon_text, list_text
-from apps.core.reasons import COUNT, FORMATTER, MARKED, REASONS, REFUSED, TEXT, Reason, is_whole
+from apps.core.local_time import moment_text
+from apps.core.reasons import (
+    COUNT,
+    FORMATTER,
+    MARKED,
+    MOMENT,
+    REASONS,
+    REFUSED,
+    TEXT,
+    TIME_LEFT,
+    Reason,
+    is_whole,
+)
+from apps.core.reasons import CUT as PART
 
 TEXT_HOLES: Final = frozenset(
     {
@@ -215,9 +230,17 @@ def _reason_text(reason: Reason) -> str:
         is_ours = reason.code.startswith((REFUSED, TEXT.code))
         return _translated(str(reason)) if is_ours else str(reason)
     if reason.code == MARKED.code:
-        return gettext(reason.values["text"])
+        context = reason.values.get("context")
+        text = reason.values["text"]
+        return pgettext(context, text) if context else gettext(text)
     if reason.code == COUNT.code:
         return plural(**reason.values)
+    if reason.code == TIME_LEFT.code:
+        return time_left(**reason.values)
+    if reason.code == MOMENT.code:
+        return moment_text(datetime.fromisoformat(reason.values["at"]))
+    if reason.code == PART.code:
+        return Truncator(_shown(reason.values["text"])).chars(reason.values["most"])
     values = {name: _shown(value) for name, value in reason.values.items()}
     return FORMATTER.vformat(REASONS[reason.code].translated(reason.values), (), values)
 

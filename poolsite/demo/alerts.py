@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
+from apps.checks import reasons as found
 from apps.checks.models import (
     Alert,
     AlertChannel,
@@ -21,28 +22,47 @@ from apps.checks.models import (
 from apps.checks.services.service_days import service_day_count
 from apps.checks.states import AlertEntryKind, AlertEvent, ChannelKind, Component, Condition
 from apps.checks.table.checks import CHECKS_BY_NAME
+from apps.core.formatting import DAY_S
 from apps.core.models import Backup
+from apps.core.reasons import Reason, counted, lasting
 from apps.users.rules.encryption import text_encrypt
 from poolsite.demo.world import World, midnight, rows_write
 
 PAST: Final = (
-    (2, 95, "hosts_away", "warning", "basalt-sealer-1 offline"),
-    (3, 240, "windows_missed", "critical", "2 windows closed without a proof"),
-    (6, 30, "wins_lost", "warning", "1 win lost in 24 h: no connected signer has the key"),
-    (9, 55, "messages_stuck", "warning", "1 message waits for a higher fee"),
-    (11, 18, "hosts_away", "warning", "delta-sealer-2 offline"),
-    (17, 70, "nodes_unhealthy", "critical", "lotus-frankfurt not responding"),
-    (17, 64, "wins_lost", "warning", "4 wins lost in 24 h: no node responds"),
-    (23, 400, "stores_filling", "warning", "cedar-store-1: less than a sector is free"),
-    (30, 26, "messages_failed", "warning", "2 messages failed with exit code 16"),
-    (33, 610, "windows_at_risk", "warning", "proofs land later than usual: base fee 0.7 nanoFIL"),
-    (41, 120, "windows_missed", "critical", "3 windows closed without a proof"),
-    (52, 33, "signers_away", "critical", "signer of ember offline"),
-    (64, 48, "hosts_away", "warning", "aurora-sealer-2 offline"),
-    (77, 90, "balances_short", "warning", "fjord worker 06 pays for 2 more days"),
+    (2, 95, "hosts_away", "warning", found.HOSTS_AWAY(away="basalt-sealer-1")),
+    (
+        3,
+        240,
+        "windows_missed",
+        "critical",
+        found.WINDOWS_MISSED(deadlines=counted(2, "deadline"), group="basalt"),
+    ),
+    (6, 30, "wins_lost", "warning", found.WINS_LOST(wins=counted(1, "win"), group="delta")),
+    (9, 55, "messages_stuck", "warning", found.PRICED_OUT(many=counted(1, "message"))),
+    (11, 18, "hosts_away", "warning", found.HOSTS_AWAY(away="delta-sealer-2")),
+    (17, 70, "nodes_unhealthy", "critical", found.NODES_AWAY(nodes=counted(1, "node"))),
+    (17, 64, "wins_lost", "warning", found.WINS_LOST(wins=counted(4, "win"), group="ember")),
+    (23, 400, "stores_filling", "warning", found.STORE_FILLING(store="cedar-store-1", left=lasting(DAY_S))),
+    (30, 26, "messages_failed", "warning", found.FAILED_LATELY(many=counted(2, "message"), failed_hours=24)),
+    (
+        33,
+        610,
+        "windows_at_risk",
+        "warning",
+        found.WINDOWS_AT_RISK(deadlines=counted(1, "deadline"), group="fjord"),
+    ),
+    (
+        41,
+        120,
+        "windows_missed",
+        "critical",
+        found.WINDOWS_MISSED(deadlines=counted(3, "deadline"), group="aurora"),
+    ),
+    (52, 33, "signers_away", "critical", found.SIGNERS_AWAY(addresses=found.ADDRESSES(count=1))),
+    (64, 48, "hosts_away", "warning", found.HOSTS_AWAY(away="aurora-sealer-2")),
+    (77, 90, "balances_short", "warning", found.RUNWAY(balances=counted(1, "balance"))),
 )
 """Days ago, minutes that it lasted, check, severity, what was found."""
-DAY_S: Final = 86_400
 OUTAGES: Final = {
     (Component.PROVING, 3): (Condition.DOWN, 14_400),
     (Component.CHAIN, 17): (Condition.DOWN, 4_200),
@@ -81,7 +101,7 @@ def alerts_make(world: World) -> None:
     _service(world)
 
 
-def _alert(world: World, past: tuple[int, int, str, str, str]) -> Alert:
+def _alert(world: World, past: tuple[int, int, str, str, Reason]) -> Alert:
     days, minutes, check, severity, say = past
     began = world.now - timedelta(days=days, hours=4)
     is_critical = severity == "critical"

@@ -25,6 +25,7 @@ from apps.checks.services.acknowledgements import (
 )
 from apps.checks.states import AlertEntryKind
 from apps.core import clock
+from apps.core.reasons import code_of
 
 
 class AlertQuery(QuerySerializer):
@@ -56,6 +57,7 @@ class AlertOutput(serializers.Serializer[Any]):
         choices=SEVERITIES, help_text="The worst of the check's own and of those that it explains."
     )
     say = serializers.CharField(help_text="What was found last.")
+    say_code = serializers.SerializerMethodField(help_text="Its code; that of several is `core.clauses`.")
     count = serializers.IntegerField(help_text="How many objects that covers.")
     began_at = serializers.DateTimeField()
     since = serializers.DateTimeField(help_text="When it began to fail last.")
@@ -66,6 +68,9 @@ class AlertOutput(serializers.Serializer[Any]):
     acknowledged_until = serializers.DateTimeField(
         allow_null=True, help_text="null: until the check passes, or nobody has it."
     )
+
+    def get_say_code(self, row: Any) -> str:
+        return code_of(row.say)
 
 
 class AlertLines(serializers.Serializer[Any]):
@@ -82,9 +87,13 @@ class AlertEntryOutput(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=AlertEntryKind.values)
     actor = serializers.CharField(help_text="Empty: the pool.")
     text = serializers.CharField(help_text="A comment, or what was found.")
+    text_code = serializers.SerializerMethodField(help_text="Code of what was found.")
     severity = serializers.ChoiceField(choices=SEVERITIES)
     count = serializers.IntegerField()
     until = serializers.DateTimeField(allow_null=True, help_text="Of an acknowledgement.")
+
+    def get_text_code(self, row: Any) -> str:
+        return code_of(row.text)
 
 
 class AlertHistory(serializers.Serializer[Any]):

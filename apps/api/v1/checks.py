@@ -25,6 +25,7 @@ from apps.checks.services.check_settings import (
     check_find,
 )
 from apps.core import clock
+from apps.core.reasons import code_of
 
 if TYPE_CHECKING:
     from apps.checks.models import CheckSetting
@@ -35,7 +36,9 @@ class FindingOutput(serializers.Serializer[Any]):
 
     key = serializers.CharField()
     say = serializers.CharField()
+    say_code = serializers.CharField()
     reason = serializers.CharField()
+    reason_code = serializers.CharField(help_text="Empty: there is none.")
     count = serializers.IntegerField(help_text="How many objects it covers.")
     has_more = serializers.BooleanField(
         help_text="Whether only the first objects were counted or priced: count and amounts are lower bounds."
@@ -116,7 +119,9 @@ def finding_body(finding: Finding, result: Result, report: Report) -> dict[str, 
     return {
         "key": finding.key,
         "say": finding.say,
+        "say_code": code_of(finding.say),
         "reason": finding.reason,
+        "reason_code": code_of(finding.reason),
         "count": finding.count,
         "has_more": finding.has_more,
         "per_day": str(finding.per_day),

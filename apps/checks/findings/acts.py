@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlencode
 
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from apps.chain.models import Node
 from apps.chain.states import CONDITIONS_FOREIGN
 from apps.checks.findings.results import Act, Link
 from apps.checks.models import AlertChannel
+from apps.checks.reasons import THE_POOL
 from apps.checks.selectors.data import CheckData
-from apps.core.formatting import plural, shortened
+from apps.core.formatting import shortened
+from apps.core.reasons import counted
 from apps.messages.models import Message, Sender
 from apps.messages.rules.methods import method_text
 from apps.messages.selectors.alike import MessageGroup
@@ -28,18 +29,15 @@ from apps.sectors.selectors.failures import FailureGroup
 from apps.users.states import Perm
 from poolsite.filecoin.amounts import fil_format
 
-if TYPE_CHECKING:
-    from django_stubs_ext import StrOrPromise
-
 ACTS_MAX: Final = 3
 """Objects of one finding that have a button; its page has all."""
 PRICED_OUT: Final = "state=priced-out"
 """The filter of the list of messages for those below the base fee."""
-MESSAGE_ACTS: Final[dict[str, tuple[str, StrOrPromise, bool]]] = {
-    "retry-now": ("message-retry-now", _("Retry"), False),
-    "republish": ("message-republish", _("Republish"), False),
-    "replace": ("message-replace", _("Raise fees of"), False),
-    "raise-fee": ("message-replace", _("Raise fee of"), True),
+MESSAGE_ACTS: Final[dict[str, tuple[str, str, bool]]] = {
+    "retry-now": ("message-retry-now", gettext_noop("Retry"), False),
+    "republish": ("message-republish", gettext_noop("Republish"), False),
+    "replace": ("message-replace", gettext_noop("Raise fees of"), False),
+    "raise-fee": ("message-replace", gettext_noop("Raise fee of"), True),
 }
 """Of the doctor's actions those with a route of their own: its name, the label, whether it asks first."""
 
@@ -50,7 +48,7 @@ FREE_ACTS: Final = ("retry-now", "republish")
 def hosts_resume(workers: Sequence[Worker]) -> tuple[Act, ...]:
     """Return the acts by which these hosts claim work again."""
     return tuple(
-        Act(Link("host-act", (str(worker.uuid), "resume")), gettext("Resume"), worker.name)
+        Act(Link("host-act", (str(worker.uuid), "resume")), gettext_noop("Resume"), worker.name)
         for worker in workers[:ACTS_MAX]
     )
 
@@ -58,7 +56,7 @@ def hosts_resume(workers: Sequence[Worker]) -> tuple[Act, ...]:
 def senders_resume(senders: Sequence[Sender], data: CheckData) -> tuple[Act, ...]:
     """Return the acts that resume these senders; one that tenants share is the operator's."""
     return tuple(
-        Act(Link("sender-act", (str(row.address), "resume")), gettext("Resume"), shortened(row.address))
+        Act(Link("sender-act", (str(row.address), "resume")), gettext_noop("Resume"), shortened(row.address))
         for row in senders[:ACTS_MAX]
         if sender_may_set(data.viewer, row.address)
     )
@@ -69,7 +67,7 @@ def senders_send_too(senders: Sequence[Sender], data: CheckData) -> tuple[Act, .
     return tuple(
         Act(
             Link("sender-act", (str(row.address), "send-too")),
-            gettext("Let the pool send for"),
+            gettext_noop("Let the pool send for"),
             shortened(row.address),
         )
         for row in senders[:ACTS_MAX]
@@ -80,7 +78,11 @@ def senders_send_too(senders: Sequence[Sender], data: CheckData) -> tuple[Act, .
 def sectors_retry(sectors: Sequence[Sector]) -> tuple[Act, ...]:
     """Return the acts that retry these sectors' failed stages; one that is not paused needs nobody."""
     return tuple(
-        Act(Link("sector-retry", (str(row.uuid),)), gettext("Retry"), f"{row.miner.address} / {row.number}")
+        Act(
+            Link("sector-retry", (str(row.uuid),)),
+            gettext_noop("Retry"),
+            f"{row.miner.address} / {row.number}",
+        )
         for row in sectors
         if row.paused_at is not None
     )[:ACTS_MAX]
@@ -89,7 +91,7 @@ def sectors_retry(sectors: Sequence[Sector]) -> tuple[Act, ...]:
 def group_retry(group: FailureGroup) -> Act:
     """Return the act that retries all sectors that failed alike."""
     link = Link("sectors-failures-retry", (group.key,))
-    return Act(link, gettext("Retry"), plural(group.count, "sector"))
+    return Act(link, gettext_noop("Retry"), counted(group.count, "sector"))
 
 
 def sectors_rebuild(sectors: Sequence[Sector]) -> tuple[Act, ...]:
@@ -97,7 +99,7 @@ def sectors_rebuild(sectors: Sequence[Sector]) -> tuple[Act, ...]:
     return tuple(
         Act(
             Link("sector-rebuild", (str(row.uuid),)),
-            gettext("Rebuild"),
+            gettext_noop("Rebuild"),
             f"{row.miner.address} / {row.number}",
             opens_page=True,
         )
@@ -110,7 +112,7 @@ def deadlines_dry_run(miner: Miner, deadlines: Sequence[Deadline]) -> tuple[Act,
     return tuple(
         Act(
             Link("proving-dry-run", (miner.address, str(row.index))),
-            gettext("Dry run"),
+            gettext_noop("Dry run"),
             f"{miner.address} / {row.index}",
             perm=Perm.WRITE,
         )
@@ -124,7 +126,7 @@ def runs_retry(runs: Sequence[PipelineRun]) -> tuple[Act, ...]:
     return tuple(
         Act(
             Link("sector-run-retry", (str(row.sector.uuid), row.kind)),
-            gettext("Retry"),
+            gettext_noop("Retry"),
             f"{row.sector.miner.address} / {row.sector.number}",
         )
         for row in runs[:ACTS_MAX]
@@ -135,7 +137,7 @@ def funds_send(to: str, name: str, *, label: str = "", value: int = 0) -> Act:
     """Return the act that begins a transfer to this address; the page asks which wallet pays."""
     filled = {"to": to, **({"value": fil_format(value, unit="")} if value else {})}
     link = Link("message-compose", query=urlencode(filled))
-    return Act(link, label or gettext("Send FIL to"), name, opens_page=True)
+    return Act(link, label or gettext_noop("Send FIL to"), name, opens_page=True)
 
 
 def message_mend(message: Message, data: CheckData) -> tuple[Act, ...]:
@@ -152,7 +154,7 @@ def message_mend(message: Message, data: CheckData) -> tuple[Act, ...]:
     page, label, opens_page = MESSAGE_ACTS[action]
     # Its fees are raised once, however often that is clicked.
     query = urlencode({"cid": message.cid}) if action == "replace" and key == message.pk else ""
-    return (Act(Link(page, (key,), query), str(label), message_name(message, data), opens_page=opens_page),)
+    return (Act(Link(page, (key,), query), label, message_name(message, data), opens_page=opens_page),)
 
 
 def group_mend(group: MessageGroup, first: Message, data: CheckData) -> tuple[Act, ...]:
@@ -161,13 +163,18 @@ def group_mend(group: MessageGroup, first: Message, data: CheckData) -> tuple[Ac
     if action not in FREE_ACTS or action not in group.diagnosis.actions:
         return ()
     link = Link("messages-bulk", (action,), query=f"state={group.view}&cause={group.key}")
-    return (Act(link, str(MESSAGE_ACTS[action][1]), plural(group.count, "message"), opens_page=True),)
+    return (Act(link, MESSAGE_ACTS[action][1], counted(group.count, "message"), opens_page=True),)
 
 
 def messages_review(messages: Sequence[Message], data: CheckData) -> tuple[Act, ...]:
     """Return the acts that show what these do, for a second person to approve or refuse."""
     return tuple(
-        Act(Link("message-approve", (row.pk,)), gettext("Review"), message_name(row, data), opens_page=True)
+        Act(
+            Link("message-approve", (row.pk,)),
+            gettext_noop("Review"),
+            message_name(row, data),
+            opens_page=True,
+        )
         for row in messages[:ACTS_MAX]
     )
 
@@ -177,7 +184,7 @@ def messages_push_again(messages: Sequence[Message], data: CheckData) -> tuple[A
     return tuple(
         Act(
             Link("message-push-again", (row.pk,)),
-            gettext("Push again"),
+            gettext_noop("Push again"),
             message_name(row, data),
             opens_page=True,
         )
@@ -191,7 +198,7 @@ def fees_raise(messages: Sequence[Message], many: str, data: CheckData) -> tuple
         link, of = Link("message-replace", (messages[0].pk,)), message_name(messages[0], data)
     else:
         link, of = Link("messages-bulk", ("replace",), query=f"all=1&{PRICED_OUT}"), many
-    return (Act(link, gettext("Raise fees of"), of, opens_page=True),)
+    return (Act(link, gettext_noop("Raise fees of"), of, opens_page=True),)
 
 
 def message_name(message: Message, data: CheckData) -> str:
@@ -203,27 +210,28 @@ def message_name(message: Message, data: CheckData) -> str:
 def miner_warm_up(miner: Miner) -> Act:
     """Return the act that tries a win by a throw-away challenge, which shows the step that fails."""
     link = Link("blocks-warm-up", (str(miner.uuid),))
-    return Act(link, gettext("Warm up"), str(miner.name or miner), perm=Perm.WRITE)
+    return Act(link, gettext_noop("Warm up"), str(miner.name or miner), perm=Perm.WRITE)
 
 
 def blocks_unwanted(miner: Miner) -> Act:
     """Return the act that stops a miner's blocks: a request without a body does so at its route."""
     link = Link("blocks-mining", (str(miner.uuid),))
-    return Act(link, gettext("Make no blocks for"), str(miner.name or miner), perm=Perm.WRITE)
+    return Act(link, gettext_noop("Make no blocks for"), str(miner.name or miner), perm=Perm.WRITE)
 
 
 def nodes_leave(node: Node, nodes: Sequence[Node]) -> tuple[Act, ...]:
     """Return the acts for nodes of another chain: disable one, or unbind a pool that was bound by mistake."""
     if any(one.condition not in CONDITIONS_FOREIGN for one in nodes):
         act = Act(
-            Link("chain-node-act", (str(node.pk), "disable")), gettext("Disable"), str(node), perm=Perm.ADMIN
+            Link("chain-node-act", (str(node.pk), "disable")),
+            gettext_noop("Disable"),
+            str(node),
+            perm=Perm.ADMIN,
         )
         return (act,)
     if network_may_unbind():
         return (
-            Act(
-                Link("chain-unbind"), gettext("Unbind"), gettext("the pool"), perm=Perm.ADMIN, opens_page=True
-            ),
+            Act(Link("chain-unbind"), gettext_noop("Unbind"), THE_POOL(), perm=Perm.ADMIN, opens_page=True),
         )
     return ()
 
@@ -231,6 +239,11 @@ def nodes_leave(node: Node, nodes: Sequence[Node]) -> tuple[Act, ...]:
 def channels_test(channels: Sequence[AlertChannel]) -> tuple[Act, ...]:
     """Return the acts that send a test to these channels; what waits for one follows at once."""
     return tuple(
-        Act(Link("alert-channel-act", (str(row.uuid), "test")), gettext("Test"), row.name, perm=Perm.ADMIN)
+        Act(
+            Link("alert-channel-act", (str(row.uuid), "test")),
+            gettext_noop("Test"),
+            row.name,
+            perm=Perm.ADMIN,
+        )
         for row in channels[:ACTS_MAX]
     )

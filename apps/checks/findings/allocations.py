@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_noop
 
+from apps.checks import reasons
 from apps.checks.findings.results import Act, Finding, Link
 from apps.checks.findings.text import at_least
 from apps.checks.selectors.data import CheckData
@@ -28,22 +29,19 @@ def allocations_end(data: CheckData) -> Iterator[Finding]:
     take = Link("pieces", query=f"take={first.number}")
     yield Finding(
         "allocations",
-        ngettext("{many} expires within 7 d", "{many} expire within 7 d", count).format(
-            many=at_least(count, "allocation", has_more=has_more)
+        reasons.ALLOCATIONS_EXPIRE(many=at_least(count, "allocation", has_more=has_more), count=count),
+        reasons.ALLOCATION_MISSING(
+            miner=first.miner.address, size=joined_size(first.size), client=first.client
         ),
-        gettext(
-            "{miner}: {size} of f0{client} are not here; take the data, seal them before the end, or have "
-            "the client allocate anew"
-        ).format(miner=first.miner.address, size=joined_size(first.size), client=first.client),
         count=count,
         has_more=has_more,
         due_s=data.clock.starts_at(first.expiration),
-        due_label=gettext("until it expires") if count == 1 else gettext("until the first expires"),
+        due_label=reasons.UNTIL_EXPIRES() if count == 1 else reasons.UNTIL_FIRST_EXPIRES(),
         acts=(
             Act(
                 take,
-                gettext("Take the data of"),
-                gettext("allocation {number}").format(number=first.number),
+                gettext_noop("Take the data of"),
+                reasons.ALLOCATION(number=first.number),
                 perm=Perm.WRITE,
                 opens_page=True,
             ),

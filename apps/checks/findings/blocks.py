@@ -6,29 +6,26 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
-from django.utils.translation import gettext
-from django.utils.translation import gettext as say
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from apps.blocks.models import Round
 from apps.blocks.selectors.luck import Luck, luck_since
 from apps.blocks.states import RoundState
+from apps.checks import reasons
 from apps.checks.findings.acts import ACTS_MAX, blocks_unwanted, miner_warm_up
 from apps.checks.findings.parts import NODE, needs_of, process_part, round_parts
 from apps.checks.findings.results import Act, Finding, Link
 from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.checks.selectors.data import CheckData
-from apps.core.formatting import fil, plural, time_left
-from apps.core.languages import colon_text
+from apps.core.formatting import fil
 from apps.core.local_time import moment_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import MARKED, MOMENT, Reason, as_reason, clauses, colon, counted, lasting
 from apps.miners.models import Miner
 
 RARE: Final = 0.001
 """Probability at which a lack of wins is no chance any more, shared among all miners and spans."""
 F3_GRACE: Final = timedelta(minutes=5)
 """How long a miner may be without a lease of F3: about two of them."""
-ORPHANED_TEXT: Final = _("the chain continued without it")
 
 
 def lost(data: CheckData) -> Iterator[Finding]:
@@ -42,12 +39,12 @@ def lost(data: CheckData) -> Iterator[Finding]:
         last = rows[0]
         yield Finding(
             f"wins-lost-{last.miner.address or last.miner_id}",
-            say("{wins} of {group} lost").format(
-                wins=plural(len(rows), "win"), group=miners_named(of[0].miner for of in group)
+            reasons.WINS_LOST(
+                wins=counted(len(rows), "win"), group=miners_named(of[0].miner for of in group)
             ),
             _lost_reason(last, missing),
             link=Link("block-round", (str(last.uuid),)) if len(group) == 1 else None,
-            button=gettext("Round") if len(group) == 1 else "",
+            button=gettext_noop("Round") if len(group) == 1 else "",
             count=len(rows),
             per_day=missing,
             acts=_acts([of[0].miner for of in group], last),
@@ -58,13 +55,15 @@ def lost(data: CheckData) -> Iterator[Finding]:
 
 def _lost_reason(last: Round, missing: int) -> str:
     """Return what the last one was lost by, its sector, and what all of them would have brought."""
-    outcome = RoundState(last.state).label.lower()
-    words = say("epoch {epoch}, sector {sector}: {outcome}").format(
-        epoch=last.epoch, sector=last.sector, outcome=outcome
-    )
-    cause = stored_text(last.reason) or (ORPHANED_TEXT if last.state == RoundState.ORPHANED else "")
-    cost = say("; {missing} FIL lost in 24 h").format(missing=fil(missing)) if missing else ""
-    return (colon_text(words, cause) if cause else words) + cost
+    words = reasons.ROUND_WAS(epoch=last.epoch, sector=last.sector, outcome=_outcome(last))
+    cause = last.reason or (reasons.ORPHANED() if last.state == RoundState.ORPHANED else "")
+    cost = reasons.WINS_WORTH(missing=fil(missing)) if missing else ""
+    return clauses(colon(words, cause), cost)
+
+
+def _outcome(row: Round) -> Reason:
+    label = str(RoundState(row.state).label)
+    return Reason(label.lower(), MARKED.code, {"text": label})
 
 
 def _acts(miners: Sequence[Miner], last: Round) -> tuple[Act, ...]:
@@ -78,13 +77,10 @@ def foreign(data: CheckData) -> Iterator[Finding]:
     for group in grouped(ill):
         yield Finding(
             f"blocks-foreign-{group[0].address}",
-            say("another program makes blocks for {group}").format(group=miners_named(group)),
-            say(
-                "the block of epoch {epoch} is not the pool's: stop that program, or mining here; if both "
-                "make a block of one epoch, the miner is slashed"
-            ).format(epoch=data.blocks_foreign[group[0].pk]),
+            reasons.BLOCKS_FOREIGN(group=miners_named(group)),
+            reasons.BLOCK_FOREIGN(epoch=data.blocks_foreign[group[0].pk]),
             link=Link("miner", (group[0].address,)) if len(group) == 1 else None,
-            button=gettext("Miner") if len(group) == 1 else "",
+            button=gettext_noop("Miner") if len(group) == 1 else "",
             count=len(group),
             per_day=sum(data.reward_per_day(miner) for miner in group),
         )
@@ -96,13 +92,10 @@ def blocks_not_started(data: CheckData) -> Iterator[Finding]:
     for group in grouped(miners):
         yield Finding(
             f"blocks-unstarted-{group[0].address}",
-            say("nobody makes blocks for {group}").format(group=miners_named(group)),
-            say(
-                "setting its height, {height}, stopped its block production: start it again, once the other "
-                "program is stopped for good"
-            ).format(height=group[0].works_from),
+            reasons.BLOCKS_UNSTARTED(group=miners_named(group)),
+            reasons.BLOCKS_STOPPED(height=group[0].works_from),
             link=Link("miner-move-in", (group[0].address,)) if len(group) == 1 else None,
-            button=gettext("Move in") if len(group) == 1 else "",
+            button=gettext_noop("Move in") if len(group) == 1 else "",
             acts=tuple(blocks_unwanted(miner) for miner in group[:ACTS_MAX]),
             count=len(group),
             per_day=sum(data.reward_per_day(miner) for miner in group),
@@ -115,17 +108,12 @@ def rounds_not_run(data: CheckData) -> Iterator[Finding]:
     for group in grouped(data.rounds_not_run):
         last, rounds = group[0].last, sum(one.rounds for one in group)
         names = [miner_name(miners[one.miner_id]) for one in group]
-        outcome = RoundState(last.state).label.lower()
         yield Finding(
             f"rounds-undrawn-{miners[group[0].miner_id].address or group[0].miner_id}",
-            say("{rounds} of {names} could not be run").format(
-                rounds=plural(rounds, "round"), names=named(names)
-            ),
-            say("epoch {epoch}: {outcome}: {reason}").format(
-                epoch=last.epoch, outcome=outcome, reason=stored_text(last.reason)
-            ),
+            reasons.ROUNDS_NOT_RUN(rounds=counted(rounds, "round"), names=named(names)),
+            reasons.ROUND_NOT_RUN(epoch=last.epoch, outcome=_outcome(last), reason=as_reason(last.reason)),
             link=Link("block-round", (str(last.uuid),)) if len(group) == 1 else None,
-            button=gettext("Round") if len(group) == 1 else "",
+            button=gettext_noop("Round") if len(group) == 1 else "",
             count=rounds,
             acts=(miner_warm_up(miners[group[0].miner_id]),) if len(group) == 1 else (),
             needs=needs_of(round_parts(miners[one.miner_id], one.last) for one in group),
@@ -139,13 +127,11 @@ def rounds_not_begun(data: CheckData) -> Iterator[Finding]:
     for group in grouped(miners):
         per_day = sum(data.reward_per_day(miner) for miner in group)
         wins = per_day / data.reward_per_win if data.reward_per_win else 0.0
-        expected = say("; {wins:.2f} wins expected per day").format(wins=wins) if wins else ""
+        expected = reasons.WINS_EXPECTED(wins=wins) if wins else ""
         yield Finding(
             f"rounds-unbegun-{group[0].address or group[0].pk}",
-            say("no rounds run for {group}").format(group=miners_named(group)),
-            say(
-                "no block can be won: check that the blocks process runs and a node is in sync{expected}"
-            ).format(expected=expected),
+            reasons.ROUNDS_NOT_BEGUN(group=miners_named(group)),
+            reasons.NO_BLOCK_WON(expected=expected),
             count=len(group),
             per_day=per_day,
             acts=(miner_warm_up(group[0]),) if len(group) == 1 else (),
@@ -164,20 +150,18 @@ def wins_too_few(data: CheckData) -> Iterator[Finding]:
     ]
     for group in grouped(found):
         miner, days, luck = group[0]
+        since = luck_since(days, now=data.at)
         yield Finding(
             f"wins-rare-{miner.address or miner.pk}",
-            say("improbably few wins for {group}").format(group=miners_named(one for one, _, _ in group)),
-            say(
-                "{wins} since {since} where {expected:.1f} were expected: the probability of "
-                "that is 1 in {odds:,.0f}"
-            ).format(
-                wins=plural(luck.wins, "win"),
-                since=moment_text(luck_since(days, now=data.at)),
+            reasons.WINS_FEW(group=miners_named((one for one, _, _ in group))),
+            reasons.WINS_IMPROBABLE(
+                wins=counted(luck.wins, "win"),
+                since=Reason(moment_text(since), MOMENT.code, {"at": since.isoformat()}),
                 expected=luck.expected,
                 odds=1 / max(luck.tail, 1e-12),
             ),
             link=Link("miner", (miner.address,)) if len(group) == 1 else None,
-            button=gettext("Miner") if len(group) == 1 else "",
+            button=gettext_noop("Miner") if len(group) == 1 else "",
             count=len(group),
             acts=(miner_warm_up(miner),) if len(group) == 1 else (),
         )
@@ -195,12 +179,10 @@ def f3_lease_lost(data: CheckData) -> Iterator[Finding]:
     ill = [lease for lease in failing if not lease.runs_at(data.at)]
     for group in grouped(ill):
         since = min(lease.failing_since for lease in group if lease.failing_since is not None)
-        ago = time_left((data.at - since).total_seconds())
+        ago = lasting((data.at - since).total_seconds())
         yield Finding(
             f"f3-lease-{group[0].miner.address}",
-            say("no node votes for {group} in F3").format(group=miners_named(lease.miner for lease in group)),
-            say("lease renewal has been failing for {ago}: {reason}").format(
-                ago=ago, reason=stored_text(group[0].reason)
-            ),
+            reasons.F3_UNVOTED(group=miners_named(lease.miner for lease in group)),
+            reasons.F3_RENEWAL_FAILS(ago=ago, reason=as_reason(group[0].reason)),
             count=len(group),
         )

@@ -7,10 +7,9 @@ from datetime import timedelta
 from typing import Final
 
 from django.conf import settings
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
 
 from apps.chain.selectors.heads import heads_late_s
+from apps.checks import reasons
 from apps.checks.findings.acts import channels_test
 from apps.checks.findings.parts import DISK, process_part
 from apps.checks.findings.results import Finding
@@ -19,10 +18,8 @@ from apps.checks.selectors.alerts import channels_undelivered, ping_outage
 from apps.checks.selectors.data import CheckData
 from apps.core.consoles import ConsoleSeen, consoles_seen
 from apps.core.disk import RATE_AFTER_S, DiskLevel, DiskSpace, disk_spaces
-from apps.core.formatting import plural, time_left
-from apps.core.languages import clauses_text, colon_text
 from apps.core.models import Console
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import as_reason, clauses, colon, counted, lasting
 from apps.users.selectors import guessed_factors
 
 AHEAD_S: Final = 5.0
@@ -42,7 +39,7 @@ WRITABLE: Final = 64 * 2**20
 """With fewer bytes PostgreSQL, which adds 16 MiB at once, and logs cannot be written."""
 DISK_BREAKS: Final = (DISK, *map(process_part, ("follower", "tasks", "tasks-slow", "blocks")))
 """All that write to the database: it takes nothing while its disk is full."""
-PROCESS_TEXTS: Final = {"silent": _("{name} silent"), "down": _("{name} down")}
+PROCESS_TEXTS: Final = {"silent": reasons.PROCESS_SILENT, "down": reasons.PROCESS_DOWN}
 
 
 def pool_clock_skew(data: CheckData) -> Iterator[Finding]:
@@ -56,21 +53,15 @@ def pool_clock_skew(data: CheckData) -> Iterator[Finding]:
     if late is not None and late > AHEAD_S:
         yield Finding(
             "clock",
-            gettext("this machine's clock may be {late:.0f} s ahead").format(late=late),
-            gettext(
-                "each of the last {count} heads arrived at least that long after its timestamp: sync the "
-                "clock with NTP, or find out why blocks reach the nodes late; our own would be sent too early"
-            ).format(count=AHEAD_HEADS),
+            reasons.CLOCK_AHEAD(late=late),
+            reasons.CLOCK_AHEAD_CAUSE(count=AHEAD_HEADS),
             per_day=per_day,
         )
     if early > SKEW_S:
         yield Finding(
             "clock",
-            gettext("this machine's clock is {early:.1f} s behind").format(early=early),
-            gettext(
-                "head {height} arrived before its timestamp; nodes accept blocks at most 1 s early, and our "
-                "own are sent too late to get on chain: sync the clock with NTP"
-            ).format(height=head.height),
+            reasons.CLOCK_BEHIND(early=early),
+            reasons.CLOCK_BEHIND_CAUSE(height=head.height),
             per_day=per_day,
         )
 
@@ -79,25 +70,20 @@ def processes_down(data: CheckData) -> Iterator[Finding]:
     """Processes of the console that are down, send no heartbeats, or end again and again."""
     ill = [process for process in data.processes if process.state != "running"]
     if ill:
-        say = gettext("{names}: {ill} of {processes} not running").format(
-            names=named([PROCESS_TEXTS[process.state].format(name=process.name) for process in ill]),
+        say = reasons.PROCESSES_DOWN(
+            names=named([PROCESS_TEXTS[process.state](name=process.name) for process in ill]),
             ill=len(ill),
-            processes=plural(len(data.processes), "process", "processes"),
+            processes=reasons.PROCESSES(count=len(data.processes)),
         )
-        why = gettext(
-            "one that is down is started again, and its log says why it ends; end one that is silent"
-        )
+        why = reasons.PROCESSES_DOWN_CAUSE()
         breaks = tuple(process_part(process.name) for process in ill)
         yield Finding("processes", say, why, count=len(ill), breaks=breaks, needs=((DISK,),))
     if often := [process for process in data.processes if process.exits_lately >= EXITS_MANY]:
         texts = [
-            gettext("{name} restarted {times}").format(name=one.name, times=plural(one.exits_lately, "time"))
-            for one in often
+            reasons.PROCESS_RESTARTED(name=one.name, times=counted(one.exits_lately, "time")) for one in often
         ]
-        say = gettext("{restarts} within the last hour").format(restarts=named(texts))
-        why = gettext("each ended by itself; the end of {log} says why").format(
-            log=named([f"{process.name}.log" for process in often])
-        )
+        say = reasons.PROCESSES_RESTARTED(restarts=named(texts))
+        why = reasons.PROCESSES_LOGS(log=named([f"{process.name}.log" for process in often]))
         yield Finding("processes-often", say, why, count=len(often), needs=((DISK,),))
 
 
@@ -106,19 +92,14 @@ def checks_late(data: CheckData) -> Iterator[Finding]:
     if data.evaluated_at is None:
         yield Finding(
             "checks-late",
-            gettext("the checks have not been evaluated yet"),
-            gettext(
-                "the pool evaluates them every 15 s, first when a page asks; if none comes, see whether "
-                "Redis and tasks-slow run, and its log (alerts.run)"
-            ),
+            reasons.CHECKS_NEVER(),
+            reasons.CHECKS_NEVER_CAUSE(),
         )
     elif data.at - data.evaluated_at > CHECKS_LATE:
         yield Finding(
             "checks-late",
-            gettext("the checks were last evaluated {age} ago").format(
-                age=time_left((data.at - data.evaluated_at).total_seconds())
-            ),
-            gettext("what is shown is of then: see whether tasks-slow runs, and its log (alerts.run)"),
+            reasons.CHECKS_LATE(age=lasting((data.at - data.evaluated_at).total_seconds())),
+            reasons.CHECKS_LATE_CAUSE(),
         )
 
 
@@ -126,22 +107,20 @@ def notifications_undelivered(data: CheckData) -> Iterator[Finding]:
     """Alert channels that take no notifications, or get none because nobody evaluates alerts."""
     rows = channels_undelivered(data.at) if data.rare.channels else []
     if rows:
-        say = gettext("{channels} cannot be reached").format(channels=plural(len(rows), "alert channel"))
+        say = reasons.CHANNELS_AWAY(channels=counted(len(rows), "alert channel"))
         names = named([row.name for row in rows])
-        why = gettext("{names}: notifications are not delivered").format(names=names)
+        why = reasons.CHANNELS_UNTOLD(names=names)
         yield Finding("channels", say, why, count=len(rows), acts=channels_test(rows))
     last = data.alerts_last_run
     if last is not None and data.at - last > ALERTS_LATE:
-        say = gettext("alerts were last evaluated {age} ago").format(
-            age=time_left((data.at - last).total_seconds())
-        )
-        why = gettext("nobody is notified of anything: see whether tasks-slow runs, and its log (alerts.run)")
+        say = reasons.ALERTS_LATE(age=lasting((data.at - last).total_seconds()))
+        why = reasons.ALERTS_LATE_CAUSE()
         yield Finding("alerts-late", say, why, needs=((process_part("tasks-slow"),),))
     outage = ping_outage() if settings.ALERTS_PING_URL else None
     if outage is not None and data.at - outage[0] > ALERTS_LATE:
-        age = time_left((data.at - outage[0]).total_seconds())
-        say = gettext("the dead-man's switch has not been reached for {age}").format(age=age)
-        why = gettext("ALERTS_PING_URL: {reason}").format(reason=outage[1])
+        age = lasting((data.at - outage[0]).total_seconds())
+        say = reasons.PING_FAILED(age=age)
+        why = reasons.PING_SAID(reason=as_reason(outage[1]))
         yield Finding("ping-failed", say, why)
 
 
@@ -150,28 +129,20 @@ def console_disk(data: CheckData) -> Iterator[Finding]:
     for space in disk_spaces():
         is_full = space.level is DiskLevel.FULL
         if space.place is not None and is_full:
-            say = gettext("the disk of {place} is full").format(place=space.place)
-            yield Finding(f"console-disk-{space.place}", say, space.advice)
+            say = reasons.DISK_FULL(place=space.place)
+            yield Finding(f"console-disk-{space.place}", say, as_reason(space.advice))
         elif space.place is None and space.level is not DiskLevel.OK:
             hours = space.hours_left
             left = (
-                gettext("; at the rate of the last {span} it lasts {hours:.1f} h").format(
-                    span=time_left(space.measured_s), hours=hours
-                )
+                reasons.DISK_LASTS(span=lasting(space.measured_s), hours=hours)
                 if hours is not None
-                else gettext("; how long it lasts is known in {left}").format(
-                    left=time_left(max(RATE_AFTER_S - space.measured_s, 0.0))
-                )
+                else reasons.DISK_LASTS_UNKNOWN(left=lasting(max(RATE_AFTER_S - space.measured_s, 0.0)))
                 if space.measured_s < RATE_AFTER_S
                 else ""
             )
-            say = (
-                gettext("the console's disk is full")
-                if is_full
-                else gettext("the console's disk is nearly full")
-            )
+            say = reasons.CONSOLE_FULL() if is_full else reasons.CONSOLE_NEARLY_FULL()
             breaks = DISK_BREAKS if space.free < WRITABLE else ()
-            yield Finding("console-disk", say, f"{space.advice}{left}", breaks=breaks)
+            yield Finding("console-disk", say, clauses(as_reason(space.advice), left), breaks=breaks)
     for seen in _consoles(data):
         if seen.works and seen.row.machine != settings.MACHINE_NAME:
             yield from _disk_elsewhere(seen.row)
@@ -187,15 +158,9 @@ def _disk_elsewhere(row: Console) -> Iterator[Finding]:
     space = DiskSpace(row.disk_free, row.disk_total)
     if space.level is not DiskLevel.OK:
         is_full = space.level is DiskLevel.FULL
-        text = (
-            gettext("the disk of {machine} is full")
-            if is_full
-            else gettext("the disk of {machine} is nearly full")
-        )
-        why = gettext("{left} MiB free, {share:.0%} of it: free up space there").format(
-            left=space.free // 2**20, share=space.share
-        )
-        yield Finding(f"console-disk-of-{row.machine}", text.format(machine=row.machine), why)
+        text = reasons.DISK_FULL if is_full else reasons.DISK_NEARLY_FULL
+        why = reasons.DISK_LEFT(left=space.free // 2**20, share=space.share)
+        yield Finding(f"console-disk-of-{row.machine}", text(place=row.machine), why)
 
 
 def consoles_unshared(data: CheckData) -> Iterator[Finding]:
@@ -208,20 +173,16 @@ def consoles_unshared(data: CheckData) -> Iterator[Finding]:
         for one in row.unread:
             by_folder.setdefault((one["setting"], one["folder"]), []).append(one)
         for (setting, folder), unread in by_folder.items():
-            say = gettext("{machine} does not read what {others} wrote into {setting}").format(
+            say = reasons.UNSHARED(
                 machine=row.machine, others=named([one["machine"] for one in unread]), setting=setting
             )
-            why = colon_text(folder, stored_text(unread[0]["reason"]))
-            advice = gettext("mount the same folder on every console machine")
-            yield Finding(
-                f"unshared-{row.machine}-{setting}", say, clauses_text([why, advice]), count=len(unread)
-            )
+            why = colon(folder, unread[0]["reason"])
+            advice = reasons.UNSHARED_CAUSE()
+            yield Finding(f"unshared-{row.machine}-{setting}", say, clauses(why, advice), count=len(unread))
         since = row.probed_at or row.started_at
         if data.at - since > PROBES_LATE:
-            say = gettext("{machine} has not read the shared folders for {age}").format(
-                machine=row.machine, age=time_left((data.at - since).total_seconds())
-            )
-            why = gettext("PIECES_DIR or C1_DIR hangs there: see whether its file server answers")
+            say = reasons.UNREAD(machine=row.machine, age=lasting((data.at - since).total_seconds()))
+            why = reasons.UNREAD_CAUSE()
             yield Finding(f"unshared-late-{row.machine}", say, why)
 
 
@@ -231,14 +192,11 @@ def backups_old(data: CheckData) -> Iterator[Finding]:
     if not limit or network is None or network.is_devnet:
         return
     last = data.backup_last
-    advice = gettext(
-        "set up `make backup TO=folder` as a daily job, to another disk (docs/operations.md); if another "
-        "program backs up the database, set BACKUP_WITHIN_H=0"
-    )
+    advice = reasons.BACKUP_ADVICE()
     if last is None and settings.EMBEDDED and any(miner.qa_power for miner in data.miners):
-        yield Finding("backup", gettext("the database has never been backed up"), advice)
+        yield Finding("backup", reasons.BACKUP_NEVER(), advice)
     if last is not None and data.at - last > limit:
-        say = gettext("the last backup is {age} old").format(age=time_left((data.at - last).total_seconds()))
+        say = reasons.BACKUP_OLD(age=lasting((data.at - last).total_seconds()))
         yield Finding("backup", say, advice)
 
 
@@ -249,12 +207,7 @@ def factors_guessed(data: CheckData) -> Iterator[Finding]:
     for guessed in guessed_factors.factors_guessed(data.viewer, now=data.at):
         yield Finding(
             f"factor-{guessed.username}",
-            gettext("{count} wrong codes entered for {name} after the right password").format(
-                count=guessed.count, name=guessed.username
-            ),
-            gettext(
-                "from {sources}, in the last 24 h: unless it was {name}, somebody else knows the password; "
-                "change it, and end the sessions"
-            ).format(sources=named(guessed.sources), name=guessed.username),
+            reasons.CODES_WRONG(count=guessed.count, name=guessed.username),
+            reasons.CODES_FROM(sources=named(guessed.sources), name=guessed.username),
             count=guessed.count,
         )

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django.utils.http import urlencode
-from django.utils.translation import gettext
 
+from apps.checks import reasons
 from apps.checks.findings.results import Finding, Link
 from apps.checks.selectors.data import CheckData
-from apps.core.formatting import plural, shortened
-from apps.core.languages import colon_text
-from apps.core.stored_texts import stored_text
+from apps.core.formatting import shortened
+from apps.core.reasons import as_reason, colon, counted
 
 
 def deals_late(data: CheckData) -> Iterator[Finding]:
@@ -21,14 +20,12 @@ def deals_late(data: CheckData) -> Iterator[Finding]:
     for miner, (count, first) in data.deals_starting.items():
         yield Finding(
             f"deals-{miner.address}",
-            gettext("{deals} of {miner} due within 24 h").format(
-                deals=plural(count, "deal"), miner=miner.address
-            ),
-            gettext("data or a published message are awaited; after its start epoch a deal fails"),
+            reasons.DEALS_DUE(deals=counted(count, "deal"), miner=miner.address),
+            reasons.DEALS_AWAIT(),
             link=Link("deals", query=urlencode({"miner": miner.address})),
             count=count,
             due_s=data.clock.starts_at(first),
-            due_label=gettext("until the first start epoch"),
+            due_label=reasons.UNTIL_START(),
         )
 
 
@@ -38,8 +35,8 @@ def doors_down(data: CheckData) -> Iterator[Finding]:
         miner = market.miner
         yield Finding(
             f"door-{miner.address}",
-            gettext("the door of {miner} does not answer").format(miner=miner.address),
-            stored_text(status.reason),
+            reasons.DOOR_DOWN(miner=miner.address),
+            as_reason(status.reason),
             link=Link("miner-market", (miner.address or "",)),
         )
 
@@ -50,11 +47,7 @@ def indexes_wrong(data: CheckData) -> Iterator[Finding]:
         piece = index.piece
         yield Finding(
             f"index-{piece.uuid}",
-            gettext("blocks of piece {piece} of {miner} cannot be retrieved").format(
-                piece=shortened(piece.piece_cid), miner=piece.miner.address
-            ),
-            colon_text(
-                stored_text(index.reason), gettext("index it again; if that finds damage, unseal it again")
-            ),
+            reasons.INDEX_WRONG(piece=shortened(piece.piece_cid), miner=piece.miner.address),
+            colon(as_reason(index.reason), reasons.INDEX_AGAIN()),
             link=Link("pieces", query=urlencode({"q": str(piece.uuid)})),
         )

@@ -6,16 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from django.utils.translation import gettext
-
+from apps.checks import reasons
 from apps.checks.findings.links import miner_link
 from apps.checks.findings.parts import faults_part
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import grouped, miners_named
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import termination_fees
-from apps.core.formatting import plural, time_left, whole
-from apps.core.languages import clauses_text, list_text
+from apps.core.formatting import whole
+from apps.core.reasons import clauses, counted, lasting, listed
 from apps.miners.models import Miner
 from apps.proving.models import Deadline
 from apps.proving.selectors.faults import Fault, faults_of, sectors_bad
@@ -51,21 +50,13 @@ def auto_terminations(data: CheckData) -> Iterator[Finding]:
         ends = first.since + network.fault_max_age
         yield Finding(
             f"terminations-{group[0].address or group[0].pk}",
-            gettext("{sectors} of {group} about to be terminated").format(
-                sectors=plural(len(rows), "faulty sector"),
-                group=miners_named(group),
-            ),
-            gettext(
-                "sector {number}, deadline {index}: faulty since epoch {since}; restore its files or rebuild "
-                "it, otherwise a termination fee is charged and its power is lost for good"
-            ).format(number=first.number, index=first.deadline_index, since=whole(first.since)),
+            reasons.TERMINATIONS(sectors=counted(len(rows), "faulty sector"), group=miners_named(group)),
+            reasons.FAULT_OLD(number=first.number, index=first.deadline_index, since=whole(first.since)),
             link=miner_link(group),
             count=len(rows),
             at_risk=sum(fees[miner.pk] for miner in group),
             due_s=data.clock.starts_at(ends),
-            due_label=gettext("until it is terminated")
-            if len(rows) == 1
-            else gettext("until the first is terminated"),
+            due_label=reasons.UNTIL_TERMINATED() if len(rows) == 1 else reasons.UNTIL_FIRST_TERMINATED(),
         )
 
 
@@ -87,13 +78,15 @@ def cutoffs_missed(data: CheckData) -> Iterator[Finding]:
         keys = [key for key in sorted(late) if key[0] in {miner.pk for miner in group}]
         yield Finding(
             f"cutoff-{group[0].address or group[0].pk}",
-            gettext("{declarations} of {group} missed the cutoff").format(
-                declarations=plural(sum(late[key] for key in keys), "declaration"),
+            reasons.CUTOFFS_MISSED(
+                declarations=counted(sum(late[key] for key in keys), "declaration"),
                 group=miners_named(group),
             ),
-            clauses_text(
-                _missed_text(closed[key], recoveries=recoveries[key], faults=faults[key], data=data)
-                for key in keys
+            clauses(
+                *(
+                    _missed_text(closed[key], recoveries=recoveries[key], faults=faults[key], data=data)
+                    for key in keys
+                )
             ),
             link=miner_link(group),
             count=sum(late[key] for key in keys),
@@ -131,22 +124,12 @@ def _missed_text(row: Deadline, *, recoveries: int, faults: int, data: CheckData
     """Return what was not declared of a deadline, and when it can be again."""
     texts = []
     if recoveries:
-        texts.append(
-            gettext("{sectors} stay faulty for one more proving period").format(
-                sectors=plural(recoveries, "sector")
-            )
-        )
+        texts.append(reasons.STAYS_FAULTY(sectors=counted(recoveries, "sector")))
     if faults:
-        texts.append(
-            gettext("{sectors} with bad files not declared faulty, left out of the proof").format(
-                sectors=plural(faults, "sector")
-            )
-        )
+        texts.append(reasons.UNDECLARED(sectors=counted(faults, "sector")))
     assert data.clock is not None
-    left = time_left(data.clock.left_s(row.close_epoch))
-    return gettext("deadline {index}: {words}; can be declared once it closes, in {left}").format(
-        index=row.index, words=list_text(texts), left=left
-    )
+    left = lasting(data.clock.left_s(row.close_epoch))
+    return reasons.CUTOFF_WAS(index=row.index, words=listed(texts), left=left)
 
 
 def _per_day(miner: Miner, late: Counter[tuple[int, int]], data: CheckData) -> int:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from django.db.models import Count, Max, Q, QuerySet
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
+from apps.checks import reasons
 from apps.checks.findings.acts import ACTS_MAX, hosts_resume
 from apps.checks.findings.links import hosts_link
 from apps.checks.findings.parts import host_part, prover_part
@@ -15,9 +16,8 @@ from apps.checks.findings.results import Finding
 from apps.checks.findings.text import NAMED, grouped, named
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import deposits_of
-from apps.core.formatting import percent, plural, size, time_left
-from apps.core.languages import clauses_text
-from apps.core.stored_texts import stored_text
+from apps.core.formatting import percent, size
+from apps.core.reasons import MARKED, as_reason, clauses, colon, counted, cut, lasting
 from apps.sectors.models import Worker
 from apps.sectors.rules.hardware import (
     FOLDER_LOST,
@@ -61,18 +61,14 @@ def hosts_away(data: CheckData) -> Iterator[Finding]:
     lone = _provers_lone(data, away)
     text = _bound_text(waiting, sum(paid.values()), lone=lone)
     if lone_c2 := _c2_lone(data, away):
-        text = gettext("no other host has a slot for C2: restart {lone}, or give another host one").format(
-            lone=lone_c2
-        ) + (f"; {text}" if waiting or lone else "")
-    why = gettext("last seen {silent} ago; {count}").format(silent=time_left(silent), count=text)
+        text = clauses(reasons.C2_LONE(lone=lone_c2), text if waiting or lone else "")
+    why = reasons.LAST_SEEN(silent=lasting(silent), count=text)
     for refused in hosts_briefly(away.exclude(last_error=""), 1):
-        why = gettext("{host}: {error}; {why}").format(
-            host=refused.name, error=stored_text(refused.last_error)[:ERROR_MAX], why=why
-        )
+        why = clauses(colon(refused.name, cut(as_reason(refused.last_error), ERROR_MAX)), why)
     deposits = deposits_of(data, paid)
     yield Finding(
         "away",
-        gettext("{away} offline").format(away=named([one.name for one in first], count)),
+        reasons.HOSTS_AWAY(away=named([one.name for one in first], count)),
         why,
         link=hosts_link(first),
         count=count,
@@ -132,15 +128,12 @@ def _some_named(hosts: QuerySet[Worker]) -> str:
 def _bound_text(count: int, paid: int, *, lone: str) -> str:
     """Return what waits for hosts that are silent: only they have the files of what they were sealing."""
     if lone:
-        proofs = gettext("no window is proven without {lone}: restart it").format(lone=lone)
-        return clauses_text((proofs, _bound_text(count, paid, lone=""))) if count else proofs
+        proofs = reasons.PROVER_LONE(lone=lone)
+        return clauses(proofs, _bound_text(count, paid, lone="")) if count else proofs
     if not count:
-        return gettext("no sector depends on it; its other jobs go to other hosts")
-    at_stake = gettext(", {paid} with a deposit on chain").format(paid=paid) if paid else ""
-    return gettext(
-        "{sectors} in progress{at_stake}; no other host has the files: restart it, or retire it so that "
-        "others start them over"
-    ).format(sectors=plural(count, "sector"), at_stake=at_stake)
+        return reasons.NOTHING_BOUND()
+    at_stake = reasons.DEPOSITS_PAID(paid=paid) if paid else ""
+    return reasons.SECTORS_BOUND(sectors=counted(count, "sector"), at_stake=at_stake)
 
 
 def hosts_short_of_disk(data: CheckData) -> Iterator[Finding]:
@@ -153,10 +146,8 @@ def hosts_short_of_disk(data: CheckData) -> Iterator[Finding]:
         worst = min(short, key=lambda worker: disk_share(worker.hardware) or 0.0)
         free = " ".join(size(disk_space(worst.hardware)[0]))
         share = percent(disk_share(worst.hardware) or 0.0, 1)
-        why = gettext(
-            "{worst}: {free} free, {share}; no new sector starts there until space is freed"
-        ).format(worst=worst.name, free=free, share=share)
-        say = gettext("{short} low on disk space").format(short=named([worker.name for worker in short]))
+        why = reasons.DISK_SHORT_OF(worst=worst.name, free=free, share=share)
+        say = reasons.DISK_SHORT(short=named([worker.name for worker in short]))
         breaks = tuple(map(_host_part, short))
         yield Finding("disk", say, why, link=hosts_link(short), count=len(short), breaks=breaks)
 
@@ -171,11 +162,8 @@ def host_folders_away(data: CheckData) -> Iterator[Finding]:
         folder = next((disk["folder"] for disk in worker.hardware.get("disks", ())), "")
         yield Finding(
             f"folder-{worker.pk}",
-            gettext("{worker} cannot read its own folder").format(worker=named([one.name for one in group])),
-            gettext(
-                "{folder} is not readable: no sector starts there, and orders for its stores are not "
-                "saved; mount its disk, then restart the host"
-            ).format(folder=folder or gettext("its folder")),
+            reasons.FOLDER_AWAY(worker=named([one.name for one in group])),
+            reasons.FOLDER_UNREADABLE(folder=folder or reasons.ITS_FOLDER()),
             link=hosts_link(group),
             count=len(group),
             breaks=tuple(map(_host_part, group)),
@@ -188,13 +176,11 @@ def hosts_paused(data: CheckData) -> Iterator[Finding]:
         return
     idle = hosts_here(data.viewer, now=data.at).filter(Q(is_paused=True) | Q(is_draining=True))
     first = hosts_briefly(idle, max(NAMED, ACTS_MAX))
-    texts = [f"{worker.name} {'paused' if worker.is_paused else 'draining'}" for worker in first]
-    why = gettext("no new work is claimed until resumed")
+    paused, draining = MARKED(text=gettext_noop("paused")), MARKED(text=gettext_noop("draining"))
+    texts = [reasons.IS(name=one.name, what=paused if one.is_paused else draining) for one in first]
+    why = reasons.NOTHING_CLAIMED()
     if bound := sectors_bound(data.viewer, idle).count():
-        why = gettext(
-            "{why}; {sectors} in progress there: a drained host finishes those that it has labelled, "
-            "a paused one holds them"
-        ).format(why=why, sectors=plural(bound, "sector"))
+        why = reasons.SECTORS_HELD(why=why, sectors=counted(bound, "sector"))
     has_draining = idle.filter(is_paused=False).exists()
     link = hosts_link(first, "" if has_draining else "state=paused")
     acts, breaks = hosts_resume(first), hosts_parts(idle)
@@ -206,6 +192,6 @@ def hosts_slow(data: CheckData) -> Iterator[Finding]:
     lagging = [key for key, speed in host_speeds(data.viewer).items() if speed.slow is not None]
     slow = list(hosts_here(data.viewer, now=data.at).filter(pk__in=lagging).only(*BRIEF)) if lagging else []
     if slow:
-        why = gettext("a stage takes at least 1.5 times as long as on the other hosts")
-        say = gettext("{slow} slow").format(slow=named([worker.name for worker in slow]))
+        why = reasons.HOSTS_SLOW_CAUSE()
+        say = reasons.HOSTS_SLOW(slow=named([worker.name for worker in slow]))
         yield Finding("hosts-slow", say, why, link=hosts_link(slow), count=len(slow))

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.automation.selectors.auto_rules import auto_rules_hindered
+from apps.checks import reasons
 from apps.checks.findings.acts import (
     fees_raise,
     group_mend,
@@ -22,9 +23,8 @@ from apps.checks.findings.results import Act, Finding, Link
 from apps.checks.findings.text import at_least, grouped
 from apps.checks.selectors.data import FAILED_MAX, CheckData
 from apps.checks.selectors.exposure import STUCK_MAX, deposits_in, fees_per_day, first_close, held_by_stuck
-from apps.core.formatting import fee_text, plural, shortened, time_left
-from apps.core.languages import clauses_text, colon_text, list_text
-from apps.core.stored_texts import stored_text
+from apps.core.formatting import fee_text, shortened
+from apps.core.reasons import MARKED, as_reason, clauses, colon, counted, lasting, listed
 from apps.messages.models import Message
 from apps.messages.rules.causes import error_words
 from apps.messages.selectors.alike import failed_grouped, stuck_grouped
@@ -45,7 +45,7 @@ FAILED_SHOWN: Final = timedelta(hours=1)
 
 def _what(data: CheckData, message: Message) -> str:
     """`SubmitWindowedPoSt of alice worker`."""
-    return gettext("{message} of {labels}").format(
+    return reasons.MESSAGE_OF(
         message=message_name(message, data),
         labels=data.wallet_names.get(message.from_addr) or shortened(message.from_addr),
     )
@@ -57,20 +57,18 @@ def recovery(data: CheckData) -> Iterator[Finding]:
     if row is None or row.since is None:
         return
     count = unmatched_open().count() if data.viewer.sees_pool else 0
-    left = gettext("the chain is being read from the backup's height on; signing resumes automatically")
+    left = reasons.RECOVERY_READS()
     if count:
-        left = gettext("{messages} on chain not in the database: identify each one").format(
-            messages=plural(count, "message")
-        )
+        left = reasons.RECOVERY_UNKNOWN(messages=counted(count, "message"))
     yield Finding(
         "recovery",
-        gettext("only window proofs are signed: the pool is recovering from a restored backup"),
-        clauses_text((left, stored_text(row.reason))) if data.viewer.sees_pool else left,
+        reasons.RECOVERY_HOLDS(),
+        clauses(left, as_reason(row.reason)) if data.viewer.sees_pool else left,
         link=Link("recovery") if data.viewer.sees_pool else None,
-        button=gettext("Recovery") if data.viewer.sees_pool else "",
+        button=gettext_noop("Recovery") if data.viewer.sees_pool else "",
         per_day=fees_per_day(data, data.miners),  # proofs are messages
         due_s=(closes := first_close(data, data.miners)),
-        due_label="" if closes is None else gettext("until a window closes"),
+        due_label="" if closes is None else reasons.UNTIL_CLOSES(),
     )
 
 
@@ -82,21 +80,19 @@ def stuck(data: CheckData) -> Iterator[Finding]:
     wait = Wait(first.wait)
     why = _what(data, first)
     if first.error:
-        why = colon_text(why, error_words(first.error, method=first.method))
+        why = colon(why, error_words(first.error, method=first.method))
     if wait == Wait.IN_POOL:
         since = first.published_at or first.filled_at or first.created_at
-        why += gettext(", for {time}").format(time=time_left((data.at - since).total_seconds()))
+        why = listed([why, reasons.FOR_TIME(time=lasting((data.at - since).total_seconds()))])
     value, deposits = held_by_stuck(data)
     yield Finding(
         "stuck",
-        (
-            gettext("{messages} stuck: {why}")
-            if count == 1
-            else gettext("{messages} stuck, the most urgent: {why}")
-        ).format(messages=plural(count, "message"), why=wait.label),
+        (reasons.STUCK if count == 1 else reasons.STUCK_MOST)(
+            messages=counted(count, "message"), why=MARKED(text=str(wait.label))
+        ),
         why,
         link=Link("message", (first.pk,)) if count == 1 else Link("messages-failures"),
-        button="" if count == 1 else gettext("Failures"),
+        button="" if count == 1 else gettext_noop("Failures"),
         count=count,
         has_more=count > STUCK_MAX,
         at_risk=value + deposits,
@@ -138,13 +134,13 @@ def unapproved(data: CheckData) -> Iterator[Finding]:
     if not rows:
         return
     first = rows[0]
-    names = list_text(approvers_of(first)) or gettext("nobody: invite a second person")
+    names = listed(approvers_of(first)) or reasons.NOBODY()
     many = at_least(len(rows), "message", has_more=has_more)
     yield Finding(
         "unapproved",
-        gettext("{many} waiting for approval").format(many=many),
-        gettext("{message}, pushed by {pushed_by}; may be approved by: {names}").format(
-            message=_what(data, first), pushed_by=first.pushed_by or gettext("the pool"), names=names
+        reasons.UNAPPROVED(many=many),
+        reasons.PUSHED_BY(
+            message=_what(data, first), pushed_by=first.pushed_by or reasons.THE_POOL(), names=names
         ),
         link=Link("message", (first.pk,)) if len(rows) == 1 else None,
         count=len(rows),
@@ -162,8 +158,8 @@ def nonce_taken(data: CheckData) -> Iterator[Finding]:
     many = at_least(len(rows), "message", has_more=has_more)
     yield Finding(
         "nonce-taken",
-        gettext("{many} not carried out: another message used the nonce").format(many=many),
-        colon_text(_what(data, first), stored_text(first.error)),
+        reasons.NONCE_TAKEN(many=many),
+        colon(_what(data, first), first.error),
         link=Link("message", (first.pk,)) if len(rows) == 1 else None,
         count=len(rows),
         has_more=has_more,
@@ -178,10 +174,8 @@ def rules_hindered(data: CheckData) -> Iterator[Finding]:
     for rule in auto_rules_hindered(data.viewer)[:COUNTED_MAX]:
         yield Finding(
             f"auto-rule-{rule.uuid}",
-            gettext("an automatic rule switched itself off")
-            if rule.stopped
-            else gettext("an automatic rule cannot do what is due"),
-            colon_text(str(rule.get_kind_display()), stored_text(rule.stopped or rule.note)),
+            reasons.RULE_STOPPED() if rule.stopped else reasons.RULE_HINDERED(),
+            colon(MARKED(text=str(rule.get_kind_display())), as_reason(rule.stopped or rule.note)),
             link=Link("auto-rule", (str(rule.uuid),)),
         )
 
@@ -198,10 +192,8 @@ def failed(data: CheckData) -> Iterator[Finding]:
         deposits = deposits_in(data, keys)
         yield Finding(
             f"failed-{groups[0].key}",
-            gettext("{many} failed in the last {failed_hours} h").format(
-                many=many, failed_hours=FAILED_HOURS
-            ),
-            colon_text(_what(data, first), _failed_why(first)),
+            reasons.FAILED_LATELY(many=many, failed_hours=FAILED_HOURS),
+            colon(_what(data, first), _failed_why(first)),
             link=Link("message", (first.pk,)) if len(keys) == 1 else link,
             count=len(keys),
             has_more=has_more,
@@ -213,12 +205,10 @@ def failed(data: CheckData) -> Iterator[Finding]:
 def _failed_why(message: Message) -> str:
     """Return what was said of a message that failed, else what its exit code means."""
     if words := error_words(message.error, method=message.method):
-        return words
+        return as_reason(words)
     if message.exit_code <= 0:
-        return gettext("marked as failed")
-    return gettext("exit {exit_code}: {meaning}").format(
-        exit_code=message.exit_code, meaning=gettext(exit_code_text(message.exit_code))
-    )
+        return reasons.MARKED_FAILED()
+    return reasons.EXITED(exit_code=message.exit_code, meaning=MARKED(text=exit_code_text(message.exit_code)))
 
 
 def base_fee_above_cap(data: CheckData) -> Iterator[Finding]:
@@ -234,10 +224,8 @@ def base_fee_above_cap(data: CheckData) -> Iterator[Finding]:
         cap, base = fee_text(int(first.gas_fee_cap)), fee_text(int(data.head.base_fee))
         yield Finding(
             "priced-out",
-            gettext("{many} with a fee cap below the base fee").format(many=many),
-            gettext("{message}: fee cap {cap}, base fee {base}").format(
-                message=_what(data, first), cap=cap, base=base
-            ),
+            reasons.PRICED_OUT(many=many),
+            reasons.FEES_WERE(message=_what(data, first), cap=cap, base=base),
             link=Link("message", (first.pk,)) if len(found) == 1 else None,
             count=len(found),
             has_more=has_more,

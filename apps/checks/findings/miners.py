@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import Final
 from urllib.parse import urlencode
 
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_noop
 
 from apps.chain.selectors.heads import head_arrived_by
+from apps.checks import reasons
 from apps.checks.findings.acts import funds_send
 from apps.checks.findings.links import miner_link
 from apps.checks.findings.parts import NODE, process_part
@@ -41,37 +42,29 @@ def miners_unread(data: CheckData) -> Iterator[Finding]:
         due = first_close(data, group)
         yield Finding(
             f"unread-{group[0].address}",
-            gettext("{group} not read since epoch {height}").format(
-                group=miners_named(group),
-                height=whole(min(miner.refreshed_height for miner in group)),
+            reasons.UNREAD_SINCE(
+                group=miners_named(group), height=whole(min(miner.refreshed_height for miner in group))
             ),
-            gettext("heads arrive, but {cause}").format(cause=_unread_cause(data)),
+            reasons.HEADS_ARRIVE(cause=_unread_cause(data)),
             link=miner_link(group),
             count=len(group),
             per_day=fees_per_day(data, group),
             needs=((NODE, process_part("tasks")),),
             due_s=due,
-            due_label="" if due is None else gettext("until a window closes"),
+            due_label="" if due is None else reasons.UNTIL_CLOSES(),
         )
 
 
 def _unread_cause(data: CheckData) -> str:
     """Return why miners are not read, as far as the viewer may know, and what to do."""
     if not data.viewer.sees_pool:
-        return gettext("nothing of it is forecast or tracked; the operator has to fix this")
+        return reasons.NOT_TRACKED()
     tasks = next((one for one in data.processes if one.name == "tasks" and one.state != "running"), None)
     if tasks is not None and tasks.state == "silent":
-        return gettext(
-            "the process tasks is silent: no message is signed or tracked; end it, and it is started again"
-        )
+        return reasons.TASKS_SILENT()
     if tasks is not None:
-        return gettext(
-            "the process tasks is down: no message is signed or tracked; it is started again by itself, "
-            "and the end of tasks.log says why it ends"
-        )
-    return gettext(
-        "no node has its state, or the task fails: the log of tasks says why (miner_not_refreshed)"
-    )
+        return reasons.TASKS_DOWN()
+    return reasons.STATE_AWAY()
 
 
 def worker_change_pending(data: CheckData) -> Iterator[Finding]:
@@ -86,13 +79,10 @@ def worker_change_pending(data: CheckData) -> Iterator[Finding]:
         is_due = data.head is not None and data.head.height >= at
         yield Finding(
             f"worker-{first.address}",
-            gettext("worker key change pending for {group}").format(group=miners_named(group)),
-            gettext(
-                "{new_worker} can be confirmed {when} epoch {at}; until it is, the old key signs "
-                "proofs and blocks, and blocks for another {lookback} epochs: leave it in the signer"
-            ).format(
+            reasons.WORKER_PENDING(group=miners_named(group)),
+            reasons.WORKER_CONFIRMED(
                 new_worker=first.new_worker,
-                when=gettext("now, since") if is_due else gettext("from"),
+                when=reasons.NOW_SINCE() if is_due else reasons.FROM_NOW(),
                 at=at,
                 lookback=whole(lookback),
             ),
@@ -108,10 +98,8 @@ def fee_debts(data: CheckData) -> Iterator[Finding]:
         debt = sum(int(miner.fee_debt) for miner in group)
         yield Finding(
             f"debt-{group[0].address or group[0].pk}",
-            ngettext("{group} owes {debt} FIL in fees", "{group} owe {debt} FIL in fees", len(group)).format(
-                group=miners_named(group), debt=fil(debt)
-            ),
-            gettext("a miner in debt cannot pre-commit, recover faults or withdraw: send it funds"),
+            reasons.DEBT(group=miners_named(group), debt=fil(debt), count=len(group)),
+            reasons.DEBT_BARS(),
             link=miner_link(group),
             count=len(group),
             at_risk=debt,
@@ -125,7 +113,7 @@ def _debt_acts(miners: Sequence[Miner]) -> tuple[Act, ...]:
         return ()
     [miner] = miners
     name = miner_name(miner)
-    return (funds_send(miner.address, name, label=gettext("Pay debt of"), value=int(miner.fee_debt)),)
+    return (funds_send(miner.address, name, label=gettext_noop("Pay debt of"), value=int(miner.fee_debt)),)
 
 
 def miners_created(data: CheckData) -> Iterator[Finding]:
@@ -146,13 +134,9 @@ def miners_created(data: CheckData) -> Iterator[Finding]:
         page = Link("miner-new", query=urlencode({"how": "import", "tenant": tenant, "address": address}))
         yield Finding(
             f"created-{address}",
-            gettext("a program of {tenant} created {miner}, which is not in the pool").format(
-                tenant=tenant, miner=address
-            ),
-            gettext("its signer allows nothing for it: add it, and accept the rule that its page proposes")
-            if data.viewer.is_operator
-            else gettext("its signer allows nothing for it: the operator has to add it"),
-            acts=(Act(page, gettext("Add"), address, perm=Perm.ADMIN, opens_page=True),)
+            reasons.MINER_CREATED(tenant=tenant, miner=address),
+            reasons.MINER_ADD() if data.viewer.is_operator else reasons.MINER_ADD_ASK(),
+            acts=(Act(page, gettext_noop("Add"), address, perm=Perm.ADMIN, opens_page=True),)
             if data.viewer.is_operator
             else (),
         )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from django.utils.translation import gettext
-
+from apps.checks import reasons
 from apps.checks.findings.acts import deadlines_dry_run
 from apps.checks.findings.links import miner_link
 from apps.checks.findings.parts import faults_part, store_part, window_part
@@ -15,9 +14,8 @@ from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.checks.findings.windows import sectors_expected
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import first_close
-from apps.core.formatting import DAY_S, plural, time_left, whole
-from apps.core.languages import colon_text, list_text
-from apps.core.stored_texts import stored_text
+from apps.core.formatting import DAY_S, whole
+from apps.core.reasons import colon, counted, lasting, listed
 from apps.proving.models import Deadline, Dispute, SectorCheck
 from apps.proving.selectors.settings import recover_limits
 
@@ -35,15 +33,13 @@ def faults(data: CheckData) -> Iterator[Finding]:
         cutoff = _recovery_cutoff(rows, data)
         yield Finding(
             f"faults-{group[0].address or group[0].pk}",
-            gettext("{sectors} of {group} faulty").format(
-                sectors=plural(count, "sector"), group=miners_named(group)
-            ),
+            reasons.FAULTS(sectors=counted(count, "sector"), group=miners_named(group)),
             _faults_reason(rows, data),
             link=miner_link(group),
             count=count,
             per_day=sum(data.fault_fee_per_day(miner, miner.faulty_sectors) for miner in group),
             due_s=cutoff,
-            due_label=gettext("to declare recovery") if cutoff is not None else "",
+            due_label=reasons.TO_DECLARE() if cutoff is not None else "",
             breaks=tuple(faults_part(miner.pk) for miner in group),
             needs=tuple((window_part(row.miner_id, row.index),) for row in rows),
         )
@@ -66,21 +62,12 @@ def recoveries_capped(data: CheckData) -> Iterator[Finding]:
         count = sum(row.faulty for row in found)
         left = count - len(found) * most
         days = max(-(-row.faulty // most) for row in found) * period_days
-        takes = (
-            gettext("{days:.0f} d").format(days=days)
-            if days >= 1
-            else gettext("{hours:.1f} h").format(hours=24 * days)
-        )
+        takes = reasons.DAYS(days=days) if days >= 1 else reasons.HOURS(hours=24 * days)
         indexes = [str(row.index) for row in found]
         yield Finding(
             f"recoveries-{miner.address or pk}",
-            gettext("{miner} needs {takes} to recover its faulty sectors").format(
-                miner=miner_name(miner), takes=takes
-            ),
-            gettext(
-                "deadline {indexes}: {count} faulty, but at most {most} per deadline are declared recovered "
-                "in one window; raise the limit if the files are available"
-            ).format(indexes=named(indexes), count=whole(count), most=whole(most)),
+            reasons.RECOVERIES_CAPPED(miner=miner_name(miner), takes=takes),
+            reasons.RECOVERIES_MOST(indexes=named(indexes), count=whole(count), most=whole(most)),
             link=Link("miner-proving-settings", (miner.address,)) if miner.address else Link("miners"),
             count=left,
             per_day=data.fault_fee_per_day(miner, left),
@@ -97,20 +84,18 @@ def sector_files(data: CheckData) -> Iterator[Finding]:
         counts = {miner.pk: len({row.number for row in data.bad_sectors[miner.pk]}) for miner in group}
         tenants = {miner.pk: miner.tenant_id for miner in group}
         first = rows[0]
-        where = gettext("sector {number} on {host}, {path}").format(
-            number=first.number, host=first.host or gettext("a host"), path=first.path or first.store
+        where = reasons.FILES_AT(
+            number=first.number, host=first.host or reasons.A_HOST(), path=first.path or first.store
         )
         yield Finding(
             f"files-{group[0].address or group[0].pk}",
-            gettext("{sectors} of {group} with missing or damaged files").format(
-                sectors=plural(sum(counts.values()), "sector"), group=miners_named(group)
-            ),
-            colon_text(where, stored_text(first.reason)),
+            reasons.FILES_BAD(sectors=counted(sum(counts.values()), "sector"), group=miners_named(group)),
+            colon(where, first.reason),
             link=miner_link(group),
             count=sum(counts.values()),
             per_day=sum(data.fault_fee_per_day(miner, counts[miner.pk]) for miner in group),
             due_s=_cutoff_first(rows, data),
-            due_label=gettext("until they are declared faulty"),
+            due_label=reasons.UNTIL_DECLARED(),
             needs=tuple(
                 (store_part(tenant, name),)
                 for tenant, name in {(tenants[row.miner_id], row.store): None for row in rows}
@@ -131,20 +116,15 @@ def disputes_lost(data: CheckData) -> Iterator[Finding]:
         due = first_close(data, [miner], deadlines=indexes)
         yield Finding(
             f"dispute-{miner.address}",
-            gettext("{proofs} of {miner} lost a dispute").format(
-                proofs=plural(len(rows), "proof"), miner=miner_name(miner)
-            ),
-            gettext(
-                "deadline {indexes}: a penalty of 20 FIL or more was charged and the sectors are faulty; "
-                "a host produces invalid proofs"
-            ).format(indexes=named(list(map(str, indexes)))),
+            reasons.DISPUTES_LOST(proofs=counted(len(rows), "proof"), miner=miner_name(miner)),
+            reasons.DISPUTE_COSTS(indexes=named(list(map(str, indexes)))),
             link=Link("proving-deadline", (miner.address, str(indexes[0]))),
             count=len(rows),
             per_day=data.fault_fee_per_day(miner, sum(row.faulty for row in own)),
             is_part=True,  # of what these sectors cost by `sectors_faulty`
             at_risk=sum(data.dispute_penalty(miner, sectors_expected(row)) for row in own),
             due_s=due,
-            due_label="" if due is None else gettext("until the next proof"),
+            due_label="" if due is None else reasons.UNTIL_PROOF(),
             acts=deadlines_dry_run(miner, own),
         )
 
@@ -171,15 +151,11 @@ def _recovery_cutoff(rows: Sequence[Deadline], data: CheckData) -> int | None:
 def _faults_reason(rows: Sequence[Deadline], data: CheckData) -> str:
     """Return since when, how many are declared recovered, and when the chain ends the sectors."""
     declared = sum(row.recovering for row in rows)
-    texts = [
-        gettext("{declared} declared recovered").format(declared=declared)
-        if declared
-        else gettext("files are checked before recovery is declared")
-    ]
+    texts = [reasons.DECLARED(declared=declared) if declared else reasons.CHECKED_BEFORE()]
     seen = [row.faulty_since for row in rows if row.faulty_since is not None]
     if seen and data.clock is not None and data.network is not None:
         first = min(seen)
-        ended = time_left(data.clock.left_s(first + data.network.fault_max_age))
-        texts.insert(0, gettext("faulty since epoch {first}").format(first=first))
-        texts.append(gettext("the chain terminates them in {ended}").format(ended=ended))
-    return list_text(texts)
+        ended = lasting(data.clock.left_s(first + data.network.fault_max_age))
+        texts.insert(0, reasons.FAULTY_SINCE(first=first))
+        texts.append(reasons.TERMINATED_IN(ended=ended))
+    return listed(texts)

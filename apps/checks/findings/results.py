@@ -8,10 +8,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
-from django.utils.text import Truncator
+from django.utils.translation import gettext
 
 from apps.checks.selectors.data import CheckData
 from apps.core.formatting import DAY_S
+from apps.core.reasons import cut
+from apps.core.stored_texts import stored_text
 from apps.users.states import Perm
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ class Act:
 
     link: Link
     label: str
-    """A verb: `Resume`."""
+    """A verb, marked: `Resume`."""
     of: str
     """Name of the object."""
     perm: str = Perm.SIGN
@@ -82,7 +84,7 @@ class Act:
     @property
     def text(self) -> str:
         """`Resume sealer-9`, `Send FIL to worker…`."""
-        return f"{self.label} {self.of}{'…' if self.opens_page else ''}"
+        return f"{gettext(self.label)} {stored_text(self.of)}{'…' if self.opens_page else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +94,12 @@ class Finding:
     key: str
     """Unique among all findings of one evaluation."""
     say: str
-    """What is wrong, as part of a sentence."""
+    """What is wrong, as part of a sentence; like its other texts a reason, shown in the page's language."""
     reason: str = ""
     link: Link | None = None
     """Where it is mended; None: the check's own link."""
     button: str = ""
-    """Name of that link; empty: the check's own."""
+    """Name of that link, marked; empty: the check's own."""
     count: int = 1
     """How many objects it stands for."""
     has_more: bool = False
@@ -125,7 +127,7 @@ class Finding:
 
     def __post_init__(self) -> None:
         """Cut a reason that is too long, so that one sees that it goes on."""
-        object.__setattr__(self, "reason", Truncator(self.reason).chars(REASON_MAX))
+        object.__setattr__(self, "reason", cut(self.reason, REASON_MAX))
 
     @property
     def money(self) -> int:

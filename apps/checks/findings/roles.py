@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from django.utils.translation import gettext
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext_noop
 
+from apps.checks import reasons
 from apps.checks.findings.parts import host_part, prover_part
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import grouped, miners_named, named
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import first_close
-from apps.core.formatting import time_left
+from apps.core.reasons import MARKED, lasting
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_with_restored_moves
 from apps.miners.selectors.roles import UnheldRole
@@ -24,17 +24,19 @@ def roles_unheld(data: CheckData) -> Iterator[Finding]:
     ill = [miner for miner in data.miners if miner.pk in data.roles_unheld]
     for group in grouped(sorted(ill, key=lambda miner: -_per_day(miner, data))):
         roles = [role for miner in group for role in data.roles_unheld[miner.pk]]
-        kinds = [str(RoleKind(kind).label) for kind in dict.fromkeys(role.kind for role in roles)]
+        kinds = [
+            MARKED(text=str(RoleKind(kind).label)) for kind in dict.fromkeys(role.kind for role in roles)
+        ]
         due = _closes_first(group, data)
         yield Finding(
             f"roles-{group[0].address or group[0].pk}",
-            say("no host holds {kinds} for {group}").format(kinds=named(kinds), group=miners_named(group)),
+            reasons.ROLES_UNHELD(kinds=named(kinds), group=miners_named(group)),
             _reason(roles, data),
             link=Link("miner-roles", (group[0].address,)) if len(group) == 1 else None,
             count=len(group),
             per_day=sum(_per_day(miner, data) for miner in group),
             due_s=due,
-            due_label=gettext("until a window closes") if due is not None else "",
+            due_label=reasons.UNTIL_CLOSES() if due is not None else "",
             breaks=tuple(map(prover_part, group)),
             needs=tuple(
                 tuple(host_part(miner.tenant_id, host) for host in role.hosts)
@@ -50,14 +52,9 @@ def moves_restored(data: CheckData) -> Iterator[Finding]:
     if miners:
         yield Finding(
             "moves-restored",
-            say("confirm who proves {miners} after the restore").format(
-                miners=named([miner.address for miner in miners])
-            ),
-            say(
-                "their move heights come from the backup; if one was set since, windows are missed or proven "
-                "twice: set it again under Move in… or Move out…, then confirm on the Recovery page"
-            ),
-            button=gettext("Recovery"),
+            reasons.MOVES_RESTORED(miners=named([miner.address for miner in miners])),
+            reasons.MOVES_OF_BACKUP(),
+            button=gettext_noop("Recovery"),
             count=len(miners),
         )
 
@@ -67,13 +64,9 @@ def _reason(roles: Sequence[UnheldRole], data: CheckData) -> str:
     hosts = list(dict.fromkeys(host for role in roles for host in role.hosts))
     heard_last = max((role.heard_at for role in roles if role.heard_at is not None), default=None)
     silent = (
-        ""
-        if heard_last is None
-        else say(" for {time}").format(time=time_left((data.at - heard_last).total_seconds()))
+        "" if heard_last is None else reasons.SILENT_FOR(time=lasting((data.at - heard_last).total_seconds()))
     )
-    return say(
-        "assigned to {hosts}, no heartbeat{silent}: start its program there, or assign it to another host"
-    ).format(hosts=named(hosts), silent=silent)
+    return reasons.ROLES_ASSIGNED(hosts=named(hosts), silent=silent)
 
 
 def _does(miner: Miner, data: CheckData, kind: RoleKind) -> bool:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
+from apps.checks import reasons
 from apps.checks.findings.acts import ACTS_MAX, group_retry, sectors_retry
 from apps.checks.findings.results import Act, Finding, Link
 from apps.checks.findings.text import at_least, grouped, named
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import deposits_of
-from apps.core.formatting import plural
-from apps.core.languages import colon_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import as_reason, colon, counted
 from apps.sectors.models import Sector
 from apps.sectors.selectors.failures import sectors_alike, sectors_failed
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread, sectors_unpledged
@@ -82,10 +81,10 @@ def _paused(
     is_single = len(sectors) == 1
     return Finding(
         key,
-        gettext("{sectors} paused").format(sectors=at_least(len(sectors), "sector", has_more=has_more)),
-        colon_text(f"{first.miner.address} / {first.number}", stored_text(first.error)),
+        reasons.PAUSED(count=at_least(len(sectors), "sector", has_more=has_more)),
+        colon(f"{first.miner.address} / {first.number}", first.error),
         link=Link("sector", (str(first.uuid),)) if is_single else link,
-        button=gettext("Failures") if link is not None and not is_single else "",
+        button=gettext_noop("Failures") if link is not None and (not is_single) else "",
         count=len(sectors),
         has_more=has_more,
         at_risk=deposits,
@@ -102,31 +101,27 @@ def sector_recovery(data: CheckData) -> Iterator[Finding]:
         if count:
             yield Finding(
                 "pledges-held",
-                gettext("pledges with an idempotency key are refused after a restore"),
-                gettext(
-                    "{sectors} created since the backup by lost pledges: confirm that none is repeated"
-                ).format(sectors=plural(count, "sector")),
+                reasons.PLEDGES_HELD(),
+                reasons.PLEDGES_LOST(sectors=counted(count, "sector")),
                 link=Link("recovery"),
-                button=gettext("Recovery"),
+                button=gettext_noop("Recovery"),
                 count=count,
             )
         return
     names = list(hosts_unreported(row).values_list("name", flat=True))
     if miners_unread(row).exists():
-        left = gettext("sectors are being read back from chain and hosts; sealing resumes automatically")
+        left = reasons.SECTORS_READ()
     elif names:
-        hosts = named(names) if may_see else plural(len(names), "host")
-        left = gettext("start or retire {hosts}: work it may have begun is not given to another host").format(
-            hosts=hosts
-        )
+        hosts = named(names) if may_see else counted(len(names), "host")
+        left = reasons.HOSTS_START(hosts=hosts)
     else:
         return
     yield Finding(
         "sector-recovery",
-        gettext("sectors are on hold: the pool is recovering from a restored backup"),
+        reasons.SECTORS_ON_HOLD(),
         left,
         link=Link("recovery") if may_see else None,
-        button=gettext("Recovery") if may_see else "",
+        button=gettext_noop("Recovery") if may_see else "",
     )
 
 
@@ -135,7 +130,7 @@ def targets_paused(data: CheckData) -> Iterator[Finding]:
     for row in data.targets_paused:
         yield Finding(
             f"target-{row.miner_id}",
-            gettext("the target of {miner} is paused").format(miner=row.miner),
-            stored_text(row.reason),
+            reasons.TARGET_PAUSED(miner=str(row.miner)),
+            as_reason(row.reason),
             link=Link("miner-target", (row.miner.address,)),
         )

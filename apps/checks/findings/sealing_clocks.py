@@ -7,17 +7,16 @@ from math import ceil
 from typing import Final
 
 from django.db.models import Q
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
 
 from apps.chain.selectors.status import EpochClock
+from apps.checks import reasons
 from apps.checks.findings.acts import sectors_retry
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import at_least
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import deposits_of
 from apps.checks.selectors.rare import rare_rows
-from apps.core.formatting import time_left
+from apps.core.reasons import lasting
 from apps.sectors.models import Sector
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
 from apps.sectors.services.sealing.tickets import ticket_lifetime_read
@@ -32,7 +31,6 @@ TICKET_PART: Final = 10
 """A ticket is named when this part of its life is left, or less than what is to be done takes here."""
 SEED_LATE: Final = 20
 """Epochs after a seed in which it is read at every head: then something keeps it from being read."""
-SEED_TEXT: Final = _("the console has not read it: check its nodes and task processes")
 NON_INTERACTIVE: Final = tuple(one for one in RegisteredSealProof if not one.is_interactive)
 DEPOSIT_S: Final = 48 * 3600
 """A deposit that is lost within 48 hours is named: what is left of sealing takes hours."""
@@ -59,19 +57,17 @@ def deposits_expiring(data: CheckData) -> Iterator[Finding]:
     deposits = deposits_of(data, [row.sector_size for row in late])
     yield Finding(
         "deposits",
-        gettext("{deposits} will be lost within 48 h").format(
-            deposits=at_least(len(late), "deposit", has_more=has_more)
+        reasons.DEPOSITS_LOST(deposits=at_least(len(late), "deposit", has_more=has_more)),
+        reasons.UNPROVEN(
+            miner=first.miner.address, number=first.number, precommit_epoch=first.precommit_epoch
         ),
-        gettext(
-            "{miner} / {number} was pre-committed at epoch {precommit_epoch} and is not proven yet"
-        ).format(miner=first.miner.address, number=first.number, precommit_epoch=first.precommit_epoch),
         link=Link("sector", (str(first.uuid),)) if len(late) == 1 else None,
         count=len(late),
         has_more=has_more,
         at_risk=deposits,
         deposits=deposits,
         due_s=data.clock.starts_at((first.precommit_epoch or 0) + life),
-        due_label=gettext("until the deposit is lost"),
+        due_label=reasons.UNTIL_DEPOSIT_LOST(),
         acts=sectors_retry(late),
     )
 
@@ -98,21 +94,18 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
             row.pk: (row.ticket_epoch or 0) + ticket_lifetime_read(row, network=data.network) for row in late
         }
         first = min(late, key=lambda row: ends[row.pk])
-        say = gettext("{tickets} about to expire").format(
-            tickets=at_least(len(late), "ticket", has_more=has_more)
-        )
+        say = reasons.TICKETS(tickets=at_least(len(late), "ticket", has_more=has_more))
         yield Finding(
             "tickets",
             say,
-            gettext(
-                "{miner} / {number} is not pre-committed yet{takes}; if its ticket expires, sealing "
-                "starts over"
-            ).format(miner=first.miner.address, number=first.number, takes=_takes_text(first, data)),
+            reasons.TICKET_OLD(
+                miner=first.miner.address, number=first.number, takes=_takes_text(first, data)
+            ),
             link=Link("sector", (str(first.uuid),)) if len(late) == 1 else None,
             count=len(late),
             has_more=has_more,
             due_s=data.clock.starts_at(ends[first.pk]),
-            due_label=gettext("until the ticket expires"),
+            due_label=reasons.UNTIL_TICKET(),
             acts=sectors_retry(late),
         )
 
@@ -128,7 +121,7 @@ def _takes_text(sector: Sector, data: CheckData) -> str:
     takes_s = data.precommit_times.get((sector.seal_proof, sector.state))
     if takes_s is None:
         return ""
-    return gettext(", which takes up to {takes_s} from its stage").format(takes_s=time_left(takes_s))
+    return reasons.TAKES(takes_s=lasting(takes_s))
 
 
 def seed_ready(data: CheckData) -> Iterator[Finding]:
@@ -149,11 +142,9 @@ def seed_ready(data: CheckData) -> Iterator[Finding]:
         deposits = deposits_of(data, paid)
         yield Finding(
             "seeds",
-            gettext("{sectors} with an unread seed").format(
-                sectors=at_least(len(late), "sector", has_more=has_more)
-            ),
-            gettext("{miner} / {number}: seed available since epoch {ready}; {seed_text}").format(
-                miner=first.miner.address, number=first.number, ready=ready, seed_text=SEED_TEXT
+            reasons.SEEDS(sectors=at_least(len(late), "sector", has_more=has_more)),
+            reasons.SEED_READY(
+                miner=first.miner.address, number=first.number, ready=ready, seed_text=reasons.SEED_UNREAD()
             ),
             link=Link("sector", (str(first.uuid),)) if len(late) == 1 else None,
             count=len(late),
@@ -161,5 +152,5 @@ def seed_ready(data: CheckData) -> Iterator[Finding]:
             at_risk=deposits,
             deposits=deposits,
             due_s=data.clock.starts_at((first.precommit_epoch or 0) + data.network.max_prove_commit_duration),
-            due_label=gettext("until the deposit is lost"),
+            due_label=reasons.UNTIL_DEPOSIT_LOST(),
         )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext, ngettext
 
+from apps.checks import reasons
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import at_least
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.rare import COUNTED_MAX
-from apps.core.formatting import plural, size
+from apps.core.formatting import size
+from apps.core.reasons import counted
 from apps.sectors.models import Sector
 from apps.sectors.selectors.ended_sectors import sectors_removable
 from apps.sectors.selectors.host_groups import stores_of_hosts
@@ -29,15 +30,13 @@ def sectors_expiring(data: CheckData) -> Iterator[Finding]:
         count = len(found)
         yield Finding(
             "expiring",
-            ngettext("{many} expires within 30 d", "{many} expire within 30 d", count).format(
-                many=at_least(count, "sector", has_more=has_more)
-            ),
-            gettext("extend them, or let them expire to release their pledge"),
+            reasons.EXPIRING(many=at_least(count, "sector", has_more=has_more), count=count),
+            reasons.EXTEND(),
             count=count,
             has_more=has_more,
             per_day=data.rewards_of(found),
             due_s=data.clock.starts_at(found[0].expiration or 0),
-            due_label=gettext("until it expires") if count == 1 else gettext("until the first expires"),
+            due_label=reasons.UNTIL_EXPIRES() if count == 1 else reasons.UNTIL_FIRST_EXPIRES(),
         )
 
 
@@ -50,13 +49,8 @@ def claims_end(data: CheckData) -> Iterator[Finding]:
     size_earning = sum(row.size for row in rows if row.miner.has_min_power)
     yield Finding(
         "claims",
-        ngettext("{claims} ends within 30 d", "{claims} end within 30 d", count).format(
-            claims=plural(count, "verified claim")
-        ),
-        gettext(
-            "{miner} / {sector_number}: claim {claim} lasts until epoch {end_epoch}; extend the "
-            "sector without it, or ask the client to extend the claim"
-        ).format(
+        reasons.CLAIMS_END(claims=counted(count, "verified claim"), count=count),
+        reasons.CLAIM_LASTS(
             miner=first.miner.address,
             sector_number=first.sector_number,
             claim=first.claim,
@@ -65,7 +59,7 @@ def claims_end(data: CheckData) -> Iterator[Finding]:
         count=count,
         per_day=data.reward_of_power(quality_power_max(size_earning) - size_earning),
         due_s=data.clock.starts_at(first.end_epoch or 0),
-        due_label=gettext("until it ends") if count == 1 else gettext("until the first ends"),
+        due_label=reasons.UNTIL_ENDS() if count == 1 else reasons.UNTIL_FIRST_ENDS(),
     )
 
 
@@ -86,11 +80,11 @@ def files_of_ended(data: CheckData) -> Iterator[Finding]:
         has_more = len(sizes) > COUNTED_MAX
         sizes = sizes[:COUNTED_MAX]
         many = at_least(len(sizes), "sector", has_more=has_more)
-        free = gettext("{sizes} can be freed").format(sizes=" ".join(size(sum(sizes))))
+        free = reasons.FREED(sizes=" ".join(size(sum(sizes))))
         yield Finding(
             "files-left",
-            gettext("files left from {many} that ended").format(many=many),
-            gettext("at least {free}").format(free=free) if has_more else free,
+            reasons.FILES_LEFT(many=many),
+            reasons.AT_LEAST(many=free) if has_more else free,
             count=len(sizes),
             has_more=has_more,
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
+from apps.checks import reasons
 from apps.checks.findings.messages import FAILED_SHOWN
 from apps.checks.findings.parts import key_part, needs_of, process_part, prover_part
 from apps.checks.findings.results import Act, Finding, Link
@@ -18,9 +19,8 @@ from apps.checks.selectors.exposure import (
     rewards_per_day,
     senders_needed,
 )
-from apps.core.formatting import plural, shortened
-from apps.core.languages import clauses_text
-from apps.core.stored_texts import stored_text
+from apps.core.formatting import shortened
+from apps.core.reasons import as_reason, clauses, counted, listed
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.selectors import signer_grants as grants
 from apps.gateway.selectors.connections import keys_held, signers_connected
@@ -44,19 +44,17 @@ def signers_away(data: CheckData) -> Iterator[Finding]:
     if away:
         names = [wallet.label or shortened(wallet.address) for wallet in away]
         due = first_close(data, needed.provers)
-        why = gettext("nothing can be signed for {names}").format(names=named(names))
+        why = reasons.UNSIGNED(names=named(names))
         if needed.provers:
-            why += gettext(", including the proofs of {served}").format(served=miners_named(needed.provers))
+            why = listed([why, reasons.PROOFS_UNSIGNED(served=miners_named(needed.provers))])
         yield Finding(
             "signer",
-            gettext("{addresses} without a signer").format(
-                addresses=plural(len(away), "address", "addresses")
-            ),
+            reasons.SIGNERS_AWAY(addresses=reasons.ADDRESSES(count=len(away))),
             why,
             count=len(away),
             per_day=fees_per_day(data, needed.provers) + rewards_per_day(data, needed.addresses),
             due_s=due,
-            due_label=gettext("until a window closes") if due is not None else "",
+            due_label=reasons.UNTIL_CLOSES() if due is not None else "",
             breaks=tuple(key_part(wallet.address) for wallet in away),
             # The console's own signer is of the operator's tenant.
             needs=needs_of((process_part("signer"),) if wallet.account == POOL else () for wallet in away),
@@ -71,8 +69,8 @@ def winning_proofs_failed(data: CheckData) -> Iterator[Finding]:
         names = list(dict.fromkeys(str(id_address(row.actor_id)) for row in group))
         yield Finding(
             f"wins-{group[0].pk}",
-            gettext("winning proofs of {names} failed").format(names=named(names)),
-            gettext("latest: {last_failure}").format(last_failure=stored_text(group[0].last_failure)),
+            reasons.WINNING_FAILED(names=named(names)),
+            reasons.LATEST(last_failure=as_reason(group[0].last_failure)),
             count=len(group),
             breaks=tuple(prover_part(miners[row.actor_id]) for row in group if row.actor_id in miners),
             needs=needs_of(
@@ -92,12 +90,12 @@ def requests_failed(data: CheckData) -> Iterator[Finding]:
     signers = [row for row in data.failed_connections if isinstance(row, SignerConnection)]
     rows = [row for row in signers if row.failed_at is not None and row.failed_at > since]
     if rows:
-        say = gettext("requests to {signers} failed").format(signers=plural(len(rows), "signer"))
+        say = reasons.REQUESTS_FAILED(signers=counted(len(rows), "signer"))
         held = keys_held(rows)
         yield Finding(
             "requests",
             say,
-            gettext("latest: {last_failure}").format(last_failure=stored_text(rows[0].last_failure)),
+            reasons.LATEST(last_failure=as_reason(rows[0].last_failure)),
             count=len(rows),
             breaks=tuple(map(key_part, sorted(set().union(*held.values())))),
             needs=needs_of(tuple(map(key_part, sorted(held[row.pk]))) for row in rows),
@@ -120,27 +118,23 @@ def policies_advised(data: CheckData) -> Iterator[Finding]:
             if NO_PUBLISHING in row.policy_advice and sender in keys
         ]
         texts = [
-            gettext("proofs share a daily limit with sealing: once it is used up, windows are missed")
-            if PROOFS_BY_DAY in row.policy_advice
-            else "",
-            gettext("AddBalance may pay into anybody's escrow") if ANY_ESCROW in row.policy_advice else "",
-            gettext("no rule allows the F3 votes of {miners}").format(miners=miners_named(refused))
-            if refused
-            else "",
-            gettext("no rule allows publishing the deals of {miners}").format(
-                miners=miners_named(unpublished)
-            )
-            if unpublished
-            else "",
+            reasons.LIMIT_SHARED() if PROOFS_BY_DAY in row.policy_advice else "",
+            reasons.ANYBODYS_ESCROW() if ANY_ESCROW in row.policy_advice else "",
+            reasons.VOTES_BARRED(miners=miners_named(refused)) if refused else "",
+            reasons.DEALS_BARRED(miners=miners_named(unpublished)) if unpublished else "",
         ]
         if not keys or not any(texts):
             continue
         page = Link("policy", (keys[0],))
         yield Finding(
             f"policy-{keys[0]}",
-            gettext("the policy of {tenant}'s signer needs a change").format(tenant=row.tenant.name),
-            clauses_text(text for text in texts if text),
-            acts=(Act(page, gettext("Review policy of"), row.tenant.name, perm=Perm.ADMIN, opens_page=True),),
+            reasons.POLICY_ADVICE(tenant=row.tenant.name),
+            clauses(*texts),
+            acts=(
+                Act(
+                    page, gettext_noop("Review policy of"), row.tenant.name, perm=Perm.ADMIN, opens_page=True
+                ),
+            ),
         )
 
 
@@ -154,11 +148,9 @@ def grants_unchosen(data: CheckData) -> Iterator[Finding]:
         page = Link("tenant", (str(tenant.uuid),))
         yield Finding(
             f"grants-{tenant.uuid}",
-            gettext("{tenant} may use {keys} of another tenant's signer that nobody granted").format(
-                tenant=tenant.name, keys=plural(len(addresses), "key")
-            ),
-            gettext("{names}: keep or revoke each on the tenant's page").format(names=named(names)),
+            reasons.GRANTS_UNCHOSEN(tenant=tenant.name, keys=counted(len(addresses), "key")),
+            reasons.GRANTS_CHOOSE(names=named(names)),
             link=page,
             count=len(addresses),
-            acts=(Act(page, gettext("Review"), tenant.name, perm=Perm.ADMIN, opens_page=True),),
+            acts=(Act(page, gettext_noop("Review"), tenant.name, perm=Perm.ADMIN, opens_page=True),),
         )

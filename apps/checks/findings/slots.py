@@ -11,14 +11,14 @@ from typing import Final
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Count, F, Func, IntegerField, Q, Value
 from django.db.models.functions import Cast, Coalesce
-from django.utils.translation import gettext, pgettext
 
+from apps.checks import reasons
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import named
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import deposits_of
 from apps.checks.selectors.rare import SECTORS_OVER
-from apps.core.formatting import plural
+from apps.core.reasons import MARKED, counted
 from apps.sectors.models import DAMOCLES
 from apps.sectors.selectors.host_groups import hosts_here, hosts_known, hosts_with_slots, stages_served
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
@@ -63,12 +63,10 @@ def slots_missing(data: CheckData) -> Iterator[Finding]:
         return
     for stage, stuck in _stuck_by_stage(data).items():
         deposits = deposits_of(data, stuck.paid)
-        label = pgettext("stage", WORKER_STAGES[stage].label)
+        label = MARKED(text=WORKER_STAGES[stage].label, context="stage")
         yield Finding(
             f"slots-{stage}",
-            gettext("{sectors} waiting for {stage}, for which no host has a slot").format(
-                sectors=plural(stuck.count, "sector"), stage=label
-            ),
+            reasons.NO_SLOT(sectors=counted(stuck.count, "sector"), stage=label),
             _remedy(stuck),
             link=Link("hosts"),
             count=stuck.count,
@@ -79,14 +77,10 @@ def slots_missing(data: CheckData) -> Iterator[Finding]:
 
 def _remedy(stuck: _Stuck) -> str:
     if stuck.holders:
-        return gettext("{hosts} has their files: give it a slot for the stage (its page, Settings)").format(
-            hosts=named(list(stuck.holders))
-        )
+        return reasons.HOLDER_LACKS_SLOT(hosts=named(list(stuck.holders)))
     if stuck.idle:
-        return gettext(
-            "{hosts} has slots for it, but claims no work: restart or resume it, or give another host a slot"
-        ).format(hosts=named(list(stuck.idle)))
-    return gettext("give a host a slot for the stage (its page, Settings)")
+        return reasons.HOST_IDLE(hosts=named(list(stuck.idle)))
+    return reasons.GIVE_SLOT()
 
 
 def _stuck_by_stage(data: CheckData) -> dict[str, _Stuck]:

@@ -6,17 +6,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from django.utils.text import Truncator
-from django.utils.translation import gettext
-
+from apps.checks import reasons
 from apps.checks.findings.acts import runs_retry
 from apps.checks.findings.results import REASON_MAX, Finding, Link
 from apps.checks.findings.text import at_least
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.rare import COUNTED_MAX, rare_rows
-from apps.core.formatting import DAY_S, fil, plural
-from apps.core.languages import clauses_text, colon_text
-from apps.core.stored_texts import stored_text
+from apps.core.formatting import DAY_S, fil
+from apps.core.reasons import clauses, colon, counted, cut
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_failed as pieces_failed_of
 from apps.pieces.selectors import pieces_visible
@@ -44,7 +41,7 @@ CHANGES: Final = {ChangeKind.TERMINATE: "termination", ChangeKind.EXTEND: "exten
 
 def _named(sector: Sector, error: str) -> str:
     """`f01000 / 7: no space left`."""
-    return colon_text(f"{sector.miner.address} / {sector.number}", error or gettext("no reason given"))
+    return colon(f"{sector.miner.address} / {sector.number}", error or reasons.NO_REASON())
 
 
 def runs_stopped(data: CheckData) -> Iterator[Finding]:
@@ -58,15 +55,11 @@ def runs_stopped(data: CheckData) -> Iterator[Finding]:
         # What a sector without files costs stands in the sum already, under the faults.
         faulty = [row.sector for row in stopped if kind == JobKind.REBUILD and not row.sector.active]
         cost = sum(data.fault_fee_per_day(sector.miner, 1) for sector in faulty)
-        fee = (
-            gettext("; the faults cost {cost} FIL per day until it is done").format(cost=fil(cost))
-            if cost
-            else ""
-        )
+        fee = reasons.FAULTS_COST(cost=fil(cost)) if cost else ""
         yield Finding(
             f"runs-{kind}",
-            gettext("{count} stopped").format(count=at_least(len(stopped), word, has_more=has_more)),
-            f"{Truncator(_named(first.sector, stored_text(first.error))).chars(REASON_MAX - len(fee))}{fee}",
+            reasons.STOPPED(count=at_least(len(stopped), word, has_more=has_more)),
+            clauses(cut(_named(first.sector, first.error), REASON_MAX - len(fee) - len("; ")), fee),
             link=Link("sector", (str(first.sector.uuid),)) if len(stopped) == 1 else None,
             count=len(stopped),
             has_more=has_more,
@@ -80,10 +73,8 @@ def sectors_unlisted(data: CheckData) -> Iterator[Finding]:
         if miner.unlisted_sectors:
             yield Finding(
                 f"unlisted-{miner.pk}",
-                gettext("{miner} has {sectors} unknown to the pool").format(
-                    miner=miner.address, sectors=plural(miner.unlisted_sectors, "live sector")
-                ),
-                gettext("they are on chain: adopt them, and hosts look for their files in the stores"),
+                reasons.UNLISTED(miner=miner.address, sectors=counted(miner.unlisted_sectors, "live sector")),
+                reasons.ADOPT(),
                 link=Link("miner-adopt", (miner.address,)),
                 count=miner.unlisted_sectors,
             )
@@ -102,14 +93,14 @@ def changes_failed(data: CheckData) -> Iterator[Finding]:
         ends = first.expiration if kind == ChangeKind.EXTEND and data.clock is not None else None
         yield Finding(
             f"changes-{kind.lower()}",
-            gettext("{count} failed").format(count=at_least(len(failed), word, has_more=has_more)),
-            _named(first, stored_text(failed[0].error)),
+            reasons.FAILED(count=at_least(len(failed), word, has_more=has_more)),
+            _named(first, failed[0].error),
             link=Link("sector", (str(first.uuid),)) if len(failed) == 1 else None,
             count=len(failed),
             has_more=has_more,
             per_day=data.rewards_of([row.sector for row in failed]) if kind == ChangeKind.EXTEND else 0,
             due_s=data.clock.starts_at(ends) if ends is not None and data.clock is not None else None,
-            due_label=gettext("until it expires") if len(failed) == 1 else gettext("until the first expires"),
+            due_label=reasons.UNTIL_EXPIRES() if len(failed) == 1 else reasons.UNTIL_FIRST_EXPIRES(),
         )
 
 
@@ -120,15 +111,11 @@ def moves_failed(data: CheckData) -> Iterator[Finding]:
     rows, has_more = rare_rows(moves_failed_of(data.sectors, since=data.at - SHOWN))
     if rows:
         first = rows[0]
-        way = gettext("from {from_store} to {to_store}").format(
-            from_store=first.from_store, to_store=first.to_store
-        )
+        way = reasons.FROM_TO(from_store=first.from_store, to_store=first.to_store)
         yield Finding(
             "moves",
-            gettext("{moves} between stores failed").format(
-                moves=at_least(len(rows), "move", has_more=has_more)
-            ),
-            clauses_text((_named(first.sector, stored_text(first.error)), way)),
+            reasons.MOVES_FAILED(moves=at_least(len(rows), "move", has_more=has_more)),
+            clauses(_named(first.sector, first.error), way),
             count=len(rows),
             has_more=has_more,
         )
@@ -141,10 +128,8 @@ def unseals_failed(data: CheckData) -> Iterator[Finding]:
     rows, has_more = unseals_failed_of(data.miners, since=data.at - SHOWN, limit=COUNTED_MAX)
     if rows:
         first = rows[0]
-        why = colon_text(first.miner.address, stored_text(first.error) or gettext("no reason given"))
-        say = gettext("{pieces} could not be unsealed").format(
-            pieces=at_least(len(rows), "piece", has_more=has_more)
-        )
+        why = colon(first.miner.address, first.error or reasons.NO_REASON())
+        say = reasons.UNSEALS_FAILED(pieces=at_least(len(rows), "piece", has_more=has_more))
         yield Finding("unseals", say, why, count=len(rows), has_more=has_more)
 
 
@@ -159,12 +144,12 @@ def pieces_failed(data: CheckData) -> Iterator[Finding]:
         due = min((epoch for epoch in starts if data.head and epoch > data.head.height), default=None)
         yield Finding(
             "pieces",
-            gettext("{pieces} failed").format(pieces=at_least(len(rows), "piece", has_more=has_more)),
-            colon_text(first, stored_text(first.error) or gettext("no reason given")),
+            reasons.FAILED(count=at_least(len(rows), "piece", has_more=has_more)),
+            colon(first, first.error or reasons.NO_REASON()),
             count=len(rows),
             has_more=has_more,
             due_s=data.clock.starts_at(due) if due is not None and data.clock is not None else None,
-            due_label=gettext("until the first must be active"),
+            due_label=reasons.UNTIL_ACTIVE(),
         )
 
 
@@ -183,21 +168,19 @@ def pieces_stopped(data: CheckData) -> Iterator[Finding]:
         due = first.last_epoch or last
         yield Finding(
             "pieces-stopped",
-            gettext("{pieces} due within 24 h: not being sealed").format(
-                pieces=at_least(len(rows), "piece", has_more=has_more)
-            ),
-            colon_text(first, stored_text(first.error) or _stopped_text(first)),
+            reasons.PIECES_STOPPED(pieces=at_least(len(rows), "piece", has_more=has_more)),
+            colon(first, first.error or _stopped_text(first)),
             count=len(rows),
             has_more=has_more,
             due_s=data.clock.starts_at(due),
-            due_label=gettext("until the first must be active"),
+            due_label=reasons.UNTIL_ACTIVE(),
         )
 
 
 def _stopped_text(piece: Piece) -> str:
     """Return what a piece that is due waits for."""
     if piece.sector_number is not None:
-        return gettext("sector {number} was paused").format(number=piece.sector_number)
+        return reasons.SECTOR_PAUSED(number=piece.sector_number)
     if piece.purpose == PiecePurpose.SNAP_UP:
-        return gettext("it waits for a snap-up")
-    return gettext("no sector was started for it")
+        return reasons.WAITS_FOR_SNAP_UP()
+    return reasons.NO_SECTOR_STARTED()

@@ -6,18 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from django.utils.translation import gettext
-from django.utils.translation import gettext as say
-
+from apps.checks import reasons
 from apps.checks.findings.acts import sectors_rebuild
 from apps.checks.findings.links import hosts_link, stores_link
 from apps.checks.findings.parts import host_part, store_part
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import NAMED, at_least, grouped, named
 from apps.checks.selectors.data import CheckData
-from apps.core.formatting import DAY_S, plural, size, time_left, whole
-from apps.core.languages import clauses_text, colon_text
-from apps.core.stored_texts import stored_text
+from apps.core.formatting import DAY_S, size, whole
+from apps.core.reasons import as_reason, clauses, colon, counted, lasting
 from apps.sectors.models import Store
 from apps.sectors.rules.hardware import SEALING_AWAY
 from apps.sectors.selectors.ended_sectors import needs_no_proof
@@ -77,9 +74,7 @@ def stores_away(data: CheckData) -> Iterator[Finding]:
         )
         yield Finding(
             "stores",
-            say("{stores} with {many} unreachable").format(
-                stores=plural(stores, "store"), many=_sectors_text(many)
-            ),
+            reasons.STORES_AWAY(stores=counted(stores, "store"), many=_sectors_text(many)),
             _out_of_reach_text(data, missing),
             count=stores,
             has_more=many == LOST_COUNTED_MAX + 1,
@@ -104,8 +99,8 @@ def _silent_parts(data: CheckData, missing: Mapping[int, set[str]]) -> tuple[tup
 def _sectors_text(many: int) -> str:
     """Return how many sectors there are; where only the first were counted, that there are more."""
     if many == LOST_COUNTED_MAX + 1:
-        return say("over {lost_counted_max} sectors").format(lost_counted_max=whole(LOST_COUNTED_MAX))
-    return plural(many, "sector")
+        return reasons.OVER_SECTORS(lost_counted_max=whole(LOST_COUNTED_MAX))
+    return counted(many, "sector")
 
 
 def _sectors_lost(data: CheckData, missing: Mapping[int, set[str]], counted: int) -> int:
@@ -118,15 +113,11 @@ def _sectors_lost(data: CheckData, missing: Mapping[int, set[str]], counted: int
 def _out_of_reach_text(data: CheckData, missing: Mapping[int, set[str]]) -> str:
     """Return what brings stores back: hosts that are silent, and what the others say of theirs."""
     faulty = attachments_faulty(stores_named(data.viewer, missing), now=data.at).exclude(reason="")
-    reported = [colon_text(row.worker.name, stored_text(row.reason)) for row in faulty[:REASONS_SHOWN]]
+    reported = [colon(row.worker.name, row.reason) for row in faulty[:REASONS_SHOWN]]
     silent = hosts_gone(data.viewer, now=data.at).filter(tenant__in=missing)
     if names := list(silent.values_list("name", flat=True)):
-        reported.append(
-            say("restart {silent}, or start another host that reads the same files").format(
-                silent=named(names)
-            )
-        )
-    return clauses_text(reported) or gettext("reattach them to a host")
+        reported.append(reasons.RESTART(silent=named(names)))
+    return clauses(*reported) or reasons.REATTACH()
 
 
 def sealing_stores_away(data: CheckData) -> Iterator[Finding]:
@@ -148,11 +139,11 @@ def sealing_stores_away(data: CheckData) -> Iterator[Finding]:
         sectors = sum(one.get("sectors", 0) for _, _, one in group)
         yield Finding(
             f"sealing-{worker.pk}-{folder}",
-            say("sealing folder {folder} of {worker} is unavailable").format(
+            reasons.SEALING_AWAY(
                 folder=named([one for _, one, _ in group]), worker=named([one.name for one, _, _ in group])
             ),
-            say("{reason}; {sectors} there, and none starts").format(
-                reason=reported["reason"], sectors=plural(sectors, "unfinished sector")
+            reasons.SEALING_HELD(
+                reason=as_reason(reported["reason"]), sectors=counted(sectors, "unfinished sector")
             ),
             link=hosts_link([one for one, _, _ in group]),
             count=len(group),
@@ -168,14 +159,14 @@ def stores_unwritable(data: CheckData) -> Iterator[Finding]:
     shown = [group[0].pk for group in groups]
     first: dict[int, tuple[str, str]] = {}
     for row in attachments_faulty(stores_by_keys(shown), now=data.at).exclude(condition=StoreCondition.AWAY):
-        first.setdefault(row.store_id, (row.worker.name, stored_text(row.reason)))
+        first.setdefault(row.store_id, (row.worker.name, as_reason(row.reason)))
     waiting = _waiting_text(data)
     for group in groups:
         store = group[0]
         yield Finding(
             f"store-{store.pk}",
-            say("{store} accepts no sectors").format(store=named([one.name for one in group])),
-            colon_text(*first.get(store.pk, (store.name, ""))) + waiting,
+            reasons.STORE_CLOSED(store=named([one.name for one in group])),
+            clauses(colon(*first.get(store.pk, (store.name, ""))), waiting),
             link=stores_link(group),
             count=len(group),
         )
@@ -186,7 +177,7 @@ def _waiting_text(data: CheckData) -> str:
     rows = data.sectors.filter(state=SectorState.PC2_DONE).select_related(None).order_by()
     count = rows[: COUNTED_MAX + 1].count()
     many = at_least(min(count, COUNTED_MAX), "sector", has_more=count > COUNTED_MAX)
-    return say("; {sectors} waiting to be stored").format(sectors=many) if count else ""
+    return reasons.STORE_AWAITED(sectors=many) if count else ""
 
 
 def copies_bad(data: CheckData) -> Iterator[Finding]:
@@ -206,9 +197,11 @@ def copies_bad(data: CheckData) -> Iterator[Finding]:
         )
         yield Finding(
             f"copies-{store_pk}",
-            say("{many} in {store} with bad files").format(many=bad.text, store=store.name),
-            say("{miner} / {number}: {first}; rebuild it, then check its files again").format(
-                miner=first.sector.miner, number=first.sector.number, first=bad_files_text(first)
+            reasons.COPIES_BAD(many=as_reason(bad.text), store=store.name),
+            reasons.COPY_BAD(
+                miner=str(first.sector.miner),
+                number=first.sector.number,
+                first=as_reason(bad_files_text(first)),
             ),
             count=min(bad.count, BAD_COUNTED_MAX),
             has_more=bad.count > BAD_COUNTED_MAX or (is_cut and len(proved[store_pk]) < bad.count),
@@ -220,14 +213,8 @@ def copies_bad(data: CheckData) -> Iterator[Finding]:
 
 def _unproven_text(sectors: int, *, path: str) -> str:
     if not sectors:
-        return say(
-            "no sector is stored there yet, but any that is would become faulty: attach {path} to a prover, "
-            "or join one with that store"
-        ).format(path=path)
-    return say(
-        "{sectors} there, and each becomes faulty at its next window: attach {path} to a prover, or "
-        "join one with that store"
-    ).format(sectors=plural(sectors, "sector"), path=path)
+        return reasons.STORE_EMPTY(path=path)
+    return reasons.STORE_UNPROVEN_CAUSE(sectors=counted(sectors, "sector"), path=path)
 
 
 def stores_unproven(data: CheckData) -> Iterator[Finding]:
@@ -248,7 +235,7 @@ def stores_unproven(data: CheckData) -> Iterator[Finding]:
         costs = [_unproven_cost(data, store, counts.get(store.pk, {}), limit=limit) for store in group]
         yield Finding(
             f"unproven-{group[0].pk}",
-            say("no prover reads {store}").format(store=named([store.name for store in group])),
+            reasons.STORE_UNPROVEN(store=named([store.name for store in group])),
             _unproven_text(
                 sum(store.sectors for store in group),
                 path=named([paths[store.pk] for store in group if store.pk in paths], len(group)),
@@ -291,11 +278,9 @@ def stores_filling(data: CheckData) -> Iterator[Finding]:
         days, span, store = group[0]
         yield Finding(
             f"filling-{store.pk}",
-            say("{store} will be full in {left}").format(
-                store=named([one.name for _, _, one in group]), left=time_left(days * DAY_S)
-            ),
-            say("{free_bytes} free, at the rate of the last {span}; attach another store before then").format(
-                free_bytes=" ".join(size(store.free_bytes)), span=time_left(span.total_seconds())
+            reasons.STORE_FILLING(store=named([one.name for _, _, one in group]), left=lasting(days * DAY_S)),
+            reasons.STORE_RATE(
+                free_bytes=" ".join(size(store.free_bytes)), span=lasting(span.total_seconds())
             ),
             link=stores_link([one for _, _, one in group]),
             count=len(group),

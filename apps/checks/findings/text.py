@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext as say
-
 from apps.checks.findings.results import FINDINGS_MAX
-from apps.core.formatting import plural
-from apps.core.languages import list_text
+from apps.checks.reasons import AT_LEAST
+from apps.core.reasons import AND_MORE, counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,9 +22,9 @@ NAMED: Final = 3
 
 def named(names: Sequence[str], count: int | None = None) -> str:
     """`a, b, c and 4 more`; `count` says how many there are where `names` are only the first."""
-    shown = list_text(names[:NAMED])
+    shown = listed(names[:NAMED])
     more = (len(names) if count is None else count) - NAMED
-    return say("{names} and {count} more").format(names=shown, count=more) if more > 0 else shown
+    return AND_MORE(names=shown, count=more) if more > 0 else shown
 
 
 def miner_name(miner: Miner) -> str:
@@ -41,8 +39,8 @@ def miners_named(miners: Iterable[Miner]) -> str:
 
 def at_least(count: int, noun: str, *, has_more: bool) -> str:
     """`3 sectors`, `at least 1,000 sectors`."""
-    many = plural(count, noun)
-    return say("at least {many}").format(many=many) if has_more else many
+    many = counted(count, noun)
+    return AT_LEAST(many=many) if has_more else many
 
 
 def grouped(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.selectors.read_cache import chain_read_once
+from apps.checks import reasons
 from apps.checks.findings.parts import host_part
 from apps.checks.findings.results import Finding, Link
 from apps.checks.selectors.data import CheckData
@@ -20,9 +19,8 @@ from apps.checks.selectors.waiting_sectors import (
     sectors_waiting,
     tenants_sealing,
 )
-from apps.core.formatting import plural, size, time_left
-from apps.core.languages import clauses_text, list_text
-from apps.core.stored_texts import stored_text
+from apps.core.formatting import size
+from apps.core.reasons import as_reason, clauses, counted, cut, lasting, listed
 from apps.sectors.models import Job, Worker
 from apps.sectors.rules.hardware import sealing_disks
 from apps.sectors.selectors.hosts import worker_is_away, worker_machine
@@ -55,17 +53,16 @@ def sectors_unclaimed(data: CheckData) -> Iterator[Finding]:
     hosts = hosts_of_waiting({one.tenant_id for one in stuck}, HOSTS_NAMED)
     with chain_read_once():
         why = [
-            f"{host.name} {_begins_none(data, host, rules, farm=farm, stuck=stuck)}"
+            reasons.IS(name=host.name, what=_begins_none(data, host, rules, farm=farm, stuck=stuck))
             for host, rules in hosts.items()
         ]
     count = sum(one.count for one in stuck)
     yield Finding(
         "unclaimed",
-        gettext("{sectors} unclaimed for {waited}").format(
-            sectors=plural(count, "new sector"),
-            waited=time_left((data.at - stuck[0].since).total_seconds()),
+        reasons.UNCLAIMED(
+            sectors=counted(count, "new sector"), waited=lasting((data.at - stuck[0].since).total_seconds())
         ),
-        (clauses_text(why) or gettext("no sealing host has joined: add one under Hosts, Join a host")),
+        (clauses(*why) or reasons.NO_HOST()),
         link=Link("hosts"),
         count=count,
         # Beyond those that are named there may be hosts with another reason.
@@ -101,29 +98,27 @@ def _begins_none(
 def _state_text(data: CheckData, host: Worker) -> str:
     """Return why a host claims nothing at all; empty where it claims."""
     if worker_is_away(host, now=data.at):
-        return gettext("is offline: restart it")
+        return reasons.OFFLINE()
     if host.is_paused:
-        return gettext("is paused: resume it")
+        return reasons.IS_PAUSED()
     if host.is_draining:
-        return gettext("is draining: resume it")
+        return reasons.IS_DRAINING()
     error = parameters_error(host.hardware)
-    return gettext("cannot make valid proofs: {reason}").format(reason=error) if error else ""
+    return reasons.PROOFS_INVALID(reason=as_reason(error)) if error else ""
 
 
 def _slot_text(host: Worker) -> str:
     """Return that a host has no slot for a sector's first stage; empty where it has."""
     if host.slots.get(Stage.ADD_PIECE):
         return ""
-    return gettext("has no slot for adding pieces, the first stage of a sector")
+    return reasons.NO_FIRST_SLOT()
 
 
 def _last_text(host: Worker) -> str:
     """Return where to look if nothing is known to keep a host from it."""
     if host.last_error:
-        return gettext("claims none; its last error: {error}").format(
-            error=stored_text(host.last_error)[:ERROR_MAX]
-        )
-    return gettext("claims none: see its log, and whether its sealing threads are free")
+        return reasons.LAST_ERROR(error=cut(as_reason(host.last_error), ERROR_MAX))
+    return reasons.CLAIMS_NONE()
 
 
 def _whole(settings: Mapping[str, str], key: str) -> int:
@@ -140,14 +135,9 @@ def _barred_text(rules: HostRules, *, farm: SealingHosts, own: Sequence[WaitingS
         return ""
     first = own[0]
     if not farm.has_role(rules, first):
-        return gettext("does not hold the role {role} of {miner}: see Roles on the miner's page").format(
-            role=first.role.value, miner=first.miner
-        )
-    kind = gettext("sectors with clients' data") if first.has_data else gettext("sectors of zeros")
-    return gettext(
-        "accepts no {kind} of {miner} with {size}: change allowed_miners, allowed_sizes, enable_deals or "
-        "disable_cc in its settings, or a thread's plan"
-    ).format(kind=kind, miner=first.miner, size=" ".join(size(first.size)))
+        return reasons.NO_ROLE(role=first.role.value, miner=str(first.miner))
+    kind = reasons.CLIENTS_DATA() if first.has_data else reasons.ZEROS()
+    return reasons.ACCEPTS_NONE(kind=kind, miner=str(first.miner), size=" ".join(size(first.size)))
 
 
 def _disk_text(host: Worker, *, room: int) -> str:
@@ -155,9 +145,7 @@ def _disk_text(host: Worker, *, room: int) -> str:
     free = max(free for free, _ in sealing_disks(host.hardware))
     if free >= room:
         return ""
-    return gettext("has {free} of disk space free, a new sector needs {room}").format(
-        free=" ".join(size(free)), room=" ".join(size(room))
-    )
+    return reasons.DISK_LACKS(free=" ".join(size(free)), room=" ".join(size(room)))
 
 
 def _limit_text(host: Worker, *, most: int) -> str:
@@ -166,26 +154,21 @@ def _limit_text(host: Worker, *, most: int) -> str:
     jobs = Job.objects.filter(kind=JobKind.SEAL, sticky_worker=host).exclude(state__in=over)
     if not most or (count := jobs.count()) < most:
         return ""
-    return gettext("has {count} unfinished, its setting sectors_max allows {most}").format(
-        count=plural(count, "sector"), most=most
-    )
+    return reasons.LIMIT_REACHED(count=counted(count, "sector"), most=most)
 
 
 def _stores_text(host: Worker, *, needs: int) -> str:
     """Return why the stores of a host take no further sector; empty where they do, or it told of none."""
     conditions = set(host.attachments.values_list("condition", flat=True))
     if conditions and StoreCondition.READY not in conditions:
-        return gettext("has no store that accepts sectors: see Storage")
+        return reasons.NO_STORE()
     room = shared_room(host)
     if room is None or room.left_bytes >= needs:
         return ""
-    return gettext(
-        "shares {stores} with other hosts: {free} free, and {sectors} in progress will need {coming}: "
-        "add a store"
-    ).format(
-        stores=list_text(room.stores),
+    return reasons.STORES_SHARED(
+        stores=listed(room.stores),
         free=" ".join(size(room.free_bytes)),
-        sectors=plural(room.coming, "sector"),
+        sectors=counted(room.coming, "sector"),
         coming=" ".join(size(room.coming_bytes)),
     )
 
@@ -200,6 +183,4 @@ def _promised_text(data: CheckData, host: Worker, *, needs: int) -> str:
     promised, free = sum(one.reserved_bytes for one in own), stores_room(own)[0]
     if not promised or free >= needs:
         return ""
-    return gettext("has {free} free in its stores besides {promised} that is promised to copies").format(
-        free=" ".join(size(free)), promised=" ".join(size(promised))
-    )
+    return reasons.STORES_PROMISED(free=" ".join(size(free)), promised=" ".join(size(promised)))

@@ -6,16 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 
-from django.utils.translation import gettext, gettext_noop
-
+from apps.checks import reasons
 from apps.checks.findings.links import miner_link
 from apps.checks.findings.parts import missed_parts, needs_of, window_part, window_parts
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.checks.selectors.data import CheckData
-from apps.core.formatting import plural
-from apps.core.languages import colon_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import ReasonKind, as_reason, colon, counted
 from apps.miners.models import Miner
 from apps.proving.models import Deadline
 from apps.proving.selectors.posts import windows_missed
@@ -37,9 +34,7 @@ def windows_missed_check(data: CheckData) -> Iterator[Finding]:
         missed[key] = found.error or missed.get(key, "")
         needs[key] = (missed_parts(miners[key[0]], data.deadlines.get(key), is_proved=found.is_proved),)
         seen[key] = found.close_epoch
-    for finding, keys in _deadlines_findings(
-        missed, miners, data, key="missed", say=gettext_noop("{deadlines} of {group} missed")
-    ):
+    for finding, keys in _deadlines_findings(missed, miners, data, key="missed", say=reasons.WINDOWS_MISSED):
         yield replace(
             finding,
             breaks=tuple(window_part(*one) for one in keys),
@@ -68,44 +63,45 @@ def windows_at_risk(data: CheckData) -> Iterator[Finding]:
         for key, row in data.deadlines.items()
         if row.forecast == Forecast.AT_RISK and row.live
     }
-    for finding, keys in _deadlines_findings(
-        risky, miners, data, key="at_risk", say=gettext_noop("{deadlines} of {group} at risk")
-    ):
+    for finding, keys in _deadlines_findings(risky, miners, data, key="at_risk", say=reasons.WINDOWS_AT_RISK):
         parts = (_needs_of(miners[one[0]], data.deadlines.get(one)) for one in keys)
         yield replace(finding, needs=needs_of(part for some in parts for part in some))
 
 
 def _deadlines_findings(
-    reasons: dict[tuple[int, int], str], miners: dict[int, Miner], data: CheckData, *, key: str, say: str
+    causes: dict[tuple[int, int], str],
+    miners: dict[int, Miner],
+    data: CheckData,
+    *,
+    key: str,
+    say: ReasonKind,
 ) -> Iterator[tuple[Finding, list[tuple[int, int]]]]:
     """Yield findings, each with its deadlines."""
     by_miner: dict[int, list[int]] = defaultdict(list)
-    for miner_pk, index in sorted(reasons):
+    for miner_pk, index in sorted(causes):
         by_miner[miner_pk].append(index)
     for group in grouped(list(by_miner)):
         keys = [(pk, index) for pk in group for index in by_miner[pk]]
         rows = [data.deadlines[one] for one in keys if one in data.deadlines]
         names: dict[str, list[str]] = defaultdict(list)
         for pk, index in keys:
-            name = gettext("deadline {index} of {miner}").format(index=index, miner=miner_name(miners[pk]))
-            names[stored_text(reasons[pk, index])].append(name)
-        texts = [colon_text(named(some), cause) if cause else named(some) for cause, some in names.items()]
+            name = reasons.WINDOW_OF(index=index, miner=miner_name(miners[pk]))
+            names[as_reason(causes[pk, index])].append(name)
+        texts = [colon(named(some), cause) if cause else named(some) for cause, some in names.items()]
         closes = [
             row.close_epoch for row in rows if data.clock is not None and row.close_epoch > data.clock.epoch
         ]
         is_ahead = key == "at_risk" and closes and data.clock is not None
         finding = Finding(
             f"deadlines-{key}-{miners[group[0]].address or group[0]}",
-            gettext(say).format(
-                deadlines=plural(len(keys), "deadline"), group=miners_named(miners[pk] for pk in group)
-            ),
+            say(deadlines=counted(len(keys), "deadline"), group=miners_named(miners[pk] for pk in group)),
             named(texts),
             link=miner_link([miners[pk] for pk in group]),
             count=len(keys),
             per_day=sum(_window_cost(row, miners, data) for row in rows),
             is_part=not any(map(sectors_expected, rows)),  # of what `sectors_faulty` names
             due_s=data.clock.starts_at(min(closes)) if is_ahead and data.clock is not None else None,
-            due_label=gettext("until it closes") if is_ahead else "",
+            due_label=reasons.UNTIL_IT_CLOSES() if is_ahead else "",
         )
         yield finding, keys
 

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 from celery import current_app
 from django.conf import settings
-from django.utils.translation import get_language, override
 from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
@@ -29,6 +28,7 @@ from apps.checks.selectors.data import CheckData
 from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core.formatting import DAY_S
 from apps.core.live import CHANGES_KEY, CHECKS, OPERATOR, Change, changes_number, publish
+from apps.core.reasons import Reason, coded, coded_read
 from apps.core.redis_clients import redis_client, turn_claim
 from apps.users.rules.principals import SYSTEM, Principal
 from apps.users.states import Perm
@@ -77,31 +77,23 @@ def is_late(report: Report, data: CheckData) -> bool:
 
 
 def report_stored(data: CheckData) -> Report | None:
-    """Return the last result for a viewer and language, and ask for a newer one if something has changed.
+    """Return the last result for a viewer, and ask for a newer one if something has changed.
 
-    Until there is one in another language, that is not late, it is in the pool's.  None: there is none, or
-    Redis is away.
+    None: there is none, or Redis is away.
     """
-    viewer, language = audience(data.viewer), get_language() or settings.LANGUAGE_CODE
-    keys = dict.fromkeys([key_of(viewer, language), key_of(viewer, settings.LANGUAGE_CODE)])
+    viewer = audience(data.viewer)
+    key, entry = key_of(viewer), asked_write(viewer)
     try:
         with redis_client().pipeline(transaction=False) as pipe:
-            pipe.zadd(ASKED_KEY, {asked_write(viewer, language): time.time()})
-            pipe.mget([CHANGES_KEY, *keys])
-            _, (number, *texts) = pipe.execute()
+            pipe.zadd(ASKED_KEY, {entry: time.time()})
+            pipe.mget([CHANGES_KEY, key])
+            _, (number, text) = pipe.execute()
     except (RedisError, OSError):
         return None
-    found = json.loads(texts[0]) if texts[0] else None
+    found = json.loads(text) if text else None
     if found is None or found["number"] != str(number or 0):
-        took_s = 0.0 if found is None else found["took_s"]
-        evaluation_request(asked_write(viewer, language), next(iter(keys)), took_s=took_s)
-    late = None
-    for text in filter(None, texts):
-        report = report_known(json.loads(text))
-        if report is not None and not is_late(report, data):
-            return report
-        late = late or report
-    return late
+        evaluation_request(entry, key, took_s=0.0 if found is None else found["took_s"])
+    return None if found is None else report_known(found)
 
 
 def evaluation_request(audience_text: str, key: str, *, took_s: float) -> None:
@@ -129,7 +121,7 @@ def report_evaluate(data: CheckData) -> Report:
     number = changes_number()
     if number is None:
         return evaluate(data)
-    key = key_of(audience(data.viewer), get_language() or settings.LANGUAGE_CODE)
+    key = key_of(audience(data.viewer))
     last = None
     with suppress(RedisError, OSError):
         found = json.loads(redis_client().get(key) or "null")
@@ -171,9 +163,7 @@ def asked_evaluate(entry: str) -> None:
     """Evaluate the checks for an audience that `asked_write` wrote; one that fails stops no other."""
 
     def evaluate_for(entry: str) -> None:
-        viewer, language = asked_read(entry)
-        with override(language):
-            report_evaluate(CheckData(viewer))
+        report_evaluate(CheckData(asked_read(entry)))
 
     for_each_isolated([entry], evaluate_for, event="checks_not_evaluated")
 
@@ -191,7 +181,7 @@ def publish_difference(report: Report, viewer: Principal, *, was_late: bool) -> 
             ]
         ).encode()
     ).hexdigest()
-    key = key_of(audience(viewer), get_language() or settings.LANGUAGE_CODE)
+    key = key_of(audience(viewer))
     before = redis_client().getset(f"{key}:found", found)
     if was_late or before != found:
         tenant = OPERATOR if viewer.is_operator else viewer.own_id
@@ -207,26 +197,21 @@ def audience(viewer: Principal) -> Principal:
     )
 
 
-def key_of(viewer: Principal, language: str) -> str:
+def key_of(viewer: Principal) -> str:
     """Return where an audience's result is stored."""
-    return LAST_KEY + sha256(asked_write(viewer, language).encode()).hexdigest()[:32]
+    return LAST_KEY + sha256(asked_write(viewer).encode()).hexdigest()[:32]
 
 
-def audience_of(viewer: Principal) -> str:
-    """Return a name for everybody who may see the same, in the same language."""
-    return key_of(audience(viewer), get_language() or settings.LANGUAGE_CODE)
+def asked_write(viewer: Principal) -> str:
+    """Return an audience as text; with a language, as versions did that evaluated for each."""
+    return json.dumps([asdict(viewer), settings.LANGUAGE_CODE], sort_keys=True)
 
 
-def asked_write(viewer: Principal, language: str) -> str:
-    """Return an audience as text."""
-    return json.dumps([asdict(viewer), language], sort_keys=True)
-
-
-def asked_read(text: str) -> tuple[Principal, str]:
+def asked_read(text: str) -> Principal:
     """Return the audience that `asked_write` wrote."""
-    fields, language = json.loads(text)
+    fields, _ = json.loads(text)
     lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
-    return Principal(**fields | lists), language
+    return Principal(**fields | lists)
 
 
 def report_write(report: Report) -> str:
@@ -239,7 +224,20 @@ def report_write(report: Report) -> str:
         for result in report.results
     }
     sums = (report.per_day_max, report.deposits_max)
-    return json.dumps([report.at.isoformat(), found, *sums, dict(report.causes)])
+    return json.dumps(_with_codes([report.at.isoformat(), found, *sums, dict(report.causes)]))
+
+
+def _with_codes(value: Any) -> Any:
+    """Return values for JSON, in which a reason would be its text alone."""
+    if isinstance(value, Reason):
+        return {"text": value, "coded": coded(value)}
+    if isinstance(value, dict):
+        return {name: _with_codes(one) for name, one in value.items()}
+    return [_with_codes(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _coded_read(row: dict[str, Any]) -> Any:
+    return coded_read(**row) if row.keys() == {"text", "coded"} else row
 
 
 def report_known(stored: dict[str, Any]) -> Report | None:
@@ -252,7 +250,7 @@ def report_known(stored: dict[str, Any]) -> Report | None:
 
 def report_read(text: str) -> Report:
     """Return the report that `report_write` wrote, without checks that only another version has."""
-    at, found, per_day_max, deposits_max, causes = json.loads(text)
+    at, found, per_day_max, deposits_max, causes = json.loads(text, object_hook=_coded_read)
     results = (
         Result(check_as_set(CHECKS_BY_NAME[name], {name: severity}), tuple(_finding(row) for row in rows))
         for name, (severity, rows) in found.items()

@@ -7,15 +7,19 @@ from dataclasses import replace
 from datetime import UTC
 
 import structlog
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
+from django.utils import translation
 from django.utils.timezone import override
-from django.utils.translation import gettext
+from django.utils.translation import gettext_noop
 
 from apps.checks.findings.results import Check, Finding, Link, Severity
+from apps.checks.reasons import CHECK_BROKEN, CHECK_BROKEN_CAUSE
 from apps.checks.report.incidents import causes_find
 from apps.checks.report.report import Report, Result, broken_key
 from apps.checks.selectors.data import CheckData
 from apps.checks.table.checks import CHECKS
+from apps.core.reasons import MARKED
 
 log = structlog.get_logger(__name__)
 
@@ -33,10 +37,13 @@ def evaluate(data: CheckData) -> Report:
 
 def _report(checks: Iterable[Check], data: CheckData) -> Report:
     """Return what these checks find, and what all objects together can cost at most."""
-    with override(UTC):  # people in all zones share what is found
+    # People in all zones and languages share what is found.
+    with override(UTC), translation.override(settings.LANGUAGE_CODE):
+        data.__dict__.pop("chain_status", None)  # its words are of a language
         results = tuple(
             Result(check_as_set(check, data.severities), _findings(check, data)) for check in checks
         )
+    data.__dict__.pop("chain_status", None)
     causes = causes_find(
         results, at_s=data.at.timestamp(), began=lambda name: data.alerts_began.get(name, {})
     )
@@ -65,6 +72,6 @@ def _findings(check: Check, data: CheckData) -> tuple[Finding, ...]:
         raise  # an absent database is passed on
     except Exception:  # a row that nobody has foreseen
         log.exception("check_broken", check=check.name)
-        say = gettext("the check “{title}” could not be run").format(title=check.title)
-        why = gettext("whether it passes is unknown; the log has the error (check_broken): report it")
-        return (Finding(broken_key(check.name), say, why, link=Link("checks"), button=gettext("Checks")),)
+        say = CHECK_BROKEN(title=MARKED(text=str(check.title)))
+        link, button = Link("checks"), gettext_noop("Checks")
+        return (Finding(broken_key(check.name), say, CHECK_BROKEN_CAUSE(), link=link, button=button),)

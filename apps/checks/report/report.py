@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from django.utils.translation import gettext
+
 from apps.checks.findings.results import Check, Finding, Link, Severity, Topic
 from apps.core.formatting import DAY_S
 
@@ -72,7 +74,7 @@ class Found:
     @property
     def button(self) -> str:
         """Name of that link."""
-        return str(self.finding.button or self.check.button)
+        return gettext(self.finding.button) if self.finding.button else str(self.check.button)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from apps.checks.services.channels import REPEATS_S
 from apps.checks.services.notifications import finding_describe, notification_build
 from apps.checks.services.quiet_hours import quiet_hours_wait
 from apps.checks.states import FAILING, AlertEntryKind, AlertEvent, ChannelKind
+from apps.core.reason_fields import is_kept
+from apps.core.reasons import clauses, cut
 from apps.core.redis_clients import redis_client
 from apps.users.models import Tenant
 
@@ -190,7 +192,8 @@ def _alert_record(
     has_ended = row.ended_at is not None
     if has_ended:
         found |= {"ended_at": None, "since": now, "times": row.times + 1}
-    if any(getattr(row, name) != value for name, value in found.items()):
+    is_coded = is_kept(row, "say", found["say"])
+    if not is_coded or any(getattr(row, name) != value for name, value in found.items()):
         for name, value in found.items():
             setattr(row, name, value)
         row.save(update_fields=list(found))
@@ -206,7 +209,7 @@ def _found(result: Result, report: Report) -> dict[str, Any]:
     effects = report.explained(result.check.name)
     is_critical = any(one.check.severity is Severity.CRITICAL for one in (result, *effects))
     return {
-        "say": "; ".join(map(finding_describe, result.findings))[:SAY_MAX],
+        "say": cut(clauses(*map(finding_describe, result.findings)), SAY_MAX),
         "count": result.count,
         "severity": str(Severity.CRITICAL if is_critical else result.check.severity),
         "part_of": report.explained_by(result),

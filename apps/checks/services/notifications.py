@@ -13,6 +13,7 @@ from django.utils.translation import gettext
 from apps.chain.selectors.status import network_known
 from apps.checks.findings.results import Finding, Link, Severity
 from apps.checks.models import Alert, AlertChannel, Notification
+from apps.checks.reasons import OF_MINER
 from apps.checks.report.report import Report, Result
 from apps.checks.selectors.channel_scopes import channels_told
 from apps.checks.services.quiet_hours import quiet_hours_wait
@@ -160,4 +161,4 @@ def finding_describe(finding: Finding) -> str:
     """Return what a finding says, with the miner that it leads to: nobody sees its reason, which names it."""
     link = finding.link
     is_named = link is None or link.page != MINER_PAGE or link.args[0] in finding.say
-    return finding.say if is_named or link is None else f"{finding.say} ({link.args[0]})"
+    return finding.say if is_named or link is None else OF_MINER(say=finding.say, miner=link.args[0])

@@ -12,7 +12,6 @@ import pytest
 from celery import current_app
 from django.test import Client
 from django.urls import reverse
-from django.utils.translation import override
 
 from apps.checks.report import cache
 from apps.checks.selectors.data import CheckData
@@ -144,20 +143,15 @@ def test_each_sees_what_concerns_it(sent: list[str]) -> None:
     assert cache.audience(principal("bob", miners=(1500,))) != cache.audience(bob)
 
 
-def test_another_language_has_the_pools_until_its_own_is_there(sent: list[str]) -> None:
+def test_one_result_is_shown_in_each_language(sent: list[str]) -> None:
     li = person("li")
     li.language = "zh-hans"
     li.save()
     factories.worker("idle", is_paused=True)
-    viewer = principal()
-    cache.report_evaluate(CheckData(viewer))
-    page = signed_in("li")
+    cache.report_evaluate(CheckData(principal()))
 
-    assert "idle paused" in text_of(page.get(reverse("hosts")))
-    assert sent == ["checks.evaluate"]
-    checks_evaluate()
-
-    assert cache.report_last(CheckData(viewer)).fails("hosts_paused")
+    assert "idle 已暂停" in text_of(signed_in("li").get(reverse("hosts")))
+    assert sent == []
 
 
 def test_results_of_those_who_left_are_made_no_more(sent: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +198,7 @@ def test_today_says_first_that_the_result_is_missing_or_old(
 
 def stored_change(viewer: Principal, change: Callable[[dict[str, Any]], None]) -> None:
     """Store the viewer's result as another version would have written it."""
-    key = cache.key_of(cache.audience(viewer), "en")
+    key = cache.key_of(cache.audience(viewer))
     stored = json.loads(redis_client().get(key) or "")
     at, found, *figures = json.loads(stored["report"])
     change(found)
@@ -244,18 +238,6 @@ def test_an_audience_that_cannot_be_evaluated_stops_no_other(
 
     assert not cache.report_last(CheckData(principal("bob"))).fails("checks_late")
     assert "ping" in sent
-
-
-def test_the_pools_result_replaces_a_late_one_in_another_language(
-    sent: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with override("zh-hans"):
-        cache.report_evaluate(CheckData(SYSTEM))
-    later(monkeypatch)
-    alerts_run()
-
-    with override("zh-hans"):
-        assert not cache.report_last(CheckData(SYSTEM)).fails("checks_late")
 
 
 def later(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,7 +225,7 @@ def test_an_english_join_is_known(source: str, count: int) -> None:
 READ: Final = re.compile(r".*[A-Za-z]{2,} [a-z]{2,}|[A-Z][a-z]+( [a-z]+)*$")
 """What a person may read: several words, or one with a capital."""
 NOT_READ: Final = frozenset(
-    {*MARKS, *PLURAL_MARKS, *CONTEXT_MARKS, "plural", "at_least", "getattr", "reverse"}
+    {*MARKS, *PLURAL_MARKS, *CONTEXT_MARKS, "plural", "counted", "at_least", "getattr", "reverse"}
 )
 """Calls whose texts are marked, or nobody's to read."""
 NO_TEXTS: Final = frozenset({"TypeVar", "ParamSpec", "cast", "format_html"})

@@ -176,4 +176,4 @@ def powerless_text(data: PageData) -> str:
     """Name the miners without power, of whose rounds there is no row."""
     names = [miner.name or str(miner) for miner in data.miners if not miner.qa_power]
     why = NotDrawn.NO_POWER.label
-    return colon_text(named(names), why) if names else ""
+    return colon_text(stored_text(named(names)), why) if names else ""

@@ -305,7 +305,7 @@ def proving(request: HttpRequest, viewer: Principal) -> HttpResponse:
         heat=heat,
         faults=faults,
         bad=bad,
-        unread="" if bad else named(stores_unread(viewer, now=data.at)),
+        unread="" if bad else stored_text(named(stores_unread(viewer, now=data.at))),
         may_run=viewer.may("write"),
         checks=checks,
         disputes=dispute_rows(shown.disputes, shown),

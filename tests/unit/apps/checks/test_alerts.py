@@ -11,10 +11,11 @@ import pytest
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse
+from django.utils.translation import override
 
 from apps.checks.findings.results import Finding, Link
 from apps.checks.models import Alert, AlertChannel, Notification
-from apps.checks.reasons import SEE_LOG
+from apps.checks.reasons import HOSTS_AWAY, SEE_LOG
 from apps.checks.report.report import Report, Result
 from apps.checks.selectors.alerts import channels_undelivered
 from apps.checks.services import deliver
@@ -26,6 +27,7 @@ from apps.checks.states import ChannelKind
 from apps.checks.table.checks import CHECKS
 from apps.checks.tasks import alerts_run
 from apps.core.errors import BadValue, Conflict, NotAllowed
+from apps.core.stored_texts import stored_text
 from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
 from poolsite import celery
@@ -47,6 +49,31 @@ def test_one_notification_when_a_check_starts_and_one_when_it_ends() -> None:
     assert told(T0 + timedelta(seconds=45)) == []
     alert = Alert.objects.get()
     assert (alert.since, alert.ended_at) == (T0, T0 + timedelta(seconds=30))
+
+
+def found_away(*, now: datetime, before: str = "") -> list[Notification]:
+    """Evaluate the checks with two hosts away; `before`: what a version without codes would have kept."""
+    if before:
+        Alert.objects.update(say=before)
+    finding = Finding("away", HOSTS_AWAY(away="rack-a, rack-b"), count=2)
+    results = tuple(Result(one, (finding,) if one.name == "hosts_away" else ()) for one in CHECKS)
+    return alerts_update(report=Report(T0, results), pool="testnet", now=now)
+
+
+def test_an_alert_of_a_version_without_codes_gets_its_code_and_is_not_told_anew() -> None:
+    channel()
+    assert len(found_away(now=T0)) == 1
+
+    assert found_away(now=T0 + timedelta(seconds=15), before="rack-a, rack-b offline") == []
+
+    [alert] = Alert.objects.all()
+    assert (alert.say, alert.say.code) == ("rack-a, rack-b offline", "checks.hosts_away")
+    [line] = alert.entries.all()
+    assert (line.kind, line.text, line.text.code) == ("STARTED", alert.say, "checks.hosts_away")
+    [notification] = Notification.objects.all()
+    assert notification.text == "[testnet] Warning: rack-a, rack-b offline"
+    with override("zh-hans"):
+        assert stored_text(alert.say) == "rack-a, rack-b 离线"
 
 
 def test_what_is_told_at_the_end_names_what_was_found() -> None:

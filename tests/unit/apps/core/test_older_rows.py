@@ -15,7 +15,7 @@ from apps.automation.models import AutoRule
 from apps.blocks.models import F3Lease, Round
 from apps.blocks.states import RoundState
 from apps.chain.models import Node
-from apps.checks.models import AlertChannel, Notification
+from apps.checks.models import Alert, AlertChannel, AlertEntry, Notification
 from apps.core.clock import now
 from apps.core.reasons import code_of
 from apps.core.stored_texts import stored_text
@@ -50,7 +50,45 @@ def notification() -> Any:
     )
 
 
+def alert() -> Any:
+    return Alert.objects.create(
+        check_name="hosts_away", title="", severity="warning", say="", count=1, began_at=now(), since=now()
+    )
+
+
+def alert_entry() -> Any:
+    return AlertEntry.objects.create(alert=alert(), at=now(), kind="CHANGED", severity="warning", count=1)
+
+
+def comment() -> Any:
+    return AlertEntry.objects.create(alert=alert(), at=now(), kind="COMMENTED", severity="warning", count=1)
+
+
+findings_code = import_module("apps.checks.migrations.0019_codes_of_older_findings").findings_code
+FINDINGS: Final = "checks.migrations.0019_codes_of_older_findings.findings_code"
+
 CASES: Final[dict[str, tuple[str, Callable[[], Any], str, dict[str, str]]]] = {
+    "alert": (
+        FINDINGS,
+        alert,
+        "say",
+        {
+            "sealer offline": "checks.hosts_away",
+            "no new head for 2 min 05 s": "checks.head_late",
+            "upgrade nv29 in 3 d 04 h": "checks.upgrade_in",
+            "no node can be read; 2 stores with 1 sector unreachable": "core.clauses",
+            "1 sector paused": "checks.paused",
+            "3 messages stuck, the most urgent: no gas": "checks.stuck_most",
+            "told by a version that nobody knows": "core.old",
+        },
+    ),
+    "line of an alert": (
+        FINDINGS,
+        alert_entry,
+        "text",
+        {"2 sectors of f01000 about to be terminated": "checks.terminations", "": ""},
+    ),
+    "comment on an alert": (FINDINGS, comment, "text", {"no node can be read": "", "sealer offline": ""}),
     "deal": (
         "market.migrations.0005_reasons_of_older_rows.reasons_code",
         lambda: factories.deal(factories.miner(), sized(b"data"), state=DealState.REFUSED),
@@ -211,3 +249,24 @@ def test_older_rows_are_shown_in_the_same_words_with_their_codes(case: str) -> N
         assert (read, code_of(read)) == (text, code)
         with override("zh-hans"):
             assert stored_text(read) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "chinese"),
+    [
+        ("a, b, c and 4 more offline", "a, b, c 及另外 4 个 离线"),
+        (
+            "at least 1\u202f000 sectors of a, b, c and 3 more faulty",
+            "a, b, c 及另外 3 个 的至少 1\u202f000 个扇区故障",
+        ),
+    ],
+)
+def test_lists_and_counts_within_older_findings_have_codes_too(text: str, chinese: str) -> None:
+    row = alert()
+    type(row).objects.filter(pk=row.pk).update(say=text)
+
+    findings_code(apps, None)
+
+    row.refresh_from_db()
+    with override("zh-hans"):
+        assert stored_text(row.say) == chinese
