@@ -68,6 +68,7 @@ ELSEWHERE: Final = {
     "POST miners/<str:address>/pieces:fetch": "tests/unit/apps/api/v1/test_pieces.py",
     "PATCH pieces/uploads/<str:uuid>": "tests/unit/apps/api/v1/test_pieces.py",
     "DELETE pieces/uploads/<str:uuid>": "tests/unit/apps/api/v1/test_pieces.py",
+    "POST pieces/<str:piece_cid>/index": "tests/unit/apps/pieces/test_indexes.py",
     "PUT pieces/uploads/<str:uuid>/purpose": "tests/unit/apps/api/v1/test_pieces.py",
     "POST deals/<str:uuid>/data": "tests/unit/apps/api/v1/test_deals.py",
     "PATCH miners/<str:address>/market": "tests/unit/apps/api/v1/test_deals.py",

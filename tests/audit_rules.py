@@ -127,6 +127,7 @@ DOES: Final = frozenset(
         "miner.batches-send",
         *("miner.pieces-seal", "miner.role-fail-over", "miner.role-give", "miner.role-remove"),
         *("miner.roles-combine", "miner.roles-separate", "person.password", "person.reset", "piece.deliver"),
+        "piece.index",
         "sector.end-stage",
         *("policy.refused", "proving.compact", "proving.dry_run", "proving.job-remove", "proving.job-reset"),
         *("miner.move-force", "multisig.approve", "multisig.cancel", "proving.recover"),

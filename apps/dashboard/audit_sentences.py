@@ -130,6 +130,7 @@ SENTENCES: Final[dict[str, StrOrPromise]] = {
     "piece.add": _("{actor} added piece {object}"),
     "piece.begin": _("{actor} began to upload piece {object}"),
     "piece.deliver": _("{actor} had piece {object} delivered"),
+    "piece.index": _("{actor} had piece {object} indexed again"),
     "piece.purpose": _("{actor} changed where piece {object} goes"),
     "piece.remove": _("{actor} removed piece {object}"),
     "piece.repeat": _("{actor} added piece {object} once more"),

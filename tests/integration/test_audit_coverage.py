@@ -16,8 +16,11 @@ from django.urls import reverse
 from apps.api.access_table import endpoints
 from apps.api.auth.urls import ALL_ROUTES
 from apps.core import clock
+from apps.market.models import MinerMarket
 from apps.messages.models import ExtraNode, Sender
 from apps.messages.states import SenderState
+from apps.miners.models import Miner
+from apps.pieces.models import Piece
 from apps.sectors.models import HostReport
 from apps.sectors.services.sealing.steps import sector_stop
 from apps.users.models import AuditEntry
@@ -319,6 +322,12 @@ def slots_told(world: World) -> Any:
     return world.worker.uuid
 
 
+def served_piece(miner: Miner) -> Piece:
+    """A piece of a miner that serves its data."""
+    MinerMarket.objects.update_or_create(miner=miner, defaults={"serves_data": True})
+    return factories.piece(miner)
+
+
 def stop_mining_by_page(world: World) -> None:
     miner_grant(tenant=people.tenant("alice"), actor_id=2001)
     page("blocks-mining", lambda w: w.miner.uuid, on="0")(world)
@@ -376,6 +385,7 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "sender-act": page("sender-act", lambda w: w.address, "pause"),
     "blocks-mining": stop_mining_by_page,
     "piece-remove": page("piece-remove", lambda w: factories.piece(w.miner).uuid),
+    "piece-index": page("piece-index", lambda w: served_piece(w.miner).uuid),
     "piece-purpose": page("piece-purpose", lambda w: factories.piece(w.miner).uuid, purpose="snap-up"),
     "sender-settings": page("sender-settings", lambda w: w.address, quota="7"),
 }

@@ -123,6 +123,7 @@ ACTS: Final[dict[str, str]] = {
     "blocks-mining": "PUT miners/<str:address>/mining",
     "blocks-warm-up": "POST miners/<str:address>/warm-up",
     "piece-unseal": "GET pieces/<str:piece_cid>/data",
+    "piece-index": "POST pieces/<str:piece_cid>/index",
     "piece-purpose": "PUT pieces/uploads/<str:uuid>/purpose",
     "piece-remove": "DELETE pieces/<str:piece_cid>",
     "chain-unbind": "DELETE chain/network",
