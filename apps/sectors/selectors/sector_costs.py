@@ -33,11 +33,11 @@ def sector_costs(sent: Sequence[SectorMessage]) -> list[SectorCost]:
     batches = {one.batch.pk for one in sent}
     counts: dict[int, int] = {}
     if any(one.kind == BatchKind.PRE_COMMIT for one in sent):
-        rows = Sector.objects.filter(precommit_batch__in=batches).order_by().values("precommit_batch")
-        counts |= dict(rows.annotate(many=Count("pk")).values_list("precommit_batch", "many"))
+        precommits = Sector.objects.filter(precommit_batch__in=batches).order_by().values("precommit_batch")
+        counts |= dict(precommits.annotate(many=Count("pk")).values_list("precommit_batch", "many"))
     if any(one.kind == BatchKind.COMMIT for one in sent):
-        rows = Sector.objects.filter(commit_batch__in=batches).order_by().values("commit_batch")
-        counts |= dict(rows.annotate(many=Count("pk")).values_list("commit_batch", "many"))
+        commits = Sector.objects.filter(commit_batch__in=batches).order_by().values("commit_batch")
+        counts |= dict(commits.annotate(many=Count("pk")).values_list("commit_batch", "many"))
     if any(one.kind not in (BatchKind.PRE_COMMIT, BatchKind.COMMIT) for one in sent):
         changes = SectorChange.objects.filter(batch__in=batches).order_by().values("batch")
         counts |= dict(changes.annotate(many=Count("pk")).values_list("batch", "many"))

@@ -65,9 +65,9 @@ def comparisons(
     if live is None:
         epoch = None if precommit is None else precommit.epoch
         yield _compared("precommit", _("Pre-commit epoch"), epoch, sector.precommit_epoch)
-        is_ours = sector.activation is not None and sector.state not in ENDED
+        is_expected = sector.activation is not None and sector.state not in ENDED
         yield Comparison(
-            _("Proven"), _word(is_true=False), _word(is_true=is_ours), WHY["there"] if is_ours else ""
+            _("Proven"), _word(is_true=False), _word(is_true=is_expected), WHY["there"] if is_expected else ""
         )
         return
     yield _compared("activation", _("Activation"), live.activation, sector.activation)
