@@ -115,20 +115,20 @@ def _entry_find(get: Get, node: Node, name: str) -> list[Found]:
             raise PathMissing(name)
         return [Found(link.cid, block_get(get, link.cid))]
     found: list[Found] = []
-    hashed, used = name_hash(wanted), 0
+    hashed, used, shard = name_hash(wanted), 0, node
     for _ in range(SHARD_DEPTH_MAX):
-        used += node.bits
-        if not node.is_shard or node.hashing != MURMUR3 or used > 64:
+        used += shard.bits
+        if not shard.is_shard or shard.hashing != MURMUR3 or used > 64:
             raise BadDag("a part of a sharded directory is none")
-        number = hashed >> 64 - used & node.fanout - 1
-        prefix = f"{number:0{node.prefix}X}".encode()
-        link = next((one for one in node.links if one.name in (prefix, prefix + wanted)), None)
+        number = hashed >> 64 - used & shard.fanout - 1
+        prefix = f"{number:0{shard.prefix}X}".encode()
+        link = next((one for one in shard.links if one.name in (prefix, prefix + wanted)), None)
         if link is None:
             raise PathMissing(name)
         found.append(Found(link.cid, block_get(get, link.cid)))
         if link.name != prefix:
             return found
-        node = node_read(found[-1].data)
+        shard = node_read(found[-1].data)
     raise BadDag("a sharded directory is too deep")
 
 
