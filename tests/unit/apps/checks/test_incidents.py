@@ -288,7 +288,7 @@ def test_a_missed_window_is_the_signers_if_its_proof_was_not_sent(
 
 
 @pytest.mark.parametrize("free", [0, 10**9])
-def test_a_full_disk_is_one_incident_with_the_processes_and_heads_that_it_stops(
+def test_a_full_disk_is_one_incident_with_what_it_stops(
     free: int, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     settings.DISK_RESERVE_BYTES = 2 * 10**9
