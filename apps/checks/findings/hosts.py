@@ -62,7 +62,7 @@ def hosts_away(data: CheckData) -> Iterator[Finding]:
     text = _bound_text(waiting, sum(paid.values()), lone=lone)
     if lone_c2 := _c2_lone(data, away):
         text = clauses(reasons.C2_LONE(lone=lone_c2), text if waiting or lone else "")
-    why = reasons.LAST_SEEN(silent=lasting(silent), count=text)
+    why: str = reasons.LAST_SEEN(silent=lasting(silent), count=text)
     for refused in hosts_briefly(away.exclude(last_error=""), 1):
         why = clauses(colon(refused.name, cut(as_reason(refused.last_error), ERROR_MAX)), why)
     deposits = deposits_of(data, paid)

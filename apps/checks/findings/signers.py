@@ -44,7 +44,7 @@ def signers_away(data: CheckData) -> Iterator[Finding]:
     if away:
         names = [wallet.label or shortened(wallet.address) for wallet in away]
         due = first_close(data, needed.provers)
-        why = reasons.UNSIGNED(names=named(names))
+        why: str = reasons.UNSIGNED(names=named(names))
         if needed.provers:
             why = listed([why, reasons.PROOFS_UNSIGNED(served=miners_named(needed.provers))])
         yield Finding(
