@@ -152,6 +152,7 @@ ELSEWHERE: Final = {
 """Routes that need more than this world: the test that drives each and looks at the log."""
 
 PAGES_ELSEWHERE: Final = {
+    "tests/unit/apps/api/v1/test_clients.py": r"client$",
     "tests/integration/dashboard/test_tenants.py": r"tenant|token|person|gateway",
     CHARGES_TESTED: r"charges-terms|charges-correction|statement-act",
     "tests/integration/dashboard/test_account.py": r"account|password|login|logout|invitation",

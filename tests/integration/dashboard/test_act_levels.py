@@ -27,6 +27,7 @@ from tests.audit_world import World
 from tests.auto_rules import auto_rule
 from tests.components import announced, incident
 from tests.messaging import pool_world
+from tests.mk20 import sized
 from tests.page_client import form_pages, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
@@ -106,6 +107,7 @@ ACTS: Final[dict[str, str]] = {
     "miner-addresses": "POST miners/<str:address>/addresses",
     "miner-withdraw": "POST miners/<str:address>/withdrawals",
     "miner-adopt": "POST miners/<str:address>/adoptions",
+    "client": "PATCH clients/<str:address>",
     "miner-market": "PATCH miners/<str:address>/market",
     "miner-batches": "PATCH miners/<str:address>/batches",
     "miner-batches-send": "POST miners/<str:address>/batches/send",
@@ -239,6 +241,7 @@ ARGS: Final[dict[str, Callable[[World], list[Any]]]] = {
     "proving-": lambda _: [MINER, 0],
     "blocks-": lambda w: [w.miner.uuid],
     "piece-": lambda w: [factories.piece(w.miner).uuid],
+    "client": lambda w: [factories.deal(w.miner, sized(b"x" * 1000)).client],
     "chain-node-act": lambda _: [Node.objects.get().pk, "disable"],
     "charges-": lambda _: [people.tenant("bob").uuid],
     "statement-act": lambda _: [statement(), "pay"],

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from apps.core import formatting
-from apps.core.errors import BadValue
+from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
@@ -220,11 +220,11 @@ def client(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
     if request.method == "POST":
         if not viewer.may("sign"):
             raise Http404
-        miner = miner_get(viewer, request.POST.get("miner", ""))
         is_blocked = request.POST.get("rule") == "block"
         try:
+            miner = miner_get(viewer, request.POST.get("miner", ""))
             client_rule_set(miner, client=row["client"], is_blocked=is_blocked, by=viewer)
-        except BadValue as refusal:
+        except DomainError as refusal:
             wrong = refusal.reason
         else:
             text = _("{miner} makes no deals with it.") if is_blocked else _("{miner} makes deals with it.")
