@@ -28,4 +28,7 @@ def changes(pool: Pool) -> set[tuple[str, str]]:
         ("signer", "x"),
         ("batch", str(pool.active.precommit_batch_id)),
         ("process", "web-1"),
+        ("store", str(pool.store.uuid)),
+        ("piece", str(pool.piece.uuid)),
+        ("deal", str(pool.deal.uuid)),
     }

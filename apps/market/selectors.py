@@ -216,9 +216,9 @@ def client_markets(viewer: Principal) -> list[MinerMarket]:
     return [getattr(miner, "market", None) or MinerMarket(miner=miner) for miner in rows]
 
 
-def deals_by_uuid(viewer: Principal, keys: list[str]) -> list[Deal]:
+def deals_by_uuid(viewer: Principal, keys: list[str]) -> QuerySet[Deal]:
     """Return the visible ones of these deals."""
-    return list(deals_visible(viewer).filter(uuid__in=[key for key in keys if uuid_read(key)]))
+    return deals_visible(viewer).filter(uuid__in=[key for key in keys if uuid_read(key)])
 
 
 def deal_get(viewer: Principal, name: str) -> Deal:

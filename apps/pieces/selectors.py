@@ -140,9 +140,9 @@ def pieces_of_cid(viewer: Principal, piece_cid: str) -> QuerySet[Piece]:
     return rows
 
 
-def pieces_by_uuid(viewer: Principal, keys: Iterable[str]) -> list[Piece]:
+def pieces_by_uuid(viewer: Principal, keys: Iterable[str]) -> QuerySet[Piece]:
     """Return the visible ones of these pieces."""
-    return list(pieces_visible(viewer).filter(uuid__in=[key for key in keys if _is_uuid(key)]))
+    return pieces_visible(viewer).filter(uuid__in=[key for key in keys if _is_uuid(key)])
 
 
 def pieces_counts(viewer: Principal) -> dict[str, int]:

@@ -42,6 +42,8 @@ from apps.users.rules.principals import Principal
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from apps.market.models import Deal
 
 COMING: Final = (
@@ -66,7 +68,7 @@ def verdict(data: PageData) -> Verdict:
     return Verdict(gettext("Nothing is in progress:"), active)
 
 
-def changed(context: FragmentContext, keys: list[str]) -> list[Deal]:
+def changed(context: FragmentContext, keys: list[str]) -> QuerySet[Deal]:
     """Return the deals that changed."""
     return deals_by_uuid(context.viewer, keys)
 

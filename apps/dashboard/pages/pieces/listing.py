@@ -38,6 +38,8 @@ from apps.sectors.selectors.allocations import allocation_get
 from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from apps.pieces.models import Piece
     from apps.sectors.models import Allocation
 
@@ -89,7 +91,7 @@ def storage_shown(viewer: Principal) -> dict[str, Any]:
     return {"storage": storage_bar(viewer.own_id), "tenant": viewer.tenant_name}
 
 
-def changed(context: FragmentContext, keys: list[str]) -> list[Piece]:
+def changed(context: FragmentContext, keys: list[str]) -> QuerySet[Piece]:
     """Return the pieces that changed."""
     return pieces_by_uuid(context.viewer, keys)
 
