@@ -83,6 +83,24 @@ def test_precommit_that_the_row_knows_is_no_difference(full: Pool) -> None:
     assert any(line.why for line in comparisons(full.sealing, None, replace(there, epoch=56)))
 
 
+@pytest.mark.parametrize("state", ["TERMINATED", "ABORTED"])
+def test_precommit_of_an_ended_sector_is_no_difference(full: Pool, state: str) -> None:
+    activation = 90 if state == "TERMINATED" else None
+    Sector.objects.filter(pk=full.active.pk).update(precommit_epoch=55, activation=activation, state=state)
+    full.active.refresh_from_db()
+    assert not any(line.why for line in comparisons(full.active, None, None))
+    left = OnPreCommit(56, FIL, 1, 2, "", 5)
+    assert any(line.why for line in comparisons(full.active, None, left))
+
+
+def test_sector_that_the_chain_has_ended_is_one_difference(full: Pool) -> None:
+    as_chain_has(full.active)
+    Sector.objects.filter(pk=full.active.pk).update(precommit_epoch=55)
+    full.active.refresh_from_db()
+    (line,) = [line for line in comparisons(full.active, None, None) if line.why]
+    assert (str(line.title), line.chain, line.database) == ("Proven", "no", "yes")
+
+
 def test_page_compares_and_says_what_only_the_chain_has(full: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     live = as_chain_has(full.active)
     monkeypatch.setattr(chain, "sector_chain_read", lambda _sector, _head: (replace(live, pledge=FIL), None))

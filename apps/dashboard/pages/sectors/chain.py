@@ -63,8 +63,10 @@ def comparisons(
 ) -> Iterator[Comparison]:
     """Yield the facts that both have."""
     if live is None:
-        epoch = None if precommit is None else precommit.epoch
-        yield _compared("precommit", _("Pre-commit epoch"), epoch, sector.precommit_epoch)
+        # A pre-commit ends with the proof, or with the sector: the row goes on to say when it was.
+        if precommit is not None or (sector.activation is None and sector.state not in ENDED):
+            epoch = None if precommit is None else precommit.epoch
+            yield _compared("precommit", _("Pre-commit epoch"), epoch, sector.precommit_epoch)
         is_expected = sector.activation is not None and sector.state not in ENDED
         yield Comparison(
             _("Proven"), _word(is_true=False), _word(is_true=is_expected), WHY["there"] if is_expected else ""
