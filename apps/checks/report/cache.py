@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
@@ -131,7 +132,8 @@ def report_evaluate(data: CheckData) -> Report:
             return last
     began = time.monotonic()
     report = evaluate(data)
-    stored = {"number": number, "took_s": time.monotonic() - began, "report": report_write(report)}
+    stored = {"number": number, "took_s": time.monotonic() - began}
+    stored |= {"report": report_write(report), "codes": codes_write(report)}
     with suppress(RedisError, OSError):
         redis_client().set(key, json.dumps(stored), ex=KEPT_S)
         publish_difference(report, data.viewer, was_late=last is None or is_late(last, data))
@@ -224,46 +226,49 @@ def report_write(report: Report) -> str:
         for result in report.results
     }
     sums = (report.per_day_max, report.deposits_max)
-    return json.dumps(_with_codes([report.at.isoformat(), found, *sums, dict(report.causes)]))
+    return json.dumps([report.at.isoformat(), found, *sums, dict(report.causes)])
 
 
-def _with_codes(value: Any) -> Any:
-    """Return values for JSON, in which a reason would be its text alone."""
-    if isinstance(value, Reason):
-        return {"text": value, "coded": coded(value)}
-    if isinstance(value, dict):
-        return {name: _with_codes(one) for name, one in value.items()}
-    return [_with_codes(one) for one in value] if isinstance(value, list | tuple) else value
+def codes_write(report: Report) -> dict[str, Any]:
+    """Return the codes of a report's reasons by their texts, beside it: versions before them read it, too."""
+    texts = (text for result in report.results for one in result.findings for text in _reasons(one))
+    return {text: coded(text) for text in texts if isinstance(text, Reason)}
 
 
-def _coded_read(row: dict[str, Any]) -> Any:
-    return coded_read(**row) if row.keys() == {"text", "coded"} else row
+def _reasons(finding: Finding) -> Iterator[str]:
+    yield from (finding.say, finding.reason, finding.due_label, *(act.of for act in finding.acts))
 
 
 def report_known(stored: dict[str, Any]) -> Report | None:
     """Return the report of a stored result; None if a version wrote it that stores other fields."""
     try:
-        return report_read(stored["report"])
+        return report_read(stored["report"], stored.get("codes", {}))
     except (LookupError, TypeError, ValueError):
         return None
 
 
-def report_read(text: str) -> Report:
+def report_read(text: str, codes: Mapping[str, Any]) -> Report:
     """Return the report that `report_write` wrote, without checks that only another version has."""
-    at, found, per_day_max, deposits_max, causes = json.loads(text, object_hook=_coded_read)
+    at, found, per_day_max, deposits_max, causes = json.loads(text)
     results = (
-        Result(check_as_set(CHECKS_BY_NAME[name], {name: severity}), tuple(_finding(row) for row in rows))
+        Result(
+            check_as_set(CHECKS_BY_NAME[name], {name: severity}), tuple(_finding(row, codes) for row in rows)
+        )
         for name, (severity, rows) in found.items()
         if name in CHECKS_BY_NAME
     )
     return Report(datetime.fromisoformat(at), tuple(results), per_day_max, deposits_max, causes=causes)
 
 
-def _finding(row: dict[str, Any]) -> Finding:
+def _finding(row: dict[str, Any], codes: Mapping[str, Any]) -> Finding:
+    def reason(text: str) -> str:
+        return coded_read(text, codes.get(text))
+
     link = row["link"]
-    acts = tuple(Act(**{**act, "link": _link(act["link"])}) for act in row["acts"])
-    lists = {"acts": acts, "breaks": (), "needs": ()}
-    return Finding(**{**row, "link": None if link is None else _link(link), **lists})
+    acts = (Act(**{**act, "link": _link(act["link"]), "of": reason(act["of"])}) for act in row["acts"])
+    texts = {name: reason(row[name]) for name in ("say", "reason", "due_label")}
+    lists = {"acts": tuple(acts), "breaks": (), "needs": ()}
+    return Finding(**{**row, "link": None if link is None else _link(link), **texts, **lists})
 
 
 def _link(row: dict[str, Any]) -> Link:

@@ -14,7 +14,7 @@ from django.urls import reverse
 from apps.blocks.models import Round
 from apps.blocks.states import RoundState
 from apps.checks.findings.results import Topic
-from apps.checks.report.cache import report_evaluate, report_read, report_write
+from apps.checks.report.cache import codes_write, report_evaluate, report_read, report_write
 from apps.checks.selectors.data import CheckData
 from apps.core import live
 from apps.core.clock import now
@@ -102,7 +102,7 @@ def test_report_survives_as_text(quiet):
     report = report_evaluate(CheckData(SYSTEM))
 
     assert report.found
-    assert report_read(report_write(report)) == report
+    assert report_read(report_write(report), codes_write(report)) == report
 
 
 @pytest.fixture

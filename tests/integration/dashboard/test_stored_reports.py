@@ -216,6 +216,22 @@ def test_checks_of_another_version_are_left_out(boss: Client) -> None:
     alerts_run()
 
 
+def test_consoles_of_two_versions_read_each_others_results(boss: Client) -> None:
+    factories.worker("idle", is_paused=True)
+    alerts_run()
+    key = cache.key_of(SYSTEM)
+    stored = json.loads(redis_client().get(key) or "")
+
+    # One from before there were codes shows what is there as it is.
+    (finding,) = json.loads(stored["report"])[1]["hosts_paused"][1]
+    assert finding["say"] == "idle paused"
+    assert finding["reason"] == "no new work is claimed until resumed"
+    assert [act["of"] for act in finding["acts"]] == ["idle"]
+
+    redis_client().set(key, json.dumps({name: stored[name] for name in ("number", "took_s", "report")}))
+    assert "idle paused" in text_of(boss.get(reverse("hosts")))
+
+
 def test_a_result_with_fields_of_another_version_counts_for_none(boss: Client) -> None:
     factories.worker("idle", is_paused=True)
     alerts_run()

@@ -16,7 +16,7 @@ from apps.chain.models import Node
 from apps.chain.states import NodeCondition
 from apps.checks.findings.results import Act
 from apps.checks.models import AlertChannel, Notification
-from apps.checks.report.cache import report_read, report_write
+from apps.checks.report.cache import codes_write, report_read, report_write
 from apps.checks.report.evaluate import evaluate, evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
@@ -359,7 +359,7 @@ def test_acts_survive_in_the_shared_report(quiet):
     factories.miner(fee_debt=10**18)
     report = evaluate(CheckData(SYSTEM))
 
-    assert report_read(report_write(report)) == report
+    assert report_read(report_write(report), codes_write(report)) == report
 
 
 def test_the_bell_has_the_same_buttons_on_every_page(quiet):

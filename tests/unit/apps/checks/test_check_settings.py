@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.checks.models import Alert, CheckSetting
-from apps.checks.report.cache import report_evaluate, report_read, report_write
+from apps.checks.report.cache import codes_write, report_evaluate, report_read, report_write
 from apps.checks.report.evaluate import evaluate
 from apps.checks.selectors.data import CheckData
 from apps.checks.services.alerts import alerts_update
@@ -78,7 +78,7 @@ def test_shared_evaluation_has_the_set_severity(debt: None, shared_reports: str)
     severity("fee_debt", "warning")
     report = evaluate(CheckData(SYSTEM))
 
-    assert report_read(report_write(report)) == report
+    assert report_read(report_write(report), codes_write(report)) == report
 
 
 def test_change_of_severity_is_seen_at_once(

@@ -12,7 +12,7 @@ from apps.blocks.states import RoundState
 from apps.checks.findings.parts import key_part
 from apps.checks.findings.results import Finding, Severity
 from apps.checks.models import Alert
-from apps.checks.report.cache import report_read, report_write
+from apps.checks.report.cache import codes_write, report_read, report_write
 from apps.checks.report.evaluate import evaluate
 from apps.checks.report.incidents import is_broken_by, is_near
 from apps.checks.report.report import Incident, Report
@@ -209,7 +209,7 @@ def test_causes_are_kept_with_the_result() -> None:
     failed_round(miner, RoundState.SIGNER_AWAY, wins=1)
     whole = report()
 
-    again = report_read(report_write(whole))
+    again = report_read(report_write(whole), codes_write(whole))
 
     assert again == whole
     assert again.causes
