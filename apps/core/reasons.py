@@ -151,8 +151,10 @@ def lasting(seconds: float | None) -> str:
 
 def cut(text: str, most: int) -> str:
     """Return a reason of which at most so many characters are shown, in each language."""
-    if len(text) <= most:
-        return text
+    return _part(text, most) if len(text) > most else text
+
+
+def _part(text: str, most: int) -> Reason:
     return Reason(Truncator(text).chars(most), CUT.code, {"text": text, "most": most})
 
 
@@ -250,7 +252,7 @@ def coded_read(text: str, coded: Mapping[str, Any] | None) -> Reason | str:
         return Reason(text, code, {"text": text})
     try:
         made: Reason = _loaded(coded)
-    except KeyError:  # a newer version's
+    except (LookupError, TypeError, ValueError):  # a newer version's
         return text
     return Reason(text, code, made.values)
 
@@ -269,5 +271,5 @@ def _loaded(value: Any) -> Any:
     return REASONS[code](**values)
 
 
-MADE: Final[dict[str, Callable[..., str]]] = {COUNT.code: counted, TIME_LEFT.code: lasting, CUT.code: cut}
+MADE: Final[dict[str, Callable[..., str]]] = {COUNT.code: counted, TIME_LEFT.code: lasting, CUT.code: _part}
 """By code what makes a reason whose text is not its template's."""

@@ -24,6 +24,7 @@ from apps.core.reasons import (
     Reason,
     ReasonKind,
     clauses,
+    code_of,
     coded,
     coded_read,
     colon,
@@ -273,3 +274,22 @@ def test_what_is_cut_counted_and_timed_is_so_in_each_language(expired: ReasonKin
             assert stored_text(one) == "rack-b 的租约已到期；3 个扇区；2 小时 05 分"
     assert (cut("short", 9), lasting(None)) == ("short", "–")
     assert (listed([]), colon("a", ""), colon("a", "b")) == ("", "a", "a: b")
+
+
+@pytest.mark.parametrize("values", [{"count": 3}, {"count": 3, "noun": "sector", "few": 1}])
+def test_a_newer_versions_values_leave_the_text(values: dict[str, Any]) -> None:
+    json_of = {**(coded(counted(3, "sector")) or {}), "values": values}
+
+    assert code_of(coded_read("3 sectors", json_of)) == ""
+
+
+def test_a_part_of_what_is_shorter_in_this_version_is_read_as_well(expired: ReasonKind) -> None:
+    made = Reason(
+        "the lease, which rack-b had, exp…", "core.cut", {"text": expired(host="rack-b"), "most": 32}
+    )
+
+    read = coded_read(str(made), coded(made))
+
+    assert (read, code_of(read)) == (str(made), "core.cut")
+    with override("zh-hans"):
+        assert stored_text(read) == "rack-b 的租约已到期"
