@@ -106,7 +106,8 @@ def _figure_of(text: str) -> str:
     """Return `3 sectors` or `2 h 05` as the reason that it is within another; empty if it is none."""
     if (found := COUNTED.fullmatch(text)) is not None:
         count, noun = int(found[1].replace(NARROW, "")), found[2]
-        if count == 1 or noun.endswith("s"):
+        has_own_plural = noun.endswith(("ss", "sses"))  # addresses: a text of its own
+        if not has_own_plural and (count == 1 or noun.endswith("s")):
             return counted(count, noun if count == 1 else noun.removesuffix("s"))
     if (found := LASTED.fullmatch(text)) is not None:
         days, hours, minutes, seconds = (int(part or 0) for part in found.groups())

@@ -259,6 +259,8 @@ def test_older_rows_are_shown_in_the_same_words_with_their_codes(case: str) -> N
             "at least 1\u202f000 sectors of a, b, c and 3 more faulty",
             "a, b, c 及另外 3 个 的至少 1\u202f000 个扇区故障",
         ),
+        ("1 address without a signer", "1 个地址没有签名机"),
+        ("3 addresses without a signer", "3 个地址没有签名机"),
     ],
 )
 def test_lists_and_counts_within_older_findings_have_codes_too(text: str, chinese: str) -> None:
