@@ -113,11 +113,12 @@ def _push_url_read(text: str) -> str:
     """Return the URL of a service of the list, as it is kept.  Raises BadValue."""
     if (found := push_url_find(text)) is not None:
         return found.url
-    scheme = text.partition(":")[0].lower()[:32]
-    shapes = [one.shape for one in PUSH_SERVICES if one.scheme == scheme]
+    scheme, mark, _ = text.partition("://")  # without the mark it may be a token: it is not repeated
+    shapes = [one.shape for one in PUSH_SERVICES if not mark or one.scheme == scheme.lower()]
     if not shapes:
         refused = gettext("{scheme}:// is none of the services: {schemes}")
-        raise BadValue(refused.format(scheme=scheme, schemes=", ".join(SCHEMES)), field="target")
+        text = refused.format(scheme=scheme.lower()[:32], schemes=", ".join(SCHEMES))
+        raise BadValue(text, field="target")
     refused = gettext("enter nothing but this, with its parts as the service gives them: {shapes}")
     raise BadValue(refused.format(shapes=", ".join(shapes)), field="target")
 

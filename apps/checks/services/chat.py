@@ -108,11 +108,17 @@ def chat_body_write(service: ChatService, *, row: Notification) -> dict[str, Any
     return service.body(chat_text_write(row, head=f"{KEYWORD}: "))
 
 
-def chat_text_write(row: Notification, *, head: str = "", most: int = TEXT_MAX) -> str:
-    """Return a notification as plain text of so many bytes, with its page if that has a host."""
+def chat_text_write(
+    row: Notification, *, head: str = "", most: int = TEXT_MAX, calls_nobody: bool = False
+) -> str:
+    """Return a notification as plain text of so many bytes, with its page if that has a host.
+
+    `calls_nobody`: no `@` in it begins a name.
+    """
     page = row.body.get("page", "")
     end = f"\n{page}" if page.startswith("http") else ""
     text, room = head + row.text, most - len(end.encode())
+    text = text.replace("@", "@\u200b") if calls_nobody else text
     if len(text.encode()) > room:
         text = text.encode()[: room - len("…".encode())].decode(errors="ignore") + "…"
     return text + end

@@ -47,8 +47,8 @@ def push_send(row: Notification, *, url: str) -> str:
     if target is None:
         return PUSH_REFUSED(what="its URL")
     service = target.service
-    text = chat_text_write(row, most=service.text_max)
-    request = {"url": url, "title": TITLE, "text": text.replace("@", "@\u200b") if service.pings else text}
+    text = chat_text_write(row, most=service.text_max, calls_nobody=service.pings)
+    request = {"url": url, "title": TITLE, "text": text}
     try:
         outcome = _child_run(request)
     except (TimeoutError, subprocess.TimeoutExpired):

@@ -56,8 +56,9 @@ class Guard:
         self.refused: list[tuple[str, str]] = []
         """Audit events with what they were about."""
         self._resolve: Callable[..., list[Any]] = socket.getaddrinfo
-        roots = {sys.prefix, sys.base_prefix, *sys.path}
-        self._code = tuple(os.path.realpath(root) + os.sep for root in roots if root)
+        own = os.getcwd()  # of the pool: keys and its data may be below it
+        roots = {os.path.realpath(root) for root in (sys.prefix, sys.base_prefix, *sys.path) if root} - {own}
+        self._code = tuple(root + os.sep for root in (*roots, os.path.join(own, "apps")))
 
     def shut(self) -> None:
         """Begin to refuse."""

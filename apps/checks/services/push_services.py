@@ -33,7 +33,7 @@ class PushService:
     plugin: str
     """Module and class in `apprise.plugins`."""
     text_max: int = TEXT_MAX
-    """Bytes of a text that it takes."""
+    """Bytes of a text that it takes beside the title."""
     pings: bool = False
     """Whether `@` in a text calls people, whoever wrote it."""
     options: str = ""
@@ -77,6 +77,7 @@ PUSH_SERVICES: Final = (
         {"webhook_id": r"\d+", "token": _WORD},
         frozenset({"discord.com"}),
         "discord:NotifyDiscord",
+        text_max=1900,  # of 2000 characters with the title
         pings=True,
         options="avatar=no",
     ),

@@ -144,6 +144,7 @@ def test_every_service_reads_its_own_url_as_apprise_does() -> None:
         "discord://123/..%2F..%2Fapi",
         "tgram://123:abc@evil.example/-100",
         "pbul://o.a bc",
+        "a-token-without-its-service",
         "",
     ],
 )
@@ -153,7 +154,8 @@ def test_what_is_not_exactly_a_service_of_the_list_is_refused_by_name(url: str) 
         channel("phone", kind=ChannelKind.APPRISE, target=url)
     assert refusal.value.field == "target"
     scheme = url.partition(":")[0]
-    assert f"{scheme}://" in refusal.value.reason or not url
+    assert f"{scheme}://" in refusal.value.reason or "://" not in url
+    assert "a-token" not in refusal.value.reason
     assert not AlertChannel.objects.exists()
 
 
@@ -172,6 +174,7 @@ def test_what_is_not_exactly_a_service_of_the_list_is_refused_by_name(url: str) 
         ("socket.socket(socket.AF_UNIX).connect('/run/docker.sock')", "socket.connect /run/docker.sock"),
         ("socket.socket(2, 2).sendto(b'x', ('127.0.0.1', 53))", "socket.sendto"),
         ("open('/etc/passwd')", "open /etc/passwd"),
+        ("open('manage.py')", "open manage.py"),
         ("open(sys.prefix + '/../../etc/hostname')", "open "),
         ("open('/tmp/left', 'w')", "open /tmp/left"),
         ("import subprocess; subprocess.run(['true'])", "subprocess.Popen"),
@@ -243,6 +246,16 @@ def test_long_text_is_cut_to_what_the_service_takes(network: Network) -> None:
     (request,) = network.requests
     assert 900 < request.count("x") <= 1000
     assert "pool.example" in request
+
+
+def test_long_text_for_discord_fits_with_its_title_and_what_calls_nobody(network: Network) -> None:
+    network.says(status=200, answer="")
+    assert sent(target_of("discord").url, "@x" * 2000) == ""
+    (request,) = network.requests
+    content = json.loads(request.partition(" ")[2])["content"]
+    assert 1000 < len(content) <= 2000
+    assert "@x" not in content
+    assert content.endswith("https://pool.example/alerts/")
 
 
 def test_failure_says_why_without_a_part_of_the_url(network: Network) -> None:
