@@ -103,9 +103,15 @@ class Body:
     """What a URL gives, within its time: that between two reads is the reader's."""
 
     def __init__(
-        self, response: HTTPResponse, watch: SocketWatch, *, first: int = 0, is_head: bool = False
+        self,
+        response: HTTPResponse,
+        watch: SocketWatch,
+        *,
+        connection: HTTPConnection,
+        first: int = 0,
+        is_head: bool = False,
     ) -> None:
-        self.response, self.watch = response, watch
+        self.response, self.watch, self.connection = response, watch, connection
         self.first = first
         """Number of its first byte."""
         self.tag = tag_of(response)
@@ -119,7 +125,18 @@ class Body:
         """Whether it says, or has shown, that it gives parts."""
         self.size = None if length is None else first + length
         """How many bytes the source says that it has; None where it does not."""
+        self.total = _total_of(response) if first else self.size
+        """How many it has beside a part."""
         watch.pause()
+
+    def __enter__(self) -> Body:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close its connection, with what is unread: the source sees that at once."""
+        self.response.close()
+        self.connection.close()
 
     def read(self, size: int) -> bytes:
         """Return the next bytes, none at the end.  Raises SourceAway if it is too slow or breaks off."""
@@ -148,6 +165,12 @@ def tag_of(response: HTTPResponse) -> str:
     """Return by what name a source knows these very bytes again; empty if it has none, or a weak one."""
     tag: str = response.headers.get("ETag", "")
     return tag if tag.startswith('"') and tag.isascii() and tag.isprintable() and len(tag) <= TAG_MAX else ""
+
+
+def _total_of(response: HTTPResponse) -> int | None:
+    """Return of how many bytes an answer says that it is a part; None where it does not."""
+    span = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    return int(span["size"]) if span is not None and LENGTH.fullmatch(span["size"]) else None
 
 
 def _target(url: str) -> str:
@@ -242,8 +265,13 @@ def url_opened(
                 with response:  # of an answer without keep-alive the connection has let the socket go
                     is_rest = _is_rest(response, first=first, tag=tag)
                     if is_rest or response.status == HTTPStatus.OK:
-                        is_head = method == "HEAD"
-                        yield Body(response, watch, first=first if is_rest else 0, is_head=is_head)
+                        yield Body(
+                            response,
+                            watch,
+                            connection=connection,
+                            first=first if is_rest else 0,
+                            is_head=method == "HEAD",
+                        )
                         return
             url = _next_url(url, response, is_rest_asked=first > 0)
             first = 0 if response.status in RANGE_ANSWERS else first

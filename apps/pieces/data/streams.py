@@ -68,6 +68,8 @@ class Streams:
         self._waiting = [_Segment(at, min(at + SEGMENT_BYTES, size)) for at in starts]
         self._unwritten = list(self._waiting)
         self._errors: list[Exception] = []
+        self._is_unsure = False
+        """Whether the disk lost bytes: it says so once, whosever they were, and nothing is certain then."""
 
     def write(self) -> bool:
         """Write all bytes; False, and nothing is written, where the source gives no ranges.
@@ -80,20 +82,23 @@ class Streams:
         with ExitStack() as held:
             try:
                 body = held.enter_context(self.opened(second.at, second.end, self.stop))
+                self._check(body, second)
             except SourceAway:
-                return False
-            if body.first != second.at:
                 return False
             del self._waiting[:2]
             room_require(0)
             self.file.truncate(first.at)
+            self.body.watch.rate /= STREAMS  # together they may be as slow as one
             helpers = [self._helper(second, body, held.pop_all())]
             helpers += [self._helper() for _ in range(STREAMS - 2)]
             for helper in helpers:
                 helper.start()
             try:
-                self._copy(first, self.body)
+                with self.body:  # a source counts connections: one that is read no more takes no place
+                    self._copy_or_give_back(first, self.body)
                 self._copy_waiting()
+            except SourceAway:  # the others go on, and what they leave is asked for once more
+                pass
             except BaseException:
                 self.stop.set()
                 raise
@@ -102,7 +107,7 @@ class Streams:
                     helper.join()
                 if self._errors:
                     raise self._errors[0]
-        self._copy_waiting()  # what helpers gave back
+        self._copy_waiting()  # what was given back, in one stream: nobody else asks the source now
         if self._unwritten:
             raise SourceAway(gettext_noop("the transfer was stopped"))
         self.file.seek(self.size)
@@ -130,12 +135,17 @@ class Streams:
         while (segment := self._take()) is not None:
             try:
                 with self.opened(segment.at, segment.end, self.stop) as body:
-                    if body.first != segment.at:
-                        raise SourceAway(gettext("the source gives no more ranges"))
+                    self._check(body, segment)
                     self._copy(segment, body)
             except SourceAway:
                 self._give_back(segment)
                 raise
+
+    def _check(self, body: Body, segment: _Segment) -> None:
+        """Refuse what is no part of the same bytes.  Raises SourceAway."""
+        is_same = body.tag in ("", self.body.tag) and body.total in (None, self.size)
+        if body.first != segment.at or not is_same:
+            raise SourceAway(gettext("the source gives no more ranges"))
 
     def _copy_or_give_back(self, segment: _Segment, body: Body) -> None:
         try:
@@ -173,8 +183,12 @@ class Streams:
         room_require(0)
 
     def _written(self, segment: _Segment, at: int) -> None:
-        os.fsync(self.file.fileno())
         with self._lock:
+            if self._is_unsure:
+                return
+            self._is_unsure = True
+            os.fsync(self.file.fileno())
+            self._is_unsure = False
             segment.at = at
             if at == segment.end:
                 self._unwritten.remove(segment)

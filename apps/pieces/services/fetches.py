@@ -297,7 +297,10 @@ class _Fetches:
 
 
 def _streams(fetch: _Fetch, file: BinaryIO, body: Body) -> Streams:
-    """Return the streams in which a source is read that gives ranges, and says how many bytes it has."""
+    """Return the streams in which a source is read that gives ranges, and says how many bytes it has.
+
+    They are none without a tag or a commitment: parts of what changes meanwhile would not be noticed.
+    """
 
     def opened(first: int, end: int, stop: threading.Event) -> AbstractContextManager[Body]:
         # Together they may be as slow as one.
@@ -311,7 +314,8 @@ def _streams(fetch: _Fetch, file: BinaryIO, body: Body) -> Streams:
             stop=stop,
         )
 
-    size = body.first if body.size is None else body.size
+    is_sure = bool(fetch.tag or fetch.piece.announced_cid)
+    size = body.first if body.size is None or not is_sure else body.size
     return Streams(file, body, size=size, opened=opened, note=fetch.note, stop=fetch.stopped)
 
 

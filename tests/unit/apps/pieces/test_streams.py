@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from apps.pieces.data.files import piece_path
+from apps.pieces.data.sources import SLOW_RATE
 from apps.pieces.data.streams import STREAMS
 from apps.pieces.models import Piece
 from apps.pieces.services import fetches
@@ -40,6 +43,11 @@ class Source:
         """First bytes of ranges that are refused once."""
         self.cut: set[int] = set()
         """First bytes of ranges that break off once."""
+        self.most = 100
+        """Connections at a time; further ones are refused."""
+        self.refusal = 429
+        self.total = len(DATA)
+        """Bytes of which it says that ranges are a part."""
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
         self.url = ""
@@ -56,14 +64,18 @@ class Source:
             is_refused, is_cut = first in self.refused and bool(found), first in self.cut and bool(found)
             self.refused.discard(first)
             self.cut.discard(first)
+            is_refused |= self.at_once > self.most
         try:
-            handler.send_response(429 if is_refused else 206 if found else 200)
+            handler.send_response(self.refusal if is_refused else 206 if found else 200)
             part = b"" if is_refused else DATA[first:end]
             self.head(handler, len(part))
             if found and not is_refused:
-                handler.send_header("Content-Range", f"bytes {first}-{end - 1}/{len(DATA)}")
+                handler.send_header("Content-Range", f"bytes {first}-{end - 1}/{self.total}")
             handler.end_headers()
             handler.wfile.write(part[: len(part) // 2] if is_cut else part)
+            if not found and not is_refused and self.most < 100:  # until its reader closes it
+                handler.connection.settimeout(5)
+                handler.rfile.read(1)
         finally:
             with self.lock:
                 self.at_once -= 1
@@ -125,7 +137,8 @@ def ended(piece: Piece) -> bytes:
 def test_ranges_come_side_by_side_and_each_once(source: Source, stated: int | None, tag: str) -> None:
     source.tag = tag
 
-    assert ended(fetched(source, payload_size=stated, padded_size=32_768)) == DATA
+    piece = fetched(source, payload_size=stated, padded_size=32_768, announced_cid=factories.piece_cid(1))
+    assert ended(piece) == DATA
 
     assert source.heads == 1
     assert sorted(source.asked) == sorted(
@@ -142,6 +155,62 @@ def test_without_ranges_it_comes_in_one_stream(source: Source, changes: dict[str
     assert ended(fetched(source)) == DATA
     assert source.asked[0] == ""
     assert len(source.asked) <= 2
+
+
+@pytest.mark.parametrize("changes", [{"tag": ""}, {"total": len(DATA) + 1}])
+def test_parts_that_may_be_of_other_bytes_are_not_put_together(
+    source: Source, changes: dict[str, Any]
+) -> None:
+    for name, value in changes.items():
+        setattr(source, name, value)
+
+    assert ended(fetched(source)) == DATA
+    assert source.asked[0] == ""
+    assert len(source.asked) <= 2
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4])
+@pytest.mark.parametrize("refusal", [403, 429])
+def test_a_source_of_few_connections_gives_all_its_bytes(source: Source, most: int, refusal: int) -> None:
+    source.most, source.refusal = most, refusal
+
+    assert ended(fetched(source)) == DATA
+
+
+def test_together_the_streams_may_be_as_slow_as_one(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+    opened = fetches.url_opened
+
+    @contextmanager
+    def noted(*args: Any, **options: Any) -> Iterator[Any]:
+        with opened(*args, **options) as body:
+            yield body
+            rates.append(body.watch.rate)
+
+    monkeypatch.setattr(fetches, "url_opened", noted)
+
+    assert ended(fetched(source)) == DATA
+    assert {*rates} == {SLOW_RATE / STREAMS}
+
+
+def test_nothing_is_certain_once_the_disk_lost_bytes(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so to one stream, whosever bytes they were."""
+    count = 0
+    sync = os.fsync
+
+    def failing(number: int) -> None:
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise OSError(5, "Input/output error")
+        sync(number)
+
+    monkeypatch.setattr("apps.pieces.data.streams.os.fsync", failing)
+
+    piece = fetched(source)
+
+    assert (piece.state, count) == ("FETCHING", 3)
+    assert piece.received <= 2 * SEGMENT
 
 
 @pytest.mark.parametrize("status", [403, 404, 405, 501])
