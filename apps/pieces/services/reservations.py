@@ -123,7 +123,9 @@ def _promised(folder: Path, *, without: str) -> int:
 
 
 def _size_of(file: Path) -> int:
+    """Return how many bytes of a file take room: what streams have not filled yet does not."""
     try:
-        return file.stat().st_size
+        found = file.stat()
     except FileNotFoundError:
         return 0
+    return min(found.st_size, found.st_blocks * 512)

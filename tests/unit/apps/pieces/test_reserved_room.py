@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -244,3 +245,12 @@ def test_of_many_at_once_one_is_promised_the_room(disk: Path) -> None:
 
     assert len(promised) == 1
     assert list(disk.iterdir()) == []
+
+
+def test_what_streams_have_not_filled_is_still_to_come(disk: Path) -> None:
+    file = disk / "x"
+    file.touch()
+    os.truncate(file, len(DATA))
+
+    with Room(file) as room, pytest.raises(DiskFull):
+        room.reserve(len(DATA))
