@@ -113,8 +113,8 @@ class Connections:
             sock.settimeout(seconds_left(until))  # for all that is sent, see socket.sendall
             connection.response_class = partial(timed_response, until)  # type: ignore[assignment]  # only called
             connection.request(method, self._target, body=body, headers=self._headers)
-            response = connection.getresponse()
-            content = response.read(self._answer_max + 1)
+            with connection.getresponse() as response:  # one that ends with its answer has let the socket go
+                content = response.read(self._answer_max + 1)
             if len(content) > self._answer_max:
                 raise AnswerTooLarge(self._answer_max)
         except BaseException:
