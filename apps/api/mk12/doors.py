@@ -26,6 +26,7 @@ from psycopg2 import Error as LinkError
 from apps.api.mk12.answers import Door
 from apps.api.mk12.peer_keys import BadPeerKey, identity_read
 from apps.api.mk12.streams import Streams
+from apps.chain.node.isolation import for_each_isolated
 from apps.chain.node.reach import Reach
 from apps.core import clock
 from apps.core.ability import Ability
@@ -272,8 +273,11 @@ class Doors:
         """Sign the advertisements that wait for the keys of open doors; no key leaves this process."""
         identities = {door.identity.text: door.identity for door in self._open.values()}
         try:
-            for peer_id in peers_unsigned(list(identities)):
-                advertisements_sign(identities[peer_id])
+            for_each_isolated(
+                peers_unsigned(list(identities)),
+                lambda peer_id: advertisements_sign(identities[peer_id]),
+                event="advertisements_not_signed",
+            )
         except DatabaseError as error:
             log.warning("advertisements_not_signed", reason=str(error).strip()[:200])
 

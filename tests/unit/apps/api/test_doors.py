@@ -306,6 +306,26 @@ def test_the_peers_key_is_a_private_file(tmp_path: Path) -> None:
         identity_read(path)
 
 
+def test_a_chain_that_cannot_be_signed_closes_no_door(miner: Miner, tmp_path: Path) -> None:
+    async def game() -> None:
+        async with Running():
+            await until(lambda: MinerDoor.objects.filter(reason="").exists())
+            await sync_to_async(make)(2)
+            seen = clock.now() + timedelta(seconds=0.3)
+            await until(lambda: MinerDoor.objects.filter(reason="", said_at__gt=seen).exists())
+            await sync_to_async(make)(1)
+            await until(lambda: AdChain.objects.filter(length=2).exists())
+
+    def make(number: int) -> None:
+        own = identity_read(tmp_path / "peers" / "f02001.key")
+        chain, _ = AdChain.objects.get_or_create(miner=miner, peer_id=own.text)
+        Advertisement.objects.create(
+            chain=chain, number=number, kind="ADDRESSES", addresses=["/dns/a.example/tcp/443/https"]
+        )
+
+    play(game)
+
+
 def test_an_open_door_signs_the_advertisements_of_its_key(miner: Miner, tmp_path: Path) -> None:
     async def game() -> None:
         async with Running():
