@@ -31,7 +31,7 @@ def advertisement(request: HttpRequest, peer_id: str, name: str) -> HttpResponse
     usage = address_request_count("ipni", address=source, capacity=A_SECOND, reset_us=1_000_000)
     if usage is not None and usage.is_over:
         return _refusal(429, "too many requests", **{"Retry-After": "1"})
-    chain = chain_of_peer(peer_id[:128])
+    chain = chain_of_peer(peer_id) if peer_id.isalnum() else None  # the database takes no zero byte
     if chain is None:
         return _refusal(404, "no such provider")
     cid = ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from django.db import transaction
@@ -80,7 +80,6 @@ def chain_advance(chain: AdChain) -> None:
         advertisement_add(chain, kind=AdKind.ADDRESSES, address=address)
     for piece in pieces_unadvertised(chain)[:A_HEAD] if address else ():
         piece_publish(chain, piece=piece, address=address)
-    fetches_tidy(chain)
 
 
 def piece_publish(chain: AdChain, *, piece: Piece, address: str) -> None:
@@ -107,7 +106,7 @@ def advertisement_add(
     metadata: bytes = b"",
 ) -> None:
     """Make the next link of a chain, unsigned; a piece that is advertised already is left."""
-    locked = AdChain.objects.select_for_update().get(pk=chain.pk)
+    locked = AdChain.objects.select_for_update(no_key=True).get(pk=chain.pk)
     named = {} if piece is None else {"piece_cid": piece.piece_cid, "padded_size": piece.padded_size}
     if piece is not None and Advertisement.objects.filter(chain=locked, is_live=True, **named).exists():
         return
@@ -123,7 +122,7 @@ def advertisement_add(
 @transaction.atomic
 def advertisement_remove(chain: AdChain, *, added: Advertisement, address: str) -> None:
     """Make the removal of a piece, unsigned, unless there is one."""
-    locked = AdChain.objects.select_for_update().get(pk=chain.pk)
+    locked = AdChain.objects.select_for_update(no_key=True).get(pk=chain.pk)
     if Advertisement.objects.filter(pk=added.pk, is_live=True).update(is_live=False):
         names = {"piece_cid": added.piece_cid, "padded_size": added.padded_size}
         _link(locked, kind=AdKind.REMOVE, address=address, **names).save()
@@ -145,7 +144,7 @@ def advertisements_sign(identity: Identity) -> int:
 
     Of several processes with the key one waits for the other: a link is signed once, on top of the last.
     """
-    chain = AdChain.objects.select_for_update().filter(peer_id=identity.text).first()
+    chain = AdChain.objects.select_for_update(no_key=True).filter(peer_id=identity.text).first()
     rows = [] if chain is None else list(ads_unsigned(chain)[:A_TURN])
     if chain is None or not rows:
         return 0
@@ -225,17 +224,16 @@ def _announce(chain: AdChain, *, url: str) -> Reason | str:
 @transaction.atomic
 def fetch_note(chain: AdChain, *, address: str, agent: str, cid: str, now: datetime) -> None:
     """Note what was fetched of a chain; an empty CID is its head."""
-    IndexerFetch.objects.bulk_create(
-        [IndexerFetch(chain=chain, address=address[:64], agent=agent[:100], cid=cid, fetched_at=now)],
-        update_conflicts=True,
-        unique_fields=["chain", "address", "agent"],
-        update_fields=["cid", "fetched_at"] if cid else ["fetched_at"],
-    )
+    named: dict[str, Any] = {"chain": chain, "address": address[:64], "agent": agent[:100]}
+    values: dict[str, Any] = {"fetched_at": now, "cid": cid} if cid else {"fetched_at": now}
+    if IndexerFetch.objects.filter(**named).update(**values):
+        return
+    IndexerFetch.objects.bulk_create([IndexerFetch(**named, **values)], ignore_conflicts=True)
+    _fetches_tidy(chain)
 
 
-@transaction.atomic
-def fetches_tidy(chain: AdChain) -> None:
-    """Keep the last fetches of the latest readers only: anybody can come under any name."""
+def _fetches_tidy(chain: AdChain) -> None:
+    """Keep the last fetches of the latest readers only: anybody can come under any name, at any time."""
     rows = IndexerFetch.objects.filter(chain=chain).order_by("-fetched_at")
     last = rows.values_list("fetched_at", flat=True)[FETCHES_MAX : FETCHES_MAX + 1]
     for at in last:
