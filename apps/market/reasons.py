@@ -100,7 +100,7 @@ DOOR_ROLE_ELSEWHERE = reason(
 # Advertisements to indexers
 ADS_NOT_SERVED = reason("market.ads_not_served", gettext_noop("the miner does not serve its data to anybody"))
 ADS_NO_ADDRESS = reason(
-    "market.ads_no_address", gettext_noop("the console's address is not known: set POOLSITE_URL")
+    "market.ads_no_address", gettext_noop("the console has no address for outside clients: set POOLSITE_URL")
 )
 ADS_NO_DOOR = reason(
     "market.ads_no_door",

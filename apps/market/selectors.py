@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db.models import (
@@ -28,6 +29,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.chain.heads.steps import EVERY_STEP_EPOCHS
 from apps.chain.node.client import ChainClient
+from apps.chain.node.public_hosts import is_private_literal
 from apps.core.filters import Address, Choices
 from apps.core.prepared_statements import Plan, Prepared
 from apps.market import due
@@ -508,8 +510,11 @@ def promised_bytes() -> int:
 
 
 def console_address() -> str:
-    """Return the multiaddress of the console's HTTP, as outside clients know it; empty where none is set."""
+    """Return the multiaddress of the console's HTTP; empty where clients elsewhere cannot reach that."""
     try:
+        host = urlsplit(settings.CONSOLE_URL).hostname or ""
+        if is_private_literal(host) and not settings.PIECE_URLS_PRIVATE:
+            return ""
         return http_multiaddr(settings.CONSOLE_URL)
     except (BadMultiaddr, ValueError):
         return ""
@@ -599,6 +604,8 @@ class Discovery:
     """Advertisements that are not signed yet."""
     pieces: int = 0
     """Pieces that are advertised now, signed or not."""
+    missing: int = 0
+    """Pieces that are still to be added or removed: each head does a part."""
     answers: Mapping[str, IndexerAnswer | None] = field(default_factory=dict)
     """By the indexers' URLs; None: it has not been told of anything."""
     fetches: Sequence[IndexerFetch] = ()
@@ -617,6 +624,7 @@ def discovery_of(market: MinerMarket, *, now: datetime) -> Discovery:
         _discovery_fault(market, now=now, is_signing=waiting > 0),
         waiting=waiting,
         pieces=Advertisement.objects.filter(chain=chain, is_live=True).count(),
+        missing=pieces_unadvertised(chain).count() + ads_gone(chain).count(),
         answers={url: answers.get(url) for url in market.indexers},
         fetches=list(IndexerFetch.objects.filter(chain=chain).order_by("-fetched_at")[:READERS_SHOWN]),
     )

@@ -221,6 +221,7 @@ class DiscoveryOutput(serializers.Serializer[Any]):
     length = serializers.IntegerField(help_text="signed advertisements")
     waiting = serializers.IntegerField(help_text="advertisements that are not signed yet")
     pieces = serializers.IntegerField(help_text="pieces that are advertised now")
+    missing = serializers.IntegerField(help_text="pieces that are still to be added or removed")
     addresses = serializers.ListField(child=serializers.CharField(), help_text="where clients get the data")
     indexers = IndexerOutput(many=True)
     readers = ReaderOutput(many=True, help_text="the latest ten, newest first")
@@ -238,6 +239,7 @@ def discovery_body(market: MinerMarket) -> dict[str, Any]:
         "length": 0 if chain is None else chain.length,
         "waiting": found.waiting,
         "pieces": found.pieces,
+        "missing": found.missing,
         "addresses": [] if chain is None else chain.addresses,
         "indexers": [
             {

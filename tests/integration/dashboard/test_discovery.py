@@ -114,6 +114,7 @@ def test_rest_says_the_same(miner: Miner) -> None:
     found = Client().get(here, headers=reader).json()
     assert found["reason"] == ""
     assert (found["length"], found["waiting"], found["pieces"]) == (1, 1, 2)
+    assert found["missing"] == 2  # to be removed: the pieces are not there
     assert (found["peer_id"], found["path"]) == (PEER, f"/ipni-provider/{PEER}")
     assert found["indexers"] == [{"url": INDEXER, "head": "", "told_at": None, "reason": ""}]
     assert [(row["address"], row["cid"]) for row in found["readers"]] == [("192.0.2.7", "")]

@@ -72,6 +72,8 @@ def _state(found: Discovery) -> StateLabel:
         return StateLabel("warn", _("held up"))
     if found.waiting:
         return StateLabel("run", _("being signed"))
+    if found.missing:
+        return StateLabel("run", _("not complete yet"))
     if found.chain is None or not found.chain.length:
         return StateLabel("idle", _("nothing to advertise yet"))
     return StateLabel("ok", _("up to date"))

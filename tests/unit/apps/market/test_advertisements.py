@@ -183,6 +183,42 @@ def test_another_address_is_advertised(miner: Miner, settings: Any) -> None:
     assert (last["Metadata"]["/"]["bytes"], last["Entries"]["/"]) == ("", str(NO_ENTRIES))
 
 
+@pytest.mark.parametrize(
+    "url", ["http://localhost:8000", "https://127.0.0.1", "http://10.1.2.3:8000", "http://[::1]"]
+)
+def test_no_private_address_is_advertised(miner: Miner, settings: Any, url: str) -> None:
+    """A pool that was not told otherwise has the address by which its own machine reaches it."""
+    settings.PIECE_URLS_PRIVATE = False
+    offer(miner)
+    turn()
+    settings.CONSOLE_URL = url
+    offer(miner, b"another")
+    turn()
+    assert kinds() == ["ADD"]
+
+    Piece.objects.update(state="ENDED")
+    turn()
+    assert kinds() == ["ADD", "REMOVE"]
+    assert {tuple(node["Addresses"]) for node in nodes()} == {(ADDRESS,)}
+
+
+def test_what_waits_for_a_later_head_is_counted(miner: Miner) -> None:
+    for data in (b"a", b"b", b"c"):
+        offer(miner, data)
+    market = MinerMarket.objects.select_related("miner").get(miner=miner)
+    with patch("apps.market.services.advertisements.A_HEAD", 2):
+        turn()
+        found = discovery_of(market, now=NOW)
+        assert (found.pieces, found.missing) == (2, 1)
+        turn()
+        found = discovery_of(market, now=NOW)
+        assert (found.pieces, found.missing) == (3, 0)
+        Piece.objects.update(state="ENDED")
+        turn()
+        found = discovery_of(market, now=NOW)
+        assert (found.pieces, found.missing) == (1, 1)
+
+
 def test_another_key_begins_another_chain(miner: Miner) -> None:
     offer(miner)
     turn()
@@ -403,7 +439,8 @@ def test_who_fetched_what_last_is_kept(miner: Miner) -> None:
     ("change", "reason"),
     [
         ("unserved", "the miner does not serve its data to anybody"),
-        ("nameless", "the console's address is not known: set POOLSITE_URL"),
+        ("loopback", "the console has no address for outside clients: set POOLSITE_URL"),
+        ("nameless", "the console has no address for outside clients: set POOLSITE_URL"),
         ("closed", "the miner has no libp2p door, whose key signs: switch it on"),
         ("keyless", "its libp2p door has no key yet"),
         ("shared", "its peer key is that of another miner"),
@@ -413,6 +450,8 @@ def test_who_fetched_what_last_is_kept(miner: Miner) -> None:
 def test_it_says_why_nothing_is_advertised(miner: Miner, settings: Any, change: str, reason: str) -> None:
     if change == "unserved":
         MinerMarket.objects.update(serves_data=False)
+    elif change == "loopback":
+        settings.CONSOLE_URL, settings.PIECE_URLS_PRIVATE = "http://localhost:8000", False
     elif change == "nameless":
         settings.CONSOLE_URL = ""
     elif change == "closed":
