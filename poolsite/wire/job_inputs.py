@@ -46,7 +46,7 @@ class SealInputs(Document, frozen=True, kw_only=True):
     """Empty: the sector holds zeros only."""
     ticket: bytes | None = None
     ticket_epoch: Int | None = None
-    """None, too, where the replica must stay that of this ticket: its pre-commit was seen on the chain."""
+    """None, too, where the replica must stay that of this ticket: a pre-commit of it was sent or seen."""
     seed: bytes | None = None
     seed_epoch: Int | None = None
     comm_d: bytes | None = None

@@ -172,6 +172,11 @@ class Sector(WithReasons, Named, Timestamped):
         return RegisteredSealProof(self.seal_proof).is_interactive
 
     @property
+    def was_precommitted(self) -> bool:
+        """Return whether a pre-commit of it was ever sent, or seen on the chain: it may yet land."""
+        return self.precommit_epoch is not None or self.precommit_batch_id is not None
+
+    @property
     def is_without_files(self) -> bool:
         """Return whether its files were lost with their store, and none were made or found since."""
         return self.files_lost_at is not None and not self.store

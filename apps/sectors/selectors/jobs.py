@@ -50,7 +50,7 @@ def seal_inputs(sector: Sector) -> SealInputs:
         stage=sector.stage,
         pieces=pieces_of(sector.pieces),
         ticket=_bytes(sector.ticket),
-        ticket_epoch=None if sector.precommit_epoch is not None else sector.ticket_epoch,
+        ticket_epoch=None if sector.was_precommitted else sector.ticket_epoch,
         seed=_bytes(sector.seed),
         seed_epoch=sector.seed_epoch,
         comm_d=_bytes(sector.comm_d),

@@ -260,7 +260,7 @@ WITH taken AS (
 SELECT taken.id, taken.uuid, taken.lease_token, taken.seq, taken.lease_s, taken.is_guest, taken.actor_id,
   sector.uuid::text, {NETWORK_VERSION},
   sector.number, sector.seal_proof, sector.sector_size, sector.state, sector.pieces::text, sector.ticket,
-  CASE WHEN sector.precommit_epoch IS NULL THEN sector.ticket_epoch END,
+  CASE WHEN sector.precommit_epoch IS NULL AND sector.precommit_batch_id IS NULL THEN sector.ticket_epoch END,
   sector.seed, sector.seed_epoch, sector.comm_d, sector.comm_r
 FROM taken LEFT JOIN sectors_sector sector ON sector.id = taken.sector_id""",  # noqa: S608  # constants
     ["timestamptz", "bigint", "bigint", "bigint", "bigint"],

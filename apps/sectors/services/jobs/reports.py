@@ -7,7 +7,7 @@ change it.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -16,7 +16,7 @@ from apps.core.live import Change, publish
 from apps.core.reasons import Reason, quoted
 from apps.core.transitions import advance
 from apps.sectors.errors.jobs import BadReport, LeaseLost
-from apps.sectors.models import Sector
+from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.services.jobs.lease_renewals import progress_store
@@ -31,6 +31,9 @@ from poolsite.wire.codec import document_encode
 from poolsite.wire.job_reports import Complete, Fail, Level, Progress, Release
 from poolsite.wire.jobs import RUN_KINDS, STAGED, JobKind
 from poolsite.wire.pipeline import WORKER_STAGES, SectorEvent, SectorState
+
+TICKETS_A_DAY: Final = 5
+"""Tickets that a sector gets because its host asks for them; then its labels fail as others do."""
 
 
 @transaction.atomic
@@ -111,12 +114,13 @@ def job_complete(job_id: str, *, complete: Complete, tenant_id: int, now: dateti
 def job_fail(job_id: str, *, fail: Fail, tenant_id: int, now: datetime) -> None:
     """Record a failure: temporary ones are tried again after a growing pause, others wait for somebody.
 
-    A sector whose labels would be too late for its ticket gets another one.  Raises JobUnknown, LeaseLost.
+    A sector whose labels would be too late for its ticket gets another one, a few times a day.
+    Raises JobUnknown, LeaseLost.
     """
     job = job_for_report(job_id, token=fail.token, tenant_id=tenant_id)
     if job.state != JobState.LEASED:
         raise LeaseLost
-    if fail.needs_ticket and job.sector is not None and _is_ticket_free(job.sector):
+    if fail.needs_ticket and job.sector is not None and _may_get_ticket(job, job.sector, now=now):
         sector_step(
             job.sector,
             event=SectorEvent.RETICKET,
@@ -166,9 +170,15 @@ def job_fail(job_id: str, *, fail: Fail, tenant_id: int, now: datetime) -> None:
     publish(Change("job", job.pk, job.miner.tenant_id))
 
 
-def _is_ticket_free(sector: Sector) -> bool:
-    """Return whether a sector may get another ticket: no pre-commit is of this one."""
-    return sector.state == SectorState.TICKET_ASSIGNED and sector.precommit_epoch is None
+def _may_get_ticket(job: Job, sector: Sector, *, now: datetime) -> bool:
+    """Return whether a sector may get another ticket: no pre-commit is of this one, and it got few of late.
+
+    With a wrong clock, or as long as it waits for its batch, a host would find each of them too old.
+    """
+    if sector.state != SectorState.TICKET_ASSIGNED or sector.was_precommitted:
+        return False
+    since = now - timedelta(days=1)
+    return JobEvent.objects.filter(job=job, event=SectorEvent.RETICKET, at__gte=since).count() < TICKETS_A_DAY
 
 
 @transaction.atomic

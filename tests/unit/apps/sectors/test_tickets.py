@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
 
 from apps.chain.selectors.network import network_current
 from apps.sectors.models import Job, JobEvent, Sector, Worker
+from apps.sectors.selectors.jobs import seal_inputs
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.jobs.leases import leases_sweep
-from apps.sectors.services.jobs.reports import job_fail
+from apps.sectors.services.jobs.reports import TICKETS_A_DAY, job_fail
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
 from apps.sectors.services.sealing.tickets import tickets_assign, tickets_check, tickets_renew
 from poolsite.filecoin.policy import MAINNET
@@ -130,6 +131,41 @@ def test_a_sector_whose_labels_would_be_too_late_gets_another_ticket(
         assert drawn_at(sector) == BEGIN + 10
         (again,) = claim(worker)
         assert (again.id, again.token > job.token) == (job.id, True)
+
+
+def late(worker: Worker, *, now: datetime = NOON) -> None:
+    """Claim the sector, and say that its ticket is too old for its labels."""
+    (job,) = claim(worker, at=now)
+    fail = Fail(token=job.token, level=Level.TEMPORARY, stage="PC1", error="too late", needs_ticket=True)
+    job_fail(job.id, fail=fail, tenant_id=worker.tenant_id, now=now)
+
+
+def test_a_sector_whose_pre_commit_was_sent_keeps_its_ticket() -> None:
+    """A person may set one back whose message is on the way: another replica would be a lost deposit."""
+    sector = queued(worker := host())
+    Sector.objects.update(precommit_batch=factories.batch(sector.miner))
+
+    late(worker)
+
+    assert drawn_at(sector) == BEGIN
+    assert (sector.state, sector.attempts, sector.ticket is None) == ("TICKET_ASSIGNED", 1, False)
+    assert seal_inputs(sector).ticket_epoch is None, "no host finds it too old"
+    (job,) = claim(worker, at=NOON + timedelta(hours=1))
+    assert job.seal is not None
+    assert job.seal.ticket_epoch is None
+
+
+def test_a_host_with_a_wrong_clock_does_not_draw_tickets_for_ever() -> None:
+    sector = queued(worker := host())
+    for drawn in range(TICKETS_A_DAY):
+        late(worker)
+        at_height(BEGIN + 10 + drawn)
+
+    late(worker)
+
+    sector.refresh_from_db()
+    assert (sector.state, sector.attempts, sector.error) == ("TICKET_ASSIGNED", 1, "too late")
+    assert JobEvent.objects.filter(event="RETICKET").count() == TICKETS_A_DAY
 
 
 def test_a_host_is_told_how_long_tickets_last() -> None:
