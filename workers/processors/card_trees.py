@@ -1,8 +1,9 @@
 """Poseidon columns and trees on an NVIDIA card, where a trial finds it faster than all cores of this machine.
 
 A piece of a tree is copied to the card layer by layer, hashed row by row there, and copied back whole; the
-replica itself is made by the CPU.  A card that fails at a piece (out of memory, lost, a wrong hash) loses
-nothing: the CPU makes that piece, and after FAILURES of them everything until the process ends.
+replica itself is made by the CPU.  A card that fails at a piece (out of memory, lost) loses nothing: the CPU
+makes that piece, and after FAILURES of them everything until the process ends.  So it does after the first
+wrong hash, of which more may have passed, and after a piece that the card does not end.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from msgspec.structs import replace
@@ -53,10 +56,24 @@ AUDITED: Final = 8
 """Parents of each piece, chosen at random, that the CPU hashes again."""
 ERROR_MAX: Final = 300
 """Characters of what a driver says."""
+TRIAL_S: Final = 120.0
+"""Longest trial, with compiling the kernel: the child has to greet within `pool_child.READY_S`."""
+PIECE_S: Final = 120.0
+"""A piece that takes so long is given up: card or driver hangs.  A stage may be silent for longer."""
+
+T = TypeVar("T")
 
 
 class CardError(Exception):
-    """A card that cannot be used, or gave wrong hashes."""
+    """A card that cannot be used."""
+
+
+class WrongHash(CardError):
+    """A card that gave a wrong hash."""
+
+
+class CardHangs(CardError):
+    """A card that does not answer."""
 
 
 class _Room:
@@ -180,43 +197,63 @@ class TreeMaker:
     def columns_grow(self, layers: Sequence[Nodes], tree: Nodes, leaves: int) -> None:
         """Fill a flat tree of arity 8 over the columns of `layers`, leaves included."""
 
-        def by_card(card: Card) -> None:
-            card.columns_grow(layers, tree, leaves)
-            _columns_audit(layers, tree[:leaves])
+        def by_card(card: Card, made: Nodes) -> None:
+            card.columns_grow(layers, made, leaves)
 
-        if not self._is_made(by_card, tree, leaves):
+        def audit(made: Nodes) -> None:
+            _columns_audit(layers, made[:leaves])
+
+        if not self._is_made(by_card, tree, leaves, audit=audit):
             poseidon.hash_columns(list(layers), tree[:leaves])
             grow_octonary(tree, leaves)
 
     def grow(self, tree: Nodes, leaves: int) -> None:
         """Fill the rows above the leaves of a flat tree of arity 8."""
-        if not self._is_made(lambda card: card.grow(tree, leaves), tree, leaves):
+
+        def by_card(card: Card, made: Nodes) -> None:
+            made[:leaves] = tree[:leaves]
+            card.grow(made, leaves)
+
+        if not self._is_made(by_card, tree, leaves):
             grow_octonary(tree, leaves)
 
-    def _is_made(self, by_card: Callable[[Card], None], tree: Nodes, leaves: int) -> bool:
+    def _is_made(
+        self,
+        by_card: Callable[[Card, Nodes], None],
+        tree: Nodes,
+        leaves: int,
+        *,
+        audit: Callable[[Nodes], None] | None = None,
+    ) -> bool:
         """Return whether the card made a piece; it gets none that is too small, or not whole."""
         card = self._card
         is_fit = leaves > BASE_ARITY**CHUNK_LEVELS or _is_set("always")
         if card is None or not is_fit or leaves > BASE_ARITY**card.levels:
             return False
+        made = np.empty_like(tree)  # its own: a card that hangs may write to it at any time
         try:
-            by_card(card)
-            _rows_audit(tree, leaves)
+            _in_time(lambda: by_card(card, made), PIECE_S)
+            if audit is not None:
+                audit(made)
+            _rows_audit(made, leaves)
         except Exception as error:  # noqa: BLE001  # drivers raise many kinds, and the CPU makes all of it again
             self._failed(error)
             return False
         self._failures = 0
+        tree[:] = made
         return True
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1
         reason = _reason(error)
         _say(f"the card failed at a piece of a tree, which the CPU makes: {reason}")
-        if self._failures >= FAILURES and self._card is not None:
+        is_over = self._failures >= FAILURES or isinstance(error, WrongHash | CardHangs)
+        if is_over and self._card is not None:
             self._card = None
             if self.trial is not None:
                 self.trial = replace(self.trial, is_gpu=False, error=reason)
-            _say(f"the card failed {FAILURES} times in a row: the CPU makes trees from here on")
+            how = f"{FAILURES} times in a row" if self._failures >= FAILURES else "once too often"
+            _say(f"the card failed {how}: the CPU makes trees from here on")
 
 
 @functools.cache
@@ -226,13 +263,35 @@ def tree_maker() -> TreeMaker:
     if _is_set("never") or not (models or is_simulated):
         return TreeMaker(None, None)
     name = models[0] if models else "simulated"
-    try:
+
+    def card_try() -> tuple[Card, TreesTrial]:
         card = Card()
-        trial = _tried(card, TreesTrial(gpu=name, memory_bytes=card.memory_bytes))
+        return card, _tried(card, TreesTrial(gpu=name, memory_bytes=card.memory_bytes))
+
+    card: Card | None = None
+    try:
+        card, trial = _in_time(card_try, TRIAL_S)
     except Exception as error:  # noqa: BLE001  # as in TreeMaker: a host without its card goes on
         trial = TreesTrial(gpu=name, error=_reason(error))
     _say(trial_text(trial))
     return TreeMaker(card if trial.is_gpu else None, trial)
+
+
+def _in_time(act: Callable[[], T], seconds: float) -> T:
+    """Return what a call of the card returns.  Raises its errors, and CardHangs: its thread is left alone."""
+    answer: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(act())
+        except BaseException as error:  # noqa: BLE001  # it belongs to the thread that waits
+            answer.set_exception(error)
+
+    threading.Thread(target=work, name="card", daemon=True).start()
+    try:
+        return answer.result(seconds)
+    except FutureTimeout:
+        raise CardHangs(f"it has not answered for {seconds:.0f} s") from None
 
 
 def _tried(card: Card, found: TreesTrial) -> TreesTrial:
@@ -302,7 +361,7 @@ def _some(count: int) -> list[int]:
 
 def _same_check(found: bytes, node: Nodes) -> None:
     if found != node.tobytes():
-        raise CardError("a hash is wrong")
+        raise WrongHash("a hash is wrong")
 
 
 def _is_set(value: str) -> bool:

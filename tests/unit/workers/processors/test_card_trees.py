@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import numpy as np
@@ -150,6 +151,63 @@ def test_a_card_that_fails_now_and_then_stays():
         maker.grow(leaves_tree(), LEAVES)
 
     assert card.calls == 4 * FAILURES
+
+
+@pytest.mark.usefixtures("always")
+def test_a_card_that_gave_one_wrong_hash_gets_no_other_piece(tried, capfd):
+    """It may have given others that no look found."""
+    card = CpuCard()
+    maker, tree, known = tried(card), leaves_tree(), leaves_tree()
+    grow_octonary(known, LEAVES)
+    card.harm, card.calls = wrong_root, 0
+
+    for _ in range(2):
+        maker.grow(tree, LEAVES)
+
+    assert card.calls == 1
+    assert np.array_equal(tree, known)
+    assert maker.trial.error == "WrongHash: a hash is wrong"
+    assert not maker.trial.is_gpu
+    assert "the card failed once too often" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("always")
+def test_what_a_card_that_hangs_writes_at_last_reaches_no_tree(tried, monkeypatch):
+    monkeypatch.setattr(card_trees, "PIECE_S", 0.1)
+    card, tree, known = CpuCard(), leaves_tree(), leaves_tree()
+    grow_octonary(known, LEAVES)
+    maker, awake, written = tried(card), threading.Event(), threading.Event()
+
+    def hang(made):
+        awake.wait(60)
+        made[:] = 0
+        written.set()
+
+    card.harm, card.calls = hang, 0
+
+    maker.grow(tree, LEAVES)
+    awake.set()
+
+    assert written.wait(60)
+    assert np.array_equal(tree, known)
+    assert maker.trial.error == "CardHangs: it has not answered for 0 s"
+    maker.grow(tree, LEAVES)
+    assert card.calls == 1
+
+
+@pytest.mark.usefixtures("always")
+def test_a_card_that_hangs_at_its_trial_is_not_used(tried, monkeypatch):
+    monkeypatch.setattr(card_trees, "TRIAL_S", 0.1)
+    awake = threading.Event()
+
+    def hang(_made):
+        awake.wait(60)
+
+    maker = tried(CpuCard(hang))
+    awake.set()
+
+    assert maker.levels(9) == 4
+    assert trial_text(maker.trial).startswith("trees by the CPU: RTX 9 cannot be used: CardHangs")
 
 
 def test_the_faster_way_is_chosen(tried, capfd):
