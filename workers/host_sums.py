@@ -14,7 +14,7 @@ from workers.config_mistakes import BadConfig
 from workers.damocles_processors import cpus_of
 from workers.gpus import gpus_here
 from workers.host_settings import ROOM_SECTORS, SECTOR_ROOM
-from workers.processors.page_shape import LayerDrives, shape_of
+from workers.processors.page_shape import CARD_PIECE, LayerDrives, shape_of
 from workers.setting_levels import SLOTS
 from workers.storage.memory import memory_bytes
 from workers.storage.sizes import size_text
@@ -88,9 +88,10 @@ class HostRequirements:
         return {stage: need for stage, need in needs.items() if need}
 
     def _batch_bytes(self, layers: LayerDrives) -> int:
-        """Return the memory of a batch whose layers lie on drives."""
-        parameters = parameters_of_size(self.sector_bytes)
-        return shape_of(parameters, layers.sectors, len(layers.drives)).memory_bytes
+        """Return the memory of a batch with its layers on drives; a card takes larger pieces of its trees."""
+        shape = shape_of(parameters_of_size(self.sector_bytes), layers.sectors, len(layers.drives))
+        has_card = bool(len(gpus_here()) if self.gpus is None else self.gpus)
+        return shape.memory_bytes + (shape.pieces_bytes(CARD_PIECE) if has_card else 0)
 
     def _cores(self, values: Mapping[str, int]) -> None:
         parts, total = [], 0

@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import numpy as np
 
+from poolsite.filecoin.merkle import BASE_ARITY
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.processors.card_trees import TRIED_LEVELS, tree_maker
 from workers.processors.labelling import LabelledSector, is_layer_there
 from workers.processors.parallel import Progress, no_progress, one_at_a_time, parallel_for
 from workers.processors.pc2 import BaseTrees, ReplicaWriter, replica_writing, trees_bytes
+from workers.processors.trees import CHUNK_LEVELS
 from workers.storage.checksums import Checksums
 from workers.storage.files import space_check
 from workers.storage.mapped import file_write, pages_release, tree_d_nodes
+from workers.storage.memory import available_bytes
 
 if TYPE_CHECKING:
     from workers.processors.page_batch import PageBatch
+    from workers.processors.page_shape import PageShape
     from workers.storage.mapped import Bytes
     from workers.storage.sector import SectorFiles
 
@@ -68,10 +72,8 @@ def trees_write(
 ) -> dict[int, Exception]:
     """Encode labelled sectors of a batch and write their trees, by lane: all in one pass over the pages.
 
-    So pc2 finds them there.  A card gets its smallest pieces: the labels of one are 11 MiB a sector, and
-    those of the next are read meanwhile.  The layers stay where they are, for the proofs.  Return the error
-    of each lane that has one of its own, as a removed folder.  Raises DamagedChunk, DriveFailed: no lane
-    goes on then.
+    So pc2 finds them there.  The layers stay where they are, for the proofs.  Return the error of each lane
+    that has one of its own, as a removed folder.  Raises DamagedChunk, DriveFailed: no lane goes on then.
     """
     failed: dict[int, Exception] = {}
     alive = one_at_a_time(progress)
@@ -83,7 +85,7 @@ def trees_write(
                     opened.open(lane, replica_writing(own, tree_d_nodes(own)))
         missing = {lane: writer.missing() for lane, writer in opened.going_on().items()}
         for base_tree in sorted({at for numbers in missing.values() for at in numbers}):
-            levels = tree_maker().levels(min(TRIED_LEVELS, next(iter(files.values())).base_levels))
+            levels = _piece_levels(batch.shape, next(iter(files.values())).base_levels)
             with _Opened[BaseTrees](failed) as trees:
                 for lane, writer in opened.going_on().items():
                     with noted(failed, lane):
@@ -94,6 +96,16 @@ def trees_write(
         writers = opened.going_on().items()
         _each_done({lane: partial(writer.finish, on_part=on_part) for lane, writer in writers}, failed, alive)
     return failed
+
+
+def _piece_levels(shape: PageShape, base_levels: int) -> int:
+    """Return the levels of a piece of a base tree.
+
+    A card gets its smallest ones, whose labels are 11 MiB a sector; none where memory is short.
+    """
+    levels = tree_maker().levels(min(TRIED_LEVELS, base_levels))
+    is_short = shape.pieces_bytes(BASE_ARITY**levels) > available_bytes()
+    return min(levels, CHUNK_LEVELS) if is_short else levels
 
 
 def _base_trees_write(batch: PageBatch, opened: _Opened[BaseTrees], *, progress: Progress) -> None:

@@ -26,6 +26,8 @@ WINDOW_NODES, CHUNK_NODES = 1 << 20, 1 << 12
 """At 32 GiB; twice the window saves a sixth of a read of nine (docs/performance.md)."""
 TAIL: Final = struct.Struct("<16sIII")
 """Behind a stripe's sums: the batch, the layer, the chunk and the CRC-32C of the sums."""
+CARD_PIECE: Final = 8**5
+"""Nodes of the pieces of trees that a card makes of a batch (`card_trees.TRIED_LEVELS`)."""
 LANES: Final = 16
 """Sectors that the widest kernel labels at once (`kernels.lanes.WIDE`): a page has room for a multiple."""
 PARENTS: Final = 14
@@ -108,6 +110,10 @@ class PageShape:
         read_bytes = self.page_bytes + ROW_BYTES
         reads = 2 * self.chunk * PARENTS * read_bytes
         return self.window * self.page_bytes + reads + 2 * 4 * self.nodes
+
+    def pieces_bytes(self, nodes: int) -> int:
+        """Return the bytes of two pieces' labels of all layers: one is hashed while the next is read."""
+        return 2 * self.layers * min(nodes, self.nodes) * self.page_bytes
 
 
 def shape_of(parameters: SealParameters, sectors: int, drives: int) -> PageShape:

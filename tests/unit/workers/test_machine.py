@@ -155,12 +155,14 @@ def test_memory_of_all_stages_is_added_up() -> None:
 
 def test_a_batch_on_drives_takes_memory_once_and_no_core_for_each_sector() -> None:
     layers = LayerDrives(folder="/host/layers", drives=("/mnt/a", "/mnt/b"), sectors=128)
-    host = replace(asks(), children=HostProcessors(layers=layers))
+    host = replace(asks(), children=HostProcessors(layers=layers), gpus=0)
 
     host.check({"slots.PC1": 128})
     with pytest.raises(BadConfig, match=r"12.4 GiB for a batch .* has 8.0 GiB: set fewer sectors"):
         replace(host, ram_bytes=8 * GIB).check({"slots.PC1": 128})
     replace(host, ram_bytes=8 * GIB).check({"slots.PC1": 0})
+    with pytest.raises(BadConfig, match=r"15.2 GiB for a batch .* has 14.0 GiB"):  # larger pieces of trees
+        replace(host, ram_bytes=14 * GIB, gpus=1).check({"slots.PC1": 128})
 
 
 def test_cores_of_processors_and_slots_are_added_up() -> None:
