@@ -140,7 +140,7 @@ def rates_read(path: Path) -> dict[str, Disk]:
     """Return what was measured last, by folder."""
     try:
         return {disk.folder: disk for disk in msgspec.json.decode(path.read_bytes(), type=tuple[Disk, ...])}
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, UnicodeDecodeError, msgspec.MsgspecError):
         return {}
 
 

@@ -94,7 +94,7 @@ class StageDeaths:
     def _read(self, job_id: str) -> Run | None:
         try:
             return msgspec.json.decode(self._path(job_id).read_bytes(), type=Run)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, UnicodeDecodeError, msgspec.DecodeError):
             return None
 
     def _write(self, job_id: str, run: Run) -> None:

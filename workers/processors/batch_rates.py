@@ -22,14 +22,14 @@ NOW: Final = "now"
 NOW_S, STALE_S = 5.0, 120.0
 """How often it is written, and after how long it counts no more: the process was killed."""
 NOTE_S: Final = 60.0
-"""How often a batch notes how fast it is: a kill leaves what was measured before."""
+"""How often the first batch of its kind notes how fast it is: a kill leaves what was measured before."""
 
 
 class BatchRates(msgspec.Struct, frozen=True, kw_only=True):
     """The rates of the last batches."""
 
     nodes_s: dict[str, float] = {}
-    """Labelled nodes a second, of all sectors at once, by the graph's nodes and the lanes of a page."""
+    """Labelled nodes a second, of all sectors at once, by graph, lanes of a page and drives (`label_key`)."""
     tree_nodes_s: dict[str, float] = {}
     """Nodes a second, of each sector one after the other, that become columns and trees, by the graph's."""
 
@@ -38,8 +38,8 @@ class BatchRates(msgspec.Struct, frozen=True, kw_only=True):
 
         Where only batches with smaller pages were measured it is the least time that it takes.
         """
-        known = {lanes: self.nodes_s.get(f"{shape.nodes}x{lanes}", 0.0) for lanes in range(shape.lanes + 1)}
-        rate = next((known[lanes] for lanes in sorted(known, reverse=True) if known[lanes]), 0.0)
+        known = [self.nodes_s.get(label_key(shape, lanes), 0.0) for lanes in range(shape.lanes, 0, -1)]
+        rate = next((one for one in known if one > 0), 0.0)
         return (shape.layers * shape.nodes - done) / rate if rate else None
 
     def batch_s(self, shape: PageShape, *, sectors: int, done: int = 0) -> float | None:
@@ -51,11 +51,16 @@ class BatchRates(msgspec.Struct, frozen=True, kw_only=True):
         return None if label_s is None else label_s + (sectors * shape.nodes / rate if rate else 0.0)
 
 
+def label_key(shape: PageShape, lanes: int) -> str:
+    """Return under which name the rate of a batch with so wide pages is noted: more drives are faster."""
+    return f"{shape.nodes}x{lanes}, {shape.drives} drives"
+
+
 def rates_read(folder: Path) -> BatchRates:
-    """Return what is known; nothing of a file that is damaged: it is measured again."""
+    """Return what is known; nothing of a file that is damaged, or cannot be read: it is measured again."""
     try:
         return msgspec.json.decode((folder / RATES).read_bytes(), type=BatchRates)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError):
         return BatchRates()
 
 
@@ -66,7 +71,7 @@ def batch_now_read(folder: Path) -> LayerBatch | None:
         if time.time() - path.stat().st_mtime > STALE_S:
             return None
         return msgspec.json.decode(path.read_bytes(), type=LayerBatch)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError):
         return None
 
 
@@ -78,6 +83,12 @@ class RateMeter:
         self._started = self._noted = self._trees_at = time.monotonic()
         self._written_at = 0.0
         self._first: int | None = None
+        self._is_new_kind = self._key not in rates_read(folder).nodes_s
+        """Whether no batch of its kind was measured before it."""
+
+    @property
+    def _key(self) -> str:
+        return label_key(self.shape, self.shape.lanes)
 
     def write_now(self, done: int) -> None:
         """Write down how far the batch is, every few seconds."""
@@ -123,9 +134,11 @@ class RateMeter:
         if self._first is None:
             self._first, self._started = done, now
         elif (is_end or now - self._noted >= NOTE_S) and done > self._first and now > self._started:
-            self._noted, known = now, rates_read(self.folder)
-            key, rate = f"{self.shape.nodes}x{self.shape.lanes}", (done - self._first) / (now - self._started)
-            self._write(msgspec.structs.replace(known, nodes_s=known.nodes_s | {key: rate}))
+            self._noted, made = now, done - self._first
+            # part of a batch says little of others: the first layer needs no reads of one before
+            if self._is_new_kind or (is_end and made >= self.shape.nodes):
+                known, rate = rates_read(self.folder), made / (now - self._started)
+                self._write(msgspec.structs.replace(known, nodes_s=known.nodes_s | {self._key: rate}))
 
     def trees_made(self, sectors: int, *, took_s: float) -> None:
         """Note that these sectors' trees were all made in one pass."""

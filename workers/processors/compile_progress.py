@@ -84,7 +84,7 @@ class HostCompileProgress:
         """Return what a child found of a card; None: there is none, or it was not tried yet."""
         try:
             return msgspec.json.decode(trees_path(self.path).read_bytes(), type=TreesTrial)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, UnicodeDecodeError, msgspec.MsgspecError):
             return None
 
     def uncompiled_stages(self) -> frozenset[str]:

@@ -97,8 +97,9 @@ class DriveQueue(LabelQueue):
 
     def room_return(self) -> None:
         """Release the room of spent batches, unless one is labelled: it does so if it needs some."""
+        is_some_spent = bool(self._spent())  # it reads each sector's folder, whose disk may hang
         with self._changed:
-            if self._running or not self._spent():
+            if self._running or not is_some_spent:
                 return
             self._running += 1
         try:
@@ -343,7 +344,7 @@ class DriveQueue(LabelQueue):
             return msgspec.json.decode(own.read_bytes(), type=Members)
         except FileNotFoundError:
             return Members()
-        except msgspec.DecodeError:
+        except (UnicodeDecodeError, msgspec.DecodeError):
             raise BadFile(f"{own} is damaged: whose layers the batch has is lost") from None
 
     def _members_write(self, path: Path, members: Members) -> None:

@@ -9,6 +9,7 @@ import errno
 from typing import Final
 
 from workers.storage.files import NotEnoughSpace
+from workers.storage.page_drives import DriveMissing
 
 FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 SHORT: Final = {errno.EMFILE, errno.ENFILE}
@@ -106,7 +107,8 @@ def file_error(error: OSError) -> ProcessorError:
         return DiskFull(str(error))
     if error.errno == errno.ENOMEM:
         return NotEnoughRoom(str(error))
-    return TemporaryError(str(error)) if error.errno in SHORT else BadFile(str(error))
+    is_passing = error.errno in SHORT or isinstance(error, DriveMissing)
+    return TemporaryError(str(error)) if is_passing else BadFile(str(error))
 
 
 def error_of(kind: str | None, level: str | None, *, message: str) -> ProcessorError:

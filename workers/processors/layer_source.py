@@ -53,7 +53,7 @@ def _place_read(path: Path) -> LayersPlace | None:
         return msgspec.json.decode(path.read_bytes(), type=LayersPlace)
     except FileNotFoundError:
         return None
-    except msgspec.DecodeError:
+    except (UnicodeDecodeError, msgspec.DecodeError):
         raise BadFile(f"{path} is damaged: which batch has the layers is lost") from None
 
 

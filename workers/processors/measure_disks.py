@@ -125,7 +125,7 @@ def main(arguments: Sequence[str]) -> int:
     wanted = parser.parse_args(arguments)
     sizes = SIZES if wanted.all else (wanted.sectors,)
     try:
-        room = sum(map(_room_bytes, wanted.drive))
+        room = len(wanted.drive) * min(map(_room_bytes, wanted.drive))  # each has the same part of a batch
         measured = {
             sectors: drives_measure(
                 wanted.drive,

@@ -41,6 +41,10 @@ class NotOurDrive(OSError):
     """A drive that holds something else, or another store's pages."""
 
 
+class DriveMissing(NotOurDrive):
+    """A drive that is not mounted, or was never used: the machine may be starting."""
+
+
 class DriveFailed(OSError):
     """A drive that does not read or write; `number` is its place in the store."""
 
@@ -213,7 +217,10 @@ def drives_read(paths: Sequence[Path], *, store: str) -> PageDrives:
     try:
         for number, path in enumerate(paths):
             file = path if path.is_block_device() else path / FILE_NAME
-            drives.append(Drive(number, path, os.open(file, os.O_RDONLY)))
+            try:
+                drives.append(Drive(number, path, os.open(file, os.O_RDONLY)))
+            except FileNotFoundError:
+                raise _missing(path, number) from None
             header = _header_read(drives[-1])
             wanted = Header(store, number, len(paths), header.extent_bytes if header else 0)
             if header != wanted:
@@ -240,10 +247,18 @@ def _difference(found: Header | None, wanted: Header) -> str:
     return f"its extents have {found.extent_bytes} bytes instead of {wanted.extent_bytes}"
 
 
+def _missing(path: Path, number: int) -> DriveMissing:
+    """Return the error of a folder without our file, or of a device that is not there."""
+    text = f"drive {number + 1} is not mounted, or new: once it is mounted, touch {path / FILE_NAME}"
+    if path.is_relative_to("/dev"):
+        text = f"drive {number + 1} is not there"
+    return DriveMissing(errno.ENOENT, text, str(path))
+
+
 def _handle_open(path: Path, number: int) -> int:
     """Open a device that nobody has mounted, or the file in a folder, without the page cache and alone.
 
-    Raises NotOurDrive if the folder has none.
+    Raises DriveMissing if the folder has none.
     """
     if path.is_block_device():
         return os.open(path, os.O_RDWR | os.O_DIRECT | os.O_EXCL)
@@ -251,8 +266,7 @@ def _handle_open(path: Path, number: int) -> int:
     try:
         return os.open(file, os.O_RDWR | os.O_DIRECT)
     except FileNotFoundError:
-        text = f"drive {number + 1} is not mounted, or new: once it is mounted, touch {file}"
-        raise NotOurDrive(errno.ENOENT, text, str(path)) from None
+        raise _missing(path, number) from None
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise

@@ -10,26 +10,38 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
+from poolsite.filecoin.merkle import BASE_ARITY
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.hardware import LayerBatch
 from tests.unit.workers.processors.cards import CpuCard
 from tests.unit.workers.processors.sealing import digest, sealing
 from tests.waiting import until
 from workers.processors import batch_rates, c1, drive_queue, page_batch, page_layers, pc1, pc2
-from workers.processors.batch_rates import RATES, BatchRates, batch_now_read
-from workers.processors.card_trees import CARD_VARIABLE, TreeMaker
+from workers.processors.batch_rates import (
+    NOW,
+    RATES,
+    BatchRates,
+    RateMeter,
+    batch_now_read,
+    label_key,
+    rates_read,
+)
+from workers.processors.card_trees import CARD_VARIABLE, TRIED_LEVELS, TreeMaker
+from workers.processors.child import as_processor_error
 from workers.processors.drive_queue import DriveQueue, label_line
 from workers.processors.errors import BadFile, PermanentError, TemporaryError, TicketTooOld
 from workers.processors.label_queue import LABEL_QUEUE, TicketLife
 from workers.processors.labelling import LabelledSector, label_sectors
 from workers.processors.layer_source import LayersPlace, layers_place
-from workers.processors.page_shape import LAYERS_VARIABLE, LayerDrives, shape_of
+from workers.processors.page_shape import CARD_PIECE, LAYERS_VARIABLE, LayerDrives, shape_of
 from workers.processors.page_stripes import DamagedChunk
+from workers.processors.trees import CHUNK_LEVELS
 from workers.stage_processors import HostProcessors
 from workers.storage import page_drives
 from workers.storage.files import NotEnoughSpace, hole_write, write_file
@@ -714,7 +726,7 @@ def rates_set(settings, *, hours):
     """Let the last batch have taken so long: its labels half of it."""
     shape, seconds = shape_of(SMALL, 1, len(settings.drives)), hours * 1800
     known = BatchRates(
-        nodes_s={f"{shape.nodes}x16": shape.layers * shape.nodes / seconds},
+        nodes_s={label_key(shape, 16): shape.layers * shape.nodes / seconds},
         tree_nodes_s={str(shape.nodes): shape.nodes / seconds},
     )
     write_file(DriveQueue(settings).folder / RATES, msgspec.json.encode(known))
@@ -779,6 +791,90 @@ def test_a_batch_that_no_ticket_outlives_is_refused_with_its_remedy(tmp_path, se
         label(**late(sector(0, tmp_path), left_s=1000, fresh_s=84600))
 
 
+def test_with_another_number_of_drives_it_is_measured_again(tmp_path, settings):
+    """The refusal asks for more of them: what was measured with fewer says nothing."""
+    rates_set(settings, hours=30)
+    more = tmp_path / "drive-2"
+    more.mkdir()
+    (more / FILE_NAME).touch()
+
+    queue = DriveQueue(msgspec.structs.replace(settings, drives=(*settings.drives, str(more))))
+
+    with queue.coming(SMALL) as label:
+        label(**late(sector(0, tmp_path), left_s=1000, fresh_s=84600))
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"nodes_s": {"\xff": 1}}', b"\0" * 40, b'{"nodes_s": 7}'])
+def test_of_damaged_rates_nothing_is_known(tmp_path, settings, damage):
+    queue = DriveQueue(settings)
+    for name in (RATES, NOW):
+        (queue.folder / name).write_bytes(damage)
+
+    assert (rates_read(queue.folder), batch_now_read(queue.folder)) == (BatchRates(), None)
+    with queue.coming(SMALL) as label:
+        label(**late(sector(0, tmp_path), left_s=1000, fresh_s=84600))
+
+    assert rates_read(queue.folder).nodes_s
+
+
+def test_the_end_of_a_batch_that_goes_on_changes_no_rate(tmp_path, settings, pool, monkeypatch):
+    """A few chunks after a kill say nothing of a whole batch; those of a layer do."""
+    rates_set(settings, hours=2)
+    folder, shape = DriveQueue(settings).folder, shape_of(SMALL, 16, len(settings.drives))
+    before = rates_read(folder)
+    batch: Any = SimpleNamespace(shape=shape)
+    monkeypatch.setattr(batch_rates, "NOTE_S", 0.0)
+    total = shape.layers * shape.nodes
+
+    meter = RateMeter(folder, batch, members=1)
+    meter.labelled(total - shape.chunk)
+    meter.labelled(total, is_end=True)
+    assert rates_read(folder) == before
+
+    whole = RateMeter(folder, batch, members=1)
+    whole.labelled(shape.chunk)
+    whole.labelled(shape.nodes)
+    assert rates_read(folder) == before
+    whole.labelled(total, is_end=True)
+    assert rates_read(folder) != before
+
+
+def test_a_drive_that_is_not_mounted_may_come_back(tmp_path, seals, alone, pool):
+    """After a start of the machine: neither labels nor a proof wait for a person."""
+    (one, infos) = seals[0]
+    output = one.pc1(infos)
+    sealed = one.pc2(output)
+    drive = tmp_path / "drive-1"
+    drive.rename(tmp_path / "away")
+    drive.mkdir()
+
+    for act in (lambda: c1.run(one.c1_task(sealed, infos)), lambda: seals[1][0].pc1(seals[1][1])):
+        error = pool.submit(act).exception(60)
+        assert isinstance(error, Exception)
+        failure = as_processor_error(error)
+        assert isinstance(failure, TemporaryError)
+        assert "drive 2 is not mounted, or new" in str(failure)
+
+    drive.rmdir()
+    (tmp_path / "away").rename(drive)
+    assert commit(one, infos, output) == alone[0]
+
+
+def test_a_card_gets_no_piece_whose_labels_find_no_memory(monkeypatch):
+    card: Any = CpuCard()
+    shape, maker = shape_of(SMALL, 128, 2), TreeMaker(card, None)
+    monkeypatch.setattr(page_layers, "tree_maker", lambda: maker)
+
+    def levels(available):
+        monkeypatch.setattr(page_layers, "available_bytes", lambda: available)
+        return page_layers._piece_levels(shape, 9)
+
+    needed = shape.pieces_bytes(CARD_PIECE)
+
+    assert (levels(needed), levels(needed - 1)) == (TRIED_LEVELS, CHUNK_LEVELS)
+    assert BASE_ARITY**TRIED_LEVELS == CARD_PIECE
+
+
 def test_of_a_batch_that_was_begun_only_the_rest_counts(tmp_path, settings, pool, monkeypatch):
     one = sector(0, tmp_path)
     layers_keep(DriveQueue(settings), [one], pool, monkeypatch)
@@ -831,12 +927,13 @@ def test_the_room_is_looked_after_from_the_start_of_the_process(seals, monkeypat
     until(lambda: not drive_line()._paths())
 
 
-def test_a_sector_whose_file_is_damaged_is_found_in_its_batch(seals, alone, pool, monkeypatch):
+@pytest.mark.parametrize("damage", [b"{", b'{"batch": "\xff"}'])
+def test_a_sector_whose_file_is_damaged_is_found_in_its_batch(seals, alone, pool, monkeypatch, damage):
     """Nothing is labelled again, and C1 names the file until PC1 has written it anew."""
     outputs = [future.result(60) for future in all_together(seals, pool)]
     (one, infos), output = seals[0], outputs[0]
     sealed = one.pc2(output)
-    (one.cache / LAYERS_PLACE).write_bytes(b"{")
+    (one.cache / LAYERS_PLACE).write_bytes(damage)
     with pytest.raises(BadFile, match="which batch has the layers is lost"):
         c1.run(one.c1_task(sealed, infos))
     labelled = []

@@ -92,3 +92,16 @@ def test_endurance_is_not_known_unless_it_is_given(tmp_path, capsys, monkeypatch
     monkeypatch.setattr(measure_disks, "_room_bytes", lambda _: 1 << 30)
     assert main(words) == 0
     assert "no room for one batch" in capsys.readouterr().out
+
+
+def test_the_smallest_drive_bounds_the_room(tmp_path, capsys, monkeypatch):
+    """Each has the same part of every layer: what others have more is of no use."""
+    folders = [tmp_path / name for name in ("large", "small")]
+    for folder in folders:
+        folder.mkdir()
+    rooms = {folders[0]: 1 << 50, folders[1]: 1 << 30}
+    monkeypatch.setattr(measure_disks, "_room_bytes", rooms.get)
+
+    assert main(["measure-disks", *map(str, folders), "--seconds", "0.01", "--file-size", "4"]) == 0
+
+    assert "2.0 GiB are free\n  no room for one batch" in capsys.readouterr().out
