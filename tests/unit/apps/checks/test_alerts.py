@@ -60,7 +60,7 @@ def found_away(*, now: datetime, before: str = "") -> list[Notification]:
     return alerts_update(report=Report(T0, results), pool="testnet", now=now)
 
 
-def test_an_alert_of_a_version_without_codes_gets_its_code_and_is_not_told_anew() -> None:
+def test_an_older_alert_gets_its_code_and_is_not_told_anew() -> None:
     channel()
     assert len(found_away(now=T0)) == 1
 
