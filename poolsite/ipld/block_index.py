@@ -18,6 +18,7 @@ import struct
 import weakref
 from array import array
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -62,15 +63,21 @@ class IndexWriter:
         self.count += 1
 
     def write(self, file: BinaryIO) -> None:
-        """Write the file; the entries are gone then."""
-        filter_log = max(FILTER_LOG_MIN, (self.count * FILTER_BITS - 1).bit_length() if self.count else 0)
-        start_log = max(0, (self.count // GROUP).bit_length() - 1)
+        """Write the file, and count each block once; the entries are gone then.
+
+        Of a block that a CAR has a million times a lookup would read as many entries.
+        """
+        most, self.count = self.count, 0
+        filter_log = max(FILTER_LOG_MIN, (most * FILTER_BITS - 1).bit_length() if most else 0)
+        start_log = max(0, (most // GROUP).bit_length() - 1)
         bits, starts = bytearray(1 << (filter_log - 3)), array("I", bytes(4 * ((1 << start_log) + 1)))
         mask, shift = (1 << filter_log) - 1, 64 - start_log
         file.seek(HEADER.size + len(bits) + 4 * len(starts))
         for group in self._groups:
-            entries = sorted(group[at : at + ENTRY.size] for at in range(0, len(group), ENTRY.size))
+            listed = sorted(group[at : at + ENTRY.size] for at in range(0, len(group), ENTRY.size))
             group.clear()
+            entries = [next(same) for _, same in groupby(listed, key=lambda entry: entry[:KEY_BYTES])]
+            self.count += len(entries)
             for entry in entries:
                 place = int.from_bytes(entry[8:16], "big") & mask
                 bits[place >> 3] |= 1 << (place & 7)
@@ -109,7 +116,7 @@ class IndexReader:
             raise BadIndex(f"{path.name} is cut short")
 
     def find(self, digest: bytes) -> list[Place]:
-        """Return where blocks lie whose hash begins as this one.  Raises OSError."""
+        """Return where blocks lie whose hash begins as this one.  Raises OSError, BadIndex."""
         key, fd = digest[:KEY_BYTES], self._fd
         place = int.from_bytes(key[8:], "big") & (1 << self._filter_log) - 1
         [byte] = os.pread(fd, 1, HEADER.size + (place >> 3)) or b"\0"
@@ -117,6 +124,8 @@ class IndexReader:
             return []
         group = int.from_bytes(key[:8], "big") >> 64 - self._start_log
         first, end = START.unpack(os.pread(fd, START.size, self._starts + 4 * group))
+        if not first <= end <= self.count:
+            raise BadIndex(f"group {group} of an index is none")
         entries = enumerate(self._entries_read(first, end), first)
         return [Place(number, at, size) for number, (one, at, size) in entries if one == key]
 

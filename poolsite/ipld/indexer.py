@@ -37,13 +37,17 @@ def car_index(source: Path, target: Path) -> dict[str, Any]:
         return {"fault": "none", "at": 0}
     except BadCar as bad:
         return {"fault": str(bad.fault), "at": bad.at}
-    count, coming = writer.count, target.with_name(f"{target.name}.{os.getpid()}")
-    with coming.open("wb") as file:
-        writer.write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    coming.rename(target)
-    return {"blocks": count, "left_out": left_out}
+    coming = target.with_name(f"{target.name}.{os.getpid()}")
+    try:
+        with coming.open("wb") as file:
+            writer.write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        coming.rename(target)
+    except OSError:  # a full disk: nothing stays there
+        coming.unlink(missing_ok=True)
+        raise
+    return {"blocks": writer.count, "left_out": left_out}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import subprocess
@@ -102,6 +103,41 @@ def test_a_damaged_car_is_refused_with_the_byte(tmp_path: Path) -> None:
     assert fault(car_v2_of(car)[:-1]) == (CarFault.HEADER, 11)
     assert fault(car_v2_of(b"none of version 1")) == (CarFault.HEADER, 51)
     assert not (tmp_path / "index").exists()
+
+
+def test_a_block_that_a_car_has_often_is_one_entry(tmp_path: Path) -> None:
+    assert indexed(tmp_path, car_of([*BLOCKS, *BLOCKS[:1] * 5_000])) == {"blocks": 3, "left_out": 0}
+
+    index = IndexReader(tmp_path / "index")
+    assert index.count == 3
+    for cid, data in BLOCKS:
+        [place] = index.find(multihash_read(cid_parts(cid).multihash).digest)
+        assert place.size == len(data)
+
+
+def test_nothing_stays_of_an_index_for_which_there_is_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("poolsite.ipld.indexer.os.fsync", full)
+
+    with pytest.raises(OSError, match="No space"):
+        indexed(tmp_path, car_of(BLOCKS))
+    assert [file.name for file in tmp_path.iterdir()] == ["car"]
+
+
+def test_a_group_that_is_damaged_is_told(tmp_path: Path) -> None:
+    indexed(tmp_path, car_of(BLOCKS))
+    path = tmp_path / "index"
+    data = bytearray(path.read_bytes())
+    starts = len(data) - 3 * 28 - 8
+    data[starts + 4 : starts + 8] = b"\xff" * 4
+    path.write_bytes(data)
+
+    with pytest.raises(BadIndex):
+        IndexReader(path).find(hashlib.sha256(b"one").digest())
 
 
 def test_an_index_that_was_cut_is_none(tmp_path: Path) -> None:
