@@ -18,3 +18,9 @@ def files_limit_raise() -> None:
     wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(hard, FILES_WANTED)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def files_limit() -> int:
+    """Return how many files this process may open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return FILES_WANTED if soft == resource.RLIM_INFINITY else soft

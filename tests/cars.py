@@ -15,6 +15,7 @@ from poolsite.filecoin.varint import uvarint_read, uvarint_write
 from poolsite.ipld import dag_cbor
 from poolsite.ipld.car import header_read, header_write, section_write
 from poolsite.ipld.cids import cid_read, text_write
+from poolsite.libp2p.protobuf import bytes_field, number_field
 from tests import factories
 
 FOLDER: Final = Path(__file__).resolve().parent / "golden" / "cars"
@@ -62,6 +63,14 @@ def names_of(car: bytes) -> list[str]:
 def link(cid: bytes) -> bytes:
     """Return a dag-cbor link."""
     return dag_cbor.car_header([cid])[8 : -len(b"\x67version\x01")]
+
+
+def file_of(children: list[tuple[bytes, int]], inline: bytes = b"") -> tuple[bytes, bytes]:
+    """Return CID and block of a UnixFS file, of the CIDs below it with their bytes."""
+    unixfs = number_field(1, 2) + (bytes_field(2, inline) if inline else b"")
+    unixfs += b"".join(number_field(4, size) for _, size in children)
+    data = b"".join(bytes_field(2, bytes_field(1, cid)) for cid, _ in children) + bytes_field(1, unixfs)
+    return cid_of(data, 0x70), data
 
 
 def piece_of(miner: Miner, data: bytes, *, is_indexed: bool = True, **values: Any) -> Piece:

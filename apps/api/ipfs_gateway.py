@@ -7,7 +7,7 @@ Source: ipfs/specs src/http-gateways/trustless-gateway.md, as boost and Curio se
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 from django.http import HttpRequest, HttpResponse
@@ -24,10 +24,16 @@ from apps.core.streams import DiskAnswer, StreamCut
 from apps.pieces.data.blocks import BlockStore
 from apps.pieces.selectors import blocks_retrievable, is_any_served
 from poolsite.ipld.car import header_write, section_write
-from poolsite.ipld.walk import BadDag, Found, PathMissing, block_get, dag_walk, is_virtual, path_walk
-
-if TYPE_CHECKING:
-    from apps.pieces.models import BlockIndex
+from poolsite.ipld.walk import (
+    BadDag,
+    Found,
+    NoneSent,
+    PathMissing,
+    block_get,
+    dag_walk,
+    is_virtual,
+    path_walk,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -54,12 +60,8 @@ class Source:
                 raise LookupError
             return block_get(self.store.get, cid)
         data, row = self.store.root_get(cid)
-        self.miner = _miner_of(row)
+        self.miner = row.miner
         return data
-
-
-def _miner_of(row: BlockIndex) -> str:
-    return str(row.piece.miner)
 
 
 @csrf_exempt  # nothing is changed: a POST is told which methods there are
@@ -147,9 +149,9 @@ def _car(
 def _sections(source: Source, wanted: Wanted, found: list[Found]) -> Iterator[bytes]:
     """Yield a CAR.  Raises StreamCut where a block below its root is missing or cannot be followed."""
     store, pending, size = source.store, [header_write([found[-1].cid])], 0
-    is_new = (lambda _: True) if wanted.has_dups else store.is_unsent
+    sent = NoneSent() if wanted.has_dups else store
     try:
-        for cid, data in dag_walk(store.get, found, scope=wanted.scope, span=wanted.span, is_new=is_new):
+        for cid, data in dag_walk(store.get, found, scope=wanted.scope, span=wanted.span, sent=sent):
             pending.append(section_write(cid, data))
             size += len(data)
             if size >= CHUNK_BYTES:

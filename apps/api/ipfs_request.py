@@ -54,7 +54,7 @@ class Wanted:
     has_dups: bool
     filename: str
     is_in_address: bool
-    """Whether the address itself says the format, so that a cache need not look at Accept."""
+    """Whether the address itself says all, so that a cache need not look at Accept."""
 
     @property
     def name(self) -> str:
@@ -121,7 +121,7 @@ def request_read(request: HttpRequest, cid: str, path: str) -> Wanted:
         has_dups=dups == "y",
         filename=_filename(request.GET.get("filename", ""))
         or f"{text_write(root)}.{'car' if chosen == CAR else 'bin'}",
-        is_in_address="format" in request.GET,
+        is_in_address="format" in request.GET and (chosen == RAW or "car-dups" in request.GET),
     )
 
 

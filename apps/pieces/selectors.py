@@ -19,6 +19,7 @@ from apps.core.errors import BadValue
 from apps.core.filters import Choices, Words
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import MinerFilters
+from apps.pieces.data.blocks import ServedIndex
 from apps.pieces.data.files import is_stored
 from apps.pieces.errors import PieceAmbiguous, PieceUnknown
 from apps.pieces.models import BlockIndex, MinerStorage, Piece, PieceDelivery, PieceQuota
@@ -182,13 +183,14 @@ def piece_retrievable(piece_cid: str) -> Piece:
     return piece
 
 
-def blocks_retrievable() -> list[BlockIndex]:
+def blocks_retrievable() -> list[ServedIndex]:
     """Return the block indexes by which anybody may retrieve: of active pieces of miners that serve them."""
     rows = BlockIndex.objects.filter(outcome=IndexOutcome.INDEXED, made_at__isnull=False)
     rows = rows.filter(piece__state=PieceState.ACTIVE, piece__has_data=True)
-    rows = rows.filter(piece__miner__market__serves_data=True).select_related("piece__miner")
-    columns = ("uuid", "payload_size", "miner__actor_id", "miner__robust")
-    return list(rows.only("made_at", "blocks", *(f"piece__{name}" for name in columns)))
+    rows = rows.filter(piece__miner__market__serves_data=True)
+    columns = ("uuid", "payload_size", "miner__actor_id")
+    read = rows.values_list("piece_id", "made_at", *(f"piece__{name}" for name in columns))
+    return [ServedIndex(*row) for row in read]  # each request reads all: a tuple of each, not three objects
 
 
 def is_any_served() -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from poolsite.filecoin.cids import BadCid
 from poolsite.ipld import dag_cbor
@@ -19,9 +19,13 @@ from poolsite.ipld.unixfs import MURMUR3, BadUnixFs, Kind, Link, Node, name_hash
 
 SEGMENTS_MAX: Final = 64
 """Names of a path."""
-WAITING_MAX: Final = 500_000
-"""Links that a walk remembers: a directory of 4 MiB has some 80,000."""
+PATH_BYTES_MAX: Final = 16 << 20
+"""Bytes of the blocks of a path, which are held together: 64 directories of 256 KiB."""
+WAITING_MAX: Final = 200_000
+"""Links that a walk remembers, of some 200 bytes each: a directory of 4 MiB has some 80,000."""
 SHARD_DEPTH_MAX: Final = 16
+PARTS_MAX: Final = 1_000
+"""Blocks with the first or last wanted byte of a file, and others: two a level, if its sizes are right."""
 
 
 class Scope(StrEnum):
@@ -66,6 +70,27 @@ Get = Callable[[bytes], bytes]
 """Returns the verified block of a CID.  Raises LookupError."""
 
 
+class Sent(Protocol):
+    """Which blocks an answer has sent."""
+
+    def has(self, cid: bytes) -> bool:
+        """Return whether a block was sent."""
+
+    def add(self, cid: bytes) -> None:
+        """Note that a block is sent."""
+
+
+class NoneSent:
+    """Has each block sent as often as it occurs."""
+
+    def has(self, cid: bytes) -> bool:  # noqa: ARG002  # as `Sent` has it
+        """Return False."""
+        return False
+
+    def add(self, cid: bytes) -> None:
+        """Note nothing."""
+
+
 def block_get(get: Get, cid: bytes) -> bytes:
     """Return a block; of an identity CID what is in it.  Raises LookupError."""
     multihash = multihash_read(cid_parts(cid).multihash)
@@ -82,6 +107,7 @@ def path_walk(get: Get, root: bytes, path: list[str]) -> list[Found]:
 
     Raises LookupError for the root, PathMissing, BadDag.
     """
+    get = _limited(get)
     found = [Found(root, block_get(get, root))]
     at = 0
     """Of the item in a dag-cbor block."""
@@ -104,6 +130,21 @@ def path_walk(get: Get, root: bytes, path: list[str]) -> list[Found]:
     except (BadUnixFs, BadDagCbor, BadCid) as error:
         raise BadDag(str(error)) from None
     return found
+
+
+def _limited(get: Get) -> Get:
+    """Return blocks as `get` does, `PATH_BYTES_MAX` bytes at most.  Raises BadDag."""
+    left = PATH_BYTES_MAX
+
+    def limited(cid: bytes) -> bytes:
+        nonlocal left
+        data = get(cid)
+        left -= len(data)
+        if left < 0:
+            raise BadDag(f"the blocks of the path have more than {PATH_BYTES_MAX} bytes")
+        return data
+
+    return limited
 
 
 def _entry_find(get: Get, node: Node, name: str) -> list[Found]:
@@ -140,7 +181,7 @@ class Waiting(NamedTuple):
     first: int = 0
     """First wanted byte of the file below it, from its own beginning."""
     last: int = -1
-    """The last one; below the first: all."""
+    """The last one; below the first: all.  Of what is wanted whole there is never a part."""
 
     @property
     def is_part(self) -> bool:
@@ -149,29 +190,45 @@ class Waiting(NamedTuple):
 
 
 def dag_walk(
-    get: Get, found: list[Found], *, scope: Scope, span: ByteRange | None, is_new: Callable[[bytes], bool]
+    get: Get, found: list[Found], *, scope: Scope, span: ByteRange | None, sent: Sent
 ) -> Iterator[Found]:
     """Yield the blocks of a path, then those below its end, depth first; none of identity CIDs.
 
-    `is_new` is asked of each block, and says whether it is sent: always, or once only.
-    Raises LookupError where a block is missing, BadDag.
+    Only those that were not sent.  Raises LookupError where a block is missing, BadDag.
+
+    Nobody may keep a walk busy that yields nothing: a block below which all was walked is not read again.
     """
     for one in found:
-        if not is_virtual(one.cid) and is_new(one.cid):
+        if _is_unsent(sent, one.cid):
+            sent.add(one.cid)
             yield one
-    cid, data = found[-1]
-    stack = _below(_wanted(cid, data, scope, span), data)
+    stack = _below(_wanted(*found[-1], scope, span), found[-1].data)
+    parts: set[bytes] = set()
+    """Blocks below which not all was walked: only some bytes of a file were wanted."""
+    parts_walked = 0
     while stack:
         next_one = stack.pop()
-        data = block_get(get, next_one.cid)
-        if not is_virtual(next_one.cid):
-            if is_new(next_one.cid):
-                yield Found(next_one.cid, data)
-            elif not next_one.is_part:
-                continue  # all below it were sent with it
+        cid, is_part = next_one.cid, next_one.is_part
+        is_new = _is_unsent(sent, cid)
+        if not (is_new or is_part or cid in parts or is_virtual(cid)):
+            continue
+        data = block_get(get, cid)
+        if is_new:
+            sent.add(cid)
+            yield Found(cid, data)
+        if not is_part:
+            parts.discard(cid)
+        elif is_new:
+            parts.add(cid)
         stack += _below(next_one, data)
-        if len(stack) > WAITING_MAX:
-            raise BadDag(f"more than {WAITING_MAX} links wait")
+        parts_walked += is_part
+        if len(stack) > WAITING_MAX or parts_walked > PARTS_MAX:
+            raise BadDag(f"more than {WAITING_MAX} links wait, or {PARTS_MAX} hold the same end of a file")
+
+
+def _is_unsent(sent: Sent, cid: bytes) -> bool:
+    """Return whether a block is to be sent; what is in its CID never is."""
+    return not is_virtual(cid) and not sent.has(cid)
 
 
 def _wanted(cid: bytes, data: bytes, scope: Scope, span: ByteRange | None) -> Waiting:
@@ -182,6 +239,8 @@ def _wanted(cid: bytes, data: bytes, scope: Scope, span: ByteRange | None) -> Wa
     if not node.is_file:
         return Waiting(cid, scope)
     first, last = span.of_size(node.size)
+    if last - first == node.size - 1 >= 0:
+        return Waiting(cid, Scope.ENTITY)
     return Waiting(cid, Scope.ENTITY, first, last) if last >= first else Waiting(cid, Scope.BLOCK)
 
 
@@ -223,7 +282,9 @@ def _parts(one: Waiting, node: Node) -> list[Waiting]:
     found, begin = [], node.inline
     for link, size in zip(node.links, node.sizes, strict=True):
         first, last = max(0, one.first - begin), min(size - 1, one.last - begin)
-        if last >= first:
+        if last - first == size - 1 >= 0:
+            found.append(Waiting(link.cid, one.scope))
+        elif last >= first:
             found.append(Waiting(link.cid, one.scope, first, last))
         begin += size
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -9,25 +10,34 @@ import subprocess
 import sys
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
+from uuid import UUID
 
 import structlog
 from django.conf import settings
 
-from apps.pieces.data.files import piece_path
+from apps.core.disk import DiskFull
+from apps.pieces.data.files import WithUuid, piece_path, room_require
 from apps.pieces.models import BlockIndex, Piece
-from poolsite.ipld.block_index import BadIndex, IndexReader, file_open
+from poolsite.ipld.block_index import BLOCKS_MAX, BadIndex, IndexReader, file_open
 from poolsite.ipld.car import BLOCK_MAX
 from poolsite.ipld.cids import CODES, cid_parts, hash_of, multihash_read, text_write
+from poolsite.open_files import files_limit
 
 log = structlog.get_logger(__name__)
 
 INDEX_S: Final = 3600
 """Time for one index: two minutes for 32 GiB."""
-OPEN_MAX: Final = 256
-"""Pieces of which a process keeps index and bytes open."""
+INDEX_BYTES_MAX: Final = 34 * BLOCKS_MAX
+"""Of one file: its filter takes at most 4 bytes a block."""
+OPEN_MAX: Final = 10_000
+"""Indexes that a process keeps open, if it may open four times as many files."""
+FILES_MAX: Final = 4
+"""Pieces that one answer has open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +51,7 @@ class Indexing:
     at: int = 0
 
 
-def index_path(piece: Piece) -> Path:
+def index_path(piece: WithUuid) -> Path:
     """Return where the index of a piece's blocks lies."""
     path = piece_path(piece)
     return path.with_name(f"{path.name}.blocks")
@@ -67,110 +77,175 @@ def index_make(piece: Piece) -> Indexing | None:
     _leftovers_unlink(piece)
     command = [sys.executable, "-m", "poolsite.ipld.indexer", str(piece_path(piece)), str(index_path(piece))]
     try:
+        room_require(min(INDEX_BYTES_MAX, piece.payload_size or 0))
         done = subprocess.run(  # noqa: S603  # the paths are made of a uuid
             command, capture_output=True, cwd=settings.BASE_DIR, timeout=INDEX_S, check=False
         )
-        return Indexing(**json.loads(done.stdout))
-    except (OSError, subprocess.SubprocessError, ValueError, TypeError) as error:
-        log.error("index_failed", piece=str(piece.uuid), reason=repr(error)[:500])
-        return None
+        if not done.returncode:
+            return Indexing(**json.loads(done.stdout))
+        reason = done.stderr.decode(errors="replace").strip()[-500:]
+    except (DiskFull, OSError, subprocess.SubprocessError, ValueError, TypeError) as error:
+        reason = repr(error)[:500]
+    log.error("index_failed", piece=str(piece.uuid), reason=reason)
+    return None
 
 
-class OpenPiece:
-    """Index and bytes of a piece, open; may be used from any thread."""
+class ServedIndex(NamedTuple):
+    """A block index by which anybody may retrieve, as its row speaks of it."""
 
-    def __init__(self, row: BlockIndex) -> None:
-        """Open both files.  Raises OSError, BadIndex."""
-        self.index = IndexReader(index_path(row.piece))
-        self._fd = file_open(self, piece_path(row.piece))
-        if os.fstat(self._fd).st_size != row.piece.payload_size:
-            raise BadIndex(piece_path(row.piece).name)
+    piece: int
+    """Key of the piece."""
+    made_at: datetime
+    """Names the file's version."""
+    uuid: UUID
+    size: int
+    """Raw bytes of the piece."""
+    actor_id: int
+    """Of its miner."""
+
+    @property
+    def miner(self) -> str:
+        """Return its miner's address."""
+        return f"f0{self.actor_id}"
+
+
+class PieceFile:
+    """The bytes of a piece, open; may be used from any thread."""
+
+    def __init__(self, piece: WithUuid, *, size: int | None) -> None:
+        """Open the file.  Raises OSError, BadIndex."""
+        path = piece_path(piece)
+        self._fd = file_open(self, path)
+        if os.fstat(self._fd).st_size != size:
+            raise BadIndex(path.name)
 
     def read(self, at: int, size: int) -> bytes:
         """Return bytes of the piece.  Raises OSError."""
         return os.pread(self._fd, min(size, BLOCK_MAX), at)
 
 
-class OpenPieces:
-    """The pieces that a process has open, those that were used last."""
+class OpenIndexes:
+    """The indexes that a process has open, those in which blocks were found last.
+
+    Only indexes: whoever had a piece open would keep its room on the disk once it is removed.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: OrderedDict[tuple[int, str], OpenPiece] = OrderedDict()
+        self._open: OrderedDict[int, tuple[datetime, IndexReader]] = OrderedDict()
+        self._most = min(OPEN_MAX, files_limit() // 4)
 
-    def get(self, row: BlockIndex) -> OpenPiece:
-        """Return a piece, opened if it is not.  Raises OSError, BadIndex."""
-        key = (row.pk, str(row.made_at))
+    def get(self, row: ServedIndex) -> IndexReader:
+        """Return an index, opened if it is not.  Raises OSError, BadIndex."""
+        found = self._open.get(row.piece)
+        if found is not None and found[0] == row.made_at:
+            return found[1]
+        opened = IndexReader(index_path(row))
         with self._lock:
-            found = self._open.get(key)
-            if found is not None:
-                self._open.move_to_end(key)
-                return found
-        opened = OpenPiece(row)
-        with self._lock:
-            self._open[key] = opened
-            if len(self._open) > OPEN_MAX:
-                self._open.popitem(last=False)  # closed once no thread reads it
+            self._open[row.piece] = row.made_at, opened
+            self._open.move_to_end(row.piece, last=False)
+            if len(self._open) > self._most:  # closed once no thread reads it
+                del self._open[next(piece for piece in self._open if piece != row.piece)]
         return opened
 
-    def recent(self) -> list[int]:
-        """Return the keys of those pieces, the last used first."""
+    def use(self, row: ServedIndex) -> None:
+        """Note that a block was found in an index."""
         with self._lock:
-            return [pk for pk, _ in reversed(self._open)]
+            if row.piece in self._open:
+                self._open.move_to_end(row.piece)
+
+    def sort(self, rows: list[ServedIndex]) -> list[ServedIndex]:
+        """Return indexes, those in which blocks were found last first, and close all others."""
+        waiting = {row.piece: row for row in rows}
+        with self._lock:
+            for piece in [piece for piece in self._open if piece not in waiting]:
+                del self._open[piece]
+            recent = [waiting.pop(piece) for piece in reversed(self._open)]
+        return [*recent, *sorted(waiting.values())]
 
 
-OPEN: Final = OpenPieces()
-"""This process' open pieces.  (Module state: requests of one client ask for blocks of one piece.)"""
+OPEN: Final = OpenIndexes()
+"""This process' open indexes.  (Module state: requests of one client ask for blocks of one piece.)"""
 
 
 class BlockStore:
-    """The blocks of some pieces for one request, each verified; every block is always of the same piece."""
+    """The blocks of some pieces for one request, each verified; notes which of them were sent.
 
-    def __init__(self, rows: list[BlockIndex]) -> None:
-        turn = {pk: number for number, pk in enumerate(OPEN.recent())}
-        self._rows = sorted(rows, key=lambda row: (turn.get(row.pk, len(turn)), row.pk))
-        self._sent: dict[int, bytearray] = {}
-        self._last: tuple[bytes, BlockIndex, int] | None = None
+    The piece of the last block is asked first, and one that cannot be read no more.
+    """
 
-    def root_get(self, cid: bytes) -> tuple[bytes, BlockIndex]:
-        """Return the first block and whose it is; that piece is asked first from now on.
+    def __init__(self, rows: list[ServedIndex]) -> None:
+        self._rows = OPEN.sort(rows)
+        self._files: OrderedDict[int, PieceFile] = OrderedDict()
+        self._sent: dict[int, tuple[ServedIndex, bytearray]] = {}
+        """By piece, with a bit for each entry of its index."""
+        self._last: tuple[bytes, ServedIndex, int] | None = None
 
-        Raises LookupError.
-        """
+    def root_get(self, cid: bytes) -> tuple[bytes, ServedIndex]:
+        """Return a block and whose it is.  Raises LookupError."""
         data, row, _ = self._find(cid)
-        self._rows = [row, *(other for other in self._rows if other is not row)]
         return data, row
 
     def get(self, cid: bytes) -> bytes:
         """Return a block.  Raises LookupError."""
         return self._find(cid)[0]
 
-    def is_unsent(self, cid: bytes) -> bool:
-        """Return whether a block was not sent yet, and note that it is now."""
+    def has(self, cid: bytes) -> bool:
+        """Return whether a block was sent, of whichever piece; it is not read."""
+        wanted = multihash_read(cid_parts(cid).multihash)
+        for row, sent in self._sent.values():
+            with suppress(OSError, BadIndex):
+                for place in OPEN.get(row).find(wanted.digest):
+                    if place.number >> 3 < len(sent) and sent[place.number >> 3] >> (place.number & 7) & 1:
+                        return True
+        return False
+
+    def add(self, cid: bytes) -> None:
+        """Note that a block is sent.  Raises LookupError."""
         multihash = cid_parts(cid).multihash
         if self._last is None or self._last[0] != multihash:
             self._find(cid)
         assert self._last is not None
         _, row, number = self._last
-        sent = self._sent.setdefault(row.pk, bytearray(row.blocks // 8 + 1))
-        is_new = not sent[number >> 3] >> (number & 7) & 1
+        _, sent = self._sent.setdefault(row.piece, (row, bytearray()))
+        sent.extend(bytes(max(0, (number >> 3) + 1 - len(sent))))
         sent[number >> 3] |= 1 << (number & 7)
-        return is_new
 
-    def _find(self, cid: bytes) -> tuple[bytes, BlockIndex, int]:
+    def _find(self, cid: bytes) -> tuple[bytes, ServedIndex, int]:
         multihash = cid_parts(cid).multihash
         wanted = multihash_read(multihash)
-        for row in self._rows if wanted.is_verifiable else ():
-            try:
-                piece = OPEN.get(row)
-                for place in piece.index.find(wanted.digest):
-                    data = piece.read(place.at, place.size)
-                    if wanted.is_of(data):
-                        self._last = (multihash, row, place.number)
-                        return data, row, place.number
-            except (OSError, BadIndex) as error:  # gone or cut: the samples find that
-                log.warning("index_unread", piece=str(row.piece.uuid), reason=repr(error)[:200])
+        unread = set()
+        try:
+            for turn, row in enumerate(self._rows if wanted.is_verifiable else ()):
+                try:
+                    for place in OPEN.get(row).find(wanted.digest):
+                        data = self._file(row).read(place.at, place.size)
+                        if wanted.is_of(data):
+                            self._first(turn)
+                            self._last = (multihash, row, place.number)
+                            return data, row, place.number
+                except (OSError, BadIndex) as error:  # gone or cut: the samples find that
+                    log.warning("index_unread", piece=str(row.uuid), reason=repr(error)[:200])
+                    unread.add(row)
+        finally:
+            if unread:
+                self._rows = [row for row in self._rows if row not in unread]
         raise LookupError(text_write(cid))
+
+    def _file(self, row: ServedIndex) -> PieceFile:
+        """Return the bytes of a piece.  Raises OSError, BadIndex."""
+        found = self._files.get(row.piece)
+        if found is None:
+            found = self._files[row.piece] = PieceFile(row, size=row.size)
+            if len(self._files) > FILES_MAX:
+                self._files.popitem(last=False)
+        return found
+
+    def _first(self, turn: int) -> None:
+        """Note that this piece has the block: it is asked first from now on."""
+        if turn:
+            self._rows.insert(0, self._rows.pop(turn))
+        OPEN.use(self._rows[0])
 
 
 def blocks_sample(row: BlockIndex, count: int) -> tuple[int, int]:
@@ -178,11 +253,18 @@ def blocks_sample(row: BlockIndex, count: int) -> tuple[int, int]:
 
     Raises OSError, BadIndex where index or piece cannot be read.
     """
-    piece = OpenPiece(row)
-    numbers = random.sample(range(piece.index.count), min(count, piece.index.count))
+    piece = row.piece
+    index, file = IndexReader(index_path(piece)), PieceFile(piece, size=piece.payload_size)
+    numbers = random.sample(range(index.count), min(count, index.count))
     wrong = 0
     for number in numbers:
-        key, place = piece.index.entry(number)
-        data = piece.read(place.at, place.size)
+        key, place = index.entry(number)
+        try:
+            data = file.read(place.at, place.size)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            wrong += 1  # a damaged part of the disk
+            continue
         wrong += not any(hash_of(code, data).startswith(key) for code in CODES)
     return wrong, len(numbers)

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
+from uuid import UUID
 
 from django.conf import settings
 from django.utils.translation import gettext
@@ -30,7 +31,15 @@ class Source(Protocol):
         """Return up to `size` bytes, none at the end.  Raises OSError when the sender left."""
 
 
-def piece_path(piece: Piece) -> Path:
+class WithUuid(Protocol):
+    """A piece, or some columns of its row."""
+
+    @property
+    def uuid(self) -> UUID:
+        """Return what its files are named by."""
+
+
+def piece_path(piece: WithUuid) -> Path:
     """Return where the raw bytes lie."""
     return Path(settings.PIECES_DIR) / str(piece.uuid)
 

@@ -6,6 +6,8 @@ Expectations for the files of `tests/golden/cars` are those of ipfs/gateway-conf
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from apps.core.metrics import RETRIEVED_BYTES
 from apps.core.streams import StreamCut
 from apps.market.services.markets import market_set
 from apps.miners.models import Miner
-from apps.pieces.data.files import piece_path
+from apps.pieces.data.blocks import index_unlink
+from apps.pieces.data.files import piece_path, piece_unlink
 from apps.pieces.models import Piece
 from poolsite.ipld.cids import text_write
 from tests import factories, people
@@ -107,6 +110,45 @@ def test_a_car_has_the_headers_of_what_it_is(client: Client, miner: Miner) -> No
     assert (head.status_code, body(head)) == (200, b"")
     assert answer["ETag"] != head["ETag"]
     body(answer)
+    # A cache must not give one what another's Accept had made of the same address.
+    assert (head["Vary"], answer["Vary"]) == ("Accept", "Accept")
+    assert "Vary" not in client.head(f"/ipfs/{root}?format=car&car-dups=n")
+
+
+def target_of(file: Path) -> str:
+    """Return where a descriptor of this process leads; empty once it is closed."""
+    try:
+        return os.readlink(file)
+    except FileNotFoundError:
+        return ""
+
+
+def test_no_process_keeps_a_piece_or_an_index_open_that_was_removed(client: Client, miner: Miner) -> None:
+    piece = piece_of(miner, golden("subdir-with-two-single-block-files"))
+    root = names("subdir-with-two-single-block-files")[0]
+    body(client.get(f"/ipfs/{root}?format=car"))
+    index_unlink(piece)
+    piece_unlink(piece)
+
+    def held() -> list[str]:
+        gc.collect()
+        files = [target_of(file) for file in Path("/proc/self/fd").iterdir()]
+        return [Path(file.removesuffix(" (deleted)")).suffix for file in files if str(piece.uuid) in file]
+
+    assert held() == [".blocks"]
+    Piece.objects.all().delete()
+    client.get(f"/ipfs/{root}?format=car")
+    assert held() == []
+
+
+def test_a_request_reads_the_indexes_in_one_query(
+    client: Client, miner: Miner, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(20):
+        piece_of(miner, car_of([(cid_of(bytes([number])), bytes([number]))]))
+
+    with django_assert_max_num_queries(1):
+        assert client.get(f"/ipfs/{text_write(cid_of(b'none'))}?format=raw").status_code == 404
 
 
 def test_blocks_that_occur_twice_come_as_often_as_wanted(client: Client, miner: Miner) -> None:
