@@ -219,10 +219,13 @@ def indexes_unsampled(*, before: datetime) -> list[BlockIndex]:
     return list(rows.select_related("piece").order_by("sampled_at")[:INDEXED_AT_ONCE])
 
 
-def indexes_wrong(miners: Collection[Miner]) -> QuerySet[BlockIndex]:
-    """Return the indexes of which a sample found what it should not."""
-    rows = BlockIndex.objects.filter(outcome=IndexOutcome.INDEXED).exclude(reason="")
-    return rows.filter(piece__miner__in=miners).select_related("piece__miner").order_by("pk")
+def indexes_wrong() -> QuerySet[BlockIndex]:
+    """Return the indexes of which a sample found what it should not, and those that could not be made.
+
+    Those of pieces that anybody could retrieve otherwise: others are not made anew.
+    """
+    rows = BlockIndex.objects.exclude(reason="").exclude(outcome=IndexOutcome.DAMAGED)
+    return rows.filter(piece__has_data=True, piece__miner__market__serves_data=True).order_by("pk")
 
 
 def piece_status(viewer: Principal, piece_cid: str) -> Piece:

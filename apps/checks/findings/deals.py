@@ -42,7 +42,7 @@ def doors_down(data: CheckData) -> Iterator[Finding]:
 
 
 def indexes_wrong(data: CheckData) -> Iterator[Finding]:
-    """Block indexes of which a daily sample found blocks that are not in their piece: nobody gets those."""
+    """Block indexes that could not be made, or of which a daily sample found blocks not in their piece."""
     for index in data.indexes_wrong:
         piece = index.piece
         yield Finding(

@@ -254,8 +254,11 @@ class CheckData:
 
     @cached_property
     def indexes_wrong(self) -> list[BlockIndex]:
-        """Block indexes of which a sample found what it should not."""
-        return list(indexes_wrong(self.miners)[:COUNTED_MAX]) if self.rare.indexes_wrong else []
+        """Block indexes of which a sample found what it should not, and those that could not be made."""
+        if not self.rare.indexes_wrong:
+            return []
+        rows = indexes_wrong().filter(piece__miner__in=self.miners).select_related("piece__miner")
+        return list(rows[:COUNTED_MAX])
 
     @cached_property
     def doors_down(self) -> list[tuple[MinerMarket, DoorStatus]]:

@@ -27,8 +27,9 @@ from apps.messages.selectors.foreign import senders_odd
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import Role
 from apps.miners.states import EXCLUSIVE_ROLES, RoleState
-from apps.pieces.models import BlockIndex, Piece
-from apps.pieces.states import IndexOutcome, PieceState
+from apps.pieces.models import Piece
+from apps.pieces.selectors import indexes_wrong
+from apps.pieces.states import PieceState
 from apps.proving.models import Dispute, SectorCheck
 from apps.sectors.models import (
     RUNS_OVER,
@@ -109,8 +110,9 @@ class Rare(NamedTuple):
     deals_waiting: bool = True
     """Accepted deals that lack data, or are to be published."""
     doors: bool = True
-    indexes_wrong: bool = True
     """Miners with a libp2p door."""
+    indexes_wrong: bool = True
+    """Block indexes that are wrong, or could not be made."""
 
 
 def _rare(day: Any, week: Any) -> QuerySet[Any]:
@@ -161,7 +163,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         "consoles": Exists(Console.objects.order_by("machine")[1:2]),
         "deals_waiting": Exists(deals_waiting()),
         "doors": Exists(MinerMarket.objects.filter(takes_libp2p=True)),
-        "indexes_wrong": Exists(BlockIndex.objects.filter(outcome=IndexOutcome.INDEXED).exclude(reason="")),
+        "indexes_wrong": Exists(indexes_wrong()),
     }
     return Network.objects.order_by("pk").values_list(*(parts[name] for name in Rare._fields))[:1]
 

@@ -93,7 +93,8 @@ def index_verify(row: BlockIndex) -> None:
     values: dict[str, object]
     try:
         wrong, sampled = blocks_sample(row, SAMPLE)
-        values = {"reason": INDEX_WRONG(wrong=wrong, sampled=sampled) if wrong else ""}
+        # Another sample that finds nothing says nothing of the wrong blocks: only another index does.
+        values = {"reason": INDEX_WRONG(wrong=wrong, sampled=sampled)} if wrong else {}
     except (FileNotFoundError, BadIndex):  # it is made anew by itself
         values = {"reason": INDEX_GONE(), "is_due": True, "tried_at": None}
     rows = BlockIndex.objects.filter(pk=row.pk, made_at=row.made_at)

@@ -176,7 +176,8 @@ def deals_late(_: Any) -> None:
 
 
 def indexes_wrong(_: Any) -> None:
-    piece = factories.piece(factories.miner(), state="ACTIVE", sector_number=0, offset=0)
+    market = MinerMarket.objects.create(miner=factories.miner(), serves_data=True)
+    piece = factories.piece(market.miner, state="ACTIVE", sector_number=0, offset=0)
     BlockIndex.objects.create(
         piece=piece, outcome="INDEXED", blocks=16, reason=INDEX_WRONG(wrong=1, sampled=16)
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ from apps.pieces.data.blocks import index_path
 from apps.pieces.data.files import piece_path
 from apps.pieces.due import INDEX
 from apps.pieces.models import BlockIndex, Piece
-from apps.pieces.services.indexes import indexes_update
+from apps.pieces.selectors import indexes_wrong
+from apps.pieces.services.indexes import index_renew, index_verify, indexes_update
 from apps.pieces.services.uploads import PieceSpec, piece_remove, piece_upload
 from apps.users.models import AuditEntry
 from tests import factories, people
@@ -42,6 +45,14 @@ def is_due(*, later: timedelta = timedelta()) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(INDEX.replace("$2", "%s"), [clock.now() + later] * INDEX.count("$2"))
         return cursor.fetchone() is not None
+
+
+@contextmanager
+def disk_full(settings: Any) -> Iterator[None]:
+    """Have the disk of pieces full."""
+    reserve, settings.DISK_RESERVE_BYTES = settings.DISK_RESERVE_BYTES, 1 << 62
+    yield
+    settings.DISK_RESERVE_BYTES = reserve
 
 
 def upload(miner: Miner, data: bytes) -> Piece:
@@ -127,9 +138,43 @@ def test_samples_find_a_damaged_piece_and_make_a_lost_index_anew(miner: Miner) -
     rows = BlockIndex.objects.in_bulk()
     assert str(rows[damaged.pk].reason) == "1 of 4 compared blocks are not where the index says, or damaged"
     assert (str(rows[lost.pk].reason), rows[lost.pk].is_due) == ("the index file is gone or cut", True)
+    assert {row.pk for row in indexes_wrong()} == {damaged.pk, lost.pk}
     indexes_update(now=tomorrow)
     lost.block_index.refresh_from_db()
     assert (lost.block_index.reason, index_path(lost).exists()) == ("", True)
+
+
+def test_wrong_blocks_stay_known_until_the_piece_is_indexed_again(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = piece_of(miner, car_of([(cid_of(bytes([n])), bytes([n])) for n in range(4)]))
+    path = piece_path(damaged)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"x")
+    indexes_update(now=clock.now() + timedelta(days=1, minutes=1))
+    with monkeypatch.context() as patch:
+        patch.setattr("apps.pieces.data.blocks.random.sample", lambda _numbers, _count: [])
+        index_verify(BlockIndex.objects.get())
+
+    assert "1 of 4 compared blocks" in outcomes()[0][2]
+    market_set(miner, values={"serves_data": False}, by=people.principal())
+    assert not indexes_wrong()  # nobody could get them, and they are not indexed again
+    market_set(miner, values={"serves_data": True}, by=people.principal())
+    path.write_bytes(whole)
+    index_renew(damaged, by=people.principal())
+    indexes_update(now=clock.now())
+
+    assert outcomes() == [("INDEXED", 4, "")]
+
+
+def test_no_index_is_written_into_the_reserve_of_a_disk(miner: Miner, settings: Any) -> None:
+    upload(miner, CAR)
+    with disk_full(settings):
+        indexes_update(now=clock.now())
+
+    assert [row.pk for row in indexes_wrong()] == [BlockIndex.objects.get(is_due=True, outcome="").pk]
+    indexes_update(now=clock.now() + timedelta(minutes=11))
+    assert outcomes() == [("INDEXED", 10, "")]
 
 
 def test_somebody_has_a_piece_indexed_anew(client: Client, miner: Miner) -> None:
