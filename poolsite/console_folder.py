@@ -35,7 +35,7 @@ SHARED: Final = (
 )
 """Settings that hold for the pool, whichever of its machines reads them; a machine's own environment wins."""
 FORMER: Final = ("PIECE_RETRIEVAL_MINERS",)
-"""What earlier versions shared and a migration still reads."""
+"""Settings that earlier versions shared and a migration still reads."""
 
 FILE: Final = "console.json"
 ID_FILE: Final = "console_id"

@@ -1,4 +1,4 @@
-"""What a request of `/ipfs/{cid}` asks for: format, scope and order, of address and Accept.
+"""Reading a request of `/ipfs/{cid}`: format, scope and order, from its address and Accept.
 
 Source: ipfs/specs src/http-gateways/trustless-gateway.md.
 """
@@ -44,7 +44,7 @@ class GatewayRefusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked for."""
+    """A request that was read."""
 
     cid: bytes
     path: tuple[str, ...]

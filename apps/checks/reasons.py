@@ -1,4 +1,4 @@
-"""What checks find and why, and why a channel did not take a notification."""
+"""Reasons of findings, and of notifications that a channel did not take."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class Throttle:
 
 
 class StreamCut(Exception):
-    """What an answer lacks cannot be sent: its connection is closed, so that nobody takes it for whole."""
+    """The rest of an answer cannot be sent: its connection is closed, so that nobody takes it for whole."""
 
 
 class DiskAnswer(StreamingHttpResponse):

@@ -330,12 +330,12 @@ class EntryChunk(models.Model):
 
 
 class IndexerAnswer(WithReasons, models.Model):
-    """What an indexer said last when it was told of a chain's head."""
+    """The last answer of an indexer to the announcement of a chain's head."""
 
     chain = models.ForeignKey(AdChain, on_delete=models.CASCADE, related_name="answers")
     url = models.CharField(max_length=200)
     head = CidField()
-    """Of which it was told."""
+    """The head that was announced."""
     told_at = models.DateTimeField()
     reason = ReasonTextField(blank=True)
     """Why it did not take it; empty if it did."""
@@ -351,7 +351,7 @@ class IndexerAnswer(WithReasons, models.Model):
 
 
 class IndexerFetch(models.Model):
-    """What a network address fetched last of a chain."""
+    """The last part of a chain that a network address fetched."""
 
     chain = models.ForeignKey(AdChain, on_delete=models.CASCADE, related_name="fetches")
     address = models.CharField(max_length=64)

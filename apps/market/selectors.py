@@ -102,11 +102,11 @@ class Use:
     deals: int
     """That wait for their data or a sector."""
     raw_bytes: int
-    """Of those."""
+    """Sum of the deals that wait."""
     client_deals: int
-    """Of the one client that wait for their data."""
+    """Deals of this client that wait for their data."""
     promised_bytes: int
-    """Of deals with any miner of the tenant whose data have not begun to come."""
+    """Bytes of deals with any miner of the tenant whose data have not begun to come."""
     miner_reserved: int
     """attoFIL that deals will lock at the market actor."""
     client_reserved: int
@@ -291,7 +291,7 @@ class Transfer:
     ends_at: datetime | None
     """When they will all be here at that rate."""
     error: str
-    """What went wrong with a download that is tried again."""
+    """Last error of a download that is tried again."""
 
 
 def transfer_of(deal: Deal) -> Transfer | None:
@@ -609,7 +609,7 @@ class Discovery:
     answers: Mapping[str, IndexerAnswer | None] = field(default_factory=dict)
     """By the indexers' URLs; None: it has not been told of anything."""
     fetches: Sequence[IndexerFetch] = ()
-    """Of the latest readers, newest first."""
+    """Fetches of the latest readers, newest first."""
 
 
 def discovery_of(market: MinerMarket, *, now: datetime) -> Discovery:

@@ -115,7 +115,7 @@ class ClientsRule(models.TextChoices):
 
 
 class AdKind(models.TextChoices):
-    """What an advertisement to indexers says."""
+    """Kind of an advertisement to indexers."""
 
     ADD = "ADD", _("Added")
     REMOVE = "REMOVE", _("Removed")

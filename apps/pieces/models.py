@@ -215,7 +215,7 @@ class PieceDelivery(WithReasons, Named, Timestamped):
 
 
 class BlockIndex(WithReasons, models.Model):
-    """What a piece holds as a CAR: its blocks are in a file beside its bytes, which this row speaks of."""
+    """The index of a piece's blocks: the file beside its bytes that lists them, and its outcome."""
 
     piece = models.OneToOneField(
         Piece, on_delete=models.CASCADE, primary_key=True, related_name="block_index"

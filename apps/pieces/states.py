@@ -26,7 +26,7 @@ DELIVERY_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 
 
 class IndexOutcome(models.TextChoices):
-    """What came of indexing a piece's blocks."""
+    """Outcome of indexing a piece's blocks."""
 
     NONE = "", _("Not indexed yet")
     INDEXED = "INDEXED", _("Indexed")

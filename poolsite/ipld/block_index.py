@@ -1,4 +1,4 @@
-"""Where the blocks of a CAR lie: one sorted, immutable file, of which a lookup reads a few bytes.
+"""Index of the blocks of a CAR: one sorted, immutable file, of which a lookup reads a few bytes.
 
 Written by a process of its own (`python -m poolsite.ipld.indexer`).  A lookup of a block that is not there
 reads one byte, of one that is there a few hundred more, however many blocks there are:
@@ -41,7 +41,7 @@ class BadIndex(ValueError):
 
 
 class Place(NamedTuple):
-    """Where a block may lie: its hash begins as the wanted one does."""
+    """A possible place of a block: its hash begins as the wanted one does."""
 
     number: int
     """Among the index' entries."""

@@ -33,7 +33,7 @@ HEAD_MAX: Final = 10 + 512
 
 
 class CarFault(StrEnum):
-    """What is wrong with a CAR."""
+    """Fault of a CAR."""
 
     CUT = "cut"
     """It ends within a block."""
@@ -63,7 +63,7 @@ class NotCar(ValueError):
 
 
 class Block(NamedTuple):
-    """Where a block lies."""
+    """A block with its place in the file."""
 
     multihash: Multihash
     at: int
@@ -73,7 +73,7 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CarHeader:
-    """What a CAR says of itself."""
+    """The header of a CAR."""
 
     version: int
     roots: tuple[bytes, ...]

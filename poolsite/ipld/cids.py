@@ -28,7 +28,7 @@ BLAKE2B: Final = range(0xB201, 0xB241)
 HASHES: Final = {SHA2_256: "sha256", 0x13: "sha512", 0x14: "sha3_512", 0x15: "sha3_384", 0x16: "sha3_256"}
 """hashlib's names by code.  SHA-1 and what is shorter are left out: other data can be made with its hash."""
 CODES: Final = (*HASHES, *BLAKE2B[19:])
-"""Of all functions that can be verified, the usual ones first."""
+"""Codes of the functions that can be verified, the usual ones first."""
 DIGEST_MIN: Final = 20
 """Bytes of the shortest digest that is taken, as go-verifcid has it."""
 V0_LEN: Final = 34
@@ -37,7 +37,7 @@ BASE36: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class Parts(NamedTuple):
-    """What a CID consists of."""
+    """The parts of a CID."""
 
     codec: int
     multihash: bytes

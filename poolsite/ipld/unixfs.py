@@ -27,7 +27,7 @@ class BadUnixFs(ValueError):
 
 
 class Kind(IntEnum):
-    """What a node is (DataType)."""
+    """Type of a node (DataType)."""
 
     RAW = 0
     DIRECTORY = 1

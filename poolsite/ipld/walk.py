@@ -29,7 +29,7 @@ PARTS_MAX: Final = 1_000
 
 
 class Scope(StrEnum):
-    """What of a DAG is wanted (dag-scope)."""
+    """Wanted part of a DAG (dag-scope)."""
 
     BLOCK = "block"
     ENTITY = "entity"
@@ -110,7 +110,7 @@ def path_walk(get: Get, root: bytes, path: list[str]) -> list[Found]:
     get = _limited(get)
     found = [Found(root, block_get(get, root))]
     at = 0
-    """Of the item in a dag-cbor block."""
+    """Offset of the item in a dag-cbor block."""
     try:
         for name in path:
             cid, data = found[-1]

@@ -56,7 +56,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advertisement:
-    """What is advertised, without the signature."""
+    """An advertisement without its signature."""
 
     previous: Cid | None
     """The advertisement before it; None: it is the first."""

@@ -25,7 +25,7 @@ from poolsite.libp2p.identity import BadPeer, Identity, peer_id_of, signature_ch
 PROTOCOL: Final = "/tls/1.0.0"
 ALPN: Final = b"libp2p"
 PREFIX: Final = b"libp2p-tls-handshake:"
-"""What the peer's key signs, before the certificate's key."""
+"""The peer's key signs this, followed by the certificate's key."""
 EXTENSION: Final = x509.ObjectIdentifier("1.3.6.1.4.1.53594.1.1")
 NAME: Final = x509.Name([x509.NameAttribute(x509.NameOID.SERIAL_NUMBER, "1")])
 BEFORE: Final = timedelta(hours=1)
@@ -36,7 +36,7 @@ HANDSHAKE_MAX: Final = 16 << 10
 PART_BYTES: Final = 16 << 10
 """That are read at a time: as large as a record."""
 UNREADABLE: Final = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
-"""What `cryptography` says of certificates besides ValueError."""
+"""Errors that `cryptography` raises for certificates besides ValueError."""
 
 
 class BadTls(ValueError):
@@ -45,7 +45,7 @@ class BadTls(ValueError):
 
 @asn1.sequence
 class SignedKey:
-    """What the certificate's extension holds."""
+    """Content of the certificate's extension."""
 
     public: bytes
     signature: bytes
@@ -114,7 +114,7 @@ class TlsPipe:
         self._buffer = bytearray()
         self._writing = asyncio.Lock()
         self.peer_id = b""
-        """Of the other side."""
+        """Peer id of the other side."""
 
     @classmethod
     async def answered(cls, raw: RawPipe, context: SSL.Context) -> Self:

@@ -64,7 +64,7 @@ class HostLoad(Document, frozen=True, kw_only=True):
 
 
 class TreesTrial(Document, frozen=True, kw_only=True):
-    """What a host found of its card when it tried it at the trees of PC2."""
+    """Result of a host's trial of its card at the trees of PC2."""
 
     gpu: Text
     """Its model."""

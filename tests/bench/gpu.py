@@ -50,7 +50,7 @@ def product(rows: Any, out: Any) -> None:
 
 
 def moved(rows: Any, out: Any) -> None:
-    """What `product` does beside its product."""
+    """Read and write as `product` does, without its multiplications."""
     for i in range(8):
         out[0, i] = rows[0, i] ^ rows[1, i]
 

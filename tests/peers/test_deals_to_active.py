@@ -38,7 +38,7 @@ ACTIVE_S: Final = 300
 COLLATERAL: Final = 10**15
 """attoFIL of each deal."""
 START_EPOCHS: Final = 900
-"""Of one second, until the deals start: this farm seals in a minute."""
+"""Epochs of one second until the deals start: this farm seals in a minute."""
 VERIFIED, PLAIN = b"verified data " * 70, b"plain data " * 40
 AUTHORIZATION: Final = "Bearer of the data"
 WAITING: Final = """
@@ -109,7 +109,7 @@ class Market:
         answer = pool.ask("PATCH", f"/api/v1/miners/{self.miner}/market", json=wanted)
         assert answer.status_code == 200, answer.text
         self.address = self.door()
-        """Where clients connect: they check its peer id."""
+        """Address that clients connect to: they check its peer id."""
 
     def send(self, *messages: tuple[str, str, int, bytes, int]) -> None:
         """Send messages from the node's own wallet, and wait for their receipts."""
@@ -167,7 +167,7 @@ class Market:
         } | changes
 
     def begin(self, order: dict[str, Any]) -> subprocess.Popen[str]:
-        """Let go-libp2p propose a deal and ask for its status."""
+        """Start go-libp2p, which proposes a deal and asks for its status."""
         wait_until(self.is_listening, within_s=DOOR_S, what=self.pool.diagnosis)
         words = [str(self.program), self.address, "deal", json.dumps(order)]
         return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -23,7 +23,7 @@ MIXED = blocks_of(golden("subdir-with-mixed-block-files"))
 SHARDED = blocks_of(golden("single-layer-hamt-with-multi-block-files"))
 CUT = blocks_of(golden("file-3k-and-3-blocks-missing-block"))
 MANY = b"".join(data for _, data in MIXED[5:])
-"""What multiblock.txt holds: 1,026 bytes."""
+"""Content of multiblock.txt: 1,026 bytes."""
 
 
 @pytest.fixture

@@ -166,4 +166,4 @@ def hash_cuda(nodes, element_step, message_step, out, constants, arity, partial_
 
 
 KERNEL = cuda, hash_cuda, THREADS
-"""What a host of the card needs: numba.cuda, the kernel, threads of a block."""
+"""numba.cuda, the kernel, threads of a block."""

@@ -1,4 +1,4 @@
-"""What a batch of 32 GiB with its layers on drives needs of them, and how many sectors a day they allow."""
+"""Model of a batch of 32 GiB with its layers on drives: their load, and the sectors a day that they allow."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def reads_hours(reads_s: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class DrivesAllow:
-    """What drives allow batches of one size."""
+    """Limits of drives for batches of one size."""
 
     sectors: int
     memory_bytes: int
     needs_bytes: int
-    """Of all drives, for one batch alone."""
+    """Room on all drives for one batch alone."""
     hours: float
     """That the reads of a batch take."""
     per_day: float

@@ -183,7 +183,7 @@ class TreeMaker:
 
     def __init__(self, card: Card | None, trial: TreesTrial | None) -> None:
         self.trial = trial
-        """What was found of the card; None: there is none."""
+        """Result of the card's trial; None: there is no card."""
         self._card = card
         self._failures = 0
 

@@ -194,7 +194,7 @@ class MinerEscrowView(PoolView):
 
 
 class IndexerOutput(serializers.Serializer[Any]):
-    """What an indexer said last."""
+    """The last answer of an indexer."""
 
     url = serializers.CharField()
     head = serializers.CharField(help_text="advertisement of which it was told; empty: none yet")
@@ -203,7 +203,7 @@ class IndexerOutput(serializers.Serializer[Any]):
 
 
 class ReaderOutput(serializers.Serializer[Any]):
-    """What a network address fetched last."""
+    """The last advertisement that a network address fetched."""
 
     address = serializers.CharField()
     agent = serializers.CharField(help_text="as it calls itself")

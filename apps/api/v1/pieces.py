@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class BlockIndexOutput(serializers.Serializer[Any]):
-    """What a piece holds as a CAR, for retrieval by CID."""
+    """A piece as a CAR, whose blocks are retrieved by CID."""
 
     outcome = serializers.ChoiceField(choices=IndexOutcome.values, help_text="empty: it is not known yet")
     is_due = serializers.BooleanField(help_text="whether it is to be made anew")

@@ -94,7 +94,7 @@ class Finding:
     key: str
     """Unique among all findings of one evaluation."""
     say: str
-    """What is wrong, as part of a sentence; like its other texts a reason, shown in the page's language."""
+    """The fault, as part of a sentence; like its other texts a reason, shown in the page's language."""
     reason: str = ""
     link: Link | None = None
     """Where it is mended; None: the check's own link."""

@@ -42,7 +42,7 @@ FILES_MAX: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Indexing:
-    """What came of indexing a file."""
+    """Outcome of indexing a file."""
 
     blocks: int = 0
     left_out: int = 0

@@ -18,7 +18,7 @@ from apps.pieces.data.sources import Body, SourceAway
 STREAMS: Final = 4
 """Side by side, of one download."""
 SEGMENT_BYTES: Final = 32 << 20
-"""What a stream asks for at a time: a kill costs at most so many for each of them."""
+"""Bytes of one range request: a kill costs at most so many for each stream."""
 
 
 @dataclass(slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""What the messages of a sector cost: each sector of a batch has an equal share of its gas."""
+"""Costs of a sector's messages: each sector of a batch has an equal share of its gas."""
 
 from __future__ import annotations
 

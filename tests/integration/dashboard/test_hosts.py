@@ -662,7 +662,7 @@ def test_a_host_with_many_jobs_says_how_many_of_each_stage(ann):
     ],
 )
 def test_pages_say_how_far_a_batch_on_drives_is(ann, more, words):
-    """Of a host that is away nothing is known; a sector that still waits is in none."""
+    """A host that is away says nothing; a sector that still waits is in no batch."""
     batch = LayerBatch(sectors=64, lanes_empty=3, layer=2, layers=11, done=5, total=99)
     batch = msgspec.structs.replace(batch, **more)
     if batch.end_s:

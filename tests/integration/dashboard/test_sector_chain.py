@@ -1,4 +1,4 @@
-"""What a sector cost so far, and how it stands on the chain beside the database."""
+"""Costs of a sector so far, and the chain's view of it beside the database's."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def run(play: Callable[[Listener, int], Awaitable[None]]) -> None:
 
 
 def context(*certificates: x509.Certificate | crypto.X509, version: int = SSL.TLS1_3_VERSION) -> SSL.Context:
-    """What a client connects with; it looks at no certificate."""
+    """Return a client's context; it checks no certificate."""
     found = SSL.Context(SSL.TLS_CLIENT_METHOD)
     found.set_max_proto_version(version)
     found.set_alpn_protos([b"/yamux/1.0.0", b"libp2p"])

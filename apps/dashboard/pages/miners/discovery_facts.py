@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class IndexerRow:
-    """What an indexer said last."""
+    """An indexer with its last answer."""
 
     url: str
     label: StateLabel
@@ -29,7 +29,7 @@ class IndexerRow:
 
 @dataclass(frozen=True, slots=True)
 class ReaderRow:
-    """What somebody fetched last."""
+    """A reader with the last advertisement that it fetched."""
 
     address: str
     agent: str

@@ -73,10 +73,10 @@ class PieceRow:
     data_href: str
     """Where its bytes are; empty while there are none to be had."""
     blocks: str
-    """What it holds as a CAR, or why it holds nothing that can be retrieved by CID."""
+    """How many blocks it holds as a CAR, or why none can be retrieved by CID."""
     blocks_tone: str
     index_href: str
-    """Where its blocks are indexed anew; empty: they were not yet, or may not be."""
+    """Address of the act that indexes its blocks anew; empty: they were not yet, or may not be."""
     unseal_href: str
     remove_href: str
     purpose: PurposeAct | None

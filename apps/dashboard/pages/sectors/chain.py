@@ -55,7 +55,7 @@ class Comparison:
     chain: str
     database: str
     why: StrOrPromise = ""
-    """Where they differ: what that comes from as a rule."""
+    """The usual cause of a difference."""
 
 
 def comparisons(

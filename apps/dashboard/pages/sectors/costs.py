@@ -1,4 +1,4 @@
-"""What a sector cost so far, and what it holds."""
+"""Costs of a sector so far, and the funds that it holds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CostLine:
     value: str
     href: str = ""
     of: str = ""
-    """Of how much it is a share."""
+    """The whole cost of which this is a share."""
 
 
 def cost_lines(sector: Sector, costs: Sequence[SectorCost]) -> list[CostLine]:

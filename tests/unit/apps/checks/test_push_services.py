@@ -48,7 +48,7 @@ PARTS = {
     "pushplus": ("0123456789abcdef" * 2,),
 }
 CODES = {"pushplus": 200, "wxpusher": 1000}
-"""What a success is called, where it is not 0."""
+"""Code of a success, where it is not 0."""
 POVER = "pover://{}@{}".format(*PARTS["pushover"])
 FAKE = """
 import json, os, runpy, socket, sys, time
@@ -193,7 +193,7 @@ def test_code_of_the_process_stays_readable() -> None:
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> Iterator[Network]:
-    """What the sending process reaches."""
+    """The network as the sending process sees it."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     run = subprocess.run

@@ -1,4 +1,4 @@
-"""What a newer version changes in miners' markets of older ones."""
+"""Migrations of miners' markets from older versions."""
 
 from __future__ import annotations
 

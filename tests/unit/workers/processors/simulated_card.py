@@ -1,4 +1,4 @@
-"""What a card makes in numba's simulator, as JSON; a process of its own, as numba decides at its start.
+"""Print a card's results in numba's simulator as JSON; a process of its own, as numba decides at its start.
 
 Run: NUMBA_ENABLE_CUDASIM=1 POOLSITE_CARD=always python -m tests.unit.workers.processors.simulated_card FOLDER
 """

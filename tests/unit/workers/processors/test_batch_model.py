@@ -1,4 +1,4 @@
-"""What drives allow batches, beside the figures of the design's table of hosts."""
+"""Limits of drives for batches, beside the figures of the design's table of hosts."""
 
 from __future__ import annotations
 

@@ -723,7 +723,7 @@ def late(one, *, left_s, fresh_s=0):
 
 
 def rates_set(settings, *, hours):
-    """Let the last batch have taken so long: its labels half of it."""
+    """Note a last batch that took so long, its labels half of it."""
     shape, seconds = shape_of(SMALL, 1, len(settings.drives)), hours * 1800
     known = BatchRates(
         nodes_s={label_key(shape, 16): shape.layers * shape.nodes / seconds},
