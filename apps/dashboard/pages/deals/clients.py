@@ -19,7 +19,6 @@ from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
-from apps.core.stored_texts import stored_text
 from apps.dashboard import cells
 from apps.dashboard.cards import Fact, Verdict
 from apps.dashboard.html_time import time_html
@@ -28,7 +27,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.list_page import Column, Empty, ListPage
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.deals.rows import LABELS, deal_row
+from apps.dashboard.pages.deals.rows import LABELS, deal_row, reason_text
 from apps.dashboard.pagination import page_counted
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
@@ -244,7 +243,7 @@ def client(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         facts=facts_of(row),
         rules=[rule_row(market, row["client"]) for market in client_markets(viewer)],
         reasons=[
-            (LABELS[state], stored_text(reason), count) for state, reason, count in reasons[:REASONS_SHOWN]
+            (LABELS[state], reason_text(state, reason), count) for state, reason, count in reasons[:REASONS_SHOWN]
         ],
         deals=[deal_row(deal) for deal in deals],
         deals_href=f"{reverse('deals')}?{urlencode({'client': row['client']})}",

@@ -16,7 +16,6 @@ from django.views.decorators.http import require_safe
 
 from apps.core import formatting
 from apps.core.formatting import plural
-from apps.core.stored_texts import stored_text
 from apps.dashboard import cells
 from apps.dashboard.cards import Fact, Verdict
 from apps.dashboard.fragments import FragmentContext
@@ -24,7 +23,7 @@ from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
 from apps.dashboard.list_page import Column, Empty, ListPage
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.deals.rows import LABELS, DealRow, deal_row, terms_text
+from apps.dashboard.pages.deals.rows import LABELS, DealRow, deal_row, reason_text, terms_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.market.rules import ulid_encode
@@ -178,7 +177,7 @@ def deal(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
         section="deals",
         data=data,
         label=LABELS[row.state],
-        reason=stored_text(row.reason or ("" if transfer is None else transfer.error)),
+        reason=reason_text(row.state, row.reason or ("" if transfer is None else transfer.error)),
         facts=facts_of(row, data, transfer),
         client_href=reverse("client", args=[row.client]),
         miner_href=reverse("miner-market", args=[row.miner.address]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -56,6 +57,13 @@ def terms_text(deal: Deal) -> str:
     return clauses_text(parts)
 
 
+def reason_text(state: str, reason: str) -> str:
+    """Return why a deal stands as it does; a refusal in the words with which its client was answered."""
+    if state == DealState.REFUSED and reason:
+        return format_html('<code lang="en">{}</code>', reason)
+    return stored_text(reason)
+
+
 def deal_row(deal: Deal) -> DealRow:
     """Lay out one deal."""
-    return DealRow(deal, LABELS[deal.state], stored_text(deal.reason) or terms_text(deal))
+    return DealRow(deal, LABELS[deal.state], reason_text(deal.state, deal.reason) or terms_text(deal))

@@ -218,7 +218,7 @@ PIECES: Final = ListPage(
             key="sector",
             by="sector_number",
         ),
-        Column(head=_("Blocks"), cell=blocks, css="c-says", key="blocks"),
+        Column(head=_("Blocks"), cell=blocks, css="c-wide c-says", key="blocks"),
         Column(head=_("Offset"), cell=attrgetter("offset"), css="num keep lo", key="offset"),
         Column(
             head=_("Created"),
