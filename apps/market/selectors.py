@@ -30,6 +30,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.chain.heads.steps import EVERY_STEP_EPOCHS
 from apps.chain.node.client import ChainClient
 from apps.chain.node.public_hosts import is_private_literal
+from apps.core.addresses import address_typed
 from apps.core.filters import Address, Choices
 from apps.core.prepared_statements import Plan, Prepared
 from apps.market import due
@@ -198,7 +199,11 @@ def clients_visible(viewer: Principal) -> QuerySet[Deal, Any]:
 
 def client_get(viewer: Principal, address: str) -> dict[str, Any]:
     """Return the row of one client.  Raises ClientUnknown, also for one of other tenants' miners alone."""
-    row: dict[str, Any] | None = clients_visible(viewer).filter(client=address).first()
+    try:
+        client = address_typed(address)
+    except BadAddress:
+        raise ClientUnknown(address) from None
+    row: dict[str, Any] | None = clients_visible(viewer).filter(client=client).first()
     if row is None:
         raise ClientUnknown(address)
     return row

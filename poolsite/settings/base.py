@@ -300,6 +300,7 @@ SPECTACULAR_SETTINGS = {
         "ChangeState": "poolsite.wire.pipeline.changes.ChangeState",
         "CheckKind": "apps.proving.states.CheckKind.values",
         "CheckRunState": "apps.proving.states.CheckState.values",
+        "ClientDealState": "apps.api.v1.clients.OUTCOMES",
         "ComponentCondition": "apps.api.v1.status.CONDITIONS",
         "ComponentName": "apps.api.v1.status.COMPONENTS",
         "ConsoleProcessState": "apps.core.processes.PROCESS_STATES",

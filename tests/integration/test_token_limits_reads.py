@@ -163,8 +163,9 @@ def asked(row: Endpoint, pool: Pool, world: World) -> str:
         "approval-rules": ApprovalRule.objects.order_by("pk").values_list("uuid", flat=True)[0],
         "tokens": Token.objects.order_by("created_at").values_list("pk", flat=True)[0],
     }
+    addresses = {"miners": pool.miner.address, "clients": factories.secp(5)}
     values = {
-        "address": pool.miner.address if noun == "miners" else pool.wallet.address,
+        "address": addresses.get(noun, pool.wallet.address),
         "id": pool.landed.pk,
         "piece_cid": pool.piece.piece_cid,
         "name": pool.miner.tenant.name if noun == "tenants" else "nodes_unhealthy",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.list_filters import ListView, parameters_of
 from apps.api.v1.pagination import Pages
-from apps.api.v1.serializers import InputSerializer, address_value, checked
+from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView
 from apps.market.selectors import (
     ClientFilters,
@@ -47,10 +47,13 @@ class ClientOutput(serializers.Serializer[Any]):
     )
 
 
+OUTCOMES: Final = (str(DealState.REFUSED), str(DealState.FAILED))
+
+
 class ReasonOutput(serializers.Serializer[Any]):
     """Why deals came to nothing."""
 
-    state = serializers.ChoiceField(choices=[str(DealState.REFUSED), str(DealState.FAILED)])
+    state = serializers.ChoiceField(choices=OUTCOMES)
     reason = serializers.CharField()
     count = serializers.IntegerField()
 
@@ -97,12 +100,12 @@ class ClientView(PoolView):
     @extend_schema(responses=ClientDetailOutput)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Show how its deals stand, and why some were refused or failed."""
-        return self.answer(address_value(address, field="address"))
+        return self.answer(client_get(self.principal, address)["client"])
 
     @extend_schema(request=ClientRuleInput, responses=ClientDetailOutput)
     def patch(self, request: Request, address: str) -> Response:
         """Block or allow it by name in a miner's rule; its accepted deals stay."""
-        client = client_get(self.principal, address_value(address, field="address"))["client"]
+        client = client_get(self.principal, address)["client"]
         values = checked(ClientRuleInput(data=request.data))
         miner = miner_get(self.principal, values["miner"])
         client_rule_set(miner, client=client, is_blocked=values["is_blocked"], by=self.principal)

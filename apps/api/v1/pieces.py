@@ -138,7 +138,7 @@ class PieceView(PoolView):
 class PieceIndexView(PoolView):
     """`/pieces/{piece_cid}/index`: where the blocks of a CAR lie."""
 
-    filters = ()
+    bodiless_methods = ("POST",)
 
     @extend_schema(request=None, responses={202: PieceOutput})
     def post(self, request: Request, piece_cid: str) -> Response:  # noqa: ARG002  # DRF's signature
