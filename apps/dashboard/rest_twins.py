@@ -33,6 +33,8 @@ TWINS: Final = {
     "checks": "GET checks",
     "claims": "GET claims",
     "claims-extend": "POST claims:extend",
+    "client": "GET clients/{address}",
+    "clients": "GET clients",
     "consoles": "GET consoles",
     "deal": "GET deals/{uuid}",
     "deals": "GET deals",

@@ -306,6 +306,7 @@ SPECTACULAR_SETTINGS = {
         "ConsoleProcessState": "apps.core.processes.PROCESS_STATES",
         "CopyCondition": "apps.sectors.states.CopyCondition.values",
         "CheckSeverity": "apps.api.v1.checks.SEVERITIES",
+        "DealState": "apps.market.states.DealState.values",
         "ExclusiveRole": "apps.miners.states.EXCLUSIVE_ROLES",
         "FailureKind": "apps.sectors.selectors.failures.KINDS",
         "FailureLevel": "apps.api.v1.wire_schema.FAILURE_LEVELS",

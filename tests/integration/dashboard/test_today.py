@@ -37,12 +37,12 @@ def test_the_overview_says_what_is_wrong():
     verdict = re.search(r'class="verdict"[^>]*>(.*?)<a', text, re.DOTALL)
     assert verdict is not None
     assert " ".join(verdict.group(1).split()) == (
-        "<strong>9 issues, 1 critical, 1 with unknown cost.</strong>"
+        "<strong>10 issues, 1 critical, 1 with unknown cost.</strong>"
     )
     open_ones, _, folded = text.partition('id="f-todo"')[2].partition("</section>")[0].partition("todo-rest")
     assert "1 deadline of alice-main missed" in open_ones
     assert "Causes: 1 sector of alice-main faulty" in open_ones, "its fault is no issue of its own"
-    for words in ("8 warnings", "1 sector paused", "alice-old offline"):
+    for words in ("9 warnings", "1 sector paused", "alice-old offline"):
         assert words in folded
         assert words not in open_ones
 
@@ -58,6 +58,7 @@ def test_the_to_do_list_leads_to_where_each_thing_is_mended():
     control = factories.secp(201)
     assert links == [
         (f"deadlines-missed-{pool.miner.address}", reverse("miner", args=[pool.miner.address])),
+        (f"deals-{pool.miner.address}", reverse("deals") + f"?miner={pool.miner.address}"),
         ("allocations", reverse("allocations") + "?state=missing"),
         ("expiring", reverse("sectors") + "?state=expiring"),
         ("paused", reverse("sector", args=[pool.paused.uuid])),

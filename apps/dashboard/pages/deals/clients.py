@@ -243,7 +243,8 @@ def client(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         facts=facts_of(row),
         rules=[rule_row(market, row["client"]) for market in client_markets(viewer)],
         reasons=[
-            (LABELS[state], reason_text(state, reason), count) for state, reason, count in reasons[:REASONS_SHOWN]
+            (LABELS[state], reason_text(state, reason), count)
+            for state, reason, count in reasons[:REASONS_SHOWN]
         ],
         deals=[deal_row(deal) for deal in deals],
         deals_href=f"{reverse('deals')}?{urlencode({'client': row['client']})}",

@@ -83,7 +83,7 @@ def test_a_client_of_another_tenants_miners_does_not_exist(client: Client, miner
     assert patch(client, CAROL, of="bob", miner=str(bobs), is_blocked=True).status_code == 404
     assert patch(client, CAROL, miner=str(bobs), is_blocked=True).status_code == 404
     assert patch(client, CAROL, "write", miner=str(miner), is_blocked=True).status_code == 403
-    assert get(client, "clients/x").status_code == 400
+    assert get(client, "clients/x").status_code == 404
     people.person("bea", of="bob")
     assert signed_in("bea").get(f"/clients/{CAROL}/").status_code == 404
     assert not MinerMarket.objects.exists()
