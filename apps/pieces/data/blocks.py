@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 INDEX_S: Final = 3600
 """Time for one index: two minutes for 32 GiB."""
 INDEX_BYTES_MAX: Final = 34 * BLOCKS_MAX
-"""Of one file: its filter takes at most 4 bytes a block."""
+"""Bound for one file: its filter takes at most 4 bytes a block."""
 OPEN_MAX: Final = 10_000
 """Indexes that a process keeps open, if it may open four times as many files."""
 FILES_MAX: Final = 4
@@ -101,7 +101,7 @@ class ServedIndex(NamedTuple):
     size: int
     """Raw bytes of the piece."""
     actor_id: int
-    """Of its miner."""
+    """ID of its miner."""
 
     @property
     def miner(self) -> str:

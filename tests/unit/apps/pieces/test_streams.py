@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from apps.pieces.data.files import piece_path
-from apps.pieces.data.sources import SLOW_RATE
+from apps.pieces.data.sources import SLOW_RATE, url_opened
 from apps.pieces.data.streams import STREAMS
 from apps.pieces.models import Piece
 from apps.pieces.services import fetches
@@ -179,11 +179,10 @@ def test_a_source_of_few_connections_gives_all_its_bytes(source: Source, most: i
 
 def test_together_the_streams_may_be_as_slow_as_one(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
-    opened = fetches.url_opened
 
     @contextmanager
     def noted(*args: Any, **options: Any) -> Iterator[Any]:
-        with opened(*args, **options) as body:
+        with url_opened(*args, **options) as body:
             yield body
             rates.append(body.watch.rate)
 
