@@ -77,6 +77,12 @@ class MinerMarket(Timestamped):
     """Whether anybody may retrieve the data of its active sectors."""
     indexers = ArrayField(models.CharField(max_length=200), default=list, blank=True, db_default=[])
     """URLs at which indexers are told of the miner's advertisements."""
+    filter_url = models.CharField(max_length=300, blank=True, default="", db_default="")
+    """Scheme and host of the filter, which is all that people see of it; empty: there is none."""
+    filter_target = models.TextField(blank=True, default="", db_default="")
+    """Its whole URL, encrypted: it may hold a key."""
+    accepts_unfiltered = models.BooleanField(default=False, db_default=False)
+    """Whether a deal is accepted without the filter's answer; else its client is told to come again."""
 
     def __str__(self) -> str:
         return f"market of {self.miner}"

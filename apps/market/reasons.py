@@ -42,6 +42,13 @@ COLLATERAL_SHORT = reason(
         "deals need"
     ),
 )
+FILTER_SILENT = reason("market.filter_silent", gettext_noop("the filter gave no answer: {reason}"))
+FILTER_STATUS = reason("market.filter_status", gettext_noop("HTTP status {status}"))
+FILTER_SAID = reason("market.filter_said", gettext_noop("its answer does not say whether it accepts"))
+FILTER_NOT_PUBLIC = reason("market.filter_not_public", gettext_noop("its host has no public address"))
+FILTER_BUSY = reason(
+    "market.filter_busy", gettext_noop("the filter is being asked about {count} others already")
+)
 
 # Publishing
 PUBLISHED_LATE = reason(

@@ -219,8 +219,9 @@ VARIABLES: Final[dict[str, dict[str, tuple[str, str]]]] = {
         ),
         "ALERT_URLS_PRIVATE": (
             "0",
-            "1: [alert channels of tenants](operations/alerts.md#channels-of-tenants) may be "
-            "webhooks on private networks",
+            "1: [alert channels of tenants](operations/alerts.md#channels-of-tenants), and "
+            "[filters of their miners' markets](data/deal-filter.md), may be on private "
+            "networks",
         ),
         "FIL_PRICES": (
             "",

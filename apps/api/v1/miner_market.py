@@ -32,6 +32,7 @@ from apps.market.services.markets import (
 )
 from apps.market.states import ClientsRule
 from apps.miners.selectors.miners import miner_get
+from apps.pieces.data.sources import URL_MAX
 
 if TYPE_CHECKING:
     from apps.market.models import MinerMarket
@@ -101,6 +102,15 @@ class MarketInput(InputSerializer):
         required=False,
         max_length=INDEXERS_MAX,
         help_text="URLs at which indexers (IPNI) are told of its advertisements",
+    )
+    filter_url = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=URL_MAX,
+        help_text="URL that accepts or refuses each proposal; only its host is shown; empty: none",
+    )
+    accepts_unfiltered = serializers.BooleanField(
+        required=False, help_text="whether a deal is accepted without its answer"
     )
 
 

@@ -13,9 +13,11 @@ from apps.core.errors import BadValue
 from apps.core.live import Change, publish
 from apps.market.models import PLACE_MAX, PLACE_MIN, MinerMarket
 from apps.market.selectors import door_port_is_taken, market_of
+from apps.market.services.deal_filter import filter_url_check
 from apps.market.states import ClientsRule
 from apps.miners.models import Miner
 from apps.pieces.data.sources import url_check
+from apps.users.rules.encryption import text_encrypt
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.address import BadAddress, address_format, address_parse
@@ -25,6 +27,7 @@ FIELDS: Final = (
     *("clients_rule", "clients", "start_wait", "start_within", "waiting_deals", "waiting_bytes"),
     *("client_deals", "publish_wait", "publish_most", "publish_base_fee"),
     *("takes_http", "takes_put", "takes_offline", "takes_libp2p", "libp2p_port", "serves_data", "indexers"),
+    *("filter_url", "accepts_unfiltered"),
 )
 UNITS: Final = {
     **dict.fromkeys(("price", "verified_price"), "attoFIL per GiB and epoch"),
@@ -54,14 +57,19 @@ def market_set(miner: Miner, *, values: Mapping[str, Any], by: Principal) -> Min
     """
     Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
     row = market_of(miner)
-    before = {name: getattr(row, name) for name in FIELDS}
+    before, target = {name: getattr(row, name) for name in FIELDS}, row.filter_target
     for name, value in values.items():
-        setattr(row, name, value)
+        if name != "filter_url":
+            setattr(row, name, value)
+        elif value != row.filter_url:  # as it is shown, it stays
+            row.filter_url, row.filter_target = _filter(value)
     _lists_clean(row)
     _check(row)
     if row.takes_libp2p and door_port_is_taken(row):
         raise BadValue(gettext("another miner's door listens on this port"), field="libp2p_port")
     after = {name: getattr(row, name) for name in FIELDS}
+    if row.filter_target != target and after["filter_url"] == before["filter_url"]:
+        after["filter_url"] = "another"
     changed = [name for name in FIELDS if before[name] != after[name]]
     row.save()
     if changed:
@@ -126,6 +134,11 @@ def _indexer(text: str) -> str:
     if len(text) > INDEXER_CHARS:
         raise BadValue(gettext("has at most {most} characters").format(most=INDEXER_CHARS), field="indexers")
     return text if urlsplit(text).path.strip("/") else text.rstrip("/") + "/announce"
+
+
+def _filter(url: str) -> tuple[str, str]:
+    """Return a filter's URL as it is shown, and whole, encrypted.  Raises BadValue."""
+    return (filter_url_check(url), text_encrypt(url)) if url else ("", "")
 
 
 def _check(row: MinerMarket) -> None:

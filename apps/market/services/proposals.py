@@ -16,6 +16,7 @@ from apps.chain.selectors.network import network_current
 from apps.core.disk import DiskFull
 from apps.core.errors import NotReachable
 from apps.core.live import Change, publish
+from apps.core.reasons import Reason
 from apps.core.reasons import refused as reason_refused
 from apps.core.transitions import advance
 from apps.market.errors import DealBusy, DealRefused
@@ -50,6 +51,7 @@ from apps.market.selectors import (
     promised_bytes,
     use_read,
 )
+from apps.market.services.deal_filter import proposal_filter
 from apps.market.services.transfers import UPLOAD_WAIT
 from apps.market.services.trimming import deals_tidy
 from apps.market.states import DealSource, DealState
@@ -98,8 +100,16 @@ def proposal_decide(proposal: Proposal, *, client: ChainClient, now: datetime) -
         market_check(proposal, market=market)
         allocation = _checked(proposal, miner, market, client)
         balances = _balances(proposal, miner, client)
+        unfiltered = proposal_filter(proposal, miner=miner, market=market)
         return _accept(
-            proposal, miner, market, allocation=allocation, balances=balances, known=known, now=now
+            proposal,
+            miner,
+            market,
+            allocation=allocation,
+            balances=balances,
+            known=known,
+            now=now,
+            reason=unfiltered,
         )
     except DealRefused as refusal:
         if market.is_open:
@@ -190,8 +200,9 @@ def _accept(
     balances: Balances | None,
     known: Deal | None,
     now: datetime,
+    reason: Reason | str,
 ) -> Deal:
-    """Write the deal, if there is room for its data.  Raises DealBusy."""
+    """Write the deal, with what is to be said of it, if there is room for its data.  Raises DealBusy."""
     try:
         room_require(promised_bytes() + proposal.raw_size)
     except DiskFull as full:
@@ -201,7 +212,7 @@ def _accept(
         "client_id": None if allocation is None else allocation.client,
         "places": text_encrypt(json.dumps([[one.url, one.headers] for one in proposal.places])),
         "data_until": now + wait,
-        "reason": "",
+        "reason": reason,
         "state_since": now,
     }
     try:

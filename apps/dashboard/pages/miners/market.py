@@ -28,7 +28,7 @@ from poolsite.filecoin.policy import MAINNET
 
 TICKS: Final = (
     *("is_open", "is_verified_only", "takes_http", "takes_put", "takes_offline", "takes_libp2p"),
-    "serves_data",
+    *("serves_data", "accepts_unfiltered"),
 )
 
 INDEXER: Final = "https://cid.contact/ingest/announce"
@@ -73,6 +73,8 @@ class MarketForm(PageForm):
     libp2p_port = Integer()
     serves_data = Tick()
     indexers = Lines()
+    filter_url = Text()
+    accepts_unfiltered = Tick()
 
 
 def _indexer_proposed() -> str:
