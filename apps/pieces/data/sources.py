@@ -106,8 +106,8 @@ class Body:
         self,
         response: HTTPResponse,
         watch: SocketWatch,
-        *,
         connection: HTTPConnection,
+        *,
         first: int = 0,
         is_head: bool = False,
     ) -> None:
@@ -265,13 +265,8 @@ def url_opened(
                 with response:  # of an answer without keep-alive the connection has let the socket go
                     is_rest = _is_rest(response, first=first, tag=tag)
                     if is_rest or response.status == HTTPStatus.OK:
-                        yield Body(
-                            response,
-                            watch,
-                            connection=connection,
-                            first=first if is_rest else 0,
-                            is_head=method == "HEAD",
-                        )
+                        begin, is_head = first if is_rest else 0, method == "HEAD"
+                        yield Body(response, watch, connection, first=begin, is_head=is_head)
                         return
             url = _next_url(url, response, is_rest_asked=first > 0)
             first = 0 if response.status in RANGE_ANSWERS else first
