@@ -8,11 +8,12 @@ from django.db import models
 from django.db.models import Value
 
 from apps.core.fields import AddressField
+from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
 from apps.gateway.states import Purpose
 from apps.users.models import Tenant
 
 
-class ProviderConnection(models.Model):
+class ProviderConnection(WithReasons):
     """A socket on which somebody waits for requests; kept for a month after its end."""
 
     uuid = models.UUIDField(primary_key=True, default=uuid.uuid4)
@@ -35,7 +36,9 @@ class ProviderConnection(models.Model):
     p50_ms = models.FloatField(null=True, blank=True)
     """Median time of its last answers."""
     p99_ms = models.FloatField(null=True, blank=True)
-    last_failure = models.CharField(max_length=200, blank=True)
+    last_failure = ReasonCharField(max_length=200, blank=True)
+    """Why a request brought nothing; a refusal in the words of the other side."""
+    last_failure_coded = CodedField()
     failed_at = models.DateTimeField(null=True, blank=True)
     """When it was last written that a request had failed."""
 

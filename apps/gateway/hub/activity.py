@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from apps.core.reasons import fitted
+
 TIMES_KEPT: Final = 512
 """Answers over which the quantiles are taken: the last minutes of a busy connection."""
 
@@ -40,7 +42,7 @@ class Meter:
     def failed(self, reason: str) -> None:
         """Count a request that brought nothing."""
         self.failures += 1
-        self.last_failure = reason[:200]
+        self.last_failure = fitted(reason, 200)
 
     def answered(self, seconds: float) -> None:
         """Note how long an answer took."""

@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 from django.utils.translation import gettext
 
+from apps.core.reasons import refused
 from apps.core.sanitize import sanitize_text
 from apps.gateway.errors import AnswerTooLarge, NoAnswer, ProviderRefused, ProviderUnable
 from apps.gateway.hub.activity import Activity, Meter
@@ -108,10 +109,11 @@ class Provider:
                 await self.event_send(method, payload, key)
                 response = await future
         except TimeoutError:
-            meter.failed(gettext("no answer in time"))
-            raise NoAnswer(gettext("no answer in time")) from None
+            late = NoAnswer(gettext("no answer in time"))
+            meter.failed(refused(late))
+            raise late from None
         except NoAnswer as error:
-            meter.failed(error.reason)
+            meter.failed(refused(error))
             raise
         finally:
             del self.pending.futures[key]
@@ -119,13 +121,14 @@ class Provider:
         if response.get("error"):
             reason = sanitize_text(str(response["error"])[:REASON_MAX])
             is_unable = response.get(UNABLE_FIELD.lower()) is True or reason in UNABLE_TEXTS
+            refusal = (ProviderUnable if is_unable else ProviderRefused)(reason)
             if is_unable or method not in QUESTIONS:
-                meter.failed(reason)
-            raise (ProviderUnable if is_unable else ProviderRefused)(reason)
+                meter.failed(refused(refusal))
+            raise refusal
         try:
             return unpack(response.get("payload"))
         except AnswerTooLarge as error:
-            meter.failed(error.reason)
+            meter.failed(refused(error))
             reason = gettext("connection {id} of {tenant_name}: {error}").format(
                 id=self.id, tenant_name=self.principal.tenant_name, error=error.reason
             )

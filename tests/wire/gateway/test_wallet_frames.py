@@ -12,6 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
+from apps.core.reasons import code_of
 from apps.gateway.errors import SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
 from apps.gateway.providers import wallet as wallet_provider
@@ -388,3 +389,4 @@ async def test_a_wallets_words_that_no_database_keeps_stop_nobody(web, token, mo
 
     assert len(refusal.value.reason) == 2_000
     assert row.last_failure.startswith("no\u2400way ?xx")
+    assert code_of(row.last_failure) == "refused.provider_refused"

@@ -65,6 +65,7 @@ def comment() -> Any:
 
 
 findings_code = import_module("apps.checks.migrations.0019_codes_of_older_findings").findings_code
+FAILURES: Final = "gateway.migrations.0008_codes_of_older_failures.failures_code"
 FINDINGS: Final = "checks.migrations.0019_codes_of_older_findings.findings_code"
 
 CASES: Final[dict[str, tuple[str, Callable[[], Any], str, dict[str, str]]]] = {
@@ -89,6 +90,23 @@ CASES: Final[dict[str, tuple[str, Callable[[], Any], str, dict[str, str]]]] = {
         {"2 sectors of f01000 about to be terminated": "checks.terminations", "": ""},
     ),
     "comment on an alert": (FINDINGS, comment, "text", {"no node can be read": "", "sealer offline": ""}),
+    "connection of a signer": (
+        FAILURES,
+        factories.signer_connection,
+        "last_failure",
+        {
+            "no answer in time": "refused.no_answer",
+            "the key is locked": "core.old",
+            "lotus: wallet is locked": "core.old",
+            "": "",
+        },
+    ),
+    "connection of a prover": (
+        FAILURES,
+        lambda: factories.prover_connection(1000),
+        "last_failure",
+        {"channel closed": "refused.no_answer"},
+    ),
     "deal": (
         "market.migrations.0005_reasons_of_older_rows.reasons_code",
         lambda: factories.deal(factories.miner(), sized(b"data"), state=DealState.REFUSED),
@@ -237,7 +255,8 @@ def test_older_rows_are_shown_in_the_same_words_with_their_codes(case: str) -> N
     for text, code in texts.items():
         with connection.cursor() as cursor:
             cursor.execute(
-                f"update {row._meta.db_table} set {column} = %s, {column}_coded = null where id = %s",
+                f"update {row._meta.db_table} set {column} = %s, {column}_coded = null "
+                f"where {row._meta.pk.column} = %s",
                 [text, row.pk],
             )
         with override("zh-hans"):
