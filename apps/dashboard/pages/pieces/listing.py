@@ -112,15 +112,14 @@ def commitment(row: PieceRow) -> SafeString:
 
 
 def terms(row: PieceRow) -> SafeString:
-    """Return how much of it came, or under what it is activated."""
+    """Return how much of it came, or under what it is activated and what it holds as a CAR."""
     if row.pct is not None:
         return cells.partial("charts/_bar.html", pct=row.pct, text=row.pct_text, tone="run")
-    return format_html('<span class="muted s">{}</span>', row.say or formatting.NOTHING)
-
-
-def blocks(row: PieceRow) -> SafeString:
-    """Return what it holds as a CAR."""
-    return format_html('<span class="muted s" data-tone="{}">{}</span>', row.blocks_tone, row.blocks)
+    said = row.say or formatting.NOTHING
+    if row.blocks == formatting.NOTHING:
+        return format_html('<span class="muted s">{}</span>', said)
+    held = format_html('<span data-tone="{}">{}</span>', row.blocks_tone, row.blocks)
+    return format_html('<span class="muted s">{}<br>{}</span>', said, held)
 
 
 def acts(row: PieceRow, token: str) -> SafeString:
@@ -218,7 +217,6 @@ PIECES: Final = ListPage(
             key="sector",
             by="sector_number",
         ),
-        Column(head=_("Blocks"), cell=blocks, css="c-wide c-says", key="blocks"),
         Column(head=_("Offset"), cell=attrgetter("offset"), css="num keep lo", key="offset"),
         Column(
             head=_("Created"),
