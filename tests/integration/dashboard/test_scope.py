@@ -194,3 +194,21 @@ def test_the_clients_of_claims_are_those_of_the_scope(two: Any) -> None:
     assert claims(tenant="alice", miner="f02002") == []
     [row] = browser.get(here, {"tenant": "bob"}).context["clients"]
     assert row.href.startswith(f"{here}?tenant=bob&client=")
+
+
+def test_the_cards_of_today_lead_to_the_lists_in_the_scope(two: Any) -> None:
+    lists = {reverse(name) for name in ("miners", "sectors", "messages", "wallets", "hosts")}
+
+    def leading(shown: str) -> set[str]:
+        return {html.unescape(one) for one in re.findall(r'<a class="push s" href="([^"]*)"', shown)}
+
+    page = text_of(signed_in("olga").get("/?tenant=bob&miner=f02002"))
+    pushed = fragments_render(
+        {(kind, "1") for kind in ("head", "sector", "message", "wallet", "job")},
+        viewer=principal("pool", is_operator=True),
+        page="today:tenant=bob&miner=f02002",
+    )
+
+    assert leading(page) == leading(pushed) == {f"{one}?tenant=bob&miner=f02002" for one in lists}
+    assert "page=today%3Atenant%3Dbob%26miner%3Df02002" in page
+    assert leading(text_of(signed_in("olga").get("/"))) == lists

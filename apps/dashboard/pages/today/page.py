@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
+from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
@@ -27,6 +28,7 @@ from apps.dashboard.pages.today.processes import processes_context, processes_fr
 from apps.dashboard.pages.today.stats import stats_of
 from apps.dashboard.pages.wallets.rows import wallet_row
 from apps.dashboard.registry import NavItem
+from apps.dashboard.scope import scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import Todo, checked_text, issues_verdict, todos, verdict_by
 from apps.messages.selectors.messages import messages_visible
@@ -139,40 +141,48 @@ def first_steps_fragment(context: FragmentContext) -> Iterable[str]:
     yield fragment("dashboard/_first_steps.html", first=own_first_steps(context.data))
 
 
+def scope_query(key: str) -> str:
+    """Return the query of links to lists: the scope, which is the key of this page."""
+    return f"?{key}" if key else ""
+
+
 def miners_fragment(context: FragmentContext) -> Iterable[str]:
-    yield fragment("dashboard/_miners.html", strips=strips_of(context.data))
+    yield fragment("dashboard/_miners.html", strips=strips_of(context.data), query=scope_query(context.key))
 
 
 def sectors_fragment(context: FragmentContext) -> Iterable[str]:
-    yield fragment("dashboard/_sectors.html", **sectors_context(context.data))
+    yield fragment("dashboard/_sectors.html", **sectors_context(context.data), query=scope_query(context.key))
 
 
 def messages_fragment(context: FragmentContext) -> Iterable[str]:
-    yield fragment("dashboard/_messages.html", **messages_context(context.data))
+    yield fragment(
+        "dashboard/_messages.html", **messages_context(context.data), query=scope_query(context.key)
+    )
 
 
 def wallets_fragment(context: FragmentContext) -> Iterable[str]:
-    yield fragment("dashboard/_wallets.html", **wallets_context(context.data))
+    yield fragment("dashboard/_wallets.html", **wallets_context(context.data), query=scope_query(context.key))
 
 
 def hosts_fragment(context: FragmentContext) -> Iterable[str]:
-    yield fragment("dashboard/_hosts.html", **hosts_context(context.data))
+    yield fragment("dashboard/_hosts.html", **hosts_context(context.data), query=scope_query(context.key))
 
 
 @require_safe
 @sign_in_required
 def today(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Is everything well, what runs, what waits."""
-    data = PageData(viewer)
+    data, scope = PageData(viewer), urlencode(scope_chosen(request))
     return page_render(
         request,
         "dashboard/today.html",
         title=_("Today"),
         section="today",
-        page_key="today",
+        page_key=f"today:{scope}" if scope else "today",
         data=data,
         can_pledge=viewer.may("write"),
         **page_context(data),
+        query=scope_query(scope),
     )
 
 
