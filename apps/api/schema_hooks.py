@@ -51,6 +51,7 @@ TAGS: Final = {
     "signer-approvals": "Accounts that another tenant's signer may serve.",
     "status": "How the pool's components are and were, and what is announced.",
     "stores": "Where sector files are kept, checked and moved.",
+    "tenant-use": "Hosts, proofs and gas of each tenant.",
     "tenants": "Tenants and their quotas.",
     "tokens": "Tokens for programs.",
     "wallets": "Addresses held by signers, and their signing policies.",

@@ -7,6 +7,8 @@ from django.urls import URLPattern, URLResolver, include, path
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.index")),
     path("", include("apps.api.v1.tenants")),
+    path("", include("apps.api.v1.tenant_use")),
+    path("", include("apps.api.v1.timeline")),
     path("", include("apps.api.v1.join_tokens")),
     path("", include("apps.api.v1.tokens")),
     path("", include("apps.api.v1.approval_rules")),

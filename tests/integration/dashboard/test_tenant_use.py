@@ -7,6 +7,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from apps.checks.models import ServiceDay, TenantServiceDay
@@ -19,6 +20,7 @@ from apps.messages.selectors import method_gas as gas_module
 from apps.messages.selectors.method_gas import method_gas, percentile
 from apps.messages.states import MessageState
 from apps.users.rules.principals import SYSTEM
+from apps.users.services.tokens import TokenLimits
 from tests import factories, people
 from tests.page_client import signed_in, text_of
 from tests.people import principal
@@ -81,6 +83,26 @@ def test_the_operator_sees_all_shares_and_a_tenant_its_own_use_alone():
     assert "%" not in hers, "a share tells how much all others have"
     assert ann.get(reverse("tenants-use")).status_code == 404
     assert reverse("tenants-use") not in text_of(ann.get(reverse("tenants")))
+
+
+def test_rest_tells_the_operator_all_and_a_tenant_its_own_use_alone():
+    scene()
+    path = "/api/v1/tenant-use"
+
+    whole = Client().get(path, headers=people.bearer(people.operator_token())).json()
+    pages = (
+        Client().get(path, {"limit": 1, "offset": 1}, headers=people.bearer(people.operator_token())).json()
+    )
+    hers = Client().get(path, headers=people.bearer(people.token("read", of="alice"))).json()
+
+    alice = {"tenant": "alice", "hosts": 3, "proofs": 10, "gas": str(9 * factories.FIL)}
+    shares = {"hosts_share": 0.75, "proofs_share": 0.25, "gas_share": 0.9}
+    assert whole["results"][0] == alice | shares
+    assert [one["tenant"] for one in whole["results"]][:2] == ["alice", "bob"]
+    assert pages["results"] == whole["results"][1:2]
+    assert hers["results"] == [alice | dict.fromkeys(shares)]
+    few = people.token("read", of="alice", limits=TokenLimits(miners=[2001]))
+    assert Client().get(path, headers=people.bearer(few)).status_code == 403
 
 
 def test_percentiles_are_values_that_occurred():

@@ -209,3 +209,53 @@ def test_nobody_sees_what_is_another_tenants():
         assert ann.get(reverse(page, args=[key])).status_code == 404
         assert "bob" in rows_of(olga, reverse(page, args=[key]))
     assert not re.search(r"actor-bob", rows_of(ann, reverse("miner-timeline", args=[mine.address])))
+
+
+def rest(path: str, *, of: str = "alice", **query: Any) -> Any:
+    token = people.operator_token() if of == "pool" else people.token("read", of=of)
+    return Client().get(f"/api/v1/{path}", query, headers=people.bearer(token))
+
+
+def test_rest_lists_the_same_page_by_page():
+    miner = factories.miner()
+    alert = alert_at(40, name=miner.address)
+    message = message_at(1, to=miner.address)
+    win = win_at(2, miner)
+    act = act_by("ann", target=miner.address)
+    path, found, cursor = f"miners/{miner.address}/timeline", [], ""
+
+    for _ in range(10):
+        body = rest(path, limit=1, **({"cursor": cursor} if cursor else {})).json()
+        found += body["results"]
+        cursor = body["next"]
+        if cursor is None:
+            break
+
+    assert [(one["kind"], one["key"], one["what"], one["about"]) for one in found] == [
+        ("act", str(act.pk), "sector.pause", miner.address),
+        ("message", message.pk, str(message.method), miner.address),
+        ("block", str(win.epoch), miner.address, ""),
+        ("alert", str(alert.uuid), "c40", "alert 40 of alice"),
+    ]
+    assert [one["kind"] for one in rest("tenants/alice/timeline", kind="block").json()["results"]] == [
+        "block"
+    ]
+    ago = (now() - timedelta(hours=30)).isoformat()
+    for query, kinds in (({"before": ago}, ["alert"]), ({"after": ago}, ["act", "message", "block"])):
+        assert [one["kind"] for one in rest(path, **query).json()["results"]] == kinds
+    for query in ({"kind": "x"}, {"after": "soon"}, {"what": "x"}, {"cursor": "x"}):
+        assert rest(path, **query).status_code in (400, 422), query
+
+
+def test_rest_of_a_timeline_is_the_tenants_own_and_its_cursors_are_no_other_lists():
+    mine, other = factories.miner(), factories.miner(of="bob")
+    for hours in (1, 2):
+        win_at(hours, mine)
+        win_at(hours, other)
+
+    assert rest(f"miners/{other.address}/timeline").status_code == 404
+    assert rest("tenants/bob/timeline").status_code == 404
+    assert rest("tenants/nobody/timeline", of="pool").status_code == 404
+    assert len(rest("tenants/bob/timeline", of="pool").json()["results"]) == 2
+    cursor = rest(f"miners/{mine.address}/timeline", limit=1).json()["next"]
+    assert rest("tenants/alice/timeline", cursor=cursor).json()["field"] == "cursor"
