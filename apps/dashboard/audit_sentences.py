@@ -178,6 +178,7 @@ SENTENCES: Final[dict[str, StrOrPromise]] = {
     "sector.remove-files": _("{actor} had the files of sector {object} removed"),
     "sector.restore": _("{actor} restored sector {object}"),
     "sector.retry": _("{actor} retried sector {object}"),
+    "sector.retry-all": _("{actor} retried failed sectors of {object}"),
     "sector.snap-up": _("{actor} began the snap-up of sector {object}"),
     "sector.snap-up-abort": _("{actor} aborted the snap-up of sector {object}"),
     "sector.snap-up-retry": _("{actor} retried the snap-up of sector {object}"),

@@ -18,14 +18,18 @@ from apps.sectors.models import Job, PipelineRun, Sector, StoreMove
 from apps.sectors.selectors.failures import CHANGES, Failed, FailureGroup, change_request_read, failure_find
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.stopped_work import COMPACT, compaction_place
+from apps.sectors.services.audit import sectors_audit
 from apps.sectors.services.changes.steps import CHANGES_MAX, changes_request
 from apps.sectors.services.runs.decisions import run_retry
 from apps.sectors.services.runs.unsealing import unseal_retry
 from apps.sectors.services.sealing.steps import sector_retry
 from apps.sectors.services.stores.moves import moves_begin
 from apps.users.rules.principals import Principal
+from poolsite.wire.jobs import RUN_KINDS, JobKind
 
 NO_EARLIER_STATE: Final = _("it has no earlier state to go back to")
+STAGED_KINDS: Final = frozenset(map(str, (JobKind.SEAL, *RUN_KINDS)))
+"""What pauses at a stage: many at once go on with one line in the audit log."""
 Retried = Sector | Message
 """What goes on, or does not: a sector, or of a compaction its message."""
 
@@ -40,7 +44,8 @@ def failures_retry(
 ) -> tuple[list[Retried], list[tuple[Retried, str]]]:
     """Go on with all of a group, from the stage that failed or from an earlier `state`.
 
-    Each by itself: returns what goes on, and what does not with the reason.  Terminations and extensions are
+    Each by itself: returns what goes on, and what does not with the reason.  The audit log has one line with
+    the numbers of several sectors; what came of each is in its own timeline.  Terminations and extensions are
     asked for again as they were, at their price of now; deadlines are compacted once more.  Raises
     FailureUnknown, BadValue, NotAllowed, NodeUnavailable, NetworkUnknown.
     """
@@ -51,23 +56,32 @@ def failures_retry(
         if group.kind == COMPACT:
             return _compactions_again(group, by=by)
         return _changes_again(group, by=by)
+    is_one_line = group.count > 1 and state in (None, group.state, *group.back) and group.kind in STAGED_KINDS
+    if is_one_line:  # before the first goes on: a kill leaves no act without its line
+        sectors_audit(
+            by,
+            action="sector.retry-all",
+            sectors=group.sectors,
+            before={"state": group.state, "paused": True},
+            after={"state": state or group.state, "paused": False},
+        )
     done: list[Retried] = []
     refused: list[tuple[Retried, str]] = []
     for sector, row in zip(group.sectors, group.rows, strict=True):
         try:
-            _retry(row, by=by, now=now, state=state)
+            _retry(row, by=by, now=now, state=state, is_audited=not is_one_line)
             done.append(sector)
         except Conflict as refusal:
             refused.append((sector, refusal.reason))
     return done, refused
 
 
-def _retry(row: Failed, *, by: Principal, now: datetime, state: str | None) -> None:
+def _retry(row: Failed, *, by: Principal, now: datetime, state: str | None, is_audited: bool) -> None:
     """Go on with one row, whatever it is but a change.  Raises Conflict."""
     if isinstance(row, Sector):
-        sector_retry(row, actor=by.actor, now=now, state=state, by=by)
+        sector_retry(row, actor=by.actor, now=now, state=state, by=by if is_audited else None)
     elif isinstance(row, PipelineRun):
-        run_retry(row, by=by, now=now, state=state)
+        run_retry(row, by=by, now=now, state=state, is_audited=is_audited)
     elif state is not None and state != row.state:
         raise Conflict(str(NO_EARLIER_STATE), field="state")
     elif isinstance(row, Job):

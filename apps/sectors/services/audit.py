@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Final
 
 from apps.core.units import values_with_units
+from apps.miners.models import Miner
 from apps.sectors.models import Sector, SharedSettings, Worker
 from apps.sectors.selectors.hosts import worker_target
 from apps.users.rules.principals import Principal
-from apps.users.services.audit import audit_record
+from apps.users.services.audit import AuditEvent, audit_entries_record, audit_record
+
+NAMED_MAX: Final = 1_000
+"""Sectors that one line names."""
 
 
 def sector_audit(by: Principal | None, *, action: str, before: Sector, after: Sector, note: str = "") -> None:
@@ -22,6 +28,28 @@ def sector_audit(by: Principal | None, *, action: str, before: Sector, after: Se
             before=_state_fields(before),
             after={**fields, "reason": note} if note else fields,
         )
+
+
+def sectors_audit(
+    by: Principal, *, action: str, sectors: Iterable[Sector], before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """Write down what somebody does to several sectors at once: a line for each miner, with their numbers."""
+    numbers: defaultdict[Miner, list[int]] = defaultdict(list)
+    for sector in sorted(sectors, key=lambda one: one.number):
+        numbers[sector.miner].append(sector.number)
+    audit_entries_record(
+        [
+            AuditEvent(
+                principal=by,
+                action=action,
+                target=str(miner),
+                before=before,
+                after={**after, "sectors": own[start : start + NAMED_MAX]},
+            )
+            for miner, own in numbers.items()
+            for start in range(0, len(own), NAMED_MAX)
+        ]
+    )
 
 
 def _state_fields(sector: Sector) -> dict[str, Any]:

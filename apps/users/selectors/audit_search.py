@@ -7,6 +7,7 @@ there; the check from the start is asked for.  The database itself refuses to ch
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -28,6 +29,8 @@ LINES_SEARCHED: Final = 20_000
 """Lines that one page of a search reads: some ten milliseconds, however long the log is."""
 SPLIT: Final = Func(F("target"), Value(" "), Value(1), function="split_part", output_field=TextField())
 """The first word of an object's name: of `f03001 / 7` the miner."""
+SECTOR: Final = re.compile("(?P<miner>[ft]0[0-9]{1,18}) / (?P<number>[0-9]{1,18})")
+"""A sector as the log names it."""
 SET_BACK: Final = timedelta(hours=1)
 """How far a clock may have been set back: lines are numbered in the order in which they were written."""
 
@@ -116,7 +119,10 @@ def _fitting(rows: QuerySet[AuditEntry], wanted: AuditFilter) -> QuerySet[AuditE
     if wanted.what:
         rows = rows.filter(**{"action" if wanted.is_exact else "action__startswith": wanted.what})
     if wanted.target:
-        rows = rows.filter(**{"target" if wanted.is_exact else "target__icontains": wanted.target})
+        named = Q(**{"target" if wanted.is_exact else "target__icontains": wanted.target})
+        if (sector := SECTOR.fullmatch(wanted.target)) is not None:  # one of several that a line lists
+            named |= Q(target=sector["miner"], after__sectors__contains=int(sector["number"]))
+        rows = rows.filter(named)
     if wanted.targets:
         rows = rows.annotate(first_word=SPLIT).filter(
             Q(target__in=wanted.targets) | Q(first_word__in=wanted.targets)

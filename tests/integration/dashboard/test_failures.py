@@ -15,6 +15,8 @@ from apps.miners.models import Miner
 from apps.sectors.models import Job, JobEvent, PipelineRun, Sector, SectorChange, StoreMove, Worker
 from apps.sectors.selectors.failures import failures_grouped
 from apps.users.models import AuditEntry
+from apps.users.rules.principals import SYSTEM
+from apps.users.selectors.audit_search import AuditFilter, audit_page
 from poolsite.wire.jobs import STAGED, JobKind
 from tests import factories, people
 from tests.page_client import left_open, signed_in, text_of
@@ -100,7 +102,18 @@ def test_a_group_is_tried_again_together() -> None:
     assert len(body["retried"]) == 3
     assert body["refused"] == []
     assert set(Sector.objects.exclude(paused_at=None)) == {other}
-    assert AuditEntry.objects.filter(action="sector.retry").count() == len(sectors)
+    [line] = AuditEntry.objects.filter(action__startswith="sector.")
+    assert (line.action, line.target) == ("sector.retry-all", "f02001")
+    assert line.before == {"state": "PC1_DONE", "paused": True}
+    assert line.after == {
+        "state": "PC1_DONE",
+        "paused": False,
+        "sectors": sorted(sector.number for sector in sectors),
+    }
+    for sector in sectors:
+        found = audit_page(SYSTEM, AuditFilter(target=f"f02001 / {sector.number}"), limit=2)
+        assert found.rows == [line]
+    assert audit_page(SYSTEM, AuditFilter(target=f"f02001 / {other.number}"), limit=2).rows == []
     assert rest("POST", f"sector-failures/{key}/retry", {}).status_code == 404
     key = failures_grouped(people.principal("alice"))[0].key
     assert len(rest("POST", f"sector-failures/{key}/retry", {"state": "PROVING"}).json()["refused"]) == 1
@@ -133,7 +146,10 @@ def test_stopped_snap_ups_and_rebuilds_stand_with_those_that_failed_alike(ann: N
 
     assert "2 sectors retried" in text_of(answer)
     assert {row.state for row in PipelineRun.objects.filter(paused_at=None)} == {"PIECES_ASSIGNED"}
-    assert AuditEntry.objects.filter(action="sector.snap-up-retry").count() == 2
+    [line] = AuditEntry.objects.filter(action__startswith="sector.")
+    assert line.action == "sector.retry-all"
+    assert line.after is not None
+    assert (line.after["state"], len(line.after["sectors"])) == ("PIECES_ASSIGNED", 2)
     assert rest("GET", "sector-failures", perm="read", of="bob").json()["results"] == []
 
 

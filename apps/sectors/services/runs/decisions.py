@@ -28,10 +28,13 @@ ACTIONS: Final[dict[str, str]] = {JobKind.SNAP_UP: "snap-up", JobKind.REBUILD: "
 
 
 @transaction.atomic
-def run_retry(run: PipelineRun, *, by: Principal, now: datetime, state: str | None = None) -> PipelineRun:
+def run_retry(
+    run: PipelineRun, *, by: Principal, now: datetime, state: str | None = None, is_audited: bool = True
+) -> PipelineRun:
     """Go on with a run that stopped: the same stage again, or from an earlier state of its table.
 
-    From the first stage on another host may take it.  Raises NotPaused, WrongState, NoHost.
+    From the first stage on another host may take it.  Where a line tells of it already, nothing
+    `is_audited`.  Raises NotPaused, WrongState, NoHost.
     """
     job, current = run_lock(run.pk)
     if current.paused_at is None:
@@ -64,7 +67,8 @@ def run_retry(run: PipelineRun, *, by: Principal, now: datetime, state: str | No
         )
         current.refresh_from_db()
         run_publish(current)
-    _audit(current, f"sector.{ACTIONS[current.kind]}-retry", by=by, before=before)
+    if is_audited:
+        _audit(current, f"sector.{ACTIONS[current.kind]}-retry", by=by, before=before)
     return current
 
 
