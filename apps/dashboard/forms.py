@@ -11,10 +11,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.http import urlencode
 
 from apps.core.errors import DomainError
-from apps.core.stored_texts import stored_text
 from apps.dashboard.layout import page_render
 from apps.dashboard.number_fields import Amount, Factor, Integer
 from apps.dashboard.page_data import PageData
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.text_fields import Text
 from apps.users.rules.principals import Principal
 
@@ -90,12 +90,10 @@ class PageForm(forms.Form):
             yield
         except DomainError as refusal:
             if not self.is_bound:
-                self.refused_unsent = stored_text(refusal.reason)
+                self.refused_unsent = refusal_text(refusal)
                 return
             field = refusal.field.rstrip("_")
-            self.add_error(
-                field if field in self.fields else self.blamed or None, stored_text(refusal.reason)
-            )
+            self.add_error(field if field in self.fields else self.blamed or None, refusal_text(refusal))
 
 
 class CodeForm(PageForm):

@@ -21,7 +21,6 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apps.core import formatting
 from apps.core.errors import BadValue, DomainError
 from apps.core.filters import NAME_MAX, ListFilters
-from apps.core.languages import colon_text
 from apps.dashboard import cells
 from apps.dashboard.bulk_bar import BulkBar
 from apps.dashboard.cards import Verdict
@@ -41,6 +40,7 @@ from apps.dashboard.pagination import (
     page_counted,
     page_newest,
 )
+from apps.dashboard.refusals import field_refusal_text
 from apps.dashboard.scope import SCOPE
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.principals import Principal
@@ -450,7 +450,7 @@ class ListPage:
             rows = self.narrowed(request, wanted, rows, data)
             shown, pager = self.cut(request, rows)
         except DomainError as refusal:
-            wrong = refusal_text(refusal)
+            wrong = field_refusal_text(refusal)
             shown, pager = [], Pager(shown=0, newer="", older="")
         token = get_token(request)
         laid = self.lay_out(shown, data)
@@ -544,7 +544,7 @@ class ListPage:
                 rows = self.rows(data)
                 rows = self.narrowed(request, self.wanted(request.GET, data, rows), rows, data)
         except DomainError as refusal:
-            return HttpResponse(refusal_text(refusal), status=422, content_type="text/plain")
+            return HttpResponse(field_refusal_text(refusal), status=422, content_type="text/plain")
         cells = ([read(row) for read in self.csv.values()] for row in self.csv_rows(rows, data))
         return csv_answer(f"{self.name}.csv", list(self.csv), cells)
 
@@ -568,8 +568,3 @@ def views_of(here: str, saved: Mapping[str, str], query: str) -> list[Facet]:
         Facet(key=name, label=name, href=f"{here}?{text}", on=text == query, is_tag=True)
         for name, text in saved.items()
     ]
-
-
-def refusal_text(refusal: DomainError) -> str:
-    """Return a refusal with the field that it blames."""
-    return colon_text(refusal.field, refusal.reason) if refusal.field else refusal.reason

@@ -24,6 +24,7 @@ from apps.core.errors import DomainError
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.passkeys import challenge_pop, place_of
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import client_ip
 from apps.users.rules.principals import Principal
 from apps.users.selectors.people import is_company_person, passkeys_of, totp_confirmed
@@ -117,7 +118,7 @@ def credentials_check(request: HttpRequest) -> str:
         elif not code_reauthenticate(person, code=request.POST[CODE][:64], source=source, now=now):
             wrong = gettext("That code is wrong or has already been used.")
     except DomainError as refusal:
-        return refusal.reason
+        return refusal_text(refusal)
     if not wrong:
         reauthentication_note(request.session, now=now)
     return wrong

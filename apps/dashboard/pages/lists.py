@@ -12,9 +12,11 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from apps.core.errors import BadValue, DomainError
-from apps.dashboard.list_page import LISTS, ListPage, refusal_text
+from apps.core.languages import colon_text
+from apps.dashboard.list_page import LISTS, ListPage
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.account.page import person_before
+from apps.dashboard.refusals import field_refusal_text, refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.principals import Principal
 from apps.users.services.saved_views import saved_view_forget, saved_view_save
@@ -32,7 +34,9 @@ def choose(request: HttpRequest, viewer: Principal, name: str) -> HttpResponse:
     try:
         _choose(request, viewer, page, act=act, typed=typed)
     except DomainError as refusal:
-        return page.show(request, viewer, refused=refusal_text(refusal), typed=typed)
+        is_name = refusal.field == "name"
+        why = colon_text(gettext("Name"), refusal_text(refusal)) if is_name else field_refusal_text(refusal)
+        return page.show(request, viewer, refused=why, typed=typed)
     # The columns of an address would win over those that were just chosen.
     query = urlencode(page.query_of(request, *(["hide"] if act == "columns" else [])), doseq=True)
     return redirect(f"{reverse(page.name)}?{query}" if query else reverse(page.name))

@@ -62,12 +62,12 @@ def test_a_view_is_saved_offered_and_forgotten(ann: None) -> None:
 @pytest.mark.parametrize(
     ("name", "query", "reason"),
     [
-        ("", "", "name: needs a name"),
-        ("x" * 41, "", "name: has at most 40 characters"),
+        ("", "", "Name: needs a name"),
+        ("x" * 41, "", "Name: has at most 40 characters"),
         ("odd", "colour=red", "colour: there is no such filter"),
         ("odd", "sort=colour", "sort: the list has no such order"),
         ("odd", "q=" + "9" * 1000, "query: has at most 1000 characters"),
-        ("one more", "", "name: a list has at most 20 saved views: forget one first"),
+        ("one more", "", "Name: a list has at most 20 saved views: forget one first"),
     ],
 )
 def test_a_view_that_cannot_be_saved_is_refused_with_what_was_typed(
@@ -92,7 +92,7 @@ def test_a_refused_view_leaves_the_rest_of_the_page(ann: None) -> None:
 
     page = text_of(signed_in().post("/lists/pieces/", {"do": "save", "name": "", "query": ""}))
 
-    assert "name: needs a name" in page
+    assert "Name: needs a name" in page
     assert 'id="f-piece-upload"' in page
     assert "Data of alice:" in page
 

@@ -247,7 +247,7 @@ def test_rest_lists_the_same_page_by_page():
         assert rest(path, **query).status_code in (400, 422), query
 
 
-def test_rest_of_a_timeline_is_the_tenants_own_and_its_cursors_are_no_other_lists():
+def test_rest_shows_only_the_tenants_own_and_takes_no_other_cursor():
     mine, other = factories.miner(), factories.miner(of="bob")
     for hours in (1, 2):
         win_at(hours, mine)

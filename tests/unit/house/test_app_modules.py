@@ -138,6 +138,7 @@ OWN = {
         "program_commands",
         *(
             "reauthentication",
+            "refusals",
             "registry",
             "rest_twins",
             "routing",

@@ -224,3 +224,41 @@ def test_a_sentence_is_known_from_a_number_with_its_unit(source: str, count: int
 )
 def test_a_refusal_is_known_from_an_error_of_the_program(source: str, count: int) -> None:
     assert len(list(unmarked_refusals(source))) == count
+
+
+def raw_refusals(source: str) -> Iterator[int]:
+    """Yield the lines that read a caught refusal's reason, which may be English, but to refuse again."""
+    for handler in ast.walk(ast.parse(source)):
+        if not isinstance(handler, ast.ExceptHandler) or handler.name is None:
+            continue
+        again = {
+            id(part)
+            for call in ast.walk(handler)
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "").startswith("Bad")
+            for part in ast.walk(call)
+        }
+        for part in ast.walk(handler):
+            match part:
+                case ast.Attribute(attr="reason", value=ast.Name(id=name)) if name == handler.name:
+                    if id(part) not in again:
+                        yield part.lineno
+
+
+def test_pages_show_refusals_in_their_readers_language() -> None:
+    found = {
+        f"{path.relative_to(SITE)}:{line}: use apps/dashboard/refusals.py"
+        for path in sorted((SITE / "apps/dashboard").rglob("*.py"))
+        for line in raw_refusals(path.read_text())
+    }
+
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    ("shown", "count"),
+    [("error=one.reason", 1), ("error=refusal_text(one)", 0), ("BadValue(one.reason)", 0)],
+)
+def test_a_refusal_that_is_shown_is_known_from_one_that_is_raised_again(shown: str, count: int) -> None:
+    source = f"try:\n  act()\nexcept DomainError as one:\n  page({shown})"
+
+    assert len(list(raw_refusals(source))) == count

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 MARKS: Final = frozenset({"_", "gettext", "gettext_lazy", "gettext_noop", "say"})
 PLURAL_MARKS: Final = frozenset({"ngettext", "ngettext_lazy", "ngettext_noop"})
 CONTEXT_MARKS: Final = frozenset({"pgettext", "pgettext_lazy"})
+OF_DJANGO: Final = (
+    (
+        "This password is too short. It must contain at least %d character.",
+        "This password is too short. It must contain at least %d characters.",
+    ),
+)
+"""What Django says on our pages and does not translate itself."""
 LITERAL: Final = r"""u?(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
 CALL: Final = re.compile(rf"\b(n?p?gettext|_)\(({LITERAL}(?:, {LITERAL})*)(?:, ?count)?\)")
 """How Django's `templatize` writes a marked text of a template."""
@@ -74,7 +81,7 @@ def texts_of(path: Path) -> Iterator[Marked]:
 
 
 def table_texts() -> Iterator[Marked]:
-    """Yield the texts of tables that cannot mark them, as they are no Django's: stages and exit codes."""
+    """Yield the texts of tables that cannot mark them: stages and exit codes, and what Django leaves out."""
     changes = (*TERMINATING, *EXTENDING)
     for spec in (*(spec for table in PIPELINES.values() for spec in table), *changes):
         yield "stage", spec.label
@@ -82,6 +89,7 @@ def table_texts() -> Iterator[Marked]:
             if text:
                 yield "", text
     yield from (("", text) for text in (*MEANINGS.values(), *ACTOR_CODES.values()))
+    yield from (("", text) for text in OF_DJANGO)
 
 
 def marked_texts() -> dict[Marked, list[str]]:

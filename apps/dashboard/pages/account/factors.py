@@ -20,6 +20,7 @@ from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_con
 from apps.dashboard.forms import CodeForm
 from apps.dashboard.pages.account.page import own_page, person_before
 from apps.dashboard.reauthentication import reauthenticated
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.users.errors import WrongCode
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
@@ -64,7 +65,9 @@ def totp(request: HttpRequest, viewer: Principal) -> HttpResponse:
         try:
             return codes_show(request, own_totp_add(person, code=form.cleaned_data["code"], by=viewer))
         except WrongCode as refusal:
-            error = gettext("{reason} Check that the phone's clock is correct.").format(reason=refusal.reason)
+            error = gettext("{reason} Check that the phone's clock is correct.").format(
+                reason=refusal_text(refusal)
+            )
     return own_page(
         request,
         viewer,

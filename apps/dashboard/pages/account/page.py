@@ -24,6 +24,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.entry.sign_in import next_page
 from apps.dashboard.passkeys import place_of, question_json
 from apps.dashboard.reauthentication import credentials_check, is_submitted, reauthentication_page
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.principals import Principal
 from apps.users.selectors.people import is_company_person, passkeys_of, totp_confirmed
@@ -110,7 +111,7 @@ def language(request: HttpRequest, viewer: Principal) -> HttpResponse:
     try:
         language_choose(person_before(request), language=request.POST.get("language", ""))
     except BadValue as refusal:
-        return account_page(request, viewer, error=refusal.reason)
+        return account_page(request, viewer, error=refusal_text(refusal))
     language_activate(request)
     notice_leave(request, gettext("Saved: the pages are in this language now."))
     return redirect("account")
@@ -123,7 +124,7 @@ def time_zone(request: HttpRequest, viewer: Principal) -> HttpResponse:
     try:
         time_zone_choose(person_before(request), time_zone=zone_find(request.POST.get("time_zone", "")))
     except BadValue as refusal:
-        return account_page(request, viewer, error=refusal.reason)
+        return account_page(request, viewer, error=refusal_text(refusal))
     zone_activate(request)
     notice_leave(request, gettext("Saved: times are {zone} now.").format(zone=page_zone().text))
     return redirect("account")

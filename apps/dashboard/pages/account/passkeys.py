@@ -19,6 +19,7 @@ from apps.dashboard.pages.account.factors import account_ask, codes_show
 from apps.dashboard.pages.account.page import account_page, person_before
 from apps.dashboard.passkeys import challenge_pop, place_of, question_json
 from apps.dashboard.reauthentication import reauthenticated
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.users.rules.principals import Principal
@@ -66,7 +67,7 @@ def passkey_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
             by=viewer,
         )
     except DomainError as refusal:
-        return account_page(request, viewer, error=refusal.reason)
+        return account_page(request, viewer, error=refusal_text(refusal))
     return codes_show(request, codes)
 
 

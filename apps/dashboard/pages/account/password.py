@@ -18,6 +18,7 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.account.page import own_page, person_before
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import client_ip
 from apps.users.selectors.principals import principal_of
 from apps.users.services.own_account import own_password_change
@@ -40,7 +41,7 @@ class PasswordForm(PasswordChangeForm):
         try:
             is_right = password_reauthenticate(self.user, password=old, source=self.source, now=clock.now())
         except DomainError as refusal:
-            raise ValidationError(refusal.reason) from None
+            raise ValidationError(refusal_text(refusal)) from None
         if not is_right:
             raise ValidationError(self.error_messages["password_incorrect"])
         return old

@@ -41,6 +41,7 @@ from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.alerts.page import alert_label, alert_todos, notification_label
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import Todo, acknowledged_text
@@ -273,7 +274,7 @@ def alert_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> Ht
     try:
         alert_do(viewer, alert, op, form)
     except DomainError as error:
-        return alert_render(request, viewer, alert_visible(viewer, key), form, error.reason)
+        return alert_render(request, viewer, alert_visible(viewer, key), form, refusal_text(error))
     if form.cleaned_data["back"] == "alerts":
         return redirect("alerts")
     return redirect("alert", alert.uuid)

@@ -29,6 +29,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.gas.guards import tenant_named, tenants_of
 from apps.dashboard.pages.messages.rows import MessageRow, message_row
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.messages.selectors.approval_choice import approval_rule_describe
@@ -217,7 +218,7 @@ def rule_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> Htt
     try:
         act(viewer, rule)
     except DomainError as refusal:
-        return approvals_page(request, viewer, error=refusal.reason)
+        return approvals_page(request, viewer, error=refusal_text(refusal))
     notice_leave(request, notice)
     return redirect("approvals")
 

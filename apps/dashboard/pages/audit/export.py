@@ -12,8 +12,8 @@ from django.views.decorators.http import require_safe
 
 from apps.core.errors import BadValue
 from apps.dashboard.csv_export import Download, csv_answer
-from apps.dashboard.list_page import refusal_text
 from apps.dashboard.pages.audit.query import found
+from apps.dashboard.refusals import field_refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.principals import Principal
 
@@ -79,7 +79,7 @@ def audit_json(request: HttpRequest, viewer: Principal) -> HttpResponse | Downlo
 
 
 def _refused(refusal: BadValue) -> HttpResponse:
-    return HttpResponse(refusal_text(refusal), status=422, content_type="text/plain")
+    return HttpResponse(field_refusal_text(refusal), status=422, content_type="text/plain")
 
 
 urlpatterns: Final = [

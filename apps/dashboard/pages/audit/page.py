@@ -22,10 +22,10 @@ from apps.core.local_time import here_of
 from apps.dashboard.audit_sentences import sentence_parts
 from apps.dashboard.cards import Verdict
 from apps.dashboard.layout import page_render
-from apps.dashboard.list_page import refusal_text
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.audit.query import FIELDS, PLACES, query_read, question_of
 from apps.dashboard.pagination import ROWS, Facet, cursor_read, page_of
+from apps.dashboard.refusals import field_refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.principals import Principal
@@ -143,7 +143,7 @@ def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
     try:
         query = query_read(request)
     except BadValue as error:
-        refusal = refusal_text(error)
+        refusal = field_refusal_text(error)
     place = next((request.GET[name] for name in PLACES if name in request.GET), "")
     after = cursor_read(place, of="audit")
     before = int(after) if after.isdecimal() else 0

@@ -48,6 +48,7 @@ from apps.dashboard.page_data import AddressNames, PageData
 from apps.dashboard.pages.messages.rows import message_row
 from apps.dashboard.pages.miners.addresses import head_required, price_facts
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, Tick
@@ -417,7 +418,7 @@ def detail_page(request: HttpRequest, viewer: Principal, rule: AutoRule, *, erro
         reckon = extend_plan if rule.kind == RuleKind.EXTEND else rule_plan
         plan = reckon(rule, client=page_client(), head=head_required(data), now=clock.now())
     except DomainError as refusal:
-        away = stored_text(refusal.reason)
+        away = refusal_text(refusal)
     return page_render(
         request,
         "automation/detail.html",
@@ -461,7 +462,7 @@ def rule_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> Htt
             return redirect("automation")
         auto_rule_set_on(principal=viewer, rule=rule, is_on=op == "on")
     except DomainError as refusal:
-        return detail_page(request, viewer, rule, error=stored_text(refusal.reason))
+        return detail_page(request, viewer, rule, error=refusal_text(refusal))
     return redirect("auto-rule", rule.uuid)
 
 

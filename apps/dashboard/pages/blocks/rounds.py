@@ -19,6 +19,7 @@ from apps.dashboard.cards import Fact
 from apps.dashboard.charts import Gantt, GanttRow, gantt_bar
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.proving.errors import NothingToProve
@@ -119,7 +120,7 @@ def warm_up_page(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResp
     try:
         done = warm_up(miner, viewer=viewer)
     except NothingToProve as refusal:
-        done = WarmUp(failed="start", reason=refusal.reason)
+        done = WarmUp(failed="start", reason=refusal_text(refusal))
     facts = [Fact(STEP_TEXTS.get(name, name), f"{took:,} ms") for name, took in done.steps]
     return page_render(
         request,
@@ -130,7 +131,7 @@ def warm_up_page(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResp
         data=PageData(viewer),
         miner=miner.name or miner.address,
         failed=STEP_TEXTS.get(done.failed, done.failed),
-        reason=done.reason,
+        reason=stored_text(done.reason),
         facts=facts,
     )
 

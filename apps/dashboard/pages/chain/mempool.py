@@ -21,6 +21,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.chain.tipset import params_text
 from apps.dashboard.pagination import page_counted
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.rules.methods import receiver_kind
 from apps.users.rules.principals import Principal
@@ -121,7 +122,7 @@ def pending_now() -> tuple[list[SignedMessage], str]:
     try:
         return page_client().mpool_pending(), ""
     except (NodeUnavailable, NodeRefused) as error:
-        return [], error.reason
+        return [], refusal_text(error)
 
 
 def verdict_of(pending: list[SignedMessage], *, error: str, base_fee: int) -> Verdict:

@@ -22,6 +22,7 @@ from apps.dashboard.fragments import FragmentContext, fragment
 from apps.dashboard.number_fields import Whole
 from apps.dashboard.pages.chain.node_rows import node_row, node_rows
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Choice, Text
 from apps.users.rules.principals import Principal
@@ -58,7 +59,7 @@ def node_act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpR
         else:
             node_set(principal=viewer, node=node, is_enabled=op == "enable")
     except DomainError as refusal:
-        error = refusal.reason
+        error = refusal_text(refusal)
     if not getattr(request, "htmx", False):
         return redirect("chain")
     row = node_row(node_get(str(pk)), may_act=True, upgrade=upgrade_next())

@@ -30,6 +30,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.pages.chain.node_rows import node_rows
 from apps.dashboard.pages.chain.nodes import rows
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
@@ -189,7 +190,7 @@ def unbind(request: HttpRequest, viewer: Principal) -> HttpResponse:
         try:
             network_unbind(principal=viewer)
         except DomainError as error:
-            refusal = error.reason
+            refusal = refusal_text(error)
         else:
             return redirect("chain")
     state = network_state()

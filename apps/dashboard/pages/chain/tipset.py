@@ -19,6 +19,7 @@ from apps.chain.selectors.upgrades import params_version
 from apps.core import formatting
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.rules.methods import receiver_kind
 from apps.users.rules.principals import Principal
@@ -144,7 +145,7 @@ def messages_of(head: Head, *, miners: set[str]) -> tuple[list[ChainMessage], st
         found = client.chain_get_parent_messages(above.cids[0])
         receipts = client.chain_get_parent_receipts(above.cids[0])
     except (NodeUnavailable, NodeRefused) as error:
-        return [], error.reason
+        return [], refusal_text(error)
     padded = [*receipts, *[None] * (len(found) - len(receipts))]
     pairs = zip(found, padded, strict=False)
     rows = [

@@ -28,6 +28,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.program_commands import console_url
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import field_refusal_text, refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
@@ -117,11 +118,6 @@ def consoles_page(request: HttpRequest, viewer: Principal, *, error: str = "") -
     )
 
 
-def refusal_text(refusal: DomainError) -> str:
-    """Return a refusal with the setting that it blames."""
-    return colon_text(refusal.field, refusal.reason) if refusal.field else refusal.reason
-
-
 @require_POST
 @sign_in_required
 def console_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
@@ -135,7 +131,7 @@ def console_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
     try:
         request.session[MADE] = text_encrypt(console_token_issue(by=viewer))
     except DomainError as refusal:
-        return consoles_page(request, viewer, error=refusal_text(refusal))
+        return consoles_page(request, viewer, error=field_refusal_text(refusal))
     return redirect("console-joining")
 
 
@@ -202,7 +198,7 @@ def console_drop(request: HttpRequest, viewer: Principal, machine: str) -> HttpR
     except NotFound:
         raise Http404 from None
     except DomainError as refusal:
-        return consoles_page(request, viewer, error=refusal.reason)
+        return consoles_page(request, viewer, error=refusal_text(refusal))
     return redirect("consoles")
 
 

@@ -29,6 +29,7 @@ from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.deals.rows import LABELS, deal_row, reason_text
 from apps.dashboard.pagination import page_counted
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.market.rules import is_client_accepted
@@ -224,7 +225,7 @@ def client(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
             miner = miner_get(viewer, request.POST.get("miner", ""))
             client_rule_set(miner, client=row["client"], is_blocked=is_blocked, by=viewer)
         except DomainError as refusal:
-            wrong = refusal.reason
+            wrong = refusal_text(refusal)
         else:
             text = _("{miner} makes no deals with it.") if is_blocked else _("{miner} makes deals with it.")
             notice_leave(request, str(text).format(miner=miner))

@@ -20,6 +20,7 @@ from apps.core.errors import DomainError
 from apps.dashboard.company_provider import CompanyAnswer, company_answer, company_ask
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.entry.sign_in import COMPANY, come_in, login_page, next_page
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import client_ip, nul_bytes_refuse
 from apps.users.errors import CompanyRefused
 from apps.users.services.company_logins import company_login, company_reauthenticate
@@ -54,7 +55,7 @@ def company_start(request: HttpRequest) -> HttpResponse:
     try:
         question = company_ask(redirect_uri=back_url(request), is_again=is_again)
     except DomainError as refusal:
-        return refused(request, refusal.reason, then=next_page(request))
+        return refused(request, refusal_text(refusal), then=next_page(request))
     then, response = next_page(request), redirect(question.url)
     data = {
         "state": question.state,
@@ -120,7 +121,7 @@ def answered(request: HttpRequest, question: dict[str, Any] | None) -> HttpRespo
             source=client_ip(request),
         )
     except DomainError as refusal:
-        return refused(request, refusal.reason, then=then)
+        return refused(request, refusal_text(refusal), then=then)
     response = come_in(
         request,
         person,

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods
 from apps.core.errors import DomainError
 from apps.dashboard.forms import PageForm
 from apps.dashboard.pages.entry.sign_in import gate
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import client_ip, nul_bytes_refuse
 from apps.dashboard.text_fields import Text
 from apps.users.errors import InvitationExpired, LoginFailed
@@ -48,7 +49,12 @@ def invitation(request: HttpRequest, who: str, token: str) -> HttpResponse:
         principal = principal_of(person, source=client_ip(request))
     except InvitationExpired as over:
         return gate(
-            request, "users/invitation.html", status=404, title=_("Link"), person=None, error=over.reason
+            request,
+            "users/invitation.html",
+            status=404,
+            title=_("Link"),
+            person=None,
+            error=refusal_text(over),
         )
     except DomainError:
         return gate(

@@ -26,6 +26,7 @@ from apps.dashboard.passkeys import (
     stranger_challenge,
     stranger_question_json,
 )
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import client_ip, nul_bytes_refuse
 from apps.users.selectors.people import passkeys_of, totp_confirmed, users_active
 from apps.users.services.logins import passkey_login, second_step_verify
@@ -113,8 +114,8 @@ def passkey(request: HttpRequest) -> HttpResponse:
         )
     except DomainError as refusal:
         if person is not None:
-            return second_page(request, person, error=refusal.reason)
-        return login_page(request, username="", error=refusal.reason)
+            return second_page(request, person, error=refusal_text(refusal))
+        return login_page(request, username="", error=refusal_text(refusal))
     return come_in(request, owner, factor=Factor.PASSKEY, then=then)
 
 

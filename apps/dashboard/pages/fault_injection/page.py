@@ -27,6 +27,7 @@ from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
@@ -328,7 +329,7 @@ def devnet_state_or_reason(node: Node) -> tuple[DevnetState | None, str]:
     try:
         return devnet_state(node), ""
     except (NodeUnavailable, NodeRefused) as error:
-        return None, error.reason
+        return None, refusal_text(error)
 
 
 def status(context: FragmentContext) -> Iterable[str]:
@@ -440,7 +441,7 @@ def reset(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
     try:
         faults_reset(principal=viewer, node=node)
     except DomainError as error:
-        return answered(request, viewer, node, refused=error.reason)
+        return answered(request, viewer, node, refused=refusal_text(error))
     return answered(request, viewer, node)
 
 

@@ -15,6 +15,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.gateway.connection_rows import connection_row
 from apps.dashboard.pages.gateway.page import approvals_context
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.gateway.selectors.connections import as_prover, as_signer, connection_get
 from apps.gateway.services.connection_test import (
@@ -58,7 +59,7 @@ def tested(viewer: Principal, row: SignerConnection | ProverConnection) -> Conne
     try:
         return prover_test(prover, request=trial_request(viewer, actor_id=prover.actor_id))
     except DomainError as refusal:
-        return ConnectionTestResult(False, refusal.reason)
+        return ConnectionTestResult(False, refusal_text(refusal))
 
 
 def ended(viewer: Principal, row: SignerConnection | ProverConnection) -> ConnectionTestResult:
@@ -66,7 +67,7 @@ def ended(viewer: Principal, row: SignerConnection | ProverConnection) -> Connec
     try:
         connection_end(principal=viewer, row=row)
     except DomainError as refusal:
-        return ConnectionTestResult(False, refusal.reason)
+        return ConnectionTestResult(False, refusal_text(refusal))
     return ConnectionTestResult(True, "disconnected")
 
 

@@ -18,6 +18,7 @@ from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_con
 from apps.dashboard.forms import PageForm
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.hosts.detail import host_detail, host_page
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.sectors.selectors.hosts import sectors_stored_only_on, worker_get, worker_is_away
@@ -47,8 +48,8 @@ def command(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> Http
         worker_command_enqueue(worker, op=Operation(op), args={}, actor=viewer.actor, by=viewer)
     except DomainError as refusal:
         if not getattr(request, "htmx", False):
-            return host_page(request, viewer, key, error=refusal.reason)
-        error = refusal.reason
+            return host_page(request, viewer, key, error=refusal_text(refusal))
+        error = refusal_text(refusal)
     if not getattr(request, "htmx", False):
         return redirect("host", key)
     detail = host_detail(worker_get(viewer, str(key)), PageData(viewer))

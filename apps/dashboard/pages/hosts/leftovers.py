@@ -18,6 +18,7 @@ from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.storage.leftovers import LeftoversForm, review_render
 from apps.dashboard.pages.storage.rows import bytes_text
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.hosts import worker_get
 from apps.sectors.selectors.sealing_context import sealing_context_read
@@ -94,7 +95,7 @@ def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
                 return redirect("host", key)
             plan = sealing_leftovers_plan(worker, ids=list(values["id"]) or None, work=work)
     except DomainError as refusal:
-        wrong = refusal.reason
+        wrong = refusal_text(refusal)
     return _review(request, viewer, worker, form, plan, wrong=wrong)
 
 

@@ -16,6 +16,7 @@ from apps.core.units import value_with_unit
 from apps.dashboard.forms import PageForm
 from apps.dashboard.number_fields import OptionalSize
 from apps.dashboard.pages.hosts.setting_rows import setting_label
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.text_fields import Text
 from apps.sectors.errors.hosts import BadSettings
 from apps.sectors.services.hosts.settings import SETTABLE, SLOTS, Values, values_read
@@ -104,7 +105,7 @@ class SettingField(Text):
             return values_read({self.key: read}, is_shared=False)[self.key]
         except BadSettings as refusal:
             wrong = kind.help or _("choose one of the options")
-            raise ValidationError(refusal.reason if kind in (COUNT, MOST) else wrong) from None
+            raise ValidationError(refusal_text(refusal) if kind in (COUNT, MOST) else wrong) from None
 
 
 class SettingsForm(PageForm):

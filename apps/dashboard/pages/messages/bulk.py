@@ -18,11 +18,11 @@ from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.languages import colon_text
-from apps.core.stored_texts import stored_text
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.changes import head_needed, signer_only
 from apps.dashboard.pages.messages.selection import BulkSelection, following, selection_read
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.services.bulk import BULK_MAX, BULK_STATES, BulkResult, bulk_price, messages_bulk
@@ -96,7 +96,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
             )
             rows = rows.none()  # some of them stay what the action is for
     except DomainError as refusal:
-        error = stored_text(refusal.reason)
+        error = refusal_text(refusal)
     first, count = list(rows[:BULK_MAX]), rows.count()
     title, effect = BULK_TEXTS[action]
     heading = title if done else colon_text(title, plural(count, "message"))
@@ -139,7 +139,7 @@ def price_text(action: str, rows: list[Message]) -> str:
     try:
         price = bulk_price(action, rows=rows, client=page_client(), head=head_needed())
     except DomainError as refusal:
-        return gettext("Cost unknown: {reason}.").format(reason=refusal.reason)
+        return gettext("Cost unknown: {reason}.").format(reason=refusal_text(refusal))
     if price is None:
         return gettext("This costs nothing.") if rows else ""
     return gettext(

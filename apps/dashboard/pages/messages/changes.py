@@ -15,11 +15,11 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
-from apps.core.stored_texts import stored_text
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.detail import message_detail, message_or_404, message_page
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.messages.services.cancel import message_cancel, message_mark_bad
@@ -92,7 +92,7 @@ def retry_now(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse
     try:
         message_retry_now(message=row, now=now(), by=viewer)
     except DomainError as refusal:
-        error = stored_text(refusal.reason)
+        error = refusal_text(refusal)
     return answer(request, viewer, key, error=error)
 
 

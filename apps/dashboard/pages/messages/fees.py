@@ -16,12 +16,12 @@ from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
-from apps.core.stored_texts import stored_text
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.number_fields import Amount, Integer
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.changes import answer, head_needed, signer_only
 from apps.dashboard.pages.messages.detail import message_detail, message_or_404
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors.messages import messages_behind_count
 from apps.messages.selectors.replacement_fees import NewFees, premium_floor_read
@@ -191,7 +191,7 @@ def replace_at_once(request: HttpRequest, viewer: Principal, row: Message) -> Ht
         )
         messages_publish([row.id], now=now())
     except DomainError as refusal:
-        error = stored_text(refusal.reason)
+        error = refusal_text(refusal)
     return answer(request, viewer, row.id, error=error)
 
 

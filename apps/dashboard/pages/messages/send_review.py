@@ -22,6 +22,7 @@ from apps.dashboard.confirm_page import ConfirmPage
 from apps.dashboard.pages.messages.call_params import Call
 from apps.dashboard.pages.messages.facts import fil_shown, params_text
 from apps.dashboard.pickers import chosen_label
+from apps.dashboard.refusals import refusal_text
 from apps.messages.rules.causes import signer_words
 from apps.messages.rules.push_items import PushItem
 from apps.messages.selectors.approvals import approvers_of
@@ -122,7 +123,7 @@ def outcome_facts(viewer: Principal, item: PushItem, call: Call) -> Iterable[Fac
     try:
         run = message_dry_run(item, principal=viewer, client=chain_client(), head=head)
     except (NodeUnavailable, NodeRefused) as refusal:
-        yield gettext("Gas"), unknown.format(reason=refusal.reason)
+        yield gettext("Gas"), unknown.format(reason=refusal_text(refusal))
         return
     if run.is_short and not run.gas_limit:
         raise BadValue(

@@ -33,6 +33,7 @@ from apps.dashboard.pages.miners.address_form import AddressForm, picked_changes
 from apps.dashboard.pages.multisigs.rows import outcome_facts
 from apps.dashboard.pickers import Picker, picker, wallet_choice
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import new_key
 from apps.messages.services.dry_run import DryRun
@@ -332,7 +333,7 @@ def addresses(request: HttpRequest, viewer: Principal, address: str) -> HttpResp
         plan = change_plan(miner, request=change_request, principal=viewer, client=chain_client(), head=head)
         plan.run_check()
     except DomainError as refusal:
-        return page_of(request, viewer, miner, form, wrong=refusal.reason)
+        return page_of(request, viewer, miner, form, wrong=refusal_text(refusal))
     return confirm_page_render(request, viewer, confirm_of(miner, change_request, plan, form))
 
 
@@ -381,7 +382,7 @@ def page_of(
         on_the_way = [way_row(one, viewer) for one in address_messages(miner)]
         cards = list(change_cards(form, now, miner, data)) if can_change else []
     except DomainError as refusal:
-        away = refusal.reason
+        away = refusal_text(refusal)
     return page_render(
         request,
         "miners/addresses.html",

@@ -24,6 +24,7 @@ from apps.dashboard.confirm_page import (
     signer_facts,
     verdict_facts,
 )
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.sealing_context import sealing_context_read
@@ -75,7 +76,7 @@ def send(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
         try:
             batches_request(miner, head=head, by=viewer)
         except DomainError as refusal:
-            return confirm_page_render(request, viewer, _question(miner, refusal.reason), status=409)
+            return confirm_page_render(request, viewer, _question(miner, refusal_text(refusal)), status=409)
         return redirect("miner-batches", address)
     return confirm_page_render(request, viewer, _question(miner))
 
@@ -85,7 +86,7 @@ def _question(miner: Miner, refusal: str = "") -> ConfirmPage:
     try:
         verdicts = verdict_facts(waiting_verdicts_read(miner, work=sealing_context_read(is_preview=True)))
     except DomainError as unread:  # they can be sent all the same
-        verdicts = signer_facts(unread.reason)
+        verdicts = signer_facts(refusal_text(unread))
     return ConfirmPage(
         is_danger=False,
         title=_("Send waiting sectors now"),
@@ -122,7 +123,8 @@ def seal(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
         try:
             packing_request(miner, now=clock.now(), by=viewer)
         except DomainError as refusal:
-            return confirm_page_render(request, viewer, _seal_question(miner, refusal.reason), status=409)
+            question = _seal_question(miner, refusal_text(refusal))
+            return confirm_page_render(request, viewer, question, status=409)
         return redirect("miner-batches", address)
     return confirm_page_render(request, viewer, _seal_question(miner))
 

@@ -23,6 +23,7 @@ from apps.dashboard.labels import StateLabel
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.automation.page import rule_row
 from apps.dashboard.pages.miners.addresses import PlaceRow, place_rows, reach_label
+from apps.dashboard.refusals import refusal_text
 from apps.gateway.selectors.connections import signers_connected
 from apps.market.selectors import doors_status, escrow_of
 from apps.miners.selectors.addresses import addresses_read
@@ -107,7 +108,7 @@ def door_facts(market: MinerMarket, viewer: Principal, *, is_reach_asked: bool) 
     try:
         now = addresses_read(market.miner, client=page_client())
     except DomainError as refusal:
-        return replace(facts, away=refusal.reason)
+        return replace(facts, away=refusal_text(refusal))
     return replace(
         facts,
         chain_peer_id=now.peer_id,
@@ -167,7 +168,7 @@ def escrow_facts(miner: Miner, data: PageData) -> EscrowFacts:
     try:
         escrow = escrow_of(miner, client=page_client(), key=data.head.key)
     except DomainError as refusal:
-        return EscrowFacts(rules=rules, away=refusal.reason)
+        return EscrowFacts(rules=rules, away=refusal_text(refusal))
     rows = (
         (_("Free for further deals"), f"{fil(escrow.free)} FIL"),
         (_("Reserved by accepted deals"), f"{fil(escrow.reserved)} FIL"),

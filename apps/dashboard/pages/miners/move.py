@@ -22,6 +22,7 @@ from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.move_rows import WINDOWS_SHOWN, step_row, window_row
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, Tick
 from apps.miners.onchain.actors import numbers_allocated
@@ -185,7 +186,7 @@ def state_of(miner: Miner, viewer: Principal, direction: Direction, data: PageDa
     try:
         move = move_of(miner, viewer, direction=direction)
     except DomainError as refusal:
-        return {"move": None, "say": refusal.reason, "steps": (), "windows": ()}
+        return {"move": None, "say": refusal_text(refusal), "steps": (), "windows": ()}
     epoch_s = 30.0 if data.network is None else data.network.epoch_s
     return {
         "move": move,

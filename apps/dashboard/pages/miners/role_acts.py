@@ -16,6 +16,7 @@ from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.pages.miners.roles import RoleForm, page_of
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
@@ -102,7 +103,7 @@ def role_act(request: HttpRequest, viewer: Principal, address: str, act: str) ->
     try:
         role_act_do(act, miner, viewer, values)
     except DomainError as refusal:
-        return page_of(request, viewer, miner, form, wrong=refusal.reason)
+        return page_of(request, viewer, miner, form, wrong=refusal_text(refusal))
     return redirect("miner-roles", address)
 
 

@@ -21,6 +21,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.transfer_facts import plan_facts
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Key, Text
 from apps.miners.selectors.miners import miner_get
@@ -48,7 +49,7 @@ def stop_of(refusal: DomainError, viewer: Principal, miner: Miner, to_tenant: st
     """Write a refusal with the page that helps."""
     field = "tenant" if refusal.field == "tenant" else "form"
     action, href = help_for(refusal.field or "", viewer, miner, to_tenant)
-    return Stop(field, refusal.reason, action, href)
+    return Stop(field, refusal_text(refusal), action, href)
 
 
 def help_for(field: str, viewer: Principal, miner: Miner, to_tenant: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.addresses import head_required, price_facts
 from apps.dashboard.pages.multisigs.rows import outcome_facts
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Key, Text
 from apps.miners.selectors.miners import miner_get
@@ -162,7 +163,7 @@ def page_of(request: HttpRequest, viewer: Principal, miner: Miner, form: Withdra
         rows, allowed = list(funds_rows(miner, funds)), max(funds.available, FIL)
         funds_check(funds)
     except DomainError as refusal:
-        away, stopped = ("", refusal.reason) if rows else (refusal.reason, "")
+        away, stopped = ("", refusal_text(refusal)) if rows else (refusal_text(refusal), "")
     may_sign = may_change(viewer, miner=miner) and not away
     value_max = f"{-(-allowed // FIL)} FIL"
     rule = withdrawals_rule(miner.address, value_max=value_max)

@@ -36,6 +36,7 @@ from apps.dashboard.pages.multisigs.rows import (
     outcome_facts,
 )
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Key, Text
 from apps.miners.selectors.multisigs import VisibleMultisig, multisig_get, multisigs_visible
@@ -83,9 +84,9 @@ def inbox_page(request: HttpRequest, viewer: Principal, *, wrong: str = "") -> H
         )
         rows = [multisig_row(one, viewer, data.names.wallets) for one in found]
     except NotFound as refusal:
-        wrong = wrong or refusal.reason
+        wrong = wrong or refusal_text(refusal)
     except DomainError as refusal:
-        away = refusal.reason
+        away = refusal_text(refusal)
     return page_render(
         request,
         "multisigs/page.html",
@@ -158,7 +159,7 @@ def propose(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
     except NotFound:
         raise Http404 from None
     except DomainError as refusal:
-        return inbox_page(request, viewer, wrong=refusal.reason)
+        return inbox_page(request, viewer, wrong=refusal_text(refusal))
     if form.is_valid():
         is_confirmed = is_confirm_submitted(request)
         if is_confirmed and (held := reauthenticate_first(request, viewer)) is not None:
@@ -219,7 +220,7 @@ def decide(request: HttpRequest, viewer: Principal, address: str, key: int, op: 
         plan = decision_plan(row, request=wanted, principal=viewer, client=client, head=head)
         plan.run_check()
     except DomainError as refusal:
-        return inbox_page(request, viewer, wrong=refusal.reason)
+        return inbox_page(request, viewer, wrong=refusal_text(refusal))
     question = confirm_of(
         plan,
         viewer,

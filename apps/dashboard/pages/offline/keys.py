@@ -13,13 +13,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.core.addresses import address_fault, address_typed
 from apps.core.errors import BadValue, DomainError
-from apps.core.stored_texts import stored_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.pages.offline.page import offline_page
 from apps.dashboard.pages.offline.rows import may_name
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.messages.selectors.offline import offline_key_require
@@ -92,7 +92,7 @@ def key_remove(request: HttpRequest, viewer: Principal, address: str) -> HttpRes
             return held
         offline_key_remove(principal=viewer, address=address)
     except DomainError as refusal:
-        return offline_page(request, viewer, wrong=stored_text(refusal.reason))
+        return offline_page(request, viewer, wrong=refusal_text(refusal))
     return redirect("offline")
 
 

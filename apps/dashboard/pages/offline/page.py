@@ -16,7 +16,6 @@ from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
-from apps.core.stored_texts import stored_text
 from apps.dashboard.forms import PageForm
 from apps.dashboard.layout import page_render
 from apps.dashboard.notices import notice_leave
@@ -25,6 +24,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.addresses import head_required
 from apps.dashboard.pages.offline.rows import left_text, may_name, may_sign, offline_cards, offline_verdict
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import MultiChoice, Text
 from apps.messages.rules.offline_files import OfflineSignature, signatures_read
@@ -133,9 +133,7 @@ def signatures(request: HttpRequest, viewer: Principal) -> HttpResponse:
             raise BadValue(gettext("paste signatures, or choose a file"), field="messages")
         found = signatures_import(principal=viewer, signatures=given, now=clock.now())
     except DomainError as refusal:
-        return offline_page(
-            request, viewer, wrong=stored_text(refusal.reason), typed=form.cleaned_data["text"]
-        )
+        return offline_page(request, viewer, wrong=refusal_text(refusal), typed=form.cleaned_data["text"])
     if found.refused:
         return offline_page(request, viewer, found=found, typed=form.cleaned_data["text"])
     notice_leave(
@@ -163,7 +161,9 @@ def _uploaded(request: HttpRequest) -> list[OfflineSignature]:
         except UnicodeDecodeError:
             raise BadValue(gettext("{file} is no text").format(file=str(file.name)[:100])) from None
         except BadValue as refusal:
-            reason = gettext("{file}: {reason}").format(file=str(file.name)[:100], reason=refusal.reason)
+            reason = gettext("{file}: {reason}").format(
+                file=str(file.name)[:100], reason=refusal_text(refusal)
+            )
             raise BadValue(reason, field="messages") from None
     return found
 

@@ -24,6 +24,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pagination import ROWS, cursor_read, page_of
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
@@ -198,7 +199,7 @@ def action(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRes
     except NotFound:
         raise Http404 from None
     except DomainError as refusal:
-        return people_page(request, viewer, error=refusal.reason)
+        return people_page(request, viewer, error=refusal_text(refusal))
     return redirect("person-link", pk) if op == "reset" and person.is_active else redirect("people")
 
 

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.dashboard.pages.pieces.listing import pieces_show
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.pieces.selectors import upload_get
 from apps.pieces.services.indexes import index_renew
@@ -32,7 +33,7 @@ def _acted(
     try:
         action(piece)
     except DomainError as refusal:
-        return pieces_show(request, viewer, error=refusal.reason)
+        return pieces_show(request, viewer, error=refusal_text(refusal))
     return redirect("pieces")
 
 

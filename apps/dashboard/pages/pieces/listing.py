@@ -27,6 +27,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.pieces.rows import PieceRow, list_context
 from apps.dashboard.pages.pieces.storage import storage_bar
 from apps.dashboard.pickers import picker
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
@@ -277,7 +278,7 @@ def allocation_form(viewer: Principal, number: str) -> tuple[Allocation | None, 
     try:
         row = allocation_get(viewer, number)
     except AllocationUnknown as refusal:
-        return None, UploadForm(), refusal.reason
+        return None, UploadForm(), refusal_text(refusal)
     terms = {"client": f"f0{row.client}", "allocation": row.number}
     place = {"miner": row.miner.address, "announced": row.piece_cid, "padded_size": row.size}
     return row, UploadForm(initial=terms | place), ""

@@ -32,6 +32,7 @@ from apps.dashboard.pages.planner.answer import (
     sector_money,
     target_url,
 )
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
@@ -133,7 +134,7 @@ def step_rows(
                 else SOURCES[slots.source],
                 "use": outcome.use.get(step),
                 "is_limit": step == outcome.limit,
-                "error": next((wrong[name].reason for name in field_names(step) if name in wrong), ""),
+                "error": next((refusal_text(wrong[name]) for name in field_names(step) if name in wrong), ""),
             }
         )
     return rows
@@ -223,7 +224,7 @@ def costs_of(miner: Miner | None, outcome: Outcome, data: PageData) -> tuple[Pla
             miner, per_day=outcome.per_day, client=page_client(), head=data.head, network=data.network
         )
     except DomainError as refusal:
-        return None, refusal.reason
+        return None, refusal_text(refusal)
     return costs, ""
 
 

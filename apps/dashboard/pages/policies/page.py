@@ -20,6 +20,7 @@ from apps.core.languages import clauses_text, list_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.market.selectors import markets_publishing
 from apps.miners.selectors.senders import senders_chosen
@@ -254,7 +255,7 @@ def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
     try:
         state = policy_read(viewer, address=address)
     except DomainError as refusal:
-        away = Verdict(_("The policy cannot be shown:"), refusal.reason)
+        away = Verdict(_("The policy cannot be shown:"), refusal_text(refusal))
         return policy_page(request, viewer, wallet, name="policy", state=None, verdict=away)
     signer = signer_find(viewer, address=address)
     return policy_page(
@@ -297,7 +298,7 @@ def version(request: HttpRequest, viewer: Principal, address: str, number: int) 
 
 def refused(request: HttpRequest, viewer: Principal, wallet: Wallet, refusal: DomainError) -> HttpResponse:
     """Return why the signer was not asked, or what it said."""
-    verdict = Verdict(_("Failed:"), refusal.reason)
+    verdict = Verdict(_("Failed:"), refusal_text(refusal))
     return policy_page(request, viewer, wallet, name="policy", state=None, verdict=verdict, status=422)
 
 

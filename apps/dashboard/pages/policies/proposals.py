@@ -20,6 +20,7 @@ from apps.dashboard.pages.policies.page import (
     transfers_proposal,
 )
 from apps.dashboard.pages.policies.text import review
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.miners.states import MinerState
@@ -121,7 +122,7 @@ def signing_of(viewer: Principal, miner: Miner) -> dict[str, Any]:
         wallet = wallet_get(viewer, miner.worker)
         state = policy_read(viewer, address=wallet.address)
     except DomainError as refusal:
-        return {**found, "unknown": refusal.reason}
+        return {**found, "unknown": refusal_text(refusal)}
     proposal = miners_proposal(wallet, state, [miner.address])
     return {**found, "proposal": proposal and replace(proposal, shown_by=miner.address)}
 

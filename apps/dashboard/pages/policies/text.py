@@ -16,6 +16,7 @@ from apps.core.errors import BadValue, DomainError
 from apps.dashboard.forms import PageForm
 from apps.dashboard.number_fields import Integer
 from apps.dashboard.pages.policies.page import editor_only, pack, policy_page, refused
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.messages.services.retry import policy_change
@@ -78,7 +79,7 @@ def text(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
             with form.refusals():
                 return review(request, viewer, wallet, PolicyEdit(op=REPLACE, text=form.text))
     except BadWire as refusal:
-        form.add_error(None, refusal.reason)
+        form.add_error(None, refusal_text(refusal))
     except DomainError as refusal:
         return refused(request, viewer, wallet, refusal)
     status = 422 if form.errors else 200
@@ -122,7 +123,7 @@ def save(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
             policy_change(viewer, address=address, change=change)
         except DomainError as refusal:
             edit = PolicyEdit(op=REPLACE, text=change.text)
-            return review(request, viewer, wallet, edit, error=refusal.reason)
+            return review(request, viewer, wallet, edit, error=refusal_text(refusal))
     except (BadWire, DomainError) as refusal:
         return refused(request, viewer, wallet, BadValue(refusal.reason))
     return redirect("policy", address)

@@ -22,6 +22,7 @@ from apps.dashboard.confirm_page import (
     verdict_facts,
 )
 from apps.dashboard.pages.proving.detail import deadline_render
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.proving.services.compaction import (
@@ -55,7 +56,7 @@ def compact(request: HttpRequest, viewer: Principal, address: str, index: int) -
     except NotFound:
         raise Http404 from None
     except DomainError as refusal:
-        return deadline_render(request, viewer, address, index, problem=refusal.reason)
+        return deadline_render(request, viewer, address, index, problem=refusal_text(refusal))
     return redirect("message", message.pk)
 
 

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 
 from apps.core.errors import DomainError, NotAllowed, NotFound
 from apps.dashboard.pages.proving.detail import deadline_render
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.proving.rules.proving_context import ProvingContext
@@ -91,7 +92,7 @@ def _trial_start(
         except (NotFound, NotAllowed):
             raise Http404 from None
         except DomainError as error:
-            problem = error.reason
+            problem = refusal_text(error)
     if problem:
         return deadline_render(request, viewer, miner.address, index, problem=problem)
     return redirect("proving-deadline", miner.address, index)

@@ -20,7 +20,6 @@ from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.core.local_time import moment_text
-from apps.core.stored_texts import stored_text
 from apps.dashboard.area_charts import Tick
 from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -30,6 +29,7 @@ from apps.dashboard.pages.sealing.host_strips import host_strips
 from apps.dashboard.pages.sealing.lanes import host_rows, sector_href
 from apps.dashboard.pages.sealing.verdict import NAMED, gain_text, stage_name, verdict_of
 from apps.dashboard.pickers import picker
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
@@ -199,7 +199,7 @@ def wanted_of(viewer: Principal, form: SealingForm) -> SealingFilter:
         try:
             read[name] = reader(text) if text else ""
         except DomainError as refusal:
-            form.add_error(name, stored_text(refusal.reason))
+            form.add_error(name, refusal_text(refusal))
     return filter_read(**read)
 
 

@@ -19,6 +19,7 @@ from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_con
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_detail, sector_page
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, Tick
 from apps.sectors.selectors.sectors import sector_get
@@ -45,7 +46,7 @@ def sector_acted(
     try:
         action(row)
     except DomainError as refusal:
-        error = refusal.reason
+        error = refusal_text(refusal)
     if not getattr(request, "htmx", False):
         return sector_page(request, viewer, key, error=error) if error else redirect("sector", key)
     if request.htmx.target == "f-sector-head":  # type: ignore[attr-defined]  # set by django-htmx's middleware

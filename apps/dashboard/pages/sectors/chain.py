@@ -16,11 +16,11 @@ from django.views.decorators.http import require_safe
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.client import page_client
 from apps.core.formatting import NOTHING, fil, size, whole
-from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Fact
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.rows import sector_row
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.onchain.live_sectors import LiveSector, live_sectors_read
 from apps.sectors.onchain.sectors import OnPreCommit, precommits_read
@@ -150,7 +150,7 @@ def sector_chain(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> Htt
         except NodeUnavailable:  # its words name the node's address
             wrong = unknown
         except NodeRefused as refusal:
-            wrong = stored_text(refusal.reason)
+            wrong = refusal_text(refusal)
     name = sector_row(row, data=data).name
     return page_render(
         request,

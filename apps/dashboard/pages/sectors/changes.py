@@ -18,7 +18,6 @@ from apps.chain.selectors.status import EpochClock
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
-from apps.core.stored_texts import stored_text
 from apps.dashboard.confirm_page import is_confirm_submitted
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -27,6 +26,7 @@ from apps.dashboard.pages.sectors.actions import sector_acted
 from apps.dashboard.pages.sectors.change_form import ChangeForm, picked, request_of
 from apps.dashboard.pages.sectors.change_plan import ROWS_SHOWN, plan_facts, rows_of
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.sector_changes import change_get
 from apps.sectors.services.changes.plans import ChangePlan, changes_plan
@@ -75,7 +75,7 @@ def change(request: HttpRequest, viewer: Principal, kind: str) -> HttpResponse:
             return redirect("sector", one) if one else redirect(f"{reverse('sectors')}?state=changing")
         plan = changes_plan(sectors, request=wanted, client=client, head=head, network=data.network)
     except DomainError as refusal:
-        wrong = stored_text(refusal.reason)
+        wrong = refusal_text(refusal)
         plan = plan_again(form, KINDS[kind], viewer, data) if is_confirmed else None
     return review(request, KINDS[kind], form, plan, data, wrong=wrong)
 

@@ -21,6 +21,7 @@ from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import RUNS, STAGES
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.proving.services.failures import failures_retry
 from apps.sectors.selectors.failures import (
@@ -164,7 +165,7 @@ def retry(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
                 sectors=plural(len(refused), "sector"), refused=stored_text(refused[0][1])
             )
     except DomainError as refusal:
-        outcome["wrong"] = stored_text(refusal.reason)
+        outcome["wrong"] = refusal_text(refusal)
     return redirect(f"{reverse('sectors-failures')}?{urlencode(outcome)}")
 
 

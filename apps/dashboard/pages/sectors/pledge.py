@@ -23,6 +23,7 @@ from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_con
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import AddressNames, PageData
 from apps.dashboard.pickers import miner_label, picker
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, new_key
 from apps.messages.services.signer_trials import Verdicts
@@ -249,7 +250,7 @@ def price_of(data: PageData, *, address: str, count: int, asks_signer: bool = Fa
         miner = miner_get(data.viewer, address)
         price = pledge_price(miner, client=page_client(), head=data.head, network=data.network)
     except DomainError as refusal:
-        return PriceCard(error=refusal.reason)
+        return PriceCard(error=refusal_text(refusal))
     card = price_card(
         price,
         payment_plan_make(miner, price=price),
@@ -264,7 +265,7 @@ def price_of(data: PageData, *, address: str, count: int, asks_signer: bool = Fa
     try:
         verdicts = pledge_verdicts_read(miner, price=price, count=count, head=data.head)
     except DomainError as refusal:
-        return PriceCard(error=refusal.reason)
+        return PriceCard(error=refusal_text(refusal))
     return replace(card, verdicts=verdicts)
 
 

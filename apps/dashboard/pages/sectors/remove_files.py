@@ -21,6 +21,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.number_fields import Integer
 from apps.dashboard.page_data import PageData
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import MultiChoice, Text
 from apps.sectors.selectors.sealing_context import sealing_context_read
@@ -78,7 +79,7 @@ def remove_files(request: HttpRequest, viewer: Principal) -> HttpResponse:
             return redirect("sector", one) if one else redirect("sectors")
         plan = removals_plan(sectors, work=work)
     except DomainError as refusal:
-        wrong = refusal.reason
+        wrong = refusal_text(refusal)
     return review(request, form, plan, data, wrong=wrong)
 
 

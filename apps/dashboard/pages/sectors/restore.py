@@ -14,6 +14,7 @@ from apps.core.errors import DomainError
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_detail
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, Tick
 from apps.sectors.selectors.sealing_context import sealing_context_read
@@ -48,7 +49,7 @@ def restore(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResp
         plan = restoration_plan(row, force=True, work=sealing_context_read(is_preview=True))
         wrong = plan.refusal
     except DomainError as refusal:
-        wrong = refusal.reason
+        wrong = refusal_text(refusal)
     data = PageData(viewer)
     detail = sector_detail(row, data)
     return form_render(

@@ -27,6 +27,7 @@ from apps.dashboard.confirm_page import (
 from apps.dashboard.labels import RUNS
 from apps.dashboard.pages.sectors.actions import sector_acted
 from apps.dashboard.pages.sectors.detail import sector_page
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.sectors import sector_get
@@ -57,7 +58,7 @@ def _act(
             return confirm_page_render(request, viewer, ask(row))
         action(row)
     except DomainError as refusal:
-        return sector_page(request, viewer, key, error=refusal.reason)
+        return sector_page(request, viewer, key, error=refusal_text(refusal))
     return redirect("sector", key)
 
 

@@ -19,6 +19,7 @@ from apps.dashboard.confirm_page import is_confirm_submitted, verdict_facts
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.change_form import ChangeForm, picked
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.services.signer_trials import Verdicts
 from apps.sectors.selectors.sealing_context import sealing_context_read
@@ -62,7 +63,7 @@ def snap_ups(request: HttpRequest, viewer: Principal) -> HttpResponse:
             plan = snap_ups_plan(sectors, work=work)
             verdicts = snap_ups_verdicts_read(plan, work=work)
     except DomainError as refusal:
-        wrong = refusal.reason
+        wrong = refusal_text(refusal)
     return _review(request, plan, data, verdicts=verdicts, wrong=wrong, has_more=has_more)
 
 

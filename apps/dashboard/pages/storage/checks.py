@@ -20,6 +20,7 @@ from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_con
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Size
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.selectors.store_checks import check_get, copies_of
@@ -70,7 +71,7 @@ def cancel(request: HttpRequest, viewer: Principal, key: UUID, check: UUID) -> H
         try:
             check_cancel(row, now=now(), by=viewer)
         except DomainError as error:
-            notice_leave(request, error.reason, tone="warn")
+            notice_leave(request, refusal_text(error), tone="warn")
         return redirect(back)
     return confirm_page_render(
         request,
@@ -106,7 +107,7 @@ def sector_check(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResp
             try:
                 check_begin(store, sector=sector, now=now(), by=viewer)
             except DomainError as error:
-                notice_leave(request, error.reason, tone="warn")
+                notice_leave(request, refusal_text(error), tone="warn")
                 return redirect("store", store.uuid)
         return redirect(back)
     names = list_text(store.name for store in stores) or _("none: the location of its files is unknown")

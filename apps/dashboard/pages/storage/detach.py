@@ -16,6 +16,7 @@ from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.notices import notice_leave
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.stores import attachment_get, store_get
 from apps.sectors.services.stores.orders import detach_refusal_explain, store_detach
@@ -34,7 +35,7 @@ def detach(request: HttpRequest, viewer: Principal, key: UUID, host: UUID) -> Ht
         try:
             store_detach(attachment, now=now(), by=viewer)
         except DomainError as error:
-            notice_leave(request, error.reason, tone="warn")
+            notice_leave(request, refusal_text(error), tone="warn")
             return redirect(back)
         notice_leave(request, _("The host detaches it at its next heartbeat."), tone="run")
         return redirect(back)

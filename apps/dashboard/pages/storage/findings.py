@@ -22,6 +22,7 @@ from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.storage.leftovers import LeftoversForm, review_render
 from apps.dashboard.pages.storage.scans import REASONS_SHOWN, REFUSED_SHOWN, finding_row
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.selectors.stores import store_get
@@ -48,7 +49,7 @@ def adopt(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         try:
             plan = findings_adopt(store, uuids=None, now=now(), by=viewer)
         except DomainError as error:
-            notice_leave(request, error.reason, tone="warn")
+            notice_leave(request, refusal_text(error), tone="warn")
         else:
             notice_leave(request, _adopt_text(plan))
         return redirect("store", key)
@@ -115,7 +116,7 @@ def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
                 else leftovers_plan(findings_select(store, uuids=ids), work=work)
             )
     except DomainError as refusal:
-        wrong = refusal.reason
+        wrong = refusal_text(refusal)
     return _review(request, viewer, store, form, plan, wrong=wrong)
 
 

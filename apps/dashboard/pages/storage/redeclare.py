@@ -15,6 +15,7 @@ from apps.core.errors import DomainError
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.pages.storage.detail import count_text
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import MultiChoice, Text
 from apps.sectors.selectors.stores import COUNTED_MAX, store_get
@@ -50,7 +51,7 @@ def redeclare(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
         plan = redeclaration_plan(store, now=now(), most=COUNTED_MAX)
         sectors = count_text(plan.sectors)
     except DomainError as error:
-        refusal = error.reason
+        refusal = refusal_text(error)
     return form_render(
         request,
         viewer,

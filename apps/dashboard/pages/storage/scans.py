@@ -20,6 +20,7 @@ from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_con
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.storage.rows import bytes_text
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.store_scans import counts_list, findings_page, kinds_waiting, scan_get, scans_of
 from apps.sectors.selectors.stores import store_get
@@ -124,7 +125,7 @@ def scan(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         try:
             scan_begin(store, now=now(), by=viewer)
         except DomainError as error:
-            notice_leave(request, error.reason, tone="warn")
+            notice_leave(request, refusal_text(error), tone="warn")
         return redirect("store", key)
     return confirm_page_render(
         request,
@@ -152,7 +153,7 @@ def cancel(request: HttpRequest, viewer: Principal, key: UUID, scan: UUID) -> Ht
         try:
             scan_cancel(row, now=now(), by=viewer)
         except DomainError as error:
-            notice_leave(request, error.reason, tone="warn")
+            notice_leave(request, refusal_text(error), tone="warn")
         return redirect("store", key)
     return confirm_page_render(
         request,

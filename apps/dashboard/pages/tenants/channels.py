@@ -25,6 +25,7 @@ from apps.dashboard.pages.alerts.channels import (
 )
 from apps.dashboard.pages.alerts.page import OPS, ChannelRow, channel_row
 from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.principals import Principal
 from apps.users.services.tenant_management import visible_tenant_find
@@ -93,7 +94,7 @@ def channel_act(request: HttpRequest, viewer: Principal, key: UUID, channel: UUI
     try:
         channel_do(viewer, row, op)
     except DomainError as error:
-        notice_leave(request, error.reason, tone="bad")
+        notice_leave(request, refusal_text(error), tone="bad")
     else:
         if op == "test":
             notice_leave(request, _("Test queued. Reload the page to see whether it was delivered."))

@@ -31,12 +31,12 @@ from apps.dashboard.audit_sentences import Part, sentence_parts
 from apps.dashboard.day_spans import day_moment, day_read
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
-from apps.dashboard.list_page import refusal_text
 from apps.dashboard.page_data import AddressNames, PageData
 from apps.dashboard.pages.alerts.page import alert_label
 from apps.dashboard.pages.blocks.states import STATES
 from apps.dashboard.pages.messages.rows import message_row
 from apps.dashboard.pagination import ROWS, Facet, Pager, cursor_read, page_of
+from apps.dashboard.refusals import field_refusal_text
 from apps.dashboard.scope import SCOPE
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
@@ -121,7 +121,7 @@ def _page(request: HttpRequest, viewer: Principal, read: Any, *, of: str, **show
     try:
         query = query_read(request)
     except BadValue as error:
-        refusal = refusal_text(error)
+        refusal = field_refusal_text(error)
     cursor = cursor_read(request.GET.get("after", ""), of=of)
     after: dict[str, str] = json.loads(cursor) if cursor else {}
     found: TimelinePage = TimelinePage([], {})
