@@ -45,6 +45,8 @@ class Piece(WithReasons, Named, Timestamped):
     """What the caller said that it is."""
     padded_size = models.BigIntegerField(default=0)
     """Of its place in a sector, a power of two; before RECEIVED as announced, 0 if it was not."""
+    file_name = models.CharField(max_length=255, blank=True, default="", db_default="")
+    """As its sender wrote it, or the end of its URL; empty: none was given."""
     payload_size = models.BigIntegerField(null=True)
     """Raw bytes; None while their number is not known."""
     received = models.BigIntegerField(default=0)
@@ -92,6 +94,7 @@ class Piece(WithReasons, Named, Timestamped):
     offset = models.BigIntegerField(null=True)
     """Padded bytes from the sector's beginning."""
     actor = models.CharField(max_length=200, blank=True)
+    """Who sent it or had it downloaded, as the audit log names them; of a deal's data the client."""
     error = ReasonTextField(blank=True)
     error_coded = CodedField()
 

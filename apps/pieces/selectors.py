@@ -14,6 +14,7 @@ from django.db.models import Case, CharField, Count, F, Func, Q, QuerySet, Sum, 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.addresses import address_typed
 from apps.core.disk import disk_space
 from apps.core.errors import BadValue
 from apps.core.filters import Choices, Words
@@ -22,14 +23,14 @@ from apps.miners.selectors.miners import MinerFilters
 from apps.pieces.data.blocks import ServedIndex
 from apps.pieces.data.files import is_stored
 from apps.pieces.errors import PieceAmbiguous, PieceUnknown
-from apps.pieces.models import BlockIndex, MinerStorage, Piece, PieceDelivery, PieceQuota
+from apps.pieces.models import CLIENT_ACTOR, BlockIndex, MinerStorage, Piece, PieceDelivery, PieceQuota
 from apps.pieces.states import UNCOMMITTED, DeliveryState, IndexOutcome, PieceState
 from apps.users.models import Tenant
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 from apps.users.rules.principals import Principal
 from apps.users.states import POOL
 from poolsite.filecoin.address import ID, BadAddress, address_parse
-from poolsite.filecoin.cids import BadCid, cid_parse
+from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commd
 from poolsite.filecoin.piece_cids import is_sized_cid, sized_cid_read
 
 MARKET: Final = Func(F("shown"), Value("/"), Value(3), function="split_part", output_field=CharField())
@@ -104,15 +105,17 @@ class PieceFilters(MinerFilters):
     state = Choices(PieceState.values, lookup_expr="in", refusal=_("there is no such state"))
 
     q = Words(
-        label=_("Commitment, id, client or number"),
+        label=_("CID, id, number, client or file"),
         method="named",
-        about="a commitment, a uuid, a client's address, or the number of an allocation, deal or sector",
+        about="a commitment, a uuid, a client's address, the number of an allocation, deal or sector, or a "
+        "part of the file's name or of the uploader's",
     )
 
     def named(self, rows: QuerySet[Piece], _name: str, value: str) -> QuerySet[Piece]:
-        """Find by commitment, id, client or a number, whichever the words look like."""
+        """Find by commitment, id, client or number, as the words look, else by file or uploader."""
+        in_name = Q(file_name__icontains=value)
         if value.isdecimal() and len(value) < NUMBER_DIGITS:
-            return rows.filter(Q(allocation=value) | Q(deal=value) | Q(sector_number=value))
+            return rows.filter(Q(allocation=value) | Q(deal=value) | Q(sector_number=value) | in_name)
         if _is_uuid(value):
             return rows.filter(uuid=value)
         try:
@@ -120,11 +123,12 @@ class PieceFilters(MinerFilters):
         except BadAddress:
             parsed = None
         if parsed is not None:
-            return rows.filter(client=parsed.actor_id) if parsed.protocol == ID else rows.none()
-        try:
-            return rows.filter(piece_name_read(value).committed)
-        except BadCid:
-            return rows.none()
+            is_id = parsed.protocol == ID
+            return rows.filter(
+                Q(client=parsed.actor_id) if is_id else Q(actor=f"{CLIENT_ACTOR}{address_typed(value)}")
+            )
+        committed = _committed(value)
+        return rows.filter(in_name | Q(actor__icontains=value) if committed is None else committed)
 
     def of_cid(self, rows: QuerySet[Piece], name: str, value: str) -> QuerySet[Piece]:
         """Narrow to a commitment.  Raises BadValue."""
@@ -134,11 +138,26 @@ class PieceFilters(MinerFilters):
             raise BadValue(gettext("is not a piece's commitment"), field=name) from None
 
 
+def _committed(text: str) -> Q | None:
+    """Return the condition of pieces with this commitment; None for what is none, such as a CAR's root."""
+    try:
+        name = piece_name_read(text)
+        cid_to_commd(cid_parse(name.cids[0]))
+    except BadCid:
+        return None
+    return name.committed
+
+
 def pieces_of_cid(viewer: Principal, piece_cid: str) -> QuerySet[Piece]:
     """Return the pieces with a commitment, newest first.  Raises BadValue for what is none."""
     filters = PieceFilters({"piece_cid": piece_cid}, pieces_visible(viewer), viewer=viewer)
     rows: QuerySet[Piece] = filters.rows()
     return rows
+
+
+def deal_client(piece: Piece) -> str:
+    """Return the address of the client who brought a piece for a deal; empty of any other piece."""
+    return piece.actor.removeprefix(CLIENT_ACTOR) if piece.actor.startswith(CLIENT_ACTOR) else ""
 
 
 def pieces_by_uuid(viewer: Principal, keys: Iterable[str]) -> QuerySet[Piece]:

@@ -29,7 +29,7 @@
 
   const send = async (miner, file, announced) => {
     const headers = given({ "Upload-Length": `${file.size}`, "Piece-Cid": announced, "Piece-Size": typed("padded_size") });
-    const query = new URLSearchParams(terms());
+    const query = new URLSearchParams({ ...terms(), file_name: file.name });
     let piece = await ask(`miners/${encodeURIComponent(miner)}/pieces?${query}`, { method: "POST", headers });
     const path = `pieces/uploads/${piece.uuid}`;
     for (let failures = 0; piece.received < file.size && piece.state === "UPLOADING";) {

@@ -33,6 +33,7 @@ def test_one_click_and_a_file_bring_the_data_of_an_allocation(visit: Visit, alic
     piece = Piece.objects.get()
     assert (piece.client, piece.allocation, piece.piece_cid) == (1010, row.number, cid)
     assert (piece.padded_size, piece.payload_size, piece.state) == (PLACE, len(DATA), "READY")
+    assert (piece.file_name, piece.actor) == ("a.car", "ann")
     expect(page.see("#allocation")).to_have_value("")
     page.go("/allocations/?state=here", live=False)
     expect(page.see(f"#f-allocation-{row.number}")).to_contain_text("waiting for a sector")

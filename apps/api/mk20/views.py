@@ -14,6 +14,7 @@ import structlog
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 from django.utils.encoding import escape_uri_path
+from django.utils.http import parse_header_parameters
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.api.callers import request_source
@@ -34,6 +35,7 @@ from apps.market.services.transfers import (
     upload_complete,
 )
 from apps.market.states import WITHOUT_DATA, DealSource, DealState
+from apps.pieces.rules import file_name_or_none
 from apps.pieces.states import PieceState
 from apps.users.services.rate_limit_buckets import address_request_count
 
@@ -212,8 +214,18 @@ def upload(request: HttpRequest, *, client: str, name: str) -> HttpResponse:
     row = deal_of_client(ulid_read(name), client=client)
     if request.method == "POST":
         return _finalized(request, row, client=client)
-    deal_upload(row, source=request, by=client_principal_make(row))
+    name = file_name_read(request.headers.get("Content-Disposition", ""))
+    deal_upload(row, source=request, by=client_principal_make(row), file_name=name)
     return HttpResponse()
+
+
+def file_name_read(header: str) -> str:
+    """Return the file's name of a Content-Disposition; empty where it has none, or a bad one."""
+    try:
+        _kind, options = parse_header_parameters(header.encode("latin-1").decode())
+    except (LookupError, ValueError):  # an encoding that is none, or not UTF-8
+        return ""
+    return file_name_or_none(options.get("filename", ""))
 
 
 def _finalized(request: HttpRequest, row: Deal, *, client: str) -> HttpResponse:

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.list_filters import ListView, parameters_of
 from apps.api.v1.pagination import CURSOR, LIMIT
-from apps.api.v1.piece_uploads import UploadView
+from apps.api.v1.piece_uploads import FILE_NAME, UploadView
 from apps.api.v1.serializers import CODE_HELP, AmountField
 from apps.api.v1.views import PoolView
 from apps.core.reasons import code_of
@@ -133,13 +133,18 @@ class DealDataView(UploadView):
     """`/deals/{uuid}/data`: the data of a deal that come on disks, or otherwise past the client's doors."""
 
     filters = ()
-    write_parameters = ()
+    write_parameters = ("file_name",)
 
-    @extend_schema(request={"application/octet-stream": OpenApiTypes.BINARY}, responses=DealOutput)
+    @extend_schema(
+        parameters=[FILE_NAME],
+        request={"application/octet-stream": OpenApiTypes.BINARY},
+        responses=DealOutput,
+    )
     def post(self, request: Request, uuid: str) -> Response:
         """Import them: the body is the raw bytes; others than the deal's are refused, and it waits on."""
         deal = deal_get(self.principal, uuid)
-        deal_import(deal, source=request._request, by=self.principal)
+        name = request.query_params.get("file_name", "")
+        deal_import(deal, source=request._request, by=self.principal, file_name=name)
         return Response(deal_body(deal))
 
 

@@ -96,6 +96,9 @@ class FetchInput(TermsInput):
     payload_size = serializers.IntegerField(required=False, help_text="raw bytes; other numbers are refused")
 
 
+FILE_NAME: Final = OpenApiParameter(
+    "file_name", str, description="name of the file, without its folder; at most 255 bytes"
+)
 TERMS: Final = [
     OpenApiParameter("client", str),
     number_parameter("allocation", least=0),
@@ -130,12 +133,14 @@ class UploadView(PoolView):
 
     def spec(self, request: Request, miner: Miner, *, payload_size: int | None) -> PieceSpec:
         """Read what a caller says of a piece for a miner.  Raises BadValue."""
-        terms = TermsInput(data={key: text for key, text in request.query_params.items() if key != "token"})
+        given = request.query_params
+        terms = TermsInput(data={key: given[key] for key in given if key not in ("token", "file_name")})
         terms.is_valid(raise_exception=True)
         return PieceSpec(
             piece_cid=request.headers.get("Piece-Cid", ""),
             padded_size=header_number(request, "Piece-Size"),
             payload_size=payload_size,
+            file_name=given.get("file_name", ""),
             **_timed(miner, terms.validated_data),
         )
 
@@ -144,7 +149,7 @@ class MinerPiecesView(UploadView):
     """`/miners/{address}/pieces`: data for a miner's sectors."""
 
     @extend_schema(
-        parameters=[*TERMS, OpenApiParameter("Upload-Length", int, OpenApiParameter.HEADER)],
+        parameters=[*TERMS, FILE_NAME, OpenApiParameter("Upload-Length", int, OpenApiParameter.HEADER)],
         request={"application/octet-stream": OpenApiTypes.BINARY},
         responses={200: PieceOutput, 201: PieceOutput, 409: QuotaRefusedOutput},
     )

@@ -48,6 +48,10 @@ class PieceOutput(serializers.Serializer[Any]):
     )
     padded_size = serializers.IntegerField(allow_null=True)
     payload_size = serializers.IntegerField(allow_null=True)
+    file_name = serializers.CharField(allow_null=True, help_text="null: none was given")
+    uploader = serializers.CharField(
+        allow_null=True, help_text="who sent it or had it downloaded; of a deal's data its client"
+    )
     state = serializers.ChoiceField(choices=PieceState.values)
     received = serializers.IntegerField()
     sector = serializers.IntegerField(allow_null=True, help_text="number of its sector")
@@ -92,6 +96,8 @@ def piece_body(piece: Piece) -> dict[str, Any]:
         "piece_cid": piece.piece_cid or None,
         "piece_cid_v2": piece.piece_cid_v2 or None,
         "padded_size": piece.padded_size or None,
+        "file_name": piece.file_name or None,
+        "uploader": piece.actor or None,
         "sector": piece.sector_number,
         "active": piece.state == PieceState.ACTIVE,
         "is_stored": bool(piece.piece_cid) and piece.has_data,

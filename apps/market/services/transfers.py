@@ -127,34 +127,34 @@ def deal_fetch_begin(deal: Deal) -> None:
     deal_move(deal, event="TRANSFER", piece=piece)
 
 
-def deal_upload(deal: Deal, *, source: Source, by: Principal) -> None:
+def deal_upload(deal: Deal, *, source: Source, by: Principal, file_name: str = "") -> None:
     """Store all bytes of a deal at once; what came of an upload that was cut off is written anew.
 
     Raises DealNeedsNoData, ChunkRefused, PieceBusy, PieceMismatch, and what uploads of pieces do.
     """
     _data_require(deal)
-    _whole_write(deal, source, by=by)
+    _whole_write(deal, source, by=by, file_name=file_name)
 
 
-def _whole_write(deal: Deal, source: Source, *, by: Principal) -> None:
+def _whole_write(deal: Deal, source: Source, *, by: Principal, file_name: str) -> None:
     if deal.chunk_size is not None:
         raise ChunkRefused(gettext("it is being uploaded in chunks"))
     piece = deal.piece
     if piece is None:
-        piece = _piece_begin(deal, by=by, is_resumable=False)
+        piece = _piece_begin(deal, by=by, is_resumable=False, file_name=file_name)
     elif piece.state == PieceState.UPLOADING:
         with piece_opened(piece):  # no other request is sending them
             received_note(piece, received=0)
     _part_take(deal, piece, source, offset=0, by=by)
 
 
-def deal_import(deal: Deal, *, source: Source, by: Principal) -> None:
+def deal_import(deal: Deal, *, source: Source, by: Principal, file_name: str = "") -> None:
     """Store the data of a deal that came in another way, as its miner's people bring them.
 
     Raises what `deal_upload` does.
     """
     _data_require(deal, DealSource.PUT, DealSource.OFFLINE)
-    _whole_write(deal, source, by=by)
+    _whole_write(deal, source, by=by, file_name=file_name)
     audit_record(principal=by, action="deal.import", target=str(deal.uuid), after={"bytes": deal.raw_size})
 
 
@@ -325,9 +325,10 @@ def _chunk_require(deal: Deal, number: int) -> None:
         raise ChunkRefused("chunk already uploaded")
 
 
-def _piece_begin(deal: Deal, *, by: Principal, is_resumable: bool) -> Piece:
+def _piece_begin(deal: Deal, *, by: Principal, is_resumable: bool, file_name: str = "") -> Piece:
     """Begin the piece of a deal that has none.  Raises PieceBusy if another request has done so by now."""
-    piece = upload_begin(deal.miner, spec=piece_spec_build(deal), by=by, is_resumable=is_resumable)
+    spec = replace(piece_spec_build(deal), file_name=file_name)
+    piece = upload_begin(deal.miner, spec=spec, by=by, is_resumable=is_resumable)
     rows = Deal.objects.filter(pk=deal.pk, state=DealState.TRANSFERRING, piece=None)
     try:
         if deal.state == DealState.ACCEPTED:

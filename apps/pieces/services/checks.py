@@ -103,22 +103,24 @@ def _already_there(piece: Piece, same: Piece | None, *, by: Principal) -> Piece:
 
 
 def _repeat_note(piece: Piece, same: Piece, *, by: Principal) -> None:
-    """Set the terms that were sent again, and leave the others as they are.
+    """Set the terms that were sent again, and leave the others as they are; a name where it has none.
 
-    A deal's client does not change by when somebody else's piece must be active.
+    A deal's client does not change by when somebody else's piece must be active, nor its name.
     """
     unplaced = Piece.objects.filter(pk=same.pk, state__in=UNPLACED)
     if piece.purpose != PiecePurpose.ANY:
         unplaced.update(purpose=piece.purpose, updated_at=clock.now())
     after = {"miner": str(same.miner)}
     is_strangers = piece.actor.startswith(CLIENT_ACTOR) and piece.actor != same.actor
+    if piece.file_name and not is_strangers:
+        Piece.objects.filter(pk=same.pk, file_name="").update(file_name=piece.file_name)
     is_dated = piece.start_epoch not in (None, same.start_epoch)
     if is_dated and piece.terms == same.terms and not is_strangers:
         waiting = unplaced | Piece.objects.filter(pk=same.pk, state=PieceState.PACKED)
         waiting.update(start_epoch=piece.start_epoch, updated_at=clock.now())
         unplaced.filter(terms_missing_since=None).update(error="")  # it may have waited for another epoch
         after["active_by"] = gettext("epoch {epoch}").format(epoch=piece.start_epoch)
-    same.refresh_from_db(fields=["purpose", "start_epoch"])
+    same.refresh_from_db(fields=["purpose", "start_epoch", "file_name"])
     audit_record(principal=by, action="piece.repeat", target=str(same), after=after)
     publish(Change("piece", str(same.uuid), same.miner.tenant_id))
 

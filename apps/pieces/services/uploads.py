@@ -41,6 +41,7 @@ from apps.pieces.errors import (
     UploadIncomplete,
 )
 from apps.pieces.models import Piece
+from apps.pieces.rules import file_name_of_url, file_name_require
 from apps.pieces.selectors import fetch_same, piece_same
 from apps.pieces.services.checks import piece_check
 from apps.pieces.services.quotas import quota_require
@@ -79,6 +80,7 @@ class PieceSpec:
     """Deal that must be published before it goes into a sector."""
     term_min: int | None = None
     """Epochs that its sector must live at least; of a piece with an allocation the chain says it."""
+    file_name: str = ""
 
 
 def piece_change_publish(piece: Piece) -> None:
@@ -149,8 +151,9 @@ def piece_build(
     """Return the unwritten row of a piece whose bytes are to come.
 
     Raises what `spec_check` does, PieceTooLate, BadValue for a CID that is none of a piece, or of another
-    size.
+    size, or for a bad file name.
     """
+    file_name = file_name_require(spec.file_name) or file_name_of_url(source_url)
     sized = announced_read(spec)
     if sized is not None:
         spec = replace(spec, payload_size=sized.payload_size)
@@ -173,6 +176,7 @@ def piece_build(
         term_min=spec.term_min,
         is_resumable=is_resumable,
         source_url=source_url,
+        file_name=file_name,
         actor=by.actor[:200],
     )
     _time_check(piece, first_epoch=spec.first_epoch)

@@ -24,6 +24,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.list_page import Column, Empty, ListPage
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.deals.rows import LABELS, DealRow, deal_row, reason_text, terms_text
+from apps.dashboard.pages.pieces.rows import uploader_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.market.rules import ulid_encode
@@ -212,6 +213,10 @@ def facts_of(row: Deal, data: PageData, transfer: Transfer | None) -> list[Fact]
             Fact(_("Miner's collateral"), fil_format(int(row.collateral))),
             Fact(_("Locked by the client"), fil_format(int(row.lockup))),
         ]
+    if row.piece is not None:
+        name, uploader = row.piece.file_name, uploader_text(row.piece)
+        facts += [Fact(_("File"), name)] if name else []
+        facts += [Fact(_("Uploader"), uploader)] if uploader else []
     if transfer is not None:
         facts += transfer_facts(row, transfer)
     if row.state in (DealState.ACCEPTED, DealState.TRANSFERRING):

@@ -112,6 +112,13 @@ def commitment(row: PieceRow) -> SafeString:
     )
 
 
+def file(row: PieceRow) -> SafeString:
+    """Return what its sender calls it, and who that is."""
+    name = row.row.file_name
+    shown = format_html("<bdi{}>{}</bdi>", cells.title_of(name), name) if name else formatting.NOTHING
+    return cells.joined(shown, cells.sub(row.uploader, title=row.row.actor))
+
+
 def terms(row: PieceRow) -> SafeString:
     """Return how much of it came, or under what it is activated and what it holds as a CAR."""
     if row.pct is not None:
@@ -181,7 +188,7 @@ PIECES: Final = ListPage(
     live={"piece": changed},
     live_too={"piece": (storage,)},
     filters=PieceFilters,
-    search=_("Commitment, id, client or number"),
+    search=_("CID, id, number, client or file"),
     search_css="w-l",
     beside_too=("take",),
     facets=STATES,
@@ -197,6 +204,7 @@ PIECES: Final = ListPage(
     none=Empty(_("No matching pieces"), _("No pieces match these filters.")),
     columns=(
         Column(head=_("Piece"), cell=commitment, css="keep", is_name=True),
+        Column(head=_("File"), cell=file, css="keep", key="file", by="file_name"),
         Column(
             head=_("State"),
             cell=lambda row: cells.chip(row.label),
@@ -231,6 +239,8 @@ PIECES: Final = ListPage(
     csv={
         "id": attrgetter("uuid"),
         **{name: attrgetter(name) for name in ("piece_cid", "piece_cid_v2", "payload_size", "padded_size")},
+        "file_name": attrgetter("file_name"),
+        "uploader": attrgetter("actor"),
         "state": attrgetter("state"),
         "miner": attrgetter("miner.address"),
         "sector": attrgetter("sector_number"),

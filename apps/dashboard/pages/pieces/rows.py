@@ -15,6 +15,7 @@ from apps.core import formatting
 from apps.core.languages import clauses_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.labels import StateLabel
+from apps.pieces.selectors import deal_client
 from apps.pieces.states import UNPLACED, IndexOutcome, PiecePurpose, PieceState
 from apps.sectors.rules.params import has_data
 from apps.sectors.selectors.sectors import sectors_by_numbers
@@ -60,6 +61,7 @@ class PieceRow:
 
     row: Piece
     short: str
+    uploader: str
     label: StateLabel
     say: str
     """Why it failed, how much of it was downloaded, or under what it is activated."""
@@ -121,6 +123,13 @@ def source_text(url: str) -> str:
     return gettext("from {url}").format(url=f"{parts.hostname}/{file[-FILE_SHOWN:]}")
 
 
+def uploader_text(piece: Piece) -> str:
+    """Return who sent a piece, or had it downloaded; empty where nobody is known."""
+    if client := deal_client(piece):
+        return gettext("client {address}").format(address=formatting.shortened(client))
+    return piece.actor
+
+
 def blocks_text(piece: Piece) -> str:
     """Return how many blocks of a CAR can be retrieved, or why none can."""
     index = piece.index
@@ -164,6 +173,7 @@ def piece_row(piece: Piece, sector: Sector | None, viewer: Principal) -> PieceRo
     return PieceRow(
         row=piece,
         short=formatting.shortened(piece.piece_cid or piece.announced_cid) or gettext("not computed yet"),
+        uploader=uploader_text(piece),
         label=label,
         say=say_text(piece),
         pct=round(100 * part) if is_coming else None,

@@ -319,6 +319,29 @@ def test_data_uploaded_whole_become_the_deals_piece(client: Client, miner: Miner
     assert who.ask(client, "PUT", f"/upload/{name}", DATA).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("header", "kept"),
+    [
+        ('attachment; filename="a b.car"', "a b.car"),
+        ("attachment; filename=\"a.car\"; filename*=UTF-8''%E6%95%B0.car", "数.car"),
+        ('attachment; filename="../a.car"', ""),
+        ("attachment; filename*=UTF-8''a%E2%80%AEb", ""),
+        ("attachment; filename*=nonsense''a", ""),
+        (f"attachment; filename={'x' * 256}", ""),
+        ("attachment", ""),
+    ],
+)
+def test_file_name_of_an_upload_is_kept_where_it_is_good(
+    client: Client, miner: Miner, who: Mk20Client, header: str, kept: str
+) -> None:
+    name = accepted(client, who, miner)
+
+    answer = who.ask(client, "PUT", f"/upload/{name}", DATA, **{"Content-Disposition": header})
+
+    assert answer.status_code == 200
+    assert (Piece.objects.get().file_name, Piece.objects.get().actor) == (kept, f"client {who.address}")
+
+
 def test_data_uploaded_in_chunks_become_the_deals_piece(
     client: Client, miner: Miner, who: Mk20Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
