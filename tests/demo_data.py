@@ -120,7 +120,7 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
     )
     Deadline.objects.filter(pk=rows[1].pk).update(faulty=1)
     factories.partition(rows[1], all_sectors=[1], live=[1], faulty=[1])
-    sealer = factories.worker(f"{of}-sealer", of=of)
+    sealer = factories.worker(f"{of}-sealer", of=of, hardware=factories.measured_hardware())
     prover = factories.worker(f"{of}-prover", of=of, kinds=[JobKind.WINDOW_POST])
     store = factories.store(sealer)
     factories.store(prover)

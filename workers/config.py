@@ -38,7 +38,7 @@ from workers.host_folder import (
 )
 from workers.host_settings import ROOM_LEAST, ROOM_SECTORS, SECTOR_ROOM, SECTORS_MAX, HostSettings
 from workers.host_sums import HostRequirements, room_proposed
-from workers.processors.page_shape import LayerDrives
+from workers.processors.layer_drives import LayerDrives
 from workers.setting_levels import merge, numbers_of, rules_default, slots_default, slots_named
 from workers.stage_processors import HostProcessors, StageProcessor
 from workers.storage.bucket_files import store_path

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.wire.host_settings import SETTING_MAX
 from poolsite.wire.hosts import SLOTS_MAX
+from poolsite.wire.page_shape import BATCH_MAX, LANES
 from poolsite.wire.pipeline import WORKER_STAGES
 from workers.config_mistakes import (
     BadConfig,
@@ -26,7 +27,7 @@ from workers.damocles_config import LIMITS, TABLES, DamoclesFile, damocles_read,
 from workers.damocles_keys import is_tables, place
 from workers.damocles_old_names import present_names
 from workers.host_settings import SECTOR_ROOM, SECTORS_MAX
-from workers.processors.page_shape import BATCH_MAX, LANES, LayerDrives
+from workers.processors.layer_drives import LayerDrives
 from workers.setting_levels import slots_named
 
 if TYPE_CHECKING:

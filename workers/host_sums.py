@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.porep.parameters import parameters_of_size
+from poolsite.wire.page_shape import CARD_PIECE, shape_of
 from poolsite.wire.pipeline import WORKER_STAGES, Stage
 from poolsite.wire.sums import labelling_bytes, memory_for_slots
 from workers.config_mistakes import BadConfig
 from workers.damocles_processors import cpus_of
 from workers.gpus import gpus_here
 from workers.host_settings import ROOM_SECTORS, SECTOR_ROOM
-from workers.processors.page_shape import CARD_PIECE, LayerDrives, shape_of
+from workers.processors.layer_drives import LayerDrives
 from workers.setting_levels import SLOTS
 from workers.storage.memory import memory_bytes
 from workers.storage.sizes import size_text

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
-from poolsite.wire.hardware import Disk, HostLoad, SealingFolder
+from poolsite.wire.hardware import Disk, DrivesMeasured, HostLoad, SealingFolder
 from workers.console.log_tail import log_tail
 from workers.host_load import LoadMeter
 from workers.machine import Machine, disk_measure, disk_read, machine_read
-from workers.processors.batch_rates import batch_now_read
+from workers.processors.batch_rates import batch_now_read, measured_read
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class MachineReport:
         self._machine: Machine | None = None
         self._meter = LoadMeter()
         self._load: HostLoad | None = None
+        self._drives: DrivesMeasured | None = None
         self._is_stopped = threading.Event()
         self._measure = threading.Event()
 
@@ -87,7 +88,8 @@ class MachineReport:
         if machine is None:
             return {}
         batch = None if self.layers is None else batch_now_read(self.layers)
-        return {name: getattr(machine, name) for name in REPORTED} | {"load": self._load, "batch": batch}
+        facts = {"load": self._load, "batch": batch, "drives_measured": self._drives}
+        return {name: getattr(machine, name) for name in REPORTED} | facts
 
     def _work(self) -> None:
         while not self._is_stopped.is_set():
@@ -110,7 +112,7 @@ class MachineReport:
         if is_requested:
             here = (Path(path) for path, one in self.sealing().items() if one.total_bytes)
             rates_write(self.path, tuple(disk_measure(folder) for folder in (*self.folders(), *here)))
-        known = rates_read(self.path)
+        known, self._drives = rates_read(self.path), measured_read(self.folder)
         disks = []
         for folder in self.folders():
             with suppress(OSError):  # away: the others are told

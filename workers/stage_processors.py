@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE, TREES_VARIABLE, trees_path
-from workers.processors.page_shape import LAYERS_VARIABLE, LayerDrives
+from workers.processors.layer_drives import LAYERS_VARIABLE, LayerDrives
 from workers.processors.pool_child import READY_S, ChildSpec
 from workers.processors.snark_choice import SNARK_VARIABLE
 

@@ -28,6 +28,12 @@ def whole(value: int | None) -> str:
     return NOTHING if value is None else f"{value:,}".replace(",", NARROW)
 
 
+def tenths(value: float) -> str:
+    """`1 873 243.8`: with a tenth, grouped as all numbers of the pages are."""
+    number, _point, tenth = f"{value:.1f}".partition(".")
+    return f"{whole(int(number))}.{tenth}"
+
+
 def fil(atto: int | None) -> str:
     """attoFIL as FIL with 4 places: `0.0390`; an amount too small for them keeps its first digits."""
     if atto is None:

@@ -60,6 +60,7 @@ def hardware(world: World, *, seals: bool) -> dict[str, Any]:
         "winning_form": "" if seals else "groth16",
         "winning_ms": 0 if seals else 2_100 + chance.randrange(900),
         "update_sizes": [32 * GIB],
+        "drives_measured": drives_measured(world) if seals else None,
         "load": {
             "cpu_permille": chance.randrange(520, 930) if seals else chance.randrange(60, 240),
             "memory_permille": chance.randrange(600, 900) if seals else chance.randrange(150, 400),
@@ -67,6 +68,20 @@ def hardware(world: World, *, seals: bool) -> dict[str, Any]:
             "celsius": chance.randrange(58, 76),
             "gpu_celsius": chance.randrange(55, 74),
         },
+    }
+
+
+def drives_measured(world: World) -> dict[str, Any]:
+    """Return what `measure-disks --all` found on a host with twelve drives of 15.36 TB."""
+    return {
+        "drives": [f"/mnt/nvme{number}" for number in range(1, 13)],
+        "at": int((world.now - timedelta(days=9)).timestamp()),
+        "room_bytes": 12 * 15_360_000_000_000,
+        "endurance_bytes": 12 * 28_032_000_000_000_000,
+        "pages": [
+            {"sectors": size, "reads_s": 11_800_000 - 9_000 * size, "read_ns": 610, "nodes_s": nodes_s}
+            for size, nodes_s in ((16, 1_190_000), (32, 1_170_000), (64, 1_128_000), (128, 705_000))
+        ],
     }
 
 

@@ -103,6 +103,33 @@ class LayerBatch(Document, frozen=True, kw_only=True):
     """Unix time when it ends, about; 0: not known yet."""
 
 
+class PagesMeasured(Document, frozen=True, kw_only=True):
+    """What a host's drives and cores make of pages of one size; 0: not measured."""
+
+    sectors: Int
+    """Sectors of which a page has a node."""
+    reads_s: Int = 0
+    """Random reads a second of all drives together."""
+    read_ns: Int = 0
+    """Nanoseconds of a core for one of them."""
+    nodes_s: Int = 0
+    """Nodes of all these sectors that all cores label in a second, their parents in memory."""
+
+
+class DrivesMeasured(Document, frozen=True, kw_only=True):
+    """What `measure-disks --all` last found on a host."""
+
+    drives: tuple[Text, ...] = ()
+    """Folders or devices."""
+    at: Int = 0
+    """Unix time when it was measured."""
+    room_bytes: Int = 0
+    """Bytes of all drives that a batch may take: as many of each as the smallest has."""
+    endurance_bytes: Int = 0
+    """Bytes that may be written to all of them; 0: nobody gave any."""
+    pages: tuple[PagesMeasured, ...] = ()
+
+
 class Hardware(Document, frozen=True, kw_only=True):
     """The hardware and software of a host."""
 
@@ -146,3 +173,5 @@ class Hardware(Document, frozen=True, kw_only=True):
     """None: no card, or not tried yet."""
     batch: LayerBatch | None = None
     """None: it labels none with its layers on drives."""
+    drives_measured: DrivesMeasured | None = None
+    """None: `measure-disks --all` was never run there."""

@@ -21,12 +21,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from poolsite.wire.page_shape import BATCH_MAX, shape_of
 from workers.kernels.cache import cache_base, cache_use
 from workers.processors.bench_cases import parameters_of_size
 from workers.processors.labelling import LabelledSector, label_sectors
 from workers.processors.page_batch import PageBatch
 from workers.processors.page_layers import layer_files_write
-from workers.processors.page_shape import BATCH_MAX, shape_of
 from workers.processors.pc1 import sealed_begin
 from workers.processors.pc2 import seal_trees
 from workers.processors.sector_record import sector_files

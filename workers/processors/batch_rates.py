@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from poolsite.wire.hardware import LayerBatch
+from poolsite.wire.hardware import DrivesMeasured, LayerBatch
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:
+    from poolsite.wire.page_shape import PageShape
     from workers.processors.page_batch import PageBatch
-    from workers.processors.page_shape import PageShape
 
 RATES: Final = "rates"
 """The file in the folder of a host that has them."""
 NOW: Final = "now"
 """The file there that says how far the present batch is."""
+MEASURED: Final = "drives_measured.json"
+"""The file in a host's folder that has what `measure-disks --all` found."""
 NOW_S, STALE_S = 5.0, 120.0
 """How often it is written, and after how long it counts no more: the process was killed."""
 NOTE_S: Final = 60.0
@@ -73,6 +75,19 @@ def batch_now_read(folder: Path) -> LayerBatch | None:
         return msgspec.json.decode(path.read_bytes(), type=LayerBatch)
     except (OSError, UnicodeDecodeError, msgspec.DecodeError):
         return None
+
+
+def measured_read(folder: Path) -> DrivesMeasured | None:
+    """Return what was measured last; None of a host that never was, or a file that is damaged."""
+    try:
+        return msgspec.json.decode((folder / MEASURED).read_bytes(), type=DrivesMeasured)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def measured_write(folder: Path, measured: DrivesMeasured) -> None:
+    """Write what was measured.  Raises OSError."""
+    write_file(folder / MEASURED, msgspec.json.encode(measured))
 
 
 class RateMeter:

@@ -39,7 +39,7 @@ from workers.processors.errors import (
     StageRefused,
     file_error,
 )
-from workers.processors.page_shape import LAYERS_VARIABLE
+from workers.processors.layer_drives import LAYERS_VARIABLE
 from workers.processors.stages import STAGES, Stage, output_encode, task_decode
 
 SECOND_VARIABLE = "POOLSITE_KERNELS_COMPILED"

@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from poolsite.wire.page_shape import shape_of
 from workers.processors.batch_rates import RateMeter, rates_read
 from workers.processors.errors import BadFile, PermanentError, ProcessorError, TemporaryError, TicketTooOld
 from workers.processors.label_queue import LABEL_QUEUE, LabelQueue, Waiting
 from workers.processors.labelling import first_missing
+from workers.processors.layer_drives import LAYERS_VARIABLE, LayerDrives
 from workers.processors.layer_source import LayersPlace, is_place
 from workers.processors.page_batch import PageBatch, batch_forget, batch_ids
 from workers.processors.page_layers import layer_files_write, noted, trees_write
-from workers.processors.page_shape import LAYERS_VARIABLE, LayerDrives, shape_of
 from workers.processors.page_stripes import DamagedChunk, batch_read
 from workers.storage.files import NotEnoughSpace, write_file
 from workers.storage.page_drives import DriveFailed, PageDrives, drives_open

@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 
 from poolsite.filecoin.scalars import NODE_BYTES
+from poolsite.wire.page_shape import shape_of
 from workers.processors.errors import BadFile
-from workers.processors.page_shape import shape_of
 from workers.processors.page_stripes import DamagedChunk, Stripes, batch_read
 from workers.storage.files import write_file
 from workers.storage.mapped import Nodes, layer_nodes, pages_release

@@ -1,17 +1,20 @@
 """`python -m workers measure-disks`: how many random reads a second drives make, all of them together.
 
 PC1 with its layers on drives (docs/performance.md) needs 8.7 reads for each node of a batch.  A folder gets a
-file, which is removed afterwards; a device is only read.  With --all, for batches of every size.
+file, which is removed afterwards; a device is only read.  With --all, for batches of every size, with the
+labels that the cores make; it is kept in the host's folder, and its page in the console shows it.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,14 +24,22 @@ from typing import Final
 
 import numpy as np
 
-from workers.kernels import page_plan
+from poolsite.filecoin.scalars import NODE_BYTES
+from poolsite.wire.batch_model import CORES, MEMORY, READS, ROOM, BatchFigures, batch_figures, reads_hours
+from poolsite.wire.hardware import DrivesMeasured, PagesMeasured
+from poolsite.wire.page_shape import BATCH_MAX
+from workers.gpus import gpus_here
+from workers.kernels import labels, page_plan
 from workers.kernels.lanes import NODES
-from workers.processors.batch_model import DrivesAllow, drives_allow, reads_hours
+from workers.processors.batch_rates import measured_write
+from workers.processors.page_batch import sectors_a_thread
 from workers.processors.page_reader import RingReader, reader_of
-from workers.processors.page_shape import BATCH_MAX
+from workers.processors.parallel import thread_count
 from workers.processors.terminal import error_text
 from workers.storage.files import space_check
 from workers.storage.mapped import resident_bytes
+from workers.storage.memory import memory_bytes
+from workers.storage.page_drives import FILE_NAME
 from workers.storage.sizes import size_text
 
 SECONDS: Final = 10.0
@@ -39,6 +50,16 @@ ROUND_READS: Final = 1 << 13
 """Reads of a round on each drive: a chunk of 4,096 nodes takes four times as many of all."""
 SIZES: Final = (16, 32, 64, BATCH_MAX)
 """Sectors of a batch that pages are made for."""
+LABELS_S: Final = 1.0
+"""How long the labels of each size are measured, at most."""
+LABEL_NODES: Final = 512
+"""Nodes that are labelled between two looks at the clock."""
+BOUND_BY: Final = {
+    MEMORY: "this machine's memory does not hold it",
+    ROOM: "no room for one batch",
+    READS: "reads",
+    CORES: "cores",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +119,31 @@ def drives_measure(paths: Sequence[Path], *, page_bytes: int, seconds: float, fi
         return Measured(len(handles), page_bytes, done / took, cpu / done * 1e6, failed, is_ring)
 
 
+def labels_measure(sectors: int, *, seconds: float) -> float:
+    """Return how many nodes of so many sectors all cores label in a second, their parents in memory."""
+    stride, many = NODES // 16 * sectors, sectors_a_thread(sectors)
+    ring = resident_bytes(LABEL_NODES * stride)
+    room = resident_bytes(LABEL_NODES * page_plan.PARENTS * stride)
+    room[::4096] = 1
+    addresses = room.ctypes.data + stride * np.arange(LABEL_NODES * page_plan.PARENTS).reshape(
+        LABEL_NODES, page_plan.PARENTS
+    )
+    addresses[1:, 0] = ring.ctypes.data + stride * np.arange(LABEL_NODES - 1)  # the node before
+    ids = np.arange(8 * many, dtype=np.uint32).reshape(many, 8)
+    kernel, groups = labels.rows_of(many), range(sectors // many)
+
+    def work(group: int) -> None:
+        kernel(ids, 2, LABEL_NODES, addresses, ring.ctypes.data, stride, NODE_BYTES * many * group)
+
+    with ThreadPoolExecutor(min(thread_count(), len(groups))) as threads:
+        list(threads.map(work, groups))  # compiles or loads the kernel
+        started, nodes = time.monotonic(), 0
+        while not nodes or time.monotonic() - started < seconds:
+            list(threads.map(work, groups))
+            nodes += LABEL_NODES
+        return nodes / (time.monotonic() - started)
+
+
 def _file_fill(stack: ExitStack, folder: Path, size: int) -> int:
     """Return a file of random bytes on a folder's drive, without a name: none is left after a kill."""
     space_check(folder, size)
@@ -118,62 +164,100 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("drive", nargs="+", type=Path, help="a folder on each drive, or its device")
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--sectors", type=int, choices=SIZES, default=BATCH_MAX, help="of a batch")
-    parser.add_argument("--all", action="store_true", help="for batches of every size, in the same time")
+    parser.add_argument("--all", action="store_true", help="for batches of every size, and keep it")
+    parser.add_argument("--dir", type=Path, default=Path("var/sealer"), help="the host's own folder")
     parser.add_argument("--endurance", type=float, default=0.0, metavar="TB", help="TBW of each drive")
     parser.add_argument("--file-size", type=int, default=FILE_BYTES >> 20, metavar="MiB", help="in a folder")
     parser.add_argument("--json", action="store_true")
     wanted = parser.parse_args(arguments)
-    sizes = SIZES if wanted.all else (wanted.sectors,)
     try:
-        room = len(wanted.drive) * min(map(_room_bytes, wanted.drive))  # each has the same part of a batch
-        measured = {
-            sectors: drives_measure(
-                wanted.drive,
-                page_bytes=NODES // 16 * sectors,
-                seconds=wanted.seconds / len(sizes),
-                file_bytes=max(wanted.file_size << 20, PART_BYTES),
-            )
-            for sectors in sizes
-        }
+        room = len(wanted.drive) * min(map(_room_bytes, wanted.drive))
+        measured = _sizes_measure(wanted)
     except OSError as error:
         sys.stderr.write(f"measure-disks: {error_text(error)}\n")
         return 1
-    if failed := sum(found.failed for found in measured.values()):
-        sys.stderr.write(f"measure-disks: {failed} reads failed\n")
     endurance = wanted.endurance * 1e12 * len(wanted.drive)
-    for sectors, found in measured.items():
-        allow = drives_allow(
-            sectors,
-            reads_s=found.reads_s,
+    for page, found in measured:
+        figures = batch_figures(
+            page.sectors,
+            page,
             drives=found.drives,
             room_bytes=room,
+            cpus=thread_count(),
+            ram_bytes=memory_bytes(),
+            has_card=bool(gpus_here()),
             endurance_bytes=endurance,
         )
         if wanted.json:
-            fields = asdict(found) | (asdict(allow) if wanted.all else {})
+            fields = asdict(found) | (asdict(figures) if wanted.all else {})
             sys.stdout.write(json.dumps(fields) + "\n")
         else:
-            sys.stdout.write(_text(found, sectors) + _allow_text(allow, room))
+            sys.stdout.write(_text(found, page.sectors) + _figures_text(figures, room))
+    if failed := sum(found.failed for _, found in measured):
+        sys.stderr.write(f"measure-disks: {failed} reads failed\n")
+    elif wanted.all:
+        whole = DrivesMeasured(
+            drives=tuple(str(path) for path in wanted.drive),
+            at=int(time.time()),
+            room_bytes=room,
+            endurance_bytes=int(endurance),
+            pages=tuple(page for page, _ in measured),
+        )
+        _keep(wanted.dir, whole)
     return int(failed > 0)
 
 
+def _sizes_measure(wanted: argparse.Namespace) -> list[tuple[PagesMeasured, Measured]]:
+    """Measure pages of one size, or of each: labels of the cores only then.  Raises OSError."""
+    sizes = SIZES if wanted.all else (wanted.sectors,)
+    seconds, measured = wanted.seconds / len(sizes), []
+    for sectors in sizes:
+        found = drives_measure(
+            wanted.drive,
+            page_bytes=NODES // 16 * sectors,
+            seconds=seconds,
+            file_bytes=max(wanted.file_size << 20, PART_BYTES),
+        )
+        nodes_s = labels_measure(sectors, seconds=min(LABELS_S, seconds)) if wanted.all else 0.0
+        page = PagesMeasured(
+            sectors=sectors,
+            reads_s=int(found.reads_s),
+            read_ns=int(1000 * found.cpu_us),
+            nodes_s=int(nodes_s),
+        )
+        measured.append((page, found))
+    return measured
+
+
+def _keep(folder: Path, measured: DrivesMeasured) -> None:
+    """Write what was measured to the folder of a host; say why not if there is none."""
+    try:
+        if not folder.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "there is no such folder of a host (--dir)", str(folder))
+        measured_write(folder, measured)
+    except OSError as error:
+        sys.stderr.write(f"measure-disks: not kept for the console: {error_text(error)}\n")
+
+
 def _room_bytes(path: Path) -> int:
-    """Return the bytes that a batch may take of a drive: all of a device, what is free where a folder is."""
+    """Return the bytes that a batch may take of a drive: a device, or in a folder what is free or pages'."""
     if path.is_block_device():
         with path.open("rb") as device:
             return device.seek(0, os.SEEK_END)
-    return disk_usage(path).free
+    pages = path / FILE_NAME
+    return disk_usage(path).free + (512 * pages.stat().st_blocks if pages.exists() else 0)
 
 
-def _allow_text(allow: DrivesAllow, room: int) -> str:
-    needs, has = size_text(allow.needs_bytes), size_text(room)
-    lines = [f"  {size_text(allow.memory_bytes)} of memory; {needs} of drives, of which {has} are free"]
-    if not allow.per_day:
-        lines.append("  no room for one batch")
+def _figures_text(figures: BatchFigures, room: int) -> str:
+    needs, has = size_text(figures.needs_bytes), size_text(room)
+    lines = [f"  {size_text(figures.memory_bytes)} of memory; {needs} of drives, of which {has} are free"]
+    if not figures.per_day:
+        lines.append(f"  {BOUND_BY[figures.binds]}")
     else:
-        days = "not known (--endurance)" if allow.days is None else f"{allow.days:,.0f} days"
+        days = "not known (--endurance)" if figures.days is None else f"{figures.days:,.0f} days"
+        by = BOUND_BY.get(figures.binds, BOUND_BY[READS])
         lines.append(
-            f"  at most {allow.per_day:,.0f} sectors a day by reads; life of the drives at that: {days}"
+            f"  at most {figures.per_day:,.0f} sectors a day by {by}; life of the drives at that: {days}"
         )
     return "\n".join(lines) + "\n"
 

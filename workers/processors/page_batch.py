@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
+from poolsite.wire.page_shape import BATCH_MAX, PageShape, shape_of
 from workers.kernels import labels, page_plan
 from workers.kernels.crc32c import page_sums
 from workers.processors.errors import BadInput
 from workers.processors.page_reader import reader_of
-from workers.processors.page_shape import BATCH_MAX, PageShape, shape_of
 from workers.processors.page_stripes import DamagedChunk, Stripes, batch_read
 from workers.processors.parallel import Progress, no_progress, parallel_for, thread_count
 from workers.processors.parent_cache import rows_function
@@ -108,7 +108,7 @@ class PageBatch:
         handles = [drive.handle for drive in self.drives.drives]
         self.reader: PageReader = reader_of(handles, rooms)
         self.reads = self.labelled = 0
-        self.sectors_a_thread = _sectors_a_thread(shape.lanes)
+        self.sectors_a_thread = sectors_a_thread(shape.lanes)
         padded = [*self.replica_ids, *[bytes(32)] * (shape.lanes - shape.sectors)]
         words = np.frombuffer(b"".join(padded), np.uint32).reshape(-1, 8)
         many = self.sectors_a_thread
@@ -384,7 +384,7 @@ def _why(result: int, size: int) -> str:
     return "not what was written" if result == size else f"{result} bytes of {size} read"
 
 
-def _sectors_a_thread(lanes: int) -> int:
+def sectors_a_thread(lanes: int) -> int:
     """Return how many sectors each thread labels: the fewest with which every thread has a core."""
     sizes = [size for size in labels.batches() if size > 1]
     return next((size for size in sizes if lanes // size <= thread_count()), max(sizes))

@@ -24,8 +24,8 @@ from workers.storage.mapped import file_write, pages_release, tree_d_nodes
 from workers.storage.memory import available_bytes
 
 if TYPE_CHECKING:
+    from poolsite.wire.page_shape import PageShape
     from workers.processors.page_batch import PageBatch
-    from workers.processors.page_shape import PageShape
     from workers.storage.mapped import Bytes
     from workers.storage.sector import SectorFiles
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from poolsite.wire.page_shape import TAIL
 from workers.kernels.crc32c import page_sums
 from workers.processors.errors import BadFile
-from workers.processors.page_shape import TAIL
 from workers.storage.mapped import resident_bytes
 from workers.storage.page_drives import DriveFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from workers.processors.page_shape import PageShape
+    from poolsite.wire.page_shape import PageShape
     from workers.storage.mapped import Bytes
     from workers.storage.page_drives import PageDrives
 

@@ -23,15 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from poolsite.wire.page_shape import BLOCK_BYTES, FIRST_EXTENT
 from workers.storage.files import LIBC, NotEnoughSpace
 from workers.storage.sizes import size_text
 
 FILE_NAME: Final = "poolsite-pages"
 """The file in a folder that is named as a drive; an empty one says that the drive may be used."""
-BLOCK_BYTES: Final = 4096
-"""What is read and written without the page cache begins and ends at multiples of it."""
-FIRST_EXTENT: Final = 1 << 20
-"""Where the first extent begins: at a multiple of what flash erases at once."""
 KIND: Final = "poolsite pages 1"
 LOCK_WAIT_S, LOCK_PAUSE_S = 10.0, 0.02
 PUNCH_HOLE, KEEP_SIZE = 2, 1

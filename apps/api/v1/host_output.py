@@ -15,7 +15,9 @@ from apps.sectors.selectors.host_record import host_record
 from apps.sectors.selectors.hosts import host_report, worker_is_away
 from apps.sectors.selectors.parallel_plan import BOUNDS, host_parallel_plan
 from apps.sectors.services.hosts.settings import worker_settings_resolve
+from poolsite.wire.batch_model import BINDS, batch_table
 from poolsite.wire.hardware import Hardware
+from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
     from apps.sectors.models import HostReport, Worker
@@ -107,6 +109,26 @@ class ParallelOutput(serializers.Serializer[Any]):
     bounds = BoundOutput(many=True, help_text="Strictest first.")
 
 
+class BatchOutput(serializers.Serializer[Any]):
+    """A batch of 32 GiB sectors with its layers on drives: its needs, and what the host makes of it."""
+
+    sectors = serializers.IntegerField()
+    memory_bytes = serializers.IntegerField()
+    needs_bytes = serializers.IntegerField(help_text="of all drives together")
+    reads_needed_s = serializers.FloatField(
+        allow_null=True, help_text="a second, so that cores never wait; null: labels were not measured"
+    )
+    reads_s = serializers.FloatField(allow_null=True, help_text="a second, as measured; null: not measured")
+    hours = serializers.FloatField(allow_null=True, help_text="until all layers are there")
+    per_day = serializers.FloatField(
+        allow_null=True, help_text="sectors, as far as layers allow; 0: the host cannot hold one batch"
+    )
+    binds = serializers.ChoiceField(choices=BINDS, allow_blank=True, help_text="empty: not known")
+    days = serializers.FloatField(
+        allow_null=True, help_text="that the drives last; null: their endurance was not given"
+    )
+
+
 class WorkerDetail(WorkerOutput):
     """One worker with its settings in effect, and its work of the last week."""
 
@@ -114,6 +136,9 @@ class WorkerDetail(WorkerOutput):
     wanted = serializers.DictField(child=serializers.CharField())
     parallel = ParallelOutput(
         allow_null=True, help_text="Null: it seals nothing, or has not reported enough."
+    )
+    batches = BatchOutput(
+        many=True, help_text="By size; empty if it seals nothing. Measured by measure-disks --all."
     )
     sectors_per_day = serializers.FloatField(
         allow_null=True, help_text="Sectors a day over the last week; null until the host is a day old."
@@ -163,6 +188,9 @@ def detail_body(worker: Worker) -> dict[str, Any]:
         "settings": [] if report is None else report.settings,
         "wanted": worker_settings_resolve(worker),
         "parallel": parallel_body(worker, report),
+        "batches": BatchOutput(
+            batch_table(worker.hardware) if JobKind.SEAL in worker.kinds else (), many=True
+        ).data,
         "sectors_per_day": None if record.per_day is None else round(record.per_day, 2),
         "failures": failures,
     }

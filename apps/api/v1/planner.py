@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.day_ranges import day_read
+from apps.api.v1.host_output import BatchOutput
 from apps.api.v1.pagination import number_parameter
 from apps.api.v1.views import PoolView
 from apps.chain.node.client import page_client
@@ -29,6 +30,7 @@ from apps.sectors.services.plans import (
     PUBLISHED_BYTES,
     SOURCES,
     PlanCosts,
+    plan_batches_collect,
     plan_costs_estimate,
     plan_limit_find,
     plan_read,
@@ -119,6 +121,8 @@ class PlanOutput(serializers.Serializer[Any]):
     costs = PlanCostsOutput(allow_null=True)
     costs_error = serializers.CharField(allow_blank=True)
     answer = GoalAnswerOutput(allow_null=True, help_text="null: no goal is given")
+    batches = BatchOutput(many=True, help_text="of one host, by size: the mean of those that were measured")
+    batches_measured_on = serializers.IntegerField(help_text="hosts; the others are assumed to be alike")
 
 
 def costs_body(costs: PlanCosts) -> dict[str, Any]:
@@ -167,6 +171,7 @@ def planner_body(viewer: Principal, address: str, changes: Mapping[str, str]) ->
         except DomainError as refusal:
             why = refusal.reason
     size = PUBLISHED_BYTES if miner is None else miner.sector_size
+    farm = plan_batches_collect(viewer, miner=miner, now=clock.now())
     answer = None
     if goal is not None:
         answer = goal_answer(goal, outcome, hosts=plan.hosts, sector_size=size, money=money, now=clock.now())
@@ -184,6 +189,8 @@ def planner_body(viewer: Principal, address: str, changes: Mapping[str, str]) ->
         "costs": costs,
         "costs_error": why,
         "answer": None if answer is None else GoalAnswerOutput(answer).data,
+        "batches": BatchOutput(farm.figures, many=True).data,
+        "batches_measured_on": farm.measured,
     }
 
 

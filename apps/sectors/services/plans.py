@@ -16,6 +16,7 @@ from apps.core.errors import BadValue
 from apps.core.formatting import DAY_S
 from apps.miners.models import Miner, RewardEstimate
 from apps.sectors.models import Worker
+from apps.sectors.rules.batch_sizes import FarmBatches, farm_batches
 from apps.sectors.rules.hardware import sealing_disks
 from apps.sectors.rules.plan_goals import SectorMoney
 from apps.sectors.rules.planner import COMMIT, ROOMS_MAX, SEED, STAGES, Outcome, Plan
@@ -112,12 +113,8 @@ def plan_values_collect(
     Slots and disk are the mean of the hosts that are there, no slots without the memory for them; times
     also of those that are paused or away, of sectors of this size alone.
     """
-    known = [
-        one
-        for one in workers_visible(viewer)
-        if str(JobKind.SEAL) in one.kinds and (miner is None or one.tenant_id == miner.tenant_id)
-    ][:HOSTS_MAX]
-    hosts = [one for one in known if not one.is_paused and not worker_is_away(one, now=now)]
+    known = _hosts_sealing(viewer, miner)
+    hosts = _hosts_at_work(known, now=now)
     size = PUBLISHED_BYTES if miner is None else miner.sector_size
     found = [PlanValue("hosts", len(hosts) or 1, "host" if hosts else "assumed"), _rooms(hosts, size)]
     slots = [slots_of(host) for host in hosts]
@@ -143,6 +140,26 @@ def plan_values_collect(
             found.append(PlanValue(f"s_{stage}", scaled, "guess" if stage in GUESSED else "published"))
     found += _waits(viewer, miner, network)
     return {one.key: one for one in found}
+
+
+def _hosts_sealing(viewer: Principal, miner: Miner | None) -> list[Worker]:
+    """Return the hosts that seal for a miner, or for any of the viewer's."""
+    return [
+        host
+        for host in workers_visible(viewer)
+        if str(JobKind.SEAL) in host.kinds and (miner is None or host.tenant_id == miner.tenant_id)
+    ][:HOSTS_MAX]
+
+
+def _hosts_at_work(hosts: Sequence[Worker], *, now: datetime) -> list[Worker]:
+    """Return those that are neither paused nor offline."""
+    return [host for host in hosts if not host.is_paused and not worker_is_away(host, now=now)]
+
+
+def plan_batches_collect(viewer: Principal, *, miner: Miner | None, now: datetime) -> FarmBatches:
+    """Return what batches with their layers on drives make on the viewer's present farm."""
+    hosts = _hosts_at_work(_hosts_sealing(viewer, miner), now=now)
+    return farm_batches(host.hardware for host in hosts)
 
 
 def _slots_each(counts: Sequence[int]) -> int:

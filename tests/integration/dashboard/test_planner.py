@@ -13,8 +13,8 @@ from django.urls import reverse
 
 from apps.chain.node.client import chain_client
 from apps.core import clock
-from apps.core.formatting import whole
-from apps.dashboard.pages.planner.page import limit_text, tenths
+from apps.core.formatting import tenths, whole
+from apps.dashboard.pages.planner.page import limit_text
 from apps.messages.selectors.balances import spend_open
 from apps.miners.models import Miner
 from apps.sectors.models import BatchSettings, SealTarget, Worker

@@ -17,7 +17,7 @@ from workers.gpus import gpus_here
 from workers.host_sums import HostRequirements
 from workers.machine import Machine, config_text, disk_measure, machine_read, slots_propose
 from workers.machine_report import MachineReport
-from workers.processors.page_shape import LayerDrives
+from workers.processors.layer_drives import LayerDrives
 from workers.stage_processors import HostProcessors, StageProcessor
 
 GIB = 1 << 30

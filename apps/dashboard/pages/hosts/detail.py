@@ -24,6 +24,7 @@ from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import STAGES
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.hosts.batch_sizes import host_batches
 from apps.dashboard.pages.hosts.batch_text import batch_of, batch_text
 from apps.dashboard.pages.hosts.job_text import held_jobs, job_text, kind_text
 from apps.dashboard.pages.hosts.leftovers import leftovers_card
@@ -255,6 +256,7 @@ class HostDetail:
     slots: tuple[SlotRow, ...]
     settings: tuple[SettingRow, ...]
     facts: tuple[Fact, ...]
+    batches: dict[str, Any]
     disks: tuple[dict[str, str], ...]
     stores: tuple[dict[str, object], ...]
     per_day: str
@@ -280,6 +282,7 @@ def host_detail(worker: Worker, data: PageData) -> HostDetail:
         slots=slot_rows(worker),
         settings=setting_rows(worker, report),
         facts=tuple(host_facts(worker, report)),
+        batches=host_batches(worker),
         disks=tuple(disk_rows(worker)),
         stores=host_store_rows(
             worker.attachments.select_related("store"), is_away=worker_is_away(worker, now=data.at)
@@ -395,6 +398,8 @@ def detail_fragments(context: FragmentContext) -> Iterable[str]:
     yield fragment(
         "messages/_facts.html", facts=host.facts, title=_("Hardware and version"), key="host-facts"
     )
+    if host.batches:
+        yield fragment("hosts/_batches.html", batches=host.batches)
 
 
 @require_safe

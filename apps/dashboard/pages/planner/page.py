@@ -16,11 +16,12 @@ from django.views.decorators.http import require_safe
 from apps.chain.node.client import page_client
 from apps.core import formatting
 from apps.core.errors import BadValue, DomainError
-from apps.core.formatting import DAY_S, plural
+from apps.core.formatting import DAY_S, plural, tenths
 from apps.core.languages import list_text
 from apps.dashboard.labels import STAGES as NAMES
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.hosts.batch_sizes import size_rows
 from apps.dashboard.pages.planner.answer import (
     FIELDS,
     GoalTyped,
@@ -36,6 +37,7 @@ from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
+from apps.sectors.rules.batch_sizes import FarmBatches
 from apps.sectors.rules.plan_goals import GoalAnswer, goal_answer
 from apps.sectors.rules.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, Outcome, Plan, gains, simulate
 from apps.sectors.services.plans import (
@@ -44,6 +46,7 @@ from apps.sectors.services.plans import (
     PUBLISHED_BYTES,
     PlanCosts,
     PlanValue,
+    plan_batches_collect,
     plan_costs_estimate,
     plan_limit_find,
     plan_read,
@@ -86,12 +89,6 @@ LEAST_GAIN: Final = 0.005
 def name_of(step: str) -> str:
     """Return a stage or wait in words."""
     return str(WAIT_NAMES.get(step) or NAMES.get(step, step))
-
-
-def tenths(per_day: float) -> str:
-    """`1 873 243.8`: sectors a day, grouped as all numbers of the pages are."""
-    whole, _point, tenth = f"{per_day:.1f}".partition(".")
-    return f"{formatting.whole(int(whole))}.{tenth}"
 
 
 def limit_text(plan: Plan, outcome: Outcome, values: Mapping[str, PlanValue]) -> str:
@@ -316,6 +313,24 @@ def goal_context(shown: Shown, other: Shown | None, query: Mapping[str, str]) ->
     }
 
 
+def batches_context(farm: FarmBatches, hosts: int) -> dict[str, Any]:
+    """Return what batches of each size make on so many hosts, and whether that was measured on them."""
+    if not farm.measured:
+        note = gettext(
+            "Not measured: run “python -m workers measure-disks --all” with their drives on the hosts."
+        )
+    elif farm.measured < hosts:
+        note = gettext("Measured on {measured} of {hosts}; the others are assumed to be alike.").format(
+            measured=formatting.whole(farm.measured), hosts=plural(hosts, "host")
+        )
+    else:
+        note = gettext("Measured on {hosts}.").format(hosts=plural(farm.measured, "host"))
+    if farm.measured > 1:
+        note = f"{note} {gettext('Figures are their mean, time and limit those of the slowest.')}"
+    label = gettext("With {hosts}").format(hosts=plural(hosts, "host"))
+    return {"rows": size_rows(farm.figures, hosts=hosts), "note": note, "hosts": label}
+
+
 @require_safe
 @sign_in_required
 def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
@@ -358,6 +373,7 @@ def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
             "gas_is_guess": shown.costs is not None and shown.costs.price.is_guess,
         },
         goal=goal_context(shown, other, query),
+        batches=batches_context(plan_batches_collect(viewer, miner=miner, now=data.at), shown.plan.hosts),
     )
 
 

@@ -22,7 +22,7 @@ from workers.agent.sealing_leftovers import SealingLeftovers
 from workers.console.refusals import ConsoleAway, ConsoleRefused, Fenced, VersionsDiffer
 from workers.host_settings import SECTOR_ROOM, HostSettings
 from workers.processors.errors import BadInput
-from workers.processors.page_shape import LayerDrives
+from workers.processors.layer_drives import LayerDrives
 from workers.setting_levels import rules_default, slots_default
 from workers.stage_processors import HostProcessors, Location
 from workers.storage.stores import Stores

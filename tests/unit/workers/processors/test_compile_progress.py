@@ -15,7 +15,7 @@ from workers.processors.compile_progress import (
     HostCompileProgress,
     progress_write,
 )
-from workers.processors.page_shape import LAYERS_VARIABLE
+from workers.processors.layer_drives import LAYERS_VARIABLE
 from workers.processors.stages import STAGES
 from workers.stage_processors import HostProcessors, StageProcessor
 

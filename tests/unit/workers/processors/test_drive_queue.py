@@ -19,6 +19,7 @@ import pytest
 from poolsite.filecoin.merkle import BASE_ARITY
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.hardware import LayerBatch
+from poolsite.wire.page_shape import CARD_PIECE, FIRST_EXTENT, shape_of
 from tests.unit.workers.processors.cards import CpuCard
 from tests.unit.workers.processors.sealing import digest, sealing
 from tests.waiting import until
@@ -38,8 +39,8 @@ from workers.processors.drive_queue import DriveQueue, label_line
 from workers.processors.errors import BadFile, PermanentError, TemporaryError, TicketTooOld
 from workers.processors.label_queue import LABEL_QUEUE, TicketLife
 from workers.processors.labelling import LabelledSector, label_sectors
+from workers.processors.layer_drives import LAYERS_VARIABLE, LayerDrives
 from workers.processors.layer_source import LayersPlace, layers_place
-from workers.processors.page_shape import CARD_PIECE, LAYERS_VARIABLE, LayerDrives, shape_of
 from workers.processors.page_stripes import DamagedChunk
 from workers.processors.trees import CHUNK_LEVELS
 from workers.stage_processors import HostProcessors
@@ -126,7 +127,7 @@ def test_a_batch_gives_each_sector_the_layers_of_it_alone(tmp_path, settings, po
     used = [
         (path / FILE_NAME).stat().st_blocks * 512 for path in (tmp_path / "drive-0", tmp_path / "drive-1")
     ]
-    assert max(used) <= page_drives.FIRST_EXTENT + 8192
+    assert max(used) <= FIRST_EXTENT + 8192
 
 
 def test_a_batch_says_how_far_it_is(tmp_path, settings, pool, monkeypatch):
@@ -510,9 +511,7 @@ def test_a_damaged_page_is_named_by_c1_and_made_good_by_pc1(tmp_path, seals, alo
     for drive in ("drive-0", "drive-1"):
         path = tmp_path / drive / FILE_NAME
         raw = bytearray(path.read_bytes())
-        raw[page_drives.FIRST_EXTENT + 5 :: 512] = bytes(
-            byte ^ 1 for byte in raw[page_drives.FIRST_EXTENT + 5 :: 512]
-        )
+        raw[FIRST_EXTENT + 5 :: 512] = bytes(byte ^ 1 for byte in raw[FIRST_EXTENT + 5 :: 512])
         path.write_bytes(raw)
 
     with pytest.raises(

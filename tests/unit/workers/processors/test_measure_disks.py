@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from types import SimpleNamespace
 
+import msgspec
 import pytest
 
+from poolsite.wire.batch_model import batch_table
 from workers.__main__ import main
+from workers.machine_report import MachineReport
 from workers.processors import measure_disks
+from workers.processors.batch_rates import MEASURED, measured_read
+from workers.storage.page_drives import FILE_NAME
 
 
 def test_drives_are_measured_together_and_left_as_they_were(tmp_path, capsys):
@@ -67,10 +73,14 @@ def test_a_missing_drive_is_named(tmp_path, capsys):
     assert str(tmp_path / "gone") in capsys.readouterr().err
 
 
-def test_every_size_of_batch_is_measured_at_once(tmp_path, capsys):
-    words = ["measure-disks", str(tmp_path), "--seconds", "0.04", "--file-size", "4", "--all", "--json"]
+def test_every_size_of_batch_is_measured_at_once_and_kept_for_the_console(tmp_path, capsys):
+    """With the labels that the cores make; the host's next look at its machine tells it."""
+    drive, own = tmp_path / "nvme", tmp_path / "sealer"
+    for folder in (drive, own):
+        folder.mkdir()
+    words = ["measure-disks", str(drive), "--dir", str(own), "--seconds", "0.04", "--file-size", "4"]
 
-    assert main(words) == 0
+    assert main([*words, "--all", "--json", "--endurance", "600"]) == 0
 
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(one["sectors"], one["page_bytes"]) for one in found] == [
@@ -79,7 +89,41 @@ def test_every_size_of_batch_is_measured_at_once(tmp_path, capsys):
         (64, 2048),
         (128, 4096),
     ]
-    assert all(one["memory_bytes"] > 0 and one["days"] is None for one in found)
+    assert all(one["memory_bytes"] > 0 and one["reads_needed_s"] > 0 for one in found)
+    report = MachineReport(own, lambda: (own,))
+    report._read()
+    told = report.hardware()["drives_measured"]
+    assert (told.drives, told.endurance_bytes) == ((str(drive),), 600 * 10**12)
+    assert [page.sectors for page in told.pages] == [16, 32, 64, 128]
+    assert all(min(page.reads_s, page.read_ns, page.nodes_s) > 0 for page in told.pages)
+    table = batch_table({"drives_measured": msgspec.to_builtins(told)})
+    assert [size.reads_s for size in table if size.sectors >= 16] == [int(one["reads_s"]) for one in found]
+
+
+def test_what_is_measured_beside_no_host_is_not_kept(tmp_path, capsys):
+    drive, missing = tmp_path / "nvme", tmp_path / "sealer"
+    drive.mkdir()
+    words = ["measure-disks", str(drive), "--dir", str(missing), "--seconds", "0.04", "--file-size", "4"]
+
+    assert main([*words, "--all"]) == 0
+
+    said = capsys.readouterr()
+    assert "reads of PC1 of 128 sectors of 32 GiB: " in said.out
+    assert f"not kept for the console: {missing}: " in said.err
+    assert not missing.exists()
+
+
+def test_what_pages_take_of_a_drive_is_room_as_well(tmp_path, monkeypatch):
+    monkeypatch.setattr(measure_disks, "disk_usage", lambda _path: SimpleNamespace(free=1 << 30))
+    assert measure_disks._room_bytes(tmp_path) == 1 << 30
+    (tmp_path / FILE_NAME).write_bytes(bytes(1 << 20))
+    assert measure_disks._room_bytes(tmp_path) == pytest.approx((1 << 30) + (1 << 20), abs=1 << 14)
+
+
+def test_a_damaged_file_of_what_was_measured_is_none(tmp_path):
+    assert measured_read(tmp_path) is None
+    (tmp_path / MEASURED).write_text('{"drives": 7}')
+    assert measured_read(tmp_path) is None
 
 
 def test_endurance_is_not_known_unless_it_is_given(tmp_path, capsys, monkeypatch):

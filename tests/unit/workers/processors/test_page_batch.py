@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from poolsite.wire.page_shape import LANES, PARENTS, shape_of
 from tests.naive import labels as naive
 from tests.unit.workers.processors.sealing import digest, golden
 from workers.kernels import lanes, page_plan
@@ -23,7 +24,6 @@ from workers.processors.labelling import LabelledSector, label_sectors
 from workers.processors.page_batch import PageBatch
 from workers.processors.page_layers import layer_files_write
 from workers.processors.page_reader import RingReader, ThreadReader, reader_of
-from workers.processors.page_shape import LANES, PARENTS, shape_of
 from workers.processors.page_stripes import DamagedChunk
 from workers.processors.parent_cache import parents_of
 from workers.processors.pc1 import sealed_begin

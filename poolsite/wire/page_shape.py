@@ -10,16 +10,15 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from poolsite.filecoin.scalars import NODE_BYTES
-from workers.storage.page_drives import BLOCK_BYTES, FIRST_EXTENT
 
 if TYPE_CHECKING:
     from poolsite.filecoin.porep.parameters import SealParameters
 
-LAYERS_VARIABLE: Final = "POOLSITE_SEALER_LAYERS"
-"""JSON of `LayerDrives`, for the child that runs pc1."""
+BLOCK_BYTES: Final = 4096
+"""What is read and written without the page cache begins and ends at multiples of it."""
+FIRST_EXTENT: Final = 1 << 20
+"""Where a drive's first extent begins: at a multiple of what flash erases at once."""
 BATCH_MAX: Final = 128
 """Of one batch: their labels of a node fill a page of 4 KiB."""
 WINDOW_NODES, CHUNK_NODES = 1 << 20, 1 << 12
@@ -34,21 +33,6 @@ PARENTS: Final = 14
 """Parents of a node (`kernels.page_plan.PARENTS`)."""
 ROW_BYTES: Final = 4 + 8 + 32 + 8 + 4
 """Bytes of a chunk's tables for each parent: its number, its address, its request, result and sum."""
-
-
-class LayerDrives(msgspec.Struct, frozen=True, kw_only=True):
-    """Drives on which the layers of sectors lie while they are labelled, many sectors in one batch."""
-
-    folder: str
-    """Folder of the host in which each batch has a file."""
-    drives: tuple[str, ...]
-    """A folder on each, or its device."""
-    sectors: int = 128
-    """Sectors of a full batch."""
-    wait_minutes: int = 30
-    """After so long a batch begins though it is not full."""
-    writes_files: bool = False
-    """Whether layers are copied to files of each sector, for programs that are not ours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,84 @@
+"""The table of batch sizes, layers on drives: what each needs of a host, and what the host makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from apps.core import formatting
+from apps.core.formatting import HOUR_S, NOTHING, joined_size, plural
+from apps.core.languages import list_text
+from apps.core.local_time import moment_text
+from poolsite.wire.batch_model import CORES, MEMORY, READS, ROOM, BatchFigures, batch_table, measured_of
+from poolsite.wire.jobs import JobKind
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+    from apps.sectors.models import Worker
+
+BOUND_BY: Final[dict[str, StrOrPromise]] = {
+    MEMORY: _("memory"),
+    ROOM: _("room on the drives"),
+    READS: _("reads"),
+    CORES: _("cores"),
+}
+
+
+def size_rows(figures: Iterable[BatchFigures], *, hosts: int | None = None) -> list[dict[str, Any]]:
+    """Lay out each size; `hosts` of a plan make the last figure."""
+    return [size_row(size, hosts=hosts) for size in figures]
+
+
+def size_row(size: BatchFigures, *, hosts: int | None) -> dict[str, Any]:
+    """Lay out one size."""
+    per_day = size.per_day
+    return {
+        "name": plural(size.sectors, "sector"),
+        "memory": joined_size(size.memory_bytes),
+        "drives": joined_size(size.needs_bytes),
+        "needed": _rate(size.reads_needed_s),
+        "measured": _rate(size.reads_s),
+        "hours": formatting.time_left(None if size.hours is None or not per_day else size.hours * HOUR_S),
+        "per_day": NOTHING if per_day is None else formatting.tenths(per_day),
+        "all": NOTHING if per_day is None or hosts is None else formatting.tenths(per_day * hosts),
+        "binds": str(BOUND_BY.get(size.binds, NOTHING)),
+        "is_none": per_day == 0,
+        "days": NOTHING if per_day == 0 else _days_text(size.days),
+    }
+
+
+def _days_text(days: float | None) -> str:
+    """Return how long drives last; their endurance may not be given."""
+    return gettext("not known") if days is None else plural(round(days), "day")
+
+
+def _rate(per_second: float | None) -> str:
+    return formatting.whole(None if per_second is None else round(per_second))
+
+
+def host_batches(worker: Worker) -> dict[str, Any]:
+    """Return the card of a host that seals by our own program; empty for others."""
+    if JobKind.SEAL not in worker.kinds:
+        return {}
+    hardware = worker.hardware
+    return {"rows": size_rows(batch_table(hardware)), "note": measured_text(hardware), "hosts": ""}
+
+
+def measured_text(hardware: dict[str, Any]) -> str:
+    """Return when and on which drives a host was measured, or how to do it."""
+    measured = measured_of(hardware)
+    if measured is None:
+        return gettext(
+            "Not measured: run “python -m workers measure-disks --all” with its drives on this host."
+        )
+    text = gettext("Measured {when} on {drives}, of which batches can take {room}.")
+    return text.format(
+        when=moment_text(datetime.fromtimestamp(measured.at, UTC)),
+        drives=list_text(measured.drives),
+        room=joined_size(measured.room_bytes),
+    )

@@ -1,0 +1,25 @@
+"""The drives that a host's file names for layers of sectors in PC1."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+LAYERS_VARIABLE: Final = "POOLSITE_SEALER_LAYERS"
+"""JSON of `LayerDrives`, for the child that runs pc1."""
+
+
+class LayerDrives(msgspec.Struct, frozen=True, kw_only=True):
+    """Drives on which the layers of sectors lie while they are labelled, many sectors in one batch."""
+
+    folder: str
+    """Folder of the host in which each batch has a file."""
+    drives: tuple[str, ...]
+    """A folder on each, or its device."""
+    sectors: int = 128
+    """Sectors of a full batch."""
+    wait_minutes: int = 30
+    """After so long a batch begins though it is not full."""
+    writes_files: bool = False
+    """Whether layers are copied to files of each sector, for programs that are not ours."""
