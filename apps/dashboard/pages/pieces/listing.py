@@ -123,11 +123,11 @@ def terms(row: PieceRow) -> SafeString:
     """Return how much of it came, or under what it is activated and what it holds as a CAR."""
     if row.pct is not None:
         return cells.partial("charts/_bar.html", pct=row.pct, text=row.pct_text, tone="run")
-    said = row.say or formatting.NOTHING
+    sentence = row.say or formatting.NOTHING
     if row.blocks == formatting.NOTHING:
-        return format_html('<span class="muted s">{}</span>', said)
+        return format_html('<span class="muted s">{}</span>', sentence)
     held = format_html('<span data-tone="{}">{}</span>', row.blocks_tone, row.blocks)
-    return format_html('<span class="muted s">{}<br>{}</span>', said, held)
+    return format_html('<span class="muted s">{}<br>{}</span>', sentence, held)
 
 
 def acts(row: PieceRow, token: str) -> SafeString:
