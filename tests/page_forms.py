@@ -17,7 +17,7 @@ class SentForm:
 
     action: str
     values: dict[str, list[str]] = field(default_factory=dict)
-    """What it sends if nobody types anything, by field."""
+    """Values that it sends if nobody types anything, by field."""
     typed: list[str] = field(default_factory=list)
     """Fields that a person types or chooses."""
 

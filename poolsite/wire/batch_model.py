@@ -1,4 +1,4 @@
-"""What a batch of 32 GiB with its layers on drives needs of a host, and how many sectors a day that makes."""
+"""Model of a batch of 32 GiB with its layers on drives: its load on a host, and the sectors a day."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIZES: Final = (1, 4, 16, 32, 64, BATCH_MAX)
 """Sectors of a batch that are compared; one of fewer than sixteen has pages of sixteen."""
 MEMORY, ROOM, READS, CORES = "memory", "room", "reads", "cores"
 BINDS: Final = (MEMORY, ROOM, READS, CORES)
-"""What may bind a batch: the first two allow none at all."""
+"""Limits of a batch: the first two allow none at all."""
 
 
 def layers_bytes(sectors: int) -> int:
@@ -41,12 +41,12 @@ def _hours(nodes_s: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class BatchFigures:
-    """What a batch of one size needs, and what a host makes of it; None: not known."""
+    """Load of a batch of one size, and what a host makes of it; None: not known."""
 
     sectors: int
     memory_bytes: int
     needs_bytes: int
-    """Of all drives, for one batch alone."""
+    """Room on all drives for one batch alone."""
     reads_needed_s: float | None
     """Reads a second with which the cores never wait for drives."""
     reads_s: float | None

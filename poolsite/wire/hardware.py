@@ -104,7 +104,7 @@ class LayerBatch(Document, frozen=True, kw_only=True):
 
 
 class PagesMeasured(Document, frozen=True, kw_only=True):
-    """What a host's drives and cores make of pages of one size; 0: not measured."""
+    """Rates of a host's drives and cores with pages of one size; 0: not measured."""
 
     sectors: Int
     """Sectors of which a page has a node."""
@@ -117,7 +117,7 @@ class PagesMeasured(Document, frozen=True, kw_only=True):
 
 
 class DrivesMeasured(Document, frozen=True, kw_only=True):
-    """What `measure-disks --all` last found on a host."""
+    """Last result of `measure-disks --all` on a host."""
 
     drives: tuple[Text, ...] = ()
     """Folders or devices."""

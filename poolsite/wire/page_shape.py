@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from poolsite.filecoin.porep.parameters import SealParameters
 
 BLOCK_BYTES: Final = 4096
-"""What is read and written without the page cache begins and ends at multiples of it."""
+"""Reads and writes without the page cache begin and end at multiples of it."""
 FIRST_EXTENT: Final = 1 << 20
-"""Where a drive's first extent begins: at a multiple of what flash erases at once."""
+"""Offset of a drive's first extent: a multiple of what flash erases at once."""
 BATCH_MAX: Final = 128
 """Of one batch: their labels of a node fill a page of 4 KiB."""
 WINDOW_NODES, CHUNK_NODES = 1 << 20, 1 << 12

@@ -29,7 +29,7 @@ from poolsite.wire.jobs import RUN_KINDS, JobKind
 
 NO_EARLIER_STATE: Final = _("it has no earlier state to go back to")
 STAGED_KINDS: Final = frozenset(map(str, (JobKind.SEAL, *RUN_KINDS)))
-"""What pauses at a stage: many at once go on with one line in the audit log."""
+"""Kinds that pause at a stage: many at once go on with one line in the audit log."""
 Retried = Sector | Message
 """What goes on, or does not: a sector, or of a compaction its message."""
 

@@ -1,4 +1,4 @@
-"""What batches of each size make on several hosts, of which some were measured."""
+"""Figures of batches of each size on several hosts, of which some were measured."""
 
 from __future__ import annotations
 

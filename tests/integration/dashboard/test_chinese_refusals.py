@@ -23,7 +23,7 @@ from tests.shared_reports import REPORT_NOW, SharedReports
 pytestmark = pytest.mark.django_db
 
 NONSENSE: Final = "嗯?"
-"""What no field takes, without a letter that could be of an English word."""
+"""A value that no field takes, without a letter that could be of an English word."""
 WORD: Final = re.compile(r"(?<![A-Za-z0-9_.])[a-z]{3,}(?![A-Za-z0-9_:/]|\.\w)")
 """A word that is no part of a name such as slots.PC1, sectors_max, Poolsite or of an address."""
 NAMES: Final = frozenset(
@@ -66,7 +66,7 @@ def sendings(form: SentForm) -> Iterator[tuple[str, dict[str, Any]]]:
 
 @pytest.fixture
 def pool(db: None, monkeypatch: pytest.MonkeyPatch) -> Pool:
-    """What alice has, whom an operator serves who reads Chinese; what is wrong with it is evaluated once."""
+    """The pool of alice, whose operator reads Chinese; its checks are evaluated once."""
     operator = operator_person()
     operator.language = "zh-hans"
     operator.save()

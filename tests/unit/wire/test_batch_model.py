@@ -1,4 +1,4 @@
-"""What drives and cores allow batches, beside the figures of the design's table of hosts."""
+"""Limits of drives and cores for batches, beside the figures of the design's table of hosts."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ OF_DJANGO: Final = (
         "This password is too short. It must contain at least %d characters.",
     ),
 )
-"""What Django says on our pages and does not translate itself."""
+"""Texts of Django on our pages that it does not translate itself."""
 LITERAL: Final = r"""u?(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
 CALL: Final = re.compile(rf"\b(n?p?gettext|_)\(({LITERAL}(?:, {LITERAL})*)(?:, ?count)?\)")
 """How Django's `templatize` writes a marked text of a template."""
