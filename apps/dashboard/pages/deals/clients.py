@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from apps.core import formatting
-from apps.core.errors import DomainError
+from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.dashboard import cells
@@ -220,8 +220,11 @@ def client(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
     if request.method == "POST":
         if not viewer.may("sign"):
             raise Http404
-        is_blocked = request.POST.get("rule") == "block"
+        rule = request.POST.get("rule", "")
+        is_blocked = rule == "block"
         try:
+            if rule not in ("allow", "block"):
+                raise BadValue(gettext("choose one of the options"), field="rule")
             miner = miner_get(viewer, request.POST.get("miner", ""))
             client_rule_set(miner, client=row["client"], is_blocked=is_blocked, by=viewer)
         except DomainError as refusal:

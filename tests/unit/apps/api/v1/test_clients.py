@@ -133,6 +133,7 @@ def test_a_client_is_blocked_on_its_page(miner: Miner) -> None:
     assert answer.status_code == 302
     assert "f02001 makes no deals with it." in after
     assert 'value="allow"' in after
+    assert browser.post(f"/clients/{CAROL}/", {"miner": "f02001"}).status_code == 422
     assert AuditEntry.objects.filter(action="market.set", target="f02001").count() == 1
     listed = text_of(browser.get("/clients/?state=blocked"))
     assert "blocked" in listed
