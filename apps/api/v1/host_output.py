@@ -109,7 +109,7 @@ class ParallelOutput(serializers.Serializer[Any]):
     bounds = BoundOutput(many=True, help_text="Strictest first.")
 
 
-class BatchOutput(serializers.Serializer[Any]):
+class DriveBatchOutput(serializers.Serializer[Any]):
     """A batch of 32 GiB sectors with its layers on drives: its needs, and what the host makes of it."""
 
     sectors = serializers.IntegerField()
@@ -137,7 +137,7 @@ class WorkerDetail(WorkerOutput):
     parallel = ParallelOutput(
         allow_null=True, help_text="Null: it seals nothing, or has not reported enough."
     )
-    batches = BatchOutput(
+    batches = DriveBatchOutput(
         many=True, help_text="By size; empty if it seals nothing. Measured by measure-disks --all."
     )
     sectors_per_day = serializers.FloatField(
@@ -188,7 +188,7 @@ def detail_body(worker: Worker) -> dict[str, Any]:
         "settings": [] if report is None else report.settings,
         "wanted": worker_settings_resolve(worker),
         "parallel": parallel_body(worker, report),
-        "batches": BatchOutput(
+        "batches": DriveBatchOutput(
             batch_table(worker.hardware) if JobKind.SEAL in worker.kinds else (), many=True
         ).data,
         "sectors_per_day": None if record.per_day is None else round(record.per_day, 2),

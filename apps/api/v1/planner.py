@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.day_ranges import day_read
-from apps.api.v1.host_output import BatchOutput
+from apps.api.v1.host_output import DriveBatchOutput
 from apps.api.v1.pagination import number_parameter
 from apps.api.v1.views import PoolView
 from apps.chain.node.client import page_client
@@ -121,7 +121,9 @@ class PlanOutput(serializers.Serializer[Any]):
     costs = PlanCostsOutput(allow_null=True)
     costs_error = serializers.CharField(allow_blank=True)
     answer = GoalAnswerOutput(allow_null=True, help_text="null: no goal is given")
-    batches = BatchOutput(many=True, help_text="of one host, by size: the mean of those that were measured")
+    batches = DriveBatchOutput(
+        many=True, help_text="of one host, by size: the mean of those that were measured"
+    )
     batches_measured_on = serializers.IntegerField(help_text="hosts; the others are assumed to be alike")
 
 
@@ -189,7 +191,7 @@ def planner_body(viewer: Principal, address: str, changes: Mapping[str, str]) ->
         "costs": costs,
         "costs_error": why,
         "answer": None if answer is None else GoalAnswerOutput(answer).data,
-        "batches": BatchOutput(farm.figures, many=True).data,
+        "batches": DriveBatchOutput(farm.figures, many=True).data,
         "batches_measured_on": farm.measured,
     }
 
