@@ -75,8 +75,12 @@ def rpc(request: HttpRequest, version: str) -> HttpResponse:
     )
 
     async def answered() -> RpcResponse:
-        VIEW_LOOP.set(asyncio.get_running_loop())
-        return await post_answer(rpc_request, body, who)
+        loop = asyncio.get_running_loop()
+        VIEW_LOOP.set(loop)
+        answer = await post_answer(rpc_request, body, who)
+        # The loop must not end before what was begun in it: that would wait for it forever.
+        await asyncio.gather(*(task for task in _tasks if task.get_loop() is loop), return_exceptions=True)
+        return answer
 
     answer = async_to_sync(answered)()
     return HttpResponse(
