@@ -10,8 +10,10 @@ from django.urls import path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.checks.findings.results import Severity
 from apps.checks.selectors.check_settings import check_setting
 from apps.checks.services.check_settings import (
+    MUTE_HOURS_MAX,
     can_set_checks,
     check_find,
     check_mute_end,
@@ -21,10 +23,11 @@ from apps.checks.services.check_settings import (
 from apps.core import clock
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
+from apps.dashboard.number_fields import Whole
 from apps.dashboard.pages.alerts.page import mute_hours_offered
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Choice, Text
 from apps.users.rules.principals import Principal
 
 OPS: Final = ("severity", "mute", "unmute")
@@ -33,15 +36,10 @@ OPS: Final = ("severity", "mute", "unmute")
 class CheckForm(PageForm):
     """What is set of a check, one thing at a time."""
 
-    severity = Text()
-    mute_hours = Text(initial="4")
+    severity = Choice([("", ""), *((str(one), str(one)) for one in Severity)])
+    mute_hours = Whole(least=1, most=MUTE_HOURS_MAX, initial=4, empty=0)
     mute_reason = Text()
     back = Text()
-
-    def clean_mute_hours(self) -> int:
-        """Read hours; what is no number is refused as none would be."""
-        typed = self.cleaned_data["mute_hours"]
-        return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 5 else 0
 
 
 @require_safe

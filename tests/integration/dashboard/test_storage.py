@@ -196,7 +196,7 @@ def test_changed_on_the_page_the_host_writes_it(ann):
         "reserve_bytes": "500 GiB",
         "max_bytes": "",
         "labels": "cold, east",
-        "read_only": "yes",
+        "is_read_only": "yes",
     }
     answer = page.post(where, sent)
 

@@ -43,7 +43,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.alerts.page import alert_label, alert_todos, notification_label
 from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Choice, Text
 from apps.dashboard.todo import Todo, acknowledged_text
 from apps.users.rules.principals import Principal
 
@@ -139,15 +139,10 @@ class AlertForm(PageForm):
     """What is done with an alert, one thing at a time."""
 
     blamed = "text"
-    hours = Text(initial="4")
+    hours = Choice([("", ""), *((hours, hours) for hours in (*HOURS, 0))], initial=4, coerce=int, empty=-1)
     by = Text()
     text = Text()
     back = Text()
-
-    def clean_hours(self) -> int:
-        """Read hours; what is no number is none of those offered."""
-        typed = self.cleaned_data["hours"]
-        return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 5 else -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text, Tick
+from apps.dashboard.text_fields import Choice, Text, Tick
 from apps.miners.selectors.miners import miners_visible
 from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenant_evident, tenants_visible
@@ -230,10 +230,13 @@ def suggestions(viewer: Principal) -> list[tuple[str, str]]:
     return list(found.items())
 
 
+MONEY_KINDS: Final = tuple(choice for choice in RuleKind.choices if choice[0] != RuleKind.EXTEND)
+
+
 class RuleForm(PageForm):
     """A rule's settings; kind and tenant are those of a new one."""
 
-    kind = Text(initial=RuleKind.TOP_UP)
+    kind = Choice([("", ""), *MONEY_KINDS], initial=RuleKind.TOP_UP)
     tenant = Text()
     source = Text()
     target = Text()
@@ -265,7 +268,7 @@ class ExtensionForm(PageForm):
 
     tenant = Text()
     miner = Text()
-    data = Text(initial=SectorData.ANY)  # type: ignore[assignment]  # Django takes fields out of the class
+    data = Choice(SectorData.choices, initial=SectorData.ANY)  # type: ignore[assignment]  # Django takes fields out of the class
     size = Size()
     remaining_days = Integer()
     age_days = Integer()
@@ -395,7 +398,7 @@ def form_page(
         form,
         section="automation",
         rule=rule,
-        kinds=[choice for choice in RuleKind.choices if choice[0] != RuleKind.EXTEND],
+        kinds=MONEY_KINDS,
         data_kinds=SectorData.choices,
         tenants=[] if rule is not None else [(name, name) for name in names],
         addresses=suggestions(viewer),

@@ -22,7 +22,7 @@ from apps.dashboard.number_fields import Amount, Integer
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.gas.guard_rows import auto_bump_rows, guard_rows
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Choice, Text
 from apps.messages.selectors.fees import shared_rules_load
 from apps.messages.selectors.gas_guards import auto_bump_rules, guard_get
 from apps.messages.services.fee_rules import shared_rules_set
@@ -82,7 +82,7 @@ class AutoBumpForm(PageForm):
     """When the proofs of a tenant pay more."""
 
     tenant = Text()
-    is_on = Text()
+    is_on = Choice([("1", ""), ("0", "")], coerce=lambda typed: typed == "1")
     within_epochs = Integer(initial=20)
     every_epochs = Integer(initial=5)
     max_fee = Amount()
@@ -135,7 +135,7 @@ def auto_bump(request: HttpRequest, viewer: Principal) -> HttpResponse:
             tenant = tenant_named(viewer, sent["tenant"] or viewer.tenant_name)
             if tenant is None:
                 raise BadValue(gettext("there is no such tenant"), field="tenant")
-            auto_bump_set(principal=viewer, **sent | {"tenant": tenant, "is_on": sent["is_on"] == "1"})
+            auto_bump_set(principal=viewer, **sent | {"tenant": tenant})
             notice_leave(request, _("Saved."))
             return redirect(f"{reverse('gas')}#h-guards")
     return form_page(request, viewer, "gas/auto_bump.html", form, title=_("Automatic fee bumps"))

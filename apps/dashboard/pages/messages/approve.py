@@ -14,7 +14,6 @@ from django.views.decorators.http import require_http_methods
 
 from apps.core import formatting
 from apps.core.clock import now
-from apps.core.errors import BadValue
 from apps.core.languages import list_text
 from apps.core.stored_texts import stored_text
 from apps.dashboard.cards import Fact
@@ -26,7 +25,7 @@ from apps.dashboard.pages.messages.detail import message_detail, message_or_404
 from apps.dashboard.pages.messages.facts import kind_of, param_facts, proposal_facts
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Choice, Text
 from apps.messages.selectors.approval_choice import amount_moved_compute, content_digest_compute
 from apps.messages.selectors.approvals import approval_of, approval_until, approvers_of
 from apps.messages.services.approvals import message_approve, message_refuse
@@ -46,7 +45,7 @@ PARAMS_WHOLE: Final = 200_000
 class DecisionForm(PageForm):
     """The answer, and the digest of what was shown."""
 
-    decision = Text()
+    decision = Choice([("approve", ""), ("refuse", "")])
     content = Text()
     reason = Text()
 
@@ -73,11 +72,9 @@ def decide(request: HttpRequest, viewer: Principal, row: Message, form: Decision
     if sent["decision"] == "approve":
         message_approve(message=row, by=viewer, content=sent["content"], now=now())
         notice_leave(request, _("Approved. It will be selected on the next head."))
-    elif sent["decision"] == "refuse":
+    else:
         message_refuse(message=row, by=viewer, reason=sent["reason"], now=now())
         notice_leave(request, _("Refused. The message has failed."))
-    else:
-        raise BadValue(gettext("choose whether to approve or refuse it"), field="decision")
 
 
 def decision_page(request: HttpRequest, viewer: Principal, row: Message, form: DecisionForm) -> HttpResponse:

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from apps.dashboard.confirm_page import confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
-from apps.dashboard.number_fields import Amount
+from apps.dashboard.number_fields import Amount, Whole
 from apps.dashboard.pages.messages.call_params import (
     FIELD,
     RAW,
@@ -52,7 +52,7 @@ class SendForm(PageForm):
     value = Text()
     method = Text(initial=SEND)
     params = Text()
-    gas_limit = Text()
+    gas_limit = Whole(least=0, most=BLOCK_GAS_LIMIT, initial="", empty=0)
     gas_fee_cap = Amount(is_fee=True)
     gas_premium = Amount(is_fee=True)
     max_fee = Amount()
@@ -94,13 +94,6 @@ class SendForm(PageForm):
             return int(fil_parse(text))
         except BadAmount:
             raise ValidationError(_("enter an amount in FIL, such as 1.5")) from None
-
-    def clean_gas_limit(self) -> int:
-        """Read gas units; 0 for an empty field.  Raises ValidationError."""
-        text = self.cleaned_data["gas_limit"] or "0"
-        if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= BLOCK_GAS_LIMIT):
-            raise ValidationError(_("enter a whole number"))
-        return int(text)
 
     @property
     def item(self) -> PushItem:

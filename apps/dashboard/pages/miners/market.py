@@ -18,7 +18,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.discovery_facts import discovery_facts
 from apps.dashboard.pages.miners.market_facts import door_facts, escrow_facts, publishing_refused
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text, Tick, new_key
+from apps.dashboard.text_fields import Choice, Text, Tick, new_key
 from apps.market.selectors import market_of
 from apps.market.services.markets import FIELDS, market_set
 from apps.market.states import ClientsRule
@@ -56,7 +56,7 @@ class MarketForm(PageForm):
     least_size = Size()
     most_size = Size()
     is_verified_only = Tick()
-    clients_rule = Text()
+    clients_rule = Choice(ClientsRule.choices, initial=ClientsRule.ANYBODY)
     clients = Lines()
     start_wait = Integer()
     start_within = Integer()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -19,7 +18,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Choice, Text
 from apps.users.rules.principals import Principal
 from apps.users.selectors.people import is_company_person
 from apps.users.selectors.tenants import tenant_evident
@@ -30,6 +29,7 @@ from apps.users.services.people import (
     managed_person_find,
     person_invite,
 )
+from apps.users.states import Role
 
 
 class InviteForm(PageForm):
@@ -37,14 +37,8 @@ class InviteForm(PageForm):
 
     blamed = "username"
     username = Text()
-    role = Text()
+    role = Choice(Role.choices)
     tenant = Text()
-
-    def clean_role(self) -> str:
-        """Read the role.  Raises ValidationError."""
-        if not self.cleaned_data["role"]:
-            raise ValidationError(_("choose a role"))
-        return str(self.cleaned_data["role"])
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

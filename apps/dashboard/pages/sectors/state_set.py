@@ -18,7 +18,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_detail
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Choice, Text
 from apps.sectors.selectors.sectors import sector_get
 from apps.sectors.services.sealing.steps import sector_state_set
 from apps.sectors.states import ENDED_SECTORS
@@ -29,7 +29,7 @@ from poolsite.wire.pipeline import SECTOR_STATES
 class StateForm(PageForm):
     """A state set by hand."""
 
-    state = Text()
+    state = Choice([(state, state) for state in SECTOR_STATES if state not in ENDED_SECTORS])
     reason = Text()
     confirm = Text()
 
@@ -48,7 +48,7 @@ def state_set(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRe
             values = form.cleaned_data
             if values["confirm"].strip() != values["state"]:
                 raise BadValue(
-                    gettext("type {state} to confirm").format(state=values["state"][:40]), field="confirm"
+                    gettext("type {state} to confirm").format(state=values["state"]), field="confirm"
                 )
             sector_state_set(row, state=values["state"], reason=values["reason"][:500], by=viewer, now=now())
             return redirect("sector", key)

@@ -15,7 +15,7 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Integer, Size
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Lines, Text
+from apps.dashboard.text_fields import Lines, Tick
 from apps.sectors.selectors.stores import store_get
 from apps.sectors.services.stores.orders import StoreChanges, store_change
 from apps.users.rules.principals import Principal
@@ -33,7 +33,7 @@ class StoreForm(PageForm):
     reserve_bytes = Size()
     max_bytes = Size()
     labels = Lines(", ")
-    read_only = Text()
+    is_read_only = Tick()
 
 
 @sign_in_required
@@ -49,7 +49,7 @@ def change(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         reserve_bytes=rules.get("reserve_bytes", 0),
         max_bytes=rules.get("max_bytes", 0),
         labels=row.labels,
-        read_only="yes" if rules.get("is_read_only") else "",
+        is_read_only="yes" if rules.get("is_read_only") else "",
     )
     if form.is_valid():
         with form.refusals():
@@ -72,7 +72,7 @@ def change(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
 
 def changes_of(form: StoreForm, store: Store) -> StoreChanges:
     """Return what was changed in the form."""
-    values = form.cleaned_data | {"is_read_only": form.cleaned_data["read_only"] == "yes"}
+    values = form.cleaned_data
     known = {"weight": 1, "reserve_bytes": 0, "max_bytes": 0, "is_read_only": False} | store.rules
     changed = {name: values[name] if values[name] != known[name] else None for name in EDITED}
     return StoreChanges(

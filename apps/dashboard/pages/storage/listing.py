@@ -34,7 +34,7 @@ from apps.dashboard.pagination import Facet, Query, page_in_turn, tags_of
 from apps.dashboard.pickers import picker
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Choice, Text
 from apps.dashboard.todo import verdict_by
 from apps.sectors.selectors.hosts import is_uuid, worker_get
 from apps.sectors.selectors.store_checks import stores_checked
@@ -221,7 +221,7 @@ class AttachForm(PageForm):
 
     worker = Text()
     folder = Text()
-    kind = Text(initial="existing")
+    kind = Choice([("existing", ""), ("new", "")], initial="existing")
 
 
 @sign_in_required
