@@ -14,10 +14,12 @@ from apps.blocks.states import ChargeKind
 from apps.checks.models import Alert, AlertChannel, Notification
 from apps.checks.states import AlertEvent, ChannelKind
 from apps.core.clock import now
+from apps.core.marked_texts import gettext
 from apps.market.models import Deal
 from apps.messages.models import Message
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.models import Miner
+from apps.miners.reasons import LEASE_EXPIRED
 from apps.miners.states import RoleKind
 from apps.pieces.models import Piece
 from apps.proving.models import Deadline
@@ -136,7 +138,8 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
     named = {name: messages[name] for name in ("landed", "flying", "stuck", "refused")}
     _roles(miner)
     piece = factories.piece(miner)
-    for state, reason in (("REFUSED", "provider is disabled"), ("FAILED", "the source answered 404")):
+    answered = gettext("the source answered {status}").format(status=404)
+    for state, reason in (("REFUSED", "provider is disabled"), ("FAILED", answered)):
         factories.deal(miner, sized(b"x" * 1000), state=state, reason=reason)
     deal = factories.deal(miner, sized(b"y" * 1000), state="TRANSFERRING", start_epoch=5000)
     verified_rows.allocation(miner)
@@ -196,7 +199,7 @@ def _charges(miner: Miner, *, month: date) -> Statement:
 def _roles(miner: Miner) -> None:
     """Two hosts that share a miner's work, one of them on standby and not heard of."""
     factories.role(miner, "rack-a", RoleKind.WINDOW, note="assigned")
-    factories.role(miner, "rack-a", RoleKind.WINNING, note="the lease of rack-b expired")
+    factories.role(miner, "rack-a", RoleKind.WINNING, note=LEASE_EXPIRED(host="rack-b"))
     factories.role(miner, "rack-b", RoleKind.WINDOW, is_held=False)
     factories.role(miner, "rack-b", RoleKind.WINNING, is_held=False, heard_at=None)
     factories.role(miner, "rack-b", RoleKind.SEAL)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.core.addresses import address_fault
 from apps.core.errors import BadValue, Conflict, DomainError, NotAllowed, NotFound, NotReachable
+from apps.core.marked_texts import gettext
 from apps.pieces.errors import PieceTooLarge
 from apps.users.errors import TokenRefused
 from apps.users.rules.principals import Principal

@@ -11,7 +11,6 @@ from typing import Final, TypeVar
 
 import structlog
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
@@ -20,6 +19,7 @@ from apps.api.errors import RangeUnsatisfiable
 from apps.api.ipfs_request import CAR, GatewayRefusal, Wanted, request_read
 from apps.api.piece_gateway import FOREVER, RETRY_AFTER_S, SLOTS, HeldChunks, refusal, wait_s
 from apps.api.v1.piece_data import range_of
+from apps.core.marked_texts import gettext
 from apps.core.streams import DiskAnswer, StreamCut
 from apps.pieces.data.blocks import BlockStore
 from apps.pieces.selectors import blocks_retrievable, is_any_served

@@ -13,8 +13,8 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from django.http import HttpRequest
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from poolsite.filecoin.cids import BadCid
 from poolsite.ipld.cids import text_read, text_write
 from poolsite.ipld.walk import SEGMENTS_MAX, ByteRange, Scope

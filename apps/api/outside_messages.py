@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext
-
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import DomainError
+from apps.core.marked_texts import gettext
 from apps.messages.errors import BadMessage
 from apps.messages.rules.push_items import PushItem
 from apps.messages.services.push import messages_push_batch

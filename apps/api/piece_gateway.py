@@ -13,13 +13,13 @@ from typing import Final
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from apps.api.callers import request_source
 from apps.api.errors import RangeUnsatisfiable
 from apps.api.v1.piece_data import data_response, range_requested
+from apps.core.marked_texts import gettext
 from apps.core.metrics import RETRIEVALS, RETRIEVED_BYTES
 from apps.core.streams import DiskAnswer, Throttle
 from apps.pieces.data.ranges import PieceBytes, piece_data

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django.utils.translation import gettext
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
 from drf_spectacular.plumbing import force_instance
 from drf_spectacular.utils import Direction, extend_schema
@@ -19,6 +18,7 @@ from rest_framework.settings import APISettings
 
 from apps.api.v1.message_input import Base64Field
 from apps.api.v1.views import PoolView
+from apps.core.marked_texts import gettext
 from apps.core.middleware import CONTENT_POLICY
 
 

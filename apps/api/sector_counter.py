@@ -15,12 +15,12 @@ from typing import Any, Final
 import structlog
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
-from django.utils.translation import gettext
 
 from apps.api.callers import principal_from_token
 from apps.chain.node.client import chain_client
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
+from apps.core.marked_texts import gettext
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.numbers import numbers_of

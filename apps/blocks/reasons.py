@@ -45,3 +45,10 @@ VOTER_UNKNOWN = reason(
         " a lease is requested from instance {instance} on"
     ),
 )
+
+# Prices
+PRICES_STATUS = reason("blocks.prices_status", gettext_noop("HTTP status {status}"))
+PRICES_TOO_LARGE = reason("blocks.prices_too_large", gettext_noop("the file is larger than {limit} bytes"))
+PRICES_UNREADABLE = reason(
+    "blocks.prices_unreadable", gettext_noop("neither lines of day,price nor JSON with prices by day")
+)

@@ -192,7 +192,8 @@ class Notification(WithReasons):
     alert = models.ForeignKey(Alert, null=True, on_delete=models.CASCADE, related_name="notifications")
     """None: a test."""
     event = models.CharField(max_length=16, choices=AlertEvent.choices)
-    text = models.TextField()
+    text = ReasonTextField()
+    text_coded = CodedField()
     body = models.JSONField()
     """As a webhook gets it."""
     keys = models.JSONField(default=list)

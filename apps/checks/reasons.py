@@ -710,3 +710,13 @@ STORES_PROMISED = reason(
     "checks.stores_promised",
     gettext_noop("has {free} free in its stores besides {promised} that is promised to copies"),
 )
+
+# Notifications
+TOLD_OF = reason("checks.told_of", gettext_noop("[{pool}] {head}: {found}"))
+FROM_POOL = reason("checks.from_pool", "[{pool}] {text}")
+ACKNOWLEDGED_BY = reason("checks.acknowledged_by", gettext_noop("Acknowledged by {actor}: {found}"))
+ACKNOWLEDGEMENT_ENDED = reason(
+    "checks.acknowledgement_ended", gettext_noop("Acknowledgement ended by {actor}: {found}")
+)
+ACKNOWLEDGED_TILL = reason("checks.acknowledged_till", gettext_noop("Acknowledgement is over: {found}"))
+COMMENTED_ON = reason("checks.commented_on", gettext_noop("{actor} commented on “{found}”: {comment}"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext_lazy
 
+from apps.core.marked_texts import gettext
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.eth_text import ETH_PREFIX, any_address_parse, eth_text
 

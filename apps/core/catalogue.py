@@ -17,8 +17,6 @@ from django.utils.translation import gettext
 CATALOGUE: Final[Path] = settings.LOCALE_PATHS[0] / "zh_Hans" / "LC_MESSAGES" / "django.po"
 """What translators write: each marked text with its translation."""
 COMPILED: Final = CATALOGUE.with_suffix(".mo")
-TEMPLATES: Final = CATALOGUE.with_suffix(".json")
-"""The texts with values that services may store, with their translations."""
 STAMP: Final = CATALOGUE.with_suffix(".sha256")
 """Digest of the catalogue and its compiler: times of files differ between copies of a checkout."""
 COMPILER: Final = Path(__file__).with_name("catalogue_files.py")
@@ -32,7 +30,7 @@ def digest() -> str:
 
 def is_compiled() -> bool:
     """Return whether what is compiled is this catalogue."""
-    return all(one.exists() for one in (COMPILED, TEMPLATES, STAMP)) and STAMP.read_text() == digest()
+    return all(one.exists() for one in (COMPILED, STAMP)) and STAMP.read_text() == digest()
 
 
 def catalogue_compile() -> None:
@@ -44,7 +42,6 @@ def catalogue_compile() -> None:
     catalogue = babel.catalogue_read(CATALOGUE)
     try:
         replace(COMPILED, babel.mo_of(catalogue))
-        replace(TEMPLATES, babel.templates_of(catalogue))
         replace(STAMP, made.encode())
     except OSError as refusal:
         if refusal.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:

@@ -8,9 +8,9 @@ import ssl
 from http.client import RemoteDisconnected
 from typing import Final
 
-from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
+from apps.core.marked_texts import gettext
 from apps.core.reasons import MARKED, Reason, quoted
 
 FAULTS: Final[tuple[tuple[type[Exception], str], ...]] = (

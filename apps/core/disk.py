@@ -13,10 +13,10 @@ from typing import Final
 
 from django.conf import settings
 from django.core.cache import cache
-from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from apps.core.errors import Conflict
+from apps.core.marked_texts import gettext
 
 SAMPLES_KEY: Final = f"disk-samples:{settings.MACHINE_NAME}"
 """Machines share Redis, and each has a disk of its own."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.utils.translation import gettext
+from apps.core.marked_texts import gettext
 
 
 class DomainError(Exception):

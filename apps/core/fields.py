@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from poolsite.filecoin.address import Address, BadAddress, address_format, address_parse
 from poolsite.filecoin.cids import BadCid, Cid, cid_parse
 

@@ -12,7 +12,6 @@ from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django_filters import Filter, FilterSet
 
@@ -20,6 +19,7 @@ from apps.core import clock
 from apps.core.addresses import address_fault, address_typed
 from apps.core.errors import BadValue
 from apps.core.local_time import day_begin
+from apps.core.marked_texts import gettext
 from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
-from django.utils.translation import gettext, gettext_noop, ngettext
+from django.utils.translation import gettext_noop, ngettext
 
+from apps.core.marked_texts import COUNT, MarkedText, gettext
 from poolsite.filecoin.amounts import FIL
 
 NARROW: Final = "\u202f"
@@ -191,9 +192,10 @@ def plural_forms(noun: str, many: str = "") -> tuple[str, str]:
 
 def plural(count: int, noun: str, many: str = "") -> str:
     """`1 sector`, `3 sectors`, `2 addresses` in the page's language; a noun that is written is marked."""
-    return ngettext(*plural_forms(noun, many), count).format(count=whole(count))
+    text = ngettext(*plural_forms(noun, many), count).format(count=whole(count))
+    return MarkedText(text, COUNT, {"count": count, "noun": noun} | ({"many": many} if many else {}))
 
 
-def plural_kept(count: int, noun: str) -> str:
+def plural_kept(count: int, noun: str, many: str = "") -> str:
     """Return the same as rows and the audit log keep it: in English, whoever acts."""
-    return plural_forms(noun)[count != 1].format(count=whole(count))
+    return plural_forms(noun, many)[count != 1].format(count=whole(count))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django.db import models
 from django.db.models.query_utils import DeferredAttribute
 
-from apps.core.reasons import Reason, coded, coded_read
+from apps.core.reasons import Reason, coded, coded_read, english
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +41,7 @@ class ReasonAttribute(DeferredAttribute):
 
     def __set__(self, instance: Any, value: Any) -> None:
         """Make reads come here: an attribute of the object itself would go before."""
-        instance.__dict__[self.field.attname] = value
+        instance.__dict__[self.field.attname] = english(value)
 
 
 class _ReasonField:
@@ -51,6 +51,7 @@ class _ReasonField:
 
     def fitted(self, text: Any) -> Any:
         """Return so much of a text as the column holds."""
+        text = english(text)
         return str(text)[: self.max_length or TEXT_MAX] if isinstance(text, Reason) else text
 
     def get_prep_value(self, value: Any) -> Any:

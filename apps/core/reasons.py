@@ -8,46 +8,52 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import md5
-from string import Formatter
 from typing import Any, Final
 
 from django.utils.text import Truncator
-from django.utils.translation import gettext, gettext_noop, ngettext
+from django.utils.translation import gettext, gettext_noop, ngettext, pgettext
 
+from apps.core import marked_texts
 from apps.core.errors import DomainError
-from apps.core.formatting import NOTHING, plural_kept, time_left_kept
+from apps.core.formatting import NOTHING, plural, plural_kept, time_left, time_left_kept
+from apps.core.languages import clauses_text
+from apps.core.local_time import moment_text
+from apps.core.marked_texts import FORMATTER, TEMPLATE, TOLD, CodedText, MarkedText
 
 
-class Reason(str):
+class Reason(CodedText):
     """The English text of a reason, with the code and values that it was made of."""
 
-    __slots__ = ("code", "values")
+    __slots__ = ()
 
-    code: str
-    values: Mapping[str, Any]
-    """Numbers, texts, further reasons, or a list of reasons."""
-
-    def __new__(cls, text: str, code: str, values: Mapping[str, Any]) -> Reason:
-        self = super().__new__(cls, text)
-        self.code, self.values = code, values
-        return self
-
-    def __getnewargs__(self) -> tuple[str, str, Mapping[str, Any]]:  # type: ignore[override]  # str has one
-        """Return what copies and pickles are made of."""
-        return str(self), self.code, self.values
-
-
-class ValueFormatter(Formatter):
-    """Formats as `str.format` does; clauses are joined, and values of older rows are texts already."""
-
-    def format_field(self, value: Any, format_spec: str) -> str:
-        if isinstance(value, list):
-            return "; ".join(map(str, value))
-        return str(value) if isinstance(value, str) else str(format(value, format_spec))
+    def shown(self) -> str:
+        """Return it in the page's language; what others said, and older texts, are as they were."""
+        code, values = self.code, self.values
+        if code == OLD.code or code.startswith(QUOTED):
+            return str(self)
+        if is_whole(code):
+            text = values["text"]
+            return text.shown() if isinstance(text, CodedText) else gettext(text)
+        if code in SHOWN:
+            return SHOWN[code](**values)
+        made = {name: _shown(value) for name, value in values.items()}
+        return FORMATTER.vformat(REASONS[code].translated(values), (), made)
 
 
-FORMATTER: Final = ValueFormatter()
+def _shown(value: Any) -> Any:
+    if isinstance(value, list):
+        return clauses_text(map(_shown, value))
+    return value.shown() if isinstance(value, CodedText) else value
+
+
+def shown_text(text: str) -> str:
+    """Return a text of a row in the page's language: a reason, or a marked text without values."""
+    text = english(text)
+    if isinstance(text, Reason):
+        return text.shown()
+    return gettext(text) if text else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,7 @@ class ReasonKind:
         """Return the reason with these values."""
         is_many = self.many and values.get(self.counted) != 1
         template = self.many if is_many else self.template
+        values = {name: english(value) for name, value in values.items()}
         return Reason(FORMATTER.vformat(template, (), values), self.code, values)
 
     def made(self, text: str) -> bool:
@@ -104,7 +111,7 @@ COLON: Final = reason("core.colon", gettext_noop("{one}: {other}"))
 """What something is about, and the reason."""
 LISTED: Final = reason("core.listed", gettext_noop("{one}, {other}"))
 """Two parts of a list, the other of which may be further ones."""
-COUNT: Final = reason("core.count", "{count} {noun}")
+COUNT: Final = reason(marked_texts.COUNT, "{count} {noun}")
 """A number of things: `counted` makes one."""
 TIME_LEFT: Final = reason("core.time_left", "{seconds}")
 """How long something takes or took: `lasting` makes one."""
@@ -132,14 +139,37 @@ def quoted(text: str, *, by: str) -> Reason | str:
     return Reason(text, f"{QUOTED}{by}", {"text": text}) if text else ""
 
 
+def english(text: Any) -> Any:
+    """Return a marked text as the reason that it tells, in English; anything else as it is."""
+    if isinstance(text, list):
+        return [english(one) for one in text]
+    return MADE[text.code](**text.values) if isinstance(text, MarkedText) else text
+
+
 def as_reason(text: str) -> Reason | str:
     """Return a text that another row or an exception tells, for use within a reason."""
+    text = english(text)
     return text if isinstance(text, Reason) or not text else TEXT(text=str(text))
 
 
-def counted(count: int, noun: str) -> Reason:
+def _told(**values: Any) -> Reason:
+    made = {name: english(value) for name, value in values.items()}
+    return Reason(FORMATTER.vformat(made[TEMPLATE], (), made), TOLD, made)
+
+
+def _told_shown(**values: Any) -> str:
+    made = {name: _shown(value) for name, value in values.items()}
+    return FORMATTER.vformat(gettext(made[TEMPLATE]), (), made)
+
+
+def _marked_shown(text: str, context: str = "") -> str:
+    return pgettext(context, text) if context else gettext(text)
+
+
+def counted(count: int, noun: str, many: str = "") -> Reason:
     """Return `3 sectors`, for use within a reason; `plural` marks the noun for translation."""
-    return Reason(plural_kept(count, noun), COUNT.code, {"count": count, "noun": noun})
+    values = {"count": count, "noun": noun} | ({"many": many} if many else {})
+    return Reason(plural_kept(count, noun, many), COUNT.code, values)
 
 
 def lasting(seconds: float | None) -> str:
@@ -158,9 +188,13 @@ def _part(text: str, most: int) -> Reason:
     return Reason(Truncator(text).chars(most), CUT.code, {"text": text, "most": most})
 
 
+def _part_shown(text: str, most: int) -> str:
+    return Truncator(_shown(text)).chars(most)
+
+
 def colon(one: object, other: str) -> str:
     """Return what something is about, and the reason if there is one."""
-    about = one if isinstance(one, Reason) else str(one)
+    about = one if isinstance(one, CodedText) else str(one)
     return COLON(one=about, other=as_reason(other)) if other else about
 
 
@@ -178,22 +212,26 @@ def clauses(*parts: str) -> str:
 
 def fitted(text: str, most: int) -> str:
     """Return so much of a text as a column takes; a reason is cut there, and keeps its values."""
+    text = english(text)
     return text if isinstance(text, Reason) else text[:most]
 
 
 def refused(refusal: DomainError) -> Reason:
     """Return why something was refused: its reason, or its text under the code of its kind."""
-    text = refusal.reason
-    return text if isinstance(text, Reason) else Reason(text, f"{REFUSED}{refusal.code}", {"text": text})
+    text = english(refusal.reason)
+    has_own = isinstance(text, Reason) and text.code not in {TOLD, TEXT.code}
+    return text if has_own else _refused(refusal, text)  # type: ignore[return-value]  # `has_own`
+
+
+def _refused(refusal: DomainError, text: str) -> Reason:
+    return Reason(str(text), f"{REFUSED}{refusal.code}", {"text": text})
 
 
 def reason_of(error: BaseException) -> Reason | str:
     """Return why an act failed: its refusal with the field that it names, or what the fault says."""
     if not isinstance(error, DomainError):
         return as_reason(str(error))
-    return (
-        Reason(str(error), f"{REFUSED}{error.code}", {"text": str(error)}) if error.field else refused(error)
-    )
+    return _refused(error, colon(error.field, error.reason)) if error.field else refused(error)
 
 
 def is_whole(code: str) -> bool:
@@ -211,13 +249,15 @@ def coded(text: Any, *, column_text: str | None = None) -> dict[str, Any] | None
 
     With a sum of that: a version that knows no codes changes the text alone.
     """
+    text = english(text)
     if not isinstance(text, Reason):
         return None
-    values = {} if is_whole(text.code) else {name: _dumped(value) for name, value in text.values.items()}
+    is_text = is_whole(text.code) and not isinstance(text.values["text"], Reason)
+    values = {} if is_text else {name: dumped(value) for name, value in text.values.items()}
     return {
         "code": text.code,
         "values": values,
-        "of": _sum(str(text) if column_text is None else column_text),
+        "of": coded_sum(str(text) if column_text is None else column_text),
     }
 
 
@@ -231,24 +271,26 @@ def code_sql(column: str) -> str:
     return CODE_SQL.format(column=column)
 
 
-def _sum(text: str) -> str:
+def coded_sum(text: str) -> str:
+    """Return the sum of a column's text that goes with its code."""
     return md5(text.encode(errors="replace"), usedforsecurity=False).hexdigest()[:8]
 
 
-def _dumped(value: Any) -> Any:
+def dumped(value: Any) -> Any:
+    """Return a value of a reason as JSON has it."""
     if isinstance(value, Reason):
-        return {"code": value.code, "values": {name: _dumped(one) for name, one in value.values.items()}}
+        return {"code": value.code, "values": {name: dumped(one) for name, one in value.values.items()}}
     if isinstance(value, list | tuple):
-        return [_dumped(one) for one in value]
+        return [dumped(one) for one in value]
     return value if isinstance(value, int | float) else str(value)
 
 
 def coded_read(text: str, coded: Mapping[str, Any] | None) -> Reason | str:
     """Return a row's text as the reason that its JSON tells, or as it is if that is another text's."""
-    if not text or not coded or coded["of"] != _sum(text):
+    if not text or not coded or coded["of"] != coded_sum(text):
         return text
     code: str = coded["code"]
-    if is_whole(code):
+    if is_whole(code) and not coded["values"]:
         return Reason(text, code, {"text": text})
     try:
         made: Reason = _loaded(coded)
@@ -267,9 +309,23 @@ def _loaded(value: Any) -> Any:
     if code in MADE:
         return MADE[code](**values)
     if is_whole(code):
-        return Reason(values["text"], code, values)
+        return Reason(str(values["text"]), code, values)
     return REASONS[code](**values)
 
 
-MADE: Final[dict[str, Callable[..., str]]] = {COUNT.code: counted, TIME_LEFT.code: lasting, CUT.code: _part}
+MADE: Final[dict[str, Callable[..., Any]]] = {
+    TOLD: _told,
+    COUNT.code: counted,
+    TIME_LEFT.code: lasting,
+    CUT.code: _part,
+}
 """By code what makes a reason whose text is not its template's."""
+SHOWN: Final[dict[str, Callable[..., str]]] = {
+    TOLD: _told_shown,
+    MARKED.code: _marked_shown,
+    COUNT.code: plural,
+    TIME_LEFT.code: time_left,
+    MOMENT.code: lambda at: moment_text(datetime.fromisoformat(at)),
+    CUT.code: _part_shown,
+}
+"""By code what tells such a reason in the page's language."""

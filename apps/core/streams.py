@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final
 
 from django.http import StreamingHttpResponse
-from django.utils.translation import gettext
+
+from apps.core.marked_texts import gettext
 
 STREAMED: Final = re.compile(
     r"/api/v1/(miners/[^/]+/pieces|pieces/uploads/[^/]+|jobs/[^/]+/data|deals/[^/]+/data)/?"

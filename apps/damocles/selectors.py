@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Final
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.messages.selectors.messages import messages_by_ids
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_visible

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.messages.services.signer_trials import Verdicts
@@ -47,13 +47,13 @@ class ConfirmPage:
 def approval_facts(rule: str) -> Iterable[tuple[str, str]]:
     """Yield that a message would wait for a second person, and by which rule; nothing if it would not."""
     if rule:
-        yield gettext("Approval"), gettext("waits for a second person: {rule}").format(rule=stored_text(rule))
+        yield gettext("Approval"), gettext("waits for a second person: {rule}").format(rule=shown_text(rule))
 
 
 def signer_facts(refusal: str) -> Iterable[tuple[str, str]]:
     """Yield why the signer would refuse a message, and what follows; nothing if it would sign."""
     if refusal:
-        yield gettext("Signer"), stored_text(refusal)
+        yield gettext("Signer"), shown_text(refusal)
         yield (
             gettext("If you continue"),
             gettext(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from apps.core.errors import DomainError
 from apps.core.languages import colon_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from poolsite.wire.codec import BadWire
 
 
 def refusal_text(refusal: DomainError | BadWire) -> str:
     """Return why something was refused, for a page that says it beside what was asked for."""
-    return stored_text(refusal.reason)
+    return shown_text(refusal.reason)
 
 
 def field_refusal_text(refusal: DomainError) -> str:

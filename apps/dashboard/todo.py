@@ -16,7 +16,7 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import clauses_text, list_text, sentence_text
 from apps.core.local_time import clock_text, moment_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.page_data import PageData
 
@@ -91,15 +91,15 @@ def todo_of(found: Found, data: PageData) -> Todo:
     left = finding.due_s - data.at.timestamp() if finding.due_s is not None else None
     return Todo(
         key=finding.key,
-        say=stored_text(finding.say),
-        why=stored_text(finding.reason),
+        say=shown_text(finding.say),
+        why=shown_text(finding.reason),
         href=found.link.address,
         label=found.button,
         is_costly=found.is_critical,
         cost=finding_cost(found),
         until=finding.due_s,
         left=formatting.time_left(left) if left is not None else "",
-        until_label=stored_text(finding.due_label),
+        until_label=shown_text(finding.due_label),
         acts=tuple(act for act in finding.acts if data.viewer.may(act.perm)),
     )
 
@@ -124,9 +124,9 @@ def incident_todo(incident: Incident, data: PageData) -> Todo:
         cost=gettext("cost unknown") if incident.is_unpriced else cost,
         until=due.due_s,
         left=formatting.time_left(left) if left is not None else "",
-        until_label=stored_text(due.due_label),
+        until_label=shown_text(due.due_label),
         parts=parts,
-        touches=stored_text(named([part.say for part in parts])),
+        touches=shown_text(named([part.say for part in parts])),
     )
 
 
@@ -202,9 +202,9 @@ def incident_say(incident: Incident, report: Report) -> str:
     """Return what an incident is on a page: what the page is about, and its cause if that is elsewhere."""
     own = next(one for one in incident.found if any(one.check is row.check for row in report.results))
     if own is incident.cause:
-        return stored_text(own.finding.say)
+        return shown_text(own.finding.say)
     return gettext("{effect}, because {cause}").format(
-        effect=stored_text(own.finding.say), cause=stored_text(incident.cause.finding.say)
+        effect=shown_text(own.finding.say), cause=shown_text(incident.cause.finding.say)
     )
 
 
@@ -218,5 +218,5 @@ def issues_verdict(data: PageData) -> Verdict:
     counts = [gettext("{count} critical").format(count=critical)] if critical else []
     parts = (plural(len(incidents), "issue"), *counts, todo_sum(data))
     late = data.report.result("checks_late")
-    rest = "" if late is None or late.passed else sentence_text(stored_text(late.findings[0].say))
+    rest = "" if late is None or late.passed else sentence_text(shown_text(late.findings[0].say))
     return Verdict(sentence_text(list_text(filter(None, parts))), rest, checked_text(data.report))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import enum
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.core.errors import Conflict, DomainError, NotFound
+from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason
 
 RETRY: Final = "Please retry in some time."

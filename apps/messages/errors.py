@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from django.utils.translation import gettext
-
 from apps.core.addresses import address_fault
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
+from apps.core.marked_texts import gettext
 from poolsite.filecoin.address import BadAddress
 
 RECORD_NOT_FOUND: Final = "record not found"

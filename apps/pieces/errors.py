@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.utils.translation import gettext
-
 from apps.core.errors import BadValue, Conflict, DomainError, NotFound
 from apps.core.formatting import joined_size
+from apps.core.marked_texts import gettext
 
 
 class PieceUnknown(NotFound):

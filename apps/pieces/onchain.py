@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NodeRefused
 from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
+from apps.core.marked_texts import gettext
 from apps.pieces.errors import TermsMissing
 from apps.pieces.models import Piece
 from poolsite.filecoin.address import BadAddress, address_parse

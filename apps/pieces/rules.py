@@ -6,9 +6,8 @@ import unicodedata
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from django.utils.translation import gettext
-
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.core.sanitize import has_marks
 
 BYTES_MAX: Final = 255

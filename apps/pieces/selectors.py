@@ -11,13 +11,13 @@ from typing import Final
 
 from django.conf import settings
 from django.db.models import Case, CharField, Count, F, Func, Q, QuerySet, Sum, Value, When
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.addresses import address_typed
 from apps.core.disk import disk_space
 from apps.core.errors import BadValue
 from apps.core.filters import Choices, Words
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import MinerFilters
 from apps.pieces.data.blocks import ServedIndex

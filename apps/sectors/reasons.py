@@ -262,6 +262,7 @@ CHECKED_IN_PART = reason(
     "sectors.checked_in_part",
     gettext_noop("{done} of {total} sectors checked, {bad} with bad files, {unread} could not be read"),
 )
+FILE_STATE = reason("sectors.file_state", "{name} {state}")
 FILES_NONE = reason("sectors.files_none", gettext_noop("no files"))
 FILES_THERE = reason("sectors.files_there", gettext_noop("its files are there: scan again"))
 RECORD_GONE = reason("sectors.record_gone", gettext_noop("its record no longer exists"))

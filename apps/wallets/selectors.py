@@ -12,13 +12,13 @@ from uuid import UUID
 
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import clock
 from apps.core.addresses import address_typed
 from apps.core.errors import NotFound
 from apps.core.filters import Choices, ListFilters, Words
+from apps.core.marked_texts import gettext
 from apps.gateway.models import SignerKey
 from apps.users.models import SignerGrant
 from apps.users.rules.principals import Principal

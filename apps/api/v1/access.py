@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from django.utils.translation import gettext
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -12,6 +11,7 @@ from rest_framework.request import Request
 from apps.api.callers import principal_from_request, principal_from_session, request_source
 from apps.core import clock
 from apps.core.errors import NotAllowed
+from apps.core.marked_texts import gettext
 from apps.users.rules.principals import Principal
 from apps.users.services.reauthentication import is_reauthenticated
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -28,6 +27,7 @@ from apps.checks.services.channels import (
 from apps.checks.states import ChannelKind
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.core.reasons import code_of
 from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenant_find

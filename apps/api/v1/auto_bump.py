@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -15,6 +14,7 @@ from apps.api.v1.gas_guards import tenant_by_name
 from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.messages.selectors.gas_guards import auto_bump_rules
 from apps.messages.services.guards import auto_bump_set
 

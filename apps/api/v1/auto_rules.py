@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
@@ -33,6 +32,7 @@ from apps.automation.states import RuleKind, SectorData
 from apps.chain.node.client import page_client
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.core.reasons import code_of
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -20,6 +19,7 @@ from apps.blocks.selectors.billing import percent_number, tenants_billed, terms_
 from apps.blocks.services.billing_terms import billing_terms_set, correction_add
 from apps.core import clock
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.users.selectors.tenants import tenant_by_name
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date
 from typing import Final
 
-from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
@@ -13,6 +12,7 @@ from apps.api.v1.pagination import number, number_parameter
 from apps.core import clock
 from apps.core.day_ranges import DayRange, last_days, month_days, today_of
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 
 NAMES: Final = ("days", "month", "since", "until")
 """Parameters that `days_asked` reads."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.messages.services.signer_trials import Verdicts
 
 DRY_RUN: Final = OpenApiParameter("dry_run", bool, description="only return what it would do and cost")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
@@ -16,6 +15,7 @@ from apps.api.v1.views import PoolView, created
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.messages.selectors.gas_guards import guard_get, guards_spent, guards_visible
 from apps.messages.services.guards import guard_remove, guard_set
 from apps.users.rules.principals import Principal

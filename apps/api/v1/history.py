@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -19,6 +18,7 @@ from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.core.languages import list_text
+from apps.core.marked_texts import gettext
 from apps.history.selectors.series import POINTS_MAX, Point, series
 from apps.history.states import DAY, HOUR, METRICS, Kind
 from apps.miners.selectors.miners import miner_get, miners_visible

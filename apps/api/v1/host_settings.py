@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -14,6 +13,7 @@ from rest_framework.response import Response
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core.errors import NotAllowed
+from apps.core.marked_texts import gettext
 from apps.sectors.selectors.hosts import shared_settings_visible, worker_get
 from apps.sectors.services.hosts.settings import (
     shared_settings_set,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -20,6 +19,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import DomainError
+from apps.core.marked_texts import gettext
 from apps.messages.services.dry_run import message_dry_run
 from apps.messages.services.signer_trials import run_refusal_find
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import QuerySet
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -20,6 +19,7 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.messages.selectors.message_filters import MessageFilters
 from apps.messages.selectors.messages import message_get, messages_named, messages_visible
 from apps.messages.services.bulk import BULK_MAX, BULK_STATES, messages_bulk

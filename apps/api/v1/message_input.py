@@ -6,11 +6,11 @@ import base64
 import binascii
 from typing import Any
 
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.api.v1.serializers import AddressField, AmountField, FactorField, InputSerializer
+from apps.core.marked_texts import gettext
 from apps.messages.rules.push_items import Gas, PushItem, SendSpec
 
 

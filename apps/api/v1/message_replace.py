@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -18,6 +17,7 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.messages.selectors.messages import message_get
 from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.publish import messages_publish

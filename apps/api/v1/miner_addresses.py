@@ -6,7 +6,6 @@ import uuid
 from typing import Any, ClassVar
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -21,6 +20,7 @@ from apps.api.v1.views import PoolView, created
 from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client, page_client
 from apps.chain.selectors.heads import head_current
+from apps.core.marked_texts import gettext
 from apps.miners.selectors.address_messages import address_messages
 from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.deal_reach import ReachState

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -15,6 +14,7 @@ from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run, verdicts_body
 from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
+from apps.core.marked_texts import gettext
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.sealing_context import sealing_context_read
 from apps.sectors.services.batches.requests import (

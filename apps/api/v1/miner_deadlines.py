@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -15,6 +14,7 @@ from apps.api.v1.proving import integer
 from apps.api.v1.serializers import CODE_HELP
 from apps.api.v1.views import PoolView
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.core.reasons import code_of
 from apps.miners.selectors.miners import miner_get
 from apps.proving.selectors.deadlines import deadline_of, deadlines_of

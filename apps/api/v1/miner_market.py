@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -18,6 +17,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import page_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
+from apps.core.marked_texts import gettext
 from apps.market.rules import chain_path
 from apps.market.selectors import discovery_of, doors_status, escrow_of, market_of
 from apps.market.services.markets import (

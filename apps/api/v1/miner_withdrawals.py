@@ -6,7 +6,6 @@ import uuid
 from typing import Any, ClassVar
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -20,6 +19,7 @@ from apps.api.v1.views import PoolView, created
 from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
+from apps.core.marked_texts import gettext
 from apps.miners.selectors.miners import miner_get
 from apps.miners.services.withdrawals import (
     SentWithdrawal,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db.models import Q
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -21,6 +20,7 @@ from apps.api.v1.views import PoolView, created
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.network import network_current
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.miners.selectors.miners import miners_visible
 from apps.miners.services.create import miner_create
 from apps.miners.services.creation_plan import MinerSpec

@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -32,6 +31,7 @@ from apps.blocks.selectors.prices import Prices, prices_on
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.miners.selectors.miners import miner_get, miners_visible, reward_estimate
 from apps.sectors.selectors.exposure import exposure_of
 

@@ -6,7 +6,6 @@ import uuid
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -22,6 +21,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.node.client import chain_client, page_client
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.miners.selectors.act_texts import act_method, act_params, act_text
 from apps.miners.selectors.multisigs import VisibleMultisig, multisig_get, multisigs_visible
 from apps.miners.selectors.proposals import Act

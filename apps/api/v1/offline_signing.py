@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -23,8 +22,8 @@ from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.addresses import address_typed
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.core.reasons import code_of
-from apps.core.stored_texts import stored_text
 from apps.messages.rules.offline_files import ENTRIES_MAX, signatures_parse, unsigned_file
 from apps.messages.selectors.messages import message_get
 from apps.messages.selectors.offline import OfflineKey, messages_exported, offline_key_require, offline_keys
@@ -234,7 +233,7 @@ class OfflineExportsView(PoolView):
             {
                 "id": row.push_id,
                 "wait": str(row.wait),
-                "reason": stored_text(row.error),
+                "reason": row.error,
                 "reason_code": code_of(row.error),
             }
             for row in found.left

@@ -7,13 +7,13 @@ import binascii
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.response import Response
 
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 
 if TYPE_CHECKING:
     from typing import TypeVar

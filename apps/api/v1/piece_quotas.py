@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -15,6 +14,7 @@ from rest_framework.response import Response
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.pieces.selectors import storage_use
 from apps.pieces.services.quotas import LIMIT_MAX, piece_quota_set
 from apps.users.selectors.tenants import tenant_by_name, tenants_visible

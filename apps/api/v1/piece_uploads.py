@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.http import JsonResponse
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -20,6 +19,7 @@ from apps.api.v1.pieces import PieceOutput, piece_body
 from apps.api.v1.serializers import AddressField, ErrorSerializer, InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.core.streams import STREAM_MAX_BYTES
 from apps.miners.selectors.miners import miner_get
 from apps.pieces.selectors import upload_get

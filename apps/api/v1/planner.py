@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -22,6 +21,7 @@ from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
+from apps.core.marked_texts import gettext
 from apps.miners.selectors.miners import miner_get, reward_estimate
 from apps.sectors.rules.plan_goals import Goal, goal_answer
 from apps.sectors.rules.planner import gains, simulate

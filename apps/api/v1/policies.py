@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -18,6 +17,7 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.api.v1.wire_schema import document_schema
 from apps.core.errors import BadValue, NotFound
+from apps.core.marked_texts import gettext
 from apps.messages.services.retry import policy_change
 from apps.wallets.services.policies import policy_draft_make, policy_read, policy_try, policy_version_read
 from poolsite.filecoin.kinds import BadField

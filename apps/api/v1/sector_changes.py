@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -29,6 +28,7 @@ from apps.chain.node.client import chain_client
 from apps.chain.selectors.network import network_current
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.change_prices import ChangeRequest
 from apps.sectors.selectors.sector_changes import change_get, changes_visible

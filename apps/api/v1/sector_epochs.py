@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -18,6 +17,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.expirations import CUTOFF, last_epochs, precommits_open, sectors_expiring
 from poolsite.filecoin.policy import Network

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -17,6 +16,7 @@ from apps.api.v1.views import PoolView
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
+from apps.core.marked_texts import gettext
 from apps.core.reasons import code_of
 from apps.messages.selectors.balances import balances_of
 from apps.messages.selectors.foreign import is_used_elsewhere

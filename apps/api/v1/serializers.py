@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.core import clock
 from apps.core.addresses import address_fault, address_typed
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.core.reasons import code_of
 from apps.core.sanitize import marks_in
 from apps.messages.services.method_rules import method_read

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -25,6 +24,7 @@ from apps.checks.services.service_targets import service_targets_set
 from apps.checks.states import TargetResult
 from apps.core import clock
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.users.selectors.tenants import tenant_by_name
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -22,6 +21,7 @@ from apps.core import clock
 from apps.core.addresses import address_fault
 from apps.core.day_ranges import month_after
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from poolsite.filecoin.address import BadAddress, address_format, address_parse
 
 TENANT: Final = OpenApiParameter("tenant", str, description="name")

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -18,6 +17,7 @@ from apps.api.v1.serializers import CODE_HELP, InputSerializer, SectorField
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.core.reasons import code_of
 from apps.sectors.selectors.moves import Removal, moves_of, removals_awaited
 from apps.sectors.selectors.sectors import sectors_picked

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.core import signing
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -25,6 +24,7 @@ from apps.checks.selectors.timeline import (
     tenant_timeline,
 )
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.core.reasons import code_of
 from apps.miners.selectors.miners import miner_get
 from apps.users.selectors.tenants import tenants_visible

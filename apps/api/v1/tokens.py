@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -16,6 +15,7 @@ from apps.api.v1.pagination import Pages, page_of
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView, created
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.users.selectors.tokens import TokenFilters, tokens_visible
 from apps.users.services.people import tenant_resolve
 from apps.users.services.tokens import TokenSpec, token_create, token_revoke

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, cast
 import structlog
 from django.conf import settings
 from django.http import Http404
-from django.utils.translation import gettext, override
+from django.utils.translation import override
 from rest_framework import exceptions, status
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
@@ -33,7 +33,8 @@ from apps.api.v1.access import MayCall, PersonAuthentication, TokenAuthenticatio
 from apps.api.v1.serializers import InputSerializer, checked, writable
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound, NotReachable
 from apps.core.health import RETRY_AFTER_S
-from apps.core.stored_texts import stored_text
+from apps.core.marked_texts import gettext
+from apps.core.reasons import shown_text
 from apps.pieces.errors import BadOffset, PieceQuotaExceeded
 from apps.sectors.errors.changes import ChangeRefused
 from apps.users.errors import TokenRefused
@@ -224,7 +225,7 @@ def exception_answer(error: Exception, context: dict[str, Any]) -> Response | No
     language = context["request"].headers.get(PAGE_LANGUAGE, "")
     if language in dict(settings.LANGUAGES):
         with override(language):
-            answer.data["message"] = stored_text(answer.data["message"])
+            answer.data["message"] = shown_text(answer.data["message"])
     if isinstance(refusal, TokenRefused):
         answer["WWW-Authenticate"] = "Bearer"
     if isinstance(refusal, NotReachable):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from django.utils.translation import gettext
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,6 +15,7 @@ from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.liveness import heartbeat_send
+from apps.core.marked_texts import gettext
 from apps.sectors.errors.jobs import JobUnknown
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import worker_of

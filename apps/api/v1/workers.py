@@ -7,7 +7,6 @@ is answered 409 `fenced`.
 from __future__ import annotations
 
 from django.urls import path
-from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from msgspec.structs import replace
 from rest_framework.request import Request
@@ -19,6 +18,7 @@ from apps.api.v1.wire_schema import document_schema
 from apps.api.v1.worker_view import SECONDS, WAIT, WorkerView, answer_of, heartbeat_note, work_find
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.sectors.selectors.host_record import log_is_watched
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.hosts.registration import worker_register

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from django.utils.translation import gettext
-
 from apps.automation.states import SectorData
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.sectors.rules.sector_names import sector_name_parse
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from django.utils.translation import gettext
-
 from apps.automation.states import RuleKind
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 
 AMOUNTS: Final = ("low", "high", "day_max")

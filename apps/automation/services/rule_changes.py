@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.automation.errors import RuleUnknown
 from apps.automation.models import AutoRule
@@ -17,6 +16,7 @@ from apps.core.addresses import address_fault, address_typed
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.core.live import Change, publish
 from apps.core.locks import transaction_lock
+from apps.core.marked_texts import gettext
 from apps.miners.selectors.miners import miners_of_addresses
 from apps.users.models import Tenant
 from apps.users.rules.principals import Principal

@@ -6,6 +6,8 @@ from typing import ClassVar
 
 from django.db import models
 
+from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
+
 
 class DayPrice(models.Model):
     """The price of one FIL on a UTC day; a day without a row has none, and none is guessed."""
@@ -23,14 +25,15 @@ class DayPrice(models.Model):
         return f"{self.price} {self.currency} on {self.day}"
 
 
-class PriceReading(models.Model):
+class PriceReading(WithReasons):
     """When prices were read last; a single row."""
 
     tried_at = models.DateTimeField(null=True)
     read_at = models.DateTimeField(null=True)
     """When that succeeded last."""
-    error = models.CharField(max_length=300, blank=True, default="")
+    error = ReasonCharField(max_length=300, blank=True, default="")
     """Why not at the last try; empty if it did."""
+    error_coded = CodedField()
 
     def __str__(self) -> str:
         return f"prices read at {self.read_at}"

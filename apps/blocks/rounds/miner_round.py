@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any, Final
 
 import structlog
-from django.utils.translation import gettext
 
 from apps.blocks.errors import BaseChanged
 from apps.blocks.models import Block, Round
@@ -33,6 +32,7 @@ from apps.blocks.services.rounds import Submitted, round_advance
 from apps.blocks.states import RoundState, WhyNot
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core import clock
+from apps.core.marked_texts import gettext
 from apps.gateway.errors import SignerRefused
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.block import BlockMsg, ElectionProof, PoStProof

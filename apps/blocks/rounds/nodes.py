@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.blocks.rounds.mining_base import Base, BaseInfo, base_from_json, base_info_from_json
@@ -17,6 +16,7 @@ from apps.blocks.rounds.template import BlockTemplate, messages_disjoint
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.client import ChainClient
 from apps.chain.node.link import NodeLink
+from apps.core.marked_texts import gettext
 from poolsite.filecoin.address import Address
 from poolsite.filecoin.block import BlockMsg
 from poolsite.filecoin.cids import cid_to_json

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from apps.blocks.rounds.chores import chores_do, leases_renew, mining_read
 from apps.blocks.rounds.context import AWAY_S, RoundContext, blocks_database, blocks_database_retry
@@ -34,6 +34,7 @@ from apps.core.ability import Ability
 from apps.core.database_threads import DatabaseThreads
 from apps.core.leader import BLOCKS_LOCK, RETRY_S, Leadership
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
+from apps.core.marked_texts import gettext
 from apps.core.process_leases import Turns
 from apps.gateway.hub.client import HubClient
 from poolsite.filecoin.policy import Network

@@ -6,8 +6,7 @@ import base64
 import time
 from typing import Any, Final
 
-from django.utils.translation import gettext
-
+from apps.core.marked_texts import gettext
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
 from apps.gateway.hub.client import HubClient
 from apps.gateway.hub.requests import Deadline, HubRequest

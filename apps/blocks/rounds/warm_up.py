@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.utils.translation import gettext
-
 from apps.blocks.errors import WarmUpFailed
 from apps.blocks.rounds.draws import election_draw
 from apps.blocks.rounds.mining_base import BaseInfo, base_from_json, base_info_from_json
@@ -25,6 +23,7 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.client import ChainClient, chain_client
 from apps.core import clock
 from apps.core.errors import DomainError
+from apps.core.marked_texts import gettext
 from apps.gateway.errors import SignerRefused
 from apps.gateway.hub.blocking_client import requests_send
 from apps.gateway.hub.requests import HubRequest

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from apps.blocks.rounds.draws import election_draw
 from apps.blocks.rounds.mining_base import BaseInfo, base_from_json, base_info_from_json
@@ -16,6 +16,7 @@ from apps.blocks.rounds.providers import META_DRAW
 from apps.blocks.selectors.mining_miners import worker_granted
 from apps.chain.node.client import chain_client
 from apps.core.errors import BadValue, DomainError
+from apps.core.marked_texts import gettext
 from apps.gateway.services.signatures import WalletSignRequest, wallet_sign_all
 from apps.miners.models import Miner
 from poolsite.filecoin.address import id_address

@@ -13,7 +13,6 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Sum
-from django.utils.translation import gettext
 
 from apps.blocks.models import BillingTerms, Charge, Statement
 from apps.blocks.states import ChargeKind
@@ -21,6 +20,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.network import network_current
 from apps.core.day_ranges import month_after, today_of
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.messages.selectors.tracking import tracked_height
 from apps.miners.selectors.days import day_after_charged, day_newest_below
 from apps.users.models import Tenant

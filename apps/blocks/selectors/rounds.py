@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Final
 
 from django.db.models import Count, Q, QuerySet, Sum
-from django.utils.translation import gettext
 
 from apps.blocks.models import Block, Round
 from apps.blocks.states import LOSSES, RoundState
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_visible
 from apps.users.rules.principals import Principal

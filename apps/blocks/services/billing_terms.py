@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.blocks.errors import CorrectionKeyReused
 from apps.blocks.models import BillingTerms, Charge
@@ -17,6 +16,7 @@ from apps.blocks.services.statements import reference_read
 from apps.blocks.states import ChargeKind
 from apps.core.day_ranges import today_of
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.users.models import Tenant
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record

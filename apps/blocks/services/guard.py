@@ -16,13 +16,13 @@ from datetime import datetime
 from typing import Final
 
 from django.db import connection, transaction
-from django.utils.translation import gettext
 
 from apps.blocks.errors import SlashGuard
 from apps.blocks.models import Block, Round
 from apps.blocks.selectors.mining_miners import miners_on
 from apps.chain.selectors.network import genesis_current
 from apps.core import clock
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
 from poolsite.filecoin.block import BlockMsg
 from poolsite.filecoin.cids import Cid

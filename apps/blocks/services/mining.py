@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
 from apps.users.models import MinerGrant
 from apps.users.rules.principals import Principal

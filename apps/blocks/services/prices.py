@@ -13,11 +13,12 @@ from typing import Any, Final
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.utils.translation import gettext_noop
 
 from apps.blocks.models import DayPrice, PriceReading
+from apps.blocks.reasons import PRICES_STATUS, PRICES_TOO_LARGE, PRICES_UNREADABLE
 from apps.chain.node.public_hosts import HostNotPublic, PublicConnections
-from apps.core.connection_faults import fault_text
+from apps.core.connection_faults import fault_reason
+from apps.core.reasons import as_reason
 
 log = structlog.get_logger(__name__)
 
@@ -32,9 +33,6 @@ FAULTS: Final = (
     *(InvalidOperation, OverflowError, RecursionError, csv.Error),
 )
 """Errors of reading a text that is something else."""
-REFUSED: Final = gettext_noop("HTTP status {status}")
-TOO_LARGE: Final = gettext_noop("the file is larger than {limit} bytes")
-UNREADABLE: Final = gettext_noop("neither lines of day,price nor JSON with prices by day")
 
 
 class BadPrices(ValueError):
@@ -52,12 +50,12 @@ def prices_read(*, now: datetime) -> None:
     try:
         found = prices_parse(_source_read(settings.FIL_PRICES))
     except (BadPrices, HostNotPublic) as fault:
-        error = str(fault)
+        error = as_reason(fault.args[0])
     except (OSError, HTTPException, UnicodeError) as fault:
-        error = fault_text(fault)
+        error = fault_reason(fault)
     if error:
         log.warning("prices_not_read", reason=error[:200])
-    _store(found, error=error[:300], now=now)
+    _store(found, error=error, now=now)
 
 
 @transaction.atomic
@@ -80,7 +78,7 @@ def _source_read(source: str) -> str:
         with Path(source).open("rb") as file:
             data = file.read(BYTES_MAX + 1)
         if len(data) > BYTES_MAX:
-            raise BadPrices(TOO_LARGE.format(limit=BYTES_MAX))
+            raise BadPrices(PRICES_TOO_LARGE(limit=BYTES_MAX))
         return data.decode(errors="replace")
     headers = {"User-Agent": "Poolsite", "Accept": "text/csv, application/json", "Connection": "close"}
     connections = PublicConnections(source, headers, answer_max=BYTES_MAX)
@@ -89,7 +87,7 @@ def _source_read(source: str) -> str:
     finally:
         connections.close()
     if status != 200:
-        raise BadPrices(REFUSED.format(status=status))
+        raise BadPrices(PRICES_STATUS(status=status))
     return body.decode(errors="replace")
 
 
@@ -102,9 +100,9 @@ def prices_parse(text: str) -> dict[date, Decimal]:
     try:
         found = _of_json(json.loads(text)) if text.lstrip().startswith("{") else _of_lines(text)
     except FAULTS as error:
-        raise BadPrices(UNREADABLE) from error
+        raise BadPrices(PRICES_UNREADABLE()) from error
     if not found:
-        raise BadPrices(UNREADABLE)
+        raise BadPrices(PRICES_UNREADABLE())
     return found
 
 

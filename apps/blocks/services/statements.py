@@ -9,7 +9,6 @@ from datetime import date, datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Max, Min, Q, Sum
-from django.utils.translation import gettext
 
 from apps.blocks.models import BillingTerms, Charge, Statement
 from apps.blocks.models.billing import REFERENCE_MAX
@@ -19,6 +18,7 @@ from apps.blocks.states import ChargeKind
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.day_ranges import month_after, today_of
 from apps.core.errors import BadValue, Conflict
+from apps.core.marked_texts import gettext
 from apps.miners.models import RemovedMinerDay
 from apps.miners.selectors.days import days_uncharged
 from apps.users.models import Tenant

@@ -14,7 +14,6 @@ from typing import Final
 import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
-from django.utils.translation import gettext
 from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
@@ -40,6 +39,7 @@ from apps.core import clock
 from apps.core.ability import Ability
 from apps.core.leader import FOLLOWER_LOCK, Leadership, lead_forever
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
+from apps.core.marked_texts import gettext
 from apps.core.process_leases import Turns
 from poolsite.tracing import span
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import BadNodeAddress
+from apps.core.marked_texts import gettext
 
 _TOKEN: Final = re.compile(r"^([A-Za-z0-9\-_]+\.[A-Za-z0-9\-_]*\.[A-Za-z0-9\-_]*):(.+)$", re.DOTALL)
 _HEADER: Final = re.compile(r"[\x21-\x7e]*")

@@ -10,8 +10,6 @@ import base64
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.answers import (
     Actor,
@@ -43,6 +41,7 @@ from apps.chain.node.link import link_to
 from apps.chain.node.tipsets import TipsetFacts, key_to_json, tipset_from_json
 from apps.chain.selectors.landing_forms import landing_form
 from apps.chain.selectors.nodes import nodes_for_reading, nodes_serve
+from apps.core.marked_texts import gettext
 from poolsite.filecoin.cids import Cid, cid_to_json
 from poolsite.filecoin.message import (
     Message,

@@ -18,8 +18,7 @@ from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from django.utils.translation import gettext
-
+from apps.core.marked_texts import gettext
 from apps.core.sessions import has_news
 
 

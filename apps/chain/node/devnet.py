@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NodeRefused
 from apps.chain.models import Node
 from apps.chain.node.link import link_to
+from apps.core.marked_texts import gettext
 
 READ_TIMEOUT_S: Final = 3.0
 """For questions; faults do not slow the `Devnet.*` methods down."""

@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Self, TypeVar
 
 import msgspec
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.call_timeouts import CallTimeouts, call_timeouts, requests_split
 from apps.chain.node.calls import Call
 from apps.chain.node.link import NodeLink
+from apps.core.marked_texts import gettext
 
 T = TypeVar("T")
 UNREADABLE: Final = (KeyError, TypeError, IndexError, ValueError, AttributeError)

@@ -16,10 +16,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.utils.translation import gettext
 
 from apps.chain.errors import NO_ACTOR, NodeAnswerTooLarge, NodeRefused, NodeUnavailable
 from apps.chain.node.connections import AnswerTooLarge, Connections
+from apps.core.marked_texts import gettext
 from poolsite.tracing import Facts, span
 from poolsite.wire.jsonrpc.client import request_write, result_read
 from poolsite.wire.jsonrpc.messages import RpcError, frame_read

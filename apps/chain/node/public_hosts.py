@@ -19,9 +19,9 @@ from http.client import HTTPConnection, HTTPSConnection
 from typing import Final
 
 from django.conf import settings
-from django.utils.translation import gettext
 
 from apps.chain.node.connections import Connections, seconds_left
+from apps.core.marked_texts import gettext
 
 TRANSLATED: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 """Networks whose addresses end with an IPv4 one.  Source: RFC 6052 section 2.1, RFC 4291 section 2.5.5.1."""

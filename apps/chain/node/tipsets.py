@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NodeRefused
+from apps.core.marked_texts import gettext
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NetworkUnknown
 from apps.chain.models import Network
 from apps.chain.selectors.nodes import nodes_all
 from apps.chain.selectors.read_cache import read_once
 from apps.chain.states import CONDITIONS_FOREIGN
 from apps.core.compiled import Compiled
-from apps.core.stored_texts import stored_text
+from apps.core.marked_texts import gettext
+from apps.core.reasons import shown_text
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.network_params import network_from_params
 from poolsite.filecoin.policy import Network as NetworkRow
@@ -78,5 +77,5 @@ def network_state() -> NetworkState:
         return NetworkState("", gettext("the pool has no node: set CHAIN_URLS or add one on the Chain page"))
     foreign = next((node for node in nodes if node.condition in CONDITIONS_FOREIGN), None)
     return NetworkState(
-        "", gettext("no node of the pool has answered yet") if foreign is None else stored_text(foreign.error)
+        "", gettext("no node of the pool has answered yet") if foreign is None else shown_text(foreign.error)
     )

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext
 
 from apps.chain.models import Node
 from apps.chain.selectors.read_cache import read_once
 from apps.chain.states import CONDITION_RANKS, CONDITIONS_SERVING, READ_RANKS, NodeCondition, NodeRole
 from apps.core.compiled import Compiled
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 
 NODES_ENABLED: Final[Compiled[Node]] = Compiled(
     "nodes_enabled",

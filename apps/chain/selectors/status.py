@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.chain.errors import NetworkUnknown
@@ -16,6 +15,7 @@ from apps.chain.selectors.epochs import epoch_at
 from apps.chain.selectors.network import network_current
 from apps.chain.selectors.nodes import nodes_serve
 from apps.chain.states import NodeCondition
+from apps.core.marked_texts import gettext
 from poolsite.filecoin.policy import Network
 
 LATE_EPOCHS: Final = 4

@@ -12,11 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.models import Node
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_bound, network_current
+from apps.core.marked_texts import gettext
 from poolsite.filecoin.actors.decode import method_spec
 from poolsite.filecoin.upgrades import heights_read, upgrade_version, version_at
 

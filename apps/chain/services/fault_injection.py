@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NoDevnet
 from apps.chain.models import Node
 from apps.chain.node.devnet import FAULT_DEFAULTS, READ_TIMEOUT_S, FaultValue, devnet_state
 from apps.chain.node.link import link_to
 from apps.core.errors import BadValue
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.address import BadAddress, address_parse

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.chain.errors import NetworkUnknown, NodeRefused, WrongNetwork
 from apps.chain.models import Follower, Head, Network, Node
@@ -15,6 +14,7 @@ from apps.chain.node.client import ChainClient
 from apps.chain.selectors.network import network_bound
 from apps.chain.selectors.read_cache import read_again
 from apps.chain.states import NodeCondition
+from apps.core.marked_texts import gettext
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.network_params import network_from_params
 from poolsite.filecoin.policy import UnknownNetwork, network_is_listed

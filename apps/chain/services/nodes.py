@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext
 
 from apps.chain.errors import NodeNotServing
 from apps.chain.models import Node
@@ -15,6 +14,7 @@ from apps.chain.services.probes import node_probe, probe_store
 from apps.chain.states import NodeCondition, NodeRole
 from apps.core.errors import Conflict, NotFound
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 

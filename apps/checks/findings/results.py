@@ -8,12 +8,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
-from django.utils.translation import gettext
 
 from apps.checks.selectors.data import CheckData
 from apps.core.formatting import DAY_S
-from apps.core.reasons import cut
-from apps.core.stored_texts import stored_text
+from apps.core.marked_texts import gettext
+from apps.core.reasons import cut, shown_text
 from apps.users.states import Perm
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ class Act:
     @property
     def text(self) -> str:
         """`Resume sealer-9`, `Send FIL to worker…`."""
-        return f"{gettext(self.label)} {stored_text(self.of)}{'…' if self.opens_page else ''}"
+        return f"{gettext(self.label)} {shown_text(self.of)}{'…' if self.opens_page else ''}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.checks.findings.results import Check, Finding, Link, Severity, Topic
 from apps.core.formatting import DAY_S
+from apps.core.marked_texts import gettext
 
 RANKED_S: Final = 7 * DAY_S
 """Findings are ranked by what is lost within a week."""

@@ -10,13 +10,13 @@ from uuid import UUID
 
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
-from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from apps.checks.models import Alert, AlertChannel, AlertEntry, Notification
 from apps.checks.selectors.channel_scopes import tenants_followed
 from apps.checks.states import ChannelKind
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason, coded_read
 from apps.core.redis_clients import redis_client
 from apps.sectors.selectors.hosts import is_uuid

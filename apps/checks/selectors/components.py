@@ -8,7 +8,6 @@ from typing import Final
 from uuid import UUID
 
 from django.db.models import Q
-from django.utils.translation import gettext
 
 from apps.checks.models import (
     ComponentDay,
@@ -19,6 +18,7 @@ from apps.checks.models import (
 )
 from apps.checks.states import Component, Condition
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 
 GAP: Final = timedelta(seconds=60)
 """Four evaluations in a row are missing: longer than slow alert channels hold one up."""

@@ -7,7 +7,6 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.checks.findings.results import FINDINGS_MAX, Severity
 from apps.checks.models import Alert, Notification
@@ -18,6 +17,7 @@ from apps.checks.states import AlertEntryKind, AlertEvent
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.core.live import CHECKS, OPERATOR, Change, publish
 from apps.core.local_time import clock_text
+from apps.core.marked_texts import gettext
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 

@@ -7,7 +7,6 @@ from datetime import time
 from typing import Any, Final
 
 from django.db.models import Q
-from django.utils.translation import gettext
 
 from apps.checks.models import AlertChannel
 from apps.checks.states import ChannelKind
@@ -15,6 +14,7 @@ from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core.addresses import address_fault
 from apps.core.errors import BadValue
 from apps.core.local_time import UTC_NAME, zone_find, zone_names
+from apps.core.marked_texts import gettext
 from apps.core.units import value_with_unit
 from apps.miners.models import Miner
 from apps.users.models import Tenant

@@ -15,8 +15,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.db.models import Q
-from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext as say
+from django.utils.translation import gettext_noop
 from kombu.exceptions import OperationalError as BrokerAway
 
 from apps.chain.node.public_hosts import is_private_literal
@@ -34,6 +34,7 @@ from apps.checks.services.push_services import (
 from apps.checks.states import AlertEvent, ChannelKind
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.core.formatting import DAY_S
+from apps.core.marked_texts import gettext
 from apps.core.units import value_with_unit
 from apps.users.models import Tenant
 from apps.users.rules.encryption import text_encrypt

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.checks.findings.results import Check, Severity
 from apps.checks.models import CheckSetting
 from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 

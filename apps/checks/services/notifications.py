@@ -7,25 +7,32 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db.models import Q
-from django.utils.text import Truncator
-from django.utils.translation import gettext
 
 from apps.chain.selectors.status import network_known
 from apps.checks.findings.results import Finding, Link, Severity
 from apps.checks.models import Alert, AlertChannel, Notification
-from apps.checks.reasons import OF_MINER
+from apps.checks.reasons import (
+    ACKNOWLEDGED_BY,
+    ACKNOWLEDGED_TILL,
+    ACKNOWLEDGEMENT_ENDED,
+    COMMENTED_ON,
+    FROM_POOL,
+    OF_MINER,
+    TOLD_OF,
+)
 from apps.checks.report.report import Report, Result
 from apps.checks.selectors.channel_scopes import channels_told
 from apps.checks.services.quiet_hours import quiet_hours_wait
 from apps.checks.states import FAILING, AlertEvent
+from apps.core.marked_texts import gettext
+from apps.core.reasons import clauses, colon, cut
 
 ACTIONS: Final = {
-    AlertEvent.ACKNOWLEDGED: "Acknowledged by {actor}: {found}",
-    AlertEvent.UNACKNOWLEDGED: "Acknowledgement ended by {actor}: {found}",
-    AlertEvent.COMMENTED: "{actor} commented on “{found}”: {comment}",
+    AlertEvent.ACKNOWLEDGED: ACKNOWLEDGED_BY,
+    AlertEvent.UNACKNOWLEDGED: ACKNOWLEDGEMENT_ENDED,
+    AlertEvent.COMMENTED: COMMENTED_ON,
 }
 EFFECTS_MAX: Final = 500
-OVER: Final = "Acknowledgement is over: {found}"
 UNWATCHED: Final = "No longer checked"
 """Instead of “Resolved”, of a tenant that is disabled, deleted or without people and channels."""
 MINER_PAGE: Final = "miner"
@@ -55,10 +62,10 @@ def notification_build(
     effects = [] if report is None else report.explained(alert.check_name)
     head = HEADS.get(event, "{severity}").format(severity=alert.severity.capitalize())
     head = head if is_watched else UNWATCHED
-    text = f"[{pool}] {head}: {_tenant_named(channel, alert)}{alert.say}"
+    text: str = TOLD_OF(pool=pool, head=head, found=_tenant_named(channel, alert, alert.say))
     if effects and event != AlertEvent.ENDED:
-        says = "; ".join(finding_describe(one) for effect in effects for one in effect.findings)
-        says = Truncator(says).chars(EFFECTS_MAX)
+        says = clauses(*(finding_describe(one) for effect in effects for one in effect.findings))
+        says = cut(says, EFFECTS_MAX)
         text = gettext("{text}. Because of it: {effects}").format(text=text, effects=says)
     if alert.is_acknowledged:
         text = gettext("{text} (acknowledged by {actor})").format(text=text, actor=alert.acknowledged_by)
@@ -90,9 +97,10 @@ def action_notifications_write(
     pool = "no chain" if network is None else network.name
     rows = []
     for channel in channels.order_by("pk"):
-        found = _tenant_named(channel, alert) + _said_to(channel, alert)
-        text = (ACTIONS[event] if actor else OVER).format(actor=actor, found=found, **more)
-        rows.append(_written(channel, alert=alert, event=event, text=f"[{pool}] {text}", pool=pool, now=now))
+        found = _tenant_named(channel, alert, _said_to(channel, alert))
+        told = ACTIONS[event](actor=actor, found=found, **more) if actor else ACKNOWLEDGED_TILL(found=found)
+        text = FROM_POOL(pool=pool, text=told)
+        rows.append(_written(channel, alert=alert, event=event, text=text, pool=pool, now=now))
     for row in rows:
         row.body |= {"actor": actor, **more}
         row.body["page"] = settings.CONSOLE_URL + Link("alert", (str(alert.uuid),)).address
@@ -100,15 +108,16 @@ def action_notifications_write(
     Notification.objects.bulk_create(rows)
 
 
-def _tenant_named(channel: AlertChannel, alert: Alert) -> str:
-    """Return the tenant's name before what the operator's channels are told of its alert."""
-    return f"{alert.tenant.name}: " if alert.tenant is not None and channel.tenant_id is None else ""
+def _tenant_named(channel: AlertChannel, alert: Alert, found: str) -> str:
+    """Return what was found, for the operator's channels after the name of its tenant."""
+    is_pools = channel.tenant_id is None
+    return colon(alert.tenant.name, found) if alert.tenant is not None and is_pools else found
 
 
 def _said_to(channel: AlertChannel, alert: Alert) -> str:
     """Return what was found, as a channel was told it last if it is told of some miners alone."""
     if not channel.only_miners:
-        return str(alert.say)
+        return alert.say
     last = alert.notifications.filter(channel=channel, event__in=FAILING).order_by("-pk").first()
     return "; ".join(last.body.get("findings", ()) if last is not None else ()) or alert.title
 
@@ -120,7 +129,7 @@ def _written(
     row.body = {
         "id": str(row.uuid),
         "event": event.lower(),
-        "text": text,
+        "text": row.text,
         "pool": pool,
         "alert": str(alert.uuid),
         "check": alert.check_name,

@@ -14,7 +14,6 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from django.core.mail import EmailMessage
-from django.utils.translation import gettext as say
 
 from apps.chain.node.connections import Connections
 from apps.chain.node.public_hosts import HostNotPublic, PublicConnections
@@ -34,6 +33,7 @@ from apps.checks.states import ChannelKind
 from apps.core import clock
 from apps.core.connection_faults import fault_reason
 from apps.core.formatting import fil
+from apps.core.marked_texts import gettext as say
 from apps.core.reasons import Reason, quoted
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 

@@ -12,7 +12,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext
 
 from apps.checks.models import AlertChannel, CallbackEvent
 from apps.checks.selectors.alerts import alerts_own
@@ -20,6 +19,7 @@ from apps.checks.services.acknowledgements import alert_acknowledge
 from apps.checks.services.pagerduty import DEDUP_PREFIX
 from apps.checks.states import ChannelKind
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
+from apps.core.marked_texts import gettext
 from apps.core.sanitize import sanitize_text
 from apps.sectors.selectors.hosts import is_uuid
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt

@@ -8,12 +8,12 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.checks.findings.results import Link, Severity
 from apps.checks.models import AlertChannel, Notification
 from apps.checks.selectors.quiet_hours import quiet_until, waits_quietly
 from apps.checks.states import FAILING, AlertEvent
+from apps.core.marked_texts import gettext
 
 TOLD_MAX: Final = 100
 """Notifications whose texts one summary has; it says how many more there were."""

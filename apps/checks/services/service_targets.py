@@ -7,12 +7,12 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.checks.models import ServiceTargets
 from apps.checks.selectors.service_levels import LANDING_EDGES_S
 from apps.checks.selectors.service_targets import targets_in, targets_of
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.users.models import Tenant
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from apps.checks.models import ComponentIncident, Maintenance, StatusSettings
@@ -17,6 +16,7 @@ from apps.checks.selectors.status_banners import BANNERS_KEY
 from apps.checks.states import Component
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.redis_clients import redis_client
 from apps.core.sanitize import sanitize_text
 from apps.users.rules.principals import Principal

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.core.errors import LostRace
+from apps.core.marked_texts import gettext
 from apps.core.reasons import quoted
 from apps.core.transitions import advance
 from apps.damocles.reasons import A_PROVER, CANNOT_BE_READ, FILES_SEEN, LACKS_FILES

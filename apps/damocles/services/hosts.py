@@ -13,10 +13,10 @@ from typing import Any, Final
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Coalesce
-from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.damocles.reasons import AND_FROM, NAMESAKES, NO_SUCH_COMMAND, THREADS_FAIL
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.sectors.errors.hosts import WorkerRetired, WorkerUnknown

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.reasons import fitted, quoted
 from apps.core.transitions import advance
 from apps.damocles.errors import NotDamocles, SectorEnded

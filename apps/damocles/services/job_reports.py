@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.utils.translation import gettext
-
+from apps.core.marked_texts import gettext
 from apps.core.reasons import quoted
 from apps.damocles.errors import NotThatFar
 from apps.damocles.services.files import is_unseen

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.utils.translation import gettext
-
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
+from apps.core.marked_texts import gettext
 from apps.damocles.errors import NotThatFar
 from apps.damocles.reasons import RESUBMITTED
 from apps.damocles.services.sector_locks import (

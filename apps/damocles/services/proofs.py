@@ -13,10 +13,10 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils.translation import gettext
 
 from apps.core.errors import Conflict
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.reasons import quoted
 from apps.core.transitions import advance
 from apps.damocles.reasons import NO_PROOF_NO_REASON, REMOVED_BY, RESET_BY

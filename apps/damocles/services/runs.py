@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.utils.translation import gettext
 from msgspec.structs import replace
 
+from apps.core.marked_texts import gettext
 from apps.damocles.errors import NotThatFar
 from apps.damocles.reasons import LACKS_FILES
 from apps.damocles.services.deals import deals_list

@@ -12,8 +12,8 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.core.reasons import quoted
 from apps.damocles.errors import NotThatFar, SectorEnded
 from apps.damocles.reasons import GIVEN_UP_ELSEWHERE, HOST_BEFORE

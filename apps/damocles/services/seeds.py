@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
+from apps.core.marked_texts import gettext
 from apps.damocles.errors import NotThatFar
 from apps.damocles.services.files import files_wait
 from apps.damocles.services.sector_locks import SectorName, damocles_sector_lock

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db.models import F, Q, QuerySet, Sum
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.damocles.errors import NotThatFar
 from apps.damocles.services.job_locks import damocles_job_lock, job_is_named
 from apps.damocles.services.sector_locks import SectorName, damocles_sector_lock, living_require

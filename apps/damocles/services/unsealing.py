@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db.models import F
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.damocles.errors import NotDamocles, NotThatFar
 from apps.damocles.services.job_allocation import AllocatedJob, job_allocate
 from apps.damocles.services.job_locks import LockedJob, damocles_job_lock

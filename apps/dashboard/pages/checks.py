@@ -19,7 +19,7 @@ from apps.checks.services.check_settings import can_set_checks
 from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core.formatting import plural
 from apps.core.languages import sentence_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.labels import StateLabel
@@ -99,7 +99,7 @@ def checks_context(data: PageData) -> dict[str, Any]:
     mutes = mutes_active(data.at) if data.viewer.sees_pool else {}
     incidents = data.report.incidents
     because = {
-        one.finding.key: stored_text(incident.cause.finding.say)
+        one.finding.key: shown_text(incident.cause.finding.say)
         for incident in incidents
         for one in incident.effects
     }

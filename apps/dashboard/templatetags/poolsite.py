@@ -19,7 +19,7 @@ from django.utils.translation import get_language, gettext
 from apps.core import formatting
 from apps.core.languages import colon_text, list_text
 from apps.core.local_time import minute_text, page_zone
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Action
 from apps.dashboard.html_time import time_html
 from apps.dashboard.pickers import Picker
@@ -38,7 +38,7 @@ register.filter("duration", formatting.duration)
 register.filter("time_left", formatting.time_left)
 register.filter("shortened", formatting.shortened)
 register.filter("moment", time_html)
-register.filter("stored", stored_text)
+register.filter("shown", shown_text)
 register.filter("listed", list_text)
 register.filter("colon", colon_text)
 

@@ -17,12 +17,12 @@ from typing import Any, Final
 import redis.asyncio
 import structlog
 from django.db import Error as DatabaseError
-from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from apps.core import clock
 from apps.core.database_threads import DatabaseThreads
 from apps.core.errors import DomainError
+from apps.core.marked_texts import gettext
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
 from apps.gateway.hub.hedging import (
     Attempt,

@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 from django.conf import settings
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.gateway.errors import AnswerTooLarge, ProviderRefused
 from poolsite.wire.jsonrpc.messages import json_read
 

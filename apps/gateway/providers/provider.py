@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 import structlog
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.core.reasons import refused
 from apps.core.sanitize import sanitize_text
 from apps.gateway.errors import AnswerTooLarge, NoAnswer, ProviderRefused, ProviderUnable

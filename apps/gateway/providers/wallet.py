@@ -17,9 +17,9 @@ from typing import Final
 
 import structlog
 from django.db import Error as DatabaseError
-from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
+from apps.core.marked_texts import gettext
 from apps.gateway.errors import NoAnswer, ProviderRefused
 from apps.gateway.hub.activity import Meter
 from apps.gateway.hub.client import hub_database

@@ -10,10 +10,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Prefetch, QuerySet, Sum
-from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.gateway.states import Purpose
 from apps.users.rules.principals import Principal

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import structlog
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError, NotAllowed
+from apps.core.marked_texts import gettext
 from apps.gateway.hub.blocking_client import connection_send
 from apps.gateway.hub.routes import END, PROVE, ConnectionRef
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey

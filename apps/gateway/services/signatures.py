@@ -7,9 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.utils.translation import gettext
-
 from apps.core.errors import DomainError
+from apps.core.marked_texts import gettext
 from apps.core.sanitize import sanitize_text
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignedBefore, SignerAway, SignerRefused
 from apps.gateway.hub.blocking_client import requests_send

@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 
 import structlog
 from django.conf import settings
-from django.utils.translation import gettext
 
 from apps.chain.node.public_hosts import HostNotPublic, PublicConnections, is_private_literal
 from apps.chain.selectors.heads import head_current
 from apps.core.connection_faults import fault_reason
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason, as_reason
 from apps.market.errors import DealBusy, DealRefused, RefusalKind
 from apps.market.models import MinerMarket

@@ -12,12 +12,12 @@ from typing import BinaryIO, Final
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.connection_faults import fault_text
 from apps.core.errors import BadValue, LostRace
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.reason_fields import is_kept, with_codes
 from apps.core.reasons import Reason, as_reason, refused
 from apps.core.transitions import advance, columns_set

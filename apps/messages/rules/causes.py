@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop as _
 
+from apps.core.marked_texts import gettext
 from apps.core.reasons import COLON, OLD, REFUSED, TEXT, Reason, ReasonKind, code_of
-from apps.core.stored_texts import stored_text
 from apps.messages.reasons import (
     ESTIMATE,
     EXIT_CODE,
@@ -37,8 +36,6 @@ from poolsite.wire.policy_refusals import (
 )
 
 if TYPE_CHECKING:
-    from django_stubs_ext import StrOrPromise
-
     from apps.messages.models import Message
 
 NOT_GRANTED: Final = f"{REFUSED}{SenderNotGranted.code}"
@@ -84,14 +81,14 @@ class Refusal:
     """Refusal of a message by its signer or its trial."""
 
     text: str
-    """In the page's language; empty if nothing was said."""
+    """Shown by `shown_text`; empty if nothing was said."""
     cause: Cause | None = None
     """None: it may pass by itself, or nobody knows."""
     rule: str = ""
     """The rule of the signer's policy that it breaks."""
 
 
-LIMITS: Final[dict[str, StrOrPromise]] = {
+LIMITS: Final = {
     VALUE: _("rule “{rule}” allows {allowed}, this moves {amount}"),
     FEE: _("rule “{rule}” allows fees of {allowed}, this may cost {amount}"),
     PREMIUM: _("rule “{rule}” allows a premium of {allowed}, this may pay {amount}"),
@@ -113,13 +110,13 @@ def refusal_read(message: Message) -> Refusal:
     reason_text = _inner(error, ESTIMATE, "error", begins=ESTIMATE_TEXT)
     trial = error if reason_text is None else reason_text
     cause = _trial_cause(trial) if message.wait == Wait.ESTIMATE else None
-    return Refusal(stored_text(trial).removeprefix(ESTIMATE_TEXT).strip(), cause)
+    return Refusal(trial, cause)
 
 
 def error_words(error: str, *, method: int) -> str:
-    """Return a stored reason in the page's language, a limit of a signer's policy in our words."""
+    """Return a stored reason, a limit of a signer's policy in our words."""
     reason_text = _inner(error, SIGN_FAILED, "reason", begins=SIGNING_TEXT)
-    return stored_text(error) if reason_text is None else signer_words(reason_text, method=method).text
+    return error if reason_text is None else signer_words(reason_text, method=method).text
 
 
 def signer_words(reason_text: str, *, method: int) -> Refusal:
@@ -132,7 +129,7 @@ def signer_words(reason_text: str, *, method: int) -> Refusal:
         return Refusal(
             gettext("no rule of the signer's policy allows {what}").format(what=what), Cause.NO_RULE
         )
-    return Refusal(stored_text(reason_text), _signer_cause(reason_text))
+    return Refusal(reason_text, _signer_cause(reason_text))
 
 
 def _has_code(text: str) -> bool:
@@ -191,4 +188,4 @@ def _limit_cause(limit: LimitRefusal) -> Cause:
 
 def _limit_text(limit: LimitRefusal, *, method: int) -> str:
     text = SENDS if limit.limit == VALUE and method == METHOD_SEND else LIMITS[limit.limit]
-    return str(text).format(rule=limit.rule, allowed=limit.allowed, amount=limit.amount)
+    return gettext(text).format(rule=limit.rule, allowed=limit.allowed, amount=limit.amount)

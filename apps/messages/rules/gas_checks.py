@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.utils.translation import gettext
-
+from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason
-from apps.core.stored_texts import stored_text
 from apps.messages.errors import BadMessage, CapBelowPremium
 from apps.messages.models import Message
 from apps.messages.reasons import GAS_LIMIT_LOW, NEEDS
@@ -47,7 +45,7 @@ def gas_check(row: Message) -> None:
         if not 0 <= getattr(row, name) < 1 << 62:
             raise BadMessage(gettext("not a valid epoch"), field=name)
     if row.gas_limit and (reason := gas_shortfall_describe(row.chain_message())):
-        raise BadMessage(stored_text(reason), field="gas_limit")
+        raise BadMessage(reason, field="gas_limit")
 
 
 def fee_cap_check(cap: int) -> None:

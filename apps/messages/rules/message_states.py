@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext_lazy
 
+from apps.core.marked_texts import gettext
 from apps.messages.errors import BadMessage
 from apps.messages.states import WIRE_NAMES, MessageState
 

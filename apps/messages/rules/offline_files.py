@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.utils.translation import gettext
-
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.messages.models import Message
 from apps.messages.states import EXPORT_WITHIN
 from poolsite.filecoin.cids import BadCid, Cid, cid_from_json, cid_parse, cid_to_json

@@ -7,9 +7,9 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext
 
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.messages.models import ApprovalRule, Message, MessageApproval
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.states import APPROVAL_WITHIN, ApprovalState, MessageState

@@ -9,13 +9,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.chain.models import Head
 from apps.core import clock
 from apps.core.languages import colon_text
-from apps.core.stored_texts import stored_text
+from apps.core.marked_texts import gettext
+from apps.core.reasons import shown_text
 from apps.messages.models import GasGuard, Message, Sender
 from apps.messages.rules.causes import Cause, Refusal, refusal_read
 from apps.messages.rules.guard_choice import guard_choose
@@ -159,10 +159,10 @@ class Diagnosis:
         if code is None:
             return self._cause_text()
         sentence = gettext("it failed on chain with exit code {exit_code}: {meaning}").format(
-            exit_code=code, meaning=stored_text(self.evidence["text"])
+            exit_code=code, meaning=shown_text(self.evidence["text"])
         )
         if actor := self.evidence.get("actor"):
-            return gettext("{text}; the actor said: {actor}").format(text=sentence, actor=stored_text(actor))
+            return gettext("{text}; the actor said: {actor}").format(text=sentence, actor=shown_text(actor))
         return sentence
 
     @property
@@ -173,7 +173,7 @@ class Diagnosis:
     def _cause_text(self) -> str:
         """Return the figures where they say it all, else the reason with what was said."""
         if self.refusal.rule or self.refusal.cause == Cause.NO_RULE:
-            return self.refusal.text
+            return shown_text(self.refusal.text)
         if "gap" in self.evidence:
             return gettext("nonce {gap} of the sender is missing, and {nonce} waits behind it").format(
                 gap=self.evidence["gap"], nonce=self.evidence["nonce"]
@@ -190,11 +190,11 @@ class Diagnosis:
             return gettext("the sender has {in_flight} messages in flight, and may have {quota}").format(
                 in_flight=self.evidence["in_flight"], quota=self.evidence["quota"]
             )
-        reason_text = self.refusal.text
+        reason_text = shown_text(self.refusal.text)
         if self.reason == Wait.NONE:
             return reason_text
         if self.reason == Wait.APPROVAL:
-            reason_text = stored_text(self.evidence["rule"])
+            reason_text = shown_text(self.evidence["rule"])
         if reason_text and self.reason in SAID_ALONE:
             return reason_text
         return colon_text(self.reason.label, reason_text) if reason_text else str(self.reason.label)
@@ -263,7 +263,9 @@ def attempts_barred(rows: Collection[Message]) -> dict[str, str]:
     """
     waiting = [row for row in rows if row.state == MessageState.UNFILLED]
     return {
-        key: colon_text(found.refusal.text, found.by_itself) if found.refusal.text else found.by_itself
+        key: colon_text(shown_text(found.refusal.text), found.by_itself)
+        if found.refusal.text
+        else found.by_itself
         for key, found in rows_diagnose(waiting).items()
         if found.refusal.cause is not None and "retry-now" not in found.actions
     }

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from django.db.models import ExpressionWrapper, F, Q, QuerySet, Sum, Value
 from django.db.models.functions import Least
-from django.utils.translation import gettext
 
 from apps.core.day_ranges import today_of
 from apps.core.errors import NotFound
 from apps.core.fields import AttoFilField
+from apps.core.marked_texts import gettext
 from apps.messages.models import AutoBumpRule, GasGuard, GasSpend, Message
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.states import MessageState

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Final
 
 from django.db.models import Count, F, Q, QuerySet
-from django.utils.translation import gettext
 
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.states import EXPORT_WITHIN, MessageState

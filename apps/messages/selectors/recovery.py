@@ -7,11 +7,11 @@ from typing import Final
 
 from django.core.exceptions import ValidationError
 from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
-from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.compiled import Compiled
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason, as_reason
 from apps.messages.models import Message, Recovery, Sender, UnmatchedMessage
 from apps.messages.reasons import READ_BACK, UNMATCHED

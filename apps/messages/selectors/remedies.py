@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.chain.models import Head
+from apps.core.marked_texts import gettext
 from apps.messages.models import Message
 from apps.messages.selectors.diagnosis import Diagnosis
 from apps.messages.selectors.queue_costs import PREMIUM_USUAL

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.node.gas_estimates import GasSpec
-from apps.core.stored_texts import stored_text
+from apps.core.marked_texts import gettext
 from apps.messages.errors import FeeTooLow
 from apps.messages.models import Message
 from apps.messages.rules.gas_checks import fee_cap_check, shortfall_describe
@@ -85,7 +83,7 @@ def auto_fees_estimate(
     cap = min(cap, funds // found.gas_limit)
     if cap < (needed := max(floor, int(head.base_fee))):
         lack = shortfall_describe(needed * found.gas_limit, balance=funds)
-        raise FeeTooLow(stored_text(lack), field="max_fee")
+        raise FeeTooLow(lack, field="max_fee")
     premium = min(max(found.gas_premium, floor), cap)
     return replace(old, gas_limit=found.gas_limit, gas_premium=AttoFil(premium), gas_fee_cap=AttoFil(cap))
 
@@ -129,7 +127,7 @@ def manual_fees_apply(message: Message, *, fees: NewFees, funds: int) -> ChainMe
         )
         raise FeeTooLow(reason, field="max_fee")
     if (cost := fees.fee_cap * limit) > funds:
-        raise FeeTooLow(stored_text(shortfall_describe(cost, balance=funds)), field="gas_fee_cap")
+        raise FeeTooLow(shortfall_describe(cost, balance=funds), field="gas_fee_cap")
     return replace(old, gas_limit=limit, gas_premium=AttoFil(fees.premium), gas_fee_cap=AttoFil(fees.fee_cap))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext
 
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.messages.models import ActorRules, ExtraNode
 
 

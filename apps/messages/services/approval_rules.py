@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext
 
 from apps.core.errors import Conflict, NotAllowed, NotFound
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.messages.errors import BadMessage, SecondPersonRequired
 from apps.messages.models import ApprovalRule, Message
 from apps.messages.selectors.approval_choice import (

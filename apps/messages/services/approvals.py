@@ -9,10 +9,10 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import F
-from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.reasons import fitted
 from apps.core.transitions import advance, advance_many
 from apps.messages.errors import BadMessage, PersonRequired, SecondPersonRequired

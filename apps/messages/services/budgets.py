@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.utils.translation import gettext
-
+from apps.core.marked_texts import gettext
 from apps.messages.errors import FeeTooLow
 from apps.messages.models import GasGuard, Message
 from apps.messages.rules.guard_choice import guard_choose

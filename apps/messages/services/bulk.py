@@ -7,12 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.node.gas_estimates import GasSpec
 from apps.core.errors import BadValue, DomainError
+from apps.core.marked_texts import gettext
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message
 from apps.messages.selectors.replacement_fees import NewFees, premium_floor_compute, replace_ratio_read

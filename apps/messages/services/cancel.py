@@ -7,13 +7,13 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import F
-from django.utils.translation import gettext
 from msgspec import structs
 
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.node.gas_estimates import GasSpec
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.reasons import as_reason
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage, FeeTooLow, SignerRefuses

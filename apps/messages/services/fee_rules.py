@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.core.units import values_with_units
 from apps.messages.errors import BadMessage
 from apps.messages.models import FeeRules, SharedRules

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed, NotFound
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.units import values_with_units
 from apps.messages.errors import BadMessage
 from apps.messages.models import AutoBumpRule, GasGuard

@@ -6,11 +6,11 @@ import uuid
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.client import ChainClient
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
+from apps.core.marked_texts import gettext
 from apps.messages.errors import RuleNotFound
 from apps.messages.models import ActorRules, Receiver
 from apps.messages.selectors.receivers import kind_from_address, kinds_of_codes

@@ -14,12 +14,12 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils.translation import gettext
 
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.gateway.models import SignerKey
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Sender

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 from django.db.models import Q
-from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.errors import DomainError
+from apps.core.marked_texts import gettext
 from apps.core.prepared_statements import Plan, Prepared
 from apps.messages.errors import BadMessage, MessageIdTaken
 from apps.messages.models import Message, Sender

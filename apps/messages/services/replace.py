@@ -8,12 +8,11 @@ from functools import partial
 
 from django.db import transaction
 from django.db.models import F
-from django.utils.translation import gettext
 
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.core.live import Change, publish
-from apps.core.stored_texts import stored_text
+from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
 from apps.core.units import values_with_units
 from apps.messages.errors import AlreadyOnChain, BadMessage, CapBelowPremium, FeeTooLow, SignerRefuses
@@ -81,7 +80,7 @@ def replacement_preview(
         reason = gettext("the gas limit must be between 0 and {block_gas_limit}")
         raise FeeTooLow(reason.format(block_gas_limit=BLOCK_GAS_LIMIT), field="gas_limit")
     if lack := gas_shortfall_describe(new):
-        raise FeeTooLow(stored_text(lack), field="gas_limit")
+        raise FeeTooLow(lack, field="gas_limit")
     if budgets is not None:
         replacement_plan(message, new=new, budgets=budgets)
     return new

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import OuterRef, Q, Subquery
-from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.node.call_timeouts import LONG
@@ -18,6 +17,7 @@ from apps.chain.node.client import ChainClient
 from apps.chain.node.failover import NO_NODE
 from apps.chain.node.tipsets import key_to_json, tipset_from_json
 from apps.core.formatting import plural
+from apps.core.marked_texts import gettext
 from apps.messages.models import Message, Sender, SignedVersion
 from apps.messages.rules.displaced import displaced_columns
 from apps.messages.services.audit import message_audit

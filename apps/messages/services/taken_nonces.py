@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message

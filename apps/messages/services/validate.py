@@ -5,11 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NodeRefused
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.landing_forms import landing_params
+from apps.core.marked_texts import gettext
 from apps.core.sanitize import has_marks
 from apps.messages.errors import BadMessage, BadMessageAddress, ReceiverNotGranted, SenderStopped
 from apps.messages.models import MESSAGE_ID_MAX, Message

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NodeRefused
 from apps.chain.node.tipsets import key_to_json
+from apps.core.marked_texts import gettext
 from poolsite.filecoin.address import POWER_ACTOR, REWARD_ACTOR
 from poolsite.filecoin.bitfield import bitfield_from_json
 from poolsite.filecoin.cids import cid_from_json

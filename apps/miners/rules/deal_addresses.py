@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 
-from django.utils.translation import gettext
-
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from poolsite.filecoin.actors.miner_control import ChangeMultiaddrsParams, ChangePeerIDParams
 from poolsite.filecoin.multiaddr import (
     MULTIADDRS_MAX_BYTES,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils.translation import gettext
-
+from apps.core.marked_texts import gettext
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.miners.selectors.address_messages import METHODS, act_describe
 from apps.miners.selectors.miners import miners_of_addresses

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NodeRefused
 from apps.chain.node.client import ChainClient
 from apps.chain.selectors.network import network_current
 from apps.core.addresses import address_typed
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from poolsite.filecoin.address import Address, BadAddress, address_parse
 
 CONTROL_MAX: Final = 10

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.miners.models import Miner

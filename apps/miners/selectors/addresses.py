@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.translation import gettext
-
 from apps.chain.node.client import ChainClient
+from apps.core.marked_texts import gettext
 from apps.miners.errors import MinerNotReady
 from apps.miners.models import Miner
 from apps.miners.rules.deal_addresses import multiaddrs_named

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.node.public_hosts import is_public
+from apps.core.marked_texts import gettext
 from poolsite.filecoin.multiaddr import BadMultiaddr, Part, multiaddr_parse
 from poolsite.libp2p.multistream import HELLO
 

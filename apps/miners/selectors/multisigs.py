@@ -6,14 +6,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NodeRefused
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
 from apps.core.addresses import address_typed
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.messages.models import Receiver
 from apps.miners.models import Miner
 from apps.miners.onchain.multisigs import MultisigFacts, PendingProposal, multisigs_read

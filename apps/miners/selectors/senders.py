@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db.models import prefetch_related_objects
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.messages.selectors.balances import balances_free
 from apps.miners.models import Miner
 from apps.miners.states import Use

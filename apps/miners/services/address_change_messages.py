@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NodeRefused
 from apps.chain.node.client import ChainClient
 from apps.core.errors import BadValue, Conflict
+from apps.core.marked_texts import gettext
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
 from apps.miners.rules.deal_addresses import (

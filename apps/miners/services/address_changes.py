@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.core.errors import Conflict, NotAllowed
+from apps.core.marked_texts import gettext
 from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem, SendSpec

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.addresses import address_fault
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner, MinerAddress
 from apps.miners.selectors.senders import senders_named
 from apps.miners.states import Use

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
 from apps.miners.errors import NoStandby, RolesNotCombined
 from apps.miners.models import Miner, Role

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.chain.node.client import ChainClient
 from apps.core.errors import BadValue
 from apps.core.formatting import size
 from apps.core.live import Change, publish
 from apps.core.locks import transaction_lock
+from apps.core.marked_texts import gettext
 from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem
 from apps.messages.selectors.messages import messages_by_ids

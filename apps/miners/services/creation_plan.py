@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NodeRefused
 from apps.chain.node.client import ChainClient
 from apps.core.errors import BadValue, NotAllowed
+from apps.core.marked_texts import gettext
 from apps.miners.services.miner_values import key_read, name_read, seal_proof_choose
 from apps.users.models import Tenant
 from apps.users.rules.principals import Principal

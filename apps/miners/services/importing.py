@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.chain.node.client import ChainClient
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
 from apps.miners.services.miner_values import address_read, name_read, seal_proof_choose

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.users.models import Tenant
 from apps.wallets.selectors import sender_allowed
 from poolsite.filecoin.address import Address, BadAddress, address_parse

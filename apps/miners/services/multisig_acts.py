@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.locks import transaction_lock
+from apps.core.marked_texts import gettext
 from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem
 from apps.messages.selectors.receivers import receiver_kinds

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NodeRefused
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.core.errors import Conflict
+from apps.core.marked_texts import gettext
 from apps.messages.rules.push_items import PushItem
 from apps.miners.onchain.multisigs import MultisigFacts, multisigs_read
 from apps.miners.selectors.multisigs import signer_keys_read, signers_held

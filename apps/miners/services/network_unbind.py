@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.chain.models import Network
 from apps.chain.services.networks import network_forget
 from apps.core.errors import Conflict
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.messages.models import Message, Tracker
 from apps.miners.models import Miner
 from apps.users.rules.principals import Principal

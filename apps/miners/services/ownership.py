@@ -9,9 +9,9 @@ together by `apps.proving.services.transfer.miner_transfer`.
 from __future__ import annotations
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.miners.errors import MinerInUse, MinerUnknown
 from apps.miners.models import Miner
 from apps.miners.states import MinerState

@@ -7,10 +7,10 @@ from itertools import zip_longest
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.messages.selectors.tracking import tracked_height
 from apps.miners.models import Miner, RemovedMinerDay
 from apps.miners.selectors.days import tenants_on

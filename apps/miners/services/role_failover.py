@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.miners.errors import NoStandby
 from apps.miners.models import Miner, Role
 from apps.miners.reasons import FAILED_OVER, FAILED_OVER_FROM, FAILED_OVER_TO

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from django.db import transaction
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
+from apps.core.marked_texts import gettext
 from apps.messages.selectors.recovery import recovery_row
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.errors import RoleFenced

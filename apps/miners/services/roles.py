@@ -15,10 +15,10 @@ from typing import Final
 import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import Max
-from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason
 from apps.core.transitions import advance
 from apps.messages.selectors.recovery import token_floor

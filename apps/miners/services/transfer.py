@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.gateway.selectors.connections import keys_served
 from apps.messages.models import Message
 from apps.messages.states import MessageState

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.utils.translation import gettext
-
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
 from apps.core.errors import BadValue, Conflict, NotAllowed
+from apps.core.marked_texts import gettext
 from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
 from apps.messages.models.messages import WITHDRAWALS

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.checks.findings.results import Link
+from apps.core.marked_texts import gettext
 
 
 class StepState(StrEnum):

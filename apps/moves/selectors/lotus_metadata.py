@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.blocks.models import Block
 from apps.chain.selectors.network import network_current
+from apps.core.marked_texts import gettext
 from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_by_ids
 from apps.miners.models import Miner

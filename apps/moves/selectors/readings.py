@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Final
 
 from django.db.models import Exists, OuterRef, Sum
-from django.utils.translation import gettext
 
 from apps.blocks.models import Block
 from apps.blocks.rounds.warm_up import node_has_key
@@ -21,6 +20,7 @@ from apps.chain.selectors.network import network_current
 from apps.chain.selectors.status import clock_of
 from apps.core import clock
 from apps.core.errors import DomainError
+from apps.core.marked_texts import gettext
 from apps.gateway.selectors.connections import keys_served
 from apps.messages.rules.push_items import PushItem
 from apps.messages.services.dry_run import message_approval_read

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core import clock
 from apps.core.languages import clauses_text, colon_text
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
 from apps.moves.errors import MoveRefused
 from apps.moves.rules.steps import Direction

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.blocks.models import Block
 from apps.blocks.selectors.mining_miners import miners_on
@@ -18,6 +17,7 @@ from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.formatting import plural_kept, whole
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.gateway.selectors.connections import keys_served
 from apps.messages.models import Recovery
 from apps.messages.selectors.recovery import recovery_row

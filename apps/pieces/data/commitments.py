@@ -14,8 +14,8 @@ from typing import Final
 
 import structlog
 from django.conf import settings
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.pieces.errors import CommitmentFailed
 from poolsite.filecoin.cids import Cid, commd_cid
 from poolsite.filecoin.fr32 import RAW_BLOCK_BYTES, fr32_pad

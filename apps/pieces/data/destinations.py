@@ -13,10 +13,9 @@ from http.client import HTTPException
 from typing import Final
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
-from django.utils.translation import gettext
-
 from apps.core.connection_faults import fault_text
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.pieces.data.socket_watch import PutWatch
 from apps.pieces.data.sources import TRY_AGAIN, SourceAway, url_check, url_connect, url_shown
 

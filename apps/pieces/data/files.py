@@ -12,9 +12,9 @@ from typing import BinaryIO, Final, Protocol
 from uuid import UUID
 
 from django.conf import settings
-from django.utils.translation import gettext
 
 from apps.core.disk import DiskFull, DiskLevel, disk_space
+from apps.core.marked_texts import gettext
 from apps.pieces.errors import PieceBusy, UploadIncomplete
 from apps.pieces.models import Piece
 

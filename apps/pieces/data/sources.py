@@ -15,11 +15,11 @@ from typing import Final
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 from django.conf import settings
-from django.utils.translation import gettext
 
 from apps.chain.node.public_hosts import is_public
 from apps.core.connection_faults import fault_text
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.pieces.data.socket_watch import SocketWatch
 
 CONNECT_S: Final = 10.0

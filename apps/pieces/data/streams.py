@@ -9,9 +9,10 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from apps.core.errors import DomainError
+from apps.core.marked_texts import gettext
 from apps.pieces.data.files import CHUNK_BYTES, room_require
 from apps.pieces.data.sources import Body, SourceAway
 

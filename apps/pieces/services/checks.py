@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
 from apps.pieces.data.blocks import index_unlink
 from apps.pieces.data.commitments import Commitment, commitment_of

@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 
 import structlog
 from django.db import Error, IntegrityError, transaction
-from django.utils.translation import gettext
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
+from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason, as_reason, reason_of
 from apps.core.transitions import advance
 from apps.pieces.data.destinations import DeliveryRefused, Target, bytes_put, longest

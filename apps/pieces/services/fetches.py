@@ -17,7 +17,6 @@ from typing import BinaryIO, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core import clock
@@ -25,6 +24,7 @@ from apps.core.connection_faults import fault_text
 from apps.core.disk import DiskFull
 from apps.core.errors import DomainError
 from apps.core.locks import transaction_lock
+from apps.core.marked_texts import gettext
 from apps.core.reasons import reason_of
 from apps.core.transitions import advance
 from apps.miners.models import Miner

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core import clock
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason
 from apps.pieces.data.blocks import Indexing, blocks_sample, index_make, index_unlink
 from apps.pieces.errors import PieceNotServed, PieceSealed

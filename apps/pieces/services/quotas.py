@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db import connection, transaction
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from apps.core.errors import BadValue
 from apps.core.formatting import joined_size
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
 from apps.pieces.errors import PieceQuotaExceeded
 from apps.pieces.models import MinerStorage, PieceQuota

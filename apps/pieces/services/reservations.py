@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from django.conf import settings
-from django.utils.translation import gettext
 
 from apps.core.disk import DiskFull, DiskLevel, DiskSpace, disk_space
 from apps.core.errors import Conflict
+from apps.core.marked_texts import gettext
 from apps.pieces.data.files import file_locked
 from apps.pieces.errors import PieceBusy
 

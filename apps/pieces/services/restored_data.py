@@ -7,11 +7,11 @@ from contextlib import suppress
 from functools import partial
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.connection_faults import fault_text
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.pieces.data.commitments import commitment_of
 from apps.pieces.data.files import Source, bytes_write, file_locked, is_stored, piece_path, piece_unlink
 from apps.pieces.errors import PieceBusy, PieceMismatch, UploadIncomplete

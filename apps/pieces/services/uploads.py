@@ -14,12 +14,12 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 from django.db.models import Q
-from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.connection_faults import fault_text
 from apps.core.errors import BadValue
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason, as_reason
 from apps.core.transitions import advance
 from apps.miners.errors import MinerNotReady

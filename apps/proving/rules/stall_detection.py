@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
+from apps.core.marked_texts import gettext
 from apps.core.reasons import MARKED, as_reason
 from apps.proving.reasons import LONG_PROVING, NO_PROGRESS, NO_PROGRESS_REPORTED, TOO_SLOW
 from apps.proving.rules.proving_context import ProvingContext

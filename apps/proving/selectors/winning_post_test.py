@@ -9,10 +9,9 @@ import base64
 import secrets
 from typing import Any
 
-from django.utils.translation import gettext
-
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
+from apps.core.marked_texts import gettext
 from apps.proving.errors import NothingToProve
 from apps.sectors.models import Sector
 from apps.users.rules.principals import Principal

@@ -6,11 +6,10 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.utils.translation import gettext
-
 from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem

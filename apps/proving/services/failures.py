@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, cast
 
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
+from apps.core.marked_texts import gettext
 from apps.messages.models import Message
 from apps.miners.selectors.miners import miner_get
 from apps.proving.rules.proving_context import ProvingContext

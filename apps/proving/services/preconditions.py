@@ -6,10 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.selectors.status import chain_status_of
 from apps.core.formatting import fil
+from apps.core.marked_texts import gettext
 from apps.gateway.selectors.connections import keys_served
 from apps.messages.models import Message, Sender
 from apps.messages.states import SenderState

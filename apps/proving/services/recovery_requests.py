@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from django.utils.translation import gettext
-
 from apps.core.errors import NotAllowed, NotFound
 from apps.core.languages import list_text
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
 from apps.proving.errors import CannotRecover
 from apps.proving.models import Recovery

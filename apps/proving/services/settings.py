@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.units import values_with_units
 from apps.miners.models import Miner
 from apps.proving.models import ProvingSettings

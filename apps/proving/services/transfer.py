@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
+from apps.core.marked_texts import gettext
 from apps.miners.errors import TransferRefused
 from apps.miners.models import Miner, MinerTransfer
 from apps.miners.services.roles import roles_forget

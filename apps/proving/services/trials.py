@@ -8,11 +8,11 @@ from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed, NotFound
 from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.errors import CheckUnavailable

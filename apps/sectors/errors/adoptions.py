@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from django.utils.translation import gettext
-
 from apps.core.errors import Conflict, NotFound
+from apps.core.marked_texts import gettext
 
 
 class AdoptionUnknown(NotFound):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
-from django.utils.translation import gettext
-
 from apps.core.errors import Conflict, NotFound
+from apps.core.marked_texts import gettext
 
 
 class ChangeRefused(Conflict):

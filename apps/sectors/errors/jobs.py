@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from django.utils.translation import gettext
-
 from apps.core.errors import BadValue, Conflict, NotFound, NotReachable
+from apps.core.marked_texts import gettext
 
 
 class JobUnknown(NotFound):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.utils.translation import gettext
-
 from apps.core.errors import BadValue, Conflict, NotFound
+from apps.core.marked_texts import gettext
 
 
 class StoreUnknown(NotFound):

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NodeRefused
+from apps.core.marked_texts import gettext
 from apps.miners.models import RewardEstimate
 from apps.sectors.onchain.sectors import partitions_of, sector_rows_read
 from poolsite.filecoin.bitfield import bitfield_from_json

@@ -9,8 +9,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Final
 
-from django.utils.translation import gettext
-
+from apps.core.marked_texts import gettext
 from apps.pieces.models import Piece
 from apps.sectors.onchain.deadline_windows import Windows
 from poolsite.filecoin.deadlines import DeadlineInfo

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.utils.translation import gettext
-
+from apps.core.marked_texts import gettext
 from apps.pieces.models import Piece
 from poolsite.filecoin.policy import Network
 

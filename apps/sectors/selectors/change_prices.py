@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NetworkUnknown
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
+from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason, quoted
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import reward_estimate

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db.models import Max, QuerySet
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
 from apps.sectors.models import Sector, SectorCopy, Store, StoreFinding, StoreScan, WorkerCommand
 from apps.sectors.selectors.stores import hosts_of_store

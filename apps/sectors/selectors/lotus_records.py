@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.utils.translation import gettext
-
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 
 
 def record_from_lotus(body: Mapping[str, Any], *, miner_id: int | None) -> Mapping[str, Any]:

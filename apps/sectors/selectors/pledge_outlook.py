@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Final
 
 from django.db.models import Exists, OuterRef
-from django.utils.translation import gettext
+from django.utils.translation import pgettext
 
 from apps.core import formatting
 from apps.core.languages import list_text
-from apps.core.stored_texts import stored_text
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_principal
 from apps.sectors.models import DAMOCLES, Store, StoreAttachment
@@ -59,7 +59,7 @@ def _host_obstacles(miner: Miner, *, now: datetime) -> Iterator[Obstacle]:
         return
     served = {stage for _, stage in stages_served(viewer, now=now)}
     needed = [spec for spec in SEALING if spec.owner is Owner.WORKER and spec.slots]
-    missing = [stored_text(spec.label) for spec in needed if spec.stage not in served]
+    missing = [pgettext("stage", spec.label) for spec in needed if spec.stage not in served]
     if missing:
         text = gettext("no live host of {tenant} has slots for {stages}: the sectors will wait there")
         yield Obstacle(text.format(tenant=tenant, stages=list_text(missing[:NAMES_MAX])), "hosts")

@@ -12,12 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core.formatting import size
+from apps.core.marked_texts import gettext
 from apps.sectors.errors.pledges import ProofFormMissing
 from apps.sectors.models import DAMOCLES, Worker
 from apps.sectors.rules.policy import sealing_policy

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Greatest
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.messages.models import Recovery
 from apps.messages.selectors.recovery import recovery_row, token_floor
 from apps.miners.errors import MinerNotReady

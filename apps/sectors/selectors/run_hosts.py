@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from django.utils.translation import gettext
-
 from apps.core import clock
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
 from apps.sectors.errors.runs import NoHost
 from apps.sectors.models import Sector, Worker

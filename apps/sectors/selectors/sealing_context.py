@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NodeUnavailable
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient, chain_client, page_client
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
 from apps.core import clock
+from apps.core.marked_texts import gettext
 from apps.messages.models import Message
 from apps.messages.selectors.tracking import tracked_height
 from apps.messages.states import MessageState

@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.core.errors import BadValue
 from apps.core.formatting import DAY_S
+from apps.core.marked_texts import gettext
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.models import Worker
 from apps.sectors.selectors.bottleneck import SEALED_BY, Bottleneck, StageFigures, bottleneck_of

@@ -14,9 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.utils.translation import gettext
-
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_by_sector
 from apps.sectors.models import Sector

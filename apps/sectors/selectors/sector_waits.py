@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Exists, OuterRef, Q
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.local_time import clock_text
-from apps.core.stored_texts import stored_text
+from apps.core.marked_texts import gettext
+from apps.core.reasons import shown_text
 from apps.miners.models import Miner
 from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.batch_settings import batch_policy
@@ -53,7 +53,7 @@ def sector_wait(
     if sector.paused_at is not None:
         return SectorWait(gettext("a decision: retry, go back or abort"))
     if sector.not_before is not None and sector.not_before > now:
-        failed = stored_text(sector.error)[:ERROR_MAX]
+        failed = shown_text(sector.error)[:ERROR_MAX]
         return SectorWait(
             gettext("its next attempt at {time}; the last one failed: {failed}").format(
                 time=clock_text(sector.not_before), failed=failed

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils.translation import gettext
-
+from apps.core.marked_texts import gettext
 from apps.sectors.errors.jobs import BadReport
 from apps.sectors.models import Store
 from apps.sectors.rules.params import pieces_column

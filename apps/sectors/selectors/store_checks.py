@@ -8,13 +8,15 @@ from datetime import datetime
 from typing import Final
 
 from django.db.models import BigIntegerField, Exists, F, Func, OuterRef, Q, QuerySet, Subquery
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop as _
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural, whole
+from apps.core.marked_texts import gettext
+from apps.core.reasons import MARKED, as_reason, clauses
 from apps.sectors.errors.stores import CheckUnknown
 from apps.sectors.models import RUNS_OVER, PipelineRun, Sector, SectorCopy, Store, StoreAttachment, StoreCheck
+from apps.sectors.reasons import FILE_STATE
 from apps.sectors.selectors.hosts import is_uuid, worker_is_away
 from apps.sectors.states import ENDED_SECTORS, CopyCondition, StoreCheckState
 from poolsite.wire.pipeline import SectorState
@@ -221,7 +223,9 @@ def _shown(rows: QuerySet[SectorCopy]) -> QuerySet[SectorCopy]:
 def bad_files_text(copy: SectorCopy) -> str:
     """Return which of a copy's files are bad, and how."""
     bad = [one for one in copy.files if one["state"] in BAD_FILES]
-    texts = [f"{one['name']} {FILE_TEXTS[FileState(one['state'])]}" for one in bad[:FILES_NAMED]]
-    return "; ".join(texts) + (
-        gettext("; {count} more").format(count=len(bad) - FILES_NAMED) if len(bad) > FILES_NAMED else ""
-    )
+    texts = [
+        FILE_STATE(name=one["name"], state=MARKED(text=FILE_TEXTS[FileState(one["state"])]))
+        for one in bad[:FILES_NAMED]
+    ]
+    more = len(bad) - FILES_NAMED
+    return clauses(*texts, as_reason(gettext("{count} more").format(count=more)) if more > 0 else "")

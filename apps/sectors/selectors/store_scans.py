@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.core.formatting import whole
+from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason, counted
 from apps.sectors.errors.stores import ScanUnknown
 from apps.sectors.models import Sector, Store, StoreFinding, StoreScan

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet, Subquery
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.sectors.errors.hosts import WorkerUnknown
 from apps.sectors.errors.stores import StoreAmbiguous, StoreUnknown
 from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, Worker, WorkerCommand

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db.models import Q
-from django.utils.translation import gettext
 
 from apps.chain.selectors.heads import head_current
 from apps.core.errors import NotFound
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
 from apps.sectors.models import RUNS_OVER, PipelineRun, SealTarget, Sector
 from apps.sectors.states import Hold

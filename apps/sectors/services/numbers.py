@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.local_time import minute_text
+from apps.core.marked_texts import gettext
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.models import Miner
 from apps.sectors.errors.numbers import NumbersElsewhere, NumbersExhausted

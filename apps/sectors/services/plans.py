@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.core.errors import BadValue
 from apps.core.formatting import DAY_S
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner, RewardEstimate
 from apps.sectors.models import Worker
 from apps.sectors.rules.batch_sizes import FarmBatches, farm_batches

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.formatting import DAY_S
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
 from apps.core.units import values_with_units
 from apps.messages.services.recovery.detect import restore_check

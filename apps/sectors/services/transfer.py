@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import ngettext
 
+from apps.core.marked_texts import gettext
 from apps.miners.errors import TransferRefused
 from apps.miners.models import Miner
 from apps.sectors.models import Job, Sector, StoreMove

@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.core.languages import list_text
+from apps.core.marked_texts import gettext
 from apps.users.errors import CompanyRefused
 from apps.users.states import POOL, Role
 

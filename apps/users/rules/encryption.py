@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.utils.encoding import force_bytes
-from django.utils.translation import gettext
+
+from apps.core.marked_texts import gettext
 
 PURPOSE: Final = b"poolsite sealed text"
 """Keeps this key apart from others of the same SECRET_KEY; stored texts depend on it, so it never changes."""

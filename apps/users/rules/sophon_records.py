@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from django.utils.translation import gettext
-
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 
 Row = dict[str, Any]
 

@@ -12,8 +12,7 @@ from datetime import datetime
 from functools import cache
 from typing import Final
 
-from django.utils.translation import gettext
-
+from apps.core.marked_texts import gettext
 from apps.users.errors import TokenRefused
 from apps.users.models import Token, User
 from apps.users.rules.principals import SYSTEM, Principal

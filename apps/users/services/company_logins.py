@@ -13,11 +13,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.errors import DomainError
 from apps.core.live import Change, publish
 from apps.core.locks import transaction_lock
+from apps.core.marked_texts import gettext
 from apps.users.errors import CompanyRefused, PersonNameTaken
 from apps.users.models import CompanyAccount, User
 from apps.users.rules.company_groups import GroupRole, group_role_find

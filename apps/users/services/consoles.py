@@ -14,11 +14,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from django.conf import settings
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.consoles import MACHINE, consoles_seen, heartbeats_forget
 from apps.core.errors import BadValue, NotAllowed, NotFound
+from apps.core.marked_texts import gettext
 from apps.core.models import Console, ProcessLease
 from apps.users.errors import (
     ConsoleTokenUsed,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core import clock
+from apps.core.marked_texts import gettext
 from apps.users.errors import (
     BadGrant,
     BadLimit,

@@ -10,10 +10,10 @@ from datetime import timedelta
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.errors import NotAllowed
+from apps.core.marked_texts import gettext
 from apps.users.errors import JoinTokenUsed, NoJoinToken
 from apps.users.models import Tenant, Token
 from apps.users.rules.principals import Principal

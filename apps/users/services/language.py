@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.users.models import User
 from apps.users.services.access import access_change_publish
 

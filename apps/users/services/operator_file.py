@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from django.utils.translation import gettext
-
+from apps.core.marked_texts import gettext
 from poolsite.private_files import private_write
 
 OPERATOR_KEYS: Final = frozenset({"url", "username", "admin_token"})

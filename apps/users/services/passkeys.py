@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
-from django.utils.translation import gettext
 from webauthn import (
     generate_authentication_options,
     generate_registration_options,
@@ -29,6 +28,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
+from apps.core.marked_texts import gettext
 from apps.users.errors import PasskeyRefused
 from apps.users.models import Passkey, User
 

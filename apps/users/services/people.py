@@ -9,11 +9,11 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.encoding import force_bytes, force_str
 from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
-from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.core.live import Change, publish
 from apps.core.locks import transaction_lock
+from apps.core.marked_texts import gettext
 from apps.users.errors import (
     CompanyManaged,
     InvitationExpired,

@@ -6,9 +6,9 @@ import uuid
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotFound
+from apps.core.marked_texts import gettext
 from apps.users.models import RateLimit, Tenant
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record

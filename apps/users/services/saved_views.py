@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.users.models import SavedView, User
 from apps.users.models.saved_views import VIEW_NAME_MAX, VIEW_QUERY_MAX
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from django.db import transaction
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.users.models import MinerGrant, RateLimit, SignerGrant, Tenant
 from apps.users.rules.principals import Principal
 from apps.users.rules.sophon_records import DISABLED, MYSQL_COLUMNS, Row, is_deleted, rows_read, time_read

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.addresses import address_fault
 from apps.core.errors import BadValue, NotFound
+from apps.core.marked_texts import gettext
 from apps.users.errors import BadGrant
 from apps.users.models import SignerGrant, Tenant
 from apps.users.rules.principals import Principal

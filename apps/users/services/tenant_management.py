@@ -7,10 +7,10 @@ from typing import Final
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed, NotFound
+from apps.core.marked_texts import gettext
 from apps.users.models import Tenant
 from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenants_visible

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.core.local_time import zone_names
+from apps.core.marked_texts import gettext
 from apps.users.models import User
 from apps.users.services.access import access_change_publish
 

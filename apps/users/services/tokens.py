@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.addresses import address_fault
 from apps.core.errors import BadValue, NotAllowed
+from apps.core.marked_texts import gettext
 from apps.users.errors import (
     BadPerm,
     TenantUnknown,

@@ -18,13 +18,13 @@ from typing import Final
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.utils.translation import gettext
 
 from apps.chain.node.connections import Connections
 from apps.chain.node.public_hosts import PublicConnections
 from apps.core import clock
 from apps.core.connection_faults import fault_text
 from apps.core.database_threads import in_database, in_steady
+from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason, as_reason, refused
 from apps.gateway.errors import NoAnswer, ProviderRefused
 from apps.gateway.hub.activity import Meter

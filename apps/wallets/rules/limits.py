@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.core.errors import NotAllowed
+from apps.core.marked_texts import gettext
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.cbor import BadCbor

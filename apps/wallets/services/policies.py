@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from django.utils.translation import gettext
-
 from apps.core.errors import DomainError, NotAllowed, NotFound
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
 from apps.gateway.models import SignerConnection
 from apps.gateway.selectors.connections import signers_connected

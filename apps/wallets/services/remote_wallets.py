@@ -10,13 +10,13 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils.translation import gettext
 
 from apps.chain.errors import BadNodeAddress
 from apps.chain.node.addresses import node_address
 from apps.chain.node.public_hosts import is_private_literal
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason
 from apps.users.models import Tenant
 from apps.users.rules.encryption import text_encrypt

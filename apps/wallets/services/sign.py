@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import Final
 
 from django.conf import settings
-from django.utils.translation import gettext, override
+from django.utils.translation import override
 
 from apps.core import clock
 from apps.core.errors import DomainError
+from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason, refused
 from apps.gateway.errors import SignerRefused
 from apps.gateway.services.signatures import RuledSignature, WalletSignRequest, wallet_sign_all

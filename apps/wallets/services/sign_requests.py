@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.selectors.network import network_current
+from apps.core.marked_texts import gettext
 from apps.gateway.errors import SignerRefused
 from apps.gateway.services.signatures import WalletSignRequest
 from apps.users.models import SignerGrant, Tenant

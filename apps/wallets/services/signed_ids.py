@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from django.utils.translation import gettext
-
+from apps.core.marked_texts import gettext
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway
 from apps.gateway.models import SignerConnection
 from apps.gateway.services.connection_test import connection_request

@@ -13,6 +13,7 @@ from apps.chain.models import Node
 from apps.checks.models import Alert, AlertEntry
 from apps.core.clock import now
 from apps.messages.models import MessageEvent, Recovery, Sender
+from apps.miners.reasons import LEASE_EXPIRED
 from apps.proving.models import CheckRun, PostNote, ProofAttempt, SectorCheck, WindowPost
 from apps.sectors.models import (
     PipelineRun,
@@ -46,7 +47,6 @@ COLUMNS: Final = (
     "miners.Role.note",
     "pieces.Piece.error",
     "pool_checks.Alert.say",
-    "pool_checks.Alert.title",
     "pool_checks.AlertEntry.text",
     "pool_checks.Notification.error",
     "pool_checks.Notification.text",
@@ -77,12 +77,12 @@ COLUMNS: Final = (
 
 def stored(place: int) -> str:
     """A service's text, in this column only."""
-    return f"the store zz{place}q was lost"
+    return LEASE_EXPIRED(host=f"zz{place}q")
 
 
 def shown(place: int) -> str:
     """The same as a Chinese page has it."""
-    return f"存储库 zz{place}q 已丢失"
+    return f"zz{place}q 的租约已到期"
 
 
 def odd_rows(pool: Pool) -> None:

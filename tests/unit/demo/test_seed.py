@@ -20,8 +20,7 @@ from apps.checks.states import AlertEntryKind
 from apps.core import clock
 from apps.core.day_ranges import last_days
 from apps.core.reason_fields import reason_columns
-from apps.core.reasons import code_of
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import code_of, shown_text
 from apps.messages.models import GasSpend, Message, MessageEvent, SharedRules, Tracker
 from apps.messages.states import MessageState
 from apps.miners.models import Miner, RewardEstimate
@@ -132,7 +131,7 @@ def test_why_can_be_read_in_chinese(world: World) -> None:
                 for row in model._default_manager.exclude(**{name: ""}):
                     text = getattr(row, name)
                     is_typed = getattr(row, "kind", "") == AlertEntryKind.COMMENTED
-                    if not is_typed and not code_of(text) and stored_text(text) == text:
+                    if not is_typed and not code_of(text) and shown_text(text) == text:
                         english.add((model.__name__, str(text)))
 
     assert not english

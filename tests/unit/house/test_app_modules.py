@@ -66,6 +66,7 @@ OWN = {
             "liveness",
             "lock_order",
             "locks",
+            "marked_texts",
             "metrics",
             "middleware",
             "migration_steps",
@@ -85,7 +86,7 @@ OWN = {
             "sessions",
             "static",
         ),
-        *("stored_texts", "streams"),
+        "streams",
         *("task_threads", "transitions", "units", "versions"),
     },
     "api": {

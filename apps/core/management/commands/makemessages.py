@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation.template import templatize
 
 from apps.core.catalogue import CATALOGUE, catalogue_compile
-from apps.core.catalogue_files import LOCALE, catalogue_read, is_stored, po_of
+from apps.core.catalogue_files import LOCALE, catalogue_read, po_of
 from apps.core.formatting import plural_forms
 from poolsite.filecoin.actors.exitcodes import ACTOR_CODES, MEANINGS
 from poolsite.wire.pipeline import PIPELINES
@@ -106,24 +106,17 @@ def marked_texts() -> dict[Marked, list[str]]:
 
 
 def catalogue_merge(old: Catalog) -> Catalog:
-    """Return the catalogue of all marked texts, with the translations that there are.
-
-    What services stored and no file marks any more stays as obsolete, since rows have it.
-    """
+    """Return the catalogue of all marked texts, with the translations that there are."""
     new = Catalog(locale=LOCALE)
     for (context, text), places in marked_texts().items():
         before = old.get(text, context or None)
         string = before.string if before is not None and before.id == text else ""
         new.add(text, string, [(place, 0) for place in places], context=context or None)
-    for message in (*(one for one in old if one.id and is_stored(one)), *old.obsolete.values()):
-        if any(message.string or "") and new.get(message.id, message.context) is None:
-            key = message.id if isinstance(message.id, str) else message.id[0]
-            new.obsolete[key] = message
     return new
 
 
 class Command(BaseCommand):
-    """Keeps translations, adds texts that have none yet and removes those that no file or row has."""
+    """Keeps translations, adds texts that have none yet and removes those that no file has."""
 
     help = "Write the texts that are marked for translation into the catalogue."
 

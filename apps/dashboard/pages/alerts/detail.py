@@ -33,7 +33,7 @@ from apps.core import clock
 from apps.core.errors import DomainError, NotFound
 from apps.core.formatting import plural, time_left
 from apps.core.local_time import moment_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.audit_sentences import sentence_text
 from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -78,7 +78,7 @@ def notification_row(row: Notification) -> HistoryRow:
     say = gettext("Notified {channel}: {event} ({state})").format(
         channel=row.channel.name, event=row.get_event_display(), state=label.word
     )
-    return HistoryRow(row.created_at, label.tone, "alerts", say, stored_text(row.error))
+    return HistoryRow(row.created_at, label.tone, "alerts", say, shown_text(row.error))
 
 
 def act_row(row: AuditEntry) -> HistoryRow:
@@ -90,7 +90,7 @@ def entry_row(entry: AlertEntry) -> HistoryRow:
     """Lay out one entry."""
     tone, icon = tone_of(entry)
     written = entry.kind == AlertEntryKind.COMMENTED
-    text = entry.text if written else stored_text(entry.text)
+    text = entry.text if written else shown_text(entry.text)
     return HistoryRow(entry.at, tone, icon, entry_text(entry), text)
 
 
@@ -128,7 +128,7 @@ def entry_text(entry: AlertEntry) -> str:
         AlertEntryKind.COMMENTED: gettext("{actor} commented"),
     }
     text = texts[AlertEntryKind(entry.kind)]
-    return text.format(severity=stored_text(entry.severity), objects=objects, actor=entry.actor)
+    return text.format(severity=shown_text(entry.severity), objects=objects, actor=entry.actor)
 
 
 OPS: Final = ("acknowledge", "end", "comment")
@@ -174,7 +174,7 @@ def head_of(data: PageData, alert: Alert) -> AlertHead:
     todos = alert_todos(alert, data)
     return AlertHead(
         alert=alert,
-        heading=Truncator(stored_text(alert.say or alert.title)).chars(HEADING_MAX),
+        heading=Truncator(shown_text(alert.say or alert.title)).chars(HEADING_MAX),
         todos=todos,
         label=alert_label(alert),
         story=story_text(alert),
@@ -191,7 +191,7 @@ def story_text(alert: Alert) -> str:
     """Return which check fails since when, or failed until when, and how often."""
     ended_at = alert.ended_at or clock.now()
     facts = {
-        "title": stored_text(alert.title),
+        "title": shown_text(alert.title),
         "began": moment_text(alert.began_at),
         "ended": moment_text(ended_at),
         "lasted": time_left((ended_at - alert.began_at).total_seconds()),

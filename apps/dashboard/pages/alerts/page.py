@@ -35,7 +35,7 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.core.local_time import minute_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Action, Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.labels import StateLabel
@@ -203,7 +203,7 @@ def delivery_text(row: AlertChannel) -> str:
     """Return how delivery to a channel went last."""
     error, at = channel_fault(row), getattr(row, "delivered_at", None)
     if error:
-        return gettext("Last attempt: {error}").format(error=stored_text(error))
+        return gettext("Last attempt: {error}").format(error=shown_text(error))
     return gettext("Last delivered {at}").format(at=minute_text(at)) if at is not None else ""
 
 
@@ -264,7 +264,7 @@ def alert_label(row: Alert) -> StateLabel:
     """Return in words how a check is."""
     if row.ended_at is not None:
         return StateLabel("ok", _("passes again"))
-    return StateLabel("bad" if row.severity == Severity.CRITICAL else "warn", stored_text(row.severity))
+    return StateLabel("bad" if row.severity == Severity.CRITICAL else "warn", shown_text(row.severity))
 
 
 def notification_label(row: Notification) -> StateLabel:

@@ -19,7 +19,7 @@ from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.layout import page_render
@@ -101,7 +101,7 @@ def rule_row(rule: ApprovalRule, viewer: Principal) -> RuleRow:
     return RuleRow(
         key=str(rule.uuid),
         whose=rule.tenant.name if rule.tenant else gettext("all tenants"),
-        what=stored_text(approval_rule_describe(rule)),
+        what=shown_text(approval_rule_describe(rule)),
         created_by=rule.created_by,
         created_at=rule.created_at,
         removal_by=rule.removal_by,

@@ -36,7 +36,7 @@ from apps.core import clock, formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.languages import clauses_text, list_text, sentence_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import approval_facts
 from apps.dashboard.forms import PageForm, form_render
@@ -103,7 +103,7 @@ def rule_row(rule: AutoRule, names: AddressNames) -> RuleRow:
         whose=rule.tenant.name,
         tone=tone,
         word=word,
-        why=stored_text(rule.stopped or rule.note),
+        why=shown_text(rule.stopped or rule.note),
     )
 
 

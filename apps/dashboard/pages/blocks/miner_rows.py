@@ -18,7 +18,7 @@ from apps.checks.findings.text import named
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import colon_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.charts import Strip, StripEntry, strip
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.blocks.states import STATES
@@ -101,7 +101,7 @@ def round_entry(row: Round) -> StripEntry:
     label = STATES[row.state]
     text = gettext("epoch {epoch}: {label}").format(epoch=row.epoch, label=label.word)
     if row.reason:
-        text += f": {stored_text(row.reason)}"
+        text += f": {shown_text(row.reason)}"
     tone = "none" if row.state == RoundState.NOT_ELIGIBLE else label.tone
     return StripEntry(tone=tone, share=1.0, title=text)
 
@@ -176,4 +176,4 @@ def powerless_text(data: PageData) -> str:
     """Name the miners without power, of whose rounds there is no row."""
     names = [miner.name or str(miner) for miner in data.miners if not miner.qa_power]
     why = NotDrawn.NO_POWER.label
-    return colon_text(stored_text(named(names)), why) if names else ""
+    return colon_text(shown_text(named(names)), why) if names else ""

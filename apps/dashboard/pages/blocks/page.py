@@ -29,7 +29,7 @@ from apps.core.errors import DomainError
 from apps.core.formatting import DAY_S, plural
 from apps.core.languages import list_text
 from apps.core.local_time import day_text, moment_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.area_charts import AREA_HEIGHT_PX, AREA_TOP_PX, Area, Tick, area
 from apps.dashboard.cards import Fact, Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -236,7 +236,7 @@ def finality_facts(data: PageData) -> list[Fact]:
 def lease_text(lease: F3Lease, now: datetime, *, runs: bool = True) -> str:
     """Return one miner's lease in F3 in words; `runs`: some node is in F3 already."""
     until, instance = formatting.whole(lease.ends), formatting.whole(lease.instance)
-    why = stored_text(lease.reason)
+    why = shown_text(lease.reason)
     if lease.runs_at(now):
         later = gettext("; renewal failed: {reason}").format(reason=why) if why else ""
         if why and lease.failing_since is None:
@@ -264,7 +264,7 @@ def lease_text(lease: F3Lease, now: datetime, *, runs: bool = True) -> str:
 def finality_text(participation: F3Participation, names: dict[str, str]) -> str:
     """Put one node's part in F3 into words."""
     if not participation.is_running:
-        return stored_text(participation.reason) or gettext("this node does not run F3")
+        return shown_text(participation.reason) or gettext("this node does not run F3")
     own = [names[str(actor_id)] for actor_id in participation.miners if str(actor_id) in names]
     part = (
         gettext("participates for {own}").format(own=list_text(own))
@@ -311,7 +311,7 @@ def win_row(row: Round) -> WinRow:
         miner=row.miner.name or row.miner.address,
         tone=label.tone,
         word=label.word,
-        reason=stored_text(row.reason),
+        reason=shown_text(row.reason),
         reward=formatting.amount_text(None if block is None else block.reward),
         took=f"{made_ms(row):,} ms",
         at=str(time_html(row.at)),

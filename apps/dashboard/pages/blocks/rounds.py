@@ -13,7 +13,7 @@ from apps.blocks.rounds.warm_up import WarmUp, warm_up
 from apps.blocks.selectors.rounds import round_get
 from apps.core import formatting
 from apps.core.errors import NotFound
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.area_charts import Tick
 from apps.dashboard.cards import Fact
 from apps.dashboard.charts import Gantt, GanttRow, gantt_bar
@@ -74,7 +74,7 @@ def facts_of(row: Round) -> list[Fact]:
         Fact(gettext("Sector"), formatting.whole(row.sector)),
     ]
     if row.reason:
-        facts.append(Fact(gettext("Reason"), stored_text(row.reason)))
+        facts.append(Fact(gettext("Reason"), shown_text(row.reason)))
     if block is not None:
         facts += [
             Fact(gettext("Block"), block.cid or formatting.NOTHING),
@@ -131,7 +131,7 @@ def warm_up_page(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResp
         data=PageData(viewer),
         miner=miner.name or miner.address,
         failed=STEP_TEXTS.get(done.failed, done.failed),
-        reason=stored_text(done.reason),
+        reason=shown_text(done.reason),
         facts=facts,
     )
 

@@ -13,7 +13,7 @@ from apps.chain.selectors.upgrades import Readiness, Upgrade, readiness, upgrade
 from apps.chain.states import NodeCondition, NodeRole
 from apps.core import formatting
 from apps.core.languages import colon_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Action
 from apps.dashboard.charts import Spark, spark
 from apps.users.rules.principals import Principal
@@ -71,7 +71,7 @@ def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
         url=node.url,
         tone=TONES[condition] if node.is_enabled else "idle",
         word=word,
-        error=stored_text(node.error) if node.is_enabled else "",
+        error=shown_text(node.error) if node.is_enabled else "",
         role=gettext("{label}, weight {weight}").format(label=NodeRole(node.role).label, weight=node.weight),
         head=formatting.whole(node.head_height),
         behind=behind if node.head_height is not None else formatting.NOTHING,

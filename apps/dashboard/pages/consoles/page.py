@@ -18,7 +18,7 @@ from apps.core.errors import DomainError, NotFound
 from apps.core.formatting import plural
 from apps.core.languages import colon_text, list_text, sentence_text
 from apps.core.processes import Process
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -76,7 +76,7 @@ def consoles_context(data: PageData) -> dict[str, Any]:
                     gettext("{setting} of {machine}: {why}").format(
                         setting=one["setting"],
                         machine=one["machine"],
-                        why=colon_text(one["folder"], stored_text(one["reason"])),
+                        why=colon_text(one["folder"], shown_text(one["reason"])),
                     )
                     for one in seen.row.unread
                 ],

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.languages import clauses_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.labels import StateLabel
 from apps.market.states import DealState
 
@@ -61,7 +61,7 @@ def reason_text(state: str, reason: str) -> str:
     """Return why a deal stands as it does; a refusal in the words with which its client was answered."""
     if state == DealState.REFUSED and reason:
         return format_html('<code lang="en">{}</code>', reason)
-    return stored_text(reason)
+    return shown_text(reason)
 
 
 def deal_row(deal: Deal) -> DealRow:

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_safe
 from apps.core import clock, formatting
 from apps.core.formatting import plural
 from apps.core.languages import clauses_text, list_text, sentence_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Action, Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
@@ -310,7 +310,7 @@ def host_verdict(worker: Worker, row: HostRow) -> str:
                 left,
             ).format(count=left)
         )
-    if (remedy := stored_text(versions_compare(worker.version))) not in row.does:
+    if (remedy := shown_text(versions_compare(worker.version))) not in row.does:
         parts.append(remedy)
     text = clauses_text(part for part in parts if part)
     is_name = any(sign.isdigit() for sign in text.partition(" ")[0])  # a host name or address keeps its case
@@ -359,7 +359,7 @@ def failure_rows(record: HostRecord) -> Iterable[Event]:
             "bad",
             "bad",
             gettext("{name}: {stage} failed").format(name=name, stage=stage),
-            stored_text(event.note),
+            shown_text(event.note),
             href=reverse("sector", args=[sector.uuid]) if sector else "",
         )
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.errors import DomainError
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.confirm_page import is_confirm_submitted
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.storage.leftovers import LeftoversForm, review_render
@@ -53,7 +53,7 @@ def leftover_row(one: Leftover, *, refusal: str = "") -> dict[str, object]:
         "text": text.format(folder=one.folder),
         "bytes": bytes_text(one.size),
         "label": ORDERED if one.is_ordered else FAILED if one.error else FOUND,
-        "error": stored_text(one.error),
+        "error": shown_text(one.error),
         "refusal": refusal,
     }
 

@@ -15,7 +15,7 @@ from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import clauses_text, list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Action
 from apps.dashboard.labels import STAGES, StateLabel
 from apps.dashboard.page_data import PageData
@@ -138,8 +138,8 @@ def hardware_text(hardware: dict[str, Any]) -> str:
 def _does(worker: Worker, jobs: list[str]) -> str:
     """Return what a host is at, or what went wrong last; two processes of its name stand before all."""
     if len(worker.hardware.get(PINGS, ())) > 1:
-        return clauses_text(filter(None, (stored_text(worker.last_error), *jobs)))
-    return clauses_text(jobs) or stored_text(worker.last_error)
+        return clauses_text(filter(None, (shown_text(worker.last_error), *jobs)))
+    return clauses_text(jobs) or shown_text(worker.last_error)
 
 
 def host_actions(worker: Worker, command: str) -> tuple[Action, ...]:

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 from apps.core import formatting
 from apps.core.clock import now
 from apps.core.languages import list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Fact
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
@@ -118,7 +118,7 @@ def decision_facts(row: Message, data: PageData) -> Iterable[Fact]:
     yield Fact(_("Method"), gettext("{name}, number {method}").format(name=method, method=row.method))
     yield Fact(_("Pushed by"), row.pushed_by or formatting.NOTHING)
     if approval is not None:
-        yield Fact(_("Rule"), stored_text(approval.rule))
+        yield Fact(_("Rule"), shown_text(approval.rule))
 
 
 def named(address: str, name: str | None) -> str:

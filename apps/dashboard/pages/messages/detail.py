@@ -20,7 +20,7 @@ from apps.checks.report.objects import report_of_message
 from apps.core import formatting
 from apps.core.errors import NotFound
 from apps.core.languages import sentence_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Action, Check, Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
@@ -255,7 +255,7 @@ EVENTS: Final = {
 def _event(event: MessageEvent, *, method: int) -> tuple[datetime, Event]:
     name = event.event.replace("_", " ")
     tone, icon = ("warn", "warn") if name == ATTEMPT else ("idle", "info")
-    words = error_words(event.text, method=method) if name == ATTEMPT else stored_text(event.text)
+    words = shown_text(error_words(event.text, method=method) if name == ATTEMPT else event.text)
     return _row(event.at, tone, icon, str(EVENTS.get(name, name.capitalize())), words)
 
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import list_text, sentence_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Check
 from apps.dashboard.page_data import PageData
 from apps.messages.rules.causes import Cause
@@ -158,7 +158,7 @@ def evidence_checks(diagnosis: Diagnosis) -> Iterable[Check]:
     """Yield the figures behind a finding."""
     for name, value in diagnosis.evidence.items():
         if name in EVIDENCE and value not in (None, ""):
-            text = formatting.whole(value) if isinstance(value, int) else stored_text(str(value))
+            text = formatting.whole(value) if isinstance(value, int) else shown_text(str(value))
             if isinstance(value, list):
                 text = list_text(value) or gettext("nobody: invite a second person")
             yield Check(EVIDENCE[name][:1].upper() + EVIDENCE[name][1:], text, "idle", "")
@@ -181,7 +181,7 @@ def message_checks(message: Message, diagnosis: Diagnosis, data: PageData) -> It
     else:
         yield Check(gettext("Signer is connected"), wallet.account, "ok", gettext("yes"))
     if diagnosis.reason == Wait.FUNDS and message.error:
-        say = stored_text(message.error)
+        say = shown_text(message.error)
         yield Check(gettext("Balance covers the maximum cost"), say, "bad", gettext("no"))
     elif wallet is not None and wallet.balance is not None:
         yield funds_check(message, wallet)

@@ -12,7 +12,7 @@ from apps.chain.selectors.upgrades import params_version
 from apps.core import formatting
 from apps.core.addresses import address_both
 from apps.core.languages import list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Fact
 from apps.messages.rules.methods import receiver_kind
 from apps.messages.selectors.receivers import receiver_kinds
@@ -54,7 +54,7 @@ def chain_facts(message: Message) -> Iterable[Fact]:
         yield Fact(_("Epoch"), formatting.whole(message.height))
         yield Fact(_("Exit code"), list_text((message.exit_code, gettext(exit_code_text(message.exit_code)))))
         if message.error:
-            yield Fact(_("Actor error"), stored_text(message.error))
+            yield Fact(_("Actor error"), shown_text(message.error))
         yield Fact(_("Gas used"), formatting.whole(message.gas_used))
         yield Fact(_("Return value"), _cut(bytes(message.return_data).hex()) or gettext("nothing"), mono=True)
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.languages import colon_text, list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.labels import LANDED_BAD, MESSAGES, STUCK, UNAPPROVED, StateLabel
 from apps.dashboard.page_data import AddressNames
 from apps.messages.rules.causes import error_words
@@ -70,11 +70,11 @@ def message_why(message: Message) -> tuple[str, str]:
         return gettext("in epoch {height}").format(height=formatting.whole(message.height)), ""
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
         if message.state == MessageState.FAILED:
-            words = error_words(message.error, method=message.method)
+            words = shown_text(error_words(message.error, method=message.method))
             return words or str(message.get_state_display()), "bad"
-        return stored_text(message.error) or gettext("another message landed with its nonce"), "warn"
+        return shown_text(message.error) or gettext("another message landed with its nonce"), "warn"
     wait = Wait(message.wait)
-    words = error_words(message.error, method=message.method)
+    words = shown_text(error_words(message.error, method=message.method))
     text = colon_text(wait.label, words) if words else str(wait.label)
     if wait in USUAL_WAITS:
         return text, ""

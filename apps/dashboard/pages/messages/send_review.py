@@ -17,7 +17,7 @@ from apps.core import formatting
 from apps.core.addresses import address_both
 from apps.core.errors import BadValue
 from apps.core.languages import colon_text, list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.confirm_page import ConfirmPage
 from apps.dashboard.pages.messages.call_params import Call
 from apps.dashboard.pages.messages.facts import fil_shown, params_text
@@ -196,7 +196,7 @@ def signer_text(verdict: SignerVerdict, run: DryRun) -> str:
     if verdict.is_allowed:
         return gettext("signs it by rule “{rule}”").format(rule=verdict.rule)
     if verdict.refusal:
-        why = signer_words(verdict.refusal, method=int(run.message.method)).text
+        why = shown_text(signer_words(verdict.refusal, method=int(run.message.method)).text)
         return gettext("refuses it, and the message waits: {why}").format(why=why)
     if verdict.silence:
         return gettext("could not be asked, and the message waits for it: {reason}").format(
@@ -222,6 +222,6 @@ def approval_fact(viewer: Principal, item: PushItem) -> Fact:
         return gettext("Approval"), gettext("not needed: no rule names it"), href
     names = approvers_of(message_validate(item, principal=viewer))
     text = gettext("waits for a second person: {rule}; may be approved by: {names}").format(
-        rule=stored_text(rule), names=list_text(names) or gettext("nobody: invite a second person")
+        rule=shown_text(rule), names=list_text(names) or gettext("nobody: invite a second person")
     )
     return gettext("Approval"), text, href

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import plural
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.charts import Strip, StripEntry, strip
 from apps.dashboard.labels import StateLabel
 from apps.proving.states import Forecast, PostState
@@ -156,7 +156,7 @@ def deadline_row(
         faults=deadline.faulty,
         last=last,
         last_tone=last_tone,
-        why=stored_text(deadline.reason),
+        why=shown_text(deadline.reason),
     )
 
 

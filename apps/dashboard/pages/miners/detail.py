@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from apps.checks.report.objects import report_of_miner
 from apps.core import formatting
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Event, Stat
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
@@ -210,7 +210,7 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
 
     return MinerDetail(
         row=row,
-        say=" ".join(filter(None, [tenant, transferred, creation_text(miner), stored_text(miner.error)])),
+        say=" ".join(filter(None, [tenant, transferred, creation_text(miner), shown_text(miner.error)])),
         create_href=reverse("message", args=[miner.create_message_id]) if is_unmade(miner) else "",
         found=found_of(report_of_miner(data, miner), data, reasons=True),
         tags=(gettext("{size} {unit} sectors").format(size=size, unit=unit),),

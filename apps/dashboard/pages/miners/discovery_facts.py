@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext as _
 
 from apps.core import clock
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.labels import StateLabel
 from apps.market.selectors import Discovery, discovery_of
 
@@ -57,7 +57,7 @@ def discovery_facts(market: MinerMarket) -> DiscoveryFacts | None:
     head = "" if found.chain is None else found.chain.head
     return DiscoveryFacts(
         label=_state(found),
-        reason=stored_text(found.reason),
+        reason=shown_text(found.reason),
         found=found,
         indexers=tuple(_indexer(url, row, head=head) for url, row in found.answers.items()),
         readers=tuple(
@@ -88,7 +88,7 @@ def _indexer(url: str, row: IndexerAnswer | None, *, head: str) -> IndexerRow:
         label = StateLabel("ok", _("knows the newest"))
     else:
         label = StateLabel("run", _("knows an earlier one"))
-    return IndexerRow(url, label, stored_text(row.reason), row.told_at)
+    return IndexerRow(url, label, shown_text(row.reason), row.told_at)
 
 
 def _progress(cid: str, head: str) -> StateLabel:

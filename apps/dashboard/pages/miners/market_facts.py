@@ -18,7 +18,7 @@ from apps.chain.node.public_hosts import is_public
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.formatting import fil
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.automation.page import rule_row
@@ -94,7 +94,7 @@ def door_facts(market: MinerMarket, viewer: Principal, *, is_reach_asked: bool) 
     row, is_up = status.report, not status.reason
     facts = DoorFacts(
         label=StateLabel("ok", _("answers")) if is_up else StateLabel("bad", _("does not answer")),
-        reason=stored_text(status.reason),
+        reason=shown_text(status.reason),
         host="" if row is None else row.host,
         port=market.libp2p_port,
         peer_id="" if row is None else row.peer_id,

@@ -14,7 +14,7 @@ from apps.chain.selectors.status import EpochClock
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import clauses_text, colon_text, list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Event
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
@@ -83,7 +83,7 @@ def proof_row(
         again=say,
         again_until=until,
         again_left="" if until is None else formatting.time_left(until - now.timestamp()),
-        why=stored_text(_stall_text(post) or post.error),
+        why=shown_text(_stall_text(post) or post.error),
     )
 
 
@@ -137,7 +137,7 @@ def note_rows(notes: Sequence[PostNote]) -> list[Event]:
             at=time_html(row.at),
             tone="bad" if row.is_error else "ok",
             icon="bad" if row.is_error else "ok",
-            say=stored_text(row.words),
+            say=shown_text(row.words),
             sub=ngettext(
                 "deadline {deadline_index}, partition {partitions}",
                 "deadline {deadline_index}, partitions {partitions}",

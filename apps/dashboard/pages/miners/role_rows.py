@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Action
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
@@ -94,7 +94,7 @@ def role_row(
         since=str(time_html(role.since)),
         until=int(role.lease_until.timestamp()) if has_lease and role.lease_until else None,
         left=formatting.NOTHING if left is None else formatting.time_left(max(left, 0)),
-        note=stored_text(role.note),
+        note=shown_text(role.note),
         test="" if test is None else test_text(test),
         test_href="" if test is None else reverse("sector", args=[test.sector.uuid]),
         actions=tuple(role_actions(role)) if may_act else (),

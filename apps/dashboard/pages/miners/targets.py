@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 from apps.core.clock import now
 from apps.core.errors import NotFound
 from apps.core.local_time import day_begin, here_of
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.day_spans import day_read
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
@@ -92,9 +92,9 @@ def target_text(row: SealTarget | None) -> tuple[str, str]:
     if row is None:
         return "idle", gettext("No target: the pool pledges no sectors by itself, except for pieces.")
     if row.held_by == Hold.REACHED:
-        return "ok", gettext("Reached: {reason}.").format(reason=stored_text(row.reason))
+        return "ok", gettext("Reached: {reason}.").format(reason=shown_text(row.reason))
     if row.held_by:
-        return "warn", gettext("Paused: {reason}.").format(reason=stored_text(row.reason))
+        return "warn", gettext("Paused: {reason}.").format(reason=shown_text(row.reason))
     more = missing(row, now=now())
     return "ok", gettext("{more} more will be pledged.").format(more=more) if more else gettext("On target.")
 

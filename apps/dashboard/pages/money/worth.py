@@ -13,7 +13,7 @@ from apps.blocks.selectors.prices import Prices, price_reading
 from apps.core.formatting import NARROW, plural
 from apps.core.languages import list_text
 from apps.core.local_time import moment_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 
 CENT: Final = Decimal("0.01")
 DAYS_NAMED: Final = 5
@@ -58,7 +58,7 @@ def unpriced_text(prices: Prices, days: Collection[date]) -> str:
         return f"{text} {gettext('Prices have not been read yet.')}"
     if reading.error and reading.tried_at is not None:
         why = gettext("They could not be read at {at}: {error}.").format(
-            at=moment_text(reading.tried_at), error=stored_text(reading.error)
+            at=moment_text(reading.tried_at), error=shown_text(reading.error)
         )
         return f"{text} {why}"
     return text

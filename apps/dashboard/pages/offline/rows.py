@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.languages import colon_text, list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.page_data import PageData
@@ -120,7 +120,7 @@ def _label(row: Message, until: datetime | None, now: datetime) -> StateLabel:
         return StateLabel("run", gettext("exported"))
     if row.wait in (Wait.OFFLINE, Wait.NEXT_HEAD, Wait.NONE):
         return StateLabel("idle", gettext("not exported"))
-    reason = colon_text(Wait(row.wait).label, stored_text(row.error)) if row.error else Wait(row.wait).label
+    reason = colon_text(Wait(row.wait).label, shown_text(row.error)) if row.error else Wait(row.wait).label
     return StateLabel("warn", str(reason))
 
 
@@ -143,5 +143,5 @@ def offline_verdict(cards: Sequence[OfflineCard]) -> Verdict:
 def left_text(rows: Iterable[Message]) -> str:
     """Return which messages were not exported, and why."""
     return list_text(
-        colon_text(row.push_id, stored_text(row.error) or str(Wait(row.wait).label)) for row in rows
+        colon_text(row.push_id, shown_text(row.error) or str(Wait(row.wait).label)) for row in rows
     )

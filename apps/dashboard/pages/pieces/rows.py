@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.languages import clauses_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.labels import StateLabel
 from apps.pieces.selectors import deal_client
 from apps.pieces.states import UNPLACED, IndexOutcome, PiecePurpose, PieceState
@@ -109,7 +109,7 @@ def say_text(piece: Piece) -> str:
     parts = [] if piece.piece_cid or not piece.source_url else [source_text(piece.source_url)]
     if piece.error:
         again = [gettext("tried again each minute")] if piece.state == PieceState.FETCHING else []
-        return clauses_text([*parts, stored_text(piece.error), *again])
+        return clauses_text([*parts, shown_text(piece.error), *again])
     if piece.state == PieceState.FETCHING and piece.received:
         received = " ".join(formatting.size(piece.received)).strip()
         parts.append(gettext("{size} received").format(size=received))
@@ -135,7 +135,7 @@ def blocks_text(piece: Piece) -> str:
     index = piece.index
     if index is None:
         return formatting.NOTHING
-    why = [stored_text(index.reason)] if index.reason else []
+    why = [shown_text(index.reason)] if index.reason else []
     if index.is_due:
         return clauses_text([gettext("to be indexed"), *why])
     if index.outcome != IndexOutcome.INDEXED:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.languages import list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.page_data import PageData
@@ -90,7 +90,7 @@ def bad_row(row: SectorCheck, miner: Miner, data: PageData) -> BadRow:
         host=row.host or formatting.NOTHING,
         store=row.store or formatting.NOTHING,
         path=row.path or formatting.NOTHING,
-        reason=stored_text(row.reason),
+        reason=shown_text(row.reason),
         since=gettext("epoch {bad_since}").format(bad_since=formatting.whole(row.bad_since)),
         at=time_html(row.checked_at),
         test_href=reverse("proving-test", args=[address, row.number]),
@@ -116,7 +116,7 @@ def _check_row(run: CheckRun, name: str) -> CheckRow:
             numbers=numbers, more=more, reason=run.bad[0]["reason"]
         )
         if run.bad
-        else stored_text(run.error)
+        else shown_text(run.error)
     )
     return CheckRow(
         kind=run.get_kind_display(),

@@ -15,7 +15,7 @@ from apps.core import clock, formatting
 from apps.core.errors import NotFound
 from apps.core.formatting import plural
 from apps.core.languages import clauses_text, colon_text, list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Fact
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
@@ -74,7 +74,7 @@ def _where(place: SectorPlace) -> str:
         if place.host
         else gettext("in store {store}, attached to no host").format(store=place.store)
     )
-    return f"{where} ({stored_text(place.reason)})" if place.reason else where
+    return f"{where} ({shown_text(place.reason)})" if place.reason else where
 
 
 PRECONDITIONS: Final = {
@@ -107,7 +107,7 @@ def deadline_facts(row: Deadline, data: PageData) -> list[Fact]:
         )
 
     return [
-        Fact(gettext("Forecast"), colon_text(FORECASTS[row.forecast].word, stored_text(row.reason))),
+        Fact(gettext("Forecast"), colon_text(FORECASTS[row.forecast].word, shown_text(row.reason))),
         Fact(gettext("Miss probability"), risk_text(row.miss)),
         Fact(gettext("Fault cutoff"), epoch(row.cutoff_epoch)),
         Fact(gettext("Challenge"), epoch(row.challenge_epoch)),
@@ -131,7 +131,7 @@ def recovery_facts(rows: Iterable[Recovery]) -> list[Fact]:
             ),
             clauses_text(
                 [
-                    colon_text(row.get_state_display(), stored_text(row.error))
+                    colon_text(row.get_state_display(), shown_text(row.error))
                     if row.error
                     else row.get_state_display(),
                     gettext("{good} of {sectors}").format(
@@ -205,7 +205,7 @@ def deadline_render(
         address=miner.address,
         index=index,
         forecast=FORECASTS[row.forecast],
-        reason=stored_text(row.reason),
+        reason=shown_text(row.reason),
         facts=deadline_facts(row, data),
         preconditions=precondition_facts(row),
         partitions=partition_rows(row, miner.address),

@@ -18,7 +18,7 @@ from apps.checks.findings.text import named
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
@@ -201,7 +201,7 @@ def _next_row(row: Deadline, miner: Miner, data: PageData, hosts: dict[tuple[int
         sectors=formatting.whole(row.live),
         host=hosts.get((row.miner_id, row.index, row.open_epoch), formatting.NOTHING),
         risk=risk_text(row.miss),
-        why=stored_text(row.reason),
+        why=shown_text(row.reason),
     )
 
 
@@ -305,7 +305,7 @@ def proving(request: HttpRequest, viewer: Principal) -> HttpResponse:
         heat=heat,
         faults=faults,
         bad=bad,
-        unread="" if bad else stored_text(named(stores_unread(viewer, now=data.at))),
+        unread="" if bad else shown_text(named(stores_unread(viewer, now=data.at))),
         may_run=viewer.may("write"),
         checks=checks,
         disputes=dispute_rows(shown.disputes, shown),

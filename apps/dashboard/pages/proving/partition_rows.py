@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 
@@ -79,7 +79,7 @@ def sector_row(number: int, *, word: StateLabel, checks: list[SectorCheck], addr
         if found is None
         else gettext("good")
         if found.is_good
-        else stored_text(found.reason)
+        else shown_text(found.reason)
     )
     return SectorRow(
         number=number,

@@ -19,7 +19,7 @@ from apps.core import clock
 from apps.core.errors import BadValue
 from apps.core.formatting import plural, shortened, whole
 from apps.core.languages import clauses_text, list_text, sentence_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Fact, Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
@@ -179,7 +179,7 @@ def facts_of(row: Recovery) -> list[Fact]:
     started = time_html(row.restored_at)
     facts = [
         Fact(pgettext_lazy("recovery", "Started"), started),
-        Fact(_("Reason"), sentence_text(capfirst(stored_text(row.reason)))),
+        Fact(_("Reason"), sentence_text(capfirst(shown_text(row.reason)))),
     ]
     matched = gettext("{messages} found and matched").format(messages=plural(row.matched, "message"))
     if row.since is not None:

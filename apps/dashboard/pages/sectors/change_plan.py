@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from apps.chain.selectors.status import EpochClock
 from apps.core import formatting
 from apps.core.languages import list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.confirm_page import approval_facts, signer_facts
 from apps.sectors.selectors.change_prices import SectorPrice
 from apps.sectors.services.changes.plans import ChangePlan
@@ -29,7 +29,7 @@ def plan_facts(plan: ChangePlan, *, by: Principal) -> Iterable[tuple[str, str]]:
     if is_end:
         yield _("Termination fee"), f"{formatting.fil(plan.fee)} FIL"
     if plan.gas_expected is None or plan.gas_max is None:
-        yield _("Gas"), stored_text(plan.trial_error) or _("known once a deadline accepts changes")
+        yield _("Gas"), shown_text(plan.trial_error) or _("known once a deadline accepts changes")
     else:
         most = formatting.fil(plan.gas_max)
         yield (
@@ -89,7 +89,7 @@ def rows_of(prices: Sequence[SectorPrice], clock: EpochClock | None) -> list[dic
             "epoch": "" if one.after is None else formatting.whole(one.after.expiration),
             "fee": f"{formatting.fil(one.fee)} FIL" if one.fee else "",
             "dropped": "" if one.after is None else list_text(one.after.dropped),
-            "refusal": stored_text(one.refusal),
+            "refusal": shown_text(one.refusal),
         }
         for one in ordered
     ]

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.languages import colon_text, sentence_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Action, Event
 from apps.dashboard.labels import CHANGE_EVENTS, CHANGES
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, QUEUED, ChangeKind, change_state
@@ -44,7 +44,7 @@ def change_text(change: SectorChange | None) -> str:
 
 def _sentence(text: str, change: SectorChange) -> str:
     """Return a sentence with what went wrong."""
-    why = stored_text(change.error).rstrip(".")
+    why = shown_text(change.error).rstrip(".")
     return sentence_text(colon_text(text, why) if why else text)
 
 
@@ -69,5 +69,5 @@ def change_actions(sector: Sector, change: SectorChange | None) -> tuple[Action,
 def change_event(event: JobEvent, at: str) -> Event:
     """One step of it in the timeline."""
     tone = "bad" if event.is_error else "warn" if event.event.endswith(("_REVERT", "_REQUEUE")) else "ok"
-    sub = " · ".join(part for part in (stored_text(event.note), event.actor) if part)
+    sub = " · ".join(part for part in (shown_text(event.note), event.actor) if part)
     return Event(at, tone, tone, CHANGE_EVENTS[event.event], sub)

@@ -17,7 +17,7 @@ from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.labels import RUNS, STAGES
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -70,7 +70,7 @@ def group_row(group: FailureGroup) -> dict[str, object]:
         "heading": gettext("{sectors} failed in {stage}").format(
             sectors=plural(group.count, noun), stage=failed_in(group)
         ),
-        "text": stored_text(group.text),
+        "text": shown_text(group.text),
         "advice": group.advice,
         "count": group.count,
         "hosts": list_text(group.hosts),
@@ -162,7 +162,7 @@ def retry(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
         outcome["done"] = gettext("{sectors} retried").format(sectors=plural(len(done), "sector"))
         if refused:
             outcome["wrong"] = gettext("{sectors} not retried: {refused}").format(
-                sectors=plural(len(refused), "sector"), refused=stored_text(refused[0][1])
+                sectors=plural(len(refused), "sector"), refused=shown_text(refused[0][1])
             )
     except DomainError as refusal:
         outcome["wrong"] = refusal_text(refusal)

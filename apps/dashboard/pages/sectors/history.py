@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Event
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import CHANGE_EVENTS, EVENTS, STAGES
@@ -52,10 +52,10 @@ def event_row(event: JobEvent) -> Event:
             "bad",
             "bad",
             gettext("{stage} failed").format(stage=stage),
-            stored_text(event.note),
+            shown_text(event.note),
             _took(event),
         )
-    sub = " · ".join(part for part in (stored_text(event.note), event.actor) if part)
+    sub = " · ".join(part for part in (shown_text(event.note), event.actor) if part)
     if event.event.startswith(BACK_TO):
         stage = STAGES[(NEXT_STAGE | RUN_NEXT)[event.to_state].stage]
         return Event(at, "idle", "left", gettext("Set back to {stage}").format(stage=stage), sub)

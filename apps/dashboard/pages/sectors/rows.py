@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Action
 from apps.dashboard.labels import STAGES, WAITING, StateLabel
 from apps.dashboard.page_data import PageData
@@ -58,7 +58,7 @@ class SectorRow:
     @property
     def say(self) -> str:
         """Return why it stands still; empty for one that goes on."""
-        return stored_text(self.row.error) if self.row.paused_at is not None else ""
+        return shown_text(self.row.error) if self.row.paused_at is not None else ""
 
     @property
     def attempt(self) -> int:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.languages import colon_text, sentence_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Action
 from apps.dashboard.labels import RUNS, STAGES
 from apps.sectors.rules.params import has_data
@@ -26,11 +26,11 @@ def run_text(run: PipelineRun | None) -> str:
     stage = STAGES[run.step.stage]
     if run.paused_at is not None:
         return gettext("{runs} stopped at {stage}: {rstrip}.").format(
-            runs=RUNS[run.kind], stage=stage, rstrip=stored_text(run.error).rstrip(".")
+            runs=RUNS[run.kind], stage=stage, rstrip=shown_text(run.error).rstrip(".")
         )
     doing = gettext(run.step.status) if run.step.status else stage
     failed = (
-        gettext(" Last failure: {rstrip}.").format(rstrip=stored_text(run.error).rstrip("."))
+        gettext(" Last failure: {rstrip}.").format(rstrip=shown_text(run.error).rstrip("."))
         if run.error
         else ""
     )

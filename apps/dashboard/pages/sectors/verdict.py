@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import sentence_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.labels import STAGES
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.countdown import has_expired
@@ -32,12 +32,12 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
         return (
             gettext("Paused."),
             gettext("{capitalize}; retry it to continue in {stages}.").format(
-                capitalize=capfirst(stored_text(sector.error)), stages=STAGES[sector.stage]
+                capitalize=capfirst(shown_text(sector.error)), stages=STAGES[sector.stage]
             ),
         )
     if sector.paused_at is not None:
         return gettext("{stages} failed:").format(stages=STAGES[sector.stage]), sentence_text(
-            stored_text(sector.error)
+            shown_text(sector.error)
         )
     files = (
         gettext("its files stay on disk")
@@ -63,7 +63,7 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
     rest = batch_text(sector, data) or (odd and sentence_text(capfirst(odd))) or queue_text(sector)
     if sector.error and sector.error[:ERROR_MAX] not in odd:
         rest = (
-            gettext("{rest} Last failure: {error}").format(rest=rest, error=stored_text(sector.error)).strip()
+            gettext("{rest} Last failure: {error}").format(rest=rest, error=shown_text(sector.error)).strip()
         )
     return sentence_text(capfirst(row.label.word)), rest
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.languages import list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.page_data import PageData
 from apps.messages.selectors.balances import balances_of
@@ -163,7 +163,7 @@ def sender_why(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> str:
     if sender.nonces_by == NoncesBy.OTHER:
         return gettext("another program assigns its nonces: the pool sends only proofs until you let it")
     if sender.wait:
-        return stored_text(sender.error) or str(Wait(sender.wait).label)
+        return shown_text(sender.error) or str(Wait(sender.wait).label)
     if sender.gap_nonce is not None:
         return gettext("an empty message will fill the gap within a few heads")
     if lane.stuck:

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.storage.rows import free_text, store_label, total_of
 from apps.sectors.selectors.stores import attachments_of
@@ -46,7 +46,7 @@ def attachment_rows(store: Store) -> tuple[AttachmentRow, ...]:
             href=reverse("host", args=[row.worker.uuid]),
             path=row.path,
             label=store_label(store, row.condition),
-            reason=stored_text(row.reason),
+            reason=shown_text(row.reason),
             since=row.since,
             detach=reverse("store-detach", args=[store.uuid, row.worker.uuid]),
         )
@@ -62,7 +62,7 @@ def host_store_rows(rows: Iterable[StoreAttachment], *, is_away: bool) -> tuple[
             "href": reverse("store", args=[row.store.uuid]),
             "path": row.path,
             "label": HOST_OFFLINE if is_away else store_label(row.store, row.condition),
-            "reason": stored_text(row.reason),
+            "reason": shown_text(row.reason),
             "free": free_text(row.store) if row.condition in READABLE else formatting.NOTHING,
             "total": total_of(row.store),
         }

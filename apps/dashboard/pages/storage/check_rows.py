@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.languages import list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.storage.rows import CheckedCell, bytes_text
 from apps.sectors.selectors.store_checks import (
@@ -78,7 +78,7 @@ def check_row(check: StoreCheck, wait: str) -> dict[str, object]:
         "host": gettext("{worker}, at most {bytes_s} a second").format(
             worker=check.worker.name, bytes_s=bytes_text(check.bytes_s)
         ),
-        "error": stored_text(check.error),
+        "error": shown_text(check.error),
         "at": check.updated_at,
         "is_bad": bool(check.bad),
         "cancel": reverse("store-check-cancel", args=[check.store.uuid, check.uuid])
@@ -116,7 +116,7 @@ def bad_rows(store: Store) -> tuple[tuple[dict[str, object], ...], str]:
         {
             "name": f"{row.sector.miner} / {row.sector.number}",
             "href": reverse("sector", args=[row.sector.uuid]),
-            "text": bad_files_text(row),
+            "text": shown_text(bad_files_text(row)),
             "at": row.checked_at,
         }
         for row in copies_page(store, condition=CopyCondition.BAD, limit=BAD_SHOWN)
@@ -125,13 +125,13 @@ def bad_rows(store: Store) -> tuple[tuple[dict[str, object], ...], str]:
 
 def copy_row(copy: SectorCopy) -> dict[str, object]:
     """Lay out a sector's files in one store."""
-    bad = [f"{one['name']} {FILE_TEXTS[FileState(one['state'])]}" for one in copy.files]
+    bad = [f"{one['name']} {gettext(FILE_TEXTS[FileState(one['state'])])}" for one in copy.files]
     return {
         "store": copy.store.name,
         "href": reverse("store", args=[copy.store.uuid]),
         "is_counted": copy.sector.store == copy.store.name,
         "label": CONDITIONS[CopyCondition(copy.condition)],
-        "files": [*bad, *filter(None, [stored_text(copy.reason)])],
+        "files": [*bad, *filter(None, [shown_text(copy.reason)])],
         "count": list_text((formatting.plural(copy.file_count, "file"), bytes_text(copy.size))),
         "at": copy.checked_at or copy.found_at,
     }

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_safe
 from apps.core import formatting
 from apps.core.clock import now
 from apps.core.languages import list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.cards import Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
@@ -77,7 +77,7 @@ def store_detail(store: Store, data: PageData) -> StoreDetail:
         facts=tuple(store_facts(store)),
         attachments=attachment_rows(store),
         sectors=tuple(
-            (stored_text(state.replace("_", " ").lower()), count_text(count), here)
+            (shown_text(state.replace("_", " ").lower()), count_text(count), here)
             for state, count in sorted(counts.items(), key=lambda one: -one[1])
         ),
         events=tuple(event_rows(store)),
@@ -133,7 +133,7 @@ def event_rows(store: Store) -> Iterable[Event]:
     for event in store.events.all()[:EVENTS_SHOWN]:
         tone, text = event_text(event)
         icon = {"idle": "info"}.get(tone, tone)
-        yield Event(str(time_html(event.at)), tone, icon, text, stored_text(event.note))
+        yield Event(str(time_html(event.at)), tone, icon, text, shown_text(event.note))
 
 
 def detail_fragments(context: FragmentContext) -> Iterable[str]:

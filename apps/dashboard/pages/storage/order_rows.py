@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.storage.rows import ORDERS
 from apps.sectors.selectors.moves import Removal
@@ -41,7 +41,7 @@ def order_row(command: WorkerCommand, store: str) -> dict[str, object]:
         "say": text.format(path=command.args.get("path", ""), store=store or gettext("a store")),
         "host": command.worker.name,
         "label": label,
-        "error": stored_text(command.error),
+        "error": shown_text(command.error),
         "at": command.created_at,
         "by": command.actor,
     }
@@ -55,7 +55,7 @@ def move_row(move: StoreMove, awaited: Removal | None) -> dict[str, object]:
         "way": f"{move.from_store.name} → {move.to_store.name}",
         "host": move.worker.name,
         "label": MOVES[move.state],
-        "error": stored_text(move.error),
+        "error": shown_text(move.error),
         "awaited": awaited,
         "at": move.updated_at,
     }

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import colon_text, list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.labels import StateLabel
 from apps.sectors.selectors.hosts import proves_windows
 from apps.sectors.selectors.stores import (
@@ -140,7 +140,7 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
     return StoreRow(
         row=store,
         label=store_label(store, status.condition),
-        reason=stored_text(status.reason)
+        reason=shown_text(status.reason)
         or ("" if is_proven else gettext("no prover of the pool has it attached")),
         hosts=list_text(sorted({worker.name for worker in workers})) or formatting.NOTHING,
         path=paths[0] if len(paths) == 1 else "",

@@ -15,7 +15,7 @@ from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.languages import colon_text, list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.notices import notice_leave
@@ -73,7 +73,7 @@ def finding_row(finding: StoreFinding) -> dict[str, object]:
         "text": _finding_text(finding, store=store),
         "bytes": bytes_text(finding.size),
         "label": MISSING if kind == FindingKind.MISSING and is_found else STATES[FindingState(finding.state)],
-        "error": stored_text(finding.error),
+        "error": shown_text(finding.error),
     }
 
 
@@ -91,7 +91,7 @@ def scan_card(store: Store) -> dict[str, object]:
     return {
         "label": None if scan is None else SCANS[ScanState(scan.state)],
         "text": "" if scan is None else scan_text(scan),
-        "error": "" if scan is None else stored_text(scan.error),
+        "error": "" if scan is None else shown_text(scan.error),
         "at": None if scan is None else scan.updated_at,
         "cancel": reverse("store-scan-cancel", args=[store.uuid, scan.uuid]) if scan and runs else "",
         "rows": tuple(finding_row(one) for one in found[:FOUND_SHOWN]),
@@ -106,7 +106,7 @@ def scan_text(scan: StoreScan) -> str:
     if scan.state != ScanState.DONE:
         return scan.worker.name
     known = gettext("{sectors} as listed").format(sectors=plural(scan.known, "sector"))
-    text = list_text([known, *map(stored_text, counts_list(scan.counts))])
+    text = list_text([known, *map(shown_text, counts_list(scan.counts))])
     if not scan.redeclares:
         return text
     pattern = (

@@ -26,7 +26,7 @@ from apps.checks.selectors.timeline import (
 from apps.core import formatting
 from apps.core.errors import BadValue
 from apps.core.languages import list_text
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard.audit_sentences import Part, sentence_parts
 from apps.dashboard.day_spans import day_moment, day_read
 from apps.dashboard.labels import StateLabel
@@ -76,7 +76,7 @@ def timeline_row(entry: TimelineEntry, names: AddressNames) -> TimelineRow:
     icon, kind, row, label = ICONS[entry.kind], KIND_LABELS[entry.kind], entry.row, None
     if entry.kind == "alert":
         label = alert_label(row)
-        parts: list[Part] = [Part(stored_text(row.say), href=reverse("alert", args=[row.uuid]))]
+        parts: list[Part] = [Part(shown_text(row.say), href=reverse("alert", args=[row.uuid]))]
     elif entry.kind == "message":
         message = message_row(row, names)
         label = message.label

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.chain.selectors.status import EpochClock
 from apps.core import formatting
 from apps.core.formatting import DAY_S
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.dashboard import cells
 from apps.dashboard.csv_export import CHUNK, rows_in_turn
 from apps.dashboard.labels import StateLabel
@@ -104,7 +104,7 @@ def label_of(
 
 def state(row: AllocationRow) -> SafeString:
     """Return it with what made its data fail."""
-    error = "" if row.piece is None else stored_text(row.piece.error)
+    error = "" if row.piece is None else shown_text(row.piece.error)
     return cells.joined(cells.chip(row.label), cells.sub(error, css="muted wrap"))
 
 

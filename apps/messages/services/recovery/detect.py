@@ -24,7 +24,6 @@ from django.db import connection, transaction
 
 from apps.core.live import OPERATOR, Change, publish_all
 from apps.core.reasons import Reason
-from apps.core.stored_texts import stored_text
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Recovery, Sender, Tracker
 from apps.messages.reasons import DATABASE_CHANGED, DATABASE_LEFT, DATABASE_OLDER, DATABASE_OTHER
@@ -134,7 +133,7 @@ def recovery_require_over(address: str, *, now: datetime) -> None:
     with transaction.atomic():  # ends before the refusal: a recovery that begins here is to be stored
         hold = None if sender is None else recovery_hold_reason(sender, restore_check(now=now))
     if hold:
-        raise BadMessage(stored_text(hold), field="from")
+        raise BadMessage(hold, field="from")
 
 
 @transaction.atomic

@@ -16,7 +16,6 @@ from typing import Final
 import structlog
 from django.db import transaction
 from django.db.models import F, Q
-from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.chain.node.client import ChainClient
@@ -27,6 +26,7 @@ from apps.core.errors import BadValue
 from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish, publish_all
 from apps.core.locks import try_lock
+from apps.core.marked_texts import gettext
 from apps.core.reasons import refused
 from apps.gateway.errors import SignerAway
 from apps.messages.errors import BadMessage

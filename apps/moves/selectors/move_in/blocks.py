@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.utils.translation import gettext
-
 from apps.checks.findings.results import Link
 from apps.core.formatting import whole
+from apps.core.marked_texts import gettext
 from apps.moves.rules.steps import Step
 from apps.moves.selectors.move_in.height import own_proof_landed
 from apps.moves.selectors.readings import MoveReadings

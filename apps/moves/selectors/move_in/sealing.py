@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.utils.translation import gettext
-
 from apps.core.formatting import fil, whole
+from apps.core.marked_texts import gettext
 from apps.moves.rules.steps import Step
 from apps.moves.selectors.readings import MoveReadings
 

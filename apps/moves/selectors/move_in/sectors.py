@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.checks.findings.results import Link
 from apps.core.formatting import plural, whole
 from apps.core.languages import clauses_text, colon_text, list_text
 from apps.core.local_time import clock_text
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
 from apps.moves.rules.steps import Step
 from apps.moves.selectors.readings import NUMBERS_MAX, MoveReadings, SectorFiles

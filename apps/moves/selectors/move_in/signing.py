@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.utils.translation import gettext
-
 from apps.checks.findings.results import Link
-from apps.core.stored_texts import stored_text
+from apps.core.marked_texts import gettext
 from apps.moves.rules.steps import Step
 from apps.moves.selectors.readings import MoveReadings
 from apps.proving.services.preconditions import Readiness
@@ -40,7 +38,7 @@ def signing_steps(read: MoveReadings, ready: Readiness) -> Iterator[Step]:
     )
     policy = read.policy_text() or ready.refusal
     if not policy and (rule := read.proof_approval()):
-        policy = gettext("its proofs would wait for a second person: {rule}").format(rule=stored_text(rule))
+        policy = gettext("its proofs would wait for a second person: {rule}").format(rule=rule)
     yield Step(
         key="policy",
         title=gettext("Signer's policy covers the miner"),

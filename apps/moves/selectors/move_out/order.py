@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from django.utils.translation import gettext
-
 from apps.checks.findings.results import Link
 from apps.core.formatting import plural, time_left, whole
+from apps.core.marked_texts import gettext
 from apps.moves.rules.steps import Step
 from apps.moves.selectors.readings import MoveReadings
 from apps.proving.states import PostState

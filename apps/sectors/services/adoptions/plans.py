@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
 from apps.core.formatting import plural, plural_kept
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
 from apps.miners.errors import MinerNotReady
 from apps.miners.models import Miner

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError, NotAllowed
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
 from apps.sectors.models import Sector
 from apps.sectors.rules.params import comm_d_of, has_data, pieces_column

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.chain.models import Head
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
 from apps.sectors.errors.sectors import NothingWaits
 from apps.sectors.models import BatchSettings, PipelineRun, Sector, SectorChange

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
 from apps.sectors.errors.changes import ChangeRefused
 from apps.sectors.models import Sector

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import connection, transaction
-from django.utils.translation import gettext
 
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.core.disk import disk_require
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
 from apps.sectors.errors.changes import ChangeRefused, ChangeSent
 from apps.sectors.models import Batch, Job, Sector, SectorChange

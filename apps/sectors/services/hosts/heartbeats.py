@@ -12,9 +12,9 @@ from typing import Final
 
 import msgspec
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.prepared_statements import Prepared
 from apps.core.reasons import coded, quoted
 from apps.miners.states import RoleState

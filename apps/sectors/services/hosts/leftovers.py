@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
-from django.utils.translation import gettext
 from msgspec import to_builtins
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.reasons import quoted
 from apps.miners.models import Miner
 from apps.sectors.models import HostReport, Sector, Worker, WorkerCommand

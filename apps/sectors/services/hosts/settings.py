@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 from msgspec import to_builtins
 
 from apps.core import clock
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.units import values_with_units
 from apps.sectors.errors.hosts import BadSettings
 from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerCommand

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from django.conf import settings
-from django.utils.translation import gettext
 
 from apps.core.disk import DiskFull, DiskLevel, disk_space
+from apps.core.marked_texts import gettext
 from apps.pieces.data.files import CHUNK_BYTES, Source, bytes_read
 from apps.sectors.errors.jobs import BadReport, C1Missing, JobUnknown, LeaseLost
 from apps.sectors.models import Job

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason, quoted
 from apps.core.transitions import advance
 from apps.sectors.errors.jobs import BadReport, LeaseLost

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.sectors.errors.jobs import BadReport, OtherReport, OutOfOrder, StateDiffers
 from apps.sectors.models import Job, Sector, SectorProof
 from apps.sectors.rules.params import comm_d_of, has_data

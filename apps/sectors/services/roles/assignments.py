@@ -7,10 +7,10 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Count, Q
-from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
 from apps.core.formatting import plural
+from apps.core.marked_texts import gettext
 from apps.miners.errors import RoleBusy, RoleOfGroup
 from apps.miners.models import Miner, Role
 from apps.miners.selectors.roles import roles_of

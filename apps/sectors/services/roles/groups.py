@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.miners.errors import MinerNotReady, RolesNotCombined, RoleUnknown
 from apps.miners.models import Miner, Role, RoleGroup
 from apps.miners.services.roles import roles_lock

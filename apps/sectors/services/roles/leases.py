@@ -6,10 +6,9 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.core.languages import list_text
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.reasons import as_reason
 from apps.core.transitions import advance
 from apps.miners.errors import RoleUnable

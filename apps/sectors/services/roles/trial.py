@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Max
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.miners.errors import NoStandby, RoleUnknown
 from apps.miners.models import Miner, Role
 from apps.miners.services.roles import roles_lock, roles_publish

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
 from apps.sectors.errors.runs import RunUnknown
 from apps.sectors.errors.sectors import NotPaused

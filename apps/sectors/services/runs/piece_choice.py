@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 
-from django.utils.translation import gettext
-
 from apps.chain.errors import NodeRefused
-from apps.core.stored_texts import stored_text
+from apps.core.marked_texts import gettext
 from apps.pieces.data.files import is_known_stored
 from apps.pieces.models import Piece
 from apps.pieces.onchain import terms_read, terms_refusal
@@ -97,7 +95,7 @@ def _first_epoch(sector: Sector, current: DeadlineInfo | None, work: SealingCont
 def _refusal(piece: Piece, sector: Sector, first: int, work: SealingContext) -> str:
     """Return why a piece cannot go into this very sector; empty if it can."""
     if not is_known_stored(piece):
-        return stored_text(BYTES_GONE())
+        return BYTES_GONE()
     height, key = work.head.height, work.head.key
     reason = terms_refusal(work.client, piece, height=height, key=key)
     if reason:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext
 
 from apps.chain.selectors.heads import head_current
+from apps.core.marked_texts import gettext
 from apps.messages.rules.push_items import PushItem
 from apps.messages.services.signer_trials import Verdicts, verdicts_read
 from apps.miners.selectors.miners import miner_principal

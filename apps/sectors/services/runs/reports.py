@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.utils.translation import gettext
-
+from apps.core.marked_texts import gettext
 from apps.sectors.errors.jobs import BadReport, NoProverYet, StateDiffers
 from apps.sectors.models import Job, PipelineRun, Sector, Store
 from apps.sectors.reasons import COMM_R_DIFFERS

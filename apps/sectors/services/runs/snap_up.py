@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
 from apps.sectors.errors.runs import LifeTooShort, NoPieces, NotCommittedCapacity, RunUnderWay

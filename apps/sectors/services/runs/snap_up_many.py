@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from django.utils.translation import gettext
-
 from apps.core.errors import BadValue, DomainError
+from apps.core.marked_texts import gettext
 from apps.messages.services.signer_trials import Verdicts
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState

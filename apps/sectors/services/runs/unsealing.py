@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.disk import DiskFull
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
 from apps.pieces.data.files import Source, room_require
 from apps.pieces.errors import PieceQuotaExceeded

@@ -12,7 +12,6 @@ from itertools import accumulate
 
 import structlog
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.chain.selectors.heads import head_current
@@ -20,6 +19,7 @@ from apps.chain.selectors.network import network_current
 from apps.core.disk import DiskLevel, disk_space
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
 from apps.miners.models import Miner
 from apps.miners.onchain.actors import numbers_allocated

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext
 
 from apps.chain.selectors.heads import head_current
 from apps.core.disk import disk_require
 from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.messages.models import Recovery
 from apps.messages.selectors.recovery import recovery_row
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE

@@ -15,8 +15,8 @@ from uuid import uuid4
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.messages.selectors.messages import message_may_land, messages_by_ids
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.states import MinerState

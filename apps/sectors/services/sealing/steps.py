@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
-from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
 from apps.messages.selectors.messages import message_may_land, messages_by_ids
 from apps.messages.states import MessageState

@@ -13,13 +13,13 @@ from typing import Any, Final
 import structlog
 from django.db import connection, transaction
 from django.db.models import Q
-from django.utils.translation import gettext
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
 from apps.core.formatting import fee_text, fil, size
 from apps.core.live import Change, publish
 from apps.core.locks import transaction_lock
+from apps.core.marked_texts import gettext
 from apps.core.reason_fields import is_kept
 from apps.core.reasons import counted, refused
 from apps.core.units import values_with_units

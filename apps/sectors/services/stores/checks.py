@@ -10,11 +10,11 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.reasons import COLON
 from apps.core.transitions import advance
 from apps.core.units import value_with_unit

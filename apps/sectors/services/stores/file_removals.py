@@ -9,9 +9,9 @@ from datetime import timedelta
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.core.formatting import plural
+from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
 from apps.sectors.errors.stores import FilesNotRemovable
 from apps.sectors.models import Sector

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
-from django.utils.translation import gettext
 
+from apps.core.marked_texts import gettext
 from apps.sectors.errors.stores import HostOrdersFull, StoreRefused
 from apps.sectors.models import Store, StoreFinding, Worker
 from apps.sectors.selectors.leftovers import OwnStores

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Final
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Store, StoreFinding, Worker, WorkerCommand

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import connection, transaction
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.reasons import as_reason
 from apps.core.transitions import advance
 from apps.miners.models import Miner

@@ -13,12 +13,12 @@ from typing import Final
 
 from django.db import connection, transaction
 from django.db.models import Count, Sum
-from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish
 from apps.core.local_time import clock_text, minute_text
+from apps.core.marked_texts import gettext
 from apps.core.reasons import coded, counted
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Sector, Store, Worker, WorkerCommand

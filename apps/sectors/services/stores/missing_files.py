@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Final
 
 from django.db import connection
-from django.utils.translation import gettext
 
 from apps.core.errors import DomainError
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.reasons import refused
 from apps.sectors.models import Sector, StoreFinding, WorkerCommand
 from apps.sectors.reasons import CHANGED_MEANWHILE, FILES_THERE, MISSING_IN, NOT_REPORTED, RECORD_GONE, SECTOR

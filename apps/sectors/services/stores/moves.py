@@ -12,10 +12,10 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils.translation import gettext
 
 from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
 from apps.sectors.errors.runs import RunUnderWay
 from apps.sectors.errors.stores import StoreRefused

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.units import values_with_units
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Store, StoreAttachment, Worker, WorkerCommand

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import transaction
-from django.utils.translation import gettext
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.reasons import refused
 from apps.sectors.errors.stores import HostOrdersFull, StoreRefused
 from apps.sectors.models import Sector, Store, StoreFinding, StoreScan

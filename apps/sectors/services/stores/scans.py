@@ -8,9 +8,9 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Subquery
-from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
+from apps.core.marked_texts import gettext
 from apps.core.reasons import quoted
 from apps.core.transitions import advance
 from apps.sectors.errors.stores import StoreRefused

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext_lazy
 
 from apps.chain.errors import NodeRefused
 from apps.chain.models import Head
@@ -21,6 +21,7 @@ from apps.chain.node.tipsets import key_to_json
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.core.formatting import joined_size
 from apps.core.locks import transaction_lock
+from apps.core.marked_texts import gettext
 from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem

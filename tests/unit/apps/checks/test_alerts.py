@@ -27,7 +27,7 @@ from apps.checks.states import ChannelKind
 from apps.checks.table.checks import CHECKS
 from apps.checks.tasks import alerts_run
 from apps.core.errors import BadValue, Conflict, NotAllowed
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
 from poolsite import celery
@@ -73,7 +73,7 @@ def test_an_older_alert_gets_its_code_and_is_not_told_anew() -> None:
     [notification] = Notification.objects.all()
     assert notification.text == "[testnet] Warning: rack-a, rack-b offline"
     with override("zh-hans"):
-        assert stored_text(alert.say) == "rack-a, rack-b 离线"
+        assert shown_text(alert.say) == "rack-a, rack-b 离线"
 
 
 def test_what_is_told_at_the_end_names_what_was_found() -> None:

@@ -14,8 +14,7 @@ from django.utils.translation import override
 from apps.chain.models import Head
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
-from apps.core.reasons import code_of
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import code_of, shown_text
 from apps.market.models import Deal, DealMessage
 from apps.market.selectors import Escrow, escrow_of
 from apps.market.services.follow import deals_advance
@@ -354,7 +353,7 @@ def test_numbers_are_read_by_the_place_in_the_message_once_they_stay(miner: Mine
     assert (first.state, first.chain_deal) == ("UNPUBLISHED", None)
     assert first.reason == f"the chain left it out of message {message.push_id}"
     with override("zh-hans"):
-        assert stored_text(first.reason) == f"链上在消息 {message.push_id} 中略过了它"
+        assert shown_text(first.reason) == f"链上在消息 {message.push_id} 中略过了它"
 
 
 def test_an_earlier_message_that_failed_may_still_land(miner: Miner, node: Chain) -> None:

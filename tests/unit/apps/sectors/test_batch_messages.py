@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils.translation import override
 
-from apps.core.stored_texts import stored_text
+from apps.core.reasons import shown_text
 from apps.messages.models import Message
 from apps.sectors.models import Batch, Sector
 from apps.sectors.reasons import BALANCE_SHORT
@@ -146,4 +146,4 @@ def test_how_a_message_ended_is_said_in_the_language_of_the_page() -> None:
         "the message ended with a parameter is invalid",
     ]
     with override("zh-hans"):
-        assert [stored_text(row.error) for row in ended] == ["消息状态为 失败", "消息以 参数无效 结束"]
+        assert [shown_text(row.error) for row in ended] == ["消息状态为 失败", "消息以 参数无效 结束"]
