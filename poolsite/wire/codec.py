@@ -68,9 +68,16 @@ class Document(Struct, frozen=True, forbid_unknown_fields=True):
     """A document exchanged between console and workers."""
 
 
+def _plain(value: Any) -> str:
+    """Return a text that knows more than its words as these."""
+    if isinstance(value, str):
+        return str(value)
+    raise TypeError(type(value).__name__)
+
+
 def document_encode(value: Document) -> dict[str, Any]:
     """Return the JSON object of a document, with the version."""
-    return {VERSION_FIELD: WIRE_VERSION, **msgspec.to_builtins(value)}
+    return {VERSION_FIELD: WIRE_VERSION, **msgspec.to_builtins(value, enc_hook=_plain)}
 
 
 def document_send(value: Document) -> dict[str, Any]:
@@ -79,7 +86,7 @@ def document_send(value: Document) -> dict[str, Any]:
     An older version refuses members that it does not know: a new one stops it only where it says something.
     So a default, once released, stays: the other side may read what is left out by the one that it knows.
     """
-    return {VERSION_FIELD: WIRE_VERSION, **msgspec.to_builtins(_without_defaults(value))}
+    return {VERSION_FIELD: WIRE_VERSION, **msgspec.to_builtins(_without_defaults(value), enc_hook=_plain)}
 
 
 def _without_defaults(value: Any) -> Any:
