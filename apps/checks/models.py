@@ -221,7 +221,7 @@ class Notification(WithReasons):
 
     def __str__(self) -> str:
         """Return what it says."""
-        return self.text
+        return str(self.text)
 
 
 class CallbackEvent(models.Model):

@@ -67,6 +67,6 @@ class MarkedText(CodedText):
         return MarkedText(super().format(**shown), self.code, {**self.values, **values})
 
 
-def gettext(text: str) -> MarkedText:
-    """Return a marked text in the language of the moment."""
+def gettext(text: str) -> str:
+    """Return a marked text in the language of the moment, as a `MarkedText`."""
     return MarkedText(translation.gettext(text), TOLD, {TEMPLATE: text})

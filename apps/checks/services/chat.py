@@ -117,7 +117,7 @@ def chat_text_write(
     """
     page = row.body.get("page", "")
     end = f"\n{page}" if page.startswith("http") else ""
-    text, room = head + row.text, most - len(end.encode())
+    text, room = f"{head}{row.text}", most - len(end.encode())
     text = text.replace("@", "@\u200b") if calls_nobody else text
     if len(text.encode()) > room:
         text = text.encode()[: room - len("…".encode())].decode(errors="ignore") + "…"

@@ -117,7 +117,8 @@ def _tenant_named(channel: AlertChannel, alert: Alert, found: str) -> str:
 def _said_to(channel: AlertChannel, alert: Alert) -> str:
     """Return what was found, as a channel was told it last if it is told of some miners alone."""
     if not channel.only_miners:
-        return alert.say
+        found: str = alert.say
+        return found
     last = alert.notifications.filter(channel=channel, event__in=FAILING).order_by("-pk").first()
     return "; ".join(last.body.get("findings", ()) if last is not None else ()) or alert.title
 

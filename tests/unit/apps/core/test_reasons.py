@@ -238,7 +238,7 @@ def test_older_rows_get_codes_by_how_they_read(
 
 def test_a_marked_text_is_kept_in_english_whoever_acts(rows: type[Noted], expired: ReasonKind) -> None:
     with override("zh-hans"):
-        text = gettext("at most {limit} epochs at once").format(limit=plural(3, "sector"))
+        text: Any = gettext("at most {limit} epochs at once").format(limit=plural(3, "sector"))
         refusal = DomainError(text, field="end")
         rows.objects.create(error=expired(host=text), note=text)
         rows.objects.create(error=refused(refusal), note=reason_of(refusal))
