@@ -220,7 +220,7 @@ def refused(refusal: DomainError) -> Reason:
     """Return why something was refused: its reason, or its text under the code of its kind."""
     text = english(refusal.reason)
     has_own = isinstance(text, Reason) and text.code not in {TOLD, TEXT.code}
-    return text if has_own else _refused(refusal, text)  # type: ignore[return-value]  # `has_own`
+    return text if has_own else _refused(refusal, text)
 
 
 def _refused(refusal: DomainError, text: str) -> Reason:
