@@ -15,7 +15,6 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.db.models import Q
-from django.utils.translation import gettext as say
 from django.utils.translation import gettext_noop
 from kombu.exceptions import OperationalError as BrokerAway
 
@@ -82,7 +81,9 @@ def target_read(kind: str, *, text: str, to_public: bool) -> str:
     `to_public` refuses addresses that are not public; what a name leads to is checked when it is sent to.
     """
     if len(text) > TARGET_MAX:
-        raise BadValue(say("at most {target_max} characters").format(target_max=TARGET_MAX), field="target")
+        raise BadValue(
+            gettext("at most {target_max} characters").format(target_max=TARGET_MAX), field="target"
+        )
     if kind == ChannelKind.EMAIL:
         if not settings.EMAIL_HOST:
             raise BadValue(
@@ -223,7 +224,9 @@ def _spec_check(spec: ChannelSpec) -> None:
     if spec.repeat_s not in REPEATS_S:
         raise BadValue(gettext("choose one of the intervals"), field="repeat_s")
     if len(spec.secret) > TARGET_MAX:
-        raise BadValue(say("at most {target_max} characters").format(target_max=TARGET_MAX), field="secret")
+        raise BadValue(
+            gettext("at most {target_max} characters").format(target_max=TARGET_MAX), field="secret"
+        )
 
 
 @transaction.atomic
