@@ -277,7 +277,7 @@ def _uncoded(text: str) -> Reason:
 
 
 def rows_recode(model: Any, field: str) -> None:
-    """Give a column's texts that were read by templates the codes and values that they are read by now.
+    """Write codes and values of a column's texts that were read by templates.
 
     These are refusals, texts within reasons, and what a version from before codes wrote meanwhile.  In steps,
     as `rows_code`; what matches none stays as it is.

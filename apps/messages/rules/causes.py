@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.utils.translation import gettext_noop as _
 
 from apps.core.marked_texts import gettext
-from apps.core.reasons import COLON, OLD, REFUSED, TEXT, Reason, ReasonKind, code_of
+from apps.core.reasons import COLON, OLD, REFUSED, TEXT, Reason, ReasonKind, code_of, shown_text
 from apps.messages.reasons import (
     ESTIMATE,
     EXIT_CODE,
@@ -110,7 +110,7 @@ def refusal_read(message: Message) -> Refusal:
     reason_text = _inner(error, ESTIMATE, "error", begins=ESTIMATE_TEXT)
     trial = error if reason_text is None else reason_text
     cause = _trial_cause(trial) if message.wait == Wait.ESTIMATE else None
-    return Refusal(trial, cause)
+    return Refusal(shown_text(trial).removeprefix(ESTIMATE_TEXT).strip(), cause)
 
 
 def error_words(error: str, *, method: int) -> str:

@@ -143,12 +143,16 @@ def test_each_exact_text_is_still_written_somewhere() -> None:
     assert {line for line in EXACT if not line.startswith("#")} <= written
 
 
+MARKING: Final = ("django.utils.translation", "apps.core.marked_texts")
+"""Modules whose functions mark a text."""
+
+
 def test_the_catalogue_has_what_is_marked_under_any_name() -> None:
     names = {
         name.asname or name.name
         for path in (SITE / "apps").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.ImportFrom) and node.module == "django.utils.translation"
+        if isinstance(node, ast.ImportFrom) and node.module in MARKING
         for name in node.names
         if "gettext" in name.name
     }
