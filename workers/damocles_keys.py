@@ -168,6 +168,8 @@ PROCESSOR: Final = {
     "numa_preferred": number,
     "nice": niceness,
     "concurrent": count,
+    "sectors": count,
+    "wait_minutes": count,
     "locks": texts,
     "weight": count,
     "auto_restart": flag,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.wire.sealing_rule_values import seconds_of
 from workers.config_mistakes import FileChecks, near_of, program_fault, program_path
 from workers.damocles_keys import CGROUP, LIMITATION, PROCESSOR, count, duration, is_tables
+from workers.processors.layer_drives import BATCH_MINUTES
 from workers.processors.pool_child import READY_S
 from workers.setting_levels import SLOTS
 from workers.stage_processors import HostProcessors, StageProcessor
@@ -117,11 +118,12 @@ class ProcessorReader(FileChecks):
         for path, one in tables:
             self.keys(one, path, PROCESSOR)
             self.place_check(one, path)
+            self.sectors_check(one, path)
             if name in OTHER_STAGES:
                 self.note(f"[[processors.{name}]] is ignored: this host has no such stage")
                 continue
-            found.slots += one.get("concurrent", 1)
-            found.is_said &= "concurrent" in one
+            found.slots += one.get("concurrent", one.get("sectors", 1))
+            found.is_said &= "concurrent" in one or "sectors" in one
             if name == "transfer":
                 self.transfer(one, path)
             elif self.is_apart(one) or len(tables) > 1:
@@ -182,12 +184,25 @@ class ProcessorReader(FileChecks):
             around=around,
             environment=one.get("envs", {}),
             inherits_environment=one.get("inherit_envs", True),
-            concurrent=one.get("concurrent", 0),
+            concurrent=one.get("concurrent", one.get("sectors", 0)),
+            sectors=one.get("sectors", 1),
+            wait_minutes=one.get("wait_minutes", BATCH_MINUTES),
             locks=tuple(dict.fromkeys(one.get("locks", ()))),
             weight=one.get("weight", 1),
             restarts=one.get("auto_restart", True),
             ready_s=seconds_of(one["stable_wait"]) if is_waited else READY_S,
         )
+
+    def sectors_check(self, one: dict[str, Any], path: Path) -> None:
+        """Check how many sectors a request of a processor has.  Raises BadFile."""
+        if "sectors" in one and "bin" not in one:
+            remedy = "name its program with bin; ours labels batches by [layers]"
+            raise self.wrong((*path, "sectors"), "is for other programs than ours", remedy)
+        if "wait_minutes" in one and "sectors" not in one:
+            raise self.wrong((*path, "wait_minutes"), "needs sectors", "add sectors = 16, or remove it")
+        if one.get("concurrent", one.get("sectors", 1)) < one.get("sectors", 1):
+            remedy = f"use {one['sectors']} or more, or remove it"
+            raise self.wrong((*path, "concurrent"), "is less than the sectors of one request", remedy)
 
     def place_check(self, one: dict[str, Any], path: Path) -> None:
         """Check the locks of a processor and where it runs.  Raises BadFile."""

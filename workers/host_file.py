@@ -27,7 +27,7 @@ from workers.damocles_config import LIMITS, TABLES, DamoclesFile, damocles_read,
 from workers.damocles_keys import is_tables, place
 from workers.damocles_old_names import present_names
 from workers.host_settings import SECTOR_ROOM, SECTORS_MAX
-from workers.processors.layer_drives import LayerDrives
+from workers.processors.layer_drives import BATCH_MINUTES, LayerDrives
 from workers.setting_levels import slots_named
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class _OwnTables(FileChecks):
         drives = tuple(os.path.normpath(self.folder / path) for path in given)
         if len(set(drives)) < len(drives):
             raise self.wrong((LAYERS, "drives"), "names a drive twice", "list each drive once")
-        sectors, minutes = table.get("sectors", BATCH_SECTORS[-1]), table.get("wait_minutes", 30)
+        sectors, minutes = table.get("sectors", BATCH_SECTORS[-1]), table.get("wait_minutes", BATCH_MINUTES)
         if sectors not in BATCH_SECTORS:
             text = ", ".join(map(str, BATCH_SECTORS))
             raise self.wrong((LAYERS, "sectors"), f"is {sectors!r}", f"use one of {text}")

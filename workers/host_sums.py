@@ -117,9 +117,10 @@ class HostRequirements:
     def _tasks(self, values: Mapping[str, int]) -> None:
         """Refuse more tasks at a time than there are cores, those of stages that share or own theirs aside.
 
+        So are those whose program takes several sectors in one request: how it uses cores is its own matter.
         One of each stage may always run: they take turns on the cores.
         """
-        own = {one.stage for one in self.children.children if pinned(one)}
+        own = {one.stage for one in self.children.children if pinned(one) or one.sectors > 1}
         further = {
             stage: values.get(SLOTS + stage, 0) - 1
             for stage, spec in WORKER_STAGES.items()

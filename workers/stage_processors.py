@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE, TREES_VARIABLE, trees_path
-from workers.processors.layer_drives import LAYERS_VARIABLE, LayerDrives
-from workers.processors.pool_child import READY_S, ChildSpec
+from workers.processors.layer_drives import BATCH_MINUTES, LAYERS_VARIABLE, LayerDrives
+from workers.processors.pool_child import READY_S, SECTORS_VARIABLE, ChildSpec
 from workers.processors.snark_choice import SNARK_VARIABLE
 
 PROCESSORS_VARIABLE: Final = "POOLSITE_SEALER_PROCESSORS"
@@ -49,6 +49,10 @@ class StageProcessor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     inherits_environment: bool = True
     concurrent: int = 0
     """Tasks at a time; 0: as many as the stage has slots."""
+    sectors: int = 1
+    """Most sectors of one request, if its program takes several."""
+    wait_minutes: int = BATCH_MINUTES
+    """After so long a request begins though it has fewer."""
     locks: tuple[str, ...] = ()
     weight: int = 1
     restarts: bool = True
@@ -56,13 +60,16 @@ class StageProcessor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     def spec(self, environment: dict[str, str]) -> ChildSpec:
         """Return how to start it."""
+        told = {SECTORS_VARIABLE: str(self.sectors)} if self.sectors > 1 else {}
         return ChildSpec(
             stages=(self.stage,),
             command=self.command,
             around=self.around,
-            environment=self.environment | ({} if self.command else environment),
+            environment=self.environment | (told if self.command else environment),
             inherits_environment=self.inherits_environment,
             capacity=self.concurrent,
+            sectors=self.sectors,
+            wait_s=60.0 * self.wait_minutes,
             locks=self.locks,
             weight=self.weight,
             restarts=self.restarts,

@@ -159,11 +159,16 @@ class StageRunner:
         output = call("snap_decode" if is_decoded else spec.task)
         if spec.stage == Stage.PC2 and is_synthetic(inputs, paths):
             call("synthetic", replace(inputs, comm_d=output.comm_d, comm_r=output.comm_r))
-        if spec.stage == Stage.PC2 and work.verifies:
+        if spec.stage == Stage.PC2 and (work.verifies or self._is_of_others()):
             self._verify(replace(inputs, comm_d=output.comm_d, comm_r=output.comm_r), paths, call)
         if spec.stage == UnsealStage.UNSEAL:
             fetched_remove(paths.job)
         return self._conclude(job_id, work, paths, output)
+
+    def _is_of_others(self) -> bool:
+        """Return whether another's program made labels or trees, and ours can look at them."""
+        is_foreign = self.pool.is_foreign
+        return (is_foreign("pc1") or is_foreign("pc2")) and not is_foreign("c1")
 
     def _is_over(self, job_id: str, work: Work) -> bool:
         """Return whether a person ended the stage, or the sector."""

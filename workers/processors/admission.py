@@ -26,6 +26,8 @@ class Place:
     number: int
     capacity: int = 0
     """Tasks at a time; 0: any number."""
+    sectors: int = 1
+    """Tasks of one request: the requests of a child are filled before the next child has some."""
     locks: tuple[str, ...] = ()
     weight: int = 1
     """Of two with equal load, one of twice the weight gets twice as many tasks."""
@@ -102,7 +104,7 @@ class Admission:
         return has_room and all(self._held.get(lock, 0) < self.locks.get(lock, 1) for lock in place.locks)
 
     def _load(self, place: Place) -> float:
-        return self._running.get(place.number, 0) / place.weight
+        return self._running.get(place.number, 0) // place.sectors / place.weight
 
     def _give_back(self, stage: str, place: Place) -> None:
         with self._changed:

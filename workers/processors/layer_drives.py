@@ -10,6 +10,10 @@ LAYERS_VARIABLE: Final = "POOLSITE_SEALER_LAYERS"
 """JSON of `LayerDrives`, for the child that runs pc1."""
 
 
+BATCH_MINUTES: Final = 30
+"""After so long a batch begins though it is not full, unless the host's file says otherwise."""
+
+
 class LayerDrives(msgspec.Struct, frozen=True, kw_only=True):
     """Drives on which the layers of sectors lie while they are labelled, many sectors in one batch."""
 
@@ -19,7 +23,7 @@ class LayerDrives(msgspec.Struct, frozen=True, kw_only=True):
     """A folder on each, or its device."""
     sectors: int = 128
     """Sectors of a full batch."""
-    wait_minutes: int = 30
+    wait_minutes: int = BATCH_MINUTES
     """After so long a batch begins though it is not full."""
     writes_files: bool = False
     """Whether layers are copied to files of each sector, for programs that are not ours."""

@@ -6,13 +6,23 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, Any
 
-from workers.processors.admission import Admission, Place
+from workers.processors.admission import CHECK_S, Admission, Place
 from workers.processors.errors import BadInput, CallGivenUp, ChildLost, ChildNotReady
 from workers.processors.parallel import Progress, no_progress
-from workers.processors.pool_child import RESTART_PAUSE_S, ChildSpec, ProcessorChild, always, no_wait
-from workers.processors.stages import stage_named
+from workers.processors.pool_child import (
+    RESTART_PAUSE_S,
+    ChildSpec,
+    ProcessorChild,
+    StartedCall,
+    always,
+    no_wait,
+)
+from workers.processors.stages import Stage, stage_named
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +30,85 @@ CHECK_EVERY_S = 5.0
 """How often `keep_running` looks for a child that has ended."""
 AVOID_S = 60.0
 """How long a child that did not get ready is asked only where the others of its stage are busy."""
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A sector that waits for a request with others."""
+
+    task: Any
+    progress: Progress
+    sectors: int
+    """Most of the request."""
+    since: float = field(default_factory=time.monotonic)
+    started: Future[StartedCall] = field(default_factory=Future)
+
+    @property
+    def proof(self) -> str:
+        """Return the seal proof: sectors of two sizes are not in one request."""
+        task = getattr(self.task, "pc1out", self.task)
+        return str(getattr(task, "registered_proof", ""))
+
+
+class BatchFormer:
+    """Gathers sectors for the requests of one child: one runs there at a time, the next gathers meanwhile."""
+
+    def __init__(self, *, wait_s: float, child: Callable[[], ProcessorChild]) -> None:
+        """`child` returns the running child, started again if it has ended."""
+        self._wait_s, self._child = wait_s, child
+        self._changed = threading.Condition()
+        self._waiting: list[Member] = []
+        self._running = 0
+        """Sectors of the present request that have no answer yet."""
+
+    def begin(self, stage: Stage, one: Member, *, is_wanted: Callable[[], bool]) -> StartedCall:
+        """Wait until the sector's request was sent; the thread of its first sector sends it.
+
+        Call `end` after its answer.  Raises CallGivenUp, ChildNotReady, ChildLost.
+        """
+        with self._changed:
+            self._waiting.append(one)
+            self._changed.notify_all()
+            while one in self._waiting and not self._is_turn(one):
+                self._changed.wait(CHECK_S)
+                if one in self._waiting and not is_wanted():
+                    self._waiting.remove(one)
+                    raise CallGivenUp(f"{stage.name}: cancelled")
+            batch = self._alike(one)[: one.sectors] if one in self._waiting else []
+            self._waiting = [other for other in self._waiting if other not in batch]
+            self._running += len(batch)
+        if batch:
+            self._send(stage, batch)
+        try:
+            return one.started.result()
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        """Note that a sector of the present request has its answer."""
+        with self._changed:
+            self._running -= 1
+            self._changed.notify_all()
+
+    def _send(self, stage: Stage, batch: Sequence[Member]) -> None:
+        try:
+            started = self._child().begin(stage, [(member.task, member.progress) for member in batch])
+        except BaseException as error:  # noqa: BLE001  # else the others would wait for ever
+            for member in batch:
+                member.started.set_exception(error)
+        else:
+            for member, one in zip(batch, started, strict=True):
+                member.started.set_result(one)
+
+    def _alike(self, one: Member) -> list[Member]:
+        return [other for other in self._waiting if other.proof == one.proof]
+
+    def _is_turn(self, one: Member) -> bool:
+        alike = self._alike(one)
+        if self._running or alike[0] is not one:
+            return False
+        return len(alike) >= one.sectors or time.monotonic() >= one.since + self._wait_s
 
 
 class ProcessorPool:
@@ -38,7 +127,13 @@ class ProcessorPool:
         self._specs = tuple(specs)
         self._places: dict[str, list[Place]] = {}
         for number, spec in enumerate(specs):
-            place = Place(number=number, capacity=spec.capacity, locks=spec.locks, weight=spec.weight)
+            place = Place(
+                number=number,
+                capacity=spec.capacity,
+                sectors=spec.sectors,
+                locks=spec.locks,
+                weight=spec.weight,
+            )
             for name in spec.stages:
                 self._places.setdefault(name, []).append(place)
         self._admission = admission or Admission()
@@ -48,6 +143,10 @@ class ProcessorPool:
         self._started: dict[int, float] = {}
         self._failed: dict[int, float] = {}
         """When a child did not get ready."""
+        self._batches = [
+            BatchFormer(wait_s=spec.wait_s, child=partial(self._child, number))
+            for number, spec in enumerate(specs)
+        ]
         self._starting = [threading.Lock() for _ in specs]
         """One for each child: a start may have to pause, and no other child's caller waits for that."""
         self._leaving: list[ProcessorChild] = []
@@ -58,6 +157,10 @@ class ProcessorPool:
     def stages(self) -> tuple[str, ...]:
         """Return the stages that can be called."""
         return tuple(self._places)
+
+    def is_foreign(self, stage: str) -> bool:
+        """Return whether a host's own program may run a stage."""
+        return any(self._specs[place.number].command for place in self._places.get(stage, ()))
 
     def call(
         self,
@@ -81,8 +184,16 @@ class ProcessorPool:
             raise CallGivenUp(f"{stage}: cancelled")
         places, requested_at = self._usable(stage), time.monotonic()
         with self._admission.admitted(stage, places, is_wanted=is_wanted, avoided=self._avoided) as place:
-            on_wait(time.monotonic() - requested_at)
             child = self._child(place.number)
+            if child.sectors > 1:
+                former, member = self._batches[place.number], Member(task, progress, child.sectors)
+                started = former.begin(stage_named(stage), member, is_wanted=is_wanted)
+                try:
+                    on_wait(time.monotonic() - requested_at)
+                    return started.wait(is_wanted=is_wanted)
+                finally:
+                    former.end()
+            on_wait(time.monotonic() - requested_at)
             return child.call(stage_named(stage), task, progress=progress, is_wanted=is_wanted)
 
     def precompile(self) -> None:

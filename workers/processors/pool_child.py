@@ -15,13 +15,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 from workers.processors.errors import CallGivenUp, ChildLost, ChildNotReady, ChildTimeout, error_of
+from workers.processors.layer_drives import BATCH_MINUTES
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.stages import FIELD_NAMES, Stage, foreign_task_encode, output_decode, task_encode
 
@@ -35,6 +36,8 @@ STAGES_NAMED = 3
 """Of a child that has more, an error says how many: the sector's row says which of them failed."""
 END_S = 1.0
 """How long a child that has closed its output may take until its exit code is known."""
+SECTORS_VARIABLE = "POOLSITE_PROCESSOR_SECTORS"
+"""Tells a program how many sectors a request may have, if its first line says that it takes several."""
 STOP_S = 5.0
 """How long a child may take to leave after its stdin was closed."""
 
@@ -69,6 +72,10 @@ class ChildSpec:
     weight: int = 1
     restarts: bool = True
     """False: once it has ended by itself it stays so."""
+    sectors: int = 1
+    """Most sectors of one request, if its program takes several."""
+    wait_s: float = 60.0 * BATCH_MINUTES
+    """After so long a request begins though it has fewer."""
     niceness: int = 0
     """By how much it gives way to others on this machine's cores, as `nice` counts."""
     ready_s: float = READY_S
@@ -91,6 +98,19 @@ class ChildSpec:
         names = {"+".join(self.stages), *(FIELD_NAMES.get(stage, stage) for stage in self.stages[:1])}
         return {f"{name} processor ready" for name in names if self.command or name == "+".join(self.stages)}
 
+    def sectors_of(self, first: str) -> int | None:
+        """Return how many sectors a request may have, by a child's first line; None: it is no greeting."""
+        greeting, brace, rest = first.partition(" {")
+        if greeting not in self.greetings():
+            return None
+        if not brace or self.sectors == 1:
+            return 1
+        try:
+            sectors = json.loads(brace + rest).get("sectors", 1)
+        except ValueError:
+            return None
+        return max(min(sectors, self.sectors), 1) if type(sectors) is int else None
+
 
 @dataclass(slots=True)
 class _Call:
@@ -99,6 +119,23 @@ class _Call:
     seen: float
     has_told: bool = False
     """Whether the child has told progress."""
+    batch: frozenset[int] = frozenset()
+    """The calls of its request, where that has several sectors: one that goes on tells that all do."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartedCall:
+    """A call that a child has been sent."""
+
+    child: ProcessorChild
+    number: int
+    stage: Stage
+    task: Any
+    call: _Call
+
+    def wait(self, *, is_wanted: Callable[[], bool]) -> Any:
+        """Return its output.  Raises as `ProcessorChild.call`."""
+        return output_decode(self.stage, self.task, self.child.answer(self, is_wanted=is_wanted))
 
 
 class ProcessorChild:
@@ -110,6 +147,8 @@ class ProcessorChild:
         self._lock = threading.Lock()
         self._next_id = 1
         self._is_left = False
+        self.sectors = 1
+        """Most sectors of one request, once it is ready."""
         self.was_ended = False
         """Whether we have killed it: it did not end by itself."""
         self._ready: Future[None] = Future()
@@ -159,19 +198,48 @@ class ProcessorChild:
         is_wanted: Callable[[], bool] = always,
     ) -> Any:
         """Run one stage.  Raises the child's error, ChildLost, ChildTimeout, CallGivenUp once not wanted."""
-        call = _Call(Future(), progress, time.monotonic())
-        value = foreign_task_encode(task) if self._spec.command else task_encode(task)
+        [started] = self.begin(stage, [(task, progress)])
+        return started.wait(is_wanted=is_wanted)
+
+    def begin(self, stage: Stage, tasks: Sequence[tuple[Any, Progress]]) -> list[StartedCall]:
+        """Send the tasks of several sectors as one request: a line that names them, and a line for each.
+
+        Raises ChildLost.
+        """
         with self._lock:
             if self._is_left:
                 raise ChildLost(f"{stage.name}: the child process is about to exit")
-            number, self._next_id = self._next_id, self._next_id + 1
-            self._calls[number] = call
-        request = {"id": number, "stage": stage.name, "task": value}
-        self._send(json.dumps(request, separators=(",", ":")) + "\n")
-        return output_decode(stage, task, self._wait(number, call, stage=stage, is_wanted=is_wanted))
+            if len(tasks) > self.sectors:  # it was started again meanwhile, and its program is another one
+                raise ChildLost(f"{stage.name}: its program takes {self.sectors} sectors in a request now")
+            numbers = range(self._next_id, self._next_id + len(tasks))
+            self._next_id, batch = numbers.stop, frozenset(numbers if len(tasks) > 1 else ())
+            calls = [_Call(Future(), progress, time.monotonic(), batch=batch) for _, progress in tasks]
+            self._calls |= dict(zip(numbers, calls, strict=True))
+        if batch:
+            self._send({"batch": list(numbers)})
+        for number, (task, _) in zip(numbers, tasks, strict=True):
+            try:
+                value = foreign_task_encode(task) if self._spec.command else task_encode(task)
+            except Exception as error:  # noqa: BLE001  # it is the sector's own: the others go on
+                self._refuse(number, error)
+            else:
+                self._send({"id": number, "stage": stage.name, "task": value})
+        return [
+            StartedCall(self, number, stage, task, call)
+            for number, (task, _), call in zip(numbers, tasks, calls, strict=True)
+        ]
 
-    def _send(self, line: str) -> None:
-        stdin = self._process.stdin
+    def _refuse(self, number: int, error: Exception) -> None:
+        """End a call whose task could not be sent; a batch does not wait for it."""
+        with self._lock:
+            call = self._calls.pop(number, None)
+        if call is not None:
+            call.answer.set_exception(error)
+            if call.batch:
+                self._send({"cancel": number})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        stdin, line = self._process.stdin, json.dumps(message, separators=(",", ":")) + "\n"
         try:
             if stdin is None:
                 raise BrokenPipeError
@@ -181,10 +249,12 @@ class ProcessorChild:
         except (OSError, ValueError):
             self._lose()
 
-    def _wait(self, number: int, call: _Call, *, stage: Stage, is_wanted: Callable[[], bool]) -> Any:
+    def answer(self, started: StartedCall, *, is_wanted: Callable[[], bool]) -> Any:
+        """Wait for the answer of a call, and return its value.  Raises as `call`."""
+        call, stage = started.call, started.stage
         while True:
             if not is_wanted():
-                self._leave(number)
+                self._leave(started)
                 raise CallGivenUp(f"{stage.name}: cancelled")
             patience_s = self._spec.patience_s(has_told=call.has_told)
             left = call.seen + patience_s - time.monotonic()
@@ -196,13 +266,19 @@ class ProcessorChild:
             except FutureTimeout:
                 continue  # a second is over: whether it is still wanted is looked at again
 
-    def _leave(self, number: int) -> None:
-        """Forget a call that may hang; the child gets no new ones, and ends with the last of its others."""
+    def _leave(self, started: StartedCall) -> None:
+        """Forget a call that may hang; the child gets no new ones, and ends with the last of its others.
+
+        Where other sectors of its request go on, the child is told to leave this one out instead.
+        """
         with self._lock:
-            self._is_left = True
-            self._calls.pop(number, None)
+            self._calls.pop(started.number, None)
+            has_others = not started.call.batch.isdisjoint(self._calls)
+            self._is_left |= not has_others
             is_idle = not self._calls
-        if is_idle:
+        if has_others:
+            self._send({"cancel": started.number})
+        elif is_idle:
             self.kill()
 
     def _read(self) -> None:
@@ -217,7 +293,9 @@ class ProcessorChild:
 
     def _listen(self, stdout: IO[bytes]) -> None:
         first = stdout.readline().decode(errors="replace").strip()
-        if first in self._spec.greetings():
+        sectors = self._spec.sectors_of(first)
+        if sectors is not None:
+            self.sectors = sectors
             self._ready.set_result(None)
             for line in stdout:
                 self._take(line)
@@ -240,10 +318,11 @@ class ProcessorChild:
             call = self._calls.get(number)
             if call is None:
                 return
-            call.seen = time.monotonic()
-            if "progress" in answer:
-                call.has_told = True
-            else:
+            now, has_told = time.monotonic(), "progress" in answer
+            for one in {number, *call.batch} & self._calls.keys():
+                self._calls[one].seen = now
+                self._calls[one].has_told |= has_told
+            if not has_told:
                 del self._calls[number]
             is_over = self._is_left and not self._calls
         if "progress" in answer:

@@ -139,6 +139,16 @@ def test_own_binaries_get_the_words_of_a_damocles_worker() -> None:
     assert not child.inherits_environment
 
 
+def test_programs_for_several_sectors_have_as_many_slots() -> None:
+    file = read("[[processors.pc1]]\nbin = '/opt/sealer'\nsectors = 16\nwait_minutes = 5")
+
+    (child,) = file.processors.children
+    assert file.settings == {"slots.PC1": 16}
+    assert (child.sectors, child.concurrent) == (16, 16)
+    assert child.spec({}).environment == {"POOLSITE_PROCESSOR_SECTORS": "16"}
+    assert child.spec({}).wait_s == 300.0
+
+
 def test_threads_plans_are_slots_and_what_they_lack_is_said() -> None:
     threads = "".join(
         f"[[sealing_thread]]\nlocation = '/a/{number}'\nplan = '{plan}'\n"
@@ -240,6 +250,12 @@ def test_what_is_read_and_not_obeyed_is_said(text: str, words: str) -> None:
         ("[[processors.p1]]\nbin = 'x'", "line 1: processors.p1 is not a stage: did you mean pc1"),
         ("[[processors.pc1]]\nbni = 'x'", "line 2: processors.pc1.bni is unknown: did you mean bin"),
         ("[[processors.pc1]]\nlocks = ['g']", "line 2: .*locks names 'g': add g = 1 to"),
+        ("[[processors.pc1]]\nsectors = 4", "line 2: .*sectors is for other programs than ours"),
+        ("[[processors.pc1]]\nbin = 'true'\nwait_minutes = 4", "line 3: .*wait_minutes needs sectors"),
+        (
+            "[[processors.pc1]]\nbin = 'true'\nsectors = 4\nconcurrent = 2",
+            "line 4: .*concurrent is less than the sectors of one request: use 4 or more",
+        ),
         ("[[processors.pc1]]\ncgroup.cpuset = 'a'", "line 2: .*cpuset is 'a': use cores"),
         ("[[processors.pc1]]\ncgroup.cpuset = '9-1'", "line 2: .*cpuset is '9-1': use cores"),
         (

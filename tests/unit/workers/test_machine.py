@@ -180,6 +180,8 @@ def test_tasks_at_a_time_are_added_up_against_the_cores() -> None:
     with pytest.raises(BadConfig, match=r"18 pc2 \+ 17 c2 tasks at a time, 33 beyond .*has 32 cores: give"):
         asks().check({"slots.PC2": 18, "slots.C2": 17})
     asks(pinned("pc2", "0-3")).check({"slots.PC2": 18, "slots.C2": 17})
+    several = StageProcessor(stage="pc2", command=("/opt/pc2",), sectors=18)
+    asks(several).check({"slots.PC2": 18, "slots.C2": 17})
     with pytest.raises(BadConfig, match="99 pc2 tasks"):
         replace(asks(), cpus=2).check({"slots.PC2": 99})
 

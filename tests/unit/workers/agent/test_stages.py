@@ -375,6 +375,29 @@ def test_pc2_ends_with_a_look_at_what_it_made_where_that_is_asked(
     assert failure.level is Level.PERMANENT
 
 
+def test_trees_of_anothers_program_are_looked_at_without_being_asked_to(
+    runner: StageRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = inputs("ADD_PIECE")
+    for stage in ("ADD_PIECE", "TREE_D", "PC1"):
+        outputs = run(runner, replace(known, stage=stage))
+        known = replace(known, pieces=outputs.pieces or known.pieces, comm_d=outputs.comm_d or known.comm_d)
+    call, asked = runner.pool.call, Work(token=1, inputs=replace(known, stage="PC2"))
+
+    def of_another(task: str, given: Any, **how: Any) -> Any:
+        output = call(task, given, **how)
+        return replace(output, comm_r=bytes([9] * 32)) if task == "pc2" else output
+
+    monkeypatch.setattr(runner.pool, "call", of_another)
+    monkeypatch.setattr(runner.pool, "is_foreign", lambda stage: stage == "pc2")
+    runner.journal.work_write("job", asked)
+    runner.run("job")
+
+    failure = runner.journal.failure_read("job", asked.id, token=1)
+    assert failure is not None
+    assert "comm_r is not the hash of comm_c and comm_r_last" in failure.error
+
+
 def test_labels_that_would_be_too_late_are_known_as_such(
     runner: StageRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
