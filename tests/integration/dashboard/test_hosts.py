@@ -652,13 +652,19 @@ def test_a_host_with_many_jobs_says_how_many_of_each_stage(ann):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({}, "64 sectors, lanes empty: 3; layer 2 of 11; its end is not known yet"),
+        ({}, ("layer 2 of 11; its end is not known yet", "64 sectors, lanes empty: 3")),
         (
             {"reads_milli": 8_712, "reads_s": 1_000_000, "page_bytes": 2048, "end_s": 21_600},
-            "64 sectors, lanes empty: 3; layer 2 of 11; 8.71 reads a node;"
-            " drives: 1\u202f000\u202f000 reads a second, 1.91 GiB/s; ends in about 6 h 00",
+            (
+                "layer 2 of 11; ends in about 6 h 00",
+                "64 sectors, lanes empty: 3; 8.71 reads a node;"
+                " drives: 1\u202f000\u202f000 reads a second, 1.91 GiB/s",
+            ),
         ),
-        ({"layer": 12}, "lanes empty: 3; replicas and trees are made; its end is not known yet"),
+        (
+            {"layer": 12},
+            ("replicas and trees are made; its end is not known yet", "64 sectors, lanes empty: 3"),
+        ),
     ],
 )
 def test_pages_say_how_far_a_batch_on_drives_is(ann, more, words):
@@ -676,9 +682,10 @@ def test_pages_say_how_far_a_batch_on_drives_is(ann, more, words):
     def shown(page: str, *args: object) -> str:
         return text_of(signed_in().get(reverse(page, args=args)))
 
-    assert words in shown("host", worker.uuid)
-    assert words in shown("sealing")
-    assert words in shown("sector", sector.uuid)
-    assert words not in shown("sector", waiting.uuid)
+    brief, details = words
+    assert "; ".join(words) in shown("host", worker.uuid)
+    assert f"batch: {brief} {details}" in shown("sealing"), "details are folded there"
+    assert "; ".join(words) in shown("sector", sector.uuid)
+    assert brief not in shown("sector", waiting.uuid)
     type(worker).objects.update(seen_at=now() - timedelta(hours=1))
-    assert words not in shown("host", worker.uuid)
+    assert brief not in shown("host", worker.uuid)

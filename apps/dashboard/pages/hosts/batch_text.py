@@ -28,24 +28,32 @@ def batch_of(worker: Worker | None, *, now: datetime) -> LayerBatch | None:
 
 
 def batch_text(batch: LayerBatch, *, now: datetime) -> str:
-    """`64 sectors, lanes empty: 3; layer 2 of 11; 8.71 reads a node, …; ends in about 6 h 10`."""
+    """`layer 2 of 11; ends in about 6 h 10; 64 sectors, lanes empty: 3; 8.71 reads a node, …`."""
+    return clauses_text([batch_brief(batch, now=now), batch_details(batch)])
+
+
+def batch_brief(batch: LayerBatch, *, now: datetime) -> str:
+    """`layer 2 of 11; ends in about 6 h 10`."""
+    if batch.layer > batch.layers:
+        step = gettext("replicas and trees are made")
+    else:
+        step = gettext("layer {layer} of {layers}").format(layer=batch.layer, layers=batch.layers)
+    if not batch.end_s:
+        return clauses_text([step, gettext("its end is not known yet")])
+    left = formatting.time_left(batch.end_s - now.timestamp())
+    return clauses_text([step, gettext("ends in about {left}").format(left=left)])
+
+
+def batch_details(batch: LayerBatch) -> str:
+    """`64 sectors, lanes empty: 3; 8.71 reads a node; drives: 1 000 000 reads a second, 1.91 GiB/s`."""
     sectors = plural(batch.sectors, "sector")
     parts = [gettext("{sectors}, lanes empty: {empty}").format(sectors=sectors, empty=batch.lanes_empty)]
-    if batch.layer > batch.layers:
-        parts.append(gettext("replicas and trees are made"))
-    else:
-        parts.append(gettext("layer {layer} of {layers}").format(layer=batch.layer, layers=batch.layers))
     if batch.reads_milli:
         parts.append(gettext("{reads:.2f} reads a node").format(reads=batch.reads_milli / 1000))
     if batch.reads_s:
         count, size = formatting.whole(batch.reads_s), formatting.size(batch.reads_s * batch.page_bytes)
         rate = " ".join(size)
         parts.append(gettext("drives: {count} reads a second, {rate}/s").format(count=count, rate=rate))
-    if batch.end_s:
-        left = formatting.time_left(batch.end_s - now.timestamp())
-        parts.append(gettext("ends in about {left}").format(left=left))
-    else:
-        parts.append(gettext("its end is not known yet"))
     return clauses_text(parts)
 
 

@@ -16,7 +16,7 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import clauses_text, colon_text
 from apps.dashboard.labels import StateLabel
-from apps.dashboard.pages.hosts.batch_text import batch_of, batch_text
+from apps.dashboard.pages.hosts.batch_text import batch_brief, batch_details, batch_of
 from apps.dashboard.pages.hosts.state import worker_label
 from apps.dashboard.pagination import Pager, page_counted
 from apps.history.rules import begin_of
@@ -56,6 +56,8 @@ class HostStrip:
     """The text that a screen reader reads for the cells."""
     batch: str
     """How far its batch is whose layers lie on drives; empty without one."""
+    batch_details: str
+    """Its lanes and reads, folded."""
     slots: str
     runs: int
     failed: int
@@ -164,7 +166,8 @@ def strip_of(
     return HostStrip(
         batch=""
         if batch is None
-        else gettext("batch: {batch}").format(batch=batch_text(batch, now=report.at)),
+        else gettext("batch: {batch}").format(batch=batch_brief(batch, now=report.at)),
+        batch_details="" if batch is None else batch_details(batch),
         key=str(host.worker.uuid),
         name=host.worker.name,
         label=worker_label(host.worker, now=report.at),
