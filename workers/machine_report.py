@@ -5,6 +5,8 @@ Disks are measured when a host joins and when somebody asks; the figures stay in
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -16,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
-from poolsite.wire.hardware import Disk, DrivesMeasured, HostLoad, SealingFolder
+from poolsite.wire.hardware import Disk, DrivesMeasured, HostLoad, LayerBatch, SealingFolder
+from workers.console.host_report import ERROR_MAX
 from workers.console.log_tail import log_tail
 from workers.host_load import LoadMeter
 from workers.machine import Machine, disk_measure, disk_read, machine_read
@@ -25,11 +28,15 @@ from workers.storage.files import write_file
 
 if TYPE_CHECKING:
     from workers.console.lease_keeper import LeaseKeeper
+    from workers.processors.layer_drives import LayerDrives
 
 log = structlog.get_logger(__name__)
 
 RATES_FILE: Final = "disk_rates.json"
 """In a worker's folder: what was measured last, by folder."""
+MEASURE: Final = (sys.executable, "-m", "workers", "measure-disks", "--all")
+MEASURE_S: Final = 900.0
+"""How long drives may take to be measured: the sample that is written to each, and ten seconds of reads."""
 CHECK_S: Final = 10.0
 """Pause between two looks at the free space."""
 REPORTED: Final = ("numa_nodes", "l3_bytes", "l3_caches", "gpus", "disks")
@@ -45,7 +52,7 @@ class MachineReport:
         folders: Callable[[], tuple[Path, ...]],
         sealing: Callable[[], dict[str, SealingFolder]] = dict,
         locations: Collection[Path] = (),
-        layers: Path | None = None,
+        layers: LayerDrives | None = None,
     ) -> None:
         self.folder = folder
         self.path = folder / RATES_FILE
@@ -56,11 +63,12 @@ class MachineReport:
         self.locations = frozenset(locations)
         """Those of sealing threads, of which `folders` has the ones that are there."""
         self.layers = layers
-        """Folder of the batches whose layers lie on drives, if the host labels such."""
+        """The drives on which layers lie, if the host's file names some."""
         self._machine: Machine | None = None
         self._meter = LoadMeter()
         self._load: HostLoad | None = None
         self._drives: DrivesMeasured | None = None
+        self._is_measuring, self._drives_error = False, ""
         self._is_stopped = threading.Event()
         self._measure = threading.Event()
 
@@ -87,9 +95,42 @@ class MachineReport:
         machine = self._machine
         if machine is None:
             return {}
-        batch = None if self.layers is None else batch_now_read(self.layers)
-        facts = {"load": self._load, "batch": batch, "drives_measured": self._drives}
+        facts = {
+            "load": self._load,
+            "batch": self._batch(),
+            "drives_measured": self._drives,
+            "drives_measuring": self._is_measuring,
+            "drives_error": self._drives_error,
+        }
         return {name: getattr(machine, name) for name in REPORTED} | facts
+
+    def _batch(self) -> LayerBatch | None:
+        return None if self.layers is None else batch_now_read(Path(self.layers.folder))
+
+    def _drives_measure(self, layers: LayerDrives) -> None:
+        """Measure the drives and the cores' labels, for batches of every size; say why it could not."""
+        if self._batch() is not None:
+            self._drives_error = "a batch is labelled on them: measure once it has ended"
+            return
+        known = measured_read(self.folder)
+        tbw = 0.0 if known is None or not known.drives else known.endurance_bytes / len(known.drives) / 1e12
+        self._is_measuring = True
+        try:
+            subprocess.run(  # noqa: S603  # our own program
+                [*MEASURE, "--dir", str(self.folder), "--endurance", str(tbw), "--", *layers.drives],
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=MEASURE_S,
+            )
+        except subprocess.CalledProcessError as error:
+            self._drives_error = (error.stderr.strip().splitlines() or [str(error)])[-1][:ERROR_MAX]
+        except (OSError, subprocess.TimeoutExpired) as error:
+            self._drives_error = str(error)[:ERROR_MAX]
+        else:
+            self._drives_error = ""
+        finally:
+            self._is_measuring = False
 
     def _work(self) -> None:
         while not self._is_stopped.is_set():
@@ -112,6 +153,8 @@ class MachineReport:
         if is_requested:
             here = (Path(path) for path, one in self.sealing().items() if one.total_bytes)
             rates_write(self.path, tuple(disk_measure(folder) for folder in (*self.folders(), *here)))
+            if self.layers is not None:
+                self._drives_measure(self.layers)
         known, self._drives = rates_read(self.path), measured_read(self.folder)
         disks = []
         for folder in self.folders():

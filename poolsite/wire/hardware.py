@@ -175,3 +175,7 @@ class Hardware(Document, frozen=True, kw_only=True):
     """None: it labels none with its layers on drives."""
     drives_measured: DrivesMeasured | None = None
     """None: `measure-disks --all` was never run there."""
+    drives_measuring: bool = False
+    """Whether it is running now."""
+    drives_error: Text = ""
+    """Why it failed when it was last asked for; empty: it did not."""

@@ -180,7 +180,7 @@ def _machine_report(config: SealerConfig, *, places: SealingPlaces, stores: Stor
         lambda: (*sealing_folders(config, places), *disk_folders(stores)),
         places.reported,
         [Path(one.path) for one in config.locations],
-        None if config.children.layers is None else Path(config.children.layers.folder),
+        config.children.layers,
     )
 
 

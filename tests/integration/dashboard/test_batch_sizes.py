@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 GIB = 1 << 30
 NEEDS = (1, 4, 16, 32, 64, 128)
-NOT_MEASURED = "Not measured: run “python -m workers measure-disks --all”"
+NOT_MEASURED = "Not measured: "
 
 
 def host(name: str = "box", **more: Any) -> Worker:
@@ -75,6 +75,19 @@ def test_a_host_that_was_not_measured_says_how_and_what_batches_need(ann: User, 
         assert drives.endswith("TiB")
         assert figures == ["–", "–", "–", "–", "–", "not known"]
     assert "h-batches" not in shown(host("prover", kinds=["window_post"])), "it seals nothing"
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"drives_measuring": True, "drives_error": "before"}, "The drives are being measured. Measured "),
+        ({"drives_error": "no such drive"}, "The drives could not be measured: no such drive. Measured "),
+    ],
+)
+def test_page_says_that_drives_are_measured_or_why_not(
+    ann: User, quiet: None, more: dict[str, Any], words: str
+) -> None:
+    assert words in shown(host(hardware=measured_hardware() | more))
 
 
 def test_planner_multiplies_what_was_measured_and_says_what_is_assumed(ann: User, quiet: None) -> None:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import HOUR_S, NOTHING, joined_size, plural
-from apps.core.languages import list_text
+from apps.core.languages import colon_text, list_text, sentence_text
 from apps.core.local_time import moment_text
 from poolsite.wire.batch_model import CORES, MEMORY, READS, ROOM, BatchFigures, batch_table, measured_of
 from poolsite.wire.jobs import JobKind
@@ -66,7 +66,17 @@ def host_batches(worker: Worker) -> dict[str, Any]:
     if JobKind.SEAL not in worker.kinds:
         return {}
     hardware = worker.hardware
-    return {"rows": size_rows(batch_table(hardware)), "note": measured_text(hardware), "hosts": ""}
+    note = " ".join(filter(None, (measuring_text(hardware), measured_text(hardware))))
+    return {"rows": size_rows(batch_table(hardware)), "note": note, "hosts": ""}
+
+
+def measuring_text(hardware: dict[str, Any]) -> str:
+    """Return that the drives are measured, or why they could not be; else nothing."""
+    if hardware.get("drives_measuring"):
+        return gettext("The drives are being measured.")
+    if error := hardware.get("drives_error"):
+        return sentence_text(colon_text(gettext("The drives could not be measured"), error))
+    return ""
 
 
 def measured_text(hardware: dict[str, Any]) -> str:
@@ -74,7 +84,8 @@ def measured_text(hardware: dict[str, Any]) -> str:
     measured = measured_of(hardware)
     if measured is None:
         return gettext(
-            "Not measured: run “python -m workers measure-disks --all” with its drives on this host."
+            "Not measured: name its drives in [layers] of the host's file and press “Measure disks”,"
+            " or run “python -m workers measure-disks --all” with them on this host."
         )
     text = gettext("Measured {when} on {drives}, of which batches can take {room}.")
     return text.format(

@@ -10,10 +10,13 @@ import msgspec
 import pytest
 
 from poolsite.wire.batch_model import batch_table
+from poolsite.wire.hardware import LayerBatch
+from workers import machine_report
 from workers.__main__ import main
 from workers.machine_report import MachineReport
 from workers.processors import measure_disks
 from workers.processors.batch_rates import MEASURED, measured_read
+from workers.processors.layer_drives import LayerDrives
 from workers.storage.page_drives import FILE_NAME
 
 
@@ -98,6 +101,30 @@ def test_every_size_of_batch_is_measured_at_once_and_kept_for_the_console(tmp_pa
     assert all(min(page.reads_s, page.read_ns, page.nodes_s) > 0 for page in told.pages)
     table = batch_table({"drives_measured": msgspec.to_builtins(told)})
     assert [size.reads_s for size in table if size.sectors >= 16] == [int(one["reads_s"]) for one in found]
+
+
+def test_a_host_that_is_asked_to_measures_the_drives_that_its_file_names(tmp_path, monkeypatch):
+    drive, own = tmp_path / "nvme", tmp_path / "sealer"
+    own.mkdir()
+    short = (*machine_report.MEASURE, "--seconds", "0.04", "--file-size", "4")
+    monkeypatch.setattr(machine_report, "MEASURE", short)
+    layers = LayerDrives(folder=str(own / "layers"), drives=(str(drive),))
+    report = MachineReport(own, lambda: (own,), layers=layers)
+
+    def asked():
+        report.measure()
+        report._read()
+        return report.hardware()
+
+    told = asked()
+    assert told["drives_measured"] is None
+    assert str(drive) in told["drives_error"]
+    drive.mkdir()
+    told = asked()
+    assert (told["drives_measured"].drives, told["drives_error"]) == ((str(drive),), "")
+    monkeypatch.setattr(report, "_batch", lambda: LayerBatch(sectors=16, layer=1, layers=2, done=0, total=9))
+    assert asked()["drives_error"].startswith("a batch is labelled on them")
+    assert asked()["drives_measured"].drives == (str(drive),), "what was measured before stays"
 
 
 def test_what_is_measured_beside_no_host_is_not_kept(tmp_path, capsys):
