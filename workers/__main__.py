@@ -21,6 +21,10 @@ PROGRAMS: Final[dict[str, tuple[str, str]]] = {
         "workers.processors.measure_disks:main",
         "measure random reads of drives that are to hold layers",
     ),
+    "reset-drives": (
+        "workers.reset_drives:main",
+        "begin anew on the drives of layers, once one was replaced",
+    ),
     "bench": ("workers.processors.bench:main", "measure the kernels"),
     "verify": (
         "workers.processors.verify:main",

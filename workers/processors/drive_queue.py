@@ -26,7 +26,13 @@ from workers.processors.batch_rates import RateMeter, rates_read
 from workers.processors.errors import BadFile, PermanentError, ProcessorError, TemporaryError, TicketTooOld
 from workers.processors.label_queue import LABEL_QUEUE, LabelQueue, Waiting
 from workers.processors.labelling import first_missing
-from workers.processors.layer_drives import LAYERS_VARIABLE, LayerDrives
+from workers.processors.layer_drives import (
+    BATCH_SUFFIX,
+    LAYERS_VARIABLE,
+    MEMBERS_SUFFIX,
+    STORE,
+    LayerDrives,
+)
 from workers.processors.layer_source import LayersPlace, is_place
 from workers.processors.page_batch import PageBatch, batch_forget, batch_ids
 from workers.processors.page_layers import layer_files_write, noted, trees_write
@@ -55,10 +61,6 @@ TOO_LONG: Final = (
     "layers: a batch like its own takes about {2:.1f} h here, and a new ticket is good for {3:.1f} h:"
     " name fewer sectors, or more drives, in [layers]"
 )
-STORE: Final = "store"
-"""The file in the folder of a host that has the id of its drives."""
-STATE: Final = ".json"
-"""Suffix of the file of a batch, in the folder of its host."""
 
 
 class Members(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +120,7 @@ class DriveQueue(LabelQueue):
 
     def _paths(self) -> list[Path]:
         """Return the files of all batches."""
-        return sorted(self.folder.glob(f"*{STATE}"))
+        return sorted(self.folder.glob(f"*{BATCH_SUFFIX}"))
 
     def _known_read(self) -> None:
         self._known = {replica_id: path for path in self._paths() for replica_id in batch_ids(path)}
@@ -336,7 +338,7 @@ class DriveQueue(LabelQueue):
 
     @staticmethod
     def _members_path(path: Path) -> Path:
-        return path.with_suffix(".members")
+        return path.with_suffix(MEMBERS_SUFFIX)
 
     def _members(self, path: Path) -> Members:
         """Return whose layers a batch has.  Raises BadFile."""
@@ -421,7 +423,7 @@ class DriveQueue(LabelQueue):
             if not members:
                 return None
             ids = tuple(dict.fromkeys(one.sector.replica_id for one in members))
-            path = self.folder / f"{ids[0].hex()}{STATE}"
+            path = self.folder / f"{ids[0].hex()}{BATCH_SUFFIX}"
             for spent in self._spent():
                 self._forget(spent, drives)
             try:

@@ -9,7 +9,7 @@ import errno
 from typing import Final
 
 from workers.storage.files import NotEnoughSpace
-from workers.storage.page_drives import DriveMissing
+from workers.storage.page_drives import DriveFailed, DriveMissing
 
 FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 SHORT: Final = {errno.EMFILE, errno.ENFILE}
@@ -107,7 +107,7 @@ def file_error(error: OSError) -> ProcessorError:
         return DiskFull(str(error))
     if error.errno == errno.ENOMEM:
         return NotEnoughRoom(str(error))
-    is_passing = error.errno in SHORT or isinstance(error, DriveMissing)
+    is_passing = error.errno in SHORT or isinstance(error, DriveMissing | DriveFailed)
     return TemporaryError(str(error)) if is_passing else BadFile(str(error))
 
 

@@ -18,7 +18,8 @@ import stat
 import time
 import weakref
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +31,9 @@ from workers.storage.sizes import size_text
 FILE_NAME: Final = "poolsite-pages"
 """The file in a folder that is named as a drive; an empty one says that the drive may be used."""
 KIND: Final = "poolsite pages 1"
+REMEDY: Final = (
+    "once it answers again, retry its sectors; if it was replaced, first run “python -m workers reset-drives”"
+)
 LOCK_WAIT_S, LOCK_PAUSE_S = 10.0, 0.02
 PUNCH_HOLE, KEEP_SIZE = 2, 1
 
@@ -51,7 +55,7 @@ class DriveFailed(OSError):
 def drive_failed(drive: Drive, error: OSError | None, text: str = "") -> DriveFailed:
     """Return the error of a drive by its place and path."""
     number, why = error.errno if error else errno.EIO, text or (error.strerror if error else "")
-    failed = DriveFailed(number, f"drive {drive.number + 1}: {why}", str(drive.path))
+    failed = DriveFailed(number, f"drive {drive.number + 1}: {why}; {REMEDY}", str(drive.path))
     failed.number = drive.number
     return failed
 
@@ -96,6 +100,17 @@ class Drive:
     handle: int
 
 
+@contextmanager
+def failing(drive: Drive) -> Iterator[None]:
+    """Raise DriveFailed for a drive that does not open, or not read or write its header."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        raise drive_failed(drive, error) from None
+
+
 class PageDrives:
     """The drives of one store, in their order."""
 
@@ -134,6 +149,12 @@ class PageDrives:
         for drive in self.drives:
             start, size = ctypes.c_long(self.extent_start(extent)), ctypes.c_long(self.extent_bytes)
             LIBC.fallocate(drive.handle, PUNCH_HOLE | KEEP_SIZE, start, size)
+
+    def clear(self) -> None:
+        """Return the room of all extents, of what no batch's file tells too.  Raises OSError."""
+        for drive in self.drives:
+            if stat.S_ISREG(os.fstat(drive.handle).st_mode):
+                os.ftruncate(drive.handle, FIRST_EXTENT)
 
     def write(self, number: int, parts: Sequence[memoryview], offset: int) -> None:
         """Write neighbouring parts, each whole blocks at their boundaries.  Raises DriveFailed."""
@@ -185,9 +206,14 @@ def drives_open(paths: Sequence[Path], *, store: str, extent_bytes: int | None, 
     drives: list[Drive] = []
     try:
         for number, path in enumerate(paths):
-            drives.append(Drive(number, path, _handle_open(path, number)))
+            with failing(Drive(number, path, -1)):
+                handle = _handle_open(path, number)
+            drives.append(Drive(number, path, handle))
             _lock(drives[-1])
-        headers = [_header_read(drive) for drive in drives]
+        headers = []
+        for drive in drives:
+            with failing(drive):
+                headers.append(_header_read(drive))
         if extent_bytes is None:
             extent_bytes = next((header.extent_bytes for header in headers if header is not None), 0)
         wanted = [Header(store, drive.number, len(drives), extent_bytes) for drive in drives]
@@ -197,7 +223,8 @@ def drives_open(paths: Sequence[Path], *, store: str, extent_bytes: int | None, 
                 raise NotOurDrive(errno.EINVAL, _difference(header, own), str(drive.path))
         for drive, header, own in zip(drives, headers, wanted, strict=True):
             if header != own:
-                _header_write(drive, own)
+                with failing(drive):
+                    _header_write(drive, own)
     except BaseException:
         for drive in drives:
             os.close(drive.handle)
@@ -215,10 +242,12 @@ def drives_read(paths: Sequence[Path], *, store: str) -> PageDrives:
         for number, path in enumerate(paths):
             file = path if path.is_block_device() else path / FILE_NAME
             try:
-                drives.append(Drive(number, path, os.open(file, os.O_RDONLY)))
+                with failing(Drive(number, path, -1)):
+                    drives.append(Drive(number, path, os.open(file, os.O_RDONLY)))
             except FileNotFoundError:
                 raise _missing(path, number) from None
-            header = _header_read(drives[-1])
+            with failing(drives[-1]):
+                header = _header_read(drives[-1])
             wanted = Header(store, number, len(paths), header.extent_bytes if header else 0)
             if header != wanted:
                 raise NotOurDrive(errno.EINVAL, _difference(header, wanted), str(path))
@@ -235,7 +264,10 @@ def drives_read(paths: Sequence[Path], *, store: str) -> PageDrives:
 def _difference(found: Header | None, wanted: Header) -> str:
     """Return why a drive is not the one that its place wants."""
     if found is None:
-        return f"drive {wanted.drive + 1} is blank: what it held is lost"
+        return (
+            f"drive {wanted.drive + 1} is blank: what it held is lost;"
+            " if it was replaced, run “python -m workers reset-drives” and retry its sectors"
+        )
     if found.store != wanted.store:
         return f"drive {wanted.drive + 1} belongs to another store of pages"
     if (found.drive, found.drives) != (wanted.drive, wanted.drives):

@@ -18,6 +18,7 @@ import pytest
 from poolsite.wire.hardware import LayerBatch
 from poolsite.wire.page_shape import FIRST_EXTENT, shape_of
 from tests.unit.workers.processors.drive_queue.sectors import SECTORS, SMALL, layers, sector
+from workers.__main__ import main as workers_main
 from workers.processors import batch_rates, drive_queue, page_batch
 from workers.processors.batch_rates import (
     NOW,
@@ -28,6 +29,7 @@ from workers.processors.batch_rates import (
     label_key,
     rates_read,
 )
+from workers.processors.child import as_processor_error
 from workers.processors.drive_queue import DriveQueue, label_line
 from workers.processors.errors import BadFile, PermanentError, TemporaryError, TicketTooOld
 from workers.processors.label_queue import LABEL_QUEUE, TicketLife
@@ -296,6 +298,50 @@ def test_a_lost_drive_is_named_and_the_batch_is_kept(tmp_path, settings, pool, m
     assert "drive 2 is blank: what it held is lost" in str(lost)
     (tmp_path / "drive-1" / FILE_NAME).write_bytes(whole)
 
+    assert together(DriveQueue(settings), [sector(0, tmp_path)], pool) == [None]
+
+
+def test_batches_begin_anew_on_a_drive_that_was_replaced(tmp_path, settings, pool, monkeypatch, capsys):
+    def broken(*_, **__):
+        raise OSError(5, "broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(drive_queue, "layer_files_write", broken)
+        together(DriveQueue(settings), [sector(number, tmp_path) for number in (0, 1)], pool)
+    own, files = tmp_path / "host", [tmp_path / f"drive-{number}" / FILE_NAME for number in range(2)]
+    names = ", ".join(f"'{file.parent}'" for file in files)
+    (own / "config.toml").write_text(f"[layers]\ndrives = [{names}]\n")
+    files[1].write_bytes(b"")  # another drive, which a person has mounted
+    before = files[0].read_bytes()
+    [lost] = together(DriveQueue(settings), [sector(0, tmp_path)], pool)
+    assert "run “python -m workers reset-drives” and retry" in str(lost)
+
+    assert workers_main(["reset-drives", "--dir", str(own)]) == 1
+    assert "sectors of the batches there: 2; their layers are lost" in capsys.readouterr().err
+    files[1].write_bytes(b"a partition table")
+    assert workers_main(["reset-drives", "--dir", str(own), "--yes"]) == 1
+    assert "holds something else: nothing of it was changed" in capsys.readouterr().err
+    assert files[0].read_bytes() == before
+    files[1].write_bytes(b"")
+    assert workers_main(["reset-drives", "--dir", str(own), "--yes"]) == 0
+
+    assert together(DriveQueue(settings), [sector(0, tmp_path), sector(2, tmp_path)], pool) == [None, None]
+    (own / "config.toml").unlink()
+    assert workers_main(["reset-drives", "--dir", str(own)]) == 1
+    assert "names no drives in [layers]" in capsys.readouterr().err
+
+
+def test_a_drive_that_does_not_write_for_a_while_is_tried_again(tmp_path, settings, pool, monkeypatch):
+    def failed(handle, *_):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(page_drives.os, "pwrite", failed)
+        [error] = together(DriveQueue(settings), [sector(0, tmp_path)], pool)
+
+    failure = as_processor_error(error)
+    assert isinstance(failure, TemporaryError)
+    assert "drive 1: Input/output error; once it answers again, retry its sectors" in str(failure)
     assert together(DriveQueue(settings), [sector(0, tmp_path)], pool) == [None]
 
 
