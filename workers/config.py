@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
-from poolsite.wire.pipeline import WORKER_STAGES
+from poolsite.wire.pipeline import WORKER_STAGES, Stage
 from workers.config_mistakes import BadConfig
 from workers.host_arguments import (
     DEFAULT_STORE,
@@ -39,7 +39,7 @@ from workers.host_folder import (
 from workers.host_settings import ROOM_LEAST, ROOM_SECTORS, SECTOR_ROOM, SECTORS_MAX, HostSettings
 from workers.host_sums import HostRequirements, room_proposed
 from workers.processors.layer_drives import LayerDrives
-from workers.setting_levels import merge, numbers_of, rules_default, slots_default, slots_named
+from workers.setting_levels import SLOTS, merge, numbers_of, rules_default, slots_default, slots_named
 from workers.stage_processors import HostProcessors, StageProcessor
 from workers.storage.bucket_files import store_path
 from workers.storage.bucket_settings import SCHEME, BucketSettings, url_fault
@@ -171,6 +171,8 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
     own["default"] = {**own["default"], SECTOR_ROOM: room}
     own["proposed"] = room_proposed(file.proposed, sector_bytes=common["sector_bytes"])
     common["processors"] = children.foreign
+    numbers = numbers_of(merge(own))
+    children = _layers_complete(children, sector_bytes=common["sector_bytes"], numbers=numbers)
     common["read_only_stores"] = frozenset(store_path(place).resolve() for place in damocles.read_only)
     requirements = HostRequirements(
         path=str(path),
@@ -178,7 +180,7 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
         snark=common["snark"],
         children=children,
     )
-    requirements.check(numbers_of(merge(own)))
+    requirements.check(numbers)
     return SealerConfig(
         **common,
         settings=HostSettings(
@@ -205,6 +207,17 @@ def _layers_read(file: HostFile, others: Sequence[StageProcessor], *, folder: Pa
     is_foreign = any(stage in file.processors for stage in READ_LAYERS)
     is_foreign |= any(one.command for one in others if one.stage in READ_LAYERS)
     return msgspec.structs.replace(file.layers, folder=str(folder / LAYERS), writes_files=is_foreign)
+
+
+def _layers_complete(
+    children: HostProcessors, *, sector_bytes: int, numbers: Mapping[str, int]
+) -> HostProcessors:
+    """Return the children with what the size of batches depends on."""
+    if children.layers is None:
+        return children
+    slots = numbers.get(f"{SLOTS}{Stage.PC1}", 0)
+    layers = msgspec.structs.replace(children.layers, sector_bytes=sector_bytes, slots=slots)
+    return msgspec.structs.replace(children, layers=layers)
 
 
 def prover_config(argv: Sequence[str]) -> HostConfig:

@@ -164,10 +164,11 @@ class _OwnTables(FileChecks):
         drives = tuple(os.path.normpath(self.folder / path) for path in given)
         if len(set(drives)) < len(drives):
             raise self.wrong((LAYERS, "drives"), "names a drive twice", "list each drive once")
-        sectors, minutes = table.get("sectors", BATCH_SECTORS[-1]), table.get("wait_minutes", BATCH_MINUTES)
-        if sectors not in BATCH_SECTORS:
+        sectors, minutes = table.get("sectors", 0), table.get("wait_minutes", BATCH_MINUTES)
+        if "sectors" in table and sectors not in BATCH_SECTORS:
             text = ", ".join(map(str, BATCH_SECTORS))
-            raise self.wrong((LAYERS, "sectors"), f"is {sectors!r}", f"use one of {text}")
+            remedy = f"use one of {text}, or remove it: the host picks one by trial"
+            raise self.wrong((LAYERS, "sectors"), f"is {sectors!r}", remedy)
         self.number((LAYERS, "wait_minutes"), minutes, most=WAIT_MINUTES_MAX)
         return LayerDrives(folder="", drives=drives, sectors=sectors, wait_minutes=minutes)
 

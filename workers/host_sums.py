@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.porep.parameters import parameters_of_size
-from poolsite.wire.page_shape import CARD_PIECE, shape_of
+from poolsite.wire.page_shape import CARD_PIECE, LANES, shape_of
 from poolsite.wire.pipeline import WORKER_STAGES, Stage
 from poolsite.wire.sums import labelling_bytes, memory_for_slots
 from workers.config_mistakes import BadConfig
@@ -90,7 +90,7 @@ class HostRequirements:
 
     def _batch_bytes(self, layers: LayerDrives) -> int:
         """Return the memory of a batch with its layers on drives; a card takes larger pieces of its trees."""
-        shape = shape_of(parameters_of_size(self.sector_bytes), layers.sectors, len(layers.drives))
+        shape = shape_of(parameters_of_size(self.sector_bytes), layers.sectors or LANES, len(layers.drives))
         has_card = bool(len(gpus_here()) if self.gpus is None else self.gpus)
         return shape.memory_bytes + (shape.pieces_bytes(CARD_PIECE) if has_card else 0)
 

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
-from poolsite.wire.hardware import Disk, DrivesMeasured, HostLoad, LayerBatch, SealingFolder
+from poolsite.wire.batch_model import SET
+from poolsite.wire.hardware import BatchSize, Disk, DrivesMeasured, HostLoad, LayerBatch, SealingFolder
 from workers.console.host_report import ERROR_MAX
 from workers.console.log_tail import log_tail
 from workers.host_load import LoadMeter
 from workers.machine import Machine, disk_measure, disk_read, machine_read
-from workers.processors.batch_rates import batch_now_read, measured_read
+from workers.processors.batch_rates import batch_now_read, measured_read, size_read
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class MachineReport:
             "load": self._load,
             "batch": self._batch(),
             "drives_measured": self._drives,
+            "batch_size": self._batch_size(),
             "drives_measuring": self._is_measuring,
             "drives_error": self._drives_error,
         }
@@ -106,6 +108,20 @@ class MachineReport:
 
     def _batch(self) -> LayerBatch | None:
         return None if self.layers is None else batch_now_read(Path(self.layers.folder))
+
+    def _batch_size(self) -> BatchSize | None:
+        if self.layers is None:
+            return None
+        if self.layers.sectors:
+            return BatchSize(sectors=self.layers.sectors, why=SET)
+        return size_read(Path(self.layers.folder))
+
+    def _is_first(self) -> bool:
+        """Return whether the size of batches is to be chosen, and nothing was measured for that."""
+        if self.layers is None or self.layers.sectors or self._drives_error:
+            return False
+        known = measured_read(self.folder)
+        return known is None or known.drives != self.layers.drives
 
     def _drives_measure(self, layers: LayerDrives) -> None:
         """Measure the drives and the cores' labels, for batches of every size; say why it could not."""
@@ -153,8 +169,8 @@ class MachineReport:
         if is_requested:
             here = (Path(path) for path, one in self.sealing().items() if one.total_bytes)
             rates_write(self.path, tuple(disk_measure(folder) for folder in (*self.folders(), *here)))
-            if self.layers is not None:
-                self._drives_measure(self.layers)
+        if self.layers is not None and (is_requested or self._is_first()):
+            self._drives_measure(self.layers)
         known, self._drives = rates_read(self.path), measured_read(self.folder)
         disks = []
         for folder in self.folders():

@@ -61,6 +61,7 @@ def hardware(world: World, *, seals: bool) -> dict[str, Any]:
         "winning_ms": 0 if seals else 2_100 + chance.randrange(900),
         "update_sizes": [32 * GIB],
         "drives_measured": drives_measured(world) if seals else None,
+        "batch_size": {"sectors": 64, "why": "best"} if seals else None,
         "load": {
             "cpu_permille": chance.randrange(520, 930) if seals else chance.randrange(60, 240),
             "memory_permille": chance.randrange(600, 900) if seals else chance.randrange(150, 400),

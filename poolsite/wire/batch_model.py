@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from poolsite.filecoin.porep.parameters import parameters_of_size
-from poolsite.wire.hardware import DrivesMeasured, PagesMeasured
-from poolsite.wire.page_shape import BATCH_MAX, CARD_PIECE, shape_of
+from poolsite.filecoin.porep.parameters import SealParameters, parameters_of_size
+from poolsite.wire.hardware import BatchSize, DrivesMeasured, PagesMeasured
+from poolsite.wire.page_shape import BATCH_MAX, CARD_PIECE, LANES, shape_of
 from poolsite.wire.sums import memory_for_slots
 
 SECTOR_BYTES: Final = 32 << 30
@@ -24,19 +24,25 @@ BINDS: Final = (MEMORY, ROOM, READS, CORES)
 """Limits of a batch: the first two allow none at all."""
 
 
+NEAR: Final = 0.95
+"""A size that makes at least this part of the best one's sectors a day is as good: it is full sooner."""
+SET, BEST, UNMEASURED, LEAST, BEGUN = "set", "best", "unmeasured", "least", "begun"
+"""Why batches have their size (`BatchSize.why`)."""
+
+
 def layers_bytes(sectors: int) -> int:
     """Return the bytes of all layers of a batch."""
     return PARAMETERS.layers * SECTOR_BYTES * sectors
 
 
-def reads_hours(reads_s: float) -> float:
+def reads_hours(reads_s: float, parameters: SealParameters = PARAMETERS) -> float:
     """Return the hours that the reads of a batch take, however many sectors it has."""
-    return _hours(reads_s / READS_A_NODE)
+    return _hours(reads_s / READS_A_NODE, parameters)
 
 
-def _hours(nodes_s: float) -> float:
+def _hours(nodes_s: float, parameters: SealParameters) -> float:
     """Return the hours of all nodes of all layers."""
-    return PARAMETERS.layers * PARAMETERS.nodes / nodes_s / 3600
+    return parameters.layers * parameters.nodes / nodes_s / 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,40 +67,49 @@ class BatchFigures:
     """Until the drives have been written as often as they stand."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchMachine:
+    """What batches find on a machine; what is 0 is not known."""
+
+    cpus: int = 1
+    ram_bytes: int = 0
+    has_card: bool = False
+    """A card takes larger pieces of the trees."""
+
+
 def batch_figures(
     sectors: int,
     page: PagesMeasured,
     *,
     drives: int,
     room_bytes: int | None = None,
-    cpus: int = 1,
-    ram_bytes: int = 0,
-    has_card: bool = False,
+    machine: BatchMachine = BatchMachine(),
     endurance_bytes: float = 0.0,
+    parameters: SealParameters = PARAMETERS,
 ) -> BatchFigures:
     """Return the figures of batches of one size; what is zero, and room that is None, is not known.
 
-    A card takes larger pieces of the trees.  `page` has what was measured of the pages of that size,
+    `page` has what was measured of the pages of that size,
     `endurance_bytes` is what may be written to all drives together.
     """
-    shape = shape_of(PARAMETERS, sectors, drives)
+    shape = shape_of(parameters, sectors, drives)
     needs = shape.layers * shape.extent_bytes * drives
-    of_reads = reads_hours(page.reads_s) if page.reads_s else None
+    of_reads = reads_hours(page.reads_s, parameters) if page.reads_s else None
     of_cores = reads_needed_s = None
     if page.nodes_s:  # reads take a part of the cores, too
-        nodes_s = 1 / (1 / page.nodes_s + READS_A_NODE * page.read_ns / 1e9 / max(cpus, 1))
-        of_cores, reads_needed_s = _hours(nodes_s), READS_A_NODE * nodes_s
+        nodes_s = 1 / (1 / page.nodes_s + READS_A_NODE * page.read_ns / 1e9 / max(machine.cpus, 1))
+        of_cores, reads_needed_s = _hours(nodes_s, parameters), READS_A_NODE * nodes_s
     hours = None if of_reads is None else max(of_reads, of_cores or 0.0)
     binds, per_day = "", None if hours is None else sectors * 24 / hours
-    memory = shape.memory_bytes + (shape.pieces_bytes(CARD_PIECE) if has_card else 0)
-    if ram_bytes and memory > memory_for_slots(ram_bytes):
+    memory = shape.memory_bytes + (shape.pieces_bytes(CARD_PIECE) if machine.has_card else 0)
+    if machine.ram_bytes and memory > memory_for_slots(machine.ram_bytes):
         binds, per_day = MEMORY, 0.0
     elif room_bytes is not None and needs > room_bytes:
         binds, per_day = ROOM, 0.0
     elif of_reads is not None and of_cores is not None:
         binds = READS if of_reads >= of_cores else CORES
     # A batch of few sectors is written in pages of sixteen.
-    written = (per_day or 0.0) / sectors * layers_bytes(shape.lanes)
+    written = (per_day or 0.0) / sectors * parameters.layers * parameters.sector_bytes * shape.lanes
     return BatchFigures(
         sectors=sectors,
         memory_bytes=memory,
@@ -106,6 +121,53 @@ def batch_figures(
         binds=binds,
         days=endurance_bytes / written if endurance_bytes and written else None,
     )
+
+
+def batch_choose(
+    measured: DrivesMeasured | None,
+    *,
+    parameters: SealParameters,
+    drives: Sequence[str],
+    slots: int,
+    machine: BatchMachine,
+    within_s: float = 0.0,
+) -> BatchSize:
+    """Return how many sectors batches have: those that make most sectors a day, the fewest of such.
+
+    They fit into memory, drives and slots of PC1 (0: any), and end in `within_s` seconds (0: at any time).
+    """
+    if measured is None or measured.drives != tuple(drives):
+        measured = DrivesMeasured()
+    pages = {one.sectors: one for one in measured.pages}
+    found: list[BatchFigures] = []
+    for sectors in SIZES:
+        if sectors < LANES or sectors > max(slots or BATCH_MAX, LANES):
+            continue
+        figures = batch_figures(
+            sectors,
+            pages.get(sectors, PagesMeasured(sectors=sectors)),
+            drives=len(drives),
+            room_bytes=measured.room_bytes if measured.drives else None,
+            machine=machine,
+            parameters=parameters,
+        )
+        is_late = within_s and figures.hours is not None and figures.hours * 3600 > within_s
+        if figures.per_day != 0 and not is_late:
+            found.append(figures)
+    if not found:
+        return BatchSize(sectors=LANES, why=LEAST)
+    if any(one.per_day is None for one in found):
+        return BatchSize(sectors=found[-1].sectors, why=UNMEASURED)
+    best = max(one.per_day or 0.0 for one in found)
+    return BatchSize(
+        sectors=next(one.sectors for one in found if (one.per_day or 0.0) >= NEAR * best), why=BEST
+    )
+
+
+def batch_size_of(hardware: Mapping[str, Any]) -> BatchSize | None:
+    """Return how many sectors a host labels together; None if its file names no drives for layers."""
+    reported = hardware.get("batch_size")
+    return msgspec.convert(reported, BatchSize) if reported else None
 
 
 def measured_of(hardware: Mapping[str, Any]) -> DrivesMeasured | None:
@@ -128,9 +190,11 @@ def batch_table(hardware: Mapping[str, Any]) -> tuple[BatchFigures, ...]:
                 page,
                 drives=len(measured.drives) or 1,
                 room_bytes=measured.room_bytes if measured.drives else None,
-                cpus=int(hardware.get("cpus") or 0),
-                ram_bytes=int(hardware.get("ram_bytes") or 0),
-                has_card=bool(hardware.get("gpus")),
+                machine=BatchMachine(
+                    cpus=int(hardware.get("cpus") or 0),
+                    ram_bytes=int(hardware.get("ram_bytes") or 0),
+                    has_card=bool(hardware.get("gpus")),
+                ),
                 endurance_bytes=measured.endurance_bytes,
             )
         )

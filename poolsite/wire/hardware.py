@@ -130,6 +130,15 @@ class DrivesMeasured(Document, frozen=True, kw_only=True):
     pages: tuple[PagesMeasured, ...] = ()
 
 
+class BatchSize(Document, frozen=True, kw_only=True):
+    """How many sectors a host labels together, with their layers on drives."""
+
+    sectors: Int
+    why: Text
+    """set: its file says so; best: by what was measured; unmeasured: the most that memory and slots hold;
+    least: by what was measured it holds no batch; begun: the drives hold batches of that size."""
+
+
 class Hardware(Document, frozen=True, kw_only=True):
     """The hardware and software of a host."""
 
@@ -175,6 +184,8 @@ class Hardware(Document, frozen=True, kw_only=True):
     """None: it labels none with its layers on drives."""
     drives_measured: DrivesMeasured | None = None
     """None: `measure-disks --all` was never run there."""
+    batch_size: BatchSize | None = None
+    """None: its file names no drives for layers."""
     drives_measuring: bool = False
     """Whether it is running now."""
     drives_error: Text = ""

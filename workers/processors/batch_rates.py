@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from poolsite.wire.hardware import DrivesMeasured, LayerBatch
+from poolsite.wire.hardware import BatchSize, DrivesMeasured, LayerBatch
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ RATES: Final = "rates"
 """The file in the folder of a host that has them."""
 NOW: Final = "now"
 """The file there that says how far the present batch is."""
+SIZE: Final = "size"
+"""The file there that says how many sectors batches have, where that was chosen by trial."""
 MEASURED: Final = "drives_measured.json"
 """The file in a host's folder that has what `measure-disks --all` found."""
 NOW_S, STALE_S = 5.0, 120.0
@@ -64,6 +66,14 @@ def rates_read(folder: Path) -> BatchRates:
         return msgspec.json.decode((folder / RATES).read_bytes(), type=BatchRates)
     except (OSError, UnicodeDecodeError, msgspec.DecodeError):
         return BatchRates()
+
+
+def size_read(folder: Path) -> BatchSize | None:
+    """Return how many sectors batches have, as chosen last; None if that is not known."""
+    try:
+        return msgspec.json.decode((folder / SIZE).read_bytes(), type=BatchSize)
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError):
+        return None
 
 
 def batch_now_read(folder: Path) -> LayerBatch | None:

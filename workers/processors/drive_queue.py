@@ -21,8 +21,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from poolsite.wire.page_shape import shape_of
-from workers.processors.batch_rates import RateMeter, rates_read
+from poolsite.filecoin.porep.parameters import parameters_of_size
+from poolsite.wire.batch_model import BEGUN, SET, BatchMachine, batch_choose
+from poolsite.wire.hardware import BatchSize
+from poolsite.wire.page_shape import BATCH_MAX, shape_of
+from workers.gpus import gpus_here
+from workers.processors.batch_rates import SIZE, RateMeter, measured_read, rates_read, size_read
 from workers.processors.errors import BadFile, PermanentError, ProcessorError, TemporaryError, TicketTooOld
 from workers.processors.label_queue import LABEL_QUEUE, LabelQueue, Waiting
 from workers.processors.labelling import first_missing
@@ -37,7 +41,9 @@ from workers.processors.layer_source import LayersPlace, is_place
 from workers.processors.page_batch import PageBatch, batch_forget, batch_ids
 from workers.processors.page_layers import layer_files_write, noted, trees_write
 from workers.processors.page_stripes import DamagedChunk, batch_read
+from workers.processors.parallel import thread_count
 from workers.storage.files import NotEnoughSpace, write_file
+from workers.storage.memory import memory_bytes
 from workers.storage.page_drives import DriveFailed, PageDrives, drives_open
 
 if TYPE_CHECKING:
@@ -86,6 +92,9 @@ class DriveQueue(LabelQueue):
         """By replica id the file of the batch that a sector is in."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._known_read()
+        self.size = BatchSize(sectors=settings.sectors, why=SET)
+        """How many sectors a batch has, and why."""
+        self._size_choose()
 
     def tend(self) -> None:
         """Release the room of spent batches from now on, in a thread of its own."""
@@ -95,6 +104,8 @@ class DriveQueue(LabelQueue):
                 time.sleep(ROOM_S)
                 with suppress(OSError, ProcessorError):  # what is wrong is said to the next sector
                     self.room_return()
+                    with self._changed:
+                        self._size_choose()
 
         threading.Thread(target=work, name="room of batches", daemon=True).start()
 
@@ -117,6 +128,28 @@ class DriveQueue(LabelQueue):
             with self._changed:
                 self._running -= 1
                 self._changed.notify_all()
+
+    def _size_choose(self, within_s: float = 0.0) -> None:
+        """Choose how many sectors a batch has, by trial, unless the host's file says so.
+
+        While batches lie on the drives it stays: extents have the size of their layers.
+        """
+        if self.settings.sectors or self._running:
+            return
+        before = size_read(self.folder)
+        if self._paths():
+            self.size = before or BatchSize(sectors=BATCH_MAX, why=BEGUN)
+            return
+        self.size = batch_choose(
+            measured_read(self.folder.parent),
+            parameters=parameters_of_size(self.settings.sector_bytes),
+            drives=self.settings.drives,
+            slots=self.settings.slots,
+            machine=BatchMachine(cpus=thread_count(), ram_bytes=memory_bytes(), has_card=bool(gpus_here())),
+            within_s=within_s,
+        )
+        if self.size != before:
+            write_file(self.folder / SIZE, msgspec.json.encode(self.size))
 
     def _paths(self) -> list[Path]:
         """Return the files of all batches."""
@@ -142,7 +175,10 @@ class DriveQueue(LabelQueue):
         alike = self._alike(one)
         if alike[0] is not one:
             return False
-        path, full = self._known.get(one.sector.replica_id), self.settings.sectors
+        path = self._known.get(one.sector.replica_id)
+        if path is None:
+            self._size_choose(one.ticket.fresh_s)
+        full = self.size.sectors
         if path is not None:
             full = min(full, list(self._known.values()).count(path))
         elif self._is_held_up():
@@ -183,7 +219,7 @@ class DriveQueue(LabelQueue):
         return min([super()._pause_s(one), *(left for end in ends if (left := end - time.monotonic()) > 0)])
 
     def _take(self, one: Waiting) -> list[Waiting]:
-        batch = self._alike(one)[: self.settings.sectors]
+        batch = self._alike(one)[: self.size.sectors]
         self._waiting = [other for other in self._waiting if other not in batch]
         self._running += 1
         return batch
@@ -387,7 +423,7 @@ class DriveQueue(LabelQueue):
         store = self.folder / STORE
         if not store.exists():
             write_file(store, secrets.token_hex(16).encode())
-        extent = shape_of(parameters, self.settings.sectors, len(paths)).extent_bytes
+        extent = shape_of(parameters, self.size.sectors, len(paths)).extent_bytes
         until = time.monotonic() + BUSY_S
         while True:
             progress(0, parameters.layers * parameters.nodes)

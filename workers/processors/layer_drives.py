@@ -25,8 +25,11 @@ class LayerDrives(msgspec.Struct, frozen=True, kw_only=True):
     """Folder of the host in which each batch has a file."""
     drives: tuple[str, ...]
     """A folder on each, or its device."""
-    sectors: int = 128
-    """Sectors of a full batch."""
+    sectors: int = 0
+    """Sectors of a full batch; 0: as many as a trial finds best."""
+    sector_bytes: int = 32 << 30
+    slots: int = 0
+    """Sectors in PC1 at a time; 0: any number."""
     wait_minutes: int = BATCH_MINUTES
     """After so long a batch begins though it is not full."""
     writes_files: bool = False

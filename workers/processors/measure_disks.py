@@ -25,7 +25,16 @@ from typing import Final
 import numpy as np
 
 from poolsite.filecoin.scalars import NODE_BYTES
-from poolsite.wire.batch_model import CORES, MEMORY, READS, ROOM, BatchFigures, batch_figures, reads_hours
+from poolsite.wire.batch_model import (
+    CORES,
+    MEMORY,
+    READS,
+    ROOM,
+    BatchFigures,
+    BatchMachine,
+    batch_figures,
+    reads_hours,
+)
 from poolsite.wire.hardware import DrivesMeasured, PagesMeasured
 from poolsite.wire.page_shape import BATCH_MAX
 from workers.gpus import gpus_here
@@ -176,6 +185,7 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"measure-disks: {error_text(error)}\n")
         return 1
+    machine = BatchMachine(cpus=thread_count(), ram_bytes=memory_bytes(), has_card=bool(gpus_here()))
     endurance = wanted.endurance * 1e12 * len(wanted.drive)
     for page, found in measured:
         figures = batch_figures(
@@ -183,9 +193,7 @@ def main(arguments: Sequence[str]) -> int:
             page,
             drives=found.drives,
             room_bytes=room,
-            cpus=thread_count(),
-            ram_bytes=memory_bytes(),
-            has_card=bool(gpus_here()),
+            machine=machine,
             endurance_bytes=endurance,
         )
         if wanted.json:

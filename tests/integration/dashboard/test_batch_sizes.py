@@ -30,7 +30,7 @@ def host(name: str = "box", **more: Any) -> Worker:
 def row_of(page: str, sectors: int) -> list[str]:
     """Return the cells of a batch size."""
     name = f"{sectors} sector" + "s" * (sectors > 1)
-    [row] = re.findall(rf"<th[^>]*>{name}</th>(.*?)</tr>", page, re.S)
+    [row] = re.findall(rf"<th[^>]*>\s*{name}\b.*?</th>(.*?)</tr>", page, re.S)
     return [re.sub(r"<[^>]*>", "", cell).strip() for cell in re.findall(r"<td.*?</td>", row, re.S)]
 
 
@@ -88,6 +88,27 @@ def test_page_says_that_drives_are_measured_or_why_not(
     ann: User, quiet: None, more: dict[str, Any], words: str
 ) -> None:
     assert words in shown(host(hardware=measured_hardware() | more))
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        ("set", "Batches have 64 sectors, as the host&#x27;s file says."),
+        ("best", "Batches have 64 sectors: smaller ones make fewer a day, larger ones no more"),
+        ("unmeasured", "Batches have 64 sectors, the most that memory and slots hold, until"),
+        ("least", "Batches have 64 sectors, the fewest: by what was measured it holds no batch."),
+        ("begun", "Batches have 64 sectors, as those that are on the drives."),
+        ("of a newer version", "Measured "),
+    ],
+)
+def test_page_says_how_many_sectors_batches_have_and_why(
+    ann: User, quiet: None, why: str, words: str
+) -> None:
+    page = shown(host(hardware=measured_hardware() | {"batch_size": {"sectors": 64, "why": why}}))
+
+    assert words in page
+    assert row_of(page, 64)[4:6] == ["2 h 49", "543.5"]
+    assert page.count("used here") == 1
 
 
 def test_planner_multiplies_what_was_measured_and_says_what_is_assumed(ann: User, quiet: None) -> None:

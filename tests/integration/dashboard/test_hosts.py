@@ -684,7 +684,7 @@ def test_pages_say_how_far_a_batch_on_drives_is(ann, more, words):
 
     brief, details = words
     assert "; ".join(words) in shown("host", worker.uuid)
-    assert f"batch: {brief} {details}" in shown("sealing"), "details are folded there"
+    assert f"<summary>batch: {brief}</summary> {details}" in shown("sealing"), "folded there"
     assert "; ".join(words) in shown("sector", sector.uuid)
     assert brief not in shown("sector", waiting.uuid)
     type(worker).objects.update(seen_at=now() - timedelta(hours=1))

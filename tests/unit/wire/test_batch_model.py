@@ -6,25 +6,40 @@ from typing import Any
 
 import pytest
 
+from poolsite.filecoin.porep.parameters import parameters_of_size
 from poolsite.wire.batch_model import (
+    BEST,
     CORES,
+    LEAST,
     MEMORY,
     READS,
     ROOM,
     SIZES,
+    UNMEASURED,
+    BatchMachine,
+    batch_choose,
     batch_figures,
     batch_table,
     layers_bytes,
     reads_hours,
 )
-from poolsite.wire.hardware import PagesMeasured
+from poolsite.wire.hardware import DrivesMeasured, PagesMeasured
 
 GIB, TIB, MILLION = 1 << 30, 1 << 40, 1e6
 
 
-def allowed(sectors, *, reads_s=MILLION, nodes_s=0, read_ns=0, room_bytes=200 * TIB, **more):
+def allowed(
+    sectors, *, reads_s=MILLION, nodes_s=0, read_ns=0, room_bytes=200 * TIB, endurance_bytes=0, **more
+):
     page = PagesMeasured(sectors=sectors, reads_s=int(reads_s), nodes_s=nodes_s, read_ns=read_ns)
-    return batch_figures(sectors, page, drives=12, room_bytes=room_bytes, **more)
+    return batch_figures(
+        sectors,
+        page,
+        drives=12,
+        room_bytes=room_bytes,
+        machine=BatchMachine(**more),
+        endurance_bytes=endurance_bytes,
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,3 +154,55 @@ def test_a_size_whose_labels_were_not_measured_is_bound_by_nothing_known():
 
     assert [size.per_day is None for size in table] == [True] * 5 + [False]
     assert table[-1].binds == ""
+
+
+DRIVES = ("/mnt/a", "/mnt/b")
+
+
+def chosen(rates, *, slots=128, room_bytes=200 * TIB, within_s=0.0, size=32 << 30, drives=DRIVES, **more):
+    """The choice of a host: by size of batch its reads and nodes a second."""
+    pages = tuple(
+        PagesMeasured(sectors=sectors, reads_s=reads_s, nodes_s=nodes_s)
+        for sectors, (reads_s, nodes_s) in rates.items()
+    )
+    measured = DrivesMeasured(drives=DRIVES, room_bytes=room_bytes, pages=pages) if rates else None
+    found = batch_choose(
+        measured,
+        parameters=parameters_of_size(size),
+        drives=drives,
+        slots=slots,
+        machine=BatchMachine(**more),
+        within_s=within_s,
+    )
+    return found.sectors, found.why
+
+
+BY_READS = dict.fromkeys((16, 32, 64, 128), (1_000_000, 10_000_000))
+BY_CORES = {
+    16: (9_000_000, 800_000),
+    32: (9_000_000, 400_000),
+    64: (9_000_000, 200_000),
+    128: (9_000_000, 99_000),
+}
+
+
+def test_batches_are_as_large_as_reads_need_and_as_small_as_cores_allow():
+    assert chosen(BY_READS) == (128, BEST), "each read is of all sectors"
+    assert chosen(BY_CORES) == (16, BEST), "all sizes make as many a day: the smallest is full first"
+    faster = BY_CORES | {64: (9_000_000, 240_000)}
+    assert chosen(faster) == (64, BEST)
+
+
+def test_batches_fit_into_room_memory_slots_and_tickets():
+    assert chosen(BY_READS, room_bytes=30 * TIB) == (64, BEST)
+    assert chosen(BY_READS, ram_bytes=11 * GIB) == (32, BEST)
+    assert chosen(BY_READS, slots=50) == (32, BEST)
+    assert chosen(BY_READS, within_s=3600) == (16, LEAST)
+    assert chosen(BY_READS, room_bytes=TIB) == (16, LEAST)
+    assert chosen(BY_READS, room_bytes=TIB, size=8 << 20) == (128, BEST), "small sectors take little room"
+
+
+def test_without_a_trial_batches_are_as_large_as_memory_and_slots_hold():
+    assert chosen({}) == (128, UNMEASURED)
+    assert chosen({}, ram_bytes=11 * GIB, slots=64) == (32, UNMEASURED)
+    assert chosen(BY_CORES, drives=("/mnt/c",)) == (128, UNMEASURED), "others were measured"

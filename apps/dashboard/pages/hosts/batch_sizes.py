@@ -13,13 +13,28 @@ from apps.core import formatting
 from apps.core.formatting import HOUR_S, NOTHING, joined_size, plural
 from apps.core.languages import colon_text, list_text, sentence_text
 from apps.core.local_time import moment_text
-from poolsite.wire.batch_model import CORES, MEMORY, READS, ROOM, BatchFigures, batch_table, measured_of
+from poolsite.wire.batch_model import (
+    BEGUN,
+    BEST,
+    CORES,
+    LEAST,
+    MEMORY,
+    READS,
+    ROOM,
+    SET,
+    UNMEASURED,
+    BatchFigures,
+    batch_size_of,
+    batch_table,
+    measured_of,
+)
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.sectors.models import Worker
+    from poolsite.wire.hardware import BatchSize
 
 BOUND_BY: Final[dict[str, StrOrPromise]] = {
     MEMORY: _("memory"),
@@ -29,9 +44,21 @@ BOUND_BY: Final[dict[str, StrOrPromise]] = {
 }
 
 
-def size_rows(figures: Iterable[BatchFigures], *, hosts: int | None = None) -> list[dict[str, Any]]:
-    """Lay out each size; `hosts` of a plan make the last figure."""
-    return [size_row(size, hosts=hosts) for size in figures]
+SIZE_TEXTS: Final[dict[str, StrOrPromise]] = {
+    SET: _("Batches have {sectors}, as the host's file says."),
+    BEST: _("Batches have {sectors}: smaller ones make fewer a day, larger ones no more, or do not fit."),
+    UNMEASURED: _("Batches have {sectors}, the most that memory and slots hold, until drives are measured."),
+    LEAST: _("Batches have {sectors}, the fewest: by what was measured it holds no batch."),
+    BEGUN: _("Batches have {sectors}, as those that are on the drives."),
+}
+"""Why batches have their size."""
+
+
+def size_rows(
+    figures: Iterable[BatchFigures], *, hosts: int | None = None, used: int = 0
+) -> list[dict[str, Any]]:
+    """Lay out each size; `hosts` of a plan make the last figure, `used` is the size of a host's batches."""
+    return [size_row(size, hosts=hosts) | {"is_used": size.sectors == used} for size in figures]
 
 
 def size_row(size: BatchFigures, *, hosts: int | None) -> dict[str, Any]:
@@ -66,8 +93,17 @@ def host_batches(worker: Worker) -> dict[str, Any]:
     if JobKind.SEAL not in worker.kinds:
         return {}
     hardware = worker.hardware
-    note = " ".join(filter(None, (measuring_text(hardware), measured_text(hardware))))
-    return {"rows": size_rows(batch_table(hardware)), "note": note, "hosts": ""}
+    size = batch_size_of(hardware)
+    note = " ".join(filter(None, (size_text(size), measuring_text(hardware), measured_text(hardware))))
+    rows = size_rows(batch_table(hardware), used=size.sectors if size else 0)
+    return {"rows": rows, "note": note, "hosts": ""}
+
+
+def size_text(size: BatchSize | None) -> str:
+    """Return how many sectors batches have, and why; empty of a host that labels none on drives."""
+    if size is None or size.why not in SIZE_TEXTS:
+        return ""
+    return str(SIZE_TEXTS[size.why]).format(sectors=plural(size.sectors, "sector"))
 
 
 def measuring_text(hardware: dict[str, Any]) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from poolsite.wire.hardware import LayerBatch
+from poolsite.wire.batch_model import BEST, SET, UNMEASURED
+from poolsite.wire.hardware import BatchSize, DrivesMeasured, LayerBatch, PagesMeasured
 from poolsite.wire.page_shape import FIRST_EXTENT, shape_of
 from tests.unit.workers.processors.drive_queue.sectors import SECTORS, SMALL, layers, sector
 from workers.__main__ import main as workers_main
@@ -27,7 +28,9 @@ from workers.processors.batch_rates import (
     RateMeter,
     batch_now_read,
     label_key,
+    measured_write,
     rates_read,
+    size_read,
 )
 from workers.processors.child import as_processor_error
 from workers.processors.drive_queue import DriveQueue, label_line
@@ -336,12 +339,16 @@ def test_a_drive_that_does_not_write_for_a_while_is_tried_again(tmp_path, settin
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(page_drives.os, "pwrite", failed)
-        [error] = together(DriveQueue(settings), [sector(0, tmp_path)], pool)
+        patch.setattr(os, "pwrite", failed)
+        [of_header] = together(DriveQueue(settings), [sector(0, tmp_path)], pool)
+    assert together(DriveQueue(settings), [sector(1, tmp_path)], pool) == [None]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", failed)
+        [of_page] = together(DriveQueue(settings), [sector(0, tmp_path)], pool)
 
-    failure = as_processor_error(error)
-    assert isinstance(failure, TemporaryError)
-    assert "drive 1: Input/output error; once it answers again, retry its sectors" in str(failure)
+    for failure in map(as_processor_error, (of_header, of_page)):
+        assert isinstance(failure, TemporaryError)
+        assert "drive 1: Input/output error; once it answers again, retry its sectors" in str(failure)
     assert together(DriveQueue(settings), [sector(0, tmp_path)], pool) == [None]
 
 
@@ -540,3 +547,34 @@ def test_of_a_batch_that_was_begun_only_the_rest_counts(tmp_path, settings, pool
         label(**late(one, left_s=360))
     with queue.coming(SMALL) as label:
         label(**late(one, left_s=2700))
+
+
+def test_size_of_batches_is_chosen_anew_only_while_none_is_on_the_drives(
+    tmp_path, settings, pool, monkeypatch
+):
+    def measured(best):
+        pages = tuple(
+            PagesMeasured(sectors=size, reads_s=10**6, nodes_s=10**7 if size == best else 10)
+            for size in (16, 32, 64, 128)
+        )
+        found = DrivesMeasured(drives=settings.drives, room_bytes=1 << 50, pages=pages)
+        measured_write(tmp_path / "host", found)
+
+    picking = msgspec.structs.replace(settings, sectors=0, sector_bytes=2048)
+    queue = DriveQueue(picking)
+    assert (queue.size, size_read(queue.folder)) == (BatchSize(sectors=128, why=UNMEASURED),) * 2
+    measured(64)
+    sizes = batches(monkeypatch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(drive_queue, "layer_files_write", lambda *_, **__: 1 / 0)
+        together(queue, [sector(number, tmp_path) for number in range(3)], pool)
+    assert sizes == [3]
+    assert queue.size == size_read(queue.folder) == BatchSize(sectors=64, why=BEST)
+    measured(128)
+    assert DriveQueue(picking).size.sectors == 64, "its batch goes on with the extents of that size"
+    assert (
+        together(DriveQueue(picking), [sector(number, tmp_path) for number in range(3)], pool) == [None] * 3
+    )
+    assert DriveQueue(picking).size.sectors == 128
+    assert DriveQueue(settings).size == BatchSize(sectors=16, why=SET), "the file's word wins"
