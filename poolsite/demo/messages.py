@@ -22,7 +22,8 @@ from apps.messages.models import (
     Sender,
     SharedRules,
 )
-from apps.messages.reasons import ESTIMATE, EXPIRED, GIVEN_UP, NEEDS, NONCE_LOST
+from apps.messages.reasons import ESTIMATE, EXPIRED, GIVEN_UP, NONCE_LOST
+from apps.messages.rules.gas_checks import shortfall_describe
 from apps.messages.selectors.approval_choice import approval_rule_describe
 from apps.messages.services.approvals import WAITS_EVENT
 from apps.messages.states import MessageState, Priority, Wait
@@ -31,7 +32,7 @@ from apps.wallets.models import Wallet
 from poolsite.demo.world import EPOCH_S, ONLY, TimesGiven, World, cid, rows_write
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_control import WithdrawBalanceParams, WithdrawBalanceReturn
-from poolsite.filecoin.amounts import FIL, AttoFil, fil_format
+from poolsite.filecoin.amounts import FIL, AttoFil
 from poolsite.filecoin.codec import to_cbor
 
 PRIORITIES: Final = {
@@ -308,7 +309,7 @@ def _waiting(made: Unlanded) -> None:
         to=world.workers[poor.pk].address,
         value=value,
         wait=Wait.FUNDS,
-        error=NEEDS(need=fil_format(value), balance=fil_format(int(payer.balance))),
+        error=shortfall_describe(value, balance=int(payer.balance)),
         attempts=12,
     )
     for place, miner in enumerate(world.miners[1:4]):

@@ -9,7 +9,7 @@ from apps.core.reasons import Reason
 from apps.messages.errors import BadMessage, CapBelowPremium
 from apps.messages.models import Message
 from apps.messages.reasons import GAS_LIMIT_LOW, NEEDS
-from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
+from poolsite.filecoin.amounts import FIL, TOTAL_FILECOIN, fil_format
 from poolsite.filecoin.gas_estimates import unsigned_inclusion_gas
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT
 from poolsite.filecoin.message import Message as ChainMessage
@@ -19,6 +19,9 @@ FACTOR_MAX: Final = 1000
 
 GAS_FEE_CAP_MIN: Final = 100
 """attoFIL: below it no pool takes a message.  Source: lotus chain/messagepool minimumBaseFee."""
+
+SHORTFALL_STEP: Final = FIL // 10_000
+"""attoFIL to which a shortfall is rounded."""
 
 
 def gas_check(row: Message) -> None:
@@ -69,5 +72,8 @@ def gas_shortfall_describe(message: ChainMessage) -> Reason | None:
 
 
 def shortfall_describe(need: int, *, balance: int) -> Reason:
-    """Return what a sender lacks."""
-    return NEEDS(need=fil_format(need), balance=fil_format(max(balance, 0)))
+    """Return what a sender lacks, to 0.0001 FIL: need rounded up and balance down, so that they differ."""
+    step = 1 if need < SHORTFALL_STEP else SHORTFALL_STEP
+    need_rounded = -(-need // step) * step
+    balance_rounded = max(balance, 0) // step * step
+    return NEEDS(need=fil_format(need_rounded), balance=fil_format(balance_rounded))

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.chain.models import Head
 from apps.core import clock
+from apps.core.formatting import fee_text
 from apps.core.languages import colon_text
 from apps.core.marked_texts import gettext
 from apps.core.reasons import shown_text
@@ -183,9 +184,10 @@ class Diagnosis:
                 "an earlier message of the sender must land first, that with nonce {nonce}"
             ).format(nonce=self.evidence["earlier_nonce"])
         if "fee_cap" in self.evidence:
-            return gettext(
-                "its fee cap of {fee_cap} attoFIL is below the base fee of {base_fee} attoFIL"
-            ).format(fee_cap=self.evidence["fee_cap"], base_fee=self.evidence["base_fee"])
+            return gettext("its fee cap of {fee_cap} is below the base fee of {base_fee}").format(
+                fee_cap=fee_text(int(self.evidence["fee_cap"])),
+                base_fee=fee_text(int(self.evidence["base_fee"])),
+            )
         if "quota" in self.evidence:
             return gettext("the sender has {in_flight} messages in flight, and may have {quota}").format(
                 in_flight=self.evidence["in_flight"], quota=self.evidence["quota"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext_lazy as _
 
 from apps.chain.models import Head
+from apps.core.formatting import fee_text
 from apps.core.marked_texts import gettext
 from apps.messages.models import Message
 from apps.messages.selectors.diagnosis import Diagnosis
@@ -60,9 +61,9 @@ def _remedy(action: str, message: Message, *, base_fee: int) -> Remedy:
     premium = premium_floor_compute(int(message.gas_premium))
     if action == "replace":
         cap = max(int(message.gas_fee_cap), base_fee + premium)
-        does = gettext(
-            "signs it again with the same nonce and a premium of at least {premium} attoFIL"
-        ).format(premium=premium)
+        does = gettext("signs it again with the same nonce and a premium of at least {premium}").format(
+            premium=fee_text(premium)
+        )
         return Remedy(action, does, message.gas_limit * cap)
     if action == "cancel":
         does = gettext(

@@ -8,12 +8,13 @@ from typing import Final
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.node.gas_estimates import GasSpec
+from apps.core.formatting import fee_text, whole
 from apps.core.marked_texts import gettext
 from apps.messages.errors import FeeTooLow
 from apps.messages.models import Message
 from apps.messages.rules.gas_checks import fee_cap_check, shortfall_describe
 from apps.messages.selectors.fees import fee_choice_resolve, fee_limit_cap
-from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.amounts import AttoFil, fil_format
 from poolsite.filecoin.message import Message as ChainMessage
 
 RBF_PERCENT_MIN: Final = 110
@@ -70,13 +71,18 @@ def auto_fees_estimate(
             gettext(
                 "replacing the message takes a premium of {floor}; max fee {limit} allows a fee cap "
                 "of {cap} with a gas limit of {gas_limit}"
-            ).format(floor=floor, limit=limit, cap=cap, gas_limit=found.gas_limit),
+            ).format(
+                floor=fee_text(floor),
+                limit=fil_format(limit),
+                cap=fee_text(cap),
+                gas_limit=whole(found.gas_limit),
+            ),
             field="max_fee",
         )
     if cap < head.base_fee:  # paying more for something that still cannot land
         raise FeeTooLow(
             gettext("max fee {limit} allows a fee cap of {cap}, below the base fee of {base_fee}").format(
-                limit=limit, cap=cap, base_fee=head.base_fee
+                limit=fil_format(limit), cap=fee_text(cap), base_fee=fee_text(int(head.base_fee))
             ),
             field="max_fee",
         )
@@ -115,15 +121,15 @@ def manual_fees_apply(message: Message, *, fees: NewFees, funds: int) -> ChainMe
     floor = premium_floor_compute(old.gas_premium, ratio=RBF_PERCENT_MIN / 100)
     if fees.premium < floor:
         reason = gettext(
-            "gas premium({premium}) is below {floor} attoFIL, the minimum to replace the message"
-        ).format(premium=fees.premium, floor=floor)
+            "the premium of {premium} is below {floor}, the minimum to replace the message"
+        ).format(premium=fee_text(fees.premium), floor=fee_text(floor))
         raise FeeTooLow(reason, field="gas_premium")
     fee_cap_check(fees.fee_cap)
     limit = fees.gas_limit or old.gas_limit
     most = fee_limit_cap(fees.max_fee, message=message)
     if most and fees.fee_cap * limit > most:
-        reason = gettext("{fee_cap} attoFIL is more than the max fee of {most} attoFIL").format(
-            fee_cap=fees.fee_cap * limit, most=most
+        reason = gettext("{fee} is more than the max fee of {most}").format(
+            fee=fil_format(fees.fee_cap * limit), most=fil_format(most)
         )
         raise FeeTooLow(reason, field="max_fee")
     if (cost := fees.fee_cap * limit) > funds:

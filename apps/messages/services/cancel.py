@@ -12,6 +12,7 @@ from msgspec import structs
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.node.gas_estimates import GasSpec
+from apps.core.formatting import fee_text
 from apps.core.live import Change, publish
 from apps.core.marked_texts import gettext
 from apps.core.reasons import as_reason
@@ -30,7 +31,7 @@ from apps.messages.services.sign import origin_build
 from apps.messages.states import MessageState, Priority, Wait
 from apps.users.rules.principals import Principal
 from apps.wallets.services.sign import messages_sign
-from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.amounts import AttoFil, fil_format
 from poolsite.filecoin.ethereum import transfer_method
 from poolsite.filecoin.message import Message as ChainMessage
 from poolsite.filecoin.message import SignedMessage, signed_message_to_cbor
@@ -81,7 +82,7 @@ def transfer_build(message: Message, *, client: ChainClient, head: Head) -> Chai
     if cap < (needed := max(premium, int(head.base_fee))):
         raise FeeTooLow(
             gettext("max fee {limit} allows a fee cap of {cap}, but {needed} is needed").format(
-                limit=limit, cap=cap, needed=needed
+                limit=fil_format(limit), cap=fee_text(cap), needed=fee_text(needed)
             ),
             field="max_fee",
         )

@@ -194,7 +194,7 @@ CASES = {
     ),
     "cap below base fee": Case(
         {**FLIGHT, "gas_fee_cap": 1},
-        "Its fee cap of 1 attoFIL is below the base fee of 100 attoFIL.",
+        "Its fee cap of 1 aFIL is below the base fee of 100 aFIL.",
         "Fee cap is above the base fee",
         ("replace", "fees", "cancel", FAIL),
     ),

@@ -157,19 +157,22 @@ def money_facts(run: DryRun, item: PushItem) -> Iterable[Fact]:
         yield (
             gettext("Gas"),
             gettext("{cost_expected} expected, {cost_max} at most").format(
-                cost_expected=fil_format(run.cost_expected - item.value),
-                cost_max=fil_format(run.cost_max - item.value),
+                cost_expected=formatting.amount_text(run.cost_expected - item.value),
+                cost_max=formatting.amount_text(run.cost_max - item.value),
             ),
             sender,
         )
-        yield gettext("Sender pays"), gettext("{cost_max} at most").format(cost_max=fil_format(run.cost_max))
+        yield (
+            gettext("Sender pays"),
+            gettext("{cost_max} at most").format(cost_max=formatting.amount_text(run.cost_max)),
+        )
     terms = gettext("{balance}, of which messages in flight may take {flight}, those that wait {waiting}")
     yield (
         gettext("Balance"),
         terms.format(
-            balance=fil_format(run.balance),
-            flight=fil_format(run.in_flight),
-            waiting=fil_format(run.waiting),
+            balance=formatting.amount_text(run.balance),
+            flight=formatting.amount_text(run.in_flight),
+            waiting=formatting.amount_text(run.waiting),
         ),
     )
     fund = f"{reverse('message-compose')}?{urlencode({'to': str(run.message.from_)})}"
@@ -177,11 +180,11 @@ def money_facts(run: DryRun, item: PushItem) -> Iterable[Fact]:
     label = gettext("Balance after this and all messages in progress")
     if left < 0:
         short = gettext("{amount} short: this or another one would wait for funds").format(
-            amount=fil_format(-left)
+            amount=formatting.amount_text(-left)
         )
         yield label, short, fund
     else:
-        yield label, gettext("{balance_after} at least").format(balance_after=fil_format(left))
+        yield label, gettext("{balance_after} at least").format(balance_after=formatting.amount_text(left))
 
 
 def signer_fact(viewer: Principal, run: DryRun) -> Fact:

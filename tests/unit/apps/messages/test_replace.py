@@ -84,13 +84,13 @@ def test_a_manual_replacement_takes_the_given_fees(pool: Pool) -> None:
         (NewFees(is_auto=False), "the premium must be above zero"),
         (NewFees(is_auto=False, premium=200_000), "the fee cap must be above zero"),
         (NewFees(is_auto=False, premium=200_000, fee_cap=100_000), "the fee cap is below the premium"),
-        (NewFees(is_auto=False, premium=105_000, fee_cap=200_000), "is below 110001"),
+        (NewFees(is_auto=False, premium=105_000, fee_cap=200_000), "is below 110\u202f001 aFIL"),
         (NewFees(is_auto=False, premium=200_000, fee_cap=200_000, max_fee=1), "more than the max fee"),
         (
             NewFees(is_auto=False, premium=200_000, fee_cap=200_000, gas_limit=500_000),
             "the gas limit 500000 is below",
         ),
-        (NewFees(max_fee=1_000_000), "max fee 1000000 allows a fee cap of 0"),
+        (NewFees(max_fee=1_000_000), "max fee 0.000000000001 FIL allows a fee cap of 0"),
     ],
     ids=["premium", "cap", "cap below premium", "rule", "limit", "gas limit", "auto limit"],
 )
