@@ -58,6 +58,8 @@ def demo_settle() -> None:
         if is_made_up():
             return
         began = time.monotonic()
+        sys.stderr.write("making up 90 days of a pool: two minutes, more on a busy machine\n")
+        sys.stderr.flush()
         world = _seed("demo_seed")
     sys.stderr.write(
         f"made up {len(world.tenants)} tenants, {len(world.miners)} miners, {len(world.sectors)} sectors and "
