@@ -131,14 +131,15 @@ def review(
     verb = _("Terminate") if is_end else _("Extend")
     is_read = form.is_valid()
     values = form.cleaned_data if is_read else {}
+    title = _("{verb} sectors").format(verb=verb)
     return page_render(
         request,
         "sectors/changes.html",
-        title=_("{verb} sectors").format(verb=verb),
+        title=title,
         section="sectors",
         data=data,
         status=422 if wrong else 200,
-        heading=f"{verb} {plural(accepted, 'sector')}",
+        heading=title if plan is None else f"{verb} {plural(accepted, 'sector')}",
         verb=verb,
         is_end=is_end,
         wrong=wrong,
