@@ -182,6 +182,12 @@ class ListPage:
     places: tuple[str, ...] = ()
     """Further filters that are typed, behind *Filter*."""
     places_label: StrOrPromise = ""
+    options: Mapping[str, Callable[[PageData], Iterable[tuple[str, StrOrPromise]]]] = field(
+        default_factory=dict
+    )
+    """Those of them that are chosen: by name, their values with labels."""
+    suggested: Mapping[str, Callable[[PageData], Iterable[str]]] = field(default_factory=dict)
+    """Those of them that are typed with suggestions: by name, what is suggested."""
     days: bool = False
     """Whether it has a first and a last day."""
     facets: Sequence[tuple[str, StrOrPromise, str, str]] = ()
@@ -395,8 +401,13 @@ class ListPage:
         text = request.GET.get("sort", "").strip()
         return text.removeprefix("-"), text.startswith("-")
 
-    def cut(self, request: HttpRequest, rows: Any) -> tuple[Sequence[Any], Pager]:
-        """Cut the page that the address asks for."""
+    def cut(
+        self,
+        request: HttpRequest,
+        wanted: ListFilters | None,  # noqa: ARG002  # for a list that reads its pages otherwise
+        rows: Any,
+    ) -> tuple[Sequence[Any], Pager]:
+        """Cut the page that the address asks for; `rows` are those that are `wanted`, in its order."""
         is_ordered, query = bool(self.order(request)[0]), self.query_of(request)
         of, page = (f"{self.name}-sorted", page_counted) if is_ordered else (self.name, self.page)
         cursor = request.GET.get("cursor") or self.place_in(request.GET)
@@ -448,7 +459,7 @@ class ListPage:
         wanted = self.wanted(request.GET, data, rows)
         try:
             rows = self.narrowed(request, wanted, rows, data)
-            shown, pager = self.cut(request, rows)
+            shown, pager = self.cut(request, wanted, rows)
         except DomainError as refusal:
             wrong = field_refusal_text(refusal)
             shown, pager = [], Pager(shown=0, newer="", older="")
@@ -510,7 +521,7 @@ class ListPage:
         counts = self.facet_counts(wanted, data) if is_counted else {}
         chips = facets_of(reverse(self.name), self.facets, counts, state=wanted["state"], **others)
         return {
-            "fields": self.fields(wanted),
+            "fields": self.fields(wanted, data),
             "hidden": self.hidden_fields(wanted, *self.beside_pairs(request)),
             "is_open": any(wanted[name] for name in self.places),
             "facets": [*chips, *self.more_facets(data, wanted, beside), *views],
@@ -525,9 +536,18 @@ class ListPage:
         """Return name and value of what stays in the address."""
         return [(name, text) for name in self.beside_filters for text in request.GET.getlist(name)]
 
-    def fields(self, wanted: ListFilters) -> list[tuple[str, StrOrPromise, str]]:
-        """Return the fields behind *Filter*: name, label, value."""
-        return [(name, wanted.filters[name].label, wanted[name]) for name in self.places]
+    def fields(self, wanted: ListFilters, data: PageData) -> list[dict[str, Any]]:
+        """Return the fields behind *Filter*, with what is offered for them."""
+        return [
+            {
+                "name": name,
+                "label": wanted.filters[name].label,
+                "value": wanted[name],
+                "options": list(self.options[name](data)) if name in self.options else [],
+                "suggested": self.suggested[name](data) if name in self.suggested else [],
+            }
+            for name in self.places
+        ]
 
     def hidden_fields(self, wanted: ListFilters, *beside: tuple[str, str]) -> list[tuple[str, str]]:
         """Return what is narrowed and has no field above the list: the form sends it along."""

@@ -72,6 +72,8 @@ class Pager:
     """Rows on earlier pages; None if the cursor does not say."""
     total: int | None = None
     """Rows of all pages, as far as they are counted; None if nobody did."""
+    note: StrOrPromise = ""
+    """How far a search has read, if not to the end."""
 
     @property
     def span(self) -> str:

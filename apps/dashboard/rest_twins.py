@@ -19,6 +19,7 @@ TWINS: Final = {
     "alert": "GET alerts/{uuid}",
     "alert-channel-new": "POST alert-channels",
     "alerts": "GET alerts",
+    "alerts-history": "GET alerts",
     "allocations": "GET allocations",
     "approval-rule-new": "POST approval-rules",
     "approvals": "GET approval-rules",

@@ -305,7 +305,7 @@ SPECTACULAR_SETTINGS = {
         "ComponentName": "apps.api.v1.status.COMPONENTS",
         "ConsoleProcessState": "apps.core.processes.PROCESS_STATES",
         "CopyCondition": "apps.sectors.states.CopyCondition.values",
-        "CheckSeverity": "apps.api.v1.checks.SEVERITIES",
+        "CheckSeverity": "apps.checks.selectors.alert_history.SEVERITIES",
         "DealState": "apps.market.states.DealState.values",
         "ExclusiveRole": "apps.miners.states.EXCLUSIVE_ROLES",
         "FailureKind": "apps.sectors.selectors.failures.KINDS",

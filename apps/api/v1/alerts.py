@@ -10,12 +10,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.checks import SEVERITIES
-from apps.api.v1.pagination import CURSOR, LIMIT, Pages, cursor_number, cursor_write, number
-from apps.api.v1.serializers import InputSerializer, QuerySerializer, checked
+from apps.api.v1.list_filters import ListView, parameters_of
+from apps.api.v1.pagination import CURSOR, LIMIT, cursor_number, cursor_write
+from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView, created
-from apps.checks.selectors.alert_history import STATES, AlertFilter, alerts_find
-from apps.checks.selectors.alerts import alert_entries, alert_visible
+from apps.checks.selectors.alert_history import SEVERITIES, AlertFilters
+from apps.checks.selectors.alerts import alert_entries, alert_visible, alerts_visible
 from apps.checks.services.acknowledgements import (
     COMMENT_MAX,
     HOURS,
@@ -26,19 +26,6 @@ from apps.checks.services.acknowledgements import (
 from apps.checks.states import AlertEntryKind
 from apps.core import clock
 from apps.core.reasons import code_of
-
-
-class AlertQuery(QuerySerializer):
-    """Which alerts to list."""
-
-    state = serializers.ChoiceField(
-        choices=STATES, required=False, help_text="An acknowledged one is open, too."
-    )
-    check = serializers.CharField(required=False, max_length=64)
-    severity = serializers.ChoiceField(choices=SEVERITIES, required=False)
-    tenant = serializers.CharField(
-        required=False, allow_blank=True, max_length=50, help_text="Empty: those of the whole pool."
-    )
 
 
 class AlertOutput(serializers.Serializer[Any]):
@@ -114,20 +101,20 @@ class CommentInput(InputSerializer):
     text = serializers.CharField(max_length=COMMENT_MAX, help_text="Plain text.")
 
 
-class AlertsView(PoolView):
+class AlertsView(ListView):
     """`/alerts`: the operator's all, a tenant's its own."""
 
-    filters = ("state", "check", "severity", "tenant", "cursor", "limit")
+    noun = AlertFilters
 
-    @extend_schema(parameters=[AlertQuery, CURSOR, LIMIT], responses=AlertLines)
+    @extend_schema(parameters=[*parameters_of(AlertFilters), CURSOR, LIMIT], responses=AlertLines)
     def get(self, request: Request) -> Response:
-        """List alerts, newest first."""
-        limit = number(request, "limit", least=1, default=Pages.default_limit, most=Pages.max_limit)
-        before = cursor_number(request)
-        wanted = AlertFilter(**checked(AlertQuery(data=request.query_params)))
-        rows = list(alerts_find(self.principal, wanted, before=before)[: limit + 1])
-        more = cursor_write(rows[limit - 1].began_at, rows[limit - 1].pk) if len(rows) > limit else None
-        return Response({"results": AlertOutput(rows[:limit], many=True).data, "next": more})
+        """List alerts, newest first; with an empty `tenant` those of the whole pool."""
+        rows, before, limit = alerts_visible(self.principal), cursor_number(request), self.limit()
+        if request.query_params.get("tenant") == "":
+            rows = rows.filter(tenant=None)
+        found = list(self.narrowed(rows.filter(pk__lt=before) if before else rows)[: limit + 1])
+        more = cursor_write(found[limit - 1].began_at, found[limit - 1].pk) if len(found) > limit else None
+        return Response({"results": AlertOutput(found[:limit], many=True).data, "next": more})
 
 
 class AlertView(PoolView):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.urls import path
@@ -11,20 +10,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import CURSOR, LIMIT, Pages, number
-from apps.api.v1.serializers import MomentField, QuerySerializer, checked
+from apps.api.v1.list_filters import ListView, parameters_of
+from apps.api.v1.pagination import CURSOR, LIMIT, number
 from apps.api.v1.views import PoolView
-from apps.users.selectors.audit_search import AuditFilter, audit_page, chain_check_latest
-
-
-class AuditQuery(QuerySerializer):
-    """What to look for in the audit log."""
-
-    actor = serializers.CharField(required=False, max_length=200)
-    action = serializers.CharField(required=False, max_length=200)
-    target = serializers.CharField(required=False, max_length=200)
-    after = MomentField(required=False)
-    before = MomentField(required=False)
+from apps.users.selectors.audit import audit_visible
+from apps.users.selectors.audit_search import AuditFilters, audit_page, chain_check_latest
 
 
 class AuditOutput(serializers.Serializer[Any]):
@@ -58,24 +48,20 @@ class AuditState(serializers.Serializer[Any]):
     whole = serializers.BooleanField()
 
 
-class AuditView(PoolView):
+class AuditView(ListView):
     """Who did what, newest first."""
 
-    filters = ("actor", "action", "target", "after", "before", "cursor", "limit")
+    noun = AuditFilters
 
-    @extend_schema(
-        parameters=[AuditQuery, CURSOR, LIMIT],
-        responses=AuditLines,
-    )
+    @extend_schema(parameters=[*parameters_of(AuditFilters), CURSOR, LIMIT], responses=AuditLines)
     def get(self, request: Request) -> Response:
-        """Search the audit log by part of an actor's name, by exact action and target, and by time.
+        """Search the audit log.
 
         A request scans a few thousand entries at most: a page may be short or empty and still have a `next`.
         """
-        limit = number(request, "limit", least=1, default=Pages.default_limit, most=Pages.max_limit)
-        before = number(request, "cursor", least=1, default=0, most=10**12)
-        data = checked(AuditQuery(data=request.query_params))
-        found_page = audit_page(self.principal, audit_question(data), before=before, limit=limit + 1)
+        limit, before = self.limit(), number(request, "cursor", least=1, default=0, most=10**12)
+        wanted: Any = self.wanted(audit_visible(self.principal))
+        found_page = audit_page(self.principal, wanted.question, before=before, limit=limit + 1)
         last = found_page.rows[limit - 1] if len(found_page.rows) > limit else found_page.stopped_at
         return Response(
             {
@@ -83,18 +69,6 @@ class AuditView(PoolView):
                 "next": None if last is None else str(last.pk),
             }
         )
-
-
-def audit_question(data: dict[str, Any]) -> AuditFilter:
-    """Return what a checked query looks for."""
-    return AuditFilter(
-        who=data.get("actor", ""),
-        what=data.get("action", ""),
-        target=data.get("target", ""),
-        since=data["after"] + timedelta(microseconds=1) if "after" in data else None,
-        until=data.get("before"),
-        is_exact=True,
-    )
 
 
 class AuditStateView(PoolView):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -16,6 +16,7 @@ from apps.api.v1.views import PoolView
 from apps.checks.findings.results import Check, Finding, Severity
 from apps.checks.report.cache import report_last
 from apps.checks.report.report import Incident, Report, Result
+from apps.checks.selectors.alert_history import SEVERITIES
 from apps.checks.selectors.check_settings import check_setting, mutes_active
 from apps.checks.selectors.data import CheckData
 from apps.checks.services.check_settings import (
@@ -54,9 +55,6 @@ class FindingOutput(serializers.Serializer[Any]):
         allow_null=True, help_text="Key of the finding that explains it; null: it stands by itself."
     )
     page = serializers.CharField(help_text="Page of the console where it can be fixed.")
-
-
-SEVERITIES: Final = ("critical", "warning")
 
 
 class CheckOutput(serializers.Serializer[Any]):

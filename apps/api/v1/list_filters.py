@@ -35,10 +35,14 @@ class ListView(PoolView):
         cls.repeatable = repeatable_of(cls.noun)
         super().__init_subclass__()
 
+    def wanted(self, rows: QuerySet[Any]) -> ListFilters:
+        """Return what the request narrows the rows to, by the filters of the noun."""
+        values, beside = self.request.query_params, (*self.places, "token")
+        return self.noun(values, rows, viewer=self.principal, beside=beside)
+
     def narrowed(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Return the rows that fit the request.  Raises BadValue."""
-        values, beside = self.request.query_params, (*self.places, "token")
-        return self.noun(values, rows, viewer=self.principal, beside=beside).rows()
+        return self.wanted(rows).rows()
 
     def limit(self) -> int:
         """Return how many rows the request wants.  Raises BadValue."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 
 from django.db.models import (
@@ -14,20 +16,24 @@ from django.db.models import (
     ExpressionWrapper,
     F,
     OuterRef,
+    Q,
     QuerySet,
     Subquery,
     Sum,
 )
+from django.utils.translation import gettext_lazy as _
 
 from apps.checks.models import Alert, AlertEntry, Notification
-from apps.checks.selectors.alerts import alerts_own, alerts_visible, channels_visible
+from apps.checks.selectors.alerts import alerts_own, channels_visible
 from apps.checks.states import AlertEntryKind
+from apps.core.filters import Choices, DayFilters, Words
 from apps.users.models import AuditEntry
 from apps.users.rules.principals import Principal
 from apps.users.selectors.audit_search import AuditFilter, audit_page
 
 STATES: Final = ("open", "acknowledged", "ended")
 """Of alerts: an acknowledged one is open, too."""
+SEVERITIES: Final = ("critical", "warning")
 TIMES_OVER: Final = timedelta(days=30)
 NOTIFICATIONS_MAX: Final = 100
 ACTS_MAX: Final = 100
@@ -39,41 +45,26 @@ WORDS: Final = re.compile(r"[\w.:@-]*[\w]")
 """What may be a name in a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class AlertFilter:
-    """What to search for; empty fields match all."""
+class AlertFilters(DayFilters):
+    """Filters of alerts; on a page the operator sees the pool's, or one tenant's."""
 
-    state: str = ""
-    """One of `STATES`."""
-    check: str = ""
-    severity: str = ""
-    tenant: str | None = None
-    """Name of the tenant whose alerts they are; empty: the whole pool's; None: all."""
-    since: datetime | None = None
-    until: datetime | None = None
-    """The first moment at which one that began is not shown."""
+    time_field = "began_at"
+    state = Choices(STATES, method="in_state", about="an acknowledged one is open, too")
+    check = Words(field_name="check_name", label=_("Check"), about="name of the check that failed")
+    severity = Choices(SEVERITIES, lookup_expr="in", label=_("Severity"), about="how urgent its check is")
+    tenant = Words(field_name="tenant__name", about="name of the tenant whose alerts they are")
 
+    def in_state(self, rows: QuerySet[Alert], _name: str, value: list[str]) -> QuerySet[Alert]:
+        """Narrow to alerts that are open, that somebody has, or that have ended."""
+        is_open = Q(ended_at=None)
+        fits = {"open": is_open, "acknowledged": is_open & ~Q(acknowledged_at=None), "ended": ~is_open}
+        return rows.filter(reduce(or_, [fits[word] for word in value]))
 
-def alerts_find(viewer: Principal, wanted: AlertFilter, *, before: int = 0) -> QuerySet[Alert]:
-    """Return the alerts that the caller may know of and asked for, newest first, older than `before`."""
-    rows = alerts_visible(viewer)
-    if before:
-        rows = rows.filter(pk__lt=before)
-    if wanted.state:
-        rows = rows.filter(ended_at__isnull=wanted.state != "ended")
-    if wanted.state == "acknowledged":
-        rows = rows.exclude(acknowledged_at=None)
-    if wanted.check:
-        rows = rows.filter(check_name=wanted.check)
-    if wanted.severity:
-        rows = rows.filter(severity=wanted.severity)
-    if wanted.tenant is not None:
-        rows = rows.filter(tenant__name=wanted.tenant) if wanted.tenant else rows.filter(tenant=None)
-    if wanted.since is not None:
-        rows = rows.filter(began_at__gte=wanted.since)
-    if wanted.until is not None:
-        rows = rows.filter(began_at__lt=wanted.until)
-    return rows
+    def rows(self) -> QuerySet[Alert]:
+        """Return the alerts that fit.  Raises BadValue."""
+        rows: QuerySet[Alert] = super().rows()
+        is_of_pool = self.page is not None and self.viewer.sees_pool and not self["tenant"]
+        return rows.filter(tenant=None) if is_of_pool else rows
 
 
 def acknowledged_first(rows: QuerySet[Alert]) -> QuerySet[Alert]:

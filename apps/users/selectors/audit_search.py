@@ -13,9 +13,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db.models import F, Func, Q, QuerySet, TextField, Value
+from django.utils.translation import gettext_lazy as _
 from redis.exceptions import RedisError
 
 from apps.core import clock
+from apps.core.filters import DayFilters, Moment, Words
+from apps.core.local_time import day_begin
 from apps.core.redis_clients import redis_client
 from apps.users.models import AuditEntry
 from apps.users.rules.principals import Principal
@@ -25,6 +28,9 @@ CHECKED: Final = "audit:checked"
 """Where Redis keeps how far the chain was checked."""
 STEP: Final = 2_000
 """Lines that one step checks: some ten milliseconds."""
+ACTORS_OF: Final = 200
+"""Newest lines whose actors are offered to choose from."""
+DAY: Final = timedelta(days=1)
 LINES_SEARCHED: Final = 20_000
 """Lines that one page of a search reads: some ten milliseconds, however long the log is."""
 SPLIT: Final = Func(F("target"), Value(" "), Value(1), function="split_part", output_field=TextField())
@@ -43,20 +49,67 @@ class AuditFilter:
     """Part of the name of a person, token or process."""
     what: str = ""
     """Beginning of an action's name, as `token` or `token.revoke`."""
+    action: str = ""
+    """The whole of it."""
     target: str = ""
     """Part of the object's name."""
+    target_whole: str = ""
+    """The whole of it."""
+    tenant: str = ""
+    """Name of the tenant whose line it is."""
+    text: str = ""
+    """Part of the name of the actor or the object, or the beginning of the action's."""
     since: datetime | None = None
     until: datetime | None = None
     """The first moment that is no longer shown."""
-    is_exact: bool = False
-    """`what` and `target` are whole names, not parts of them."""
     targets: frozenset[str] = frozenset()
     """Names of objects, with one of which the object's name begins, or is it."""
 
     @property
     def is_narrow(self) -> bool:
         """Return whether lines are passed over, of which there may be any number."""
-        return bool(self.who or self.what or self.target or self.targets or self.since or self.until)
+        return self != AuditFilter()
+
+
+class AuditFilters(DayFilters):
+    """Filters of the audit log."""
+
+    time_field = "at"
+    q = Words(label=_("Actor, action or object"), about="part of the actor's or object's name, or an action")
+    who = Words(label=_("Actor"), about="part of the name of a person, token or process")
+    actor = Words(about="the same")
+    what = Words(label=_("Action"), about="beginning of an action's name, as token")
+    action = Words(about="the whole of it, as token.create")
+    object = Words(label=_("Object"), about="part of the object's name")
+    target = Words(about="the whole of it")
+    tenant = Words(about="name of the tenant whose entry it is")
+    after = Moment(about="written after this moment")
+    before = Moment(about="written before this moment")
+
+    @property
+    def question(self) -> AuditFilter:
+        """Return what to search for.  Raises BadValue."""
+        self.check()
+        said: dict[str, Any] = self.form.cleaned_data if self.given else dict.fromkeys(self.filters, None)
+        first = [day_begin(said["since"])] if said["since"] else []
+        first += [said["after"] + timedelta(microseconds=1)] if said["after"] else []
+        last = [day_begin(said["until"] + DAY)] if said["until"] else []
+        last += [said["before"]] if said["before"] else []
+        return AuditFilter(
+            who=said["who"] or said["actor"] or "",
+            what=said["what"] or "",
+            action=said["action"] or "",
+            target=said["object"] or "",
+            target_whole=said["target"] or "",
+            tenant=said["tenant"] or "",
+            text=said["q"] or "",
+            since=max(first, default=None),
+            until=min(last, default=None),
+        )
+
+    def rows(self) -> QuerySet[AuditEntry]:
+        """Return all lines that fit, however many are read for that.  Raises BadValue."""
+        return _fitting(self.queryset, self.question)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +136,9 @@ class ChainCheck:
     """The check has reached the newest line."""
 
 
-def audit_find(viewer: Principal, wanted: AuditFilter) -> QuerySet[AuditEntry]:
-    """Return all lines that the caller may read and asked for, newest first."""
-    return _fitting(audit_visible(viewer), wanted)
+def actors_recent(viewer: Principal) -> list[str]:
+    """Return who wrote the newest lines that the caller may read, by name."""
+    return sorted({*audit_visible(viewer).values_list("actor", flat=True)[:ACTORS_OF]} - {""})
 
 
 def audit_page(viewer: Principal, wanted: AuditFilter, *, before: int = 0, limit: int) -> AuditPage:
@@ -114,24 +167,33 @@ def _numbered(rows: QuerySet[AuditEntry], wanted: AuditFilter) -> QuerySet[Audit
 
 
 def _fitting(rows: QuerySet[AuditEntry], wanted: AuditFilter) -> QuerySet[AuditEntry]:
-    if wanted.who:
-        rows = rows.filter(actor__icontains=wanted.who)
-    if wanted.what:
-        rows = rows.filter(**{"action" if wanted.is_exact else "action__startswith": wanted.what})
-    if wanted.target:
-        named = Q(**{"target" if wanted.is_exact else "target__icontains": wanted.target})
-        if (sector := SECTOR.fullmatch(wanted.target)) is not None:  # one of several that a line lists
-            named |= Q(target=sector["miner"], after__sectors__contains=int(sector["number"]))
-        rows = rows.filter(named)
+    fits = {
+        "actor__icontains": wanted.who,
+        "action__startswith": wanted.what,
+        "action": wanted.action,
+        "tenant__name": wanted.tenant,
+        "at__gte": wanted.since,
+        "at__lt": wanted.until,
+    }
+    rows = rows.filter(**{lookup: value for lookup, value in fits.items() if value})
+    for name, lookup in ((wanted.target, "target__icontains"), (wanted.target_whole, "target")):
+        if name:
+            rows = rows.filter(_named(name, lookup))
+    if wanted.text:
+        is_of = Q(actor__icontains=wanted.text) | Q(action__startswith=wanted.text)
+        rows = rows.filter(is_of | _named(wanted.text, "target__icontains"))
     if wanted.targets:
         rows = rows.annotate(first_word=SPLIT).filter(
             Q(target__in=wanted.targets) | Q(first_word__in=wanted.targets)
         )
-    if wanted.since is not None:
-        rows = rows.filter(at__gte=wanted.since)
-    if wanted.until is not None:
-        rows = rows.filter(at__lt=wanted.until)
     return rows
+
+
+def _named(name: str, lookup: str) -> Q:
+    named = Q(**{lookup: name})
+    if (sector := SECTOR.fullmatch(name)) is not None:  # one of several that a line lists
+        named |= Q(target=sector["miner"], after__sectors__contains=int(sector["number"]))
+    return named
 
 
 def chain_check_latest() -> ChainCheck:

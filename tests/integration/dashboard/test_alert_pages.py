@@ -308,19 +308,34 @@ def test_past_alerts_are_filtered_paged_and_downloaded() -> None:
     for query in ("severity=critical", "check=fee_debt", "state=ended&check=fee_debt"):
         text = text_of(page.get(f"{here}?{query}"))
         assert ("in debt" in text, "host-3 offline" in text) == (True, False), query
+    assert "host-54 offline" in text_of(page.get(f"{here}?sort=since&check=hosts_away"))
     tomorrow = f"{now() + timedelta(days=1):%Y-%m-%d}"
     for query in ("state=open", "check=gone", "until=2024-01-01", f"since={tomorrow}"):
-        assert "Nothing found" in text_of(page.get(f"{here}?{query}")), query
+        assert "No matching alerts" in text_of(page.get(f"{here}?{query}")), query
     assert "bobs host" in text_of(page.get(f"{here}?tenant=bob"))
-    assert "Nothing found" not in text_of(page.get(f"{here}?state=x&since=y&until=2026-13-01&after=z"))
+    for query in ("state=x", "since=y", "severity=high", "nope=1", "sort=say"):
+        answer = page.get(f"{here}?{query}")
+        assert (answer.status_code, "This filter cannot be read" in text_of(answer)) == (422, True), query
 
-    lines = text_of(page.get(f"{reverse('alerts-csv')}?check=fee_debt")).splitlines()
+    csv = reverse("alerts-history-csv")
+    lines = text_of(page.get(f"{csv}?check=fee_debt")).splitlines()
     assert lines[0].startswith("uuid,tenant,check,")
     assert [line.split(",")[6] for line in lines[1:]] == ["'=cmd in debt"]
-    theirs = text_of(signed_in("bill").get(f"{reverse('alerts-csv')}?tenant="))
+    theirs = text_of(signed_in("bill").get(csv))
     assert ("bobs host" in theirs, "in debt" in theirs) == (True, False)
     theirs = text_of(signed_in("bill").get(f"{here}?tenant=alice"))
-    assert ("bobs host" in theirs, "in debt" in theirs) == (True, False)
+    assert ("bobs host" in theirs, "in debt" in theirs) == (False, False)
+
+
+def test_a_past_alert_is_updated_live_where_it_fits() -> None:
+    viewer, row = principal_of(operator_person()), past(1, ended_at=None)
+    changes = {("alert", str(row.uuid))}
+
+    shown = fragments_render(changes, viewer=viewer, page="alerts-history:state=open")
+    other = fragments_render(changes, viewer=viewer, page="alerts-history:state=ended")
+
+    assert ("host-1 offline" in shown, "data-order" in shown) == (True, True)
+    assert "data-order" not in other
 
 
 def test_times_to_acknowledge_and_to_end_are_medians_of_a_month() -> None:

@@ -51,7 +51,7 @@ MOST_QUERIES = {
     "gateway": 17,  # signers and provers are counted
     "people": 9,
     "tokens": 9,  # one of them counts the valid ones
-    "audit": 8,
+    "audit": 10,  # one of them for views that a person saved, one for actors to choose from
     "status": 11,  # four of them for components, their days, incidents and maintenance
     "account": 12,
     "miner": 27,  # ten of them for its own checks

@@ -74,8 +74,8 @@ def test_alert_filter_ends_with_the_day_of_the_persons_zone():
     )
     page = signed_in("olga")
 
-    assert "Nothing found" not in text_of(page.get("/alerts/history/?until=2026-11-02&since=2026-11-02"))
-    assert "Nothing found" in text_of(page.get("/alerts/history/?since=2026-11-03"))
+    assert "No matching alerts" not in text_of(page.get("/alerts/history/?until=2026-11-02&since=2026-11-02"))
+    assert "No matching alerts" in text_of(page.get("/alerts/history/?since=2026-11-03"))
 
 
 def announce(client: Any, starts_at: str, ends_at: str) -> Any:

@@ -1,59 +1,41 @@
-"""Past alerts: by state, day, check and severity, as pages and as CSV, and how long they took."""
+"""Past alerts by state, day, check and severity, and how long they took."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from django.http import HttpRequest, HttpResponse
-from django.urls import path, reverse
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_safe
 
 from apps.checks.selectors.alert_history import (
-    STATES,
     TIMES_OVER,
-    AlertFilter,
+    AlertFilters,
     CheckTimes,
     acknowledged_first,
-    alerts_find,
     check_times,
 )
+from apps.checks.selectors.alerts import alerts_visible
 from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core.formatting import NOTHING, time_left
-from apps.dashboard.csv_export import Download, csv_answer, rows_in_turn
-from apps.dashboard.day_spans import day_moment, day_read
-from apps.dashboard.layout import page_render
+from apps.core.reasons import shown_text
+from apps.dashboard import cells
+from apps.dashboard.fragments import FragmentContext
+from apps.dashboard.html_time import time_html
+from apps.dashboard.list_page import Column, Empty, ListPage
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.alerts.page import AlertRow, alert_row
-from apps.dashboard.pagination import ROWS, cursor_read, page_of
-from apps.dashboard.sessions import sign_in_required
-from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
-    from django_stubs_ext import StrOrPromise
-
-FIELDS: Final = ("state", "check", "severity", "tenant", "since", "until")
-STATE_LABELS: Final = {"open": _("failing"), "acknowledged": _("acknowledged"), "ended": _("passed again")}
-SEVERITY_LABELS: Final = {"critical": _("critical"), "warning": _("warning")}
-COLUMNS: Final = (
-    *("uuid", "tenant", "check", "title", "severity", "count", "say", "began_at", "since", "times"),
-    *("ended_at", "first_acknowledged_at", "first_acknowledged_by"),
-)
-"""Of the list as CSV."""
-
-
-@dataclass(frozen=True, slots=True)
-class PastRow:
-    """One alert in the table."""
-
-    row: AlertRow
-    first: str
-    """Who acknowledged it first, and after what time."""
+    from apps.checks.models import Alert
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,54 +47,6 @@ class TimesRow:
     found: CheckTimes
     to_acknowledge: str
     to_end: str
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """What stands in the filter."""
-
-    query: dict[str, str]
-    chooses_tenant: bool
-
-    @property
-    def is_filtered(self) -> bool:
-        """Return whether anything is left out."""
-        return any(self.query.values())
-
-    @property
-    def choices(self) -> list[tuple[str, StrOrPromise, Iterable[tuple[str, StrOrPromise]]]]:
-        """Return the fields with a choice: name, label, and their values with labels."""
-        return [
-            ("state", _("State"), STATE_LABELS.items()),
-            ("severity", _("Severity"), SEVERITY_LABELS.items()),
-            ("check", _("Check"), [(check.name, check.title) for check in CHECKS_BY_NAME.values()]),
-        ]
-
-
-def query_read(request: HttpRequest) -> dict[str, str]:
-    """Return what the filter says."""
-    return {name: request.GET.get(name, "").strip()[:64] for name in FIELDS}
-
-
-def filter_of(viewer: Principal, query: Mapping[str, str]) -> AlertFilter:
-    """Read the filter; what it does not know matches all.  The operator sees the pool's or one tenant's."""
-    return AlertFilter(
-        state=query["state"] if query["state"] in STATES else "",
-        check=query["check"],
-        severity=query["severity"] if query["severity"] in SEVERITY_LABELS else "",
-        tenant=query["tenant"] if viewer.sees_pool else None,
-        since=day_moment(day_read(query["since"])),
-        until=day_moment(day_read(query["until"]), later=1),
-    )
-
-
-def past_row(alert: Any, *, at: datetime) -> PastRow:
-    """Lay out an alert with who took it first."""
-    if alert.first_at is None:
-        return PastRow(alert_row(alert, at=at), NOTHING)
-    lasted = time_left((alert.first_at - alert.began_at).total_seconds())
-    first = gettext("{actor}, after {lasted}").format(actor=alert.first_by, lasted=lasted)
-    return PastRow(alert_row(alert, at=at), first)
 
 
 def times_row(found: CheckTimes) -> TimesRow:
@@ -131,67 +65,107 @@ def times_row(found: CheckTimes) -> TimesRow:
     )
 
 
-@require_safe
-@sign_in_required
-def alerts_history(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """List alerts, newest first."""
-    query, after = query_read(request), cursor_read(request.GET.get("after", ""), of="alerts")
-    before = int(after) if after.isdecimal() else 0
-    found = acknowledged_first(alerts_find(viewer, filter_of(viewer, query), before=before))
-    shown, pager = page_of(
-        list(found[: ROWS + 1]),
-        of="alerts",
-        cursor_of=lambda row: str(row.pk),
-        query=query,
-        is_first=not after,
-    )
-    data, query_string = PageData(viewer), urlencode({name: value for name, value in query.items() if value})
-    return page_render(
-        request,
-        "alerts/history.html",
-        title=_("Past alerts"),
-        section="alerts",
-        data=data,
-        rows=[past_row(row, at=data.at) for row in shown],
-        pager=pager,
-        search=Search(query, chooses_tenant=viewer.sees_pool),
-        times=[times_row(row) for row in check_times(viewer, now=data.at)],
-        times_over=TIMES_OVER.days,
-        csv=f"{reverse('alerts-csv')}?{query_string}",
+def listed(data: PageData) -> QuerySet[Alert]:
+    """Return the viewer's alerts with who acknowledged each first, and when."""
+    return acknowledged_first(alerts_visible(data.viewer))
+
+
+def changed(context: FragmentContext, keys: list[str]) -> QuerySet[Alert]:
+    """Return the alerts that changed."""
+    return listed(context.data).filter(uuid__in=keys)
+
+
+def alert_rows(rows: Sequence[Alert], data: PageData) -> list[AlertRow]:
+    """Lay out one page of the list."""
+    return [alert_row(row, at=data.at) for row in rows]
+
+
+def name(shown: AlertRow) -> SafeString:
+    """Return what was found last, which check that is, and who works on it."""
+    return cells.joined(
+        cells.link(reverse("alert", args=[shown.row.uuid]), shown_text(shown.row.say)),
+        cells.sub(gettext("Condition: {title}").format(title=shown_text(shown.row.title)), css="wrap"),
+        cells.sub(shown.acknowledged, css="wrap"),
     )
 
 
-def cells_of(row: Any) -> tuple[Any, ...]:
-    """Return an alert as a line of the CSV."""
-    times = (row.ended_at, row.first_at)
-    ended_at, first_at = (at.isoformat() if at is not None else "" for at in times)
-    return (
-        row.uuid,
-        row.tenant.name if row.tenant is not None else "",
-        row.check_name,
-        row.title,
-        row.severity,
-        row.count,
-        row.say,
-        row.began_at.isoformat(),
-        row.since.isoformat(),
-        row.times,
-        ended_at,
-        first_at,
-        row.first_by or "",
-    )
+def since(shown: AlertRow) -> SafeString:
+    """Return when an alert began, and how often its check failed since."""
+    times = gettext("failed {times} times").format(times=shown.row.times) if shown.row.times > 1 else ""
+    return cells.joined(time_html(shown.row.began_at), cells.sub(times))
 
 
-@require_safe
-@sign_in_required
-def alerts_csv(request: HttpRequest, viewer: Principal) -> Download:
-    """Return the filtered list as CSV."""
-    found = acknowledged_first(alerts_find(viewer, filter_of(viewer, query_read(request))))
-    rows = (cells_of(row) for row in rows_in_turn(found))
-    return csv_answer("alerts.csv", COLUMNS, rows)
+def first_text(shown: AlertRow) -> str:
+    """Return who acknowledged an alert first, and after what time."""
+    alert: Any = shown.row
+    if alert.first_at is None:
+        return NOTHING
+    lasted = time_left((alert.first_at - alert.began_at).total_seconds())
+    return gettext("{actor}, after {lasted}").format(actor=alert.first_by, lasted=lasted)
 
 
-urlpatterns: Final = [
-    path("alerts/history/", alerts_history, name="alerts-history"),
-    path("alerts.csv", alerts_csv, name="alerts-csv"),
-]
+def more(_request: HttpRequest, data: PageData) -> dict[str, Any]:
+    """Return what stands below the list."""
+    times = [times_row(row) for row in check_times(data.viewer, now=data.at)]
+    return {"times": times, "times_over": TIMES_OVER.days}
+
+
+HISTORY: Final = ListPage(
+    name="alerts-history",
+    address="alerts/history",
+    section="alerts",
+    one="alert",
+    title=_("Past alerts"),
+    table=_("Table of alerts"),
+    caption=_("Alerts, newest first"),
+    icon="alerts",
+    template="alerts/history.html",
+    more=more,
+    rows=listed,
+    lay_out=alert_rows,
+    id_of=attrgetter("row.uuid"),
+    order_of=attrgetter("row.pk"),
+    live={"alert": changed},
+    filters=AlertFilters,
+    places=("check", "severity"),
+    places_label=_("Filter"),
+    options={
+        "check": lambda _data: [(check.name, check.title) for check in CHECKS_BY_NAME.values()],
+        "severity": lambda _data: [("critical", _("critical")), ("warning", _("warning"))],
+    },
+    days=True,
+    facets=(
+        ("", _("All"), "", ""),
+        ("open", _("failing"), "bad", "bad"),
+        ("acknowledged", _("acknowledged"), "run", "people"),
+        ("ended", _("passed again"), "ok", "ok"),
+    ),
+    empty=lambda _data: Empty(_("No alerts yet"), _("Checks are evaluated every 15 seconds.")),
+    none=Empty(_("No matching alerts"), _("No alert matches.")),
+    columns=(
+        Column(
+            head=_("State"), cell=lambda shown: cells.chip(shown.label), css="tight c-state", is_plain=True
+        ),
+        Column(head=_("Alert"), cell=name, css="wrap", is_name=True),
+        Column(head=_("Since"), cell=since, key="since", by="began_at"),
+        Column(head=_("Duration"), cell=lambda shown: time_left(shown.lasted), key="duration"),
+        Column(head=_("Acknowledged"), cell=first_text, css="c-half wrap", key="acknowledged", by="first_at"),
+    ),
+    csv={
+        "uuid": attrgetter("uuid"),
+        "tenant": lambda row: row.tenant and row.tenant.name,
+        "check": attrgetter("check_name"),
+        "title": attrgetter("title"),
+        "severity": attrgetter("severity"),
+        "count": attrgetter("count"),
+        "say": attrgetter("say"),
+        "began_at": lambda row: row.began_at.isoformat(),
+        "since": lambda row: row.since.isoformat(),
+        "times": attrgetter("times"),
+        "ended_at": lambda row: row.ended_at and row.ended_at.isoformat(),
+        "first_acknowledged_at": lambda row: row.first_at and row.first_at.isoformat(),
+        "first_acknowledged_by": attrgetter("first_by"),
+    },
+)
+urlpatterns: Final = HISTORY.urls
+LIVE: Final = HISTORY.live_pages

@@ -80,7 +80,7 @@ class ChannelRow:
 class AlertRow:
     """One alert in the table."""
 
-    alert: Alert
+    row: Alert
     label: StateLabel
     lasted: float
     """Seconds since it began, until it ended."""

@@ -79,7 +79,7 @@ def test_the_line_can_be_pasted(path: str, command: str, curl: str) -> None:
         ("/messages/?state=stuck", "poolsite messages list --state stuck"),
         ("/sectors/?miner=f01004&after=IjUi:1vX:sig", "poolsite sectors list --miner f01004"),
         ("/hosts/?state=idle&group=a%20b", "poolsite workers list --group 'a b' --state idle"),
-        ("/audit/?who=ann&after=IjUi:1vX:sig", "poolsite audit list"),
+        ("/audit/?who=ann&after=IjUi:1vX:sig", "poolsite audit list --who ann"),
         ("/miners/f01004/withdraw/", "poolsite miners withdrawals-create f01004 --dry-run"),
     ],
 )
