@@ -13,8 +13,8 @@ from django.views.decorators.http import require_safe
 
 from apps.api.callers import request_source
 from apps.core import clock
-from apps.market.selectors import ad_body, chain_of_peer, chunk_body
-from apps.market.services.advertisements import fetch_note
+from apps.market.selectors import ad_body, chain_of_peer
+from apps.market.services.advertisements import chunk_serve, fetch_note
 from apps.users.services.rate_limit_buckets import address_request_count
 from poolsite.filecoin.cids import BadCid, cid_parse
 
@@ -34,7 +34,7 @@ def advertisement(request: HttpRequest, peer_id: str, name: str) -> HttpResponse
     chain = chain_of_peer(peer_id) if peer_id.isalnum() else None  # the database takes no zero byte
     if chain is None:
         return _refusal(404, "no such provider")
-    cid = ""
+    cid, hashes = "", 0
     if name == HEAD:
         if chain.head_body is None:
             return HttpResponse(status=204, headers={"Cache-Control": "no-cache"})
@@ -44,12 +44,15 @@ def advertisement(request: HttpRequest, peer_id: str, name: str) -> HttpResponse
             cid = str(cid_parse(name))
         except BadCid:
             return _refusal(400, "not a cid")
-        if (chunk := chunk_body(chain, cid)) is not None:
-            return _answer(bytes(chunk), "application/cbor", FOREVER, ETag=f'"{cid}"')
-        if (body := ad_body(chain, cid)) is None:
+        if (body := ad_body(chain, cid)) is not None:
+            answer = _answer(body, "application/json", FOREVER, ETag=f'"{cid}"')
+        elif (chunk := chunk_serve(chain, cid)) is not None:
+            body, hashes = chunk
+            answer, cid = _answer(body, "application/cbor", FOREVER, ETag=f'"{cid}"'), ""
+        else:
             return _refusal(404, "cid not found")
-        answer = _answer(bytes(body), "application/json", FOREVER, ETag=f'"{cid}"')
-    fetch_note(chain, address=source, agent=request.headers.get("User-Agent", ""), cid=cid, now=clock.now())
+    agent = request.headers.get("User-Agent", "")
+    fetch_note(chain, address=source, agent=agent, cid=cid, hashes=hashes, now=clock.now())
     return answer
 
 

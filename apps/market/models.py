@@ -292,8 +292,12 @@ class Advertisement(models.Model):
     metadata = models.BinaryField(default=b"")
     entries = CidField(blank=True, default="")
     """First chunk of its multihashes; empty: it has none."""
+    blocks_entries = CidField(blank=True, default="", db_default="")
+    """First chunk of its blocks' multihashes, to which `entries` leads on; empty: it adds none."""
+    blocks = models.BigIntegerField(default=0, db_default=0)
+    """How many of them there are."""
     is_live = models.BooleanField(default=False)
-    """Whether it adds a piece that no later one removes."""
+    """Whether it adds a piece that no later one removes or adds anew."""
     cid = CidField(blank=True, default="")
     """Empty before it is signed."""
     body = models.BinaryField(null=True)
@@ -319,7 +323,10 @@ class Advertisement(models.Model):
 
 
 class EntryChunk(models.Model):
-    """Multihashes of an advertisement as they are served; they go once its piece is removed."""
+    """The chunk of a piece's own multihashes as it is served; it goes once its piece is removed.
+
+    Those of the blocks within are made of the piece's index: `HashChunk`.
+    """
 
     advertisement = models.ForeignKey(Advertisement, on_delete=models.CASCADE, related_name="chunks")
     cid = CidField()
@@ -365,6 +372,8 @@ class IndexerFetch(models.Model):
     """As it calls itself."""
     cid = CidField(blank=True, default="")
     """Advertisement that it fetched last; empty: only the head."""
+    hashes = models.BigIntegerField(default=0, db_default=0)
+    """Multihashes that it fetched in all."""
     fetched_at = models.DateTimeField()
 
     class Meta:

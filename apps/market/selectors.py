@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.db.models import (
     BigIntegerField,
+    Case,
     Count,
     Exists,
     F,
@@ -23,6 +24,7 @@ from django.db.models import (
     QuerySet,
     Sum,
     Value,
+    When,
 )
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
@@ -66,9 +68,9 @@ from apps.miners.models import Miner
 from apps.miners.selectors.miners import MinerFilters, miners_active, miners_visible
 from apps.miners.selectors.roles import roles_of_miners
 from apps.miners.states import RoleKind
-from apps.pieces.models import Piece
-from apps.pieces.selectors import piece_held, piece_same
-from apps.pieces.states import PieceState
+from apps.pieces.models import HashChunk, Piece
+from apps.pieces.selectors import hash_chunks, piece_held, piece_same
+from apps.pieces.states import IndexOutcome, PieceState
 from apps.sectors.models import Sector
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.actors.market import Method
@@ -555,9 +557,16 @@ def ad_body(chain: AdChain, cid: str) -> bytes | None:
 
 
 def chunk_body(chain: AdChain, cid: str) -> bytes | None:
-    """Return a chunk of multihashes of a chain as it is served."""
+    """Return the chunk of a piece's own multihashes as it is served."""
     rows = EntryChunk.objects.filter(advertisement__chain=chain, cid=cid)
     return _body(rows.values_list("body", flat=True))
+
+
+def blocks_chunks(chain: AdChain, cid: str) -> list[HashChunk]:
+    """Return the rows of a chunk of blocks' multihashes, if the chain has advertised a piece with it."""
+    ads = Advertisement.objects.filter(chain=chain).exclude(blocks_entries="")
+    rows = hash_chunks(chain.miner_id, cid)
+    return [row for row in rows if ads.filter(piece_cid=row.index.piece.piece_cid).exists()]
 
 
 def _body(rows: QuerySet[Any, Any]) -> bytes | None:
@@ -573,18 +582,25 @@ def _pieces_offered(chain: AdChain) -> QuerySet[Piece]:
 
 
 def pieces_unadvertised(chain: AdChain) -> QuerySet[Piece]:
-    """Return the pieces that a chain lacks, each content once."""
+    """Return the pieces that a chain lacks, or whose blocks it lacks, each content once."""
     live = Advertisement.objects.filter(chain=chain, is_live=True, piece_cid=OuterRef("piece_cid"))
-    rows = _pieces_offered(chain).exclude(Exists(live.filter(padded_size=OuterRef("padded_size"))))
-    return rows.order_by("piece_cid", "padded_size", "pk").distinct("piece_cid", "padded_size")
+    live = live.filter(padded_size=OuterRef("padded_size"))
+    is_indexed = Q(block_index__outcome=IndexOutcome.INDEXED) & ~Q(block_index__entries="")
+    rows = _pieces_offered(chain).annotate(is_indexed=Case(When(is_indexed, then=1), default=0))
+    lacking = ~Exists(live) | Q(is_indexed=1) & Exists(live.filter(blocks_entries=""))
+    rows = rows.filter(lacking).select_related("block_index")
+    order = ("piece_cid", "padded_size", "-is_indexed", "pk")
+    return rows.order_by(*order).distinct("piece_cid", "padded_size")
 
 
 def ads_gone(chain: AdChain) -> QuerySet[Advertisement]:
-    """Return the advertisements of a chain whose piece cannot be retrieved any more."""
+    """Return the advertisements of a chain whose piece, or whose blocks, cannot be retrieved any more."""
     there = _pieces_offered(chain).filter(
         piece_cid=OuterRef("piece_cid"), padded_size=OuterRef("padded_size")
     )
-    return Advertisement.objects.filter(~Exists(there), chain=chain, is_live=True).order_by("number")
+    indexed = there.filter(block_index__entries=OuterRef("blocks_entries"))
+    gone = ~Exists(there) | ~Q(blocks_entries="") & ~Exists(indexed)
+    return Advertisement.objects.filter(gone, chain=chain, is_live=True).order_by("number")
 
 
 def ads_unsigned(chain: AdChain) -> QuerySet[Advertisement]:
@@ -609,6 +625,8 @@ class Discovery:
     """Advertisements that are not signed yet."""
     pieces: int = 0
     """Pieces that are advertised now, signed or not."""
+    blocks: int = 0
+    """Blocks of those."""
     missing: int = 0
     """Pieces that are still to be added or removed: each head does a part."""
     answers: Mapping[str, IndexerAnswer | None] = field(default_factory=dict)
@@ -624,11 +642,14 @@ def discovery_of(market: MinerMarket, *, now: datetime) -> Discovery:
         return Discovery(None, _discovery_fault(market, now=now), answers=dict.fromkeys(market.indexers))
     answers = {row.url: row for row in IndexerAnswer.objects.filter(chain=chain)}
     waiting = ads_unsigned(chain).count()
+    live = Advertisement.objects.filter(chain=chain, is_live=True)
+    live = live.aggregate(pieces=Count("pk"), blocks=Sum("blocks"))
     return Discovery(
         chain,
         _discovery_fault(market, now=now, is_signing=waiting > 0),
         waiting=waiting,
-        pieces=Advertisement.objects.filter(chain=chain, is_live=True).count(),
+        pieces=live["pieces"],
+        blocks=int(live["blocks"] or 0),
         missing=pieces_unadvertised(chain).count() + ads_gone(chain).count(),
         answers={url: answers.get(url) for url in market.indexers},
         fetches=list(IndexerFetch.objects.filter(chain=chain).order_by("-fetched_at")[:READERS_SHOWN]),

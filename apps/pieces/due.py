@@ -13,7 +13,8 @@ INDEX: Final = """
         LEFT JOIN pieces_blockindex made ON made.piece_id = piece.id
         WHERE market.serves_data AND piece.has_data AND piece.piece_cid <> '' AND piece.state <> 'FAILED'
         AND (made.piece_id IS NULL
-            OR made.is_due AND (made.tried_at IS NULL OR made.tried_at < $2 - interval '10 minutes')
+            OR (made.is_due OR made.blocks > 0 AND made.entries = '')
+                AND (made.tried_at IS NULL OR made.tried_at < $2 - interval '10 minutes')
             OR made.outcome = 'INDEXED' AND NOT made.is_due AND made.sampled_at < $2 - interval '1 day')
 """
 """A piece of a miner that serves its data has no block index, or a sample of one is due."""

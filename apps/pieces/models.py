@@ -229,6 +229,8 @@ class BlockIndex(WithReasons, models.Model):
     is_due = models.BooleanField(default=False)
     """Whether it is to be made anew: somebody asked, or it could not be made."""
     blocks = models.BigIntegerField(default=0)
+    entries = CidField(blank=True, default="", db_default="")
+    """First chunk of their multihashes, as indexers fetch them; empty: there are none, or not listed yet."""
     left_out = models.BigIntegerField(default=0)
     """Blocks that nobody gets: too large, or with a hash that cannot be verified."""
     tried_at = models.DateTimeField(null=True)
@@ -242,6 +244,29 @@ class BlockIndex(WithReasons, models.Model):
 
     def __str__(self) -> str:
         return f"blocks of {self.piece_id}"
+
+
+class HashChunk(models.Model):
+    """A chunk of the multihashes of an index' blocks, as indexers (IPNI) fetch it; they lie in its file."""
+
+    index = models.ForeignKey(BlockIndex, on_delete=models.CASCADE, related_name="chunks")
+    number = models.PositiveIntegerField()
+    """From 0 on; it links to the chunk before it."""
+    cid = CidField()
+    """Of the chunk: it is served only while the file gives these bytes."""
+    at = models.BigIntegerField()
+    """First byte of its multihashes in the file."""
+    size = models.PositiveIntegerField()
+    """Bytes of them."""
+    count = models.PositiveIntegerField()
+    """Number of them."""
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["index", "number"], name="one_row_per_hash_chunk")]
+        indexes = [models.Index(fields=["cid"], name="hash_chunks_by_cid")]
+
+    def __str__(self) -> str:
+        return f"chunk {self.number} of {self.index_id}"
 
 
 class PieceQuota(models.Model):

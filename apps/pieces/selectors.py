@@ -23,7 +23,15 @@ from apps.miners.selectors.miners import MinerFilters
 from apps.pieces.data.blocks import ServedIndex
 from apps.pieces.data.files import is_stored
 from apps.pieces.errors import PieceAmbiguous, PieceUnknown
-from apps.pieces.models import CLIENT_ACTOR, BlockIndex, MinerStorage, Piece, PieceDelivery, PieceQuota
+from apps.pieces.models import (
+    CLIENT_ACTOR,
+    BlockIndex,
+    HashChunk,
+    MinerStorage,
+    Piece,
+    PieceDelivery,
+    PieceQuota,
+)
 from apps.pieces.states import UNCOMMITTED, DeliveryState, IndexOutcome, PieceState
 from apps.users.models import Tenant
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt
@@ -212,6 +220,24 @@ def blocks_retrievable() -> list[ServedIndex]:
     return [ServedIndex(*row) for row in read]  # each request reads all: a tuple of each, not three objects
 
 
+def hash_chunks(miner: int, cid: str) -> list[HashChunk]:
+    """Return the chunks of this CID of a miner's indexes: several where it has the same data twice."""
+    rows = HashChunk.objects.filter(cid=cid, index__piece__miner=miner, index__piece__has_data=True)
+    return list(rows.select_related("index__piece").order_by("pk"))
+
+
+def chunk_before(chunk: HashChunk) -> HashChunk | None:
+    """Return the chunk to which one links."""
+    return HashChunk.objects.filter(index=chunk.index_id, number=chunk.number - 1).first()
+
+
+def index_files_unowned(uuids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Return those of some uuids of index files that belong to no piece whose bytes are here."""
+    return set(uuids) - set(
+        Piece.objects.filter(uuid__in=uuids, has_data=True).values_list("uuid", flat=True)
+    )
+
+
 def is_any_served() -> bool:
     """Return whether any miner serves its data."""
     return Miner.objects.filter(market__serves_data=True).exists()
@@ -226,7 +252,8 @@ def pieces_unindexed(*, tried_before: datetime) -> list[Piece]:
     """Return the pieces whose blocks are to be indexed: those of `due.INDEX`, longest here first."""
     rows = Piece.objects.filter(has_data=True, miner__market__serves_data=True).exclude(piece_cid="")
     waits = Q(block_index__tried_at=None) | Q(block_index__tried_at__lt=tried_before)
-    rows = rows.filter(Q(block_index=None) | Q(block_index__is_due=True) & waits)
+    unlisted = Q(block_index__blocks__gt=0, block_index__entries="")  # of a version that listed none
+    rows = rows.filter(Q(block_index=None) | (Q(block_index__is_due=True) | unlisted) & waits)
     rows = rows.exclude(state=PieceState.FAILED).filter(removal_asked_at=None)
     return list(rows.select_related("miner__tenant").order_by("pk")[:INDEXED_AT_ONCE])
 

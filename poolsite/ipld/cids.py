@@ -9,12 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Final, NamedTuple
 
 from poolsite.filecoin.cids import MAX_CID_LEN, BadCid
 from poolsite.filecoin.multiaddr import BadMultiaddr, base58_decode, base58_encode
-from poolsite.filecoin.varint import BadVarint, uvarint_read
+from poolsite.filecoin.varint import BadVarint, uvarint_read, uvarint_write
 
 RAW: Final = 0x55
 DAG_PB: Final = 0x70
@@ -109,6 +111,28 @@ def multihash_read(data: bytes) -> Multihash:
     code, at = uvarint_read(data, 0)
     _, at = uvarint_read(data, at)
     return Multihash(code, data[at:])
+
+
+def multihash_write(multihash: Multihash) -> bytes:
+    """Return a multihash as a CID has it."""
+    return uvarint_write(multihash.code) + uvarint_write(len(multihash.digest)) + multihash.digest
+
+
+def multihashes_split(data: bytes | mmap) -> Iterator[bytes]:
+    """Yield multihashes that were written one behind the other.  Raises BadCid."""
+    at = 0
+    while at < len(data):
+        head = data[at : at + 20]
+        try:
+            _, behind = uvarint_read(head, 0)
+            length, behind = uvarint_read(head, behind)
+        except BadVarint as error:
+            raise BadCid(f"invalid multihash: {error}") from None
+        end = at + behind + length
+        if end > len(data):
+            raise BadCid("invalid multihash: it is cut short")
+        yield data[at:end]
+        at = end
 
 
 def text_read(text: str) -> bytes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -32,6 +32,8 @@ NO_ENTRIES: Final = Cid(b"\x01\x55\x12\x10" + hashlib.sha256(b"").digest()[:16])
 """Link of an advertisement without entries: raw, sha2-256 of nothing cut to 16 bytes (schema.NoEntries)."""
 CHUNK_HASHES: Final = 16_384
 """Multihashes of one chunk at most, as index-provider and Curio have it."""
+CHUNK_BYTES: Final = 1 << 20
+"""Bytes of one chunk's multihashes at most."""
 TOPIC: Final = "/indexer/ingest/mainnet"
 """Name of the indexers' channel, part of what a signed head signs."""
 DOMAIN: Final = b"indexer"
@@ -103,28 +105,29 @@ def multihash_of(cid: str) -> bytes:
     return data[at + 1 :]
 
 
-def chunks_make(hashes: Iterable[bytes], *, size: int = CHUNK_HASHES) -> list[Block]:
-    """Return the chunks of an advertisement's multihashes; the first is what it links to, empty: none.
-
-    A chunk links to the one before it, so the last one written is the first.
-    """
-    chunks: list[Block] = []
+def chunk_groups(hashes: Iterable[bytes], *, count: int = CHUNK_HASHES) -> Iterator[list[bytes]]:
+    """Yield the multihashes of one chunk after the other."""
     group: list[bytes] = []
+    size = 0
     for one in hashes:
+        if len(group) == count or size + len(one) > CHUNK_BYTES:
+            yield group
+            group, size = [], 0
         group.append(one)
-        if len(group) == size:
-            chunks.append(_chunk(group, chunks))
-            group = []
+        size += len(one)
     if group:
-        chunks.append(_chunk(group, chunks))
-    return chunks[::-1]
+        yield group
 
 
-def _chunk(hashes: list[bytes], before: list[Block]) -> Block:
-    node: dict[str, Any] = {"Entries": hashes}
-    if before:
-        node["Next"] = before[-1].cid
-    return _block(DAG_CBOR, cbor.encode(node))
+def chunk_make(hashes: list[bytes], following: Cid | None) -> Block:
+    """Return a chunk of multihashes that links to the one behind it."""
+    heads = {size: cbor.head_write(cbor.BYTES, size) for size in {len(one) for one in hashes}}
+    listed = b"".join([part for one in hashes for part in (heads[len(one)], one)])
+    link = b"" if following is None else cbor.text_write("Next") + cbor.cid_write(following)
+    pairs = cbor.head_write(cbor.MAP, 1 if following is None else 2)
+    # "Next" comes first: dag-cbor sorts keys by their length.
+    body = pairs + link + cbor.text_write("Entries") + cbor.head_write(cbor.ARRAY, len(hashes)) + listed
+    return _block(DAG_CBOR, body)
 
 
 def _block(codec: int, body: bytes) -> Block:

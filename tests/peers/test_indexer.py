@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 
 from apps.core import clock
-from apps.market.models import Deal, MinerDoor
+from apps.market.models import Deal, IndexerFetch, MinerDoor
 from apps.market.services.advertisements import advertisements_advance, advertisements_sign
 from apps.market.services.markets import market_set
 from apps.market.states import DealState
 from apps.miners.models import Miner
 from apps.pieces.models import Piece
+from apps.pieces.services.indexes import index_update
+from poolsite.ipld.cids import cid_parts
 from poolsite.libp2p.ipni import context_of, multihash_of
 from tests import factories, people
+from tests.cars import car_of, cid_of
 from tests.integration.pools import port_free
 from tests.peers.programs import ANSWER_S, go_program
 from tests.unit.apps.market.offers import IDENTITY, offer
@@ -109,6 +112,34 @@ def test_an_indexer_fetches_and_verifies_the_whole_chain(
         row = by_context[context_of(piece.padded_size, piece.piece_cid).hex()]
         assert row["protocols"] == ["transport-filecoin-piece-http"]
         assert (row["entries"], row["digest"]) == (len(names(piece)), digest(names(piece)))
+
+
+def test_an_indexer_finds_each_block_of_a_car(
+    miner: Miner, indexer: tuple[subprocess.Popen[str], int]
+) -> None:
+    program, port = indexer
+    blocks = [(cid_of(data), data) for data in (number.to_bytes(2, "big") for number in range(40_003))]
+    piece = offer(miner, car_of(blocks))
+    index_update(piece)
+    market_set(miner, values={"indexers": [f"http://127.0.0.1:{port}"]}, by=people.principal())
+    turn()
+    turn()
+
+    assert program.stdout is not None
+    told = json.loads(program.stdout.readline())
+    done = subprocess.run(
+        [go_program("ipni"), "fetch", told["peer"], told["address"]],
+        capture_output=True,
+        text=True,
+        timeout=ANSWER_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    row = json.loads(done.stdout.splitlines()[1])
+    hashes = [*names(piece), *(cid_parts(cid).multihash for cid, _ in blocks)]
+    assert row["protocols"] == ["transport-ipfs-gateway-http", "transport-filecoin-piece-http"]
+    assert (row["entries"], row["digest"]) == (len(hashes), digest(hashes))
+    assert IndexerFetch.objects.get().hashes == len(hashes)
 
 
 def test_the_golden_nodes_are_what_the_library_makes(go: None) -> None:

@@ -218,6 +218,7 @@ class ReaderOutput(serializers.Serializer[Any]):
     address = serializers.CharField()
     agent = serializers.CharField(help_text="as it calls itself")
     cid = serializers.CharField(help_text="advertisement that it fetched last; empty: the head only")
+    hashes = serializers.IntegerField(help_text="multihashes that it fetched in all")
     fetched_at = serializers.DateTimeField()
 
 
@@ -231,6 +232,7 @@ class DiscoveryOutput(serializers.Serializer[Any]):
     length = serializers.IntegerField(help_text="signed advertisements")
     waiting = serializers.IntegerField(help_text="advertisements that are not signed yet")
     pieces = serializers.IntegerField(help_text="pieces that are advertised now")
+    blocks = serializers.IntegerField(help_text="blocks of those that are advertised")
     missing = serializers.IntegerField(help_text="pieces that are still to be added or removed")
     addresses = serializers.ListField(child=serializers.CharField(), help_text="where clients get the data")
     indexers = IndexerOutput(many=True)
@@ -249,6 +251,7 @@ def discovery_body(market: MinerMarket) -> dict[str, Any]:
         "length": 0 if chain is None else chain.length,
         "waiting": found.waiting,
         "pieces": found.pieces,
+        "blocks": found.blocks,
         "missing": found.missing,
         "addresses": [] if chain is None else chain.addresses,
         "indexers": [
@@ -261,7 +264,7 @@ def discovery_body(market: MinerMarket) -> dict[str, Any]:
             for url, row in found.answers.items()
         ],
         "readers": [
-            {name: getattr(row, name) for name in ("address", "agent", "cid", "fetched_at")}
+            {name: getattr(row, name) for name in ("address", "agent", "cid", "hashes", "fetched_at")}
             for row in found.fetches
         ],
     }

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import structlog
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import F, Max
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.live import Change, publish
@@ -23,7 +23,9 @@ from apps.market.rules import chain_path
 from apps.market.selectors import (
     ads_gone,
     ads_unsigned,
+    blocks_chunks,
     chains_current,
+    chunk_body,
     console_address,
     peers_without_chain,
     pieces_unadvertised,
@@ -32,17 +34,20 @@ from apps.market.states import AdKind
 from apps.pieces.data.destinations import DeliveryRefused, Target, bytes_put
 from apps.pieces.data.sources import SourceAway
 from apps.pieces.models import Piece
+from apps.pieces.services.indexes import hash_chunk_body
+from poolsite.filecoin import cbor
 from poolsite.filecoin.cids import cid_parse
 from poolsite.filecoin.multiaddr import peer_id_parse
 from poolsite.libp2p import ipni
 from poolsite.libp2p.identity import Identity
 from poolsite.libp2p.ipni import (
+    GATEWAY_HTTP,
     NO_ENTRIES,
     PIECE_HTTP,
     Block,
     advertisement_sign,
     announcement,
-    chunks_make,
+    chunk_make,
     context_of,
     head_sign,
     metadata_of,
@@ -83,15 +88,19 @@ def chain_advance(chain: AdChain) -> None:
 
 
 def piece_publish(chain: AdChain, *, piece: Piece, address: str) -> None:
-    """Make the advertisement of a piece, by its piece CIDs."""
+    """Make the advertisement of a piece, by its piece CIDs and, if it is a CAR, by its blocks.
+
+    The chunk of the piece CIDs leads on to those of the blocks, which are served from the index.
+    """
     names = [multihash_of(one) for one in (piece.piece_cid, piece.piece_cid_v2) if one]
+    blocks_entries = "" if piece.index is None else piece.index.entries
     advertisement_add(
         chain,
         kind=AdKind.ADD,
         address=address,
         piece=piece,
-        chunks=chunks_make(names),
-        metadata=metadata_of(PIECE_HTTP),
+        chunk=chunk_make(names, cid_parse(blocks_entries) if blocks_entries else None),
+        metadata=metadata_of(PIECE_HTTP, *([GATEWAY_HTTP] if blocks_entries else [])),
     )
 
 
@@ -102,20 +111,29 @@ def advertisement_add(
     kind: AdKind,
     address: str,
     piece: Piece | None = None,
-    chunks: list[Block] | None = None,
+    chunk: Block | None = None,
     metadata: bytes = b"",
 ) -> None:
-    """Make the next link of a chain, unsigned; a piece that is advertised already is left."""
+    """Make the next link of a chain, unsigned; a piece that is advertised already, with its blocks, is left.
+
+    One that was advertised without them is once more: to indexers that is the same one with more entries.
+    """
     locked = AdChain.objects.select_for_update(no_key=True).get(pk=chain.pk)
     named = {} if piece is None else {"piece_cid": piece.piece_cid, "padded_size": piece.padded_size}
-    if piece is not None and Advertisement.objects.filter(chain=locked, is_live=True, **named).exists():
-        return
+    index = None if piece is None else piece.index
+    blocks_entries = "" if index is None else index.entries
+    if piece is not None:
+        live = Advertisement.objects.filter(chain=locked, is_live=True, **named)
+        if live.exclude(blocks_entries="").exists() or (not blocks_entries and live.exists()):
+            return
+        live.update(is_live=False)
     row = _link(locked, kind=kind, address=address, **named)
     row.metadata, row.is_live = metadata, piece is not None
-    row.entries = str(chunks[0].cid) if chunks else ""
+    row.entries = str(chunk.cid) if chunk else ""
+    row.blocks_entries, row.blocks = blocks_entries, index.blocks if index and blocks_entries else 0
     row.save()
-    rows = [EntryChunk(advertisement=row, cid=str(one.cid), body=one.body) for one in chunks or ()]
-    EntryChunk.objects.bulk_create(rows)
+    if chunk is not None:
+        EntryChunk.objects.create(advertisement=row, cid=str(chunk.cid), body=chunk.body)
     chain.addresses = locked.addresses
 
 
@@ -177,11 +195,23 @@ def _node(chain: AdChain, row: Advertisement) -> ipni.Advertisement:
 
 
 def _chunks_drop(chain: AdChain, removal: Advertisement) -> None:
-    """Delete the multihashes of a piece that a signed removal takes back."""
+    """Delete the own multihashes of a piece that a signed removal takes back."""
     before = Advertisement.objects.filter(
         chain=chain, piece_cid=removal.piece_cid, padded_size=removal.padded_size, number__lt=removal.number
     )
     EntryChunk.objects.filter(advertisement__in=before).delete()
+
+
+def chunk_serve(chain: AdChain, cid: str) -> tuple[bytes, int] | None:
+    """Return a chunk of multihashes of a chain, with their number; None if it has none of this CID."""
+    own = chunk_body(chain, cid)
+    if own is not None:
+        return own, len(cbor.decode(own)["Entries"])
+    for chunk in blocks_chunks(chain, cid):
+        body = hash_chunk_body(chunk)
+        if body is not None:
+            return body, chunk.count
+    return None
 
 
 def head_send(chain: AdChain, *, now: datetime) -> None:
@@ -222,12 +252,15 @@ def _announce(chain: AdChain, *, url: str) -> Reason | str:
 
 
 @transaction.atomic
-def fetch_note(chain: AdChain, *, address: str, agent: str, cid: str, now: datetime) -> None:
-    """Note what was fetched of a chain; an empty CID is its head."""
+def fetch_note(
+    chain: AdChain, *, address: str, agent: str, now: datetime, cid: str = "", hashes: int = 0
+) -> None:
+    """Note what was fetched of a chain: an advertisement, or so many multihashes; neither: its head."""
     named: dict[str, Any] = {"chain": chain, "address": address[:64], "agent": agent[:100]}
-    values: dict[str, Any] = {"fetched_at": now, "cid": cid} if cid else {"fetched_at": now}
-    if IndexerFetch.objects.filter(**named).update(**values):
+    values: dict[str, Any] = {"fetched_at": now, **({"cid": cid} if cid else {})}
+    if IndexerFetch.objects.filter(**named).update(hashes=F("hashes") + hashes, **values):
         return
+    values["hashes"] = hashes
     IndexerFetch.objects.bulk_create([IndexerFetch(**named, **values)], ignore_conflicts=True)
     _fetches_tidy(chain)
 

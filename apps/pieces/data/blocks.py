@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,18 +23,23 @@ from django.conf import settings
 
 from apps.core.disk import DiskFull
 from apps.pieces.data.files import WithUuid, piece_path, room_require
-from apps.pieces.models import BlockIndex, Piece
+from apps.pieces.models import BlockIndex, HashChunk, Piece
+from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.ipld.block_index import BLOCKS_MAX, BadIndex, IndexReader, file_open
 from poolsite.ipld.car import BLOCK_MAX
-from poolsite.ipld.cids import CODES, cid_parts, hash_of, multihash_read, text_write
+from poolsite.ipld.cids import CODES, cid_parts, hash_of, multihash_read, multihashes_split, text_write
+from poolsite.ipld.indexer import hashes_path
+from poolsite.libp2p.ipni import chunk_make
 from poolsite.open_files import files_limit
 
 log = structlog.get_logger(__name__)
 
 INDEX_S: Final = 3600
 """Time for one index: two minutes for 32 GiB."""
-INDEX_BYTES_MAX: Final = 34 * BLOCKS_MAX
-"""Bound for one file: its filter takes at most 4 bytes a block."""
+INDEX_BYTES_MAX: Final = (34 + 67) * BLOCKS_MAX
+"""Bound for one's files: its filter takes at most 4 bytes a block, the longest multihash 67."""
+KINDS: Final = ("blocks", "hashes")
+"""Ends of the names of an index' files."""
 OPEN_MAX: Final = 10_000
 """Indexes that a process keeps open, if it may open four times as many files."""
 FILES_MAX: Final = 4
@@ -46,6 +52,8 @@ class Indexing:
 
     blocks: int = 0
     left_out: int = 0
+    chunks: Sequence[tuple[str, int, int, int]] = ()
+    """Of the multihashes: CID, first byte in their file, bytes and count; each links to the one before."""
     fault: str = ""
     """A value of `CarFault`, or "none" for what is no CAR."""
     at: int = 0
@@ -59,14 +67,44 @@ def index_path(piece: WithUuid) -> Path:
 
 def index_unlink(piece: Piece) -> None:
     """Delete the index of a piece, and what a kill left of one; none is fine."""
-    index_path(piece).unlink(missing_ok=True)
+    for path in _paths(piece):
+        path.unlink(missing_ok=True)
     _leftovers_unlink(piece)
 
 
 def _leftovers_unlink(piece: Piece) -> None:
+    for path in _paths(piece):
+        for one in path.parent.glob(f"{path.name}.*"):
+            one.unlink(missing_ok=True)
+
+
+def _paths(piece: WithUuid) -> tuple[Path, Path]:
     path = index_path(piece)
-    for one in path.parent.glob(f"{path.name}.*"):
-        one.unlink(missing_ok=True)
+    return path, hashes_path(path)
+
+
+def index_files() -> dict[UUID, list[Path]]:
+    """Return the files of indexes, those under way too, by the uuid of their piece."""
+    found: dict[UUID, list[Path]] = {}
+    for path in Path(settings.PIECES_DIR).glob("*.*"):
+        name, kind = path.name.split(".")[:2]
+        if kind in KINDS:
+            with suppress(ValueError):
+                found.setdefault(UUID(name), []).append(path)
+    return found
+
+
+def hash_chunk_read(chunk: HashChunk, before: str) -> bytes | None:
+    """Return a chunk of multihashes, of the CID of the one before it; None unless the file still gives it."""
+    path = hashes_path(index_path(chunk.index.piece))
+    try:
+        with path.open("rb") as file:
+            hashes = list(multihashes_split(os.pread(file.fileno(), chunk.size, chunk.at)))
+        made = chunk_make(hashes, cid_parse(before) if before else None)
+    except (OSError, BadCid) as error:
+        log.warning("hashes_unread", piece=path.name, reason=repr(error)[:200])
+        return None
+    return made.body if str(made.cid) == chunk.cid else None
 
 
 def index_make(piece: Piece) -> Indexing | None:

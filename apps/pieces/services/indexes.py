@@ -12,9 +12,16 @@ from apps.core import clock
 from apps.core.live import Change, publish
 from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason
-from apps.pieces.data.blocks import Indexing, blocks_sample, index_make, index_unlink
+from apps.pieces.data.blocks import (
+    Indexing,
+    blocks_sample,
+    hash_chunk_read,
+    index_files,
+    index_make,
+    index_unlink,
+)
 from apps.pieces.errors import PieceNotServed, PieceSealed
-from apps.pieces.models import BlockIndex, Piece
+from apps.pieces.models import BlockIndex, HashChunk, Piece
 from apps.pieces.reasons import (
     CAR_BLOCK,
     CAR_CID,
@@ -26,7 +33,13 @@ from apps.pieces.reasons import (
     INDEX_GONE,
     INDEX_WRONG,
 )
-from apps.pieces.selectors import indexes_unsampled, is_served, pieces_unindexed
+from apps.pieces.selectors import (
+    chunk_before,
+    index_files_unowned,
+    indexes_unsampled,
+    is_served,
+    pieces_unindexed,
+)
 from apps.pieces.states import IndexOutcome
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
@@ -49,7 +62,8 @@ NO_CAR: Final = "none"
 
 
 def indexes_update(*, now: datetime) -> None:
-    """Index what is due, one piece after the other, then sample some indexes."""
+    """Delete files of no piece, index what is due, one piece after the other, then sample some indexes."""
+    orphans_unlink()
     for_each_isolated(
         pieces_unindexed(tried_before=now - TRIED_AGAIN), index_update, event="piece_not_indexed"
     )
@@ -68,14 +82,46 @@ def index_update(piece: Piece) -> None:
             index_unlink(piece)
     try:
         with transaction.atomic():
-            BlockIndex.objects.update_or_create(piece=piece, defaults=values)
+            row, _ = BlockIndex.objects.update_or_create(piece=piece, defaults=values)
+            if made is not None:
+                _chunks_note(row, made)
             publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))
     except IntegrityError:  # it was removed meanwhile, and its index with it
         index_unlink(piece)
 
 
+def _chunks_note(row: BlockIndex, made: Indexing) -> None:
+    """Write down the chunks of an index' multihashes, unless they are the same as before."""
+    chunks = [tuple(chunk) for chunk in made.chunks]
+    if list(row.chunks.order_by("number").values_list("cid", "at", "size", "count")) == chunks:
+        return
+    row.chunks.all().delete()
+    HashChunk.objects.bulk_create(
+        HashChunk(index=row, number=number, cid=cid, at=at, size=size, count=count)
+        for number, (cid, at, size, count) in enumerate(made.chunks)
+    )
+
+
+def orphans_unlink() -> None:
+    """Delete index files of pieces that are not here any more.
+
+    A piece may go while it is indexed, and whoever would delete what comes of that may be killed.
+    """
+    files = index_files()
+    for path in (path for uuid in index_files_unowned(files) for path in files[uuid]):
+        path.unlink(missing_ok=True)
+
+
+def hash_chunk_body(chunk: HashChunk) -> bytes | None:
+    """Return a chunk of an index' multihashes as indexers fetch it; None unless the file still gives it."""
+    before = chunk_before(chunk) if chunk.number else None
+    return hash_chunk_read(chunk, "" if before is None else before.cid)
+
+
 def _values_of(made: Indexing, now: datetime) -> dict[str, object]:
-    values = {"blocks": made.blocks, "left_out": made.left_out, "reason": "", "made_at": None}
+    entries = made.chunks[-1][0] if made.chunks else ""
+    values = {"blocks": made.blocks, "left_out": made.left_out, "entries": entries}
+    values |= {"reason": "", "made_at": None}
     if not made.fault:
         return {**values, "outcome": IndexOutcome.INDEXED, "made_at": now, "sampled_at": now}
     if made.fault == NO_CAR:
@@ -93,6 +139,9 @@ def index_verify(row: BlockIndex) -> None:
     values: dict[str, object]
     try:
         wrong, sampled = blocks_sample(row, SAMPLE)
+        for chunk in row.chunks.order_by("?")[:1]:
+            if hash_chunk_body(chunk) is None:
+                raise BadIndex(chunk)
         # Another sample that finds nothing says nothing of the wrong blocks: only another index does.
         values = {"reason": INDEX_WRONG(wrong=wrong, sampled=sampled)} if wrong else {}
     except (FileNotFoundError, BadIndex):  # it is made anew by itself

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from apps.core.clock import now
+from apps.core.formatting import whole
 from apps.dashboard.pages.miners import market as page
 from apps.dashboard.pages.miners import market_facts
 from apps.market.models import AdChain, Advertisement, IndexerAnswer, IndexerFetch, MinerDoor
@@ -66,15 +67,26 @@ def test_the_page_shows_what_indexers_say_and_fetch(miner: Miner) -> None:
     refusal = "the destination answered 403 no such provider"
     IndexerAnswer.objects.create(chain=chain, url=INDEXER, head=HEAD, told_at=now(), reason=refusal)
     IndexerFetch.objects.create(
-        chain=chain, address="192.0.2.7", agent="indexer/1", cid=HEAD, fetched_at=now()
+        chain=chain, address="192.0.2.7", agent="indexer/1", cid=HEAD, fetched_at=now(), hashes=40_005
     )
+    Advertisement.objects.filter(number=1).update(blocks=41_234)
     text = text_of(browser.get(HERE))
-    for words in ("being signed", "did not take it", refusal, "192.0.2.7", "indexer/1", "the newest", PEER):
+    for words in (
+        "being signed",
+        "did not take it",
+        refusal,
+        "192.0.2.7",
+        "indexer/1",
+        "the newest",
+        PEER,
+        whole(41_234),
+    ):
         assert words in text, words
     IndexerAnswer.objects.update(reason="", head=EARLIER)
     IndexerFetch.objects.update(cid=EARLIER)
     text = text_of(browser.get(HERE))
     assert "knows an earlier one" in text
+    assert f"{whole(40_005)} multihashes in all" in text
     assert "an earlier one" in text
 
 
@@ -113,7 +125,7 @@ def test_rest_says_the_same(miner: Miner) -> None:
 
     found = Client().get(here, headers=reader).json()
     assert found["reason"] == ""
-    assert (found["length"], found["waiting"], found["pieces"]) == (1, 1, 2)
+    assert (found["length"], found["waiting"], found["pieces"], found["blocks"]) == (1, 1, 2, 0)
     assert found["missing"] == 2  # to be removed: the pieces are not there
     assert (found["peer_id"], found["path"]) == (PEER, f"/ipni-provider/{PEER}")
     assert found["indexers"] == [{"url": INDEXER, "head": "", "told_at": None, "reason": ""}]

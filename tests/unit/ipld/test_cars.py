@@ -12,13 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from poolsite.filecoin import cbor
 from poolsite.filecoin.cids import BadCid
 from poolsite.filecoin.varint import uvarint_write
+from poolsite.ipld import dag_cbor
 from poolsite.ipld.block_index import BadIndex, IndexReader, IndexWriter
 from poolsite.ipld.car import READ_BYTES, CarFault, header_read, header_write, section_write
-from poolsite.ipld.cids import cid_parts, multihash_read, text_read, text_write
+from poolsite.ipld.cids import cid_parts, multihash_read, multihashes_split, text_read, text_write
 from poolsite.ipld.indexer import car_index
 from poolsite.ipld.unixfs import name_hash
+from poolsite.libp2p.ipni import chunk_make
 from tests.cars import FOLDER, blocks_of, car_of, car_v2_of, cid_of, golden, names_of
 
 V0 = "QmYhmPjhFjYFyaoiuNzYv8WGavpSRDwdHWe5B4M5du5Rtk"
@@ -27,7 +30,9 @@ BLOCKS = [(cid_of(data), data) for data in (b"one", b"two" * 1000, b"three")]
 
 def indexed(folder: Path, car: bytes) -> dict[str, object]:
     (folder / "car").write_bytes(car)
-    return car_index(folder / "car", folder / "index")
+    found = car_index(folder / "car", folder / "index")
+    found.pop("chunks", None)
+    return found
 
 
 @pytest.mark.parametrize("name", [file.stem for file in sorted(FOLDER.glob("*.car"))])
@@ -54,8 +59,11 @@ def test_the_index_is_made_by_a_command_and_is_there_only_when_it_is_whole(tmp_p
         command, cwd=tmp_path, capture_output=True, check=True, env={"PYTHONPATH": str(root)}
     )
 
-    assert json.loads(done.stdout) == {"blocks": 3, "left_out": 0}
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["car", "index"]
+    hashes = [cid_parts(cid).multihash for cid, _ in BLOCKS]
+    chunk = chunk_make(hashes, None)
+    assert json.loads(done.stdout) == {"blocks": 3, "left_out": 0, "chunks": [[str(chunk.cid), 0, 3 * 34, 3]]}
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["car", "index", "index.hashes"]
+    assert (tmp_path / "index.hashes").read_bytes() == b"".join(hashes)
 
 
 def test_a_block_longer_than_what_is_read_at_a_time_is_compared_too(tmp_path: Path) -> None:
@@ -109,10 +117,40 @@ def test_a_block_that_a_car_has_often_is_one_entry(tmp_path: Path) -> None:
     assert indexed(tmp_path, car_of([*BLOCKS, *BLOCKS[:1] * 5_000])) == {"blocks": 3, "left_out": 0}
 
     index = IndexReader(tmp_path / "index")
-    assert index.count == 3
+    hashes = b"".join(cid_parts(cid).multihash for cid, _ in BLOCKS)
+    assert (index.count, (tmp_path / "index.hashes").read_bytes()) == (3, hashes)
     for cid, data in BLOCKS:
         [place] = index.find(multihash_read(cid_parts(cid).multihash).digest)
         assert place.size == len(data)
+
+
+def test_multihashes_are_listed_by_chunks_of_which_each_links_to_the_one_before(tmp_path: Path) -> None:
+    blocks = [(cid_of(data), data) for data in (number.to_bytes(2, "big") for number in range(40_000))]
+    (tmp_path / "car").write_bytes(car_of(blocks))
+
+    found = car_index(tmp_path / "car", tmp_path / "index")
+
+    listed, last, hashes = (tmp_path / "index.hashes").read_bytes(), None, list[bytes]()
+    for name, at, size, _ in found["chunks"]:
+        chunk = chunk_make(list(multihashes_split(listed[at : at + size])), last)
+        assert str(chunk.cid) == name
+        hashes += cbor_lists(chunk.body)
+        last = chunk.cid
+    assert len(found["chunks"]) == 3
+    assert hashes == [cid_parts(cid).multihash for cid, _ in blocks]
+
+
+def cbor_lists(chunk: bytes) -> list[bytes]:
+    """Return the multihashes of a chunk; lists of chain objects are shorter, so their reader refuses it."""
+    at = dag_cbor.item_at(chunk, 0, "Entries")
+    assert at is not None
+    _, count, at = cbor.head_read(chunk, at)
+    found = []
+    for _ in range(count):
+        one, at = cbor.bytes_read(chunk, at)
+        found.append(one)
+    assert at == len(chunk)
+    return found
 
 
 def test_nothing_stays_of_an_index_for_which_there_is_no_room(

@@ -14,13 +14,17 @@ from poolsite.filecoin.cids import cid_parse
 from poolsite.filecoin.multiaddr import BadMultiaddr
 from poolsite.libp2p.identity import Identity
 from poolsite.libp2p.ipni import (
+    CHUNK_BYTES,
+    CHUNK_HASHES,
     GATEWAY_HTTP,
     PIECE_HTTP,
     SHA2_256,
     Advertisement,
+    Block,
     advertisement_sign,
     announcement,
-    chunks_make,
+    chunk_groups,
+    chunk_make,
     context_of,
     head_sign,
     http_multiaddr,
@@ -37,8 +41,16 @@ HASHES = [SHA2_256 + hashlib.sha256(one).digest() for one in (b"a", b"b", b"c")]
 PIECE = "baga6ea4seaqao7s73y24kcutaosvacpdjgfe5pw76ooefnyqw4ynr3d2y6x2mpq"
 
 
+def chunks(size: int) -> list[Block]:
+    """Return the chunks of all hashes, the first one first."""
+    made: list[Block] = []
+    for group in chunk_groups(HASHES, count=size):
+        made.insert(0, chunk_make(group, made[0].cid if made else None))
+    return made
+
+
 def test_nodes_are_those_of_the_indexers_own_library() -> None:
-    first, last = chunks_make(HASHES, size=2)
+    first, last = chunks(2)
     transports = metadata_of(PIECE_HTTP, GATEWAY_HTTP)
     added = advertisement_sign(
         Advertisement(
@@ -79,13 +91,18 @@ def test_nodes_are_those_of_the_indexers_own_library() -> None:
 
 
 def test_chunks_have_no_more_multihashes_than_their_size() -> None:
-    chunks = chunks_make(HASHES, size=1)
+    made = chunks(1)
 
-    nodes = [cbor.decode(one.body) for one in chunks]
+    nodes = [cbor.decode(one.body) for one in made]
     assert [node["Entries"] for node in nodes] == [[one] for one in reversed(HASHES)]
-    assert [node.get("Next") for node in nodes] == [chunks[1].cid, chunks[2].cid, None]
-    assert len(chunks_make(HASHES, size=3)) == 1
-    assert chunks_make([]) == []
+    assert [node.get("Next") for node in nodes] == [made[1].cid, made[2].cid, None]
+    assert len(chunks(3)) == 1
+    assert list(chunk_groups([])) == []
+    long = [bytes(66) for _ in range(CHUNK_HASHES)]
+    assert [len(group) for group in chunk_groups(long)] == [
+        CHUNK_BYTES // 66,
+        CHUNK_HASHES - CHUNK_BYTES // 66,
+    ]
 
 
 def test_a_context_is_curios_piece_info() -> None:

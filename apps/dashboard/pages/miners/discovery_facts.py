@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from apps.core import clock
+from apps.core.formatting import whole
 from apps.core.reasons import shown_text
 from apps.dashboard.labels import StateLabel
 from apps.market.selectors import Discovery, discovery_of
@@ -36,6 +38,7 @@ class ReaderRow:
     cid: str
     fetched_at: datetime
     label: StateLabel
+    hashes_text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,9 @@ def discovery_facts(market: MinerMarket) -> DiscoveryFacts | None:
         found=found,
         indexers=tuple(_indexer(url, row, head=head) for url, row in found.answers.items()),
         readers=tuple(
-            ReaderRow(row.address, row.agent, row.cid, row.fetched_at, _progress(row.cid, head))
+            ReaderRow(
+                row.address, row.agent, row.cid, row.fetched_at, _progress(row.cid, head), _hashes(row.hashes)
+            )
             for row in found.fetches
         ),
     )
@@ -89,6 +94,14 @@ def _indexer(url: str, row: IndexerAnswer | None, *, head: str) -> IndexerRow:
     else:
         label = StateLabel("run", _("knows an earlier one"))
     return IndexerRow(url, label, shown_text(row.reason), row.told_at)
+
+
+def _hashes(count: int) -> str:
+    if not count:
+        return ""
+    return ngettext("%(count)s multihash in all", "%(count)s multihashes in all", count) % {
+        "count": whole(count)
+    }
 
 
 def _progress(cid: str, head: str) -> StateLabel:

@@ -42,20 +42,26 @@ from apps.market.services.advertisements import (
 from apps.market.services.markets import market_set
 from apps.market.states import DealState
 from apps.miners.models import Miner
+from apps.pieces.data.blocks import index_path
 from apps.pieces.data.files import piece_path
-from apps.pieces.models import Piece
+from apps.pieces.models import BlockIndex, Piece
+from apps.pieces.services.indexes import index_renew, index_update, index_verify
 from poolsite.filecoin import cbor
 from poolsite.filecoin.cids import cid_parse
 from poolsite.filecoin.piece_cids import SizedPiece
+from poolsite.ipld.cids import cid_parts
+from poolsite.ipld.indexer import hashes_path
 from poolsite.libp2p.identity import Identity
 from poolsite.libp2p.ipni import NO_ENTRIES, context_of, multihash_of
 from tests import factories, people
+from tests.cars import blocks_of, golden
 from tests.unit.apps.market.offers import IDENTITY, offer
 
 pytestmark = pytest.mark.django_db
 
 NOW = clock.now()
 ADDRESS = "/dns/pool.example/tcp/443/https"
+CAR = golden("subdir-with-mixed-block-files")
 
 
 @pytest.fixture
@@ -66,6 +72,10 @@ def miner(settings: Any, tmp_path: Path) -> Miner:
     market_set(row, values={"takes_libp2p": True, "serves_data": True}, by=people.principal())
     MinerDoor.objects.create(miner=row, host="a", port=1, peer_id=IDENTITY.text, said_at=NOW)
     return row
+
+
+class Killed(BaseException):
+    """A process that ends here."""
 
 
 def turn() -> None:
@@ -133,6 +143,114 @@ def test_a_piece_is_advertised_once_and_removed_when_its_sector_ends(miner: Mine
     assert removed["Entries"]["/"] == str(NO_ENTRIES)
     assert bytes(context_of(piece.padded_size, piece.piece_cid))
     assert not EntryChunk.objects.exists()  # what was taken back is not kept
+
+
+def hashes_of(node: dict[str, Any]) -> list[bytes]:
+    """Return the multihashes of an advertisement, as an indexer reads them."""
+    found, at = [], node["Entries"]["/"]
+    while at != str(NO_ENTRIES):
+        chunk = cbor.decode(read(at))
+        found += chunk["Entries"]
+        at = str(chunk.get("Next", NO_ENTRIES))
+    return found
+
+
+def of_blocks(car: bytes) -> list[bytes]:
+    return [cid_parts(cid).multihash for cid, _ in blocks_of(car)]
+
+
+def names(piece: Piece) -> list[bytes]:
+    return [multihash_of(one) for one in (piece.piece_cid, piece.piece_cid_v2) if one]
+
+
+def test_a_car_is_advertised_by_its_blocks(miner: Miner) -> None:
+    piece = offer(miner, CAR)
+    index_update(piece)
+    turn()
+
+    [node] = nodes()
+    assert node["Metadata"]["/"]["bytes"] == "oBIAsBIA"
+    assert hashes_of(node) == [*names(piece), *of_blocks(CAR)]
+    assert discovery_of(miner.market, now=NOW).blocks == len(of_blocks(CAR))
+
+    index_renew(piece, by=people.principal())
+    turn()
+    index_update(piece)
+    turn()
+    assert kinds() == ["ADD"]
+    assert hashes_of(node) == [*names(piece), *of_blocks(CAR)]
+    Piece.objects.update(state="ENDED")
+    turn()
+    Piece.objects.update(state="ACTIVE")
+    turn()
+    assert kinds() == ["ADD", "REMOVE", "ADD"]
+    assert hashes_of(nodes()[2]) == [*names(piece), *of_blocks(CAR)]
+
+
+def test_blocks_that_are_indexed_later_are_advertised_then(miner: Miner) -> None:
+    piece = offer(miner, CAR)
+    turn()
+    index_update(piece)
+    turn()
+    turn()
+
+    first, second = nodes()
+    assert kinds() == ["ADD", "ADD"]
+    assert first["ContextID"] == second["ContextID"]
+    assert (hashes_of(first), len(hashes_of(second))) == (
+        names(piece),
+        len(names(piece)) + len(of_blocks(CAR)),
+    )
+    assert discovery_of(miner.market, now=NOW).pieces == 1
+
+
+def test_blocks_of_a_piece_that_is_damaged_are_taken_back(miner: Miner) -> None:
+    piece = offer(miner, CAR)
+    index_update(piece)
+    turn()
+    blocks = cbor.decode(read(nodes()[0]["Entries"]["/"]))["Next"]
+    where = f"/ipni-provider/{IDENTITY.text}/ipni/v1/ad/{blocks}"
+    listed = hashes_path(index_path(piece))
+    whole = listed.read_bytes()
+    listed.write_bytes(bytes([whole[0], whole[1], whole[2] ^ 1]) + whole[3:])
+    assert Client().get(where).status_code == 404  # not other bytes than its CID says
+
+    index_verify(BlockIndex.objects.get())
+    assert BlockIndex.objects.get().is_due
+    piece_path(piece).write_bytes(CAR[:-1] + bytes([CAR[-1] ^ 1]))
+    index_update(piece)
+    turn()
+
+    assert kinds() == ["ADD", "REMOVE", "ADD"]
+    assert hashes_of(nodes()[2]) == names(piece)
+    assert Client().get(where).status_code == 404
+
+
+def test_nobody_elses_chain_has_the_blocks(miner: Miner) -> None:
+    index_update(offer(miner, CAR))
+    turn()
+    blocks = cbor.decode(read(nodes()[0]["Entries"]["/"]))["Next"]
+    AdChain.objects.create(miner=factories.miner(2002), peer_id="other")
+
+    assert Client().get(f"/ipni-provider/other/ipni/v1/ad/{blocks}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "at", ["BlockIndex.objects.update_or_create", "HashChunk.objects.bulk_create", "publish"]
+)
+def test_a_kill_while_blocks_are_indexed_leaves_nothing_advertised_that_is_not_served(
+    miner: Miner, at: str
+) -> None:
+    piece = offer(miner, CAR)
+    with patch(f"apps.pieces.services.indexes.{at}", side_effect=Killed), suppress(Killed):
+        index_update(piece)
+    turn()
+    assert hashes_of(nodes()[0]) == names(piece)
+
+    index_update(Piece.objects.get())
+    turn()
+
+    assert hashes_of(nodes()[1]) == [*names(piece), *of_blocks(CAR)]
 
 
 @pytest.mark.parametrize("change", ["unserved", "sealed", "unwished"])
@@ -232,12 +350,8 @@ def test_another_key_begins_another_chain(miner: Miner) -> None:
     assert advertisements_sign(IDENTITY) == 0
 
 
-class Killed(BaseException):
-    """A process that ends here."""
-
-
 @pytest.mark.parametrize(
-    "name", ["EntryChunk.objects.bulk_create", "chunks_make", "head_sign", "advertisement_sign", "publish"]
+    "name", ["EntryChunk.objects.create", "chunk_make", "head_sign", "advertisement_sign", "publish"]
 )
 def test_a_kill_anywhere_leaves_one_chain(miner: Miner, name: str) -> None:
     for data in (b"a", b"b", b"c"):
@@ -411,9 +525,9 @@ def test_a_link_costs_the_same_however_long_the_chain(miner: Miner, django_asser
     offer(miner)
     turn()
     head = AdChain.objects.get().head
-    with django_assert_num_queries(8):  # the chain, no chunk, the link; the reader's row in a savepoint, and
-        read(head)  # whether there are too many
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):  # the chain, the link; the reader's row in a savepoint, and whether
+        read(head)  # there are too many
+    with django_assert_num_queries(5):
         read(head)
 
 
@@ -424,8 +538,10 @@ def test_who_fetched_what_last_is_kept(miner: Miner) -> None:
     read("head", **{"User-Agent": "indexer/1"})
     read(chain.head, **{"User-Agent": "indexer/1"})
     read("head", **{"User-Agent": "indexer/1"})
+    read(nodes()[0]["Entries"]["/"], **{"User-Agent": "indexer/1"})
+    IndexerFetch.objects.exclude(agent="indexer/1").delete()
     [row] = discovery_of(miner.market, now=NOW).fetches
-    assert (row.address, row.agent, row.cid) == ("127.0.0.1", "indexer/1", chain.head)
+    assert (row.address, row.agent, row.cid, row.hashes) == ("127.0.0.1", "indexer/1", chain.head, 2)
 
     MinerDoor.objects.update(peer_id="another")  # the chain is served on, and anybody goes on to read it
     for number in range(FETCHES_MAX + 5):

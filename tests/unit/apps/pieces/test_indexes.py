@@ -16,7 +16,7 @@ from django.test import Client
 from apps.core import clock
 from apps.market.services.markets import market_set
 from apps.miners.models import Miner
-from apps.pieces.data.blocks import index_path
+from apps.pieces.data.blocks import index_make, index_path
 from apps.pieces.data.files import piece_path
 from apps.pieces.due import INDEX
 from apps.pieces.models import BlockIndex, Piece
@@ -122,6 +122,34 @@ def test_an_index_goes_with_its_piece_and_what_a_kill_left_at_once(miner: Miner)
 
     assert not BlockIndex.objects.exists()
     assert list(Path(piece_path(piece).parent).iterdir()) == []
+
+
+def test_files_of_a_piece_that_went_while_it_was_indexed_go_too(miner: Miner) -> None:
+    piece, other = upload(miner, CAR), upload(miner, car_of([(cid_of(b"x"), b"x")]))
+    index_make(piece)  # and whoever had that done is killed
+    piece.delete()
+    left = index_path(piece).with_suffix(".hashes.7")
+    left.write_bytes(b"of an indexer that was killed, too")
+
+    indexes_update(now=clock.now())
+
+    folder = Path(piece_path(piece).parent)
+    assert {path.name for path in folder.iterdir() if path.name.startswith(str(piece.uuid))} == {
+        str(piece.uuid)
+    }
+    assert sorted(path.suffix for path in folder.glob(f"{other.uuid}*")) == ["", ".blocks", ".hashes"]
+
+
+def test_an_index_of_before_is_made_anew_for_its_multihashes(miner: Miner) -> None:
+    piece = piece_of(miner, CAR)
+    BlockIndex.objects.update(entries="", tried_at=clock.now() - timedelta(days=9))
+    piece_of(miner, car_of([(cid_of(b"x", 0x55)[:2] + b"\x00\x01x", b"x")]))  # a CAR without any
+    assert is_due()
+
+    indexes_update(now=clock.now())
+
+    piece.block_index.refresh_from_db()
+    assert (bool(piece.block_index.entries), piece.block_index.chunks.count(), is_due()) == (True, 1, False)
 
 
 def test_samples_find_a_damaged_piece_and_make_a_lost_index_anew(miner: Miner) -> None:
