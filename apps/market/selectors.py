@@ -643,13 +643,13 @@ def discovery_of(market: MinerMarket, *, now: datetime) -> Discovery:
     answers = {row.url: row for row in IndexerAnswer.objects.filter(chain=chain)}
     waiting = ads_unsigned(chain).count()
     live = Advertisement.objects.filter(chain=chain, is_live=True)
-    live = live.aggregate(pieces=Count("pk"), blocks=Sum("blocks"))
+    sums = live.aggregate(pieces=Count("pk"), blocks=Sum("blocks"))
     return Discovery(
         chain,
         _discovery_fault(market, now=now, is_signing=waiting > 0),
         waiting=waiting,
-        pieces=live["pieces"],
-        blocks=int(live["blocks"] or 0),
+        pieces=sums["pieces"],
+        blocks=int(sums["blocks"] or 0),
         missing=pieces_unadvertised(chain).count() + ads_gone(chain).count(),
         answers={url: answers.get(url) for url in market.indexers},
         fetches=list(IndexerFetch.objects.filter(chain=chain).order_by("-fetched_at")[:READERS_SHOWN]),

@@ -7,8 +7,10 @@ that order.  Only what is signed is served, so that a kill anywhere leaves one c
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -62,6 +64,12 @@ A_TURN: Final = 100
 """Advertisements that are signed in one transaction."""
 FETCHES_MAX: Final = 50
 """Readers of a chain whose last fetch is kept, the latest ones."""
+ANSWER_S: Final = 10.0
+"""Time for an indexer to take an announcement, and again to answer it."""
+SENDING_S: Final = 20.0
+"""No announcement is begun later in the turn of a head."""
+AT_ONCE: Final = 16
+"""Indexers that are told at a time."""
 RETRY_FIRST: Final = timedelta(seconds=30)
 RETRY_MOST: Final = timedelta(hours=1)
 """Between two announcements to an indexer that does not take them."""
@@ -73,7 +81,7 @@ def advertisements_advance(*, now: datetime) -> None:
         AdChain.objects.get_or_create(peer_id=peer.peer_id, defaults={"miner": peer.miner})
     chains = chains_current()
     for_each_isolated(chains, chain_advance, event="advertisements_not_made")
-    for_each_isolated(chains, partial(head_send, now=now), event="advertisements_not_announced")
+    heads_send(chains, now=now)
 
 
 def chain_advance(chain: AdChain) -> None:
@@ -214,20 +222,45 @@ def chunk_serve(chain: AdChain, cid: str) -> tuple[bytes, int] | None:
     return None
 
 
-def head_send(chain: AdChain, *, now: datetime) -> None:
-    """Send a chain's head to the miner's indexers, unless they took it, or are to be asked later."""
-    chain.refresh_from_db(fields=["head", "addresses"])
-    if not chain.head:
+def heads_send(chains: Sequence[AdChain], *, now: datetime) -> None:
+    """Send heads to their miners' indexers that did not take them, unless they are to be asked later.
+
+    All indexers at once: one that does not answer holds up nobody else, nor the next head.  What is not begun
+    in time is sent with a later one.
+    """
+    due: dict[str, list[AdChain]] = {}
+    answers = {(row.chain_id, row.url): row for row in IndexerAnswer.objects.filter(chain__in=chains)}
+    for chain in chains:
+        chain.refresh_from_db(fields=["head", "addresses"])
+        for url in chain.miner.market.indexers if chain.head else ():
+            row = answers.get((chain.pk, url))
+            if row is None or ((row.head != chain.head or row.reason) and next_try(row) <= now):
+                due.setdefault(url, []).append(chain)
+    if not due:
         return
-    answers = {row.url: row for row in IndexerAnswer.objects.filter(chain=chain)}
-    for url in chain.miner.market.indexers:
-        row = answers.get(url)
-        if row is not None and ((row.head == chain.head and not row.reason) or next_try(row) > now):
-            continue
-        reason = _announce(chain, url=url)
-        failures = (0 if row is None else row.attempts) + 1
-        values = {"head": chain.head, "told_at": now, "reason": reason, "attempts": failures if reason else 0}
-        IndexerAnswer.objects.update_or_create(chain=chain, url=url, defaults=values)
+    until = time.monotonic() + SENDING_S
+    with ThreadPoolExecutor(min(len(due), AT_ONCE)) as threads:
+        sent = list(threads.map(lambda url: _heads_send_to(url, due[url], until=until), due))
+    for url, outcomes in zip(due, sent, strict=True):
+        for chain, reason in outcomes:
+            row = answers.get((chain.pk, url))
+            failures = (0 if row is None else row.attempts) + 1
+            values = {"head": chain.head, "told_at": now, "reason": reason}
+            values["attempts"] = failures if reason else 0
+            IndexerAnswer.objects.update_or_create(chain=chain, url=url, defaults=values)
+
+
+def _heads_send_to(url: str, chains: list[AdChain], *, until: float) -> list[tuple[AdChain, Reason | str]]:
+    """Send the heads of chains to one indexer, one after the other; returns why each was not taken.
+
+    Runs in a thread without a database.
+    """
+    outcomes = []
+    for chain in chains:
+        if time.monotonic() >= until:
+            break
+        outcomes.append((chain, _announce(chain, url=url)))
+    return outcomes
 
 
 def next_try(row: IndexerAnswer) -> datetime:
@@ -245,7 +278,7 @@ def _announce(chain: AdChain, *, url: str) -> Reason | str:
         peer_id=peer_id_parse(chain.peer_id),
     )
     try:
-        bytes_put(Target(url), iter([body]), size=len(body), token="")
+        bytes_put(Target(url), iter([body]), size=len(body), token="", slow_s=ANSWER_S)
     except (SourceAway, DeliveryRefused, OSError) as error:
         return reason_of(error)
     return ""

@@ -99,9 +99,15 @@ def longest(size: int) -> timedelta:
 
 
 def bytes_put(
-    target: Target, chunks: Iterator[bytes], *, size: int, token: str, stop: threading.Event | None = None
+    target: Target,
+    chunks: Iterator[bytes],
+    *,
+    size: int,
+    token: str,
+    stop: threading.Event | None = None,
+    slow_s: float = SLOW_S,
 ) -> None:
-    """Send the bytes, unless `stop` is set.
+    """Send the bytes, unless `stop` is set; no chunk, nor the answer, may take longer than `slow_s`.
 
     Raises SourceAway where it may be tried again, DeliveryRefused.
     """
@@ -115,7 +121,7 @@ def bytes_put(
     parts = urlsplit(target.url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = url_connect(target.url, is_private_fine=target.is_registered)
-    watch = PutWatch(connection.sock, rate=SLOW_RATE, slow_s=SLOW_S, stop=stop)
+    watch = PutWatch(connection.sock, rate=SLOW_RATE, slow_s=slow_s, stop=stop)
     try:
         with watch.started():
             connection.request("PUT", path, body=watch.counted(chunks), headers=headers)

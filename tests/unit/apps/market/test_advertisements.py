@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -470,6 +472,37 @@ def test_an_indexer_that_refuses_is_told_again_later(miner: Miner, indexer: Inde
     advertisements_advance(now=next_try(row))
     row.refresh_from_db()
     assert (len(indexer.bodies), row.reason, row.attempts) == (2, "", 0)
+
+
+def test_an_indexer_that_hangs_holds_up_nobody(
+    miner: Miner, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(advertisements, "ANSWER_S", 2.0)
+    monkeypatch.setattr(advertisements, "SENDING_S", 1.5)
+    with ExitStack() as held:
+        hanging = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
+        urls = [f"http://127.0.0.1:{one.getsockname()[1]}" for one in hanging]
+        market_set(miner, values={"indexers": [*urls, indexer.url]}, by=people.principal())
+        other = factories.miner(2002)
+        values = {"takes_libp2p": True, "libp2p_port": 24_002, "serves_data": True}
+        market_set(other, values=values, by=people.principal())
+        market_set(other, values={"indexers": [urls[0], indexer.url]}, by=people.principal())
+        key = Identity.of_seed(bytes([2]) * 32)
+        MinerDoor.objects.create(miner=other, host="a", port=1, peer_id=key.text, said_at=NOW)
+        offer(miner)
+        offer(other)
+        turn()
+        advertisements_sign(key)
+        began = time.monotonic()
+        turn()
+
+    assert time.monotonic() - began < 8  # four hang for two seconds each, at once, and four more would
+    assert len(indexer.bodies) == 2
+    told = IndexerAnswer.objects.filter(reason="")
+    assert set(told.values_list("chain__miner", flat=True)) == {miner.pk, other.pk}
+    slow = IndexerAnswer.objects.exclude(reason="")
+    assert slow.count() == 4  # the other miner's turn at the first has not begun
+    assert {str(row.reason) for row in slow} == {"the destination receives too slowly"}
 
 
 def test_no_private_host_is_told(miner: Miner, indexer: Indexer, settings: Any) -> None:
