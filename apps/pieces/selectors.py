@@ -232,10 +232,8 @@ def chunk_before(chunk: HashChunk) -> HashChunk | None:
 
 
 def index_files_unowned(uuids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """Return those of some uuids of index files that belong to no piece whose bytes are here."""
-    return set(uuids) - set(
-        Piece.objects.filter(uuid__in=uuids, has_data=True).values_list("uuid", flat=True)
-    )
+    """Return those of some uuids that belong to no piece; one whose bytes are sealed keeps its index."""
+    return set(uuids) - set(Piece.objects.filter(uuid__in=uuids).values_list("uuid", flat=True))
 
 
 def is_any_served() -> bool:
