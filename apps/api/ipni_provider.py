@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from apps.api.callers import request_source
 from apps.core import clock
 from apps.market.selectors import ad_body, chain_of_peer
-from apps.market.services.advertisements import chunk_serve, fetch_note
+from apps.market.services.advertisements import chunk_read, fetch_note
 from apps.users.services.rate_limit_buckets import address_request_count
 from poolsite.filecoin.cids import BadCid, cid_parse
 
@@ -46,7 +46,7 @@ def advertisement(request: HttpRequest, peer_id: str, name: str) -> HttpResponse
             return _refusal(400, "not a cid")
         if (body := ad_body(chain, cid)) is not None:
             answer = _answer(body, "application/json", FOREVER, ETag=f'"{cid}"')
-        elif (chunk := chunk_serve(chain, cid)) is not None:
+        elif (chunk := chunk_read(chain, cid=cid)) is not None:
             body, hashes = chunk
             answer, cid = _answer(body, "application/cbor", FOREVER, ETag=f'"{cid}"'), ""
         else:

@@ -599,8 +599,8 @@ def ads_gone(chain: AdChain) -> QuerySet[Advertisement]:
         piece_cid=OuterRef("piece_cid"), padded_size=OuterRef("padded_size")
     )
     indexed = there.filter(block_index__entries=OuterRef("blocks_entries"))
-    gone = ~Exists(there) | ~Q(blocks_entries="") & ~Exists(indexed)
-    return Advertisement.objects.filter(gone, chain=chain, is_live=True).order_by("number")
+    withdrawn = ~Exists(there) | ~Q(blocks_entries="") & ~Exists(indexed)
+    return Advertisement.objects.filter(withdrawn, chain=chain, is_live=True).order_by("number")
 
 
 def ads_unsigned(chain: AdChain) -> QuerySet[Advertisement]:

@@ -36,7 +36,7 @@ from apps.market.states import AdKind
 from apps.pieces.data.destinations import DeliveryRefused, Target, bytes_put
 from apps.pieces.data.sources import SourceAway
 from apps.pieces.models import Piece
-from apps.pieces.services.indexes import hash_chunk_body
+from apps.pieces.services.indexes import hash_chunk_load
 from poolsite.filecoin import cbor
 from poolsite.filecoin.cids import cid_parse
 from poolsite.filecoin.multiaddr import peer_id_parse
@@ -210,13 +210,13 @@ def _chunks_drop(chain: AdChain, removal: Advertisement) -> None:
     EntryChunk.objects.filter(advertisement__in=before).delete()
 
 
-def chunk_serve(chain: AdChain, cid: str) -> tuple[bytes, int] | None:
+def chunk_read(chain: AdChain, *, cid: str) -> tuple[bytes, int] | None:
     """Return a chunk of multihashes of a chain, with their number; None if it has none of this CID."""
     own = chunk_body(chain, cid)
     if own is not None:
         return own, len(cbor.decode(own)["Entries"])
     for chunk in blocks_chunks(chain, cid):
-        body = hash_chunk_body(chunk)
+        body = hash_chunk_load(chunk)
         if body is not None:
             return body, chunk.count
     return None

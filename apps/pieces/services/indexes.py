@@ -63,7 +63,7 @@ NO_CAR: Final = "none"
 
 def indexes_update(*, now: datetime) -> None:
     """Delete files of no piece, index what is due, one piece after the other, then sample some indexes."""
-    orphans_unlink()
+    orphans_remove()
     for_each_isolated(
         pieces_unindexed(tried_before=now - TRIED_AGAIN), index_update, event="piece_not_indexed"
     )
@@ -102,7 +102,7 @@ def _chunks_note(row: BlockIndex, made: Indexing) -> None:
     )
 
 
-def orphans_unlink() -> None:
+def orphans_remove() -> None:
     """Delete index files of pieces that are not here any more.
 
     A piece may go while it is indexed, and whoever would delete what comes of that may be killed.
@@ -112,7 +112,7 @@ def orphans_unlink() -> None:
         path.unlink(missing_ok=True)
 
 
-def hash_chunk_body(chunk: HashChunk) -> bytes | None:
+def hash_chunk_load(chunk: HashChunk) -> bytes | None:
     """Return a chunk of an index' multihashes as indexers fetch it; None unless the file still gives it."""
     before = chunk_before(chunk) if chunk.number else None
     return hash_chunk_read(chunk, "" if before is None else before.cid)
@@ -140,7 +140,7 @@ def index_verify(row: BlockIndex) -> None:
     try:
         wrong, sampled = blocks_sample(row, SAMPLE)
         for chunk in row.chunks.order_by("?")[:1]:
-            if hash_chunk_body(chunk) is None:
+            if hash_chunk_load(chunk) is None:
                 raise BadIndex(chunk)
         # Another sample that finds nothing says nothing of the wrong blocks: only another index does.
         values = {"reason": INDEX_WRONG(wrong=wrong, sampled=sampled)} if wrong else {}

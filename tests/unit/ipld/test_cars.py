@@ -124,7 +124,7 @@ def test_a_block_that_a_car_has_often_is_one_entry(tmp_path: Path) -> None:
         assert place.size == len(data)
 
 
-def test_multihashes_are_listed_by_chunks_of_which_each_links_to_the_one_before(tmp_path: Path) -> None:
+def test_multihashes_are_listed_by_chunks_that_link_to_each_other(tmp_path: Path) -> None:
     blocks = [(cid_of(data), data) for data in (number.to_bytes(2, "big") for number in range(40_000))]
     (tmp_path / "car").write_bytes(car_of(blocks))
 

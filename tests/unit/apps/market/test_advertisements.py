@@ -240,9 +240,7 @@ def test_nobody_elses_chain_has_the_blocks(miner: Miner) -> None:
 @pytest.mark.parametrize(
     "at", ["BlockIndex.objects.update_or_create", "HashChunk.objects.bulk_create", "publish"]
 )
-def test_a_kill_while_blocks_are_indexed_leaves_nothing_advertised_that_is_not_served(
-    miner: Miner, at: str
-) -> None:
+def test_a_kill_while_indexing_advertises_no_block_that_is_not_served(miner: Miner, at: str) -> None:
     piece = offer(miner, CAR)
     with patch(f"apps.pieces.services.indexes.{at}", side_effect=Killed), suppress(Killed):
         index_update(piece)
