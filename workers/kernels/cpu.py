@@ -1,6 +1,7 @@
 """Which instructions this machine has, and so which path a kernel takes.
 
-`POOLSITE_KERNELS=portable` in the environment forces the portable path (tests, comparisons).
+`POOLSITE_KERNELS=portable` in the environment forces the portable path, `avx2` that of a CPU without AVX-512
+(tests, comparisons).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import llvmlite.binding as llvm  # type: ignore[import-untyped]  # llvmlite has no types
 
 FORCE_VARIABLE = "POOLSITE_KERNELS"
-"""Environment variable; the value `portable` turns off every special instruction."""
+"""Environment variable; `portable` turns off every special instruction, `avx2` those of AVX-512."""
 
 
 @functools.cache
@@ -31,6 +32,11 @@ def _forced_portable() -> bool:
     return os.environ.get(FORCE_VARIABLE, "") == "portable"
 
 
+def _without_avx512() -> bool:
+    """Return whether FORCE_VARIABLE turns off AVX-512, by either value."""
+    return os.environ.get(FORCE_VARIABLE, "") in ("portable", "avx2")
+
+
 def has_sha_ni() -> bool:
     """Return whether SHA-256 may use the x86 SHA instructions."""
     return not _forced_portable() and _host_has("sha") and _host_has("sse4.1")
@@ -38,12 +44,17 @@ def has_sha_ni() -> bool:
 
 def has_ifma() -> bool:
     """Return whether field arithmetic may use AVX-512 IFMA (52-bit multiply-add, 8 lanes)."""
-    return not _forced_portable() and _host_has("avx512f") and _host_has("avx512ifma")
+    return not _without_avx512() and _host_has("avx512f") and _host_has("avx512ifma")
+
+
+def has_fma() -> bool:
+    """Return whether field arithmetic may use AVX2 and fused multiply-adds (4 lanes of floating point)."""
+    return not _forced_portable() and _host_has("avx2") and _host_has("fma")
 
 
 def has_avx512() -> bool:
     """Return whether 16 words may lie in one register, with rotations and byte shuffles."""
-    return not _forced_portable() and _host_has("avx512f") and _host_has("avx512bw")
+    return not _without_avx512() and _host_has("avx512f") and _host_has("avx512bw")
 
 
 def has_crc32c() -> bool:
@@ -57,6 +68,6 @@ def has_ternary_logic() -> bool:
 
 
 def path_name() -> str:
-    """Return the paths in use, for reports: `sha-ni+ifma`, `sha-ni`, `ifma` or `portable`."""
-    names = [name for name, has in (("sha-ni", has_sha_ni()), ("ifma", has_ifma())) if has]
-    return "+".join(names) or "portable"
+    """Return the paths in use, for reports: `sha-ni+ifma`, `sha-ni+fma`, one of these, or `portable`."""
+    field = "ifma" if has_ifma() else "fma" if has_fma() else ""
+    return "+".join(name for name in ("sha-ni" if has_sha_ni() else "", field) if name) or "portable"

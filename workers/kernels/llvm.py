@@ -6,7 +6,7 @@ Everything here runs while a kernel is being compiled; nothing of it exists at r
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite has no types
@@ -29,16 +29,22 @@ V8: Any = ir.VectorType(I64, 8)
 """Eight 64-bit lanes: one AVX-512 register."""
 
 
-def vector(type_: Any, values: list[int]) -> Any:
+def vector(type_: Any, values: Sequence[float]) -> Any:
     """A constant vector of the given type; one value a lane, lane 0 first."""
     return ir.Constant(type_, [ir.Constant(type_.element, value) for value in values])
 
 
-def splat(type_: Any, value: int) -> Any:
+def splat(type_: Any, value: float) -> Any:
     """A constant with `value` in every lane; also for plain integers, which have but one."""
     if isinstance(type_, ir.VectorType):
         return vector(type_, [value] * type_.count)
     return ir.Constant(type_, value)
+
+
+def spread(builder: Any, value: Any, lanes: int) -> Any:
+    """A vector that has a value of the code in every lane."""
+    first = builder.insert_element(undefined(ir.VectorType(value.type, lanes)), value, ir.Constant(I32, 0))
+    return builder.shuffle_vector(first, first, mask([0] * lanes))
 
 
 def undefined(type_: Any) -> Any:

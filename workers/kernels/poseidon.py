@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from workers.kernels.cpu import has_ifma
+from workers.kernels.cpu import has_fma, has_ifma
 from workers.kernels.field import LANE_BITS, WORD_BITS, limbs
 from workers.kernels.poseidon_constants import PARTIAL_ROUNDS
+from workers.kernels.poseidon_floats import hash_floats
 from workers.kernels.poseidon_lanes import hash_lanes
 from workers.kernels.poseidon_recurrence import constants_in_order
 from workers.kernels.poseidon_words import hash_words
@@ -31,6 +32,12 @@ def _constants(arity: int, tag: int, bits: int) -> Nodes:
     """
     radix = 1 << (4 * WORD_BITS if bits == WORD_BITS else 5 * LANE_BITS)
     return limbs(constants_in_order(arity, tag=tag, radix=radix), bits=bits)
+
+
+@functools.cache
+def _constants_floats(arity: int, tag: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the constants in limbs of 52 bits as floating-point numbers."""
+    return _constants(arity, tag, LANE_BITS).astype(np.float64)
 
 
 def constants_words(arity: int) -> Nodes:
@@ -53,6 +60,8 @@ def hash_many(bases: Sequence[int], out: Nodes, *, step: int, tag: int | None = 
     if has_ifma():
         constants = _constants(arity, tag, LANE_BITS)
         hash_lanes(addresses, step, out, constants, PARTIAL_ROUNDS[arity])
+    elif has_fma():
+        hash_floats(addresses, step, out, _constants_floats(arity, tag), PARTIAL_ROUNDS[arity])
     else:
         constants = _constants(arity, tag, WORD_BITS)
         hash_words(addresses, step, out, constants, PARTIAL_ROUNDS[arity])

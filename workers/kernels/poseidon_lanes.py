@@ -9,7 +9,6 @@ below a·b/R + r, and a sum of 22 products accumulates unreduced in 64-bit limbs
 
 from __future__ import annotations
 
-import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite has no types
 from numba import njit
 
@@ -17,14 +16,14 @@ from workers.kernels import llvm
 from workers.kernels.field import MODULUS
 from workers.kernels.flags import SERIAL
 from workers.kernels.llvm import I64, V8
-from workers.kernels.poseidon_rounds import permute, slots_needed
+from workers.kernels.poseidon_rounds import hash_groups
 
 LIMB = (1 << 52) - 1
 SLOT = 320
 """Bytes of one element of 8 messages: 5 limbs x 8 lanes."""
 CONSTANT = 40
 """Bytes of one constant: 5 limbs."""
-_MODULUS_LIMBS = [MODULUS >> 52 * i & LIMB for i in range(5)]
+MODULUS_LIMBS = [MODULUS >> 52 * i & LIMB for i in range(5)]
 _V4W = ir.VectorType(I64, 4)
 
 
@@ -41,15 +40,10 @@ def _limbs(builder, address, offset=0):
 
 def _constant(builder, address, offset=0):
     """The 5 limbs of a constant (u64[5] at address + offset), each in all lanes."""
-    out = []
-    for k in range(5):
-        value = llvm.load(builder, address, offset + 8 * k, I64)
-        lane = builder.insert_element(ir.Constant(V8, ir.Undefined), value, llvm.splat(llvm.I32, 0))
-        out.append(builder.shuffle_vector(lane, lane, llvm.mask([0] * 8)))
-    return out
+    return [llvm.spread(builder, llvm.load(builder, address, offset + 8 * k, I64), 8) for k in range(5)]
 
 
-def _store(builder, address, value, offset=0):
+def store(builder, address, value, offset=0):
     """Write 5 limbs to a slot, 64 bytes each."""
     for k in range(5):
         llvm.store(builder, value[k], address, offset + 64 * k)
@@ -76,7 +70,7 @@ def _joined(builder, lows, highs):
     return [lows[0], *middle, highs[8]]
 
 
-def _normalised(builder, value):
+def normalised(builder, value):
     """Carry limbs: the lower four come below 2^52, the highest keeps what is left.
 
     value: 5 limbs, not negative, each below 2^63; as a whole below 2^260 where it is a factor next
@@ -96,7 +90,7 @@ def _reduce(builder, sums, add=None):
     returns: (sums / 2^260 + add) modulo r: below sums / 2^260 + r + add, not brought below r
     """
     t = list(sums)
-    modulus = [llvm.splat(V8, limb) for limb in _MODULUS_LIMBS]
+    modulus = [llvm.splat(V8, limb) for limb in MODULUS_LIMBS]
     for i in range(5):
         # -1/r is -(1 + 2^32) modulo 2^52; only the low 52 bits of m count
         shifted = builder.shl(t[i], llvm.splat(V8, 32))
@@ -111,7 +105,7 @@ def _reduce(builder, sums, add=None):
     value = t[5:]
     if add is not None:
         value = [builder.add(a, b) for a, b in zip(value, add, strict=True)]
-    return _normalised(builder, value)
+    return normalised(builder, value)
 
 
 def _multiply(builder, left, right, add=None):
@@ -146,7 +140,7 @@ def _emit_sbox(builder, target, source, constant):
     """
     x = _limbs(builder, source)
     x4 = _square(builder, _square(builder, x))
-    _store(builder, target, _multiply(builder, x4, x, _constant(builder, constant)))
+    store(builder, target, _multiply(builder, x4, x, _constant(builder, constant)))
 
 
 def _emit_scale(builder, target, source, constants):
@@ -156,7 +150,7 @@ def _emit_scale(builder, target, source, constants):
     """
     x = _limbs(builder, source)
     factor, add = _constant(builder, constants), _constant(builder, constants, CONSTANT)
-    _store(builder, target, _multiply(builder, x, factor, add))
+    store(builder, target, _multiply(builder, x, factor, add))
 
 
 def _dot_sums(builder, slots, stride, constants, count):
@@ -181,7 +175,7 @@ def _dot_sums(builder, slots, stride, constants, count):
 def _emit_dot(builder, target, slots, constants, count):
     """target = Σ slot k · constant k / 2^260 of neighbouring slots; addresses as in `_dot_sums`."""
     sums = _dot_sums(builder, slots, llvm.splat(I64, SLOT), constants, count)
-    _store(builder, target, _reduce(builder, sums))
+    store(builder, target, _reduce(builder, sums))
 
 
 def _emit_dot_add(builder, target, plain, slots, stride, constants, count):
@@ -191,15 +185,15 @@ def _emit_dot_add(builder, target, plain, slots, stride, constants, count):
                    written.
     """
     sums = _dot_sums(builder, slots, stride, constants, count)
-    _store(builder, target, _reduce(builder, sums, _limbs(builder, plain)))
+    store(builder, target, _reduce(builder, sums, _limbs(builder, plain)))
 
 
 def _emit_spread(builder, target, constant):
     """Write a constant (address of u64[5]) to a slot, in all lanes."""
-    _store(builder, target, _constant(builder, constant))
+    store(builder, target, _constant(builder, constant))
 
 
-def _emit_gather(builder, target, base, offsets):
+def emit_gather(builder, target, base, offsets):
     """Eight nodes at base + offsets[lane] become one slot of 52-bit limbs.
 
     target:  i64  address of a slot, output
@@ -222,10 +216,10 @@ def _emit_gather(builder, target, base, offsets):
         low = builder.lshr(words[k - 1], llvm.splat(V8, 64 - 12 * k))
         limbs.append(builder.or_(low, builder.shl(words[k], llvm.splat(V8, 12 * k))))
     limbs.append(builder.lshr(words[3], llvm.splat(V8, 16)))
-    _store(builder, target, [builder.and_(limb, llvm.splat(V8, LIMB)) for limb in limbs])
+    store(builder, target, [builder.and_(limb, llvm.splat(V8, LIMB)) for limb in limbs])
 
 
-def _emit_scatter(builder, target, slot):
+def emit_scatter(builder, target, slot):
     """One slot below 2 r becomes eight canonical nodes side by side.
 
     target: i64  address of u64[8, 4], output
@@ -236,7 +230,7 @@ def _emit_scatter(builder, target, slot):
     value = _limbs(builder, slot)
     less, borrow = [], llvm.splat(V8, 0)
     for k in range(5):
-        limb = builder.sub(builder.sub(value[k], llvm.splat(V8, _MODULUS_LIMBS[k])), borrow)
+        limb = builder.sub(builder.sub(value[k], llvm.splat(V8, MODULUS_LIMBS[k])), borrow)
         borrow = builder.lshr(limb, llvm.splat(V8, 63))
         less.append(builder.and_(limb, llvm.splat(V8, LIMB)))
     keep = builder.icmp_unsigned("!=", borrow, llvm.splat(V8, 0))
@@ -251,7 +245,7 @@ def _emit_scatter(builder, target, slot):
             llvm.store(builder, word, target, 32 * lane + 8 * k)
 
 
-_SPREAD, _SCATTER, _GATHER = llvm.step(_emit_spread), llvm.step(_emit_scatter), llvm.step(_emit_gather)
+_SPREAD, _SCATTER, _GATHER = llvm.step(_emit_spread), llvm.step(emit_scatter), llvm.step(emit_gather)
 _SBOX, _SCALE = llvm.step(_emit_sbox), llvm.step(_emit_scale)
 _DOT, _DOT_ADD = llvm.step(_emit_dot), llvm.step(_emit_dot_add)
 
@@ -271,25 +265,5 @@ def hash_lanes(bases, step, out, constants, partial_rounds):
     Source:  neptune src/poseidon.rs by its vectors; form of `poseidon_recurrence`.
     Twin:    tests/naive/poseidon.py poseidon.   Golden: tests/golden/proofs/poseidon.json.
     """
-    width = bases.shape[0] + 1
-    scratch = np.empty((slots_needed(width, partial_rounds) * SLOT + 64) // 8, np.uint64)
-    start = (scratch.ctypes.data + 63) & ~63
-    offsets = np.empty(8, np.int64)
-    rows = np.empty((8, 4), np.uint64)
-    total = out.shape[0]
-    for group in range(0, total, 8):
-        for lane in range(8):  # a short last group repeats its last message
-            offsets[lane] = step * min(group + lane, total - 1)
-        k = constants.ctypes.data
-        _SPREAD(start, k)
-        k += CONSTANT
-        for i in range(1, width):
-            _GATHER(start + width * SLOT, bases[i - 1], offsets.ctypes.data)
-            _SCALE(start + SLOT * i, start + width * SLOT, k)
-            k += 2 * CONSTANT
-        digest = permute((_SBOX, _DOT, _DOT_ADD), (SLOT, CONSTANT), start, k, width, partial_rounds)
-        _SCATTER(rows.ctypes.data, digest)
-        for lane in range(min(8, total - group)):
-            for word in range(4):
-                out[group + lane, word] = rows[lane, word]
-    scratch[0] = 0  # numba frees an array after its last use by name; its address is used until here
+    steps = (_SPREAD, _GATHER, _SCALE, _SCATTER), (_SBOX, _DOT, _DOT_ADD)
+    hash_groups(steps, (SLOT, CONSTANT), bases, step, out, constants, partial_rounds)

@@ -1,13 +1,14 @@
 """The rounds of Poseidon over a state in memory, whatever its elements look like there.
 
-`poseidon_lanes` and `poseidon_words` bring the arithmetic: an S-box, a dot product, and one with a term
-of weight 1.  The constants come in the order of `poseidon_recurrence.constants_in_order`.
+`poseidon_lanes`, `poseidon_floats` and `poseidon_words` bring the arithmetic: an S-box, a dot product, and
+one with a term of weight 1.  The constants come in the order of `poseidon_recurrence.constants_in_order`.
 """
 
 # mypy: allow-untyped-calls
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from workers.kernels.flags import STEP
@@ -74,3 +75,41 @@ def permute(steps, sizes, start, k, width, partial_rounds):
             dot(there, here, k, width)
         here, there = there, here
     return here
+
+
+@njit(**STEP)
+def hash_groups(steps, sizes, bases, step, out, constants, partial_rounds):
+    """Poseidon of `len(out)` messages, eight at a time.
+
+    steps:     tuple of 2 tuples of steps: spread, gather, scale and scatter of a path, and those of `permute`
+    sizes:     (i64, i64)   bytes of one element of eight messages and of one constant
+    bases:     i64[arity]   addresses of the first message's elements
+    step:      i64          bytes from one message's element to the next message's
+    out:       u64[n, 4]    output, every word written
+    constants: u64[k, 5] or f64[k, 5]  rows of `constants_in_order`
+    partial_rounds: i64     of the arity
+    """
+    spread, gather, scale, scatter = steps[0]
+    slot, constant = sizes
+    width = bases.shape[0] + 1
+    scratch = np.empty((slots_needed(width, partial_rounds) * slot + 64) // 8, np.uint64)
+    start = (scratch.ctypes.data + 63) & ~63
+    offsets = np.empty(8, np.int64)
+    rows = np.empty((8, 4), np.uint64)
+    total = out.shape[0]
+    for group in range(0, total, 8):
+        for lane in range(8):  # a short last group repeats its last message
+            offsets[lane] = step * min(group + lane, total - 1)
+        k = constants.ctypes.data
+        spread(start, k)
+        k += constant
+        for i in range(1, width):
+            gather(start + width * slot, bases[i - 1], offsets.ctypes.data)
+            scale(start + slot * i, start + width * slot, k)
+            k += 2 * constant
+        digest = permute(steps[1], sizes, start, k, width, partial_rounds)
+        scatter(rows.ctypes.data, digest)
+        for lane in range(min(8, total - group)):
+            for word in range(4):
+                out[group + lane, word] = rows[lane, word]
+    scratch[0] = 0  # numba frees an array after its last use by name; its address is used until here

@@ -1,4 +1,4 @@
-"""Poseidon of one message after the other with 64-bit limbs: the path of every CPU without IFMA.
+"""Poseidon of one message after the other with 64-bit limbs: the path of CPUs without IFMA and FMA.
 
 64 x 64 → 128 bit products come from LLVM's i128, dot products are summed in 576 bits and reduced
 once, values are kept below r.

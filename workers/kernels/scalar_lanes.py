@@ -78,12 +78,8 @@ def spread(builder, address, offset=0):
 
     address: i64  of u64[5];  offset: bytes from it
     """
-    out = []
-    for k in range(LANES.limbs):
-        limb = llvm.load(builder, address, offset + 8 * k, I64)
-        lane = builder.insert_element(llvm.undefined(V8), limb, llvm.splat(llvm.I32, 0))
-        out.append(builder.shuffle_vector(lane, lane, llvm.mask([0] * 8)))
-    return out
+    limbs = [llvm.load(builder, address, offset + 8 * k, I64) for k in range(LANES.limbs)]
+    return [llvm.spread(builder, limb, 8) for limb in limbs]
 
 
 def factor_ready(builder, value):

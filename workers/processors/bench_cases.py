@@ -18,7 +18,7 @@ from blspy import G1Element, G2Element
 from poolsite.filecoin.groth16.curve import g1_combination
 from poolsite.filecoin.porep.challenges import ChallengeSource
 from workers.kernels import field, fr32, graph, labels, poseidon, sha_unit
-from workers.kernels.cpu import has_avx512, has_sha_ni, path_name
+from workers.kernels.cpu import has_avx512, has_fma, has_ifma, has_sha_ni
 from workers.kernels.lanes import WIDE
 from workers.kernels.precompile import precompile
 from workers.processors.c1 import porep_prove
@@ -99,7 +99,7 @@ def _commitment_rate() -> float:
 
 
 def _poseidon_rate(arity: int) -> float:
-    count = 16_384 if "ifma" in path_name() else 2_048
+    count = 16_384 if has_ifma() or has_fma() else 2_048
     values, out = _scalars(arity * count), np.empty((count, 4), np.uint64)
     return count / best(lambda: poseidon.hash_row(values, out, arity=arity))
 

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 WORKERS, TESTS = ROOT / "workers", ROOT / "tests"
-TYPE = r"(\d+ x )?\(?(u8|u32|u64|i32|i64|bool|int|tuple|step)"
+TYPE = r"(\d+ x )?\(?(u8|u32|u64|i32|i64|f64|bool|int|tuple|step)"
 """How the type of a parameter begins: `u32[n, 8]`, `i64`, a tuple of such, a compiled step."""
 PARAMETERS_MAX = 8
 FIELDS = ("Cost", "Threads", "Errors", "Source", "Twin", "Golden")
