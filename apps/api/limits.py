@@ -30,7 +30,7 @@ from apps.core.health import database_unavailable_text
 from apps.core.streams import STREAM_MAX_BYTES, STREAMS_MAX, drain, is_streamed
 from apps.market.errors import DealUnknown
 from apps.market.rules import ulid_decode
-from apps.market.selectors import deal_of_client
+from apps.market.selectors.deals import deal_of_client
 from apps.users.errors import TokenRefused
 
 if TYPE_CHECKING:

@@ -154,6 +154,16 @@ class Deal(WithReasons, Named, Timestamped):
     """attoFIL that publishing locks in the miner's market balance."""
     lockup = AttoFilField(default=0, db_default=0)
     """attoFIL that it locks in the client's: the whole fee and its collateral."""
+    price = AttoFilField(default=0, db_default=0)
+    """attoFIL that the client pays per epoch; 0 of deals that the market actor does not hold."""
+    earns_from = models.BigIntegerField(null=True)
+    """Epoch from which the fee falls to the miner; None: it is not active, or costs nothing."""
+    earns_until = models.BigIntegerField(null=True)
+    """Epoch up to which it does: the deal's end, or where its sector ended before."""
+    settled_to = models.BigIntegerField(null=True)
+    """Epoch up to which the market actor has paid the miner, as a node said last."""
+    settled_at = models.BigIntegerField(null=True)
+    """Height at which that was read."""
     chain_deal = models.BigIntegerField(null=True)
     """Number at the market actor, once it is published."""
     is_indexed = models.BooleanField(default=False)
@@ -202,6 +212,21 @@ class Deal(WithReasons, Named, Timestamped):
             models.Index(fields=["miner", "state"], name="deals_by_miner"),
             models.Index(fields=["client"], name="deals_by_client"),
             models.Index(
+                fields=["miner", "earns_from"],
+                name="deals_by_first_payment",
+                condition=models.Q(earns_from__isnull=False),
+            ),
+            models.Index(
+                fields=["miner", "earns_until"],
+                name="deals_by_last_payment",
+                condition=models.Q(earns_from__isnull=False),
+            ),
+            models.Index(
+                fields=["settled_at"],
+                name="deals_to_settle",
+                condition=models.Q(settled_to__lt=models.F("earns_until")),
+            ),
+            models.Index(
                 fields=["proposal_cid"], name="deals_by_proposal", condition=~models.Q(proposal_cid="")
             ),
         ]
@@ -225,6 +250,30 @@ class Deal(WithReasons, Named, Timestamped):
     def chunks(self) -> int:
         """Return how many chunks its upload has; 0 where it has none."""
         return -(-self.raw_size // self.chunk_size) if self.chunk_size else 0
+
+
+class DealIncome(models.Model):
+    """What paid deals of a miner add up to, by the day of epochs in which their payments begin and end.
+
+    A deal adds its price where they begin and takes it off where they end, so that what all deals brought up
+    to an epoch is a sum of days, not of deals.
+    """
+
+    miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="deal_income")
+    day = models.BigIntegerField()
+    """Epoch divided by `EPOCHS_PER_DAY_MAINNET`, on every network."""
+    rate = AttoFilField(default=0)
+    """attoFIL per epoch by which payments rise in it; below 0 where more end."""
+    moment = AttoFilField(default=0)
+    """The same, each price times the epoch of its beginning or end."""
+    settled = AttoFilField(default=0)
+    """attoFIL whose payment by the market actor was read in it."""
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["miner", "day"], name="one_income_per_day")]
+
+    def __str__(self) -> str:
+        return f"income of {self.miner_id} on day {self.day}"
 
 
 class DealMessage(models.Model):

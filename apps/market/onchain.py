@@ -20,6 +20,9 @@ from poolsite.filecoin.message import Message
 NO_ALLOCATION: Final = 0
 """Number of none.  Source: go-state-types builtin/v9/verifreg NoAllocationID."""
 
+DEAL_GONE: Final = "not found"
+"""Part of a node's answer where there is no such deal.  Source: lotus chain/stmgr GetStorageDeal."""
+
 
 def balances_read(client: ChainClient, *, addresses: list[str], key: str) -> dict[str, int]:
     """Return what each has at the market actor that no deal locks, attoFIL.  Raises NodeUnavailable."""
@@ -66,6 +69,20 @@ def deal_allocation_read(client: ChainClient, *, deal: int, key: str) -> int | N
     """Return the allocation that publishing made for a deal; None if it has none, or is active already."""
     number = int(client.call("StateGetAllocationIdForPendingDeal", deal, key_to_json(key)))
     return None if number == NO_ALLOCATION else number
+
+
+def settled_read(client: ChainClient, *, deals: list[int], key: str) -> list[int | NodeRefused | None]:
+    """Return up to which epoch the market actor has paid each of these deals.
+
+    -1: it has paid nothing; None: it has the deal no more.
+    """
+    found: list[int | NodeRefused | None] = []
+    for answer in client.call_many([("StateMarketStorageDeal", [deal, key_to_json(key)]) for deal in deals]):
+        if isinstance(answer, NodeRefused):
+            found.append(None if DEAL_GONE in str(answer) else answer)
+        else:
+            found.append(int(answer["State"]["LastUpdatedEpoch"]))
+    return found
 
 
 def published_read(client: ChainClient, message: Message, *, key: str) -> tuple[int, list[int]]:

@@ -24,7 +24,7 @@ from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.market.errors import RETRY, DealRefused
-from apps.market.selectors import deal_by_uuid, deal_message_cid, market_of
+from apps.market.selectors.deals import deal_by_uuid, deal_message_cid, market_of
 from apps.market.services.proposals import proposal_decide
 from apps.market.states import DealSource, DealState
 from apps.miners.selectors.miners import miner_get

@@ -25,7 +25,7 @@ from apps.chain.node.client import page_client
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.market.errors import RETRY, ChunkRefused, DealNeedsNoData, DealRefused, DealUnknown, RefusalKind
-from apps.market.selectors import chunks_received, deal_of_client
+from apps.market.selectors.deals import chunks_received, deal_of_client
 from apps.market.services.proposals import proposal_decide
 from apps.market.services.transfers import (
     chunk_upload,

@@ -14,7 +14,7 @@ from apps.api.v1.list_filters import ListView, parameters_of
 from apps.api.v1.pagination import Pages
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView
-from apps.market.selectors import (
+from apps.market.selectors.deals import (
     ClientFilters,
     ClientRule,
     client_get,

@@ -17,9 +17,11 @@ from apps.api.v1.pagination import CURSOR, LIMIT
 from apps.api.v1.piece_uploads import FILE_NAME, UploadView
 from apps.api.v1.serializers import CODE_HELP, AmountField
 from apps.api.v1.views import PoolView
+from apps.chain.selectors.heads import head_current
 from apps.core.reasons import code_of
 from apps.market.rules import ulid_encode
-from apps.market.selectors import DealFilters, deal_get, deals_visible, transfer_of
+from apps.market.selectors.deals import DealFilters, deal_get, deals_visible, transfer_of
+from apps.market.selectors.earnings import deal_payments
 from apps.market.services.transfers import deal_import
 from apps.market.states import DealDoor, DealSource, DealState
 
@@ -56,6 +58,7 @@ class DealOutput(serializers.Serializer[Any]):
     chain_deal = serializers.IntegerField(
         allow_null=True, help_text="its number at the market actor, once it is published"
     )
+    price = AmountField(help_text="attoFIL that the client pays per epoch; 0 of deals off the market actor")
     collateral = AmountField(help_text="attoFIL that publishing locks in the miner's market balance")
     lockup = AmountField(help_text="attoFIL that it locks in the client's")
     start_epoch = serializers.IntegerField(allow_null=True)
@@ -71,6 +74,10 @@ class DealDetailOutput(DealOutput):
     """One deal, and how far its data have come."""
 
     transfer = TransferOutput(allow_null=True, help_text="null: no data come now")
+    earned = AmountField(help_text="attoFIL of its fee for the epochs that it was active")
+    settled = AmountField(
+        help_text="attoFIL of it that the market actor has paid, as a node said within a day"
+    )
 
 
 class DealPage(serializers.Serializer[Any]):
@@ -92,6 +99,7 @@ def deal_body(deal: Deal) -> dict[str, Any]:
         "miner": deal.miner.address,
         "sector": deal.sector_number,
         "is_verified": deal.is_verified or deal.allocation is not None,
+        "price": str(deal.price),
         "collateral": str(deal.collateral),
         "lockup": str(deal.lockup),
         "upload": None if deal.piece is None else str(deal.piece.uuid),
@@ -102,8 +110,13 @@ def deal_body(deal: Deal) -> dict[str, Any]:
 
 def detail_body(deal: Deal) -> dict[str, Any]:
     """Return one deal as JSON, with how far its data have come."""
-    found = transfer_of(deal)
-    return deal_body(deal) | {"transfer": None if found is None else asdict(found)}
+    found, head = transfer_of(deal), head_current()
+    paid = deal_payments(deal, height=0 if head is None else head.height)
+    return deal_body(deal) | {
+        "transfer": None if found is None else asdict(found),
+        "earned": str(paid.earned),
+        "settled": str(paid.settled),
+    }
 
 
 class DealsView(ListView):

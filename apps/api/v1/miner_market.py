@@ -19,7 +19,7 @@ from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.marked_texts import gettext
 from apps.market.rules import chain_path
-from apps.market.selectors import discovery_of, doors_status, escrow_of, market_of
+from apps.market.selectors.deals import discovery_of, doors_status, escrow_of, market_of
 from apps.market.services.markets import (
     COUNT_MAX,
     FIELDS,

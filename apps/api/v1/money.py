@@ -32,6 +32,7 @@ from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import NotFound
 from apps.core.marked_texts import gettext
+from apps.market.selectors.earnings import payments_of
 from apps.miners.selectors.miners import miner_get, miners_visible, reward_estimate
 from apps.sectors.selectors.exposure import exposure_of
 
@@ -52,13 +53,18 @@ class MoneyOutput(serializers.Serializer[Any]):
     penalty = serializers.CharField(help_text="of blocks")
     blocks = serializers.IntegerField(help_text="whose reward is known")
     unknown_rewards = serializers.IntegerField(help_text="blocks whose reward is not known: it is in `other`")
+    deals = serializers.CharField(
+        help_text="clients' fees for the epochs in it, settled or not: they come to the market balance"
+    )
     received = serializers.CharField(help_text="sent along with the pool's messages")
     withdrawn = serializers.CharField(help_text="by the pool's messages")
     other = serializers.CharField(
         help_text="what else changed the balance: burnt as fees and penalties, or moved by other programs"
     )
     gas = serializers.CharField(help_text="of the caller's messages that call the miner; senders paid it")
-    net = serializers.CharField(help_text="reward less penalty, gas, and `other` where that is below 0")
+    net = serializers.CharField(
+        help_text="reward and deals less penalty, gas, and `other` where that is below 0"
+    )
 
 
 class MinerMoneyOutput(MoneyOutput):
@@ -74,6 +80,7 @@ class AccountOutput(serializers.Serializer[Any]):
     penalty = serializers.CharField(help_text="of blocks")
     blocks = serializers.IntegerField(help_text="whose reward is known")
     unknown_rewards = serializers.IntegerField(help_text="blocks whose reward is not known")
+    deals = serializers.CharField(help_text="clients' fees of active deals, settled or not")
     gas = serializers.CharField(help_text="of all messages that landed: the sum of `gas/spend`")
     fees = serializers.CharField(help_text="what else the chain took, or other programs moved out")
     charge = serializers.CharField(
@@ -94,6 +101,7 @@ class MinerGasOutput(serializers.Serializer[Any]):
     miner = serializers.CharField()
     reward = serializers.CharField(allow_null=True, help_text="null: no day of it is recorded")
     penalty = serializers.CharField(allow_null=True)
+    deals = serializers.CharField(allow_null=True)
     fees = serializers.CharField(allow_null=True)
     gas = serializers.CharField()
 
@@ -117,6 +125,16 @@ class LiveSectorsOutput(serializers.Serializer[Any]):
     fees_to_end = serializers.CharField(allow_null=True, help_text="until each has expired")
 
 
+class DealPaymentsOutput(serializers.Serializer[Any]):
+    """What deals of the present miners have earned up to now; amounts in attoFIL."""
+
+    earned = serializers.CharField(help_text="since their start epochs")
+    settled = serializers.CharField(help_text="paid into market balances, as nodes said within a day")
+    unsettled = serializers.CharField(
+        help_text="locked in clients' market balances until somebody settles it"
+    )
+
+
 class MoneySumsOutput(serializers.Serializer[Any]):
     """The money of some days: of each tenant, of each miner, and the gas that is of no miner."""
 
@@ -129,6 +147,7 @@ class MoneySumsOutput(serializers.Serializer[Any]):
     )
     total = AccountOutput()
     worth = WorthOutput(allow_null=True, help_text="null: the operator has set no source of prices")
+    deal_payments = DealPaymentsOutput()
     cost_of_tib_day = serializers.CharField(
         allow_null=True, help_text="attoFIL for a TiB of QA power and day; null: no power is recorded"
     )
@@ -155,6 +174,7 @@ def sums_body(accounts: Accounts) -> dict[str, Any]:
         "not_of_a_miner": accounts.elsewhere,
         "total": account_body(total := accounts.total),
         "worth": _worth(total, prices_on(accounts.days)),
+        "deal_payments": payments_of(accounts.present),
         "cost_of_tib_day": cost_per_power(accounts.lines, now=clock.now()),
         "live_sectors": _live_sectors(accounts),
     }
@@ -177,9 +197,9 @@ def _live_sectors(accounts: Accounts) -> dict[str, Any] | None:
 
 def _earned(money: MinerMoney) -> dict[str, int | None]:
     if not money.lines:
-        return {"reward": None, "penalty": None, "fees": None}
+        return {"reward": None, "penalty": None, "deals": None, "fees": None}
     line = lines_sum(money.lines)
-    return {"reward": line.reward, "penalty": line.penalty, "fees": line.other_cost}
+    return {"reward": line.reward, "penalty": line.penalty, "deals": line.deals, "fees": line.other_cost}
 
 
 def line_body(line: MoneyLine) -> dict[str, Any]:

@@ -36,6 +36,8 @@ class Account:
     """Whose reward is known."""
     unknown_rewards: int = 0
     """Blocks whose reward is not known."""
+    deals: int = 0
+    """Clients' fees of its miners' active deals, settled or not."""
     gas: int = 0
     """Burnt and paid for all its messages that landed, those to no miner, too."""
     fees: int = 0
@@ -52,7 +54,7 @@ class Account:
     @property
     def net(self) -> int:
         """Return what is left."""
-        return self.reward - self.cost - self.charge
+        return self.reward + self.deals - self.cost - self.charge
 
     def line_add(self, line: MoneyLine) -> None:
         """Add a miner's line, but for its gas: who sent the messages paid it."""
@@ -60,8 +62,9 @@ class Account:
         self.penalty += line.penalty
         self.blocks += line.blocks
         self.unknown_rewards += line.unknown_rewards
+        self.deals += line.deals
         self.fees += line.other_cost
-        self.net_by_day[line.day] += line.reward - line.penalty - line.other_cost
+        self.net_by_day[line.day] += line.reward + line.deals - line.penalty - line.other_cost
 
     def gas_add(self, cost: int, *, day: date) -> None:
         """Add what a day's messages cost."""
@@ -75,7 +78,7 @@ class Account:
 
     def plus(self, other: Account) -> Account:
         """Return both together."""
-        names = ("reward", "penalty", "blocks", "unknown_rewards", "gas", "fees", "charge")
+        names = ("reward", "penalty", "blocks", "unknown_rewards", "deals", "gas", "fees", "charge")
         found = Account(**{name: getattr(self, name) + getattr(other, name) for name in names})
         for account in (self, other):
             for day, net in account.net_by_day.items():

@@ -21,6 +21,7 @@ from apps.blocks.states import RoundState
 from apps.chain.selectors.network import genesis_current
 from apps.core.day_ranges import DayRange
 from apps.core.formatting import DAY_S
+from apps.market.selectors.earnings import deals_earned
 from apps.messages.selectors.miner_money import money_moved
 from apps.messages.selectors.spend import spend_on
 from apps.miners.models import Miner, MinerDay
@@ -31,7 +32,7 @@ from apps.users.rules.principals import Principal
 
 SECOND: Final = timedelta(seconds=1)
 
-SUMMED: Final = ("reward", "penalty", "blocks", "unknown_rewards", "received", "withdrawn", "gas")
+SUMMED: Final = ("reward", "penalty", "blocks", "unknown_rewards", "deals", "received", "withdrawn", "gas")
 """Members of a line that are gathered."""
 
 AMOUNTS: Final = (*SUMMED, "opening", "closing", "other", "other_cost")
@@ -60,6 +61,8 @@ class MoneyLine:
     """Whose reward is known."""
     unknown_rewards: int
     """Blocks on the chain whose reward was not read yet, or that no node can compute: it is in `other`."""
+    deals: int
+    """Clients' fees of active deals, epoch by epoch, settled or not: they come to the market balance."""
     received: int
     withdrawn: int
     gas: int
@@ -77,7 +80,7 @@ class MoneyLine:
     @property
     def net(self) -> int:
         """Earnings less costs."""
-        return self.reward - self.cost
+        return self.reward + self.deals - self.cost
 
 
 class GasPart(NamedTuple):
@@ -139,6 +142,7 @@ def money_by_miner(
         _blocks_add(with_days, spans)
         _moved_add(with_days, spans)
         _multisig_moves_add(with_days, spans)
+        _deals_add(with_days, spans)
     unrecorded = _gas_add(miners, spans, gas=gas)
     return {
         miner.pk: MinerMoney(
@@ -251,6 +255,13 @@ def _blocks_add(miners: Sequence[Miner], spans: Mapping[int, Spans]) -> None:
             sums.update(unknown_rewards=1)
         else:
             sums.update(blocks=1, reward=int(reward), penalty=int(penalty or 0))
+
+
+def _deals_add(miners: Sequence[Miner], spans: Mapping[int, Spans]) -> None:
+    ends = {one.pk: [*spans[one.pk].heights, one.refreshed_height] for one in miners}
+    for pk, amounts in deals_earned(ends).items():
+        for sums, amount in zip(spans[pk].sums, amounts, strict=True):
+            sums.update(deals=amount)
 
 
 def _gas_add(

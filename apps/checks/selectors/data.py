@@ -33,7 +33,7 @@ from apps.core.processes import Process, processes_all
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.selectors.connections import connections_failed
 from apps.market.models import MinerMarket
-from apps.market.selectors import (
+from apps.market.selectors.deals import (
     DoorStatus,
     deals_starting,
     doors_status,

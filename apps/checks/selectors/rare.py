@@ -19,7 +19,7 @@ from apps.core.models import Console
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.selectors.signer_grants import grants_unchosen
 from apps.market.models import MinerMarket
-from apps.market.selectors import deals_waiting
+from apps.market.selectors.deals import deals_waiting
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.creations import creations_since
 from apps.messages.selectors.failed import given_up_since, refused_since

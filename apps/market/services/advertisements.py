@@ -22,7 +22,7 @@ from apps.core.live import Change, publish
 from apps.core.reasons import Reason, reason_of
 from apps.market.models import AdChain, Advertisement, EntryChunk, IndexerAnswer, IndexerFetch
 from apps.market.rules import chain_path
-from apps.market.selectors import (
+from apps.market.selectors.deals import (
     ads_gone,
     ads_unsigned,
     blocks_chunks,

@@ -15,7 +15,7 @@ from apps.core.errors import BadValue, DomainError
 from apps.core.reasons import Reason, as_reason, reason_of, refused
 from apps.market.models import Deal
 from apps.market.reasons import ADDRESSES_GONE, DATA_GONE, LATE, LATE_FOR_START, SHORT_SECTOR
-from apps.market.selectors import deals_followed, piece_of_deal, sector_end_of
+from apps.market.selectors.deals import deals_followed, piece_of_deal, sector_end_of, sector_terminated_at
 from apps.market.services.transfers import (
     chunks_discard,
     chunks_join,
@@ -68,7 +68,7 @@ def deal_advance(deal: Deal, *, height: int, now: datetime) -> None:
     if piece is not None:
         _piece_follow(deal, piece, height=height)
     elif deal.state != DealState.ACCEPTED:
-        _piece_gone(deal)
+        _piece_gone(deal, height=height)
     if deal.state not in WITHOUT_DATA:
         return
     if late := _late_reason(deal, height=height, now=now):
@@ -148,10 +148,10 @@ def _place_next(deal: Deal, *, reason: Reason | str) -> None:
     deal_wait(deal, reason=reason, place_at=deal.place_at + 1)
 
 
-def _piece_gone(deal: Deal) -> None:
+def _piece_gone(deal: Deal, *, height: int) -> None:
     """Wait for the data of a deal whose piece was removed, where they may come again."""
     if deal.state == DealState.ACTIVE:  # nobody removes a piece before its sector has ended
-        deal_move(deal, event="END", piece=None)
+        deal_move(deal, event="END", piece=None, height=height)
     elif deal.source == DealSource.HTTP and not deal.places:
         deal_fail(deal, reason=ADDRESSES_GONE())
     else:
@@ -181,7 +181,9 @@ def _piece_follow(deal: Deal, piece: Piece, *, height: int) -> None:
     if event in Deal.TRANSITIONS[deal.state]:
         if is_new:  # the same data may have come in another way
             chunks_discard(deal)
-        deal_move(deal, event=event, piece=piece, reason=as_reason(piece.error) if deal.allocation else "")
+        reason = as_reason(piece.error) if deal.allocation else ""
+        ended = sector_terminated_at(piece) or height if event == "END" else None
+        deal_move(deal, event=event, piece=piece, reason=reason, height=ended)
         if is_new:
             chunks_discard(deal)  # one may have come in between
 

@@ -12,7 +12,7 @@ from apps.core.errors import BadValue
 from apps.core.live import Change, publish
 from apps.core.marked_texts import gettext
 from apps.market.models import PLACE_MAX, PLACE_MIN, MinerMarket
-from apps.market.selectors import door_port_is_taken, market_of
+from apps.market.selectors.deals import door_port_is_taken, market_of
 from apps.market.services.deal_filter import filter_url_check
 from apps.market.states import ClientsRule
 from apps.miners.models import Miner

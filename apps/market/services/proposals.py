@@ -41,7 +41,7 @@ from apps.market.rules import (
     start_check,
     terms_check,
 )
-from apps.market.selectors import (
+from apps.market.selectors.deals import (
     Use,
     deal_by_uuid,
     deal_identical,
@@ -294,6 +294,7 @@ def _columns(proposal: Proposal) -> dict[str, Any]:
         else {
             "proposal": to_cbor(signed),
             "proposal_cid": str(deal_cid(signed.proposal)),
+            "price": signed.proposal.storage_price_per_epoch,
             "collateral": signed.proposal.provider_collateral,
             "lockup": client_lockup(signed.proposal),
         }

@@ -34,7 +34,7 @@ from apps.market.reasons import (
     NOT_CARRIED_OUT,
     PUBLISHED_LATE,
 )
-from apps.market.selectors import (
+from apps.market.selectors.deals import (
     deals_publishing,
     deals_unpublished,
     locks_coming_read,

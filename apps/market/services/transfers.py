@@ -25,7 +25,8 @@ from apps.market.errors import ChunkRefused, DealNeedsNoData
 from apps.market.models import Deal, DealChunk
 from apps.market.reasons import CHUNK_GONE
 from apps.market.rules import Place
-from apps.market.selectors import chunks_received
+from apps.market.selectors.deals import chunks_received
+from apps.market.services.earnings import earning_columns, earning_of, income_change
 from apps.market.states import WITHOUT_DATA, DealSource, DealState
 from apps.miners.selectors.miners import miner_principal
 from apps.pieces.data.files import Source, bytes_write, file_locked, piece_opened
@@ -95,8 +96,13 @@ def deal_move(
     piece: Piece | None,
     reason: Reason | str = "",
     columns: Mapping[str, int | None] | None = None,
+    height: int | None = None,
 ) -> None:
-    """Move a deal one step, with its piece, what is to be said of it, and further columns."""
+    """Move a deal one step, with its piece, what is to be said of it, and further columns.
+
+    `height` is where its sector ended, of the event END.
+    """
+    before = earning_of(deal)
     advance(
         deal,
         event,
@@ -106,8 +112,10 @@ def deal_move(
         updated_at=clock.now(),
         **({"sector_number": piece.sector_number} if event == "SEAL" and piece is not None else {}),
         **(columns or {}),
+        **earning_columns(deal, event=event, height=height),
         **({} if event in KEEPS_PLACES else {"places": ""}),
     )
+    income_change(deal, before=before)
     deal_change_publish(deal)
 
 

@@ -19,7 +19,7 @@ from apps.core.formatting import fil
 from apps.dashboard.pages.miners import market_facts
 from apps.gateway.models import SignerConnection
 from apps.market.models import MinerDoor, MinerMarket
-from apps.market.selectors import Escrow
+from apps.market.selectors.deals import Escrow
 from apps.market.services.markets import market_set
 from apps.messages.models import Message
 from apps.miners.models import Miner

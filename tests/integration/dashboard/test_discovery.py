@@ -12,7 +12,7 @@ from apps.core.formatting import whole
 from apps.dashboard.pages.miners import market as page
 from apps.dashboard.pages.miners import market_facts
 from apps.market.models import AdChain, Advertisement, IndexerAnswer, IndexerFetch, MinerDoor
-from apps.market.selectors import Escrow
+from apps.market.selectors.deals import Escrow
 from apps.market.services.markets import market_set
 from apps.miners.models import Miner
 from poolsite.filecoin.policy import MAINNET

@@ -19,7 +19,7 @@ from apps.api.mk12.doors import ANYWHERE, DoorPlan, Doors, keys_folder
 from apps.api.mk12.peer_keys import BadPeerKey, identity_read
 from apps.core.errors import DomainError
 from apps.core.process_leases import LEADER_PACE, lease_keep
-from apps.market.selectors import market_of
+from apps.market.selectors.deals import market_of
 from apps.miners.selectors.miners import miner_get
 from poolsite.filecoin.multiaddr import BadMultiaddr, multiaddr_encode, multiaddr_parse
 from poolsite.tracing import tracing_start

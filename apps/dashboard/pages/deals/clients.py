@@ -33,7 +33,7 @@ from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.market.rules import is_client_accepted
-from apps.market.selectors import (
+from apps.market.selectors.deals import (
     ClientFilters,
     ClientRule,
     client_get,

@@ -28,7 +28,7 @@ from apps.dashboard.pages.pieces.rows import uploader_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.market.rules import ulid_encode
-from apps.market.selectors import (
+from apps.market.selectors.deals import (
     DealFilters,
     Transfer,
     deal_get,
@@ -37,6 +37,7 @@ from apps.market.selectors import (
     deals_visible,
     transfer_of,
 )
+from apps.market.selectors.earnings import deal_payments
 from apps.market.states import DealState
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.amounts import fil_format
@@ -212,6 +213,7 @@ def facts_of(row: Deal, data: PageData, transfer: Transfer | None) -> list[Fact]
             Fact(_("Number on chain"), number),
             Fact(_("Miner's collateral"), fil_format(int(row.collateral))),
             Fact(_("Locked by the client"), fil_format(int(row.lockup))),
+            *payment_facts(row, data),
         ]
     if row.piece is not None:
         name, uploader = row.piece.file_name, uploader_text(row.piece)
@@ -221,6 +223,16 @@ def facts_of(row: Deal, data: PageData, transfer: Transfer | None) -> list[Fact]
         facts += transfer_facts(row, transfer)
     if row.state in (DealState.ACCEPTED, DealState.TRANSFERRING):
         facts.append(Fact(_("Data may come until"), time_html(row.data_until)))
+    return facts
+
+
+def payment_facts(row: Deal, data: PageData) -> list[Fact]:
+    """Return what the client pays, what the deal has earned, and how much of it was paid."""
+    facts = [Fact(_("Price per epoch"), fil_format(int(row.price)))]
+    if row.earns_from is not None and data.head is not None:
+        paid = deal_payments(row, height=data.head.height)
+        facts.append(Fact(_("Earned"), fil_format(paid.earned)))
+        facts.append(Fact(_("Paid into the market balance"), fil_format(paid.settled)))
     return facts
 
 

@@ -19,7 +19,7 @@ from apps.dashboard.pages.miners.discovery_facts import discovery_facts
 from apps.dashboard.pages.miners.market_facts import door_facts, escrow_facts, publishing_refused
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Choice, Text, Tick, new_key
-from apps.market.selectors import market_of
+from apps.market.selectors.deals import market_of
 from apps.market.services.markets import FIELDS, market_set
 from apps.market.states import ClientsRule
 from apps.miners.selectors.miners import miner_get

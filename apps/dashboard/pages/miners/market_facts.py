@@ -25,7 +25,7 @@ from apps.dashboard.pages.automation.page import rule_row
 from apps.dashboard.pages.miners.addresses import PlaceRow, place_rows, reach_label
 from apps.dashboard.refusals import refusal_text
 from apps.gateway.selectors.connections import signers_connected
-from apps.market.selectors import doors_status, escrow_of
+from apps.market.selectors.deals import doors_status, escrow_of
 from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.deal_reach import door_reach
 from apps.miners.selectors.senders import sender_choose

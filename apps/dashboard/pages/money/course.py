@@ -16,7 +16,7 @@ from apps.dashboard.trend_charts import DASHES, DAY, Axis, Line, Number, Trend, 
 
 POINTS: Final = 120
 """Days that are drawn one by one; of more each point is a week."""
-AMOUNTS: Final = ("reward", "gas", "other_cost", "penalty")
+AMOUNTS: Final = ("reward", "deals", "gas", "other_cost", "penalty")
 
 
 def money_charts(
@@ -59,6 +59,7 @@ def _charts(
 
     lines = [
         Line(gettext("Rewards"), values("reward"), "ok"),
+        Line(gettext("Deals"), values("deals"), "ok", DASHES[1]),
         Line(gettext("Gas"), values("gas"), "run", DASHES[1]),
         Line(gettext("Fees and others"), values("other_cost"), "warn", DASHES[2]),
         Line(gettext("Penalties"), values("penalty"), "bad", DASHES[1]),

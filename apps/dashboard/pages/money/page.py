@@ -42,6 +42,7 @@ from apps.dashboard.pages.money.worth import unpriced_text, worth_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.scope import scope_chosen
 from apps.dashboard.sessions import sign_in_required
+from apps.market.selectors.earnings import payments_of
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.exposure import exposure_of
 from apps.users.rules.principals import Principal
@@ -53,7 +54,10 @@ if TYPE_CHECKING:
 
 DAYS: Final = (1, 7, 30, 90, 365)
 DAYS_USUAL: Final = 30
-AMOUNTS: Final = ("opening", "closing", "reward", "penalty", "received", "withdrawn", "other", "gas", "net")
+AMOUNTS: Final = (
+    *("opening", "closing", "reward", "penalty", "deals"),
+    *("received", "withdrawn", "other", "gas", "net"),
+)
 COLUMNS: Final = (
     "miner",
     "day",
@@ -95,6 +99,9 @@ def money_stats(account: Account, *, is_of_tenant: bool, url: str, worth: str) -
         ("gas", gettext("Gas"), -account.gas, gettext("of all messages that landed"), reverse("gas")),
         ("fees", gettext("Fees and others"), -account.fees, gettext("burnt, or moved elsewhere"), url),
     ]
+    if account.deals:
+        paid = gettext("fees of active deals, settled or not")
+        cells.insert(1, ("deals", gettext("Deals"), account.deals, paid, reverse("deals")))
     if is_of_tenant:
         cells.append(
             ("charge", gettext("Charges"), -account.charge, gettext("by the pool"), reverse("charges"))
@@ -201,9 +208,15 @@ def _before_charges(accounts: Accounts, prices: Prices) -> str:
 
 
 def exposure_facts(miners: Sequence[Miner], lines: Sequence[MoneyLine], data: PageData) -> Iterable[Fact]:
-    """Yield what power cost, and what the live sectors of miners owe now."""
+    """Yield what deals earned, what power cost, and what the live sectors of miners owe now."""
     each = cost_per_power(lines, now=data.at)
     unknown = gettext("not known: no day with power is recorded")
+    payments = payments_of(miners)
+    if payments.earned:
+        text = gettext("{earned} in all; {settled} of it is in the market balance, {rest} is not settled yet")
+        amounts = {"earned": payments.earned, "settled": payments.settled, "rest": payments.unsettled}
+        told = text.format(**{name: formatting.amount_text(atto) for name, atto in amounts.items()})
+        yield Fact(_("Earned by deals"), told)
     yield Fact(
         _("Cost of a TiB of QA power and day"), unknown if each is None else formatting.amount_text(each)
     )

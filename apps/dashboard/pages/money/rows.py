@@ -17,7 +17,7 @@ from apps.blocks.selectors.prices import Prices
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.money.worth import worth_text
 
-FIGURES: Final = ("reward", "penalty", "other", "received", "withdrawn", "closing")
+FIGURES: Final = ("reward", "penalty", "deals", "other", "received", "withdrawn", "closing")
 """Fields of a line that are shown, beside gas and net."""
 
 

@@ -22,7 +22,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
-from apps.market.selectors import markets_publishing
+from apps.market.selectors.deals import markets_publishing
 from apps.miners.selectors.senders import senders_chosen
 from apps.miners.states import Use
 from apps.users.rules.principals import Principal

@@ -21,7 +21,7 @@ from apps.api.mk12.peer_keys import BadPeerKey, identity_read
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.market.models import AdChain, Advertisement, MinerDoor, MinerMarket
-from apps.market.selectors import DOOR_SILENCE, doors_status
+from apps.market.selectors.deals import DOOR_SILENCE, doors_status
 from apps.market.services.markets import market_set
 from apps.miners.models import Miner
 from apps.miners.services.roles import RoleGrant

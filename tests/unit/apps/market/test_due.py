@@ -12,7 +12,7 @@ from django.db import connection
 from apps.core import clock
 from apps.market import due
 from apps.market.models import Deal
-from apps.market.selectors import WHOLE_EPOCHS, deals_followed
+from apps.market.selectors.deals import WHOLE_EPOCHS, deals_followed
 from tests import factories
 from tests.mk20 import sized
 from tests.query_plans import plan_run, rows_read

@@ -16,7 +16,7 @@ from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.reasons import code_of, shown_text
 from apps.market.models import Deal, DealMessage
-from apps.market.selectors import Escrow, escrow_of
+from apps.market.selectors.deals import Escrow, escrow_of
 from apps.market.services.follow import deals_advance
 from apps.market.services.markets import market_set
 from apps.market.services.publishing import CONFIRM_EPOCHS, KIND, MESSAGES_MAX, deals_publish
@@ -173,7 +173,7 @@ def test_many_deals_share_one_message_with_one_trial(miner: Miner, node: Chain) 
 def test_what_a_message_in_flight_will_lock_is_reserved_once(
     miner: Miner, node: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.market.selectors.escrow_read", lambda *_, **__: (100, 30))
+    monkeypatch.setattr("apps.market.selectors.deals.escrow_read", lambda *_, **__: (100, 30))
     client: Any = node
     deal(miner)
     before = escrow_of(miner, client=client, key=current().key)

@@ -19,7 +19,7 @@ from apps.core.errors import BadValue
 from apps.market.errors import ChunkRefused, DealNeedsNoData
 from apps.market.models import Deal
 from apps.market.rules import Place
-from apps.market.selectors import chunks_received
+from apps.market.selectors.deals import chunks_received
 from apps.market.services import transfers
 from apps.market.services.follow import deals_advance
 from apps.market.services.transfers import (

@@ -71,12 +71,13 @@ from apps.miners.states import RoleKind
 from apps.pieces.models import HashChunk, Piece
 from apps.pieces.selectors import hash_chunks, piece_held, piece_same
 from apps.pieces.states import IndexOutcome, PieceState
-from apps.sectors.models import Sector
+from apps.sectors.models import Sector, SectorChange
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.actors.market import Method
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 from poolsite.filecoin.multiaddr import BadMultiaddr
 from poolsite.libp2p.ipni import http_multiaddr
+from poolsite.wire.pipeline.changes import ChangeKind
 
 UNLOCKED = (*WITHOUT_DATA, DealState.UNPUBLISHED, DealState.PUBLISHING)
 """Accepted, and its collateral is not locked on the chain for certain."""
@@ -279,6 +280,13 @@ def sector_end_of(piece: Piece) -> int | None:
         return None
     rows = Sector.objects.filter(miner=piece.miner_id, number=piece.sector_number)
     return rows.values_list("expiration", flat=True).first()
+
+
+def sector_terminated_at(piece: Piece) -> int | None:
+    """Return the height at which the pool's message ended a piece's sector; None if none did."""
+    rows = SectorChange.objects.filter(sector__miner=piece.miner_id, sector__number=piece.sector_number)
+    rows = rows.filter(kind=ChangeKind.TERMINATE, batch__landed_height__isnull=False)
+    return rows.order_by("-pk").values_list("batch__landed_height", flat=True).first()
 
 
 def chunks_received(deal: Deal) -> list[int]:

@@ -1,0 +1,1 @@
+"""Reads of deals and miners' markets, and of what deals earn."""

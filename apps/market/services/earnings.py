@@ -1,0 +1,129 @@
+"""What deals earn: `DealIncome` follows each deal that begins, ends or is paid, in the same transaction.
+
+The market actor pays a deal's fee to the miner's market balance when somebody settles it, not epoch by epoch
+(FIP-0074): what it has paid is read from the chain.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Final, NamedTuple
+
+import structlog
+from django.db import connection, transaction
+
+from apps.chain.errors import NodeRefused
+from apps.chain.node.client import ChainClient
+from apps.chain.node.isolation import for_each_isolated
+from apps.market.models import Deal
+from apps.market.onchain import settled_read
+from apps.market.selectors.earnings import deals_to_settle
+from apps.market.states import DealState
+from poolsite.filecoin.actors.market import ClientDealProposal
+from poolsite.filecoin.codec import from_cbor
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
+
+log = structlog.get_logger(__name__)
+
+READ_EPOCHS: Final = EPOCHS_PER_DAY_MAINNET
+"""So long after its payment was read a deal's is read anew."""
+READ_MOST: Final = 50
+"""Deals at most whose payment is read at a head."""
+ADD: Final = """
+    INSERT INTO market_dealincome AS old (miner_id, day, rate, moment, settled) VALUES {rows}
+    ON CONFLICT (miner_id, day) DO UPDATE SET rate = old.rate + excluded.rate,
+        moment = old.moment + excluded.moment, settled = old.settled + excluded.settled
+"""
+
+
+class Earning(NamedTuple):
+    """Between which epochs a deal earns, and up to which it was paid; None: it earns nothing."""
+
+    first: int | None
+    until: int | None
+    settled_to: int | None
+
+
+def earning_of(deal: Deal) -> Earning:
+    """Return when a deal earns, as its row says."""
+    return Earning(deal.earns_from, deal.earns_until, deal.settled_to)
+
+
+def earning_columns(deal: Deal, *, event: str, height: int | None) -> dict[str, int | None]:
+    """Return what an event changes of when a deal earns."""
+    price, first, end = price_of(deal), deal.start_epoch, (deal.start_epoch or 0) + deal.duration
+    if not price or first is None:
+        return {}
+    if event == "ACTIVATE":
+        begun = {"earns_from": first, "earns_until": end, "settled_to": first, "settled_at": 0}
+        return begun | {"price": price}
+    if event == "END" and deal.earns_from is not None:
+        ended = end if height is None else max(min(end, height), first)
+        return {"earns_until": ended, "settled_to": min(deal.settled_to or first, ended), "settled_at": 0}
+    if event == "SEAL":  # a reorganisation has undone its activation
+        return {"earns_from": None, "earns_until": None, "settled_to": None, "settled_at": None}
+    return {}
+
+
+def price_of(deal: Deal) -> int:
+    """Return what the client pays per epoch, attoFIL; an older console has left it in the proposal alone."""
+    if deal.price or deal.proposal is None:
+        return int(deal.price)
+    return int(from_cbor(ClientDealProposal, bytes(deal.proposal)).proposal.storage_price_per_epoch)
+
+
+def income_change(deal: Deal, *, before: Earning, height: int = 0) -> None:
+    """Add to the days of the miner what has changed of a deal; `height` is where its payment was read."""
+    after = earning_of(deal)
+    if before == after:
+        return
+    price = int(deal.price)
+    days: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    for earning, sign in ((before, -1), (after, 1)):
+        if earning.first is None or earning.until is None:
+            continue
+        for epoch, rate in ((earning.first, sign * price), (earning.until, -sign * price)):
+            days[epoch // EPOCHS_PER_DAY_MAINNET].update(rate=rate, moment=rate * epoch)
+        paid = sign * price * ((earning.settled_to or earning.first) - earning.first)
+        days[max(height, earning.first) // EPOCHS_PER_DAY_MAINNET].update(settled=paid)
+    changed = sorted((day, sums) for day, sums in days.items() if any(sums.values()))
+    if not changed:
+        return
+    names = ("rate", "moment", "settled")
+    values = [
+        value for day, sums in changed for value in (deal.miner_id, day, *(sums[name] for name in names))
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(ADD.format(rows=", ".join(["(%s, %s, %s, %s, %s)"] * len(changed))), values)
+
+
+def settlements_read(client: ChainClient, *, height: int, key: str) -> None:
+    """Read what the market actor has paid of earning deals, those first that were read longest ago."""
+    deals = deals_to_settle(read_until=height - READ_EPOCHS, height=height, most=READ_MOST)
+    if not deals:
+        return
+    answers = settled_read(client, deals=[deal.chain_deal or 0 for deal in deals], key=key)
+
+    def note(pair: tuple[Deal, int | NodeRefused | None]) -> None:
+        deal, answer = pair
+        if isinstance(answer, NodeRefused):
+            raise answer
+        settlement_note(deal, settled_to=answer, height=height)
+
+    for_each_isolated(list(zip(deals, answers, strict=True)), note, event="settlement_not_read")
+
+
+@transaction.atomic
+def settlement_note(deal: Deal, *, settled_to: int | None, height: int) -> None:
+    """Note up to which epoch a deal was paid; None: the market actor has it no more, and has paid all."""
+    locked = Deal.objects.select_for_update(of=("self",)).get(pk=deal.pk)
+    before = earning_of(locked)
+    if before.first is None or before.until is None:
+        return
+    is_over = locked.state == DealState.ENDED or height >= before.until
+    if settled_to is None:
+        settled_to = before.until if is_over else before.settled_to
+    locked.settled_to = min(max(settled_to or before.first, before.first), before.until)
+    locked.settled_at = height
+    locked.save(update_fields=["settled_to", "settled_at"])
+    income_change(locked, before=before, height=height)
