@@ -284,6 +284,8 @@ def sector_end_of(piece: Piece) -> int | None:
 
 def sector_terminated_at(piece: Piece) -> int | None:
     """Return the height at which the pool's message ended a piece's sector; None if none did."""
+    if piece.sector_number is None:
+        return None
     rows = SectorChange.objects.filter(sector__miner=piece.miner_id, sector__number=piece.sector_number)
     rows = rows.filter(kind=ChangeKind.TERMINATE, batch__landed_height__isnull=False)
     return rows.order_by("-pk").values_list("batch__landed_height", flat=True).first()

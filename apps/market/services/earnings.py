@@ -55,8 +55,13 @@ def earning_columns(deal: Deal, *, event: str, height: int | None) -> dict[str, 
     if not price or first is None:
         return {}
     if event == "ACTIVATE":
-        begun = {"earns_from": first, "earns_until": end, "settled_to": first, "settled_at": 0}
-        return begun | {"price": price}
+        return {
+            "price": price,
+            "earns_from": first,
+            "earns_until": end,
+            "settled_to": first,
+            "settled_at": 0,
+        }
     if event == "END" and deal.earns_from is not None:
         ended = end if height is None else max(min(end, height), first)
         return {"earns_until": ended, "settled_to": min(deal.settled_to or first, ended), "settled_at": 0}

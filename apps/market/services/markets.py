@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django.db import transaction
 
+from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.node.client import chain_client
 from apps.core.errors import BadValue
 from apps.core.live import Change, publish
 from apps.core.marked_texts import gettext
@@ -20,7 +22,7 @@ from apps.pieces.data.sources import url_check
 from apps.users.rules.encryption import text_encrypt
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
-from poolsite.filecoin.address import BadAddress, address_format, address_parse
+from poolsite.filecoin.address import ID, BadAddress, address_format, address_parse
 
 FIELDS: Final = (
     *("is_open", "price", "verified_price", "least_size", "most_size", "is_verified_only"),
@@ -49,12 +51,19 @@ MESSAGE_MAX: Final = 500
 """Deals of one message: more do not fit into a block's gas."""
 
 
-@transaction.atomic
 def market_set(miner: Miner, *, values: Mapping[str, Any], by: Principal) -> MinerMarket:
     """Set what a miner asks for and accepts; what is not named stays.  Deals that were accepted stay, too.
 
     Raises BadValue.
     """
+    if "clients" in values:  # no transaction waits for the node that is asked
+        _length_check(values["clients"], field="clients", most=CLIENTS_MAX)
+        values = {**values, "clients": [client_key(text) for text in values["clients"]]}
+    return _write(miner, values=values, by=by)
+
+
+@transaction.atomic
+def _write(miner: Miner, *, values: Mapping[str, Any], by: Principal) -> MinerMarket:
     Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
     row = market_of(miner)
     before, target = {name: getattr(row, name) for name in FIELDS}, row.filter_target
@@ -98,7 +107,7 @@ def client_rule_set(miner: Miner, *, client: str, is_blocked: bool, by: Principa
     values: dict[str, Any] = {"clients": [*others, address] if is_named else others}
     if row.clients_rule == ClientsRule.ANYBODY:  # names without a rule are nobody's wish
         values = {"clients_rule": ClientsRule.EXCEPT, "clients": [address]} if is_blocked else {}
-    return market_set(miner, values=values, by=by)
+    return _write(miner, values=values, by=by)
 
 
 def _with_unit(name: str, value: Any) -> Any:
@@ -110,10 +119,38 @@ def _with_unit(name: str, value: Any) -> Any:
 def _lists_clean(row: MinerMarket) -> None:
     """Write each address once and in its one form.  Raises BadValue."""
     for name, most in (("clients", CLIENTS_MAX), ("indexers", INDEXERS_MAX)):
-        if len(getattr(row, name)) > most:
-            raise BadValue(gettext("has at most {most} addresses").format(most=most), field=name)
+        _length_check(getattr(row, name), field=name, most=most)
     row.clients = list(dict.fromkeys(_client(text) for text in row.clients))
     row.indexers = list(dict.fromkeys(_indexer(text) for text in row.indexers))
+
+
+def _length_check(addresses: Sequence[str], *, field: str, most: int) -> None:
+    if len(addresses) > most:
+        raise BadValue(gettext("has at most {most} addresses").format(most=most), field=field)
+
+
+def client_key(text: str) -> str:
+    """Return the address with which a client signs: that of its key, where its actor's number is given.
+
+    Raises BadValue.
+    """
+    address = address_parse(_client(text))
+    if address.protocol == ID:
+        address = address_parse(_key_read(address_format(address)))
+    if not address.is_key:
+        reason = gettext("{text} signs no proposals: enter the client's f1, f3 or f410 address")
+        raise BadValue(reason.format(text=text[:100]), field="clients")
+    return address_format(address)
+
+
+def _key_read(number: str) -> str:
+    try:
+        return chain_client().state_account_key(number)
+    except NodeRefused:
+        reason = gettext("the chain has no account {text}: enter the client's f1, f3 or f410 address")
+    except NodeUnavailable:
+        reason = gettext("no node answers which key {text} has: enter the client's f1, f3 or f410 address")
+    raise BadValue(reason.format(text=number), field="clients")
 
 
 def _client(text: str) -> str:

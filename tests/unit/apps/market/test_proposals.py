@@ -11,12 +11,14 @@ from uuid import uuid4
 import pytest
 from django.db.models.signals import pre_delete
 
+from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core import clock
-from apps.core.errors import DomainError
+from apps.core.errors import BadValue, DomainError
 from apps.market.errors import RETRY, DealBusy, DealRefused
 from apps.market.models import Deal
 from apps.market.rules import Place, Proposal
-from apps.market.services import trimming
+from apps.market.selectors.deals import market_of
+from apps.market.services import markets, trimming
 from apps.market.services.markets import market_set
 from apps.market.services.proposals import proposal_decide
 from apps.market.services.transfers import places_decode
@@ -298,3 +300,37 @@ def test_data_have_their_time(miner: Miner) -> None:
     assert put.data_until is not None
     assert offline.data_until is not None
     assert offline.data_until - put.data_until > timedelta(days=50)
+
+
+class Accounts:
+    """A node that knows the key of one account."""
+
+    def state_account_key(self, number: str) -> str:
+        if number == "f01234":
+            return factories.secp(5)
+        if number == "f01":
+            raise NodeUnavailable("no node")
+        raise NodeRefused(1, "actor not found")
+
+
+def test_a_client_that_is_named_by_its_number_is_the_one_that_signs(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(markets, "chain_client", Accounts)
+    by = people.principal()
+
+    row = market_set(miner, values={"clients_rule": "except", "clients": ["t01234", factories.bls(4)]}, by=by)
+
+    assert row.clients == [factories.secp(5), factories.bls(4)]
+    with pytest.raises(DealRefused, match="Client is not allowed"):
+        propose(proposal(miner))
+    for name, why in (
+        ("f09", "the chain has no account f09: enter the client's f1, f3 or f410 address"),
+        ("f01", "no node answers which key f01 has: enter the client's f1, f3 or f410 address"),
+        (str(miner.robust), "signs no proposals: enter the client's f1, f3 or f410 address"),
+        ("x", "x is not an address"),
+    ):
+        with pytest.raises(BadValue, match=why) as refusal:
+            market_set(miner, values={"clients": [name]}, by=by)
+        assert refusal.value.field == "clients"
+    assert market_of(miner).clients == row.clients
