@@ -20,7 +20,11 @@ class Migration(migrations.Migration):
                 ('rate', apps.core.fields.AttoFilField(default=0)),
                 ('moment', apps.core.fields.AttoFilField(default=0)),
                 ('settled', apps.core.fields.AttoFilField(default=0)),
+                ('miner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='deal_income', to='miners.miner')),
             ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('miner', 'day'), name='one_income_per_day')],
+            },
         ),
         migrations.AddField(
             model_name='deal',
@@ -46,14 +50,5 @@ class Migration(migrations.Migration):
             model_name='deal',
             name='settled_to',
             field=models.BigIntegerField(null=True),
-        ),
-        migrations.AddField(
-            model_name='dealincome',
-            name='miner',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='deal_income', to='miners.miner'),
-        ),
-        migrations.AddConstraint(
-            model_name='dealincome',
-            constraint=models.UniqueConstraint(fields=('miner', 'day'), name='one_income_per_day'),
         ),
     ]

@@ -106,7 +106,7 @@ def money_stats(account: Account, *, is_of_tenant: bool, url: str, worth: str) -
         cells.append(
             ("charge", gettext("Charges"), -account.charge, gettext("by the pool"), reverse("charges"))
         )
-    cells.append(("net", gettext("Net"), account.net, worth or gettext("rewards less costs"), url))
+    cells.append(("net", gettext("Net"), account.net, worth or gettext("rewards and deals less costs"), url))
     for key, label, atto, foot, href in cells:
         value, unit = formatting.amount_short(atto)
         yield Stat(f"money-{key}", label, value, foot, href, unit=unit)

@@ -167,7 +167,7 @@ def test_the_number_of_queries_does_not_grow_with_miners(
     miners = [miner_with_days(2001 + number) for number in range(5)]
 
     days = last_days(30, now=NOW)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(10):
         money_by_miner(miners, days=days, gas=gas_parts(SYSTEM, days))
 
 

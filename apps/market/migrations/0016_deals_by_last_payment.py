@@ -1,0 +1,19 @@
+from django.db import migrations, models
+
+from apps.core.migration_steps import AddIndexBesideWriters
+
+
+class Migration(migrations.Migration):
+
+    atomic = False
+
+    dependencies = [
+        ('market', '0015_deals_by_first_payment'),
+    ]
+
+    operations = [
+        AddIndexBesideWriters(
+            model_name='deal',
+            index=models.Index(condition=models.Q(('earns_from__isnull', False)), fields=['miner', 'earns_until'], name='deals_by_last_payment'),
+        ),
+    ]
