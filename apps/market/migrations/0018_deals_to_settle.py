@@ -8,12 +8,12 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('market', '0015_deals_by_first_payment'),
+        ('market', '0017_deals_by_last_payment'),
     ]
 
     operations = [
         AddIndexBesideWriters(
             model_name='deal',
-            index=models.Index(condition=models.Q(('earns_from__isnull', False)), fields=['miner', 'earns_until'], name='deals_by_last_payment'),
+            index=models.Index(condition=models.Q(('settled_to__lt', models.F('earns_until'))), fields=['settled_at'], name='deals_to_settle'),
         ),
     ]

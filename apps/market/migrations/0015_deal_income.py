@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('market', '0013_filter'),
+        ('market', '0014_blocks_advertised'),
         ('miners', '0012_reasons_of_older_rows'),
         ('pieces', '0027_file_names'),
     ]

@@ -32,6 +32,6 @@ def earnings_note(apps, schema_editor):
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("market", "0017_deals_to_settle")]
+    dependencies = [("market", "0018_deals_to_settle")]
 
     operations = [migrations.RunPython(earnings_note, migrations.RunPython.noop)]

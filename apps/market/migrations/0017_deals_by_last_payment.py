@@ -8,12 +8,12 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('market', '0014_deal_income'),
+        ('market', '0016_deals_by_first_payment'),
     ]
 
     operations = [
         AddIndexBesideWriters(
             model_name='deal',
-            index=models.Index(condition=models.Q(('earns_from__isnull', False)), fields=['miner', 'earns_from'], name='deals_by_first_payment'),
+            index=models.Index(condition=models.Q(('earns_from__isnull', False)), fields=['miner', 'earns_until'], name='deals_by_last_payment'),
         ),
     ]
