@@ -41,7 +41,7 @@ from apps.dashboard.pagination import (
     page_newest,
 )
 from apps.dashboard.refusals import field_refusal_text
-from apps.dashboard.scope import SCOPE
+from apps.dashboard.scope import SCOPE, scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.principals import Principal
 from apps.users.selectors.saved_views import saved_views_of
@@ -468,7 +468,8 @@ class ListPage:
         # A refusal follows nothing: fetched again it would say that the pool is away.
         is_live = bool(self.live) and not wrong
         here = reverse(self.name)
-        page = {**(wanted.given if wanted is not None else {}), **({"hide": hide} if hide else {})}
+        beside = {name: text for name, text in scope_chosen(request).items() if name not in self.scoped}
+        page = beside | (wanted.given if wanted is not None else {}) | ({"hide": hide} if hide else {})
         query, full = urlencode(page, doseq=True), urlencode(self.query_of(request), doseq=True)
         views, columns = views_of(here, saved, full), [(one, one.key not in hide) for one in self.choice]
         return page_render(

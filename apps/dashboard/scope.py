@@ -37,6 +37,10 @@ class Scope:
     query: str
     """As addresses of other pages have it; empty if nothing was chosen."""
     choose_href: str
+    pairs: tuple[tuple[str, str], ...]
+    """Name and value of what was chosen."""
+    fields: tuple[tuple[str, str], ...]
+    """Name and value of what no filter of the page has: its forms send it along."""
 
     def href(self, href: str) -> str:
         """Return the address of a page in this scope."""
@@ -47,6 +51,12 @@ def scope_chosen(request: HttpRequest) -> dict[str, str]:
     """Return what the address says."""
     given = {name: request.GET.get(name, "").strip()[:NAME_MAX] for name in SCOPE}
     return {name: text for name, text in given.items() if text}
+
+
+def href_in_scope(href: str, given: Mapping[str, str]) -> str:
+    """Return an address with what parameters say of the scope."""
+    query = urlencode({name: given[name] for name in SCOPE if given.get(name)})
+    return f"{href}?{query}" if query else href
 
 
 def scope_of(request: HttpRequest, filters: Collection[str], *, is_found: bool = True) -> Scope:
@@ -65,7 +75,8 @@ def scope_of(request: HttpRequest, filters: Collection[str], *, is_found: bool =
     if request.path != choose:
         params = {"next": here, **chosen} if is_found else chosen
         choose = f"{choose}?{urlencode(params)}" if params else choose
-    return Scope(parts, urlencode(chosen), choose)
+    fields = tuple((name, text) for name, text in chosen.items() if name not in filters)
+    return Scope(parts, urlencode(chosen), choose, tuple(chosen.items()), fields)
 
 
 def address_with(request: HttpRequest, chosen: Mapping[str, str]) -> str:

@@ -48,6 +48,7 @@ class MessageFilters(DayFilters):
     state = Choices((*MessageState.values, *MESSAGE_VIEWS), method="of_states")
     from_ = Several(method="of_senders")
     tenant = Words(method="of_tenant", about="name of the tenant who pushed it")
+    miner = Words(method="of_miner", about="address of the miner to which it is sent")
     kind = Words()
     after = Moment(field_name="created_at", lookup_expr="gt", about="created after this moment")
     before = Moment(field_name="created_at", lookup_expr="lt", about="created before this moment")
@@ -91,6 +92,13 @@ class MessageFilters(DayFilters):
         return rows.filter(
             tenant__in=list(tenants_visible(self.viewer).filter(name=value).values_list("pk", flat=True))
         )
+
+    def of_miner(self, rows: Rows, _name: str, value: str) -> Rows:
+        """Narrow to what is sent to a miner.  Raises BadValue."""
+        try:
+            return rows.filter(to=address_typed(value))
+        except BadAddress as error:
+            raise BadValue(address_fault(error), field="miner") from None
 
     def of_code(self, rows: Rows, _name: str, value: str) -> Rows:
         """Narrow to what waits or failed for a reason of this code; what landed is too much to read."""

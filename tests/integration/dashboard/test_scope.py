@@ -11,8 +11,11 @@ from django.urls import reverse
 
 from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render
+from apps.messages.models import Message
 from apps.proving.models import Deadline
-from apps.sectors.models import ClaimsEnding
+from apps.sectors.models import ClaimsEnding, Sector, Store, StoreMove, Worker
+from poolsite.filecoin.address import id_address
+from tests import factories
 from tests.demo_data import busy_pool
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person, principal
@@ -72,7 +75,9 @@ def test_a_list_shows_the_tenants_rows_alone(two: Any, name: str) -> None:
     assert "not used here" not in shown
 
 
-@pytest.mark.parametrize("name", ["sectors", "pieces", "deals", "sealing", "proving", "sectors-expirations"])
+@pytest.mark.parametrize(
+    "name", ["sectors", "pieces", "deals", "sealing", "proving", "sectors-expirations", "messages"]
+)
 def test_a_page_of_miners_shows_the_chosen_one(two: Any, name: str) -> None:
     answer = signed_in("olga").get(reverse(name), {"miner": "f02002", "tenant": "bob"})
 
@@ -110,7 +115,7 @@ def test_one_click_takes_it_away_and_leaves_the_rest(two: Any) -> None:
 
 
 def test_a_list_without_the_filter_keeps_the_scope_in_its_links(two: Any) -> None:
-    shown = html.unescape(text_of(signed_in("olga").get(reverse("messages"), {"miner": "f02002"})))
+    shown = html.unescape(text_of(signed_in("olga").get(reverse("wallets"), {"miner": "f02002"})))
 
     chips = re.findall(r'class="facet"\s+href="([^"]*)"', shown)
     assert chips
@@ -212,3 +217,68 @@ def test_the_cards_of_today_lead_to_the_lists_in_the_scope(two: Any) -> None:
     assert leading(page) == leading(pushed) == {f"{one}?tenant=bob&miner=f02002" for one in lists}
     assert "page=today%3Atenant%3Dbob%26miner%3Df02002" in page
     assert leading(text_of(signed_in("olga").get("/"))) == lists
+
+
+def test_all_in_progress_is_all_of_the_chosen_miner(two: Any) -> None:
+    for number in (2001, 2002):
+        factories.message(to=str(id_address(number)), from_addr=factories.bls(101))
+    browser, given = signed_in("olga"), {"miner": "f02002"}
+
+    shown = browser.get(reverse("messages"), given)
+    bar = shown.context["bulk"]
+    review = browser.post(
+        reverse("messages-bulk", args=["mark-bad"]), {**dict(bar.filter), "all": "1"}, follow=True
+    )
+
+    keys = [text for name, text in review.context["fields"] if name == "id"]
+    reviewed = Message.objects.filter(pk__in=keys)
+    assert ("miner", "f02002") in bar.filter
+    assert {row.to for row in reviewed} == {"f02002"}
+    assert "miner=f02002" in review.context["back"]
+    assert browser.get(reverse("messages"), {"miner": "x"}).status_code == 422
+
+
+def test_a_search_on_a_page_keeps_the_scope(two: Any) -> None:
+    browser = signed_in("olga")
+    for name in (
+        *("gas", "chain", "multisigs", "planner", "sealing"),
+        *("host-settings", "search"),
+    ):
+        shown = html.unescape(text_of(browser.get(reverse(name), {"tenant": "bob", "miner": "f02002"})))
+
+        forms = [form for form in re.findall(r"<form.*?</form>", shown, re.DOTALL) if 'method="get"' in form]
+        assert len(forms) == 3, name  # the palette, the search of the bar, the page's own
+        for form in forms:
+            is_kept = all(f'name="{one}"' in form for one in ("tenant", "miner"))
+            assert is_kept or 'id="palette-q"' in form, form
+        chips = re.findall(r'class="facet"\s+href="([^"]*)"', shown)
+        assert all("tenant=bob" in chip and "miner=f02002" in chip for chip in chips), chips
+
+
+def test_links_to_all_of_a_card_keep_the_scope(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser, scope = signed_in("olga"), "tenant=bob&miner=f02002"
+    monkeypatch.setattr("apps.dashboard.pages.wallets.rows.RECORDS", 0)
+    monkeypatch.setattr("apps.dashboard.pages.storage.move_list.NEWEST", 1)
+    monkeypatch.setattr("apps.dashboard.pages.approvals.page.SHOWN_MAX", 0)
+    factories.message(needs_approval=True)
+    store, other = Store.objects.filter(tenant__name="bob").order_by("pk")[:2]
+    worker = Worker.objects.filter(tenant__name="bob")[0]
+    for sector in Sector.objects.filter(miner__tenant__name="bob")[:2]:
+        StoreMove.objects.create(sector=sector, actor="ann", from_store=store, to_store=other, worker=worker)
+
+    def to(name: str, page: str, *args: Any) -> set[str]:
+        shown = html.unescape(text_of(browser.get(f"{reverse(page, args=args)}?{scope}")))
+        return set(re.findall(rf'href="({reverse(name, args=args)}\?[^"]*)"', shown))
+
+    moves = {f"{reverse('store-moves', args=[store.uuid])}?{scope}"}
+    assert to("sign-records", "wallets") == {f"{reverse('sign-records')}?{scope}"}
+    assert to("store-moves", "store", store.uuid) == moves
+    pushed = fragments_render(
+        {("store", str(store.uuid))},
+        viewer=principal("pool", is_operator=True),
+        page=f"store:{store.uuid}?{scope}",
+    )
+    assert f'href="{moves.pop()}"' in html.unescape(pushed)
+    assert f"{reverse('messages')}?state=approval&{scope}" in html.unescape(
+        text_of(browser.get(f"{reverse('approvals')}?{scope}"))
+    )

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -30,6 +31,7 @@ from apps.dashboard.pages.gas.guards import tenant_named, tenants_of
 from apps.dashboard.pages.messages.rows import MessageRow, message_row
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.refusals import refusal_text
+from apps.dashboard.scope import scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.messages.selectors.approval_choice import approval_rule_describe
@@ -135,7 +137,7 @@ def approvals_page(request: HttpRequest, viewer: Principal, *, error: str = "") 
         verdict=_verdict(count),
         messages=rows,
         has_more=count > len(rows),
-        all_href=f"{reverse('messages')}?state=approval",
+        all_href=f"{reverse('messages')}?{urlencode({'state': 'approval', **scope_chosen(request)})}",
         rules=[rule_row(rule, viewer) for rule in approval_rules_visible(viewer)],
         may_add=viewer.may("admin"),
         may_decide=viewer.may("sign"),

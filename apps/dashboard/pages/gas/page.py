@@ -30,6 +30,7 @@ from apps.dashboard.pages.gas.queue import queue_rows
 from apps.dashboard.pages.gas.spending import DAYS, GROUPS, HEADS, period_of, spend_rows, spend_total
 from apps.dashboard.pagination import Facet
 from apps.dashboard.registry import NavItem
+from apps.dashboard.scope import scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.messages.selectors.base_fee import (
@@ -244,10 +245,10 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the page."""
     by = request.GET.get("by", "")
     by, url, data = by if by in dict(GROUPS) else "method", reverse("gas"), PageData(viewer)
-    period = period_of(request, data)
+    period, scope = period_of(request, data), scope_chosen(request)
 
     def part(**query: str) -> str:
-        return f"{url}?{urlencode({'by': by, **period.query, **query})}"
+        return f"{url}?{urlencode({'by': by, **period.query, **query, **scope})}"
 
     spend = spend_rows(spend_summed(viewer, by=by, days=period.days), by=by, data=data)
     return page_render(
@@ -277,7 +278,7 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
         ],
         since=period.since.isoformat() if period.since else "",
         until=period.until.isoformat() if period.until else "",
-        spans=period.facets(url, choices=DAYS, by=by),
+        spans=period.facets(url, choices=DAYS, by=by, **scope),
         csv=f"{reverse('gas-csv')}?{urlencode(period.query)}",
         can_set=viewer.may("sign"),
         is_operator=viewer.is_operator,

@@ -31,6 +31,7 @@ from apps.dashboard.pages.sealing.verdict import NAMED, gain_text, stage_name, v
 from apps.dashboard.pickers import picker
 from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
+from apps.dashboard.scope import in_scope, scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.miners.selectors.miners import miner_get
@@ -208,7 +209,7 @@ def wanted_of(viewer: Principal, form: SealingForm) -> SealingFilter:
 def sealing(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show slots, stages, what limits them, and the sectors in progress."""
     data, form, here = PageData(viewer), SealingForm(request.GET), reverse("sealing")
-    wanted = wanted_of(viewer, form)
+    wanted, scope = wanted_of(viewer, form), scope_chosen(request)
     report = sealing_report(viewer, wanted, now=data.at)
     beside = {
         "idle": "1" if form.cleaned_data.get("idle") else "",
@@ -224,7 +225,11 @@ def sealing(request: HttpRequest, viewer: Principal) -> HttpResponse:
         data=data,
         csv=f"{reverse('sealing-csv')}?{query_of(wanted)}",
         widths=[
-            (plural(hours, "hour"), f"{here}?{query_of(wanted, hours=str(hours))}", hours == wanted.hours)
+            (
+                plural(hours, "hour"),
+                in_scope(here, query_of(wanted, hours=str(hours)), scope),
+                hours == wanted.hours,
+            )
             for hours in HOURS
         ],
         form=form,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
@@ -28,6 +28,7 @@ from apps.dashboard.pages.storage.check_rows import bad_rows, check_rows
 from apps.dashboard.pages.storage.move_list import MovesCard, newest_moves
 from apps.dashboard.pages.storage.rows import StoreRow, bytes_text, event_text, store_row
 from apps.dashboard.pages.storage.scans import scan_card
+from apps.dashboard.scope import href_in_scope, scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.errors.stores import StoreUnknown
 from apps.sectors.selectors.stores import COUNTED_MAX, store_get, store_sector_counts
@@ -67,8 +68,8 @@ class StoreDetail:
     may_change: bool
 
 
-def store_detail(store: Store, data: PageData) -> StoreDetail:
-    """Lay out the whole of one store."""
+def store_detail(store: Store, data: PageData, *, scope: Mapping[str, str]) -> StoreDetail:
+    """Lay out the whole of one store, with links in a scope."""
     counts = store_sector_counts(store)
     bad, bad_count = bad_rows(store)
     here = f"{reverse('sectors')}?{urlencode({'q': store.name})}"
@@ -81,7 +82,7 @@ def store_detail(store: Store, data: PageData) -> StoreDetail:
             for state, count in sorted(counts.items(), key=lambda one: -one[1])
         ),
         events=tuple(event_rows(store)),
-        moves=newest_moves(store, data.viewer),
+        moves=newest_moves(store, data.viewer, scope=scope),
         checks=check_rows(store, at=data.at),
         bad=bad,
         bad_count=bad_count,
@@ -138,12 +139,14 @@ def event_rows(store: Store) -> Iterable[Event]:
 
 def detail_fragments(context: FragmentContext) -> Iterable[str]:
     """All that changes on a store's page."""
-    if not context.has_changed("store", context.key):
+    key, _mark, query = context.key.partition("?")
+    if not context.has_changed("store", key):
         return
     try:
-        store = store_detail(store_get(context.viewer, context.key, now=context.data.at), context.data)
+        row = store_get(context.viewer, key, now=context.data.at)
     except StoreUnknown:
         return
+    store = store_detail(row, context.data, scope=QueryDict(query))
     for template in CARDS:
         yield fragment(template, store=store)
     yield fragment("storage/_moves.html", moves=store.moves)
@@ -154,15 +157,15 @@ def detail_fragments(context: FragmentContext) -> Iterable[str]:
 @sign_in_required
 def store(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """One store."""
-    row, data = store_get(viewer, str(key), now=now()), PageData(viewer)
+    row, data, scope = store_get(viewer, str(key), now=now()), PageData(viewer), scope_chosen(request)
     return page_render(
         request,
         "storage/detail.html",
         title=row.name,
         section="stores",
-        page_key=f"store:{key}",
+        page_key=f"store:{href_in_scope(str(key), scope)}",
         data=data,
-        store=store_detail(row, data),
+        store=store_detail(row, data, scope=scope),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -18,6 +18,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.storage.order_rows import move_row
 from apps.dashboard.pagination import ROWS, cursor_read, page_of
+from apps.dashboard.scope import href_in_scope, scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors.moves import moves_of, moves_open, removals_awaited
 from apps.sectors.selectors.stores import store_get
@@ -56,10 +57,11 @@ def moves_card(
     )
 
 
-def newest_moves(store: Store, viewer: Principal) -> MovesCard:
+def newest_moves(store: Store, viewer: Principal, *, scope: Mapping[str, str]) -> MovesCard:
     """Lay out the newest moves for the store's page."""
     moves = list(moves_of(store)[: NEWEST + 1])
-    all_href = reverse("store-moves", args=[store.uuid]) if len(moves) > NEWEST else ""
+    here = href_in_scope(reverse("store-moves", args=[store.uuid]), scope)
+    all_href = here if len(moves) > NEWEST else ""
     return moves_card(store, viewer, moves[:NEWEST], all_href=all_href)
 
 
@@ -74,7 +76,7 @@ def store_moves(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespo
         list((rows.filter(pk__lt=int(cursor)) if cursor else rows)[: ROWS + 1]),
         of="store-moves",
         cursor_of=lambda move: str(move.pk),
-        query={},
+        query=scope_chosen(request),
         is_first=not cursor,
     )
     return page_render(

@@ -37,7 +37,7 @@ from apps.dashboard.pages.blocks.states import STATES
 from apps.dashboard.pages.messages.rows import message_row
 from apps.dashboard.pagination import ROWS, Facet, Pager, cursor_read, page_of
 from apps.dashboard.refusals import field_refusal_text
-from apps.dashboard.scope import SCOPE
+from apps.dashboard.scope import SCOPE, scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.users.rules.principals import Principal
@@ -117,7 +117,7 @@ def filter_of(query: Mapping[str, str]) -> TimelineFilter:
 
 def _page(request: HttpRequest, viewer: Principal, read: Any, *, of: str, **shown: Any) -> HttpResponse:
     """Show one page of a timeline that `read` reads."""
-    refusal, query = "", dict.fromkeys(FIELDS, "")
+    refusal, query, scope = "", dict.fromkeys(FIELDS, ""), scope_chosen(request)
     try:
         query = query_read(request)
     except BadValue as error:
@@ -127,9 +127,9 @@ def _page(request: HttpRequest, viewer: Principal, read: Any, *, of: str, **show
     found: TimelinePage = TimelinePage([], {})
     if not refusal:
         found = read(filter_of(query), after=after, limit=ROWS)
-    entries, pager = _cut(found, of=of, query=query, is_first=not cursor)
+    entries, pager = _cut(found, of=of, query=query | scope, is_first=not cursor)
     data = PageData(viewer)
-    others = {name: value for name, value in query.items() if value and name != "kind"}
+    others = {name: value for name, value in query.items() if value and name != "kind"} | scope
     kinds = [
         Facet(
             key=kind,

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils.html import format_html
@@ -66,7 +66,7 @@ def verdict(data: PageData) -> Verdict:
 
 
 def records_fragment(context: FragmentContext) -> Iterable[str]:
-    yield fragment("wallets/_records.html", **records_context(context.data))
+    yield fragment("wallets/_records.html", **records_context(context.data, QueryDict(context.key)))
 
 
 def changed(context: FragmentContext, keys: list[str]) -> QuerySet[Wallet]:
@@ -110,7 +110,7 @@ WALLETS: Final = ListPage(
     caption=_("Addresses, lowest balance first"),
     icon="wallets",
     template="wallets/list.html",
-    more=lambda _request, data: records_context(data),
+    more=lambda request, data: records_context(data, request.GET),
     rows=lambda data: wallets_by_balance(data.viewer),
     page=page_counted,
     lay_out=wallet_rows,

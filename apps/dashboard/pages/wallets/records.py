@@ -14,6 +14,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.wallets.rows import record_row
 from apps.dashboard.pagination import ROWS, cursor_read, page_of
+from apps.dashboard.scope import scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.principals import Principal
 from apps.wallets.selectors import sign_records, sign_records_before
@@ -31,7 +32,7 @@ def records(request: HttpRequest, viewer: Principal) -> HttpResponse:
         list(rows[: ROWS + 1]),
         of="sign-records",
         cursor_of=lambda row: f"{row.at.isoformat()} {row.pk}",
-        query={},
+        query=scope_chosen(request),
         is_first=not pk,
     )
     return page_render(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +14,7 @@ from apps.core import formatting
 from apps.core.languages import clauses_text, list_text
 from apps.core.reasons import Reason
 from apps.dashboard.page_data import PageData
+from apps.dashboard.scope import href_in_scope
 from apps.messages.rules.methods import method_text
 from apps.messages.selectors.messages import messages_open
 from apps.users.rules.principals import Principal
@@ -131,10 +132,10 @@ def wallet_rows(wallets: Iterable[Wallet], data: PageData) -> list[WalletRow]:
     return [wallet_row(wallet, data=data, waiting=waiting.get(wallet.address, 0)) for wallet in wallets]
 
 
-def records_context(data: PageData) -> dict[str, Any]:
-    """Return the latest signatures, and where all of them are if there are more."""
+def records_context(data: PageData, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return the latest signatures, and where all of them are if there are more, in the scope of a page."""
     found = list(sign_records(data.viewer)[: RECORDS + 1])
     return {
         "records": [record_row(record, data=data) for record in found[:RECORDS]],
-        "all": reverse("sign-records") if len(found) > RECORDS else "",
+        "all": href_in_scope(reverse("sign-records"), query) if len(found) > RECORDS else "",
     }
