@@ -15,7 +15,7 @@ from apps.core.marked_texts import gettext
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message
 from apps.messages.selectors.replacement_fees import NewFees, premium_floor_compute, replace_ratio_read
-from apps.messages.services.audit import message_audit
+from apps.messages.services.audit import group_audit, message_audit
 from apps.messages.services.cancel import message_cancel, message_mark_bad, transfer_build
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import message_replace, version_require
@@ -39,6 +39,11 @@ BULK_MAX: Final = 500
 PRICED: Final = ("replace", "cancel")
 """What makes a new signed message; the rest costs nothing."""
 
+SAME_FOR_ALL: Final[dict[str, dict[str, str]]] = {
+    "republish": {"nodes": "all"},
+    "mark-bad": {"state": str(MessageState.FAILED)},
+}
+"""What the audit log has of an action that is the same for each message: of several in one line."""
 OF_A_VERSION: Final = (*PRICED, "mark-bad")
 """What is decided of one version of a message: its fees, or that it is not signed."""
 
@@ -74,14 +79,15 @@ def messages_bulk(
     if action == "retry-now":
         return _retry_all(list(rows), now=now, by=by)
     found = BulkResult()
+    fitting = _fitting(action, rows, cids, found)
+    is_one_line = action in SAME_FOR_ALL and len(fitting) > 1
+    if is_one_line:  # before the first is touched: a kill leaves no act without its line
+        group_audit(by, action=f"message.{action}-all", rows=fitting, after=SAME_FOR_ALL[action])
     fresh: dict[str, Message] = {}
     """Keys of what is to be published, with the message for which."""
-    for row in rows:
+    for row in fitting:
         try:
-            _state_require(action, row)
-            if cids is not None and action in OF_A_VERSION:
-                version_require(row, cids=cids)
-            if new := _one(action, row, client=client, head=head, now=now, by=by):
+            if new := _one(action, row, client=client, head=head, now=now, by=None if is_one_line else by):
                 fresh[new] = row
         except DomainError as error:
             found.refused.append((row, error.reason))
@@ -93,6 +99,23 @@ def messages_bulk(
             found.done.remove(row)
             found.refused.append((row, published.refused[new]))
     return found
+
+
+def _fitting(
+    action: str, rows: Iterable[Message], cids: Collection[str] | None, found: BulkResult
+) -> list[Message]:
+    """Return the messages that the action is for; those that it is not for become refusals in `found`."""
+    fitting = []
+    for row in rows:
+        try:
+            _state_require(action, row)
+            if cids is not None and action in OF_A_VERSION:
+                version_require(row, cids=cids)
+        except DomainError as error:
+            found.refused.append((row, error.reason))
+        else:
+            fitting.append(row)
+    return fitting
 
 
 def _retry_all(rows: list[Message], *, now: datetime, by: Principal | None) -> BulkResult:
@@ -120,7 +143,7 @@ def _one(
     if action == "mark-bad":
         message_mark_bad(message=row, now=now, by=by)
         return ""
-    message_audit(by, action="message.republish", message=row, after={"nodes": "all"})
+    message_audit(by, action="message.republish", message=row, after=SAME_FOR_ALL[action])
     return row.pk
 
 

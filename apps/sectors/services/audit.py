@@ -31,7 +31,12 @@ def sector_audit(by: Principal | None, *, action: str, before: Sector, after: Se
 
 
 def sectors_audit(
-    by: Principal, *, action: str, sectors: Iterable[Sector], before: dict[str, Any], after: dict[str, Any]
+    by: Principal,
+    *,
+    action: str,
+    sectors: Iterable[Sector],
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
 ) -> None:
     """Write down what somebody does to several sectors at once: a line for each miner, with their numbers."""
     numbers: defaultdict[Miner, list[int]] = defaultdict(list)
@@ -44,7 +49,7 @@ def sectors_audit(
                 action=action,
                 target=str(miner),
                 before=before,
-                after={**after, "sectors": own[start : start + NAMED_MAX]},
+                after={**(after or {}), "sectors": own[start : start + NAMED_MAX]},
             )
             for miner, own in numbers.items()
             for start in range(0, len(own), NAMED_MAX)

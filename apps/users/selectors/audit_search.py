@@ -193,6 +193,8 @@ def _named(name: str, lookup: str) -> Q:
     named = Q(**{lookup: name})
     if (sector := SECTOR.fullmatch(name)) is not None:  # one of several that a line lists
         named |= Q(target=sector["miner"], after__sectors__contains=int(sector["number"]))
+    else:
+        named |= Q(after__messages__contains=[name])
     return named
 
 

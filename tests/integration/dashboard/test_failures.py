@@ -12,6 +12,7 @@ from django.urls import reverse
 from apps.core.alike import fingerprint
 from apps.core.clock import now
 from apps.miners.models import Miner
+from apps.pieces.models import Piece
 from apps.sectors.models import Job, JobEvent, PipelineRun, Sector, SectorChange, StoreMove, Worker
 from apps.sectors.selectors.failures import failures_grouped
 from apps.users.models import AuditEntry
@@ -247,8 +248,12 @@ def test_a_group_of_unseals_or_moves_is_asked_for_once_more() -> None:
 
     assert Job.objects.filter(kind="unseal", state="READY").count() == 2
     assert StoreMove.objects.filter(state="QUEUED").count() == 2
-    assert AuditEntry.objects.filter(action="piece.unseal-retry").count() == 2
-    assert AuditEntry.objects.filter(action="store.move").count() == 2
+    unsealed = sorted(piece.sector_number or 0 for piece in Piece.objects.all())
+    lines = AuditEntry.objects.filter(action__in=("piece.unseal-retry", "sector.retry-all", "store.move"))
+    assert [(line.action, (line.after or {})["sectors"]) for line in lines.order_by("pk")] == [
+        ("sector.retry-all", unsealed),
+        ("store.move", 2),
+    ]
     assert Job.objects.filter(kind="unseal", state="FAILED").count() == 2, "nothing is deleted"
     left = {one["kind"] for one in rest("GET", "sector-failures", perm="read").json()["results"]}
     assert left == {"extend", "terminate"}

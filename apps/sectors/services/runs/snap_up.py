@@ -77,10 +77,12 @@ def snap_up_begin(
     work: SealingContext,
     key: str | None = None,
     current: DeadlineInfo | None = None,
+    is_audited: bool = True,
 ) -> PipelineRun:
     """Assign pieces to a committed sector and have its host encode them; the same key gives the same run.
 
-    `current` is the miner's open deadline, where it is known.
+    `current` is the miner's open deadline, where it is known; one line may tell of several already
+    (`is_audited`).
 
     Raises what `snap_up_price` raises.
     """
@@ -91,7 +93,7 @@ def snap_up_begin(
     sector_require(sector, work=work)
     packed = pieces_choose(sector, piece_cids=piece_cids, among=among, current=current, work=work)
     try:
-        return _begin(sector, packed, by=by, work=work, key=key)
+        return _begin(sector, packed, by=by, work=work, key=key, is_audited=is_audited)
     except IntegrityError:
         raise RunUnderWay(
             gettext("a snap-up or rebuild of it is already in progress"), field="sector"
@@ -100,7 +102,13 @@ def snap_up_begin(
 
 @transaction.atomic
 def _begin(
-    sector: Sector, packed: PackedSector, *, by: Principal | None, work: SealingContext, key: str | None
+    sector: Sector,
+    packed: PackedSector,
+    *,
+    by: Principal | None,
+    work: SealingContext,
+    key: str | None,
+    is_audited: bool,
 ) -> PipelineRun:
     unchanged_lock(sector)
     _kept_require(sector)  # a termination that was requested this moment holds the same lock
@@ -121,7 +129,7 @@ def _begin(
     )
     for piece, offset in zip(packed.pieces, packed.offsets, strict=True):
         piece_place(piece, number=sector.number, offset=offset, now=work.now)
-    if by is not None:
+    if by is not None and is_audited:
         after = {"run": str(run.uuid), "pieces": [str(piece.piece_cid) for piece in packed.pieces]}
         audit_record(
             principal=by, action="sector.snap-up", target=f"{sector.miner} / {sector.number}", after=after

@@ -18,6 +18,7 @@ from apps.sectors.errors.runs import NoPieces
 from apps.sectors.models import PipelineRun, Sector
 from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.sealing_context import SealingContext
+from apps.sectors.services.audit import sectors_audit
 from apps.sectors.services.miner_funds import Funds, balance_spare
 from apps.sectors.services.runs.piece_choice import pieces_choose
 from apps.sectors.services.runs.snap_up import sector_require, snap_up_begin
@@ -27,6 +28,7 @@ from apps.sectors.services.sealing.packing import PackedSector
 from apps.sectors.services.sealing.prices import gas_cost_estimate
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.gas_model import replica_update_gas
+from poolsite.wire.jobs import JobKind
 
 NO_FUNDS: Final = Funds(0, 0)
 SNAP_UPS_MAX: Final = 100
@@ -104,14 +106,20 @@ def snap_ups_begin(
 ) -> list[SnapUp]:
     """Begin what the plan says, sector by sector; the same key begins nothing a second time.
 
-    A sector that was refused since is named; the others go on.  Raises BadValue for too many.
+    A sector that was refused since is named; the others go on.  The audit log has one line with the numbers
+    of several; what came of each is in its own timeline.  Raises BadValue for too many.
     """
     _count_check(sectors)
+    runs = PipelineRun.objects.filter(sector__in=sectors, kind=JobKind.SNAP_UP)
+    is_repeated = bool(key) and runs.filter(key=key).exists()
+    is_one_line = len(sectors) > 1
+    if is_one_line and not is_repeated:  # before the first begins: a kill leaves no act without its line
+        sectors_audit(by, action="sector.snap-up-all", sectors=sectors)
     plan = []
     for sector in sectors:
         try:
             mine = list(_waiting(sector).values())
-            run = snap_up_begin(sector, among=mine, by=by, work=work, key=key)
+            run = snap_up_begin(sector, among=mine, by=by, work=work, key=key, is_audited=not is_one_line)
         except DomainError as refusal:
             plan.append(SnapUp(sector=sector, refusal=refusal.reason))
         else:

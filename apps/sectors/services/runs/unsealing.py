@@ -96,8 +96,8 @@ def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False) -> Jo
 
 
 @transaction.atomic
-def unseal_retry(job: Job, *, by: Principal, now: datetime) -> Job:
-    """Unseal the piece of a job that failed at once.
+def unseal_retry(job: Job, *, by: Principal, now: datetime, is_audited: bool = True) -> Job:
+    """Unseal the piece of a job that failed at once; one line may tell of several already (`is_audited`).
 
     Raises NotUnsealed, DiskFull, PieceQuotaExceeded.
     """
@@ -105,8 +105,9 @@ def unseal_retry(job: Job, *, by: Principal, now: datetime) -> Job:
     if piece is None:
         raise NotUnsealed(gettext("the piece no longer exists"), field="piece_cid")
     made = unseal_request(piece, now=now, is_retry=True)
-    after = {"miner": piece.miner.address, "sector": piece.sector_number}
-    audit_record(principal=by, action="piece.unseal-retry", target=str(piece.piece_cid), after=after)
+    if is_audited:
+        after = {"miner": piece.miner.address, "sector": piece.sector_number}
+        audit_record(principal=by, action="piece.unseal-retry", target=str(piece.piece_cid), after=after)
     return made
 
 
