@@ -12,8 +12,8 @@ from rest_framework.response import Response
 
 from apps.api.v1.serializers import CODE_HELP
 from apps.api.v1.views import PoolView
-from apps.chain.selectors.heads import head_current
-from apps.chain.selectors.status import network_known
+from apps.checks.findings.message_costs import MessagesCost, groups_priced
+from apps.checks.selectors.data import CheckData
 from apps.core.reasons import code_of
 from apps.messages.selectors.alike import VIEWS, MessageGroup, messages_grouped
 
@@ -40,6 +40,10 @@ class MessageGroupOutput(serializers.Serializer[Any]):
         child=serializers.CharField(), help_text="what can help, best first; no retry that cannot"
     )
     count = serializers.IntegerField()
+    per_day = serializers.CharField(
+        allow_null=True,
+        help_text="attoFIL that they cost per day: fault fees, or rewards not earned; null: not known",
+    )
     since = serializers.DateTimeField()
     last = serializers.DateTimeField()
     ids = serializers.ListField(
@@ -48,12 +52,12 @@ class MessageGroupOutput(serializers.Serializer[Any]):
 
 
 class MessageFailuresOutput(serializers.Serializer[Any]):
-    """The groups: stuck, without their nonce, landed with an exit code, failed; the largest of each first."""
+    """The groups, what costs most first; then stuck, without nonce, landed with an exit code, failed."""
 
     results = MessageGroupOutput(many=True)
 
 
-def group_body(group: MessageGroup) -> dict[str, Any]:
+def group_body(group: MessageGroup, cost: MessagesCost | None) -> dict[str, Any]:
     """Return one group as JSON."""
     newest = group.newest
     return {
@@ -69,6 +73,7 @@ def group_body(group: MessageGroup) -> dict[str, Any]:
         "by_itself": group.diagnosis.by_itself,
         "actions": list(group.diagnosis.actions),
         "count": group.count,
+        "per_day": None if cost is None else str(cost.per_day),
         "since": group.since,
         "last": group.last,
         "ids": group.ids[:IDS_SHOWN],
@@ -83,8 +88,9 @@ class MessageFailuresView(PoolView):
     @extend_schema(responses=MessageFailuresOutput)
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
         """List the groups; `messages:bulk` takes the cause of one, and retries none that cannot be helped."""
-        groups = messages_grouped(self.principal, head=head_current(), network=network_known())
-        return Response({"results": [group_body(group) for group in groups]})
+        data = CheckData(self.principal)
+        groups = messages_grouped(self.principal, head=data.head, network=data.network)
+        return Response({"results": [group_body(group, cost) for group, cost in groups_priced(data, groups)]})
 
 
 urlpatterns = [path("message-failures", MessageFailuresView.as_view(), name="api-message-failures")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Final
 
@@ -18,6 +18,7 @@ from apps.checks.findings.acts import (
     messages_push_again,
     messages_review,
 )
+from apps.checks.findings.message_costs import messages_cost
 from apps.checks.findings.parts import FEES, needs_of, sender_part
 from apps.checks.findings.results import Act, Finding, Link
 from apps.checks.findings.text import at_least, grouped
@@ -85,6 +86,8 @@ def stuck(data: CheckData) -> Iterator[Finding]:
         since = first.published_at or first.filled_at or first.created_at
         why = listed([why, reasons.FOR_TIME(time=lasting((data.at - since).total_seconds()))])
     value, deposits = held_by_stuck(data)
+    kinds = data.stuck_messages.select_related(None).order_by().values_list("kind", "pk")
+    per_day, is_part = _costs_of(kinds[:STUCK_MAX], data)
     yield Finding(
         "stuck",
         (reasons.STUCK if count == 1 else reasons.STUCK_MOST)(
@@ -95,6 +98,8 @@ def stuck(data: CheckData) -> Iterator[Finding]:
         button="" if count == 1 else gettext_noop("Failures"),
         count=count,
         has_more=count > STUCK_MAX,
+        per_day=per_day,
+        is_part=is_part,
         at_risk=value + deposits,
         deposits=deposits,
         acts=_stuck_acts(first, data, count=count),
@@ -190,6 +195,7 @@ def failed(data: CheckData) -> Iterator[Finding]:
             link = Link("messages-failures")
         many = at_least(len(keys), "message", has_more=has_more)
         deposits = deposits_in(data, keys)
+        per_day, is_part = _costs_of(((one.newest.kind, key) for one in groups for key in one.ids), data)
         yield Finding(
             f"failed-{groups[0].key}",
             reasons.FAILED_LATELY(many=many, failed_hours=FAILED_HOURS),
@@ -197,9 +203,22 @@ def failed(data: CheckData) -> Iterator[Finding]:
             link=Link("message", (first.pk,)) if len(keys) == 1 else link,
             count=len(keys),
             has_more=has_more,
+            per_day=per_day,
+            is_part=is_part,
             at_risk=deposits,  # their value has not left the sender
             deposits=deposits,
         )
+
+
+def _costs_of(rows: Iterable[tuple[str, str]], data: CheckData) -> tuple[int, bool]:
+    """Return what messages, by kind and key, cost a day as far as it is known, and whether others name it."""
+    keys: dict[str, list[str]] = {}
+    for kind, key in rows:
+        keys.setdefault(kind, []).append(key)
+    costs = [cost for kind, some in keys.items() if (cost := messages_cost(data, kind, some)) is not None]
+    rewards = sum(cost.rewards for cost in costs)
+    faults = sum(cost.faults for cost in costs)
+    return (rewards, False) if rewards else (faults, bool(faults))
 
 
 def _failed_why(message: Message) -> str:

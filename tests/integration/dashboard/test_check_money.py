@@ -6,22 +6,27 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.urls import reverse
 
 from apps.chain.models import Network, Node
+from apps.checks.findings.message_costs import groups_priced
 from apps.checks.findings.results import Finding
 from apps.checks.report.evaluate import evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import provers_of, senders_needed
 from apps.core.clock import now
+from apps.core.formatting import amount_text
 from apps.messages.models import Recovery
+from apps.messages.selectors.alike import messages_grouped
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import RewardEstimate
-from apps.proving.models import Dispute
+from apps.proving.models import Dispute, WindowPost
 from apps.proving.states import Forecast
 from apps.sectors.models import Batch, ClaimsEnding, Sector, SectorChange, SectorCopy
 from apps.users.rules.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState
 from tests import factories
+from tests.page_client import signed_in, text_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("priced")]
 
@@ -292,3 +297,45 @@ def test_nothing_is_proved_in_recovery_or_after_an_upgrade_without_a_node():
     Network.objects.update(params=params)
 
     assert only("upgrade_unready").per_day == fees
+
+
+def test_messages_that_failed_cost_what_their_sectors_do_not_earn_or_prove():
+    miner = factories.miner(has_min_power=True, raw_power=2048, qa_power=2048, active_sectors=1)
+    rows = factories.deadlines(miner, live={1: Forecast.MISSED})
+    failed: dict[str, Any] = {"state": MessageState.FAILED, "error": "expired"}
+    for number, kind in enumerate(("send", "send", "commit", "window_post")):
+        factories.message(f"{kind} {number}", kind=kind, **failed)
+    batch = factories.batch(miner, "COMMIT", message_id="commit 2")
+    factories.sector(miner, state=SectorState.C2_DONE, commit_batch=batch)
+    factories.sector(miner, state=SectorState.ABORTED, commit_batch=batch)
+    WindowPost.objects.create(
+        miner=miner,
+        deadline_index=1,
+        open_epoch=rows[1].open_epoch,
+        close_epoch=rows[1].close_epoch,
+        challenge_epoch=0,
+        randomness=bytes(32),
+        message_id="window_post 3",
+        state="SENT",
+    )
+    data = CheckData(SYSTEM)
+    groups = groups_priced(data, messages_grouped(SYSTEM, head=data.head, network=data.network))
+
+    reward, fee = data.reward_of_power(factories.SECTOR_BYTES), data.fault_fee_per_day(miner, 1)
+    assert fee > reward > 0
+    assert [(group.newest.kind, group.count, cost and cost.per_day) for group, cost in groups] == [
+        ("window_post", 1, fee),
+        ("commit", 1, reward),
+        ("send", 2, None),
+    ]
+    found = evaluate_some(["messages_failed"], data).result("messages_failed")
+    assert found is not None
+    assert sorted((one.per_day, one.is_part) for one in found.findings) == [
+        (0, False),
+        (reward, False),
+        (fee, True),
+    ]
+    shown = text_of(signed_in().get(reverse("messages-failures")))
+    assert shown.index(amount_text(fee)) < shown.index(amount_text(reward)) < shown.index("not known")
+    RewardEstimate.objects.all().delete()
+    assert {cost for _, cost in groups_priced(CheckData(SYSTEM), [group for group, _ in groups])} == {None}

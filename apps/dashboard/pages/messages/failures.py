@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from apps.checks.findings.message_costs import MessagesCost, groups_priced
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import clauses_text, colon_text, list_text
@@ -51,7 +52,9 @@ ACT_LABELS: Final = {
 """The doctor's actions that a whole group takes in one review."""
 
 
-def group_row(group: MessageGroup, names: AddressNames, *, may_sign: bool) -> dict[str, object]:
+def group_row(
+    group: MessageGroup, cost: MessagesCost | None, names: AddressNames, *, may_sign: bool
+) -> dict[str, object]:
     """Lay out one group."""
     newest, messages = group.newest, plural(group.count, "message")
     method = method_text(newest.to, newest.method, kind=newest.kind, miners=names.miners)
@@ -67,6 +70,7 @@ def group_row(group: MessageGroup, names: AddressNames, *, may_sign: bool) -> di
         "tenant": newest.tenant.name if newest.tenant else "",
         "senders": list_text(senders),
         "more": max(len(group.senders) - SENDERS_SHOWN, 0),
+        "per_day": "" if cost is None else formatting.amount_text(cost.per_day),
         "since": group.since,
         "last": group.last,
         "count": group.count,
@@ -101,10 +105,10 @@ def _fits(action: str, group: MessageGroup) -> bool:
 def failures(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the groups."""
     data = PageData(viewer)
-    groups = messages_grouped(viewer, head=data.head, network=data.network)
+    groups = groups_priced(data, messages_grouped(viewer, head=data.head, network=data.network))
     names, may_sign = data.names, viewer.may("sign")
-    rows = [group_row(group, names, may_sign=may_sign) for group in groups[:GROUPS_SHOWN]]
-    total = sum(group.count for group in groups)
+    rows = [group_row(group, cost, names, may_sign=may_sign) for group, cost in groups[:GROUPS_SHOWN]]
+    total = sum(group.count for group, _cost in groups)
     return page_render(
         request,
         "messages/failures.html",
