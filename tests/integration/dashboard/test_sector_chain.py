@@ -18,6 +18,9 @@ from apps.sectors.models import Sector
 from apps.sectors.onchain.live_sectors import LiveSector
 from apps.sectors.onchain.sectors import OnPreCommit
 from apps.sectors.states import BatchKind
+from poolsite.filecoin.actors.miner_sectors import PreCommitSectorBatch2Params, SectorPreCommitInfo
+from poolsite.filecoin.cids import cid_parse
+from poolsite.filecoin.codec import to_cbor
 from tests import factories
 from tests.demo_data import Pool, busy_pool
 from tests.page_client import signed_in
@@ -121,23 +124,37 @@ def test_page_compares_and_says_what_only_the_chain_has(full: Pool, monkeypatch:
     assert "difference" not in broken
 
 
+def precommit_params(numbers: list[int]) -> bytes:
+    """The parameters of a pre-commit of sectors."""
+    infos = [SectorPreCommitInfo(5, one, cid_parse(factories.cid("s")), 0, (), 0, None) for one in numbers]
+    return to_cbor(PreCommitSectorBatch2Params(tuple(infos)))
+
+
 def test_sector_shows_its_share_of_each_message(full: Pool) -> None:
     others = [factories.sector(full.miner, number=900 + at) for at in range(2)]
-    batch = factories.batch(full.miner)
-    commit = factories.batch(full.miner, BatchKind.COMMIT)
-    members = [full.active.pk, *(one.pk for one in others)]
-    Sector.objects.filter(pk__in=members).update(precommit_batch=batch)
+    numbers = [full.active.number, *(one.number for one in others)]
+    batch = factories.batch(full.miner, params=precommit_params(numbers))
+    failed, other = (
+        factories.batch(full.miner, params=precommit_params(some), state="FAILED", exit_code=7)
+        for some in (numbers[:2], numbers[1:])
+    )
+    commit = factories.batch(full.miner, BatchKind.COMMIT, method=0)
+    Sector.objects.filter(number=full.active.number).update(precommit_batch=batch)
     Sector.objects.filter(pk=full.active.pk).update(commit_batch=commit, initial_pledge=3 * FIL)
     landed: dict[str, Any] = {"state": "LANDED", "of": full.miner.tenant.name, "landed_at": clock.now()}
     factories.message(batch.message_id, gas_cost=FIL // 10 + 1, **landed)
+    for one in (failed, other):
+        factories.message(one.message_id, gas_cost=FIL // 50, exit_code=7, **landed)
     factories.message(commit.message_id, of=full.miner.tenant.name)
     page = signed_in("ann").get(reverse("sector", args=[full.active.uuid]))
     words = words_of(page)
     assert "Gas: Pre-commit 0.0333 FIL 0.1000 FIL for 3 sectors" in words
+    assert "Gas: Pre-commit 0.0100 FIL 0.0200 FIL for 2 sectors" in words
+    assert words.count("Gas: Pre-commit") == 2
     assert "Gas: Commit not landed" in words
     assert "Pledge 3.0000 FIL" in words or "Pledge 3 FIL" in words
     assert reverse("message", args=[batch.message_id]) in page.content.decode()
     Message.objects.filter(pk=commit.message_id).update(gas_cost=FIL // 5, landed_at=clock.now())
-    assert "Gas so far 0.2333 FIL" in words_of(
+    assert "Gas so far 0.2433 FIL" in words_of(
         signed_in("ann").get(reverse("sector", args=[full.active.uuid]))
     )

@@ -42,7 +42,7 @@ from apps.miners.services.transfer import MOVED
 from apps.proving.selectors.deadlines import deadline_keys
 from apps.sectors.errors.sectors import SectorUnknown
 from apps.sectors.selectors.sector_changes import changes_newest
-from apps.sectors.selectors.sector_costs import sector_costs
+from apps.sectors.selectors.sector_costs import earlier_messages, sector_costs
 from apps.sectors.selectors.sector_messages import sectors_messages
 from apps.sectors.selectors.sectors import events_in_order, run_under_way, sector_events, sector_get
 from apps.users.rules.principals import Principal
@@ -87,6 +87,11 @@ def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
         for one in sectors_messages([sector])[sector.pk]
         if one.message is not None and is_shown(one.message, sector, data)
     ]
+    earlier = [
+        one
+        for one in earlier_messages(sector)
+        if one.message is not None and is_shown(one.message, sector, data)
+    ]
     messages = [one.message for one in sent if one.message is not None]
     verdict, rest = sector_verdict(sector, row, data)
     stuck_mark(messages, head=data.head, network=data.network)
@@ -106,7 +111,7 @@ def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
         events=(*(event_row(event) for event in reversed(events)), pledged_row(sector)),
         messages=tuple(message_row(message, data.names) for message in messages),
         facts=tuple(sector_facts(sector)),
-        costs=tuple(cost_lines(sector, sector_costs(sent))),
+        costs=tuple(cost_lines(sector, sector_costs([*earlier, *sent]))),
         actions=tuple(
             act
             for act in (
