@@ -232,6 +232,22 @@ PING_FAILED = reason(
 )
 PING_SAID = reason("checks.ping_said", gettext_noop("ALERTS_PING_URL: {reason}"))
 DISK_FULL = reason("checks.disk_full", gettext_noop("the disk of {place} is full"))
+DATABASE_SLOW = reason(
+    "checks.database_slow",
+    gettext_noop("the database takes {ms} ms for a trivial statement, for {span}"),
+)
+DATABASE_SLOW_CAUSE = reason(
+    "checks.database_slow_cause",
+    gettext_noop("look at the load, the disk and the network of its machine; give it more, or move it"),
+)
+DATABASE_LOCKED = reason(
+    "checks.database_locked",
+    gettext_noop("sessions of the database wait {locks} for a lock, for {span}"),
+)
+DATABASE_LOCKED_CAUSE = reason(
+    "checks.database_locked_cause",
+    gettext_noop("pg_stat_activity names who holds it; end a session that is none of the console's"),
+)
 DISK_NEARLY_FULL = reason("checks.disk_nearly_full", gettext_noop("the disk of {place} is nearly full"))
 DISK_LASTS = reason(
     "checks.disk_lasts", gettext_noop("at the rate of the last {span} it lasts {hours:.1f} h")

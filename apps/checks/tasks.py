@@ -17,6 +17,7 @@ from apps.checks.services.ping import ping_enqueue, ping_send
 from apps.checks.services.service_days import service_day_count
 from apps.checks.services.tenant_alerts import tenants_alerts_update
 from apps.core import clock
+from apps.core.database_times import database_sample
 from apps.core.locks import single_flight
 from apps.users.rules.principals import SYSTEM
 
@@ -30,6 +31,7 @@ def alerts_run() -> None:
     the next run sends what tenants are told.
     """
     began = time.monotonic()
+    database_sample()
     data = CheckData(SYSTEM)
     data.__dict__["alerts_last_run"] = data.at  # they are evaluated now, however long the pool was stopped
     network = data.network.name if data.network is not None else "no chain"

@@ -201,6 +201,7 @@ PROVIDER_RESPONSE_MAX_BYTES = env_number("PROVIDER_RESPONSE_MAX_BYTES", 4 * 1024
 
 DISK_LOW_SHARE = 0.1
 """Free part of that disk below which *Today* warns."""
+DATABASE_SLOW_MS = env_number("DATABASE_SLOW_MS", 250, least=1)
 DISK_RESERVE_BYTES = env_number("DISK_RESERVE_BYTES", 2 * 1024**3)
 """Room on the disk of VAR below which nothing new is pledged or claimed."""
 

@@ -72,6 +72,11 @@ VARIABLES: Final[dict[str, dict[str, tuple[str, str]]]] = {
             "2147483648",
             "free space on the disk of `POOLSITE_VAR` below which nothing new is pledged or claimed",
         ),
+        "DATABASE_SLOW_MS": (
+            "250",
+            "milliseconds of a trivial statement with its commit over which, for two minutes, *Today* warns "
+            "that the database is slow",
+        ),
         "BACKUP_WITHIN_H": (
             "48",
             "hours after which *Today* warns that the last [`make backup`](operations/backups.md) "

@@ -11,12 +11,13 @@ from django.conf import settings
 from apps.chain.selectors.heads import heads_late_s
 from apps.checks import reasons
 from apps.checks.findings.acts import channels_test
-from apps.checks.findings.parts import DISK, process_part
+from apps.checks.findings.parts import DATABASE, DISK, process_part
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import named
 from apps.checks.selectors.alerts import channels_undelivered, ping_outage
 from apps.checks.selectors.data import CheckData
 from apps.core.consoles import ConsoleSeen, consoles_seen
+from apps.core.database_times import LOCKS_S, database_slow
 from apps.core.disk import RATE_AFTER_S, DiskLevel, DiskSpace, disk_spaces
 from apps.core.models import Console
 from apps.core.reasons import as_reason, clauses, colon, counted, lasting
@@ -37,8 +38,10 @@ SKEW_S: Final = 1.0
 """The drift of clocks that nodes allow.  Source: lotus build/buildconstants AllowableClockDriftSecs."""
 WRITABLE: Final = 64 * 2**20
 """With fewer bytes PostgreSQL, which adds 16 MiB at once, and logs cannot be written."""
-DISK_BREAKS: Final = (DISK, *map(process_part, ("follower", "tasks", "tasks-slow", "blocks")))
-"""All that write to the database: it takes nothing while its disk is full."""
+WRITERS: Final = tuple(map(process_part, ("follower", "tasks", "tasks-slow", "blocks")))
+"""Processes that write to the database."""
+DISK_BREAKS: Final = (DISK, *WRITERS)
+"""The database takes nothing while its disk is full."""
 PROCESS_TEXTS: Final = {"silent": reasons.PROCESS_SILENT, "down": reasons.PROCESS_DOWN}
 
 
@@ -77,14 +80,14 @@ def processes_down(data: CheckData) -> Iterator[Finding]:
         )
         why = reasons.PROCESSES_DOWN_CAUSE()
         breaks = tuple(process_part(process.name) for process in ill)
-        yield Finding("processes", say, why, count=len(ill), breaks=breaks, needs=((DISK,),))
+        yield Finding("processes", say, why, count=len(ill), breaks=breaks, needs=((DISK, DATABASE),))
     if often := [process for process in data.processes if process.exits_lately >= EXITS_MANY]:
         texts = [
             reasons.PROCESS_RESTARTED(name=one.name, times=counted(one.exits_lately, "time")) for one in often
         ]
         say = reasons.PROCESSES_RESTARTED(restarts=named(texts))
         why = reasons.PROCESSES_LOGS(log=named([f"{process.name}.log" for process in often]))
-        yield Finding("processes-often", say, why, count=len(often), needs=((DISK,),))
+        yield Finding("processes-often", say, why, count=len(often), needs=((DISK, DATABASE),))
 
 
 def checks_late(data: CheckData) -> Iterator[Finding]:
@@ -100,6 +103,7 @@ def checks_late(data: CheckData) -> Iterator[Finding]:
             "checks-late",
             reasons.CHECKS_LATE(age=lasting((data.at - data.evaluated_at).total_seconds())),
             reasons.CHECKS_LATE_CAUSE(),
+            needs=((DATABASE,),),
         )
 
 
@@ -146,6 +150,19 @@ def console_disk(data: CheckData) -> Iterator[Finding]:
     for seen in _consoles(data):
         if seen.works and seen.row.machine != settings.MACHINE_NAME:
             yield from _disk_elsewhere(seen.row)
+
+
+def database_is_slow(data: CheckData) -> Iterator[Finding]:
+    """Each statement and its commit, or the wait for a lock, takes long for two minutes: not a short peak."""
+    slow = database_slow()
+    if slow is not None:
+        span = lasting(max(data.at.timestamp() - slow.since, 0.0))
+        is_locked = slow.locks_s > LOCKS_S / 2
+        say = reasons.DATABASE_SLOW(ms=round(slow.ms), span=span)
+        if is_locked:
+            say = reasons.DATABASE_LOCKED(locks=lasting(slow.locks_s), span=span)
+        why = reasons.DATABASE_LOCKED_CAUSE() if is_locked else reasons.DATABASE_SLOW_CAUSE()
+        yield Finding("database-slow", say, why, breaks=(DATABASE, *WRITERS), needs=((DISK,),))
 
 
 def _consoles(data: CheckData) -> list[ConsoleSeen]:

@@ -14,6 +14,8 @@ NODE: Final = "node"
 """A node that can be read."""
 DISK: Final = "console-disk"
 """Room on the console's disk, where its database and logs are."""
+DATABASE: Final = "database"
+"""A database that answers in time."""
 FEES: Final = "fees"
 """Fee caps above the base fee."""
 
@@ -72,7 +74,7 @@ def round_parts(miner: Miner, row: Round) -> tuple[str, ...]:
         RoundState.PROOF_TIMEOUT: (prover,),
         RoundState.PROOF_REFUSED: (prover,),
         RoundState.NODE_AWAY: (NODE,),
-        RoundState.LATE: (signer, prover, NODE),
+        RoundState.LATE: (signer, prover, NODE, DATABASE),
     }
     return parts.get(RoundState(row.state), ())
 
@@ -97,7 +99,7 @@ def window_parts(miner: Miner, row: Deadline) -> tuple[tuple[str, ...], ...]:
 def missed_parts(miner: Miner, row: Deadline | None, *, is_proved: bool) -> tuple[str, ...]:
     """Return what a missed window may have been missed by: a proof that was made was not sent in time."""
     if is_proved:
-        return (*map(key_part, _senders(miner)), *map(sender_part, _senders(miner)), NODE, FEES)
+        return (*map(key_part, _senders(miner)), *map(sender_part, _senders(miner)), NODE, FEES, DATABASE)
     stores = () if row is None else row.stores
     return (prover_part(miner), *(store_part(miner.tenant_id, name) for name in stores))
 

@@ -6,8 +6,12 @@ from typing import Final
 
 CAUSES: Final[dict[str, tuple[str, ...]]] = {
     "console_disk": (
+        *("database_slow", "processes_down", "chain_stalled", "head_late", "miners_unread"),
+        *("rounds_unbegun", "notifications_undelivered"),
+    ),
+    "database_slow": (
         *("processes_down", "chain_stalled", "head_late", "miners_unread", "rounds_unbegun"),
-        "notifications_undelivered",
+        *("checks_late", "notifications_undelivered", "rounds_undrawn", "wins_lost", "windows_missed"),
     ),
     "processes_down": (
         *("chain_stalled", "head_late", "miners_unread", "rounds_unbegun"),

@@ -45,6 +45,16 @@ CHECKS: Final[tuple[Check, ...]] = (
         operator_only=True,
     ),
     Check(
+        "database_slow",
+        _("The database answers in time"),
+        (Topic.PROCESSES,),
+        WARNING,
+        console.database_is_slow,
+        Link("today"),
+        _("Processes"),
+        operator_only=True,
+    ),
+    Check(
         "processes_down",
         _("Every process of the console is running"),
         (Topic.PROCESSES,),

@@ -192,6 +192,13 @@ EFFECTS: Final[tuple[Effect, ...]] = (
         disk_is_full,
     ),
     Effect(
+        "database_slow",
+        "database_slow",
+        CONSOLE,
+        DEGRADED,
+        _("Pages, programs and hosts waited for the pool's database."),
+    ),
+    Effect(
         "sector_recovery",
         "sector_recovery",
         SEALING,

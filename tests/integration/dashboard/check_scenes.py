@@ -16,6 +16,7 @@ from apps.chain.states import NodeCondition
 from apps.checks.models import AlertChannel, Notification
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
+from apps.core.database_times import SlowDatabase
 from apps.core.disk import DiskSpace
 from apps.core.models import Console
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
@@ -374,6 +375,11 @@ def console_disk(monkeypatch: Any) -> None:
     monkeypatch.setattr("apps.checks.findings.console.disk_spaces", lambda: [full])
 
 
+def database_slow(monkeypatch: Any) -> None:
+    slow = SlowDatabase(since=now().timestamp() - 300, ms=900.0, locks_s=0.0)
+    monkeypatch.setattr("apps.checks.findings.console.database_slow", lambda: slow)
+
+
 def processes_down(monkeypatch: Any) -> None:
     row = {"name": "tasks", "pid": None, "up": False, "restarts": 4, "last_exit": -9, "once": False}
     monkeypatch.setattr("apps.core.processes.supervised", lambda: {"tasks": row})
@@ -458,6 +464,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         f3_unleased,
         winning_proofs_failed,
         console_disk,
+        database_slow,
         processes_down,
         consoles_unshared,
         backups_old,

@@ -51,6 +51,7 @@ OWN = {
         ),
         *(
             "database_hosts",
+            "database_times",
             "database_watch",
             "day_ranges",
             "disk",
