@@ -44,14 +44,14 @@ class Earning(NamedTuple):
     settled_to: int | None
 
 
-def earning_of(deal: Deal) -> Earning:
+def earning_read(deal: Deal) -> Earning:
     """Return when a deal earns, as its row says."""
     return Earning(deal.earns_from, deal.earns_until, deal.settled_to)
 
 
-def earning_columns(deal: Deal, *, event: str, height: int | None) -> dict[str, int | None]:
+def earning_columns_compute(deal: Deal, *, event: str, height: int | None) -> dict[str, int | None]:
     """Return what an event changes of when a deal earns."""
-    price, first, end = price_of(deal), deal.start_epoch, (deal.start_epoch or 0) + deal.duration
+    price, first, end = deal_price_read(deal), deal.start_epoch, (deal.start_epoch or 0) + deal.duration
     if not price or first is None:
         return {}
     if event == "ACTIVATE":
@@ -70,7 +70,7 @@ def earning_columns(deal: Deal, *, event: str, height: int | None) -> dict[str, 
     return {}
 
 
-def price_of(deal: Deal) -> int:
+def deal_price_read(deal: Deal) -> int:
     """Return what the client pays per epoch, attoFIL; an older console has left it in the proposal alone."""
     if deal.price or deal.proposal is None:
         return int(deal.price)
@@ -79,7 +79,7 @@ def price_of(deal: Deal) -> int:
 
 def income_change(deal: Deal, *, before: Earning, height: int = 0) -> None:
     """Add to the days of the miner what has changed of a deal; `height` is where its payment was read."""
-    after = earning_of(deal)
+    after = earning_read(deal)
     if before == after:
         return
     price = int(deal.price)
@@ -122,7 +122,7 @@ def settlements_read(client: ChainClient, *, height: int, key: str) -> None:
 def settlement_note(deal: Deal, *, settled_to: int | None, height: int) -> None:
     """Note up to which epoch a deal was paid; None: the market actor has it no more, and has paid all."""
     locked = Deal.objects.select_for_update(of=("self",)).get(pk=deal.pk)
-    before = earning_of(locked)
+    before = earning_read(locked)
     if before.first is None or before.until is None:
         return
     is_over = locked.state == DealState.ENDED or height >= before.until

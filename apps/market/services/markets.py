@@ -58,7 +58,7 @@ def market_set(miner: Miner, *, values: Mapping[str, Any], by: Principal) -> Min
     """
     if "clients" in values:  # no transaction waits for the node that is asked
         _length_check(values["clients"], field="clients", most=CLIENTS_MAX)
-        values = {**values, "clients": [client_key(text) for text in values["clients"]]}
+        values = {**values, "clients": [client_key_resolve(text) for text in values["clients"]]}
     return _write(miner, values=values, by=by)
 
 
@@ -129,7 +129,7 @@ def _length_check(addresses: Sequence[str], *, field: str, most: int) -> None:
         raise BadValue(gettext("has at most {most} addresses").format(most=most), field=field)
 
 
-def client_key(text: str) -> str:
+def client_key_resolve(text: str) -> str:
     """Return the address with which a client signs: that of its key, where its actor's number is given.
 
     Raises BadValue.

@@ -26,7 +26,7 @@ from apps.market.models import Deal, DealChunk
 from apps.market.reasons import CHUNK_GONE
 from apps.market.rules import Place
 from apps.market.selectors.deals import chunks_received
-from apps.market.services.earnings import earning_columns, earning_of, income_change
+from apps.market.services.earnings import earning_columns_compute, earning_read, income_change
 from apps.market.states import WITHOUT_DATA, DealSource, DealState
 from apps.miners.selectors.miners import miner_principal
 from apps.pieces.data.files import Source, bytes_write, file_locked, piece_opened
@@ -102,7 +102,7 @@ def deal_move(
 
     `height` is where its sector ended, of the event END.
     """
-    before = earning_of(deal)
+    before = earning_read(deal)
     advance(
         deal,
         event,
@@ -112,7 +112,7 @@ def deal_move(
         updated_at=clock.now(),
         **({"sector_number": piece.sector_number} if event == "SEAL" and piece is not None else {}),
         **(columns or {}),
-        **earning_columns(deal, event=event, height=height),
+        **earning_columns_compute(deal, event=event, height=height),
         **({} if event in KEEPS_PLACES else {"places": ""}),
     )
     income_change(deal, before=before)
