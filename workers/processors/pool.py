@@ -45,7 +45,7 @@ class Member:
 
     @property
     def proof(self) -> str:
-        """Return the seal proof: sectors of two sizes are not in one request."""
+        """Return the seal proof: sectors of two sizes are not in one request, except of C2."""
         task = getattr(self.task, "pc1out", self.task)
         return str(getattr(task, "registered_proof", ""))
 
@@ -69,11 +69,15 @@ class BatchFormer:
         with self._changed:
             self._waiting.append(one)
             self._changed.notify_all()
-            while one in self._waiting and not self._is_turn(one):
-                self._changed.wait(CHECK_S)
-                if one in self._waiting and not is_wanted():
-                    self._waiting.remove(one)
-                    raise CallGivenUp(f"{stage.name}: cancelled")
+            try:
+                while one in self._waiting and not self._is_turn(one):
+                    self._changed.wait(CHECK_S)
+                    if one in self._waiting and not is_wanted():
+                        raise CallGivenUp(f"{stage.name}: cancelled")
+            except BaseException:  # else the others would wait for one that never begins
+                self._waiting.remove(one)
+                self._changed.notify_all()
+                raise
             batch = self._alike(one)[: one.sectors] if one in self._waiting else []
             self._waiting = [other for other in self._waiting if other not in batch]
             self._running += len(batch)

@@ -310,7 +310,9 @@ class ProcessorChild:
     def _take(self, line: bytes) -> None:
         try:
             answer = json.loads(line)
-            number = answer["id"]
+            number, is_progress = int(answer["id"]), "progress" in answer
+            told = answer["progress"] if is_progress else {"done": 0, "total": 0}
+            done, total = int(told["done"]), int(told["total"])
         except (ValueError, KeyError, TypeError):
             sys.stderr.write(f"processor {self.pid}: bad line {line[:100]!r}\n")
             return
@@ -318,17 +320,18 @@ class ProcessorChild:
             call = self._calls.get(number)
             if call is None:
                 return
-            now, has_told = time.monotonic(), "progress" in answer
+            now = time.monotonic()
             for one in {number, *call.batch} & self._calls.keys():
                 self._calls[one].seen = now
-                self._calls[one].has_told |= has_told
-            if not has_told:
+                self._calls[one].has_told |= is_progress
+            if not is_progress:
                 del self._calls[number]
             is_over = self._is_left and not self._calls
-        if "progress" in answer:
-            call.progress(int(answer["progress"]["done"]), int(answer["progress"]["total"]))
+        if is_progress:
+            with contextlib.suppress(OSError):  # our disk is full: other lines are still to be read
+                call.progress(done, total)
         elif answer.get("err_msg") is not None:
-            kind, level = answer.get("err_kind"), answer.get("err_level")
+            kind, level = str(answer.get("err_kind")), answer.get("err_level")
             call.answer.set_exception(error_of(kind, level, message=str(answer["err_msg"])))
         else:
             call.answer.set_result(answer.get("output"))

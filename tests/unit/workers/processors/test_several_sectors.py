@@ -189,6 +189,25 @@ def test_next_batch_gathers_while_one_runs_there(tmp_path, open_pool):
     assert len({output.comm_d for output in found}) == 1
 
 
+def test_sector_whose_end_cannot_be_looked_up_holds_up_no_other(tmp_path, open_pool, monkeypatch):
+    monkeypatch.setattr("workers.processors.pool.CHECK_S", 0.05)
+    made = seals(tmp_path, 3)
+    pool = open_pool(program(tmp_path, "pc1", sectors=2))
+    tasks, asked = [one.pc1_task(infos) for one, infos in made], []
+
+    def wanted():
+        asked.append(1)
+        if len(asked) > 1:
+            raise OSError(5, "Input/output error")
+        return True
+
+    with pytest.raises(OSError, match="Input/output error"):
+        pool.call("pc1", tasks[0], is_wanted=wanted)
+
+    outcomes(pool, "pc1", tasks[1:])
+    assert requests(tmp_path) == ["batch 2"]
+
+
 def test_program_of_the_old_protocol_gets_a_sector_a_request(tmp_path, open_pool):
     made = seals(tmp_path, 2)
     pool = open_pool(program(tmp_path, "pc1", sectors=2, faults={"old": "yes"}))
@@ -213,6 +232,29 @@ def test_no_more_sectors_are_given_than_file_and_program_say():
     assert spec.sectors_of('pc1 processor ready {"sectors": 4, "of": "another version"}') == 4
     assert spec.sectors_of("pc1 processor ready") == 1
     assert ChildSpec(("pc1",), command=("x",)).sectors_of('pc1 processor ready {"sectors": 4}') == 1
+
+
+def test_lines_that_cannot_be_read_end_no_sector(tmp_path, open_pool):
+    body = """
+    print('tree_d processor ready {"sectors": 2}', flush=True)
+    ids = json.loads(sys.stdin.readline())["batch"]
+    requests = [json.loads(sys.stdin.readline()) for _ in ids]
+    for line in ({"id": [1]}, [], {"id": ids[0], "progress": 0.5}, {"id": ids[0], "progress": None}):
+        print(json.dumps(line), flush=True)
+    print(json.dumps({"id": ids[0], "err_msg": "bad", "err_kind": ["x"]}), flush=True)
+    print(json.dumps({"id": ids[1], "progress": {"done": 1, "total": 9}}), flush=True)
+    print(json.dumps({"id": ids[1], "err_msg": None, "output": {"comm_d": [7] * 32}}), flush=True)
+    sys.stdin.read()
+    """
+    pool = open_pool(foreign(tmp_path, textwrap.dedent(body), sectors=2))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    found = outcomes(pool, "tree_d", [TASK, TASK], progress=full)
+
+    assert sorted(map(str, found), key=len)[0] == "bad"
+    assert [one.comm_d for one in found if not isinstance(one, ProcessorError)] == [bytes([7]) * 32]
 
 
 def test_silence_is_counted_for_the_batch_not_for_each_sector(tmp_path, open_pool, monkeypatch):
