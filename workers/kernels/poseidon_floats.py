@@ -30,7 +30,7 @@ from workers.kernels.poseidon_lanes import (
     normalised,
     store,
 )
-from workers.kernels.poseidon_rounds import hash_groups
+from workers.kernels.poseidon_rounds import hash_groups, hash_room
 
 _HIGH, _LOW = 2.0**104, 2.0**52
 _HIGH_BITS, _LOW_BITS = 0x467 << 52, 0x433 << 52
@@ -300,9 +300,9 @@ def hash_floats(bases, step, out, constants, partial_rounds):
     Source:  neptune src/poseidon.rs by its vectors; form of `poseidon_recurrence`.
     Twin:    tests/naive/poseidon.py poseidon.   Golden: tests/golden/proofs/poseidon.json.
     """
-    control = np.empty(1, np.uint64)
-    _ROUND(control.ctypes.data)
+    control, room = np.empty(1, np.uint64), hash_room(bases.shape[0] + 1, partial_rounds, SLOT)
     steps = (_SPREAD, _GATHER, _SCALE, _SCATTER), (_SBOX, _DOT, _DOT_ADD)
-    hash_groups(steps, (SLOT, CONSTANT), bases, step, out, constants, partial_rounds)
+    _ROUND(control.ctypes.data)
+    hash_groups(steps, (SLOT, CONSTANT), bases, step, out, constants, partial_rounds, room)
     _ROUND_BACK(control.ctypes.data)
     control[0] = 0  # numba frees an array after its last use by name; its address is used until here

@@ -16,7 +16,7 @@ from workers.kernels import llvm
 from workers.kernels.field import MODULUS
 from workers.kernels.flags import SERIAL
 from workers.kernels.llvm import I64, V8
-from workers.kernels.poseidon_rounds import hash_groups
+from workers.kernels.poseidon_rounds import hash_groups, hash_room
 
 LIMB = (1 << 52) - 1
 SLOT = 320
@@ -266,4 +266,5 @@ def hash_lanes(bases, step, out, constants, partial_rounds):
     Twin:    tests/naive/poseidon.py poseidon.   Golden: tests/golden/proofs/poseidon.json.
     """
     steps = (_SPREAD, _GATHER, _SCALE, _SCATTER), (_SBOX, _DOT, _DOT_ADD)
-    hash_groups(steps, (SLOT, CONSTANT), bases, step, out, constants, partial_rounds)
+    room = hash_room(bases.shape[0] + 1, partial_rounds, SLOT)
+    hash_groups(steps, (SLOT, CONSTANT), bases, step, out, constants, partial_rounds, room)

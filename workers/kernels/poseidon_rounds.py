@@ -78,7 +78,19 @@ def permute(steps, sizes, start, k, width, partial_rounds):
 
 
 @njit(**STEP)
-def hash_groups(steps, sizes, bases, step, out, constants, partial_rounds):
+def hash_room(width, partial_rounds, slot):
+    """Memory of `hash_groups`: slots and room to align them, where the messages are, their digests.
+
+    width:          i64  elements of the state: arity + 1
+    partial_rounds: i64
+    slot:           i64  bytes of one element of eight messages
+    """
+    scratch = np.empty((slots_needed(width, partial_rounds) * slot + 64) // 8, np.uint64)
+    return scratch, np.empty(8, np.int64), np.empty((8, 4), np.uint64)
+
+
+@njit(**STEP)
+def hash_groups(steps, sizes, bases, step, out, constants, partial_rounds, room):
     """Poseidon of `len(out)` messages, eight at a time.
 
     steps:     tuple of 2 tuples of steps: spread, gather, scale and scatter of a path, and those of `permute`
@@ -88,14 +100,13 @@ def hash_groups(steps, sizes, bases, step, out, constants, partial_rounds):
     out:       u64[n, 4]    output, every word written
     constants: u64[k, 5] or f64[k, 5]  rows of `constants_in_order`
     partial_rounds: i64     of the arity
+    room:      tuple        of `hash_room`; nothing is allocated here, so that nothing can fail
     """
     spread, gather, scale, scatter = steps[0]
     slot, constant = sizes
     width = bases.shape[0] + 1
-    scratch = np.empty((slots_needed(width, partial_rounds) * slot + 64) // 8, np.uint64)
+    scratch, offsets, rows = room
     start = (scratch.ctypes.data + 63) & ~63
-    offsets = np.empty(8, np.int64)
-    rows = np.empty((8, 4), np.uint64)
     total = out.shape[0]
     for group in range(0, total, 8):
         for lane in range(8):  # a short last group repeats its last message

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ctypes
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
 import numpy as np
@@ -53,6 +55,22 @@ def test_messages_of_one_edge_value_equal_the_twin(arity, edge):
     poseidon.hash_row(nodes([edge] * arity), out, arity=arity)
 
     assert integers(out) == [naive([edge] * arity)]
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("rounding", [0, 0x400, 0x800, 0xC00], ids=["nearest", "down", "up", "zero"])
+def test_a_thread_s_rounding_changes_no_digest_and_stays(rounding):
+    libm = ctypes.CDLL("libm.so.6")
+
+    def work():
+        libm.fesetround(rounding)
+        before = libm.fegetround()
+        made = poseidon.hash_values([bytes(32), (MODULUS - 1).to_bytes(32, "little")])
+        return made, libm.fegetround() - before
+
+    expected = naive([0, MODULUS - 1]).to_bytes(32, "little")
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(work).result() == (expected, 0)
 
 
 @pytest.mark.usefixtures("path")
