@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -171,8 +171,6 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
     own["default"] = {**own["default"], SECTOR_ROOM: room}
     own["proposed"] = room_proposed(file.proposed, sector_bytes=common["sector_bytes"])
     common["processors"] = children.foreign
-    numbers = numbers_of(merge(own))
-    children = _layers_complete(children, sector_bytes=common["sector_bytes"], numbers=numbers)
     common["read_only_stores"] = frozenset(store_path(place).resolve() for place in damocles.read_only)
     requirements = HostRequirements(
         path=str(path),
@@ -180,17 +178,19 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
         snark=common["snark"],
         children=children,
     )
-    requirements.check(numbers)
+    requirements.check(numbers_of(merge(own)))
+    settings = HostSettings(
+        common["folder"],
+        own,
+        check=requirements.check,
+        file=os.fsencode(path.resolve()).decode(errors="replace"),
+    )
+    slots = settings.get(f"{SLOTS}{Stage.PC1}")
     return SealerConfig(
         **common,
-        settings=HostSettings(
-            common["folder"],
-            own,
-            check=requirements.check,
-            file=os.fsencode(path.resolve()).decode(errors="replace"),
-        ),
+        settings=settings,
         notes=tuple(damocles.notes),
-        children=children,
+        children=_layers_complete(children, sector_bytes=common["sector_bytes"], slots=slots),
         sealing_stores=tuple(Path(place) for place in file.sealing_stores),
         locations=tuple(damocles.locations),
     )
@@ -209,13 +209,10 @@ def _layers_read(file: HostFile, others: Sequence[StageProcessor], *, folder: Pa
     return msgspec.structs.replace(file.layers, folder=str(folder / LAYERS), writes_files=is_foreign)
 
 
-def _layers_complete(
-    children: HostProcessors, *, sector_bytes: int, numbers: Mapping[str, int]
-) -> HostProcessors:
+def _layers_complete(children: HostProcessors, *, sector_bytes: int, slots: int) -> HostProcessors:
     """Return the children with what the size of batches depends on."""
     if children.layers is None:
         return children
-    slots = numbers.get(f"{SLOTS}{Stage.PC1}", 0)
     layers = msgspec.structs.replace(children.layers, sector_bytes=sector_bytes, slots=slots)
     return msgspec.structs.replace(children, layers=layers)
 

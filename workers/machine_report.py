@@ -118,7 +118,7 @@ class MachineReport:
 
     def _is_first(self) -> bool:
         """Return whether the size of batches is to be chosen, and nothing was measured for that."""
-        if self.layers is None or self.layers.sectors or self._drives_error:
+        if self.layers is None or self.layers.sectors or self._drives_error or self._batch() is not None:
             return False
         known = measured_read(self.folder)
         return known is None or known.drives != self.layers.drives
@@ -132,7 +132,7 @@ class MachineReport:
         tbw = 0.0 if known is None or not known.drives else known.endurance_bytes / len(known.drives) / 1e12
         self._is_measuring = True
         try:
-            subprocess.run(  # noqa: S603  # our own program
+            done = subprocess.run(  # noqa: S603  # our own program
                 [*MEASURE, "--dir", str(self.folder), "--endurance", str(tbw), "--", *layers.drives],
                 check=True,
                 capture_output=True,
@@ -140,11 +140,11 @@ class MachineReport:
                 timeout=MEASURE_S,
             )
         except subprocess.CalledProcessError as error:
-            self._drives_error = (error.stderr.strip().splitlines() or [str(error)])[-1][:ERROR_MAX]
+            self._drives_error = _last_line(error.stderr) or str(error)[:ERROR_MAX]
         except (OSError, subprocess.TimeoutExpired) as error:
             self._drives_error = str(error)[:ERROR_MAX]
-        else:
-            self._drives_error = ""
+        else:  # what was not kept is not measured again and again
+            self._drives_error = _last_line(done.stderr) if measured_read(self.folder) == known else ""
         finally:
             self._is_measuring = False
 
@@ -187,6 +187,12 @@ class MachineReport:
                 )
             )
         self._machine = replace(self._machine, disks=tuple(with_rates(disk, known) for disk in disks))
+
+
+def _last_line(text: str) -> str:
+    """Return the last line that measure-disks has said."""
+    line = (text.strip().splitlines() or [""])[-1]
+    return line.removeprefix("measure-disks: ")[:ERROR_MAX]
 
 
 def with_rates(disk: Disk, known: dict[str, Disk]) -> Disk:

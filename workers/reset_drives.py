@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         if layers is None:
             raise BadConfig(f"{path} {NOT_NAMED}")
         folder = wanted.dir / LAYERS
-        batches = sorted(folder.glob(f"*{BATCH_SUFFIX}"))
+        batches = _batches(folder)
         if batches and not wanted.yes:
             count = sum(map(_sectors_of, batches))
             raise BadConfig(
@@ -53,6 +53,11 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _batches(folder: Path) -> list[Path]:
+    """Return the files of all batches."""
+    return sorted(folder.glob(f"*{BATCH_SUFFIX}"))
+
+
 def _sectors_of(batch: Path) -> int:
     """Return the sectors of a batch; none of one whose file is damaged."""
     try:
@@ -62,15 +67,20 @@ def _sectors_of(batch: Path) -> int:
 
 
 def _reset(folder: Path, batches: Sequence[Path], drives: Sequence[Path]) -> None:
-    """Forget batches, and divide drives anew.  Raises OSError, before any change if a drive is not ours."""
+    """Forget batches, and divide drives anew.
+
+    Raises OSError, before any change if a drive is not ours, and BadConfig if there is another batch by now.
+    """
     store = folder / STORE
     if not store.exists():
         return  # nothing was ever labelled: the first batch takes the drives
     opened = drives_open(drives, store=store.read_text(), extent_bytes=None, is_new=True)
     try:
+        if not set(_batches(folder)) <= set(batches):
+            raise BadConfig("a batch was begun meanwhile: try again")
         for batch in batches:  # the file last: a kill before leaves a batch that can be forgotten again
             batch.with_suffix(MEMBERS_SUFFIX).unlink(missing_ok=True)
-            batch.unlink()
+            batch.unlink(missing_ok=True)
         opened.clear()
     finally:
         opened.close()

@@ -94,6 +94,8 @@ class DriveQueue(LabelQueue):
         self._known_read()
         self.size = BatchSize(sectors=settings.sectors, why=SET)
         """How many sectors a batch has, and why."""
+        self._within_s = 0
+        """How long a new ticket lasts, by the last sector that came; 0: not known."""
         self._size_choose()
 
     def tend(self) -> None:
@@ -129,7 +131,7 @@ class DriveQueue(LabelQueue):
                 self._running -= 1
                 self._changed.notify_all()
 
-    def _size_choose(self, within_s: float = 0.0) -> None:
+    def _size_choose(self) -> None:
         """Choose how many sectors a batch has, by trial, unless the host's file says so.
 
         While batches lie on the drives it stays: extents have the size of their layers.
@@ -146,7 +148,7 @@ class DriveQueue(LabelQueue):
             drives=self.settings.drives,
             slots=self.settings.slots,
             machine=BatchMachine(cpus=thread_count(), ram_bytes=memory_bytes(), has_card=bool(gpus_here())),
-            within_s=within_s,
+            within_s=self._within_s,
         )
         if self.size != before:
             write_file(self.folder / SIZE, msgspec.json.encode(self.size))
@@ -177,7 +179,8 @@ class DriveQueue(LabelQueue):
             return False
         path = self._known.get(one.sector.replica_id)
         if path is None:
-            self._size_choose(one.ticket.fresh_s)
+            self._within_s = one.ticket.fresh_s or self._within_s
+            self._size_choose()
         full = self.size.sectors
         if path is not None:
             full = min(full, list(self._known.values()).count(path))

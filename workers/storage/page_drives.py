@@ -34,6 +34,8 @@ KIND: Final = "poolsite pages 1"
 REMEDY: Final = (
     "once it answers again, retry its sectors; if it was replaced, first run “python -m workers reset-drives”"
 )
+FAILED: Final = {errno.EIO, errno.ENXIO, errno.ENODEV, errno.EROFS}
+"""Of a drive that does not answer, is gone, or whose file system takes no more writes after errors."""
 LOCK_WAIT_S, LOCK_PAUSE_S = 10.0, 0.02
 PUNCH_HOLE, KEEP_SIZE = 2, 1
 
@@ -106,7 +108,7 @@ def failing(drive: Drive) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno != errno.EIO:
+        if error.errno not in FAILED:
             raise
         raise drive_failed(drive, error) from None
 

@@ -12,6 +12,7 @@ from workers.agent.sealer import main
 from workers.config import HostConfig, prover_config, sealer_config
 from workers.config_mistakes import BadConfig
 from workers.host_folder import uid_of
+from workers.host_settings import CONSOLE_FILE
 
 
 def arguments(folder: Path, *more: str) -> list[str]:
@@ -46,6 +47,11 @@ def test_layers_on_drives_are_read_for_one_process_of_ours(tmp_path: Path) -> No
     assert known is not None
     assert known.drives == ("/mnt/nvme1", str(tmp_path / "nvme2"))
     assert (known.sectors, known.wait_minutes, known.folder) == (64, 30, str(tmp_path / "layers"))
+
+    (tmp_path / CONSOLE_FILE).write_text('{"host.slots.PC1": "64"}')
+    known = sealer_config(arguments(tmp_path)).children.layers
+    assert known is not None
+    assert known.slots == 64, "as the console has set it: batches are at most that large"
 
     for own in ("[processors]\npc1 = ['true']\n", "[[processors.pc1]]\n[[processors.pc1]]\n"):
         (tmp_path / "config.toml").write_text(layers + own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from types import SimpleNamespace
 
@@ -125,6 +126,24 @@ def test_a_host_that_is_asked_to_measures_the_drives_that_its_file_names(tmp_pat
     monkeypatch.setattr(report, "_batch", lambda: LayerBatch(sectors=16, layer=1, layers=2, done=0, total=9))
     assert asked()["drives_error"].startswith("a batch is labelled on them")
     assert asked()["drives_measured"].drives == (str(drive),), "what was measured before stays"
+
+
+def test_a_host_measures_once_by_itself_and_not_beside_a_batch(tmp_path, monkeypatch):
+    say = "import sys; sys.stderr.write('measure-disks: not kept for the console: full')"
+    monkeypatch.setattr(machine_report, "MEASURE", (sys.executable, "-c", say))
+    layers = LayerDrives(folder=str(tmp_path / "layers"), drives=("/mnt/nvme",))
+    report = MachineReport(tmp_path, lambda: (tmp_path,), layers=layers)
+    now = [LayerBatch(sectors=16, layer=1, layers=2, done=0, total=9)]
+    monkeypatch.setattr(report, "_batch", lambda: now[0])
+
+    report._read()
+    assert report.hardware()["drives_error"] == "", "nobody asked; once the batch has ended it is measured"
+    now[0] = None
+    report._read()
+    assert report.hardware()["drives_error"] == "not kept for the console: full"
+    monkeypatch.setattr(machine_report, "MEASURE", ("no-such-program",))
+    report._read()
+    assert report.hardware()["drives_error"] == "not kept for the console: full", "it did not run again"
 
 
 def test_what_is_measured_beside_no_host_is_not_kept(tmp_path, capsys):

@@ -15,10 +15,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from poolsite.wire.batch_model import BEST, SET, UNMEASURED
+from poolsite.wire.batch_model import BEST, LEAST, SET, UNMEASURED
 from poolsite.wire.hardware import BatchSize, DrivesMeasured, LayerBatch, PagesMeasured
 from poolsite.wire.page_shape import FIRST_EXTENT, shape_of
 from tests.unit.workers.processors.drive_queue.sectors import SECTORS, SMALL, layers, sector
+from workers import reset_drives
 from workers.__main__ import main as workers_main
 from workers.processors import batch_rates, drive_queue, page_batch
 from workers.processors.batch_rates import (
@@ -40,7 +41,7 @@ from workers.processors.layer_drives import LAYERS_VARIABLE
 from workers.stage_processors import HostProcessors
 from workers.storage import page_drives
 from workers.storage.files import NotEnoughSpace, write_file
-from workers.storage.page_drives import FILE_NAME, NotOurDrive
+from workers.storage.page_drives import FILE_NAME, NotOurDrive, drives_open
 
 
 def together(queue, sectors, pool, *, progress=lambda *_: None):
@@ -326,6 +327,12 @@ def test_batches_begin_anew_on_a_drive_that_was_replaced(tmp_path, settings, poo
     assert "holds something else: nothing of it was changed" in capsys.readouterr().err
     assert files[0].read_bytes() == before
     files[1].write_bytes(b"")
+    with monkeypatch.context() as patch:
+        begun = own / "layers" / "meanwhile.json"
+        patch.setattr(reset_drives, "drives_open", lambda *a, **k: begun.touch() or drives_open(*a, **k))
+        assert workers_main(["reset-drives", "--dir", str(own), "--yes"]) == 1
+        assert "a batch was begun meanwhile: try again" in capsys.readouterr().err
+        begun.unlink()
     assert workers_main(["reset-drives", "--dir", str(own), "--yes"]) == 0
 
     assert together(DriveQueue(settings), [sector(0, tmp_path), sector(2, tmp_path)], pool) == [None, None]
@@ -335,20 +342,24 @@ def test_batches_begin_anew_on_a_drive_that_was_replaced(tmp_path, settings, poo
 
 
 def test_a_drive_that_does_not_write_for_a_while_is_tried_again(tmp_path, settings, pool, monkeypatch):
-    def failed(handle, *_):
+    def failed(*_):
         raise OSError(5, "Input/output error")
 
+    def read_only(*_):
+        raise OSError(30, "Read-only file system")
+
     with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", failed)
+        patch.setattr(os, "pwrite", read_only)
         [of_header] = together(DriveQueue(settings), [sector(0, tmp_path)], pool)
     assert together(DriveQueue(settings), [sector(1, tmp_path)], pool) == [None]
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", failed)
         [of_page] = together(DriveQueue(settings), [sector(0, tmp_path)], pool)
 
-    for failure in map(as_processor_error, (of_header, of_page)):
-        assert isinstance(failure, TemporaryError)
-        assert "drive 1: Input/output error; once it answers again, retry its sectors" in str(failure)
+    for failure, why in ((of_header, "Read-only file system"), (of_page, "Input/output error")):
+        known = as_processor_error(failure)
+        assert isinstance(known, TemporaryError)
+        assert f"drive 1: {why}; once it answers again, retry its sectors" in str(known)
     assert together(DriveQueue(settings), [sector(0, tmp_path)], pool) == [None]
 
 
@@ -576,5 +587,9 @@ def test_size_of_batches_is_chosen_anew_only_while_none_is_on_the_drives(
     assert (
         together(DriveQueue(picking), [sector(number, tmp_path) for number in range(3)], pool) == [None] * 3
     )
-    assert DriveQueue(picking).size.sectors == 128
+    queue = DriveQueue(picking)
+    assert queue.size.sectors == 128
+    queue._within_s = 1e-9  # as a sector has said whose ticket is too short for any batch
+    queue._size_choose()
+    assert queue.size == BatchSize(sectors=16, why=LEAST)
     assert DriveQueue(settings).size == BatchSize(sectors=16, why=SET), "the file's word wins"
