@@ -20,7 +20,7 @@ from poolsite.filecoin.message import Message
 NO_ALLOCATION: Final = 0
 """Number of none.  Source: go-state-types builtin/v9/verifreg NoAllocationID."""
 
-DEAL_GONE: Final = "not found"
+DEAL_GONE: Final = "deal {number} not found"
 """Part of a node's answer where there is no such deal.  Source: lotus chain/stmgr GetStorageDeal."""
 
 
@@ -77,9 +77,10 @@ def settled_read(client: ChainClient, *, deals: list[int], key: str) -> list[int
     -1: it has paid nothing; None: it has the deal no more.
     """
     found: list[int | NodeRefused | None] = []
-    for answer in client.call_many([("StateMarketStorageDeal", [deal, key_to_json(key)]) for deal in deals]):
+    calls = [("StateMarketStorageDeal", [deal, key_to_json(key)]) for deal in deals]
+    for deal, answer in zip(deals, client.call_many(calls), strict=True):
         if isinstance(answer, NodeRefused):
-            found.append(None if DEAL_GONE in str(answer) else answer)
+            found.append(None if DEAL_GONE.format(number=deal) in str(answer) else answer)
         else:
             found.append(int(answer["State"]["LastUpdatedEpoch"]))
     return found

@@ -77,7 +77,7 @@ from poolsite.filecoin.actors.market import Method
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 from poolsite.filecoin.multiaddr import BadMultiaddr
 from poolsite.libp2p.ipni import http_multiaddr
-from poolsite.wire.pipeline.changes import ChangeKind
+from poolsite.wire.pipeline.changes import ChangeState
 
 UNLOCKED = (*WITHOUT_DATA, DealState.UNPUBLISHED, DealState.PUBLISHING)
 """Accepted, and its collateral is not locked on the chain for certain."""
@@ -95,6 +95,8 @@ WHOLE_EPOCHS = 3000
 """So often all deals are compared with their pieces, at one of the heads at which every step is sent."""
 DOOR_SILENCE = timedelta(seconds=30)
 """After which a door counts as down: its process says every ten seconds how it is."""
+TERMINATED = (ChangeState.TERMINATE_SENT, ChangeState.TERMINATE_LANDED)
+"""States of a termination whose message, once it has landed, has ended the sector."""
 READERS_SHOWN = 10
 """Latest readers of a miner's advertisements."""
 
@@ -283,11 +285,17 @@ def sector_end_of(piece: Piece) -> int | None:
 
 
 def sector_terminated_at(piece: Piece) -> int | None:
-    """Return the height at which the pool's message ended a piece's sector; None if none did."""
-    if piece.sector_number is None:
-        return None
-    rows = SectorChange.objects.filter(sector__miner=piece.miner_id, sector__number=piece.sector_number)
-    rows = rows.filter(kind=ChangeKind.TERMINATE, batch__landed_height__isnull=False)
+    """Return the height at which the pool's message ended a piece's sector; None if none did.
+
+    One that failed did not: the sector has ended later, in another way.
+    """
+    return terminated_at(piece.miner_id, piece.sector_number)
+
+
+def terminated_at(miner: int, number: int | None) -> int | None:
+    """Return the same of a sector by its number."""
+    rows = SectorChange.objects.filter(sector__miner=miner, sector__number=number)
+    rows = rows.filter(state__in=TERMINATED, batch__landed_height__isnull=False)
     return rows.order_by("-pk").values_list("batch__landed_height", flat=True).first()
 
 
@@ -574,9 +582,10 @@ def chunk_body(chain: AdChain, cid: str) -> bytes | None:
 
 def blocks_chunks(chain: AdChain, cid: str) -> list[HashChunk]:
     """Return the rows of a chunk of blocks' multihashes, if the chain has advertised a piece with it."""
-    ads = Advertisement.objects.filter(chain=chain).exclude(blocks_entries="")
     rows = hash_chunks(chain.miner_id, cid)
-    return [row for row in rows if ads.filter(piece_cid=row.index.piece.piece_cid).exists()]
+    ads = Advertisement.objects.filter(chain=chain, piece_cid__in={row.index.piece.piece_cid for row in rows})
+    advertised = set(ads.exclude(blocks_entries="").values_list("piece_cid", flat=True))
+    return [row for row in rows if row.index.piece.piece_cid in advertised]
 
 
 def _body(rows: QuerySet[Any, Any]) -> bytes | None:

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 
-from django.db.models import F, Sum
+from django.db.models import Exists, F, OuterRef, Sum
 
 from apps.market.models import Deal, DealIncome
+from apps.market.selectors.deals import TERMINATED
+from apps.market.states import DealState
 from apps.miners.models import Miner
+from apps.sectors.models import SectorChange
 from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 
 
@@ -76,7 +80,8 @@ def payments_of(miners: Sequence[Miner]) -> Payments:
     if settled is None:
         return Payments()
     found = _earned_sums({one.pk: [one.refreshed_height] for one in miners})
-    return Payments(sum(amount for (amount,) in found.values()), int(settled))
+    earned = sum(amount for (amount,) in found.values())
+    return Payments(max(earned, int(settled)), int(settled))  # it may have been paid since those heights
 
 
 def deal_payments(deal: Deal, *, height: int) -> Payments:
@@ -84,8 +89,8 @@ def deal_payments(deal: Deal, *, height: int) -> Payments:
     if deal.earns_from is None or deal.earns_until is None:
         return Payments()
     earned = max(min(height, deal.earns_until) - deal.earns_from, 0) * int(deal.price)
-    settled = ((deal.settled_to or 0) - deal.earns_from) * int(deal.price)
-    return Payments(earned, max(settled, 0))
+    settled = max((deal.settled_to or 0) - deal.earns_from, 0) * int(deal.price)
+    return Payments(max(earned, settled), settled)
 
 
 def deals_to_settle(*, read_until: int, height: int, most: int) -> list[Deal]:
@@ -93,3 +98,20 @@ def deals_to_settle(*, read_until: int, height: int, most: int) -> list[Deal]:
     rows = Deal.objects.filter(settled_to__lt=F("earns_until"), settled_at__lte=read_until)
     rows = rows.filter(chain_deal__isnull=False, earns_from__lt=height)
     return list(rows.select_related("miner").order_by("settled_at")[:most])
+
+
+def deals_unnoted(*, since: datetime) -> list[Deal]:
+    """Return deals that have come into a sector or to their end since then, and of which nothing is noted."""
+    rows = Deal.objects.filter(state__in=(DealState.ACTIVE, DealState.ENDED), state_since__gte=since)
+    rows = rows.filter(earns_from=None, proposal__isnull=False, start_epoch__isnull=False)
+    return list(rows.order_by("pk"))
+
+
+def deals_cut_unnoted() -> list[Deal]:
+    """Return ended deals that are noted to have earned after the pool has ended their sectors."""
+    ended = SectorChange.objects.filter(
+        sector__miner=OuterRef("miner"), sector__number=OuterRef("sector_number")
+    )
+    ended = ended.filter(state__in=TERMINATED, batch__landed_height__lt=OuterRef("earns_until"))
+    rows = Deal.objects.filter(Exists(ended), state=DealState.ENDED, earns_until__gt=F("earns_from"))
+    return list(rows.order_by("pk"))

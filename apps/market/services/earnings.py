@@ -7,17 +7,21 @@ The market actor pays a deal's fee to the miner's market balance when somebody s
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 import structlog
 from django.db import connection, transaction
 
 from apps.chain.errors import NodeRefused
+from apps.chain.heads.steps import EVERY_STEP_EPOCHS
 from apps.chain.node.client import ChainClient
 from apps.chain.node.isolation import for_each_isolated
+from apps.core.transitions import columns_set
 from apps.market.models import Deal
 from apps.market.onchain import settled_read
-from apps.market.selectors.earnings import deals_to_settle
+from apps.market.selectors.deals import WHOLE_EPOCHS, terminated_at
+from apps.market.selectors.earnings import deals_cut_unnoted, deals_to_settle, deals_unnoted
 from apps.market.states import DealState
 from poolsite.filecoin.actors.market import ClientDealProposal
 from poolsite.filecoin.codec import from_cbor
@@ -29,6 +33,8 @@ READ_EPOCHS: Final = EPOCHS_PER_DAY_MAINNET
 """So long after its payment was read a deal's is read anew."""
 READ_MOST: Final = 50
 """Deals at most whose payment is read at a head."""
+REPAIRED: Final = timedelta(days=3)
+"""So long after a step of a deal it is seen whether it was noted."""
 ADD: Final = """
     INSERT INTO market_dealincome AS old (miner_id, day, rate, moment, settled) VALUES {rows}
     ON CONFLICT (miner_id, day) DO UPDATE SET rate = old.rate + excluded.rate,
@@ -62,9 +68,16 @@ def earning_columns_compute(deal: Deal, *, event: str, height: int | None) -> di
             "settled_to": first,
             "settled_at": 0,
         }
-    if event == "END" and deal.earns_from is not None:
+    if event == "END":  # a console of the version before may have activated it, and noted nothing
         ended = end if height is None else max(min(end, height), first)
-        return {"earns_until": ended, "settled_to": min(deal.settled_to or first, ended), "settled_at": 0}
+        paid = first if deal.settled_to is None else min(deal.settled_to, ended)
+        return {
+            "price": price,
+            "earns_from": first,
+            "earns_until": ended,
+            "settled_to": paid,
+            "settled_at": 0,
+        }
     if event == "SEAL":  # a reorganisation has undone its activation
         return {"earns_from": None, "earns_until": None, "settled_to": None, "settled_at": None}
     return {}
@@ -111,7 +124,8 @@ def settlements_read(client: ChainClient, *, height: int, key: str) -> None:
 
     def note(pair: tuple[Deal, int | NodeRefused | None]) -> None:
         deal, answer = pair
-        if isinstance(answer, NodeRefused):
+        if isinstance(answer, NodeRefused):  # others come first before it is asked for again
+            Deal.objects.filter(pk=deal.pk).update(settled_at=height)
             raise answer
         settlement_note(deal, settled_to=answer, height=height)
 
@@ -132,3 +146,29 @@ def settlement_note(deal: Deal, *, settled_to: int | None, height: int) -> None:
     locked.settled_at = height
     locked.save(update_fields=["settled_to", "settled_at"])
     income_change(locked, before=before, height=height)
+
+
+def earnings_repair(*, height: int, now: datetime) -> None:
+    """Note when deals earn that a console of the version before has activated or ended, once a day."""
+    if height % WHOLE_EPOCHS < EVERY_STEP_EPOCHS:
+        for_each_isolated(deals_unnoted(since=now - REPAIRED), earning_repair, event="earning_not_noted")
+        for_each_isolated(deals_cut_unnoted(), earning_repair, event="earning_not_noted")
+
+
+@transaction.atomic
+def earning_repair(deal: Deal) -> None:
+    """Note between which epochs a deal earns, by its state and by where the pool has ended its sector."""
+    locked = Deal.objects.select_for_update(of=("self",)).get(pk=deal.pk)
+    if locked.state not in (DealState.ACTIVE, DealState.ENDED):
+        return
+    before = earning_read(locked)
+    event = "ACTIVATE" if locked.state == DealState.ACTIVE else "END"
+    if event == "ACTIVATE" and before.first is not None:
+        return
+    columns = earning_columns_compute(
+        locked, event=event, height=terminated_at(locked.miner_id, locked.sector_number)
+    )
+    if columns:
+        columns_set(locked, **columns)
+        locked.save(update_fields=list(columns))
+        income_change(locked, before=before)

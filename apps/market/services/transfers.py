@@ -47,6 +47,8 @@ from apps.users.rules.encryption import text_decrypt
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 
+EARNING: Final = ("ACTIVATE", "END", "SEAL")
+"""Events that change when a deal earns."""
 KEEPS_PLACES: Final = ("WAIT", "TRANSFER", "STORE", "PUBLISH", "RETURN", "LAND", "VERIFY")
 """Events after which the data may have to come again."""
 UPLOAD_WAIT: Final = timedelta(days=7)
@@ -102,6 +104,11 @@ def deal_move(
 
     `height` is where its sector ended, of the event END.
     """
+    if event in EARNING:  # its payment may have been read since the deal was
+        locked = Deal.objects.select_for_update(of=("self",))
+        deal.refresh_from_db(
+            fields=["price", "earns_from", "earns_until", "settled_to"], from_queryset=locked
+        )
     before = earning_read(deal)
     advance(
         deal,

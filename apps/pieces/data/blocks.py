@@ -83,14 +83,15 @@ def _paths(piece: WithUuid) -> tuple[Path, Path]:
     return path, hashes_path(path)
 
 
-def index_files() -> dict[UUID, list[Path]]:
-    """Return the files of indexes, those under way too, by the uuid of their piece."""
-    found: dict[UUID, list[Path]] = {}
-    for path in Path(settings.PIECES_DIR).glob("*.*"):
-        name, kind = path.name.split(".")[:2]
-        if kind in KINDS:
+def index_files_bare() -> dict[UUID, list[Path]]:
+    """Return the files of indexes beside which no raw bytes lie, by the uuid of their piece."""
+    folder, found = Path(settings.PIECES_DIR), dict[UUID, list[Path]]()
+    names = set(os.listdir(folder)) if folder.exists() else set()
+    for name in names:
+        piece, _, rest = name.partition(".")
+        if piece not in names and rest.partition(".")[0] in KINDS:
             with suppress(ValueError):
-                found.setdefault(UUID(name), []).append(path)
+                found.setdefault(UUID(piece), []).append(folder / name)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,7 +17,7 @@ from apps.pieces.data.blocks import (
     Indexing,
     blocks_sample,
     hash_chunk_read,
-    index_files,
+    index_files_bare,
     index_make,
     index_unlink,
 )
@@ -57,6 +58,8 @@ FAULTS: Final = {
     CarFault.BLOCK: CAR_BLOCK,
     CarFault.HEADER: CAR_HEADER,
 }
+LOOKED_AT: Final = 500
+"""Pieces at most whose index files are looked for at a time."""
 NO_CAR: Final = "none"
 """The indexer's word for what is no CAR."""
 
@@ -103,12 +106,14 @@ def _chunks_note(row: BlockIndex, made: Indexing) -> None:
 
 
 def orphans_remove() -> None:
-    """Delete index files of pieces that are not here any more.
+    """Delete index files of pieces that are not here any more, if neither a row nor raw bytes are.
 
-    A piece may go while it is indexed, and whoever would delete what comes of that may be killed.
+    A piece may go while it is indexed, and whoever would delete what comes of that may be killed.  Some are
+    looked at each time, drawn by lot: sealed pieces keep their index, and may be many.
     """
-    files = index_files()
-    for path in (path for uuid in index_files_unowned(files) for path in files[uuid]):
+    files = index_files_bare()
+    drawn = random.sample(sorted(files), min(len(files), LOOKED_AT))
+    for path in (path for uuid in index_files_unowned(drawn) for path in files[uuid]):
         path.unlink(missing_ok=True)
 
 

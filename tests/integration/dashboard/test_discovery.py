@@ -92,7 +92,7 @@ def test_the_page_shows_what_indexers_say_and_fetch(miner: Miner) -> None:
 
 def test_a_refused_indexer_stays_in_the_form(miner: Miner) -> None:
     browser = signed_in("ann")
-    answer = browser.post(HERE, {"indexers": "ftp://indexer.example", "waiting_deals": "7"})
+    answer = browser.post(HERE, {"indexers": "ftp://indexer.example", "clients_rule": "anybody"})
 
     assert "ftp://indexer.example: must be an http:// or https:// URL" in text_of(answer)
     assert ">ftp://indexer.example</textarea>" in answer.content.decode()

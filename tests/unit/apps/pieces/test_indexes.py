@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -128,18 +129,22 @@ def test_files_of_a_piece_that_went_while_it_was_indexed_go_too(miner: Miner) ->
     piece, other = upload(miner, CAR), upload(miner, car_of([(cid_of(b"x"), b"x")]))
     index_make(piece)  # and whoever had that done is killed
     piece.delete()
+    piece_path(piece).unlink()
     left = index_path(piece).with_suffix(".hashes.7")
     left.write_bytes(b"of an indexer that was killed, too")
+    unknown = piece_path(other).with_name(f"{uuid4()}.blocks")  # to an older copy of the database
+    unknown.write_bytes(b"its raw bytes are here")
+    unknown.with_suffix("").write_bytes(b"raw")
 
     indexes_update(now=clock.now())
+    piece_path(other).unlink()
     Piece.objects.update(has_data=False)  # the index of a sealed piece is used once it is unsealed
     indexes_update(now=clock.now())
 
     folder = Path(piece_path(piece).parent)
-    assert {path.name for path in folder.iterdir() if path.name.startswith(str(piece.uuid))} == {
-        str(piece.uuid)
-    }
-    assert sorted(path.suffix for path in folder.glob(f"{other.uuid}*")) == ["", ".blocks", ".hashes"]
+    assert not list(folder.glob(f"{piece.uuid}*"))
+    assert sorted(path.suffix for path in folder.glob(f"{other.uuid}*")) == [".blocks", ".hashes"]
+    assert unknown.exists()
 
 
 def test_an_index_of_before_is_made_anew_for_its_multihashes(miner: Miner) -> None:
