@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
@@ -16,6 +17,7 @@ from redis.exceptions import RedisError
 
 from apps.checks.findings.results import FINDINGS_MAX, Severity
 from apps.checks.models import Alert, AlertChannel, CallbackEvent, Notification
+from apps.checks.reasons import REPEATED
 from apps.checks.report.report import Report, Result
 from apps.checks.selectors.alerts import RUN_KEY
 from apps.checks.selectors.channel_scopes import channels_told, unattended
@@ -209,13 +211,23 @@ def _found(result: Result, report: Report) -> dict[str, Any]:
     effects = report.explained(result.check.name)
     is_critical = any(one.check.severity is Severity.CRITICAL for one in (result, *effects))
     return {
-        "say": cut(clauses(*map(finding_describe, result.findings)), SAY_MAX),
+        "say": cut(_say(result), SAY_MAX),
         "count": result.count,
         "severity": str(Severity.CRITICAL if is_critical else result.check.severity),
         "part_of": report.explained_by(result),
         "keys": [finding.key for finding in result.findings]
         + [key for one in effects for key in _effect_keys(one)],
     }
+
+
+def _say(result: Result) -> str:
+    """Return what is found; what several objects have alike once, with their count."""
+    says = [finding_describe(finding) for finding in result.findings]
+    counts = Counter(map(str, says))
+    once = {str(say): say for say in says}
+    return clauses(
+        *(say if counts[text] == 1 else REPEATED(say=say, count=counts[text]) for text, say in once.items())
+    )
 
 
 def _effect_keys(result: Result) -> Iterator[str]:

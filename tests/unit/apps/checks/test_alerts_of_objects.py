@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from apps.checks.findings.results import Finding, Link
-from apps.checks.models import Notification
+from apps.checks.models import Alert, Notification
 from apps.checks.services.alerts import alerts_update
 from tests.alerts import HOUR, T0, channel, report_of
 
@@ -62,3 +62,18 @@ def test_notification_of_an_older_version_makes_nothing_new() -> None:
     Notification.objects.update(keys=[])
 
     assert told(T0 + HOUR, "f01") == []
+
+
+def test_findings_that_say_the_same_are_one_with_their_count() -> None:
+    channel()
+    found = [Finding(f"paused-{one}", "1 sector paused", "why") for one in "abc"]
+    found.append(Finding("other", "2 sectors paused", "why"))
+    report = report_of("sectors_paused")
+    results = [
+        replace(one, findings=tuple(found)) if one.check.name == "sectors_paused" else one
+        for one in report.results
+    ]
+
+    alerts_update(report=replace(report, results=tuple(results)), pool="testnet", now=T0)
+
+    assert Alert.objects.get().say == "1 sector paused (× 3); 2 sectors paused"
