@@ -79,9 +79,14 @@ def sector_money(costs: PlanCosts | None, miner: Miner | None, data: PageData) -
     )
 
 
-def answer_rows(answer: GoalAnswer, goal: Goal, values: Mapping[str, PlanValue]) -> list[tuple[str, str]]:
-    """Return what a plan needs as names and values, the same ones for each plan; *Costs* say why not."""
-    unknown = gettext("not known")
+def answer_rows(
+    answer: GoalAnswer, goal: Goal, values: Mapping[str, PlanValue], *, why: str
+) -> list[tuple[str, str]]:
+    """Return what a plan needs as names and values, the same ones for each plan.
+
+    `why`: the reason that its costs are not known.
+    """
+    unknown = why or gettext("not known")
 
     def amount(atto: int | None) -> str:
         return unknown if atto is None else formatting.amount_text(atto)

@@ -259,7 +259,7 @@ class Shown:
         """Return its answer as names and values."""
         if self.answer is None or self.typed.goal is None:
             return []
-        return answer_rows(self.answer, self.typed.goal, self.values)
+        return answer_rows(self.answer, self.typed.goal, self.values, why=self.why)
 
 
 def plan_shown(viewer: Principal, data: PageData, query: Mapping[str, str]) -> Shown:
@@ -358,8 +358,6 @@ def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
         else formatting.duration(outcome.sector_s),
         gains=gain_rows(shown.plan, outcome),
         farm={
-            "miners": [(one.address, one.name or one.address) for one in data.miners if one.address],
-            "miner": address,
             "values": {key: int(values[key].value) for key in ("hosts", "rooms")},
             "sources": {key: SOURCES[values[key].source] for key in ("hosts", "rooms")},
             "rows": step_rows(values, outcome, shown.wrong),
@@ -372,7 +370,11 @@ def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
             "error": shown.why,
             "gas_is_guess": shown.costs is not None and shown.costs.price.is_guess,
         },
-        goal=goal_context(shown, other, query),
+        goal=goal_context(shown, other, query)
+        | {
+            "miners": sorted((one.name or one.address, one.address) for one in data.miners if one.address),
+            "miner": address,
+        },
         batches=batches_context(plan_batches_collect(viewer, miner=miner, now=data.at), shown.plan.hosts),
     )
 
