@@ -48,6 +48,20 @@ LIVE_KINDS: Final = ("signer", "wallet", "miner", "worker", "store", "sector", "
 """Kinds of changes that may complete a step."""
 
 
+def steps_href(viewer: Principal, tenant_name: str, *, otherwise: str) -> str:
+    """Return the page with a tenant's first steps for an operator who came from there; else the other one."""
+    if viewer.is_operator and tenant_name:
+        tenant = tenants_visible(viewer).filter(name=tenant_name).first()
+        if tenant is not None:
+            return reverse("tenant", args=[tenant.uuid])
+    return reverse(otherwise)
+
+
+def steps_query(tenant_name: str) -> str:
+    """Return the query by which the page after an act knows the tenant from whose page it was begun."""
+    return f"?{urlencode({'tenant': tenant_name})}" if tenant_name else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step."""

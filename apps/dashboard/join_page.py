@@ -24,6 +24,7 @@ def join_page_render(
     section: str,
     token: str,
     start: str,
+    done: str,
 ) -> HttpResponse:
     """Show a join token with the commands that store it in a file and start the program that uses it."""
     return page_render(
@@ -33,6 +34,7 @@ def join_page_render(
         section=section,
         data=PageData(viewer),
         token=token,
+        done=done,
         commands=program_commands(f"{start} JOIN_TOKEN_FILE=join-token", into="join-token"),
         place=programs_place(),
         is_clear=console_url(request).startswith("http://"),

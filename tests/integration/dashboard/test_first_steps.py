@@ -214,3 +214,21 @@ def test_steps_tick_without_a_reload(kind):
 
     for page, viewer in ((f"tenant:{alice.uuid}", SYSTEM), ("today", own)):
         assert 'id="step-signer"' in fragments_render({(kind, "1")}, viewer=viewer, page=page)
+
+
+def test_pages_begun_from_a_tenants_page_lead_back_to_it() -> None:
+    people.operator_person()
+    factories.head()
+    client = signed_in("olga")
+    back = f'href="{reverse("tenant", args=[people.tenant("alice").uuid])}"'
+    token = "/tokens/new/?tenant=alice&part=signer"
+
+    for begun, sent in (
+        ("/people/invite/?tenant=alice", {"username": "eve", "role": "TENANT"}),
+        (token, {"name": "a", "part": "signer", "life": "0"}),
+        ("/hosts/join/?tenant=alice", {"part": "sealer", "store": "/mnt/store", "sector_size": "2KiB"}),
+    ):
+        answer = client.post(begun, {"tenant": "alice", **sent})
+        assert back in text_of(client.get(answer["Location"]))
+    assert 'value="alice-signer"' in text_of(client.get(token))
+    assert back in text_of(client.get("/miners/add/?tenant=alice"))

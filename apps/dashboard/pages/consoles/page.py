@@ -169,6 +169,7 @@ def console_joining(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="consoles",
         token=token,
         start=f"make console JOIN={console_url(request)}",
+        done=reverse("consoles"),
     )
 
 

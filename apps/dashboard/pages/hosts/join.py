@@ -7,11 +7,12 @@ from typing import Final
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.core.formatting import size
+from apps.dashboard.first_steps import steps_href, steps_query
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.join_page import join_page_render
 from apps.dashboard.page_data import PageData
@@ -84,7 +85,7 @@ def host_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
                 join_token_issue(tenant=tenant, part=sent["part"], by=viewer)
             )
             request.session[MADE_FOR] = {name: sent[name] for name in ("part", "store", "sector_size")}
-            return redirect("host-joining")
+            return redirect(reverse("host-joining") + steps_query(request.GET.get("tenant", "")))
     return form_render(
         request,
         viewer,
@@ -92,7 +93,7 @@ def host_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
         form,
         title=_("Join a host"),
         section="hosts",
-        sizes=SIZES,
+        sizes=[(text, f"{text[:-3]} {text[-3:]}") for text in SIZES],
         tenants=picker(viewer, "tenant", value=form.typed["tenant"]) if viewer.is_operator else None,
     )
 
@@ -117,6 +118,7 @@ def host_joining(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="hosts",
         token=token,
         start=start,
+        done=steps_href(viewer, request.GET.get("tenant", ""), otherwise="hosts"),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
+from string import ascii_letters
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
@@ -130,8 +131,14 @@ def setting_value(key: str, value: str) -> str:
         return " ".join(formatting.size(int(value)))
     if key.startswith((SEALING, THREADS)):
         texts = {"true": gettext("yes"), "false": gettext("no"), ALL: gettext("all")}
-        return str(texts.get(value, value))
+        return str(texts.get(value) or spaced(value))
     return gettext("as many as the disk has room for") if (key, value) == ("sectors_max", "0") else value
+
+
+def spaced(value: str) -> str:
+    """Return a number and its unit, which settings write without a space, as pages write them."""
+    number = value.rstrip(ascii_letters)
+    return f"{number} {value[len(number) :]}" if number.isdigit() and number != value else value
 
 
 def known_keys(worker: Worker) -> Iterable[str]:

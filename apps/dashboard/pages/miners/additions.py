@@ -23,6 +23,7 @@ from apps.dashboard.confirm_page import (
     is_confirm_submitted,
     verdict_facts,
 )
+from apps.dashboard.first_steps import steps_href
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker, tenant_named, tenant_picker
@@ -195,6 +196,7 @@ def choices_of(viewer: Principal, form: dict[str, str]) -> dict[str, Any]:
         "wallets": tenant_picker(viewer, "wallet", tenant=offered, value=form["owner"]),
         "workers": tenant_picker(viewer, "worker", tenant=offered, value=form["worker"]),
         "is_offered": bool(offered),
+        "steps": steps_href(viewer, offered, otherwise="today"),
         "sizes": [{"bytes": size, "label": " ".join(formatting.size(size))} for size in sorted(sizes)],
         "deposit": deposit,
         "span": data.vesting_text,

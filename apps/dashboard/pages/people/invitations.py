@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.core.errors import DomainError
+from apps.dashboard.first_steps import steps_href, steps_query
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -53,7 +54,8 @@ def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
             return held
         with form.refusals():
             person = person_invite(principal=viewer, **form.cleaned_data)
-            return redirect("person-link", person.pk)
+            from_tenant = steps_query(request.GET.get("tenant", ""))
+            return redirect(reverse("person-link", args=[person.pk]) + from_tenant)
     return form_render(
         request,
         viewer,
@@ -89,6 +91,7 @@ def link(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
         data=PageData(viewer),
         name=person.get_username(),
         link=request.build_absolute_uri(there),
+        done=steps_href(viewer, request.GET.get("tenant", ""), otherwise="people"),
     )
 
 

@@ -8,12 +8,13 @@ from typing import Final
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.core import clock
 from apps.core.addresses import address_fault
+from apps.dashboard.first_steps import steps_href, steps_query
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -121,10 +122,8 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the form for a token, and make it."""
     if not can_manage_people(viewer):
         raise Http404
-    filled = {
-        "tenant": request.GET.get("tenant", tenant_evident(viewer)),
-        "part": request.GET.get("part", ""),
-    }
+    tenant, part = request.GET.get("tenant", tenant_evident(viewer)), request.GET.get("part", "")
+    filled = {"tenant": tenant, "part": part, "name": f"{tenant}-{part}" if tenant and part else ""}
     form = TokenForm.of(request, **filled)
     if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
         return held
@@ -132,7 +131,7 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         with form.refusals():
             request.session[MADE] = text_encrypt(token_made_by(viewer, form))
             request.session[MADE_FOR] = form.cleaned_data["part"] or (NODE if is_for_node(form) else "")
-            return redirect("token-made")
+            return redirect(reverse("token-made") + steps_query(request.GET.get("tenant", "")))
     offered = tenant_named(viewer, form.typed["tenant"])
     return form_render(
         request,
@@ -166,6 +165,7 @@ def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="tokens",
         data=PageData(viewer),
         text=text,
+        done=steps_href(viewer, request.GET.get("tenant", ""), otherwise="tokens"),
         start=program_commands(start.format(console=console), into="token") if start else "",
         place=programs_place(),
         node_line=node_line(text, origin=console) if made_for == NODE else "",
