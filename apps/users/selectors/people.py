@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.sessions.models import Session
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.utils.translation import gettext_lazy as _
 
-from apps.users.models import Passkey, TotpDevice, User
+from apps.core.filters import Choices, ListFilters, Words
+from apps.users.models import Passkey, PersonSession, TotpDevice, User
 from apps.users.rules.principals import Principal
 from apps.users.states import ROLE_PERMS, Perm, Role, perms_up_to
 
@@ -24,18 +29,38 @@ def people_visible(viewer: Principal) -> QuerySet[User]:
     return people if viewer.is_operator else people.filter(tenant_id=viewer.own_id)
 
 
-def people_listed(viewer: Principal, *, after: str, limit: int) -> list[User]:
-    """Return a page of the visible people, with counts of sessions, apps and passkeys and when last seen.
+def people_listed(viewer: Principal) -> QuerySet[User]:
+    """Return the visible people by name, with counts of sessions, apps and passkeys and when last seen."""
 
-    `after` is the last name of the page before.
-    """
-    rows = people_visible(viewer).annotate(
-        sessions_count=Count("sessions", distinct=True),
-        last_seen=Max("sessions__seen_at"),
-        apps_count=Count("totp", filter=Q(totp__confirmed_at__isnull=False), distinct=True),
-        passkeys_count=Count("passkeys", distinct=True),
+    def of_person(rows: QuerySet[Any], value: Any) -> Subquery:
+        return Subquery(rows.filter(user=OuterRef("pk")).order_by().values("user").values(found=value))
+
+    return (
+        people_visible(viewer)
+        .annotate(
+            sessions_count=Coalesce(of_person(PersonSession.objects.all(), Count("pk")), 0),
+            last_seen=of_person(PersonSession.objects.all(), Max("seen_at")),
+            apps_count=Coalesce(of_person(TotpDevice.objects.exclude(confirmed_at=None), Count("pk")), 0),
+            passkeys_count=Coalesce(of_person(Passkey.objects.all(), Count("pk")), 0),
+        )
+        .order_by("username", "pk")
     )
-    return list(rows.filter(username__gt=after)[:limit])
+
+
+class PeopleFilters(ListFilters):
+    """Filters of people."""
+
+    q = Words(field_name="username", lookup_expr="icontains", label=_("Name"), about="part of the name")
+    state = Choices(("active", "invited", "deactivated"), method="in_states")
+    role = Choices(Role.values, lookup_expr="in", label=_("Role"))
+    tenant = Words(field_name="tenant__name", about="name of the person's tenant")
+
+    def in_states(self, rows: QuerySet[User], _name: str, value: list[str]) -> QuerySet[User]:
+        """Narrow to those who may sign in, have not done so yet, or may not (any more, or their tenant)."""
+        is_open = OPEN & Q(is_active=True)
+        is_invited = is_open & Q(company=None, password__startswith=UNUSABLE_PASSWORD_PREFIX)
+        fits = {"active": is_open & ~is_invited, "invited": is_invited, "deactivated": ~is_open}
+        return rows.filter(reduce(or_, [fits[word] for word in value]))
 
 
 def people_counted(viewer: Principal) -> tuple[int, int, int]:

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_POST
 
-from apps.core import clock
 from apps.core.errors import DomainError, NotFound
-from apps.core.formatting import plural
+from apps.core.formatting import NOTHING, plural, whole
 from apps.core.languages import list_text, sentence_text
+from apps.dashboard import cells
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm
+from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
-from apps.dashboard.layout import page_render
+from apps.dashboard.list_page import Column, Empty, Link, ListPage
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pagination import ROWS, cursor_read, page_of
+from apps.dashboard.pagination import page_in_turn
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.users.rules.principals import Principal
-from apps.users.selectors.people import is_company_person, people_counted, people_listed
+from apps.users.selectors.people import PeopleFilters, is_company_person, people_counted, people_listed
 from apps.users.services.login_throttle import recent_login_failures_list
 from apps.users.services.people import (
     assignable_roles_list,
@@ -39,8 +44,11 @@ from apps.users.services.people import (
     person_role_set,
     person_set_active,
 )
+from apps.users.states import Role
 
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     from apps.users.models import User
 
 
@@ -95,52 +103,54 @@ QUESTIONS: Final = {
 """What is asked first: title, what it means, button."""
 
 
-@require_safe
-@sign_in_required
-def people(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Return the list."""
-    return people_page(request, viewer)
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A person in the list."""
+
+    row: User
+    name: str
+    label: StateLabel
+    is_company: bool
+    is_invited: bool
+    factor: str
+    may_act: bool
+    roles: list[tuple[str, StrOrPromise]]
+    """Those that the viewer may give."""
 
 
-def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> HttpResponse:
-    """Show the list, with a refusal where there was one."""
-    may = can_manage_people(viewer)
-    roles = assignable_roles_list(viewer)
-    after = cursor_read(request.GET.get("after", ""), of="people")
-    shown, pager = page_of(
-        people_listed(viewer, after=after, limit=ROWS + 1),
-        of="people",
-        cursor_of=lambda person: person.get_username(),
-        query={},
-        is_first=not after,
-    )
-    rows = [
-        {
-            "person": row,
-            "name": row.get_username(),
-            "label": person_label(row),
-            "is_company": is_company_person(row),
-            "is_invited": not row.has_usable_password() and (row.tenant is None or row.tenant.is_open),
-            "factor": factor_text(row),
-            "may_act": may and row.role in roles and row.get_username() != viewer.actor,
-        }
-        for row in shown
+def people_rows(rows: Sequence[User], data: PageData) -> list[PersonRow]:
+    """Lay out one page of the list."""
+    may, roles = can_manage_people(data.viewer), assignable_roles_list(data.viewer)
+    return [
+        PersonRow(
+            row=row,
+            name=row.get_username(),
+            label=person_label(row),
+            is_company=is_company_person(row),
+            is_invited=not row.has_usable_password() and (row.tenant is None or row.tenant.is_open),
+            factor=factor_text(row),
+            may_act=may and row.role in roles and row.get_username() != data.viewer.actor,
+            roles=[(role.value, role.label) for role in roles],
+        )
+        for row in rows
     ]
-    return page_render(
-        request,
-        "people/list.html",
-        title=_("People"),
-        section="people",
-        data=PageData(viewer),
-        status=422 if error else 200,
-        people=rows,
-        pager=pager,
-        verdict=verdict_of(*people_counted(viewer)),
-        tries=recent_login_failures_list(viewer, now=clock.now())[:TRIES_SHOWN] if may else None,
-        may_invite=may,
-        roles=[(role.value, role.label) for role in roles],
-        error=error,
-    )
+
+
+def more(_request: HttpRequest, data: PageData) -> dict[str, Any]:
+    """Return what stands below the list: failed logins, for those whose business they are."""
+    may = can_manage_people(data.viewer)
+    return {"tries": recent_login_failures_list(data.viewer, now=data.at)[:TRIES_SHOWN] if may else None}
+
+
+def links(data: PageData) -> Iterable[Link]:
+    """Return the buttons above the list."""
+    if can_manage_people(data.viewer):
+        yield Link(_("Invite…"), reverse("person-invite"), icon="plus", kind="primary")
+
+
+def acts(shown: PersonRow, token: str) -> SafeString:
+    """Return what the viewer may do with a person."""
+    return cells.partial("people/_acts.html", p=shown, csrf_token=token) if shown.may_act else cells.EMPTY
 
 
 def verdict_of(count: int, weak: int, company: int) -> Verdict:
@@ -161,6 +171,84 @@ def verdict_of(count: int, weak: int, company: int) -> Verdict:
         many,
         ngettext("{count} has no second factor.", "{count} have no second factor.", weak).format(count=weak),
     )
+
+
+PEOPLE: Final = ListPage(
+    name="people",
+    one="person",
+    title=_("People"),
+    table=_("Table of people"),
+    caption=_("People by name"),
+    icon="people",
+    template="people/list.html",
+    more=more,
+    rows=lambda data: people_listed(data.viewer),
+    page=page_in_turn,
+    lay_out=people_rows,
+    id_of=attrgetter("row.pk"),
+    tone_of=lambda _row: "",
+    verdict=lambda data: verdict_of(*people_counted(data.viewer)),
+    links=links,
+    filters=PeopleFilters,
+    search=_("Name"),
+    places=("role",),
+    places_label=_("Filter"),
+    options={"role": lambda _data: Role.choices},
+    facets=(
+        ("", _("All"), "", ""),
+        ("active", pgettext_lazy("an account", "active"), "ok", "ok"),
+        ("invited", _("invited"), "run", "wait"),
+        ("deactivated", _("deactivated"), "idle", "off"),
+    ),
+    empty=lambda _data: Empty(_("Nobody yet"), _("People are invited here.")),
+    none=Empty(_("No matching people"), _("Choose another filter.")),
+    columns=(
+        Column(head=_("Name"), cell=attrgetter("name"), is_name=True, key="name", by="username"),
+        Column(
+            head=_("State"), cell=lambda shown: cells.chip(shown.label), css="tight c-state", is_plain=True
+        ),
+        Column(
+            head=_("Role"),
+            cell=lambda shown: shown.row.get_role_display(),
+            css="c-half",
+            key="role",
+            by="role",
+        ),
+        Column(
+            head=_("Tenant"),
+            cell=lambda shown: shown.row.tenant.name if shown.row.tenant else NOTHING,
+            css="keep lo c-half",
+            key="tenant",
+            by="tenant__name",
+        ),
+        Column(head=_("Second factor"), cell=attrgetter("factor"), css="c-half", key="factor"),
+        Column(
+            head=_("Sessions"),
+            cell=lambda shown: whole(shown.row.sessions_count),
+            css="num",
+            key="sessions",
+            by="sessions_count",
+        ),
+        Column(
+            head=_("Last seen"),
+            cell=lambda shown: time_html(shown.row.last_seen) if shown.row.last_seen else gettext("never"),
+            css="keep",
+            key="seen",
+            by="last_seen",
+        ),
+        Column(head=_("Actions"), acts=acts, css="tight c-wide"),
+    ),
+    csv={
+        "name": attrgetter("username"),
+        "role": attrgetter("role"),
+        "tenant": lambda row: row.tenant and row.tenant.name,
+        "active": attrgetter("is_active"),
+        "apps": attrgetter("apps_count"),
+        "passkeys": attrgetter("passkeys_count"),
+        "sessions": attrgetter("sessions_count"),
+        "last_seen": lambda row: row.last_seen and row.last_seen.isoformat(),
+    },
+)
 
 
 def question_of(op: str, name: str) -> ConfirmPage:
@@ -199,12 +287,12 @@ def action(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRes
     except NotFound:
         raise Http404 from None
     except DomainError as refusal:
-        return people_page(request, viewer, error=refusal_text(refusal))
+        return PEOPLE.show(request, viewer, refused=refusal_text(refusal))
     return redirect("person-link", pk) if op == "reset" and person.is_active else redirect("people")
 
 
 NAV: Final = NavItem("people", _("People"), "people", place=(7, 2))
 urlpatterns: Final = [
-    path("people/", people, name="people"),
+    *PEOPLE.urls,
     path("people/<int:pk>/<str:op>/", action, name="person-act"),
 ]
