@@ -1,7 +1,8 @@
 """How long the database takes for a trivial statement and its commit, and how long locks are waited for.
 
 Samples of the last minutes lie in Redis.  A peak is no slow database: it counts as slow once each sample of
-two minutes is over the limit, and until half of those of two minutes are below half of it.
+two minutes is over the limit, and until half of those of two minutes are below half of it.  The slower it is,
+the later the next sample is taken: so many minutes may have few of them.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from redis.exceptions import RedisError
 KEY: Final = "database-times"
 SPAN_S: Final = 120.0
 """Time of which all samples have to be slow, or half of them quick."""
-SAMPLES_MIN: Final = 5
-"""Samples that so long a time has at least: one every 15 s, each of which may be late."""
+KEPT_S: Final = 3 * SPAN_S
+"""Time for which samples are kept: the pool samples again once it has evaluated all with a slow database."""
+SAMPLES_MIN: Final = 3
 LOCKS_S: Final = 10.0
 """A lock that is waited for longer is as bad as a slow statement."""
 COMMIT: Final = "select pg_logical_emit_message(true, 'poolsite', '')"
@@ -85,7 +87,7 @@ def sample_note(sample: DatabaseTimes) -> None:
         stored = cache.get(KEY) or {}
         samples = [*_samples(stored, at=sample.at), sample]
         since = _slow_since(samples, since=stored.get("since"))
-        cache.set(KEY, {"samples": [asdict(one) for one in samples], "since": since}, SPAN_S)
+        cache.set(KEY, {"samples": [asdict(one) for one in samples], "since": since}, KEPT_S)
     except (RedisError, OSError):
         return
 
@@ -99,19 +101,26 @@ def database_slow() -> SlowDatabase | None:
     samples, since = _samples(stored, at=time.time()), stored.get("since")
     if since is None or not samples:
         return None
-    return SlowDatabase(since, median(one.ms for one in samples), median(one.locks_s for one in samples))
+    lately = _lately(samples)
+    return SlowDatabase(since, median(one.ms for one in lately), median(one.locks_s for one in lately))
 
 
 def _samples(stored: dict[str, Any], *, at: float) -> list[DatabaseTimes]:
     samples = [DatabaseTimes(**one) for one in stored.get("samples", ())]
-    return [one for one in samples if 0 <= at - one.at <= SPAN_S]  # none of a clock ahead
+    return [one for one in samples if 0 <= at - one.at <= KEPT_S]  # none of a clock ahead
+
+
+def _lately(samples: list[DatabaseTimes]) -> list[DatabaseTimes]:
+    """Return the samples of the last two minutes, and the one before, with which these begin."""
+    begin = samples[-1].at - SPAN_S
+    return [one for one in samples[:-1] if one.at <= begin][-1:] + [one for one in samples if one.at > begin]
 
 
 def _slow_since(samples: list[DatabaseTimes], *, since: float | None) -> float | None:
     """Return since when the database is slow, as it was or as it begins or ends with the last sample."""
-    if len(samples) < SAMPLES_MIN:
-        return since
+    lately = _lately(samples)
     if since is None:
-        return samples[0].at if all(one.is_over() for one in samples) else None
-    slow = sum(one.is_over(0.5) for one in samples)
-    return since if slow * 2 > len(samples) else None
+        is_long = len(lately) >= SAMPLES_MIN and lately[-1].at - lately[0].at >= SPAN_S
+        return lately[0].at if is_long and all(one.is_over() for one in lately) else None
+    slow = sum(one.is_over(0.5) for one in lately)
+    return since if slow * 2 > len(lately) else None

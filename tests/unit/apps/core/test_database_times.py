@@ -31,14 +31,14 @@ def forgotten() -> Any:
     cache.delete(KEY)
 
 
-def noted(*ms: float, locks_s: float = 0.0) -> None:
-    """Note samples, one every 15 s, the last of them now."""
-    kept, ago_s = cache.get(KEY) or {"samples": []}, 15.0 * len(ms)
+def noted(*ms: float, locks_s: float = 0.0, every_s: float = 15.0) -> None:
+    """Note samples, the last of them now."""
+    kept, ago_s = cache.get(KEY) or {"samples": []}, every_s * len(ms)
     for one in kept["samples"]:
         one["at"] -= ago_s
     cache.set(KEY, kept, 600)
     for place, one in enumerate(ms, start=1):
-        sample_note(DatabaseTimes(time.time() - ago_s + 15 * place, 1.0, one, locks_s))
+        sample_note(DatabaseTimes(time.time() - ago_s + every_s * place, 1.0, one, locks_s))
 
 
 def test_a_peak_is_no_slow_database_and_a_pause_no_end_of_one() -> None:
@@ -57,6 +57,22 @@ def test_a_peak_is_no_slow_database_and_a_pause_no_end_of_one() -> None:
     assert database_slow() is not None, "over half of the limit"
     noted(*[20.0] * 8)
     assert database_slow() is None
+
+
+def test_a_database_so_slow_that_few_samples_are_taken_is_found_too() -> None:
+    """Evaluating all checks with some hundred slow statements takes longer than between two samples."""
+    noted(*[400.0] * 4, every_s=50)
+    assert database_slow() is not None
+
+    noted(*[20.0] * 4, every_s=50)
+    assert database_slow() is None
+
+
+def test_a_minute_after_a_start_is_too_short() -> None:
+    noted(*[900.0] * 8)
+    assert database_slow() is None
+    noted(900.0)
+    assert database_slow() is not None
 
 
 def test_waits_for_locks_count_and_old_samples_do_not() -> None:
@@ -79,6 +95,6 @@ def test_the_database_is_measured(settings: Any) -> None:
     assert sample["locks_s"] >= 0
 
     settings.DATABASE_SLOW_MS = 0
-    for _ in range(4):
-        database_sample()
+    noted(*[1.0] * 9)
+    database_sample()
     assert database_slow() is not None
