@@ -142,6 +142,7 @@ DOES: Final = frozenset(
             "sector.numbers-reserve",
             "sector.rebuild",
             "sector.record-import",
+            "sector.record-import-all",
         ),
         *(
             "sector.remove-files",

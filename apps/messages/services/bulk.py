@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from django.db import transaction
+
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.node.gas_estimates import GasSpec
@@ -20,6 +22,7 @@ from apps.messages.services.cancel import message_cancel, message_mark_bad, tran
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import message_replace, version_require
 from apps.messages.services.retry import messages_retry_now
+from apps.messages.services.selection import senders_lock
 from apps.messages.states import MessageState
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.amounts import AttoFil
@@ -39,11 +42,8 @@ BULK_MAX: Final = 500
 PRICED: Final = ("replace", "cancel")
 """What makes a new signed message; the rest costs nothing."""
 
-SAME_FOR_ALL: Final[dict[str, dict[str, str]]] = {
-    "republish": {"nodes": "all"},
-    "mark-bad": {"state": str(MessageState.FAILED)},
-}
-"""What the audit log has of an action that is the same for each message: of several in one line."""
+ALL_NODES: Final = {"nodes": "all"}
+"""What the audit log has of a message that is published again."""
 OF_A_VERSION: Final = (*PRICED, "mark-bad")
 """What is decided of one version of a message: its fees, or that it is not signed."""
 
@@ -80,18 +80,20 @@ def messages_bulk(
         return _retry_all(list(rows), now=now, by=by)
     found = BulkResult()
     fitting = _fitting(action, rows, cids, found)
-    is_one_line = action in SAME_FOR_ALL and len(fitting) > 1
-    if is_one_line:  # before the first is touched: a kill leaves no act without its line
-        group_audit(by, action=f"message.{action}-all", rows=fitting, after=SAME_FOR_ALL[action])
+    if action == "mark-bad":
+        return _mark_all_bad(fitting, found, now=now, by=by)
+    is_one_line = action == "republish" and len(fitting) > 1
+    if is_one_line:  # before the first is published: a kill leaves no act without its line
+        group_audit(by, action="message.republish-all", rows=fitting, after=ALL_NODES)
     fresh: dict[str, Message] = {}
     """Keys of what is to be published, with the message for which."""
     for row in fitting:
         try:
-            if new := _one(action, row, client=client, head=head, now=now, by=None if is_one_line else by):
-                fresh[new] = row
+            new = _one(action, row, client=client, head=head, now=now, by=None if is_one_line else by)
         except DomainError as error:
             found.refused.append((row, error.reason))
         else:
+            fresh[new] = row
             found.done.append(row)
     published = messages_publish(fresh, now=now)
     for new, row in fresh.items():
@@ -118,6 +120,28 @@ def _fitting(
     return fitting
 
 
+@transaction.atomic
+def _mark_all_bad(
+    rows: Sequence[Message], found: BulkResult, *, now: datetime, by: Principal | None
+) -> BulkResult:
+    """Fail messages together with their line in the audit log, which names none that was refused since."""
+    senders_lock(row.from_addr for row in rows)
+    locked = Message.objects.select_for_update().filter(pk__in=[row.pk for row in rows]).order_by("pk")
+    list(locked.values_list("pk", flat=True))
+    for row in rows:
+        try:
+            message_mark_bad(message=row, now=now, by=by if len(rows) == 1 else None)
+        except DomainError as error:
+            found.refused.append((row, error.reason))
+        else:
+            found.done.append(row)
+    if found.done and len(rows) > 1:
+        group_audit(
+            by, action="message.mark-bad-all", rows=found.done, after={"state": str(MessageState.FAILED)}
+        )
+    return found
+
+
 def _retry_all(rows: list[Message], *, now: datetime, by: Principal | None) -> BulkResult:
     done, refused = messages_retry_now(rows, now=now, by=by)
     return BulkResult(done, [(row, refused[row.pk].reason) for row in rows if row.pk in refused])
@@ -140,10 +164,7 @@ def _one(
         return message_replace(message=row, fees=NewFees(), client=client, head=head, now=now, by=by).pk
     if action == "cancel":
         return message_cancel(message=row, client=client, head=head, now=now, by=by).pk
-    if action == "mark-bad":
-        message_mark_bad(message=row, now=now, by=by)
-        return ""
-    message_audit(by, action="message.republish", message=row, after=SAME_FOR_ALL[action])
+    message_audit(by, action="message.republish", message=row, after=ALL_NODES)
     return row.pk
 
 

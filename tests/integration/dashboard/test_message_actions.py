@@ -22,6 +22,7 @@ from apps.messages.models import (
 from apps.messages.rules.push_items import Gas
 from apps.messages.services.bulk import bulk_price, messages_bulk
 from apps.messages.states import MessageState
+from apps.users.models import AuditEntry
 from tests.messaging import Pool
 from tests.page_client import HTMX, hidden_fields, signed_in, text_of
 
@@ -189,6 +190,7 @@ class TestQueue:
 
         assert "1 message done, 1 refused" in page
         assert "signed or replaced in the meantime" in page
+        assert not AuditEntry.objects.filter(action="message.mark-bad-all").exists()
         one = pool.row("one")
         assert (one.state, one.cid, one.gas_fee_cap) == ("FILLED", kept.cid, kept.gas_fee_cap)
 
@@ -202,6 +204,20 @@ class TestQueue:
         assert "1 message done" in first
         assert "0 messages done, 1 refused" in again
         assert SignedVersion.objects.count() == 1
+
+    def test_the_line_of_several_names_those_alone_that_were_marked(self, pool):
+        names = ("one", "two", "three")
+        flying(pool, *names)
+        Message.objects.filter(push_id="two").update(signed=b"", exported_at=now())
+        where, keys = reverse("messages-bulk", args=["mark-bad"]), [pool.row(name).pk for name in names]
+        picked = {"id": keys, "cid": [pool.row(name).cid for name in names], "confirmed": "1"}
+
+        page = text_of(signed_in("ann").post(where, picked))
+
+        assert "2 messages done, 1 refused" in page
+        [line] = AuditEntry.objects.filter(action__startswith="message.mark-bad")
+        assert (line.target, line.after["state"]) == ("2 messages", "FAILED")
+        assert [name.partition(" ")[0] for name in line.after["messages"]] == ["one", "three"]
 
     def test_what_was_signed_after_the_review_is_not_marked_as_failed(self, pool):
         pool.push("one", pool.address(), gas=CHEAP)

@@ -114,8 +114,11 @@ def test_waiting_pieces_go_into_the_sectors_in_their_order(miner: Miner) -> None
     assert [one["run"] for one in again] == [one["run"] for one in done]
     assert PipelineRun.objects.count() == 2
     assert not Piece.objects.filter(state="READY").exists()
-    [line] = AuditEntry.objects.filter(action__startswith="sector.snap-up")
-    assert (line.action, line.after) == ("sector.snap-up-all", {"sectors": [5, 6, 7, 8]})
+    lines = AuditEntry.objects.filter(action__startswith="sector.snap-up").order_by("pk")
+    assert [(line.action, line.after) for line in lines] == [
+        ("sector.snap-up-all", {"sectors": [5, 6, 7, 8]}),
+        ("sector.snap-up-all", {"sectors": [7, 8]}),  # not begun: the second request asked for them again
+    ]
 
 
 def test_what_would_hold_their_messages_up_is_said_before(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final
 
 from django.db import transaction
@@ -14,10 +15,11 @@ from apps.core.errors import BadValue, DomainError, NotAllowed
 from apps.core.live import Change, publish
 from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
-from apps.sectors.models import Sector
+from apps.sectors.models import Job, Sector
 from apps.sectors.rules.params import comm_d_of, has_data, pieces_column
 from apps.sectors.selectors.sector_records import RecordPiece, SectorRecord, record_read, zeros_of
 from apps.sectors.selectors.sectors import sectors_visible
+from apps.sectors.services.audit import sectors_audit
 from apps.sectors.services.sealing.placements import pieces_recover
 from apps.sectors.services.sealing.steps import job_lock
 from apps.users.rules.principals import Principal
@@ -37,6 +39,8 @@ from poolsite.wire.pipeline import SectorState
 
 RECORDS_MAX: Final = 1_000
 """Of one request."""
+TOGETHER: Final = 100
+"""Of one transaction: it holds the locks of their sectors."""
 MARKET: Final = id_address(5)
 
 
@@ -70,15 +74,60 @@ def records_import(
         raise BadValue(
             gettext("at most {limit} records at a time").format(limit=RECORDS_MAX), field="records"
         )
-    now, done = clock.now(), []
-    for body in records:
+    done: list[RecordImport] = []
+    for start in range(0, len(records), TOGETHER):
+        done += _import_together(records[start : start + TOGETHER], by=by, is_trial=is_trial, miner=miner)
+    return done
+
+
+def _import_together(
+    records: Sequence[Mapping[str, Any]], *, by: Principal, is_trial: bool, miner: Miner | None
+) -> list[RecordImport]:
+    """Import records in one transaction, with one line in the audit log for a miner's."""
+    now, done = clock.now(), dict[int, RecordImport]()
+    fitting: list[tuple[int, int, SectorRecord]] = []
+    for place, body in enumerate(records):
         try:
             record = record_read(body, miner_id=None if miner is None else miner.actor_id)
         except BadValue as bad:
-            done.append(RecordImport(**_named(body), refusal=bad.reason))
+            done[place] = RecordImport(**_named(body), refusal=bad.reason)
+            continue
+        found = sectors_visible(by).filter(miner__actor_id=record.miner_id, number=record.number)
+        if (pk := found.values_list("pk", flat=True).first()) is not None:
+            fitting.append((pk, place, record))
+            continue
+        no_sector = gettext("there is no such sector here: import its miner or adopt the sector first")
+        done[place] = RecordImport(miner_id=record.miner_id, number=record.number, refusal=no_sector)
+    filled: dict[Sector, list[str]] = {}
+    with transaction.atomic():
+        _lock({pk for pk, _place, _record in fitting})
+        for pk, place, record in fitting:
+            done[place], sector = _import(record, pk, now=now)
+            if sector is not None and done[place].filled:
+                filled.setdefault(sector, []).extend(done[place].filled)
+        if is_trial:
+            transaction.set_rollback(True)
         else:
-            done.append(_import(record, by=by, now=now, is_trial=is_trial))
-    return done
+            _imports_audit(filled, by=by)
+    return [done[place] for place in range(len(records))]
+
+
+def _lock(sectors: Collection[int]) -> None:
+    """Lock sectors with their jobs before the first of their pieces."""
+    jobs = Job.objects.select_for_update(of=("self",)).filter(sector__in=sectors).order_by("pk")
+    list(jobs.values_list("pk", flat=True))
+    rows = Sector.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=sectors).order_by("pk")
+    list(rows.values_list("pk", flat=True))
+
+
+def _imports_audit(filled: Mapping[Sector, Sequence[str]], *, by: Principal) -> None:
+    if len(filled) == 1:
+        [(sector, facts)] = filled.items()
+        after = {"facts": list(facts)}
+        audit_record(principal=by, action="sector.record-import", target=str(sector), after=after)
+        return
+    facts = list(dict.fromkeys(chain.from_iterable(filled.values())))
+    sectors_audit(by, action="sector.record-import-all", sectors=filled, after={"facts": facts})
 
 
 def _named(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,28 +140,17 @@ def _named(body: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value if type(value) is int else 0 for key, value in found.items()}
 
 
-def _import(record: SectorRecord, *, by: Principal, now: datetime, is_trial: bool) -> RecordImport:
+def _import(record: SectorRecord, pk: int, *, now: datetime) -> tuple[RecordImport, Sector | None]:
     done: dict[str, Any] = {"miner_id": record.miner_id, "number": record.number}
-    found = sectors_visible(by).filter(miner__actor_id=record.miner_id, number=record.number).first()
-    if found is None:
-        return RecordImport(
-            **done,
-            refusal=gettext("there is no such sector here: import its miner or adopt the sector first"),
-        )
     try:
         with transaction.atomic():
-            _job, sector = job_lock(found.pk)
+            _job, sector = job_lock(pk)
             filled = _fill(sector, record, now=now)
-            if is_trial:
-                transaction.set_rollback(True)
-            elif filled:
-                audit_record(
-                    principal=by, action="sector.record-import", target=str(sector), after={"facts": filled}
-                )
+            if filled:
                 publish(Change("sector", str(sector.uuid), sector.tenant_id))
     except DomainError as refusal:
-        return RecordImport(**done, refusal=refusal.reason)
-    return RecordImport(**done, filled=tuple(filled))
+        return RecordImport(**done, refusal=refusal.reason), None
+    return RecordImport(**done, filled=tuple(filled)), sector
 
 
 def _fill(sector: Sector, record: SectorRecord, *, now: datetime) -> list[str]:

@@ -107,14 +107,17 @@ def snap_ups_begin(
     """Begin what the plan says, sector by sector; the same key begins nothing a second time.
 
     A sector that was refused since is named; the others go on.  The audit log has one line with the numbers
-    of several; what came of each is in its own timeline.  Raises BadValue for too many.
+    of several, which says that they were asked for; what came of each is in its own timeline.
+
+    Raises BadValue for too many.
     """
     _count_check(sectors)
-    runs = PipelineRun.objects.filter(sector__in=sectors, kind=JobKind.SNAP_UP)
-    is_repeated = bool(key) and runs.filter(key=key).exists()
     is_one_line = len(sectors) > 1
-    if is_one_line and not is_repeated:  # before the first begins: a kill leaves no act without its line
-        sectors_audit(by, action="sector.snap-up-all", sectors=sectors)
+    if is_one_line:  # before the first begins: a kill leaves no act without its line
+        runs = PipelineRun.objects.filter(sector__in=sectors, kind=JobKind.SNAP_UP, key=key)
+        begun = set(runs.values_list("sector", flat=True)) if key else set()
+        asked = [one for one in sectors if one.pk not in begun]
+        sectors_audit(by, action="sector.snap-up-all", sectors=asked)
     plan = []
     for sector in sectors:
         try:

@@ -76,6 +76,33 @@ def test_a_sector_comes_back_whole_from_its_record(client: Client, is_upgraded: 
     assert imported(client, record).json()["results"][0]["filled"] == [], "known already"
 
 
+def test_several_records_leave_one_line_with_those_that_told_something(client: Client) -> None:
+    first, second = sealed(), sealed()
+    records = [json.loads(json.dumps(record_of(one))) for one in (second, first)]
+    for one in (first, second):
+        forget(one)
+    body = json.dumps({"records": [{}, *records, records[0]]})
+    headers = people.bearer(people.token("sign", of="alice"))
+
+    answers = [
+        client.post(PATH + query, body, content_type="application/json", headers=headers).json()["results"]
+        for query in ("?dry_run=true", "")
+    ]
+
+    assert answers[0] == answers[1]
+    assert [(one["number"], bool(one["filled"]), bool(one["refusal"])) for one in answers[0]] == [
+        (0, False, True),
+        (second.number, True, False),
+        (first.number, True, False),
+        (second.number, False, False),
+    ]
+    [line] = AuditEntry.objects.filter(action__startswith="sector.record-import")
+    assert (line.action, line.target) == ("sector.record-import-all", str(first.miner))
+    after = line.after or {}
+    assert after["sectors"] == sorted([first.number, second.number])
+    assert "ticket" in after["facts"]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
