@@ -199,7 +199,7 @@ class _StepsReader:
             text = gettext("send FIL to {wallet}").format(wallet=named)
         links: list[Link] = []
         if self.wallets and self.viewer.is_operator and self.viewer.may("sign"):
-            there = urlencode({"to": self._payer.address})
+            there = urlencode({"to": self._payer.address, "tenant": self._name})
             links = [Link(_("Send…"), f"{reverse('message-compose')}?{there}")]
         return Step("funds", _("Funds"), text, bool(funded), links)
 
@@ -242,9 +242,10 @@ class _StepsReader:
             text = gettext("the signer seals and proves for {miner}").format(miner=allowed.address)
         elif unnamed is not None:
             text = gettext(
-                "not known to allow {miner}: the miner's page shows what the signer's owner approves"
+                "not known to allow {miner}: the worker's policy shows what the signer's owner approves"
             ).format(miner=unnamed.address)
-            links = [Link(_("Review the policy…"), reverse("miner", args=[unnamed.address]))]
+            if any(wallet.address == unnamed.worker for wallet in self.wallets):
+                links = [Link(_("Review the policy…"), reverse("policy", args=[unnamed.worker]))]
         return Step("policy", _("Signing policy"), text, allowed is not None, links)
 
     def _host(self) -> Step:

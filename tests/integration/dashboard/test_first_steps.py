@@ -68,7 +68,9 @@ def test_each_step_is_done_once_its_fact_is_there():
     assert steps_of(alice)["signer"].text == "1 key seen; the signer is connected"
     assert steps_of(alice)["funds"].text == f"send FIL to worker {wallet.address}"
     owner = factories.wallet(balance=0, label="owner")
-    assert hrefs(steps_of(alice)["funds"]) == [f"{reverse('message-compose')}?to={owner.address}"]
+    assert hrefs(steps_of(alice)["funds"]) == [
+        f"{reverse('message-compose')}?to={owner.address}&tenant=alice"
+    ]
     owner.delete()
     type(wallet).objects.update(balance=None)
     assert steps_of(alice)["funds"].text == "balances are not read yet"
@@ -80,6 +82,7 @@ def test_each_step_is_done_once_its_fact_is_there():
     type(connection).objects.update(policy_receivers=["f04", "f09999"])
     assert "policy" not in done(alice)
     assert miner.address in steps_of(alice)["policy"].text
+    assert hrefs(steps_of(alice)["policy"]) == [reverse("policy", args=[wallet.address])]
     type(connection).objects.update(policy_receivers=["f04", miner.address])
     assert done(alice)[-1] == "policy"
 
