@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.generic import RedirectView
 
 from apps.checks.selectors.alert_history import (
     TIMES_OVER,
@@ -167,5 +168,8 @@ HISTORY: Final = ListPage(
         "first_acknowledged_by": attrgetter("first_by"),
     },
 )
-urlpatterns: Final = HISTORY.urls
+urlpatterns: Final = [
+    *HISTORY.urls,
+    path("alerts.csv", RedirectView.as_view(pattern_name="alerts-history-csv", query_string=True)),
+]
 LIVE: Final = HISTORY.live_pages
