@@ -729,7 +729,8 @@ STORES_PROMISED = reason(
 )
 
 # Notifications
-TOLD_OF = reason("checks.told_of", gettext_noop("[{pool}] {head}: {found}"))
+HEAD_AGAIN = reason("checks.head_again", gettext_noop("{severity} again"))
+HEAD_WORSE = reason("checks.head_worse", gettext_noop("{severity}, worse"))
 FROM_POOL = reason("checks.from_pool", "[{pool}] {text}")
 ACKNOWLEDGED_BY = reason("checks.acknowledged_by", gettext_noop("Acknowledged by {actor}: {found}"))
 ACKNOWLEDGEMENT_ENDED = reason(

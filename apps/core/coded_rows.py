@@ -18,7 +18,7 @@ from django.db.models.functions import Cast
 from apps.core.catalogue import CATALOGUE
 from apps.core.catalogue_files import catalogue_read
 from apps.core.formatting import DAY_S, HOUR_S, MINUTE_S, NARROW
-from apps.core.marked_texts import TEMPLATE, TOLD
+from apps.core.marked_texts import TEMPLATE, TEMPLATED
 from apps.core.reason_fields import CODED
 from apps.core.reasons import (
     CLAUSES,
@@ -233,8 +233,8 @@ def _reason_of(text: str, known: Texts, *, is_cut: bool = False) -> Reason | Non
                 name.partition(":")[0]: _value(name, each, known) for name, each in (values or {}).items()
             }
             if code.startswith(TEMPLATE):
-                return Reason(text, TOLD, {TEMPLATE: code.removeprefix(TEMPLATE), **made})
-            return Reason(text, code, made)
+                return Reason(text, TEMPLATED, {TEMPLATE: code.removeprefix(TEMPLATE), **made})
+            return Reason(text, code, {"text": text} if is_whole(code) else made)
     parts = [_reason_of(part, known) for part in text.split("; ")] if "; " in text else [None]
     return Reason(text, CLAUSES.code, {"parts": parts}) if all(parts) else None
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation.trans_real import parse_accept_lang_header
+
+from apps.core.marked_texts import CLAUSES, COLON, LIST, CodedText, MarkedText, shown
 
 TRADITIONAL: Final = ("zh-hant", "zh-tw", "zh-hk", "zh-mo")
 """Begin the tags of Chinese in traditional characters: taken last, as its readers know simplified ones."""
@@ -28,17 +31,29 @@ def browser_language(request: HttpRequest) -> str:
 
 def list_text(texts: Iterable[object]) -> str:
     """Return texts in a list in the page's language: `a, b`."""
-    return gettext("{one}, {other}").format(one="", other="").join(map(str, texts))
+    return _joined(LIST, gettext("{one}, {other}"), texts)
 
 
 def clauses_text(texts: Iterable[object]) -> str:
     """Return parts of a sentence in the page's language: `a; b`."""
-    return gettext("{one}; {other}").format(one="", other="").join(map(str, texts))
+    return _joined(CLAUSES, gettext("{one}; {other}"), texts)
+
+
+def _joined(code: str, template: str, texts: Iterable[object]) -> str:
+    parts = list(map(_part, texts))
+    mark = template.format(one="", other="")
+    return MarkedText(mark.join(str(shown(one)) for one in parts), code, {"parts": parts}) if parts else ""
+
+
+def _part(text: object) -> Any:
+    return text if isinstance(text, CodedText | Promise) else str(text)
 
 
 def colon_text(one: object, other: object) -> str:
     """Return what something is or why, in the page's language: `a: b`."""
-    return gettext("{one}: {other}").format(one=one, other=other)
+    parts = {"one": _part(one), "other": _part(other)}
+    words = {name: shown(part) for name, part in parts.items()}
+    return MarkedText(gettext("{one}: {other}").format(**words), COLON, parts)
 
 
 def sentence_text(text: object) -> str:

@@ -14,10 +14,14 @@ from django.utils import translation
 
 TEMPLATE: Final = "{}"
 """Names the template among the values of a marked text: no value has this name."""
-TOLD: Final = "core.told"
+TEMPLATED: Final = "core.told"
 """Code of a marked text with values."""
 COUNT: Final = "core.count"
 """Code of a number of things."""
+COLON: Final = "core.colon"
+CLAUSES: Final = "core.clauses"
+LIST: Final = "core.list"
+"""Code of names in a list."""
 
 
 class ValueFormatter(Formatter):
@@ -61,12 +65,15 @@ class MarkedText(CodedText):
     __slots__ = ()
 
     def format(self, **values: Any) -> MarkedText:  # type: ignore[override]  # values are named
-        shown = {
-            name: value.shown() if isinstance(value, CodedText) else value for name, value in values.items()
-        }
-        return MarkedText(super().format(**shown), self.code, {**self.values, **values})
+        words = {name: shown(value) for name, value in values.items()}
+        return MarkedText(super().format(**words), self.code, {**self.values, **values})
+
+
+def shown(value: Any) -> Any:
+    """Return a value in the language of the moment."""
+    return value.shown() if isinstance(value, CodedText) else value
 
 
 def gettext(text: str) -> str:
     """Return a marked text in the language of the moment, as a `MarkedText`."""
-    return MarkedText(translation.gettext(text), TOLD, {TEMPLATE: text})
+    return MarkedText(translation.gettext(text), TEMPLATED, {TEMPLATE: text})

@@ -12,15 +12,17 @@ from datetime import datetime
 from hashlib import md5
 from typing import Any, Final
 
+from django.conf import settings
+from django.utils.functional import Promise
 from django.utils.text import Truncator
-from django.utils.translation import gettext, gettext_noop, ngettext, pgettext
+from django.utils.translation import gettext, gettext_noop, ngettext, override, pgettext
 
 from apps.core import marked_texts
 from apps.core.errors import DomainError
 from apps.core.formatting import NOTHING, plural, plural_kept, time_left, time_left_kept
-from apps.core.languages import clauses_text
+from apps.core.languages import clauses_text, list_text
 from apps.core.local_time import moment_text
-from apps.core.marked_texts import FORMATTER, TEMPLATE, TOLD, CodedText, MarkedText
+from apps.core.marked_texts import FORMATTER, TEMPLATE, TEMPLATED, CodedText, MarkedText, shown
 
 
 class Reason(CodedText):
@@ -43,9 +45,7 @@ class Reason(CodedText):
 
 
 def _shown(value: Any) -> Any:
-    if isinstance(value, list):
-        return clauses_text(map(_shown, value))
-    return value.shown() if isinstance(value, CodedText) else value
+    return clauses_text(map(_shown, value)) if isinstance(value, list) else shown(value)
 
 
 def shown_text(text: str) -> str:
@@ -105,12 +105,14 @@ def ngettext_noop(one: str, many: str) -> tuple[str, str]:
     return one, many
 
 
-CLAUSES: Final = reason("core.clauses", "{parts}")
+CLAUSES: Final = reason(marked_texts.CLAUSES, "{parts}")
 """Several reasons, as clauses of one sentence."""
-COLON: Final = reason("core.colon", gettext_noop("{one}: {other}"))
+COLON: Final = reason(marked_texts.COLON, gettext_noop("{one}: {other}"))
 """What something is about, and the reason."""
 LISTED: Final = reason("core.listed", gettext_noop("{one}, {other}"))
 """Two parts of a list, the other of which may be further ones."""
+LINES: Final = reason("core.lines", "{parts}")
+"""Several reasons, each on a line: `lines` makes one."""
 COUNT: Final = reason(marked_texts.COUNT, "{count} {noun}")
 """A number of things: `counted` makes one."""
 TIME_LEFT: Final = reason("core.time_left", "{seconds}")
@@ -143,7 +145,15 @@ def english(text: Any) -> Any:
     """Return a marked text as the reason that it tells, in English; anything else as it is."""
     if isinstance(text, list):
         return [english(one) for one in text]
-    return MADE[text.code](**text.values) if isinstance(text, MarkedText) else text
+    if isinstance(text, MarkedText):
+        return (MADE.get(text.code) or REASONS[text.code])(**text.values)
+    return _label(text) if isinstance(text, Promise) else text
+
+
+def _label(text: Promise) -> Reason:
+    """Return a lazily translated text, such as the label of a choice."""
+    with override(settings.LANGUAGE_CODE):
+        return MARKED(text=str(text))
 
 
 def as_reason(text: str) -> Reason | str:
@@ -152,14 +162,34 @@ def as_reason(text: str) -> Reason | str:
     return text if isinstance(text, Reason) or not text else TEXT(text=str(text))
 
 
-def _told(**values: Any) -> Reason:
+def _templated(**values: Any) -> Reason:
     made = {name: english(value) for name, value in values.items()}
-    return Reason(FORMATTER.vformat(made[TEMPLATE], (), made), TOLD, made)
+    return Reason(_filled(made[TEMPLATE], made), TEMPLATED, made)
 
 
-def _told_shown(**values: Any) -> str:
+def _templated_shown(**values: Any) -> str:
     made = {name: _shown(value) for name, value in values.items()}
-    return FORMATTER.vformat(gettext(made[TEMPLATE]), (), made)
+    return _filled(gettext(made[TEMPLATE]), made)
+
+
+def _filled(template: str, values: Mapping[str, Any]) -> str:
+    """Return a template with its values; one of none, which may have braces, is no template."""
+    return FORMATTER.vformat(template, (), values) if len(values) > 1 else template
+
+
+def _list(parts: Sequence[str]) -> Reason:
+    kept = english(list(parts))
+    return Reason(", ".join(map(str, kept)), marked_texts.LIST, {"parts": kept})
+
+
+def lines(parts: Sequence[str]) -> Reason:
+    """Return several reasons, each but the first on a line of a list."""
+    kept = english(list(parts))
+    return Reason("\n- ".join(map(str, kept)), LINES.code, {"parts": kept})
+
+
+def _lines_shown(parts: Sequence[str]) -> str:
+    return "\n- ".join(str(_shown(one)) for one in parts)
 
 
 def _marked_shown(text: str, context: str = "") -> str:
@@ -219,7 +249,7 @@ def fitted(text: str, most: int) -> str:
 def refused(refusal: DomainError) -> Reason:
     """Return why something was refused: its reason, or its text under the code of its kind."""
     text = english(refusal.reason)
-    has_own = isinstance(text, Reason) and text.code not in {TOLD, TEXT.code}
+    has_own = isinstance(text, Reason) and text.code not in {TEMPLATED, TEXT.code}
     return text if has_own else _refused(refusal, text)
 
 
@@ -314,14 +344,18 @@ def _loaded(value: Any) -> Any:
 
 
 MADE: Final[dict[str, Callable[..., Any]]] = {
-    TOLD: _told,
+    TEMPLATED: _templated,
+    marked_texts.LIST: _list,
+    LINES.code: lines,
     COUNT.code: counted,
     TIME_LEFT.code: lasting,
     CUT.code: _part,
 }
 """By code what makes a reason whose text is not its template's."""
 SHOWN: Final[dict[str, Callable[..., str]]] = {
-    TOLD: _told_shown,
+    TEMPLATED: _templated_shown,
+    marked_texts.LIST: lambda parts: str(list_text(parts)),
+    LINES.code: _lines_shown,
     MARKED.code: _marked_shown,
     COUNT.code: plural,
     TIME_LEFT.code: time_left,

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db.models import Q
+from django.utils.translation import gettext_noop
 
 from apps.chain.selectors.status import network_known
 from apps.checks.findings.results import Finding, Link, Severity
@@ -17,15 +18,16 @@ from apps.checks.reasons import (
     ACKNOWLEDGEMENT_ENDED,
     COMMENTED_ON,
     FROM_POOL,
+    HEAD_AGAIN,
+    HEAD_WORSE,
     OF_MINER,
-    TOLD_OF,
 )
 from apps.checks.report.report import Report, Result
 from apps.checks.selectors.channel_scopes import channels_told
 from apps.checks.services.quiet_hours import quiet_hours_wait
 from apps.checks.states import FAILING, AlertEvent
 from apps.core.marked_texts import gettext
-from apps.core.reasons import clauses, colon, cut
+from apps.core.reasons import MARKED, Reason, clauses, colon, cut
 
 ACTIONS: Final = {
     AlertEvent.ACKNOWLEDGED: ACKNOWLEDGED_BY,
@@ -33,15 +35,11 @@ ACTIONS: Final = {
     AlertEvent.COMMENTED: COMMENTED_ON,
 }
 EFFECTS_MAX: Final = 500
-UNWATCHED: Final = "No longer checked"
+UNWATCHED: Final = gettext_noop("No longer checked")
 """Instead of “Resolved”, of a tenant that is disabled, deleted or without people and channels."""
 MINER_PAGE: Final = "miner"
-HEADS: Final = {
-    AlertEvent.ENDED: "Resolved",
-    AlertEvent.ACKNOWLEDGED: "Acknowledged",
-    AlertEvent.REOPENED: "{severity} again",
-    AlertEvent.WORSENED: "{severity}, worse",
-}
+RESOLVED: Final = gettext_noop("Resolved")
+HEADS: Final = {AlertEvent.REOPENED: HEAD_AGAIN, AlertEvent.WORSENED: HEAD_WORSE}
 
 
 def notification_build(
@@ -60,9 +58,8 @@ def notification_build(
     """
     result = None if report is None else report.result(alert.check_name)
     effects = [] if report is None else report.explained(alert.check_name)
-    head = HEADS.get(event, "{severity}").format(severity=alert.severity.capitalize())
-    head = head if is_watched else UNWATCHED
-    text: str = TOLD_OF(pool=pool, head=head, found=_tenant_named(channel, alert, alert.say))
+    head = _head(alert, event) if is_watched else MARKED(text=UNWATCHED)
+    text = colon(head, _tenant_named(channel, alert, alert.say))
     if effects and event != AlertEvent.ENDED:
         says = clauses(*(finding_describe(one) for effect in effects for one in effect.findings))
         says = cut(says, EFFECTS_MAX)
@@ -73,6 +70,7 @@ def notification_build(
         text = gettext("{text} (nobody has acknowledged it for {minutes} minutes)").format(
             text=text, minutes=channel.wait_min
         )
+    text = FROM_POOL(pool=pool, text=text)
     row = _written(channel, alert=alert, event=event, text=text, pool=pool, now=now)
     row.keys = alert.keys if result is not None else []
     if report is not None and result is not None and event != AlertEvent.ENDED:
@@ -98,14 +96,21 @@ def action_notifications_write(
     rows = []
     for channel in channels.order_by("pk"):
         found = _tenant_named(channel, alert, _said_to(channel, alert))
-        told = ACTIONS[event](actor=actor, found=found, **more) if actor else ACKNOWLEDGED_TILL(found=found)
-        text = FROM_POOL(pool=pool, text=told)
+        done = ACTIONS[event](actor=actor, found=found, **more) if actor else ACKNOWLEDGED_TILL(found=found)
+        text = FROM_POOL(pool=pool, text=done)
         rows.append(_written(channel, alert=alert, event=event, text=text, pool=pool, now=now))
     for row in rows:
         row.body |= {"actor": actor, **more}
         row.body["page"] = settings.CONSOLE_URL + Link("alert", (str(alert.uuid),)).address
         quiet_hours_wait(row, now=now)
     Notification.objects.bulk_create(rows)
+
+
+def _head(alert: Alert, event: AlertEvent) -> Reason:
+    if event == AlertEvent.ENDED:
+        return MARKED(text=RESOLVED)
+    severity = MARKED(text=alert.severity.capitalize())
+    return HEADS[event](severity=severity) if event in HEADS else severity
 
 
 def _tenant_named(channel: AlertChannel, alert: Alert, found: str) -> str:

@@ -150,7 +150,7 @@ def _mail_text(row: Notification) -> str:
     """Return what an e-mail says below its subject: each finding once, what it costs, and where to look."""
     body, findings = row.body, row.body.get("findings", ())
     lines = (
-        [row.text]
+        [body.get("text") or row.text]  # the column has so much of it as a list shows
         if not findings
         else [
             say("Failing since {since}. Condition: {title}").format(

@@ -11,11 +11,13 @@ from django.db import transaction
 
 from apps.checks.findings.results import Link, Severity
 from apps.checks.models import AlertChannel, Notification
+from apps.checks.reasons import FROM_POOL
 from apps.checks.selectors.quiet_hours import quiet_until, waits_quietly
 from apps.checks.states import FAILING, AlertEvent
 from apps.core.marked_texts import gettext
+from apps.core.reasons import Reason, as_reason, lines
 
-TOLD_MAX: Final = 100
+SUMMED_MAX: Final = 100
 """Notifications whose texts one summary has; it says how many more there were."""
 STATE_EVENTS: Final = (*FAILING, AlertEvent.ENDED)
 """Events that say how an alert is: only the last of an alert counts."""
@@ -81,22 +83,30 @@ def _summary(channel: AlertChannel, rows: Sequence[Notification], *, now: dateti
     since = rows[0].created_at
     rows = sorted(rows, key=lambda row: not is_critical[row.pk])
     pool = next((row.body["pool"] for row in rows if row.body.get("pool")), "")
-    texts = [row.text.removeprefix(f"[{pool}] ") for row in rows[:TOLD_MAX]]
+    texts = [_own_text(row, pool) for row in rows[:SUMMED_MAX]]
     head = gettext("[{pool}] {count} notifications of the quiet hours since {since}:").format(
         pool=pool, count=len(rows), since=f"{since:%Y-%m-%d %H:%M} UTC"
     )
     more = len(rows) - len(texts)
     end = [gettext("and {rest} more").format(rest=more)] if more else []
-    text = "\n- ".join([head, *texts, *end])
+    text = lines([head, *texts, *end])
     row = Notification(channel=channel, event=AlertEvent.SUMMARY, text=text, created_at=now, next_try_at=now)
     row.body = {
         "id": str(row.uuid),
         "event": "summary",
-        "text": text,
+        "text": str(text),
         "pool": pool,
         "severity": str(Severity.CRITICAL if any(is_critical.values()) else Severity.WARNING),
         "page": settings.CONSOLE_URL + Link("alerts").address,
         "at": now.isoformat(),
-        "notifications": [one.body for one in rows[:TOLD_MAX]],
+        "notifications": [one.body for one in rows[:SUMMED_MAX]],
     }
     return row
+
+
+def _own_text(row: Notification, pool: str) -> str:
+    """Return what a notification says, without the pool's name before it."""
+    text = row.text
+    if isinstance(text, Reason) and text.code == FROM_POOL.code and text.values["pool"] == pool:
+        return as_reason(text.values["text"])
+    return str(text.removeprefix(f"[{pool}] "))

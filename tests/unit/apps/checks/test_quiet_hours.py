@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils.translation import override
 
 from apps.checks.models import AlertChannel, Notification
 from apps.checks.selectors.quiet_hours import quiet_until
@@ -15,6 +16,7 @@ from apps.checks.services.channels import CLAIM, channel_change
 from apps.checks.services.deliver import notifications_deliver
 from apps.checks.services.quiet_hours import quiet_hours_end
 from apps.core.errors import BadValue
+from apps.core.reasons import shown_text
 from apps.users.rules.principals import SYSTEM
 from tests.alerts import channel, told
 
@@ -172,6 +174,8 @@ def test_a_summary_has_critical_checks_first_and_is_as_urgent() -> None:
     row = Notification.objects.get(event="SUMMARY")
     assert row.text.splitlines()[0].endswith("since 2026-11-21 23:00 UTC:")
     assert row.text.splitlines()[1:] == ["- Critical: fee_debt is wrong", "- Warning: hosts_paused is wrong"]
+    with override("zh-hans"):
+        assert shown_text(row.text).splitlines()[1].startswith("- 严重")
     assert (row.body["severity"], row.body["notifications"][0]["check"]) == ("critical", "fee_debt")
     assert row.body["page"].endswith("/alerts/")
     Notification.objects.filter(pk=row.pk).update(next_try_at=MORNING + timedelta(minutes=50), attempts=7)

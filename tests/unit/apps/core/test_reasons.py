@@ -15,9 +15,11 @@ import pytest
 from django.db import connection, models
 from django.utils.translation import override
 
+from apps.checks.states import AlertEvent
 from apps.core.coded_rows import _reason_of, likeliest_first, rows_code, rows_recode, template_of
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
+from apps.core.languages import clauses_text, colon_text, list_text
 from apps.core.marked_texts import gettext
 from apps.core.reason_fields import CodedField, ReasonCharField, ReasonTextField, WithReasons
 from apps.core.reasons import (
@@ -254,6 +256,23 @@ def test_a_marked_text_is_kept_in_english_whoever_acts(rows: type[Noted], expire
         assert shown_text(kept.note) == f"end：{text}"
         assert shown_text(own.error) == f"{text} 的租约已到期"
         assert pickle.loads(pickle.dumps(text)).values == text.values
+
+
+def test_lists_and_labels_within_a_marked_text_are_kept_in_english(rows: type[Noted]) -> None:
+    with override("zh-hans"):
+        names = list_text(["a", plural(2, "sector")])
+        text = gettext("at most {limit} epochs at once").format(
+            limit=colon_text(AlertEvent.TEST.label, names)
+        )
+        rows.objects.create(error=text, note=clauses_text([]))
+        rows.objects.create(error=gettext("at most {limit} epochs at once"))
+
+    assert text == "一次最多 测试：a、2 个扇区 个高度"
+    own, bare = rows.objects.order_by("pk")
+    assert (own.error, own.note_coded) == ("at most test: a, 2 sectors epochs at once", None)
+    assert bare.error == "at most {limit} epochs at once"
+    with override("zh-hans"):
+        assert shown_text(own.error) == text
 
 
 def test_marked_texts_of_older_rows_get_codes(rows: type[Noted], expired: ReasonKind) -> None:
