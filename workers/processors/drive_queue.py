@@ -94,7 +94,7 @@ class DriveQueue(LabelQueue):
         self._known_read()
         self.size = BatchSize(sectors=settings.sectors, why=SET)
         """How many sectors a batch has, and why."""
-        self._within_s = 0
+        self._within_s: float = 0
         """How long a new ticket lasts, by the last sector that came; 0: not known."""
         self._size_choose()
 

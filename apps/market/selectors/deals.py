@@ -294,6 +294,8 @@ def sector_terminated_at(piece: Piece) -> int | None:
 
 def terminated_at(miner: int, number: int | None) -> int | None:
     """Return the same of a sector by its number."""
+    if number is None:
+        return None
     rows = SectorChange.objects.filter(sector__miner=miner, sector__number=number)
     rows = rows.filter(state__in=TERMINATED, batch__landed_height__isnull=False)
     return rows.order_by("-pk").values_list("batch__landed_height", flat=True).first()

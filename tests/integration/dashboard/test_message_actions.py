@@ -216,8 +216,9 @@ class TestQueue:
 
         assert "2 messages done, 1 refused" in page
         [line] = AuditEntry.objects.filter(action__startswith="message.mark-bad")
-        assert (line.target, line.after["state"]) == ("2 messages", "FAILED")
-        assert [name.partition(" ")[0] for name in line.after["messages"]] == ["one", "three"]
+        after = line.after or {}
+        assert (line.target, after["state"]) == ("2 messages", "FAILED")
+        assert [name.partition(" ")[0] for name in after["messages"]] == ["one", "three"]
 
     def test_what_was_signed_after_the_review_is_not_marked_as_failed(self, pool):
         pool.push("one", pool.address(), gas=CHEAP)

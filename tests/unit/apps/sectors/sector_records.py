@@ -21,9 +21,9 @@ LOST: dict[str, Any] = {
 """What a row that was made from the chain alone does not have."""
 
 
-def sealed(*, is_upgraded: bool = False) -> Sector:
+def sealed(*, is_upgraded: bool = False, beside: Sector | None = None) -> Sector:
     """A proving sector with two pieces of clients, whose pieces are active."""
-    miner = factories.miner(2001, of="alice")
+    miner = factories.miner(2001, of="alice") if beside is None else beside.miner
     sector = factories.sector(miner, state="PROVING", active=True, comm_r=KEY, ticket=TICKET, ticket_epoch=5)
     place: dict[str, Any] = {"state": "ACTIVE", "sector_number": sector.number, "has_data": False}
     large = factories.piece(

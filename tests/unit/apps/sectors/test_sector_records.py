@@ -77,10 +77,12 @@ def test_a_sector_comes_back_whole_from_its_record(client: Client, is_upgraded: 
 
 
 def test_several_records_leave_one_line_with_those_that_told_something(client: Client) -> None:
-    first, second = sealed(), sealed()
-    records = [json.loads(json.dumps(record_of(one))) for one in (second, first)]
-    for one in (first, second):
-        forget(one)
+    first = sealed()
+    records = [json.loads(json.dumps(record_of(first)))]
+    forget(first)
+    second = sealed(beside=first)
+    records.insert(0, json.loads(json.dumps(record_of(second))))
+    forget(second)
     body = json.dumps({"records": [{}, *records, records[0]]})
     headers = people.bearer(people.token("sign", of="alice"))
 

@@ -133,7 +133,7 @@ def test_a_host_measures_once_by_itself_and_not_beside_a_batch(tmp_path, monkeyp
     monkeypatch.setattr(machine_report, "MEASURE", (sys.executable, "-c", say))
     layers = LayerDrives(folder=str(tmp_path / "layers"), drives=("/mnt/nvme",))
     report = MachineReport(tmp_path, lambda: (tmp_path,), layers=layers)
-    now = [LayerBatch(sectors=16, layer=1, layers=2, done=0, total=9)]
+    now: list[LayerBatch | None] = [LayerBatch(sectors=16, layer=1, layers=2, done=0, total=9)]
     monkeypatch.setattr(report, "_batch", lambda: now[0])
 
     report._read()
