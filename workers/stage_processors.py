@@ -60,12 +60,12 @@ class StageProcessor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     def spec(self, environment: dict[str, str]) -> ChildSpec:
         """Return how to start it."""
-        told = {SECTORS_VARIABLE: str(self.sectors)} if self.sectors > 1 else {}
+        named = {SECTORS_VARIABLE: str(self.sectors)} if self.sectors > 1 else {}
         return ChildSpec(
             stages=(self.stage,),
             command=self.command,
             around=self.around,
-            environment=self.environment | (told if self.command else environment),
+            environment=self.environment | (named if self.command else environment),
             inherits_environment=self.inherits_environment,
             capacity=self.concurrent,
             sectors=self.sectors,

@@ -52,8 +52,8 @@ def _part(text: object) -> Any:
 def colon_text(one: object, other: object) -> str:
     """Return what something is or why, in the page's language: `a: b`."""
     parts = {"one": _part(one), "other": _part(other)}
-    words = {name: shown(part) for name, part in parts.items()}
-    return MarkedText(gettext("{one}: {other}").format(**words), COLON, parts)
+    words = gettext("{one}: {other}").format(one=shown(parts["one"]), other=shown(parts["other"]))
+    return MarkedText(words, COLON, parts)
 
 
 def sentence_text(text: object) -> str:

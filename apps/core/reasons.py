@@ -178,14 +178,14 @@ def _filled(template: str, values: Mapping[str, Any]) -> str:
 
 
 def _list(parts: Sequence[str]) -> Reason:
-    kept = english(list(parts))
-    return Reason(", ".join(map(str, kept)), marked_texts.LIST, {"parts": kept})
+    stored = english(list(parts))
+    return Reason(", ".join(map(str, stored)), marked_texts.LIST, {"parts": stored})
 
 
 def lines(parts: Sequence[str]) -> Reason:
     """Return several reasons, each but the first on a line of a list."""
-    kept = english(list(parts))
-    return Reason("\n- ".join(map(str, kept)), LINES.code, {"parts": kept})
+    stored = english(list(parts))
+    return Reason("\n- ".join(map(str, stored)), LINES.code, {"parts": stored})
 
 
 def _lines_shown(parts: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.locks import single_flight
 from apps.market.services.advertisements import advertisements_advance
-from apps.market.services.earnings import earnings_repair, settlements_read
+from apps.market.services.earnings import earnings_record, settlements_read
 from apps.market.services.follow import deals_advance
 from apps.market.services.publishing import deals_publish
 from apps.messages.selectors.recovery import recovery_now
@@ -20,7 +20,7 @@ from apps.messages.selectors.recovery import recovery_now
 def market_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Start downloads, put uploads together, publish deals, and note how far they have come."""
     deals_advance(height=height, now=clock.now())
-    earnings_repair(height=height, now=clock.now())
+    earnings_record(height=height, now=clock.now())
     head = head_current()
     if head is not None and recovery_now() is None:  # what was sent before is not read back yet
         deals_publish(client=chain_client(), head=head, now=clock.now())

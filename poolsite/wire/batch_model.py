@@ -26,7 +26,7 @@ BINDS: Final = (MEMORY, ROOM, READS, CORES)
 
 NEAR: Final = 0.95
 """A size that makes at least this part of the best one's sectors a day is as good: it is full sooner."""
-SET, BEST, UNMEASURED, LEAST, BEGUN = "set", "best", "unmeasured", "least", "begun"
+SET, BEST, UNMEASURED, LEAST, STARTED = "set", "best", "unmeasured", "least", "begun"
 """Why batches have their size (`BatchSize.why`)."""
 
 

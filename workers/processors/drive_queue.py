@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from poolsite.filecoin.porep.parameters import parameters_of_size
-from poolsite.wire.batch_model import BEGUN, SET, BatchMachine, batch_choose
+from poolsite.wire.batch_model import SET, STARTED, BatchMachine, batch_choose
 from poolsite.wire.hardware import BatchSize
 from poolsite.wire.page_shape import BATCH_MAX, shape_of
 from workers.gpus import gpus_here
@@ -140,7 +140,7 @@ class DriveQueue(LabelQueue):
             return
         before = size_read(self.folder)
         if self._paths():
-            self.size = before or BatchSize(sectors=BATCH_MAX, why=BEGUN)
+            self.size = before or BatchSize(sectors=BATCH_MAX, why=STARTED)
             return
         self.size = batch_choose(
             measured_read(self.folder.parent),

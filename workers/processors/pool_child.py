@@ -311,8 +311,8 @@ class ProcessorChild:
         try:
             answer = json.loads(line)
             number, is_progress = int(answer["id"]), "progress" in answer
-            told = answer["progress"] if is_progress else {"done": 0, "total": 0}
-            done, total = int(told["done"]), int(told["total"])
+            progress = answer["progress"] if is_progress else {"done": 0, "total": 0}
+            done, total = int(progress["done"]), int(progress["total"])
         except (ValueError, KeyError, TypeError):
             sys.stderr.write(f"processor {self.pid}: bad line {line[:100]!r}\n")
             return

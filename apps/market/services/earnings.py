@@ -148,15 +148,15 @@ def settlement_note(deal: Deal, *, settled_to: int | None, height: int) -> None:
     income_change(locked, before=before, height=height)
 
 
-def earnings_repair(*, height: int, now: datetime) -> None:
+def earnings_record(*, height: int, now: datetime) -> None:
     """Note when deals earn that a console of the version before has activated or ended, once a day."""
     if height % WHOLE_EPOCHS < EVERY_STEP_EPOCHS:
-        for_each_isolated(deals_unnoted(since=now - REPAIRED), earning_repair, event="earning_not_noted")
-        for_each_isolated(deals_cut_unnoted(), earning_repair, event="earning_not_noted")
+        for_each_isolated(deals_unnoted(since=now - REPAIRED), earning_record, event="earning_not_noted")
+        for_each_isolated(deals_cut_unnoted(), earning_record, event="earning_not_noted")
 
 
 @transaction.atomic
-def earning_repair(deal: Deal) -> None:
+def earning_record(deal: Deal) -> None:
     """Note between which epochs a deal earns, by its state and by where the pool has ended its sector."""
     locked = Deal.objects.select_for_update(of=("self",)).get(pk=deal.pk)
     if locked.state not in (DealState.ACTIVE, DealState.ENDED):

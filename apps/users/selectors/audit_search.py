@@ -90,19 +90,19 @@ class AuditFilters(DayFilters):
     def question(self) -> AuditFilter:
         """Return what to search for.  Raises BadValue."""
         self.check()
-        said: dict[str, Any] = self.form.cleaned_data if self.given else dict.fromkeys(self.filters, None)
-        first = [day_begin(said["since"])] if said["since"] else []
-        first += [said["after"] + timedelta(microseconds=1)] if said["after"] else []
-        last = [day_begin(said["until"] + DAY)] if said["until"] else []
-        last += [said["before"]] if said["before"] else []
+        wanted: dict[str, Any] = self.form.cleaned_data if self.given else dict.fromkeys(self.filters, None)
+        first = [day_begin(wanted["since"])] if wanted["since"] else []
+        first += [wanted["after"] + timedelta(microseconds=1)] if wanted["after"] else []
+        last = [day_begin(wanted["until"] + DAY)] if wanted["until"] else []
+        last += [wanted["before"]] if wanted["before"] else []
         return AuditFilter(
-            who=said["who"] or said["actor"] or "",
-            what=said["what"] or "",
-            action=said["action"] or "",
-            target=said["object"] or "",
-            target_whole=said["target"] or "",
-            tenant=said["tenant"] or "",
-            text=said["q"] or "",
+            who=wanted["who"] or wanted["actor"] or "",
+            what=wanted["what"] or "",
+            action=wanted["action"] or "",
+            target=wanted["object"] or "",
+            target_whole=wanted["target"] or "",
+            tenant=wanted["tenant"] or "",
+            text=wanted["q"] or "",
             since=max(first, default=None),
             until=min(last, default=None),
         )

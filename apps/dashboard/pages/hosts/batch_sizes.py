@@ -14,7 +14,6 @@ from apps.core.formatting import HOUR_S, NOTHING, joined_size, plural
 from apps.core.languages import colon_text, list_text, sentence_text
 from apps.core.local_time import moment_text
 from poolsite.wire.batch_model import (
-    BEGUN,
     BEST,
     CORES,
     LEAST,
@@ -22,6 +21,7 @@ from poolsite.wire.batch_model import (
     READS,
     ROOM,
     SET,
+    STARTED,
     UNMEASURED,
     BatchFigures,
     batch_size_of,
@@ -49,7 +49,7 @@ SIZE_TEXTS: Final[dict[str, StrOrPromise]] = {
     BEST: _("Batches have {sectors}: smaller ones make fewer a day, larger ones no more, or do not fit."),
     UNMEASURED: _("Batches have {sectors}, the most that memory and slots hold, until drives are measured."),
     LEAST: _("Batches have {sectors}, the fewest: by what was measured it holds no batch."),
-    BEGUN: _("Batches have {sectors}, as those that are on the drives."),
+    STARTED: _("Batches have {sectors}, as those that are on the drives."),
 }
 """Why batches have their size."""
 

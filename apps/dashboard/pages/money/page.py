@@ -215,8 +215,8 @@ def exposure_facts(miners: Sequence[Miner], lines: Sequence[MoneyLine], data: Pa
     if payments.earned:
         text = gettext("{earned} in all; {settled} of it is in the market balance, {rest} is not settled yet")
         amounts = {"earned": payments.earned, "settled": payments.settled, "rest": payments.unsettled}
-        told = text.format(**{name: formatting.amount_text(atto) for name, atto in amounts.items()})
-        yield Fact(_("Earned by deals"), told)
+        figures = text.format(**{name: formatting.amount_text(atto) for name, atto in amounts.items()})
+        yield Fact(_("Earned by deals"), figures)
     yield Fact(
         _("Cost of a TiB of QA power and day"), unknown if each is None else formatting.amount_text(each)
     )

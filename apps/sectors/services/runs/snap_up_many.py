@@ -115,9 +115,9 @@ def snap_ups_begin(
     is_one_line = len(sectors) > 1
     if is_one_line:  # before the first begins: a kill leaves no act without its line
         runs = PipelineRun.objects.filter(sector__in=sectors, kind=JobKind.SNAP_UP, key=key)
-        begun = set(runs.values_list("sector", flat=True)) if key else set()
-        asked = [one for one in sectors if one.pk not in begun]
-        sectors_audit(by, action="sector.snap-up-all", sectors=asked)
+        started = set(runs.values_list("sector", flat=True)) if key else set()
+        requested = [one for one in sectors if one.pk not in started]
+        sectors_audit(by, action="sector.snap-up-all", sectors=requested)
     plan = []
     for sector in sectors:
         try:

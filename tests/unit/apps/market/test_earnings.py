@@ -20,7 +20,7 @@ from apps.core.day_ranges import last_days
 from apps.market.models import Deal, DealIncome
 from apps.market.selectors.deals import WHOLE_EPOCHS
 from apps.market.selectors.earnings import Payments, deal_payments, deals_earned, payments_of
-from apps.market.services.earnings import earnings_repair, settlement_note, settlements_read
+from apps.market.services.earnings import earnings_record, settlement_note, settlements_read
 from apps.market.services.transfers import deal_move
 from apps.market.states import DealDoor
 from apps.miners.models import Miner
@@ -192,7 +192,7 @@ def ended_by_pool(miner: Miner, *, state: str, landed: int) -> int:
 
 
 @pytest.mark.parametrize("is_migrated", [True, False])
-def test_deals_of_a_version_before_earn_up_to_where_the_pool_ended_their_sectors(is_migrated: bool) -> None:
+def test_deals_of_a_version_before_earn_until_their_sectors_ended(is_migrated: bool) -> None:
     miner, at = factories.miner(2001, refreshed_height=20_000), 3 * WHOLE_EPOCHS
     older_deal(miner, state="ACTIVE")
     older_deal(miner, state="ENDED", number=ended_by_pool(miner, state="TERMINATE_LANDED", landed=3000))
@@ -205,7 +205,7 @@ def test_deals_of_a_version_before_earn_up_to_where_the_pool_ended_their_sectors
         assert payments_of([miner]).earned == 3 * 7 * 8000
 
     for height in (at - 1, at, at):
-        earnings_repair(height=height, now=clock.now())
+        earnings_record(height=height, now=clock.now())
 
     assert payments_of([miner]) == Payments(7 * (8000 + 2000 + 8000), 0)
     heights = [0, 2500, 5000, 20_000]
@@ -228,7 +228,7 @@ def test_a_payment_that_was_read_meanwhile_counts_once() -> None:
     assert payments_of([miner]) == Payments(5000, 5000)
 
 
-def test_deals_that_a_node_refuses_to_tell_of_keep_no_other_from_being_read(
+def test_deals_that_a_node_refuses_keep_no_other_from_being_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("apps.market.services.earnings.READ_MOST", 1)
