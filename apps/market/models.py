@@ -253,7 +253,7 @@ class Deal(WithReasons, Named, Timestamped):
 
 
 class DealIncome(models.Model):
-    """What paid deals of a miner add up to, by the day of epochs in which their payments begin and end.
+    """Sums of a miner's paid deals, by the day of epochs in which their payments begin and end.
 
     A deal adds its price where they begin and takes it off where they end, so that what all deals brought up
     to an epoch is a sum of days, not of deals.

@@ -253,7 +253,7 @@ class HashChunk(models.Model):
     number = models.PositiveIntegerField()
     """From 0 on; it links to the chunk before it."""
     cid = CidField()
-    """Of the chunk: it is served only while the file gives these bytes."""
+    """CID of the chunk: it is served only while the file gives these bytes."""
     at = models.BigIntegerField()
     """First byte of its multihashes in the file."""
     size = models.PositiveIntegerField()

@@ -69,7 +69,7 @@ class BatchFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchMachine:
-    """What batches find on a machine; what is 0 is not known."""
+    """Means of a machine for batches; 0 is not known."""
 
     cpus: int = 1
     ram_bytes: int = 0

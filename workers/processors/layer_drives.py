@@ -13,7 +13,7 @@ LAYERS_VARIABLE: Final = "POOLSITE_SEALER_LAYERS"
 STORE: Final = "store"
 """The file in the folder of a host's batches that has the id of its drives."""
 BATCH_SUFFIX, MEMBERS_SUFFIX = ".json", ".members"
-"""Of the file of a batch there, and of the one beside it that names its sectors."""
+"""Suffixes of a batch's file there, and of the one beside it that names its sectors."""
 BATCH_MINUTES: Final = 30
 """After so long a batch begins though it is not full, unless the host's file says otherwise."""
 

@@ -35,7 +35,7 @@ REMEDY: Final = (
     "once it answers again, retry its sectors; if it was replaced, first run “python -m workers reset-drives”"
 )
 FAILED: Final = {errno.EIO, errno.ENXIO, errno.ENODEV, errno.EROFS}
-"""Of a drive that does not answer, is gone, or whose file system takes no more writes after errors."""
+"""Errors of a drive that does not answer, is gone, or whose file system takes no more writes after errors."""
 LOCK_WAIT_S, LOCK_PAUSE_S = 10.0, 0.02
 PUNCH_HOLE, KEEP_SIZE = 2, 1
 

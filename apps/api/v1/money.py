@@ -126,7 +126,7 @@ class LiveSectorsOutput(serializers.Serializer[Any]):
 
 
 class DealPaymentsOutput(serializers.Serializer[Any]):
-    """What deals of the present miners have earned up to now; amounts in attoFIL."""
+    """Earnings of the present miners' deals up to now; amounts in attoFIL."""
 
     earned = serializers.CharField(help_text="since their start epochs")
     settled = serializers.CharField(help_text="paid into market balances, as nodes said within a day")

@@ -1,4 +1,4 @@
-"""What clients' deals earn: the fee of an active deal falls to its miner epoch by epoch, paid or not.
+"""Earnings of clients' deals: the fee of an active deal falls to its miner epoch by epoch, paid or not.
 
 Sums come from `DealIncome`, a row for each miner and day, and from the deals whose payments begin or end
 within the heights that are asked for: not from all deals.
@@ -62,7 +62,7 @@ def _earned_at(height: int, base: tuple[int, int], steps: Sequence[tuple[int, in
 
 @dataclass(frozen=True, slots=True)
 class Payments:
-    """What deals have earned so far, and how much of it the market actor has paid; attoFIL."""
+    """Earnings of deals so far, and how much of them the market actor has paid; attoFIL."""
 
     earned: int = 0
     settled: int = 0

@@ -1,4 +1,4 @@
-"""What deals earn: `DealIncome` follows each deal that begins, ends or is paid, in the same transaction.
+"""Earnings of deals: `DealIncome` follows each deal that begins, ends or is paid, in the same transaction.
 
 The market actor pays a deal's fee to the miner's market balance when somebody settles it, not epoch by epoch
 (FIP-0074): what it has paid is read from the chain.

@@ -43,7 +43,7 @@ PRICED: Final = ("replace", "cancel")
 """What makes a new signed message; the rest costs nothing."""
 
 ALL_NODES: Final = {"nodes": "all"}
-"""What the audit log has of a message that is published again."""
+"""Audit lines of messages that are published again."""
 OF_A_VERSION: Final = (*PRICED, "mark-bad")
 """What is decided of one version of a message: its fees, or that it is not signed."""
 

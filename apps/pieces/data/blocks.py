@@ -53,7 +53,7 @@ class Indexing:
     blocks: int = 0
     left_out: int = 0
     chunks: Sequence[tuple[str, int, int, int]] = ()
-    """Of the multihashes: CID, first byte in their file, bytes and count; each links to the one before."""
+    """A chunk of multihashes: CID, first byte in their file, bytes and count; it links to the one before."""
     fault: str = ""
     """A value of `CarFault`, or "none" for what is no CAR."""
     at: int = 0

@@ -40,7 +40,7 @@ from poolsite.wire.pipeline import SectorState
 RECORDS_MAX: Final = 1_000
 """Of one request."""
 TOGETHER: Final = 100
-"""Of one transaction: it holds the locks of their sectors."""
+"""Records of one transaction: it holds the locks of their sectors."""
 MARKET: Final = id_address(5)
 
 

@@ -1,4 +1,4 @@
-"""What deals earn: the sums of days are those of all deals, to the attoFIL, whatever happened to them."""
+"""The sums of days are those of all deals, to the attoFIL, whatever happened to the deals."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_money_has_what_each_day_earned_and_tenants_have_the_sum() -> None:
 
 
 class Node:
-    """What the market actor says of deals by their number: up to where it has paid."""
+    """The market actor's answers for deals by their number: up to where it has paid."""
 
     def __init__(self, paid: dict[int, int]) -> None:
         self.paid, self.asked = paid, list[int]()

@@ -59,7 +59,7 @@ def sector_run(stage: str, request: Any) -> None:
 
 
 def tell(number: int, done: int, total: int) -> None:
-    """Say how far a sector is."""
+    """Report how far a sector is."""
     say({"id": number, "progress": {"done": done, "total": total}})
 
 
