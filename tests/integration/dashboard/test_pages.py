@@ -38,7 +38,7 @@ MOST_QUERIES = {
     "messages-failures": 14,
     "senders": 18,  # two of them for gas: the viewer's, and what each address pays in a day
     "gas": 21,  # one of them for the gas of each method
-    "money": 22,  # six of them for what is of no miner, tenants' charges and multisig withdrawals
+    "money": 25,  # six for what is of no miner, tenants' charges and multisig withdrawals; three for deals
     "charges": 11,
     "charges-tenant": 14,
     "statement": 13,
@@ -49,7 +49,7 @@ MOST_QUERIES = {
     "roles": 14,  # the verdict on roles nobody holds, pages of hosts and miners
     "miner-roles": 20,  # the checks of its miner, too, and the groups of hosts
     "gateway": 17,  # signers and provers are counted
-    "people": 9,
+    "people": 10,  # one of them for views that a person saved
     "tokens": 9,  # one of them counts the valid ones
     "audit": 10,  # one of them for views that a person saved, one for actors to choose from
     "status": 11,  # four of them for components, their days, incidents and maintenance

@@ -410,7 +410,9 @@ def test_what_is_no_filter_is_refused(miner: Miner, url: str, settings: Any) -> 
 def test_the_page_says_why_a_url_is_refused(miner: Miner) -> None:
     people.person("ann")
 
-    answer = signed_in("ann").post("/miners/f02001/market/", {"filter_url": "ftp://f", "waiting_deals": "7"})
+    answer = signed_in("ann").post(
+        "/miners/f02001/market/", {"filter_url": "ftp://f", "waiting_deals": "7", "clients_rule": "anybody"}
+    )
 
     assert answer.status_code == 422
     assert "must be an http:// or https:// URL" in text_of(answer)
