@@ -35,6 +35,7 @@ from apps.chain.node.public_hosts import is_private_literal
 from apps.core.addresses import address_typed
 from apps.core.filters import Address, Choices
 from apps.core.prepared_statements import Plan, Prepared
+from apps.core.reasons import coded_read
 from apps.market import due
 from apps.market.errors import ClientUnknown, DealUnknown
 from apps.market.models import (
@@ -218,7 +219,11 @@ def client_reasons(viewer: Principal, address: str) -> list[tuple[str, str, int]
     """Return why deals of a client were refused or failed: state, reason and how many, the most first."""
     rows = deals_visible(viewer).select_related(None).order_by()
     rows = rows.filter(client=address, state__in=[DealState.REFUSED, DealState.FAILED])
-    return list(rows.values_list("state", "reason").annotate(many=Count("pk")).order_by("-many", "reason"))
+    groups = rows.values_list("state", "reason", "reason_coded").annotate(many=Count("pk"))
+    return [
+        (state, coded_read(text, code), many)
+        for state, text, code, many in groups.order_by("-many", "reason")
+    ]
 
 
 def client_markets(viewer: Principal) -> list[MinerMarket]:

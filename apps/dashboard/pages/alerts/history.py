@@ -72,8 +72,8 @@ def listed(data: PageData) -> QuerySet[Alert]:
 
 
 def changed(context: FragmentContext, keys: list[str]) -> QuerySet[Alert]:
-    """Return the alerts that changed."""
-    return listed(context.data).filter(uuid__in=keys)
+    """Return the alerts that changed; a change without a key is of no single one."""
+    return listed(context.data).filter(uuid__in=[key for key in keys if key])
 
 
 def alert_rows(rows: Sequence[Alert], data: PageData) -> list[AlertRow]:
