@@ -105,7 +105,7 @@ def bytes_put(
     size: int,
     token: str,
     stop: threading.Event | None = None,
-    slow_s: float = SLOW_S,
+    slow_s: float | None = None,
 ) -> None:
     """Send the bytes, unless `stop` is set; no chunk, nor the answer, may take longer than `slow_s`.
 
@@ -121,7 +121,7 @@ def bytes_put(
     parts = urlsplit(target.url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = url_connect(target.url, is_private_fine=target.is_registered)
-    watch = PutWatch(connection.sock, rate=SLOW_RATE, slow_s=slow_s, stop=stop)
+    watch = PutWatch(connection.sock, rate=SLOW_RATE, slow_s=SLOW_S if slow_s is None else slow_s, stop=stop)
     try:
         with watch.started():
             connection.request("PUT", path, body=watch.counted(chunks), headers=headers)
