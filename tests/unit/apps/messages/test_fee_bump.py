@@ -172,7 +172,7 @@ def test_the_largest_fee_holds_and_is_named(pool: Pool) -> None:
 
     row = pool.row("one")
     assert (row.state, row.wait) == (MessageState.FILLED, Wait.FEE_CAP)
-    assert "max fee 250000000" in row.error
+    assert "max fee 0.00000000025 FIL" in row.error
     assert not SignedVersion.objects.exists()
 
 
