@@ -41,7 +41,7 @@ class DatabaseTimes:
     """Seconds since 1970."""
     statement_ms: float
     commit_ms: float
-    """Seconds that a statement which writes took, with its commit."""
+    """Milliseconds of a statement that writes, with its commit."""
     locks_s: float
     """Longest time for which a session waits for a lock now."""
 
