@@ -70,6 +70,7 @@ SENDING_S: Final = 20.0
 """No announcement is begun later in the turn of a head."""
 AT_ONCE: Final = 16
 """Indexers that are told at a time."""
+NOT_ANNOUNCED: Final = "advertisements_not_announced"
 RETRY_FIRST: Final = timedelta(seconds=30)
 RETRY_MOST: Final = timedelta(hours=1)
 """Between two announcements to an indexer that does not take them."""
@@ -230,12 +231,15 @@ def heads_send(chains: Sequence[AdChain], *, now: datetime) -> None:
     """
     due: dict[str, list[AdChain]] = {}
     answers = {(row.chain_id, row.url): row for row in IndexerAnswer.objects.filter(chain__in=chains)}
-    for chain in chains:
+
+    def look(chain: AdChain) -> None:
         chain.refresh_from_db(fields=["head", "addresses"])
         for url in chain.miner.market.indexers if chain.head else ():
             row = answers.get((chain.pk, url))
             if row is None or ((row.head != chain.head or row.reason) and next_try(row) <= now):
                 due.setdefault(url, []).append(chain)
+
+    for_each_isolated(chains, look, event=NOT_ANNOUNCED)
     if not due:
         return
     until = time.monotonic() + SENDING_S
@@ -256,10 +260,12 @@ def _heads_send_to(url: str, chains: list[AdChain], *, until: float) -> list[tup
     Runs in a thread without a database.
     """
     outcomes = []
-    for chain in chains:
-        if time.monotonic() >= until:
-            break
-        outcomes.append((chain, _announce(chain, url=url)))
+
+    def send(chain: AdChain) -> None:
+        if time.monotonic() < until:
+            outcomes.append((chain, _announce(chain, url=url)))
+
+    for_each_isolated(chains, send, event=NOT_ANNOUNCED)
     return outcomes
 
 

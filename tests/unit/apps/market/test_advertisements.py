@@ -39,6 +39,7 @@ from apps.market.services.advertisements import (
     advertisements_advance,
     advertisements_sign,
     fetch_note,
+    heads_send,
     next_try,
 )
 from apps.market.services.markets import market_set
@@ -501,6 +502,19 @@ def test_an_indexer_that_hangs_holds_up_nobody(
     slow = IndexerAnswer.objects.exclude(reason="")
     assert slow.count() == 4  # the other miner's turn at the first has not begun
     assert {str(row.reason) for row in slow} == {"the destination receives too slowly"}
+
+
+def test_a_broken_chain_keeps_no_other_from_being_announced(miner: Miner, indexer: Indexer) -> None:
+    market_set(miner, values={"indexers": [indexer.url]}, by=people.principal())
+    offer(miner)
+    turn()
+    whole = AdChain.objects.get()
+    broken = AdChain.objects.create(miner=miner, peer_id="x", head=whole.head, addresses=[])
+
+    heads_send([broken, whole], now=NOW)
+
+    assert len(indexer.bodies) == 1
+    assert IndexerAnswer.objects.get().chain == whole
 
 
 def test_no_private_host_is_told(miner: Miner, indexer: Indexer, settings: Any) -> None:
