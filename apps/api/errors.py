@@ -112,9 +112,13 @@ def http_status(error: DomainError) -> int:
 
 
 def error_body(error: DomainError) -> dict[str, str]:
-    """Return the JSON of a refusal; it may quote half of a surrogate pair, which has no UTF-8."""
-    body = {"code": error.code, "message": error.reason, "field": error.field}
-    return {name: text.encode("utf-8", "replace").decode() for name, text in body.items()}
+    """Return the JSON of a refusal."""
+    return {"code": error.code, "message": sendable(error.reason), "field": sendable(error.field)}
+
+
+def sendable(text: str) -> str:
+    """Return a text with a question mark for each half of a surrogate pair, which has no UTF-8."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def domain_error(error: Exception) -> DomainError | None:

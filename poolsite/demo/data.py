@@ -6,6 +6,7 @@ import hashlib
 from datetime import timedelta
 from typing import Any, Final
 
+from apps.core.marked_texts import gettext
 from apps.core.reasons import refused
 from apps.market.errors import DealRefused
 from apps.market.models import Deal, MinerMarket
@@ -128,6 +129,7 @@ def _piece(
     size = SECTOR_BYTES if sector is not None else (4 << number % 4) * GIB
     raw = size * 127 // 128
     since = world.now - timedelta(hours=1 + number % 90)
+    wrong = gettext("the source answered {status}")
     is_known = state not in (PieceState.FETCHING, PieceState.RECEIVED, PieceState.FAILED)
     return Piece(
         uuid=world.uuid(),
@@ -151,7 +153,7 @@ def _piece(
         sector_number=sector.number if sector is not None else None,
         offset=0 if sector is not None else None,
         actor="data desk",
-        error="the source answered 404" if state == PieceState.FAILED else "",
+        error=wrong.format(status=404) if state == PieceState.FAILED else "",
     )
 
 

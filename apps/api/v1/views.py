@@ -27,6 +27,7 @@ from apps.api.errors import (
     domain_error,
     error_body,
     http_status,
+    sendable,
 )
 from apps.api.idempotency import answered_once
 from apps.api.v1.access import MayCall, PersonAuthentication, TokenAuthentication
@@ -225,7 +226,7 @@ def exception_answer(error: Exception, context: dict[str, Any]) -> Response | No
     language = context["request"].headers.get(PAGE_LANGUAGE, "")
     if language in dict(settings.LANGUAGES):
         with override(language):
-            answer.data["message"] = shown_text(answer.data["message"])
+            answer.data["message"] = sendable(shown_text(refusal.reason))
     if isinstance(refusal, TokenRefused):
         answer["WWW-Authenticate"] = "Bearer"
     if isinstance(refusal, NotReachable):

@@ -232,14 +232,14 @@ def heads_send(chains: Sequence[AdChain], *, now: datetime) -> None:
     due: dict[str, list[AdChain]] = {}
     answers = {(row.chain_id, row.url): row for row in IndexerAnswer.objects.filter(chain__in=chains)}
 
-    def look(chain: AdChain) -> None:
+    def due_note(chain: AdChain) -> None:
         chain.refresh_from_db(fields=["head", "addresses"])
         for url in chain.miner.market.indexers if chain.head else ():
             row = answers.get((chain.pk, url))
             if row is None or ((row.head != chain.head or row.reason) and next_try(row) <= now):
                 due.setdefault(url, []).append(chain)
 
-    for_each_isolated(chains, look, event=NOT_ANNOUNCED)
+    for_each_isolated(chains, due_note, event=NOT_ANNOUNCED)
     if not due:
         return
     until = time.monotonic() + SENDING_S

@@ -27,6 +27,7 @@ from apps.users.rules.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.page_client import signed_in, text_of
+from tests.people import person
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("priced")]
 
@@ -301,7 +302,7 @@ def test_nothing_is_proved_in_recovery_or_after_an_upgrade_without_a_node():
 
 def test_messages_that_failed_cost_what_their_sectors_do_not_earn_or_prove():
     miner = factories.miner(has_min_power=True, raw_power=2048, qa_power=2048, active_sectors=1)
-    rows = factories.deadlines(miner, live={1: Forecast.MISSED})
+    window = factories.deadlines(miner, live={5: Forecast.MISSED})[5]
     failed: dict[str, Any] = {"state": MessageState.FAILED, "error": "expired"}
     for number, kind in enumerate(("send", "send", "commit", "window_post")):
         factories.message(f"{kind} {number}", kind=kind, **failed)
@@ -310,9 +311,9 @@ def test_messages_that_failed_cost_what_their_sectors_do_not_earn_or_prove():
     factories.sector(miner, state=SectorState.ABORTED, commit_batch=batch)
     WindowPost.objects.create(
         miner=miner,
-        deadline_index=1,
-        open_epoch=rows[1].open_epoch,
-        close_epoch=rows[1].close_epoch,
+        deadline_index=window.index,
+        open_epoch=window.open_epoch,
+        close_epoch=window.close_epoch,
         challenge_epoch=0,
         randomness=bytes(32),
         message_id="window_post 3",
@@ -335,6 +336,7 @@ def test_messages_that_failed_cost_what_their_sectors_do_not_earn_or_prove():
         (reward, False),
         (fee, True),
     ]
+    person()
     shown = text_of(signed_in().get(reverse("messages-failures")))
     assert shown.index(amount_text(fee)) < shown.index(amount_text(reward)) < shown.index("not known")
     RewardEstimate.objects.all().delete()

@@ -93,7 +93,7 @@ def come_back_unsealed(world: World, sector: Sector, *, large: Piece, small: Pie
 def killed_often(world: World) -> Counter[str]:
     """Have the sealing host killed before each of its reports; gives how often each stage ran."""
     runs: Counter[str] = Counter()
-    call, rest = world.pool.call, world.hosts_work
+    pool, call, rest = world.pool, world.pool.call, world.hosts_work
 
     def counted(name: str, *args: Any, **options: Any) -> Any:
         runs[name] += 1
@@ -110,7 +110,7 @@ def killed_often(world: World) -> Counter[str]:
                 break
         rest()
 
-    world.pool = SimpleNamespace(call=counted)  # type: ignore[assignment]  # all that a runner asks of it
+    world.pool = SimpleNamespace(call=counted, is_foreign=pool.is_foreign)  # type: ignore[assignment]  # all that a runner asks of it
     world.agent = world.sealer()
     world.hosts_work = hosts_work  # type: ignore[method-assign]  # the kills are between its ticks
     return runs

@@ -15,6 +15,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
 from apps.checks.selectors.alert_history import (
@@ -34,6 +35,7 @@ from apps.dashboard.html_time import time_html
 from apps.dashboard.list_page import Column, Empty, ListPage
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.alerts.page import AlertRow, alert_row
+from apps.sectors.selectors.hosts import is_uuid
 
 if TYPE_CHECKING:
     from apps.checks.models import Alert
@@ -72,8 +74,8 @@ def listed(data: PageData) -> QuerySet[Alert]:
 
 
 def changed(context: FragmentContext, keys: list[str]) -> QuerySet[Alert]:
-    """Return the alerts that changed; a change without a key is of no single one."""
-    return listed(context.data).filter(uuid__in=[key for key in keys if key])
+    """Return the alerts that changed."""
+    return listed(context.data).filter(uuid__in=[key for key in keys if is_uuid(key)])
 
 
 def alert_rows(rows: Sequence[Alert], data: PageData) -> list[AlertRow]:
@@ -170,6 +172,9 @@ HISTORY: Final = ListPage(
 )
 urlpatterns: Final = [
     *HISTORY.urls,
-    path("alerts.csv", RedirectView.as_view(pattern_name="alerts-history-csv", query_string=True)),
+    path(
+        "alerts.csv",
+        require_safe(RedirectView.as_view(pattern_name="alerts-history-csv", query_string=True)),
+    ),
 ]
 LIVE: Final = HISTORY.live_pages

@@ -53,6 +53,9 @@ class Here:
 
     waited_s = 0.0
 
+    def is_foreign(self, _stage: str) -> bool:
+        return False
+
     def call(
         self, name: str, task: Any, *, progress: Any, is_wanted: Any, on_wait: Any
     ) -> Any:  # runs to its end

@@ -23,6 +23,7 @@ from tests.page_client import signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 
+CLIENT, OTHER = factories.secp(5), factories.secp(6)
 DATA = bytes(number % 251 for number in range(1500))
 
 
@@ -128,11 +129,16 @@ def test_a_market_is_closed_until_its_people_open_it(client: Client, miner: Mine
             headers=people.bearer(people.token(perm)),
         )
 
-    values = {"is_open": True, "verified_price": "5", "clients_rule": "only", "clients": ["t01005"]}
+    values = {
+        "is_open": True,
+        "verified_price": "5",
+        "clients_rule": "only",
+        "clients": [CLIENT.replace("f1", "t1", 1)],
+    }
     assert patch("write", values).status_code == 403
     found = patch("sign", values).json()
 
-    assert (found["is_open"], found["verified_price"], found["clients"]) == (True, "5", ["f01005"])
+    assert (found["is_open"], found["verified_price"], found["clients"]) == (True, "5", [CLIENT])
     assert patch("sign", {"is_open": True}).json() == found
     entry = AuditEntry.objects.get(action="market.set")
     assert entry.before is not None
@@ -225,7 +231,7 @@ def test_the_market_page_sets_what_it_shows(miner: Miner) -> None:
         "least_size": "128 B",
         "most_size": "1 KiB",
         "clients_rule": "except",
-        "clients": "f01005\nf01006",
+        "clients": f"{CLIENT}\n{OTHER}",
         "waiting_deals": "7",
         "client_deals": "3",
         "publish_most": "4",
@@ -241,7 +247,7 @@ def test_the_market_page_sets_what_it_shows(miner: Miner) -> None:
         True,
         10**18 // 2,
         1024,
-        ["f01005", "f01006"],
+        [CLIENT, OTHER],
     )
     assert (row.takes_put, row.takes_http, row.waiting_deals, row.verified_price) == (True, False, 7, 0)
     assert (row.client_deals, row.publish_most, row.publish_wait, row.publish_base_fee) == (
@@ -253,4 +259,4 @@ def test_the_market_page_sets_what_it_shows(miner: Miner) -> None:
     assert "clients can propose deals." in text_of(browser.get("/miners/f02001/market/"))
     wrong = browser.post("/miners/f02001/market/", sent | {"clients": "nobody", "least_size": "3 KiB"})
     assert "nobody is not an address" in text_of(wrong)
-    assert MinerMarket.objects.get().clients == ["f01005", "f01006"]
+    assert MinerMarket.objects.get().clients == [CLIENT, OTHER]
