@@ -105,7 +105,12 @@ def test_what_was_closed_stays_closed_while_the_page_fetches_itself(visit: Visit
 
 
 @pytest.mark.parametrize(
-    ("status", "says"), [(0, "Not confirmed"), (502, "Not confirmed"), (403, "Not carried out")]
+    ("status", "says"),
+    [
+        (0, "Not confirmed"),
+        pytest.param(502, "Not confirmed", marks=pytest.mark.slow),
+        (403, "Not carried out"),
+    ],
 )
 def test_a_click_without_an_answer_says_that_it_is_not_confirmed(
     visit: Visit, alice: User, status: int, says: str

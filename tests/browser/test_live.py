@@ -130,7 +130,7 @@ def test_a_field_keeps_focus_caret_and_text(visit: Visit, alice: User, sector: S
     assert page.run(f"({kept})(document.getElementById('list-q'))") == [True, "hello", 2]
 
 
-@pytest.mark.parametrize("name", ["retry", "name"])
+@pytest.mark.parametrize("name", ["retry", pytest.param("name", marks=pytest.mark.slow)])
 def test_a_button_or_link_keeps_focus(visit: Visit, alice: User, sector: Sector, name: str) -> None:
     stop(sector)
     page = visit(alice).go("/sectors/")
@@ -199,7 +199,7 @@ def test_a_page_open_while_redis_was_killed_gets_right_again(
     expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("waiting for PC2")
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL])
 def test_a_page_finds_back_to_a_restarted_server(
     visit: Visit, alice: User, sector: Sector, site: Web, how: signal.Signals
 ) -> None:

@@ -47,8 +47,8 @@ def looked_at(page: Visitor, name: str) -> None:
     ("how", "name"),
     [
         (DESK, "desk-light"),
-        ({**DESK, "color_scheme": "dark"}, "desk-dark"),
-        (PHONE, "phone-light"),
+        pytest.param({**DESK, "color_scheme": "dark"}, "desk-dark", marks=pytest.mark.slow),
+        pytest.param(PHONE, "phone-light", marks=pytest.mark.slow),
         ({**PHONE, "color_scheme": "dark"}, "phone-dark"),
     ],
     ids=["desk", "desk, dark", "phone", "phone, dark"],
@@ -74,7 +74,7 @@ def test_the_operator_hands_a_miner_over_by_two_clicks_and_a_password(
     assert Miner.objects.get().tenant.name == "bob"
 
 
-@pytest.mark.parametrize("how", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("how", [pytest.param(DESK, marks=pytest.mark.slow), PHONE], ids=["desk", "phone"])
 def test_transfer_blocker_links_to_the_page_that_resolves_it(
     visit: Visit, operator: User, pool: TransferCase, how: dict[str, object]
 ) -> None:
@@ -97,9 +97,9 @@ def test_transfer_blocker_links_to_the_page_that_resolves_it(
     ("path", "selector", "words"),
     [
         (f"/miners/{ADDRESS}/", "h1", "Miner of another tenant"),
-        ("/miners/", "#main", "No miners yet"),
+        pytest.param("/miners/", "#main", "No miners yet", marks=pytest.mark.slow),
         ("/sectors/", "#main", "No sectors yet"),
-        ("sector", "h1", "Sector of another tenant"),
+        pytest.param("sector", "h1", "Sector of another tenant", marks=pytest.mark.slow),
     ],
 )
 def test_an_open_page_of_the_giver_loses_it_at_once(

@@ -18,6 +18,8 @@ EMPTY_PAGES: Final = (*demo_data.LISTS, *demo_data.FORMS)
 OPERATOR_PAGES: Final = ("alerts", "alert-channel-new", "recovery", "checks", "maintenance-announce")
 """Not there for a tenant, or without rows of their own."""
 WIDTHS: Final = (320, 360, 390, 768, 1100, 1440)
+FEW_WIDTHS: Final = (320, 1100)
+"""At which `make test` looks: the narrowest, and a rail beside the page with the least room."""
 PHONE: Final = ViewportSize(width=390, height=844)
 LOOKS: Final[tuple[tuple[Literal["light", "dark"], ViewportSize], ...]] = (
     ("light", DESKTOP),
@@ -46,7 +48,7 @@ def test_filled_pages_fit_every_width_and_have_no_findings(
         page.page.set_viewport_size(DESKTOP)
         page.page.emulate_media(color_scheme="light")
         page.go(addresses[name])
-        sideways[name] = page.sideways(WIDTHS)
+        sideways[name] = page.sideways(WIDTHS if in_both_looks else FEW_WIDTHS)
         for scheme, size in LOOKS if in_both_looks else LOOKS[at % 2 :][:1]:
             page.page.emulate_media(color_scheme=scheme)
             page.page.set_viewport_size(size)
@@ -56,7 +58,13 @@ def test_filled_pages_fit_every_width_and_have_no_findings(
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 
-@pytest.mark.parametrize("name", OPERATOR_PAGES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if at % 2 else [])
+        for at, name in enumerate(OPERATOR_PAGES)
+    ],
+)
 def test_a_page_of_the_operator_fits_every_width_and_has_no_findings(
     visit: Visit, operator: User, name: str
 ) -> None:
@@ -71,7 +79,7 @@ def test_a_page_of_the_operator_fits_every_width_and_has_no_findings(
         assert findings(page) == []
 
 
-@pytest.mark.parametrize("width", [390, 768, 1440])
+@pytest.mark.parametrize("width", [390, *(pytest.param(one, marks=pytest.mark.slow) for one in (768, 1440))])
 def test_buttons_of_a_channel_stay_within_its_row(look: Visit, operator: User, width: int) -> None:
     demo_data.alerts()
     page = look(operator).go(reverse("alerts"))
@@ -139,7 +147,7 @@ def test_a_slash_leads_to_the_search_and_one_thing_to_its_page(visit: Visit, ope
 
 
 @pytest.mark.parametrize("path", ["/login/", "/nowhere/"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_pages_outside_the_frame_have_no_findings(look: Visit, path: str, scheme: str) -> None:
     page = look(None, color_scheme=scheme).go(path, live=False)
 
@@ -147,7 +155,7 @@ def test_pages_outside_the_frame_have_no_findings(look: Visit, path: str, scheme
     assert findings(page) == []
 
 
-@pytest.mark.parametrize("theme", ["Dark", "High contrast"])
+@pytest.mark.parametrize("theme", [pytest.param("Dark", marks=pytest.mark.slow), "High contrast"])
 def test_a_chosen_theme_stays_and_has_no_findings(visit: Visit, operator: User, theme: str) -> None:
     demo_data.busy_pool()
     page = visit(operator).go("/")

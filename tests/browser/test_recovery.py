@@ -41,7 +41,9 @@ def unmatched(sender: str, *, nonce: int = 7) -> UnmatchedMessage:
     )
 
 
-@pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (390, "dark")])
+@pytest.mark.parametrize(
+    ("width", "theme"), [pytest.param(1440, "light", marks=pytest.mark.slow), (390, "dark")]
+)
 def test_recovery_page_follows_from_none_to_done(
     visit: Visit, operator: User, width: int, theme: str
 ) -> None:
@@ -101,7 +103,7 @@ def test_a_page_that_a_form_replaced_takes_no_older_answer(visit: Visit, operato
     assert visitor.complaints == []
 
 
-@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("order", [1, pytest.param(-1, marks=pytest.mark.slow)])
 def test_of_two_forms_the_answer_to_the_last_one_stays(visit: Visit, operator: User, order: int) -> None:
     miner = factories.miner()
     recovery_begin(REASON, now=clock.now())
@@ -134,7 +136,9 @@ def undecided(operator: User) -> list[UnmatchedMessage]:
     return [unmatched(miner.worker, nonce=nonce) for nonce in (7, 8)]
 
 
-@pytest.mark.parametrize("how", ["fetched", "pushed", "both"])
+@pytest.mark.parametrize(
+    "how", [*(pytest.param(one, marks=pytest.mark.slow) for one in ("fetched", "pushed")), "both"]
+)
 def test_a_decision_stays_with_its_message(
     visit: Visit, operator: User, undecided: list[UnmatchedMessage], how: str
 ) -> None:

@@ -134,6 +134,7 @@ def test_a_second_start_beside_a_running_one_is_refused(pool: Pool) -> None:
     assert {name: row["pid"] for name, row in pool.rows().items()} == before
 
 
+@pytest.mark.slow
 def test_a_start_on_a_taken_port_names_it_and_makes_nothing(pool: Pool) -> None:
     other = Pool()
     other.env["PORT"] = str(pool.port)
@@ -144,6 +145,7 @@ def test_a_start_on_a_taken_port_names_it_and_makes_nothing(pool: Pool) -> None:
     assert not other.var.exists()
 
 
+@pytest.mark.slow
 def test_start_with_a_taken_devnet_port_is_refused_before_listening(
     pool: Pool,
 ) -> None:
@@ -167,6 +169,7 @@ def test_killed_supervisor_leaves_no_process_and_restarts_quickly(pool: Pool) ->
     print(f"gone after {gone_s:.2f} s, answering again after {again_s:.2f} s")
 
 
+@pytest.mark.slow
 def test_ctrl_c_closes_the_database_and_a_reused_pid_blocks_no_start(pool: Pool) -> None:
     took_s = pool.stop(within_s=15)
 

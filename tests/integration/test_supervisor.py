@@ -244,7 +244,10 @@ def test_a_child_that_ignores_its_stop_signal_is_killed(small: Callable[..., Sma
     assert not is_alive(pid)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGTERM, signal.SIGHUP))],
+)
 def test_a_second_signal_of_whatever_kind_kills_what_would_take_its_time(
     small: Callable[..., Small], tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -123,7 +123,9 @@ def steps_until(pool: Pool, condition: Any) -> None:
         pool.step()
 
 
-@pytest.mark.parametrize("is_noticed", [True, False], ids=["noticed", "unnoticed"])
+@pytest.mark.parametrize(
+    "is_noticed", [pytest.param(True, marks=pytest.mark.slow), False], ids=["noticed", "unnoticed"]
+)
 def test_a_restored_pool_pays_once_with_a_signer_that_was_killed(
     start: Any, folder: Path, pool: Pool, is_noticed: bool
 ) -> None:

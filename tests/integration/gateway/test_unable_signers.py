@@ -72,7 +72,9 @@ async def batch_check(web: Any, token: str, folder: Path, fault: Callable[[Signe
     unable.close()
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault", [one if one is lock else pytest.param(one, marks=pytest.mark.slow) for one in FAULTS]
+)
 async def test_signer_that_can_signs_for_one_that_cannot(
     web: Any, token: str, tmp_path: Path, fault: Callable[[Signer], None]
 ) -> None:

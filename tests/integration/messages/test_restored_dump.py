@@ -82,7 +82,7 @@ def test_refused_restore_leaves_the_pools_database(transactional_db: None, tmp_p
 
 
 @pytest.mark.parametrize("has_ids", [True, False], ids=["our signer", "venus-wallet"])
-@pytest.mark.parametrize("count", [0, 1, 100, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [*(pytest.param(one, marks=pytest.mark.slow) for one in (0, 1, 1000)), 100])
 def test_restored_dump_pays_nothing_twice(
     pool: Pool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: int, has_ids: bool
 ) -> None:

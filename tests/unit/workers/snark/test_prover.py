@@ -21,7 +21,9 @@ def key(window_parameters):
     return proving_key(golden_circuit("window").circuit, ParameterFile(window_parameters))
 
 
-@pytest.mark.parametrize("name", ["window", "winning", "update", "porep"])
+@pytest.mark.parametrize(
+    "name", ["window", "winning", *(pytest.param(one, marks=pytest.mark.slow) for one in ("update", "porep"))]
+)
 def test_h_coefficients_equal_the_golden_ones(name):
     h = quotient_scalars(golden_witness(name))
     assert not h[-1].any()
@@ -40,6 +42,7 @@ def test_the_portable_path_makes_the_golden_parameters_too(tmp_path, monkeypatch
     assert hashlib.sha256(path.read_bytes()).hexdigest() == expected["file_sha256"]
 
 
+@pytest.mark.slow  # as those of a window, of a circuit several times as large
 def test_winning_parameters_are_the_golden_file_and_give_the_golden_proof(winning_parameters):
     winning, made = golden_circuit("winning"), winning_parameters.read_bytes()
     assert hashlib.sha256(made).hexdigest() == winning.golden["params"]["file_sha256"]
