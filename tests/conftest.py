@@ -25,6 +25,7 @@ from django.core.cache import cache
 from django.core.mail import EmailMessage
 from django.db import connections, transaction
 from django.db.models.sql.compiler import SQLCompiler
+from django.template import Template
 from django.test import TransactionTestCase
 
 from apps.chain.node.connections import Connections
@@ -175,6 +176,21 @@ def module_rows(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> It
 def pieces_apart(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test keeps pieces in the checkout's `var`."""
     django_settings.PIECES_DIR = str(tmp_path_factory.mktemp("pieces"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def with_contexts(django_test_environment: None) -> Iterator[Any]:
+    """Render without keeping a copy of each template's context, a tenth of a page; return Django's way."""
+    render = vars(Template)["_render"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Template, "_render", lambda template, context: template.nodelist.render(context))
+        yield render
+
+
+@pytest.fixture
+def contexts(with_contexts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let answers have `context`, for tests that look at it."""
+    monkeypatch.setattr(Template, "_render", with_contexts)
 
 
 @pytest.fixture(autouse=True)

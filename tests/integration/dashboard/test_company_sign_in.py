@@ -21,7 +21,7 @@ from tests.company_provider import CLIENT_ID, CLIENT_SECRET, CompanyProvider
 from tests.page_client import text_of
 from tests.people import PASSWORD, operator_person, person
 
-pytestmark = [pytest.mark.django_db, pytest.mark.long]
+pytestmark = [pytest.mark.django_db, pytest.mark.long, pytest.mark.usefixtures("contexts")]
 
 BACK = "/login/company/back/"
 

@@ -28,7 +28,7 @@ from tests import factories, people
 from tests.page_client import HTMX, signed_in, text_of
 from tests.people import operator_person
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("contexts")]
 
 
 def paced(sealer: str, *, ms: int, times: int = 3) -> None:

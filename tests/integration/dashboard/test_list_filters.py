@@ -23,7 +23,7 @@ from poolsite.wire.pipeline import STATE_OF_STAGE, SectorState
 from tests import factories, people
 from tests.page_client import signed_in, text_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("contexts")]
 WRONG = (
     ("colour=red", "colour", "there is no such filter"),
     ("state=asleep", "state", "there is no such state"),

@@ -21,7 +21,7 @@ from tests.mk20 import sized
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("contexts")]
 
 
 def test_an_empty_filter_says_how_to_get_out(ann):

@@ -19,7 +19,7 @@ from tests.messaging import pool_world
 from tests.page_client import HTMX, hidden_fields, refusal_kept, signed_in, text_of
 from tests.people import operator_person, person
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("contexts")]
 
 
 def test_sending_leads_to_the_message(ann):

@@ -16,7 +16,7 @@ from tests import factories, people
 from tests.audit_rules import CheckedLines
 from tests.page_client import left_open, signed_in, text_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("contexts")]
 
 KEY = factories.secp(7)
 

@@ -10,7 +10,7 @@ from apps.users.services.saved_views import VIEWS_MAX
 from tests import factories, people
 from tests.page_client import signed_in, text_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("contexts")]
 HERE = "/lists/sectors/"
 
 

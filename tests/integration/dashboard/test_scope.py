@@ -20,7 +20,7 @@ from tests.demo_data import busy_pool
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person, principal
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("contexts")]
 
 
 @pytest.fixture

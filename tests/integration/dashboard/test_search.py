@@ -66,9 +66,13 @@ LEADS: dict[str, tuple[Callable[[Pool], str], Callable[[Pool], str]]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def pool(module_rows: None) -> Pool:
+    return busy_pool()
+
+
 @pytest.mark.parametrize("what", LEADS)
-def test_one_thing_leads_to_its_page(ann, what):
-    pool = busy_pool()
+def test_one_thing_leads_to_its_page(ann, what, pool):
     words, href = LEADS[what]
 
     answer = asked(words(pool))
@@ -76,17 +80,14 @@ def test_one_thing_leads_to_its_page(ann, what):
     assert (answer.status_code, answer.headers.get("Location")) == (302, href(pool))
 
 
-def test_an_address_is_found_as_wallet_and_sender(ann):
-    pool = busy_pool()
-
+def test_an_address_is_found_as_wallet_and_sender(ann, pool):
     text = text_of(asked(pool.wallet.address))
 
     assert f'href="{reverse("sender", args=[pool.wallet.address])}"' in text
     assert f'href="{reverse("wallets")}#f-wallet-{pool.wallet.pk}"' in text
 
 
-def test_several_things_stand_in_a_list(ann):
-    pool = busy_pool()
+def test_several_things_stand_in_a_list(ann, pool):
     factories.head(3)
     factories.head(1000)
 
@@ -100,17 +101,14 @@ def test_several_things_stand_in_a_list(ann):
 @pytest.mark.parametrize(
     "what", [what for what in LEADS if not what.startswith(("an epoch", "a page"))] + ["an address"]
 )
-def test_a_stranger_finds_nothing_of_others(bill, what):
-    pool = busy_pool()
+def test_a_stranger_finds_nothing_of_others(bill, what, pool):
     words = LEADS[what][0](pool) if what in LEADS else pool.wallet.address
 
     assert "No results" in text_of(asked(words, "bill"))
 
 
 @pytest.mark.parametrize("words", ["", " ", "x" * 300, "9" * 40, "f0" + "9" * 30, "bafy", "%", "<b>", "٣"])
-def test_odd_words_find_nothing_and_do_no_harm(ann, words):
-    busy_pool()
-
+def test_odd_words_find_nothing_and_do_no_harm(ann, words, pool):
     answer = asked(words)
 
     assert answer.status_code == 200
@@ -129,8 +127,8 @@ def suggested(words: str, who: str = "ann") -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     "words", ["withdraw f01000", "withdraw t01000-3", "WITH alice-main", "f01000 withdraw"]
 )
-def test_an_act_is_found_with_what_it_is_done_to(words: str) -> None:
-    address = busy_pool().miner.address
+def test_an_act_is_found_with_what_it_is_done_to(words: str, pool: Pool) -> None:
+    address = pool.miner.address
     people.person("ann")
     words = words.replace("01000", address[1:])
 
@@ -139,8 +137,7 @@ def test_an_act_is_found_with_what_it_is_done_to(words: str) -> None:
     assert "Withdraw" in found[reverse("miner-withdraw", args=[address])]
 
 
-def test_an_act_alone_is_offered_for_the_miners_that_one_sees() -> None:
-    pool = busy_pool()
+def test_an_act_alone_is_offered_for_the_miners_that_one_sees(pool: Pool) -> None:
     people.person("ann")
     factories.miner(9001, of="bob")
 
@@ -152,8 +149,7 @@ def test_an_act_alone_is_offered_for_the_miners_that_one_sees() -> None:
     assert reverse("pledge") not in str(suggested("pledge bitcoin"))
 
 
-def test_acts_are_offered_to_those_who_may() -> None:
-    busy_pool()
+def test_acts_are_offered_to_those_who_may(pool: Pool) -> None:
     people.person("ann")
     people.person("audi", of="alice", role="AUDITOR")
     people.operator_person("olga")

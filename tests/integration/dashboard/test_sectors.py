@@ -22,7 +22,7 @@ from tests import factories
 from tests.demo_data import busy_pool
 from tests.page_client import HTMX, signed_in, text_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("contexts")]
 
 
 def test_retry_answers_with_the_page_head(ann):

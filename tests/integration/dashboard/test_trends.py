@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 from datetime import timedelta
+from itertools import product
+from typing import Final
 
 import pytest
 from django.db import connection
@@ -27,15 +29,20 @@ pytestmark = pytest.mark.django_db
 MOST_QUERIES = 30
 
 
-@pytest.fixture
-def pool() -> Pool:
+@pytest.fixture(scope="module")
+def pool(module_rows: None) -> Pool:
     operator_person()
     person()
     return busy_pool("alice")
 
 
-@pytest.mark.parametrize("span", ["24h", "7d", "30d", "90d", "1y", "nonsense"])
-@pytest.mark.parametrize("kind", list(Kind))
+SPANS: Final = [
+    *product(Kind, ("24h", "1y")),  # of rows by the hour and by the day
+    *product([Kind.MINER], ("7d", "30d", "90d", "nonsense")),
+]
+
+
+@pytest.mark.parametrize(("kind", "span"), SPANS)
 def test_each_kind_has_its_charts(pool, kind, span):
     seeded(pool)
     _subject, key = subjects(pool)[kind]
