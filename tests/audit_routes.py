@@ -73,6 +73,8 @@ ELSEWHERE: Final = {
     "POST deals/<str:uuid>/data": "tests/unit/apps/api/v1/test_deals.py",
     "PATCH miners/<str:address>/market": "tests/unit/apps/api/v1/test_deals.py",
     "PATCH clients/<str:address>": "tests/unit/apps/api/v1/test_clients.py",
+    "POST clients/<str:address>/tokens": "tests/unit/apps/api/v1/test_client_tokens.py",
+    "DELETE clients/<str:address>/tokens/<uuid:uuid>": "tests/unit/apps/api/v1/test_client_tokens.py",
     "PUT tenants/<str:name>/piece-quota": "tests/unit/apps/api/v1/test_piece_quotas.py",
     "DELETE pieces/<str:piece_cid>": "tests/unit/apps/api/v1/test_pieces.py",
     "DELETE sectors/<str:uuid>/unsealed": "tests/integration/sealing/test_pieces.py",

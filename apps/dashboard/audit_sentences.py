@@ -45,6 +45,8 @@ SENTENCES: Final[dict[str, StrOrPromise]] = {
     "check.severity": _("{actor} set the severity of check {object}"),
     "check.unmute": _("{actor} unmuted check {object}"),
     "claims.extend": _("{actor} extended claims of {object}"),
+    "client.token-create": _("{actor} created a token of client {object}"),
+    "client.token-revoke": _("{actor} revoked a token of client {object}"),
     "console.join": _("{actor} added console machine {object}"),
     "console.remove": _("{actor} removed console machine {object}"),
     "deal.import": _("{actor} imported the data of deal {object}"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Final
 
-from apps.core.errors import Conflict, DomainError, NotFound
+from apps.core.errors import Conflict, DomainError, NotAllowed, NotFound
 from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason
 
@@ -66,6 +66,21 @@ class ClientUnknown(NotFound):
 
     def __init__(self, name: str) -> None:
         super().__init__(gettext("no client {name} has proposed a deal").format(name=name[:100]))
+
+
+class ClientTokenUnknown(NotFound):
+    """No such token of the client, or not for this caller."""
+
+    code = "client_token_unknown"
+
+    def __init__(self) -> None:
+        super().__init__(gettext("there is no such token"))
+
+
+class ClientTokenRefused(NotAllowed):
+    """A client's token that is not known, was revoked or has expired."""
+
+    code = "client_token_refused"
 
 
 class DealNeedsNoData(Conflict):

@@ -23,6 +23,7 @@ from apps.market.states import (
 from apps.messages.models import Message
 from apps.miners.models import Miner
 from apps.pieces.models import Piece
+from apps.users.models import Tenant
 
 PLACE_MIN = 128
 """Padded bytes of the smallest piece."""
@@ -250,6 +251,29 @@ class Deal(WithReasons, Named, Timestamped):
     def chunks(self) -> int:
         """Return how many chunks its upload has; 0 where it has none."""
         return -(-self.raw_size // self.chunk_size) if self.chunk_size else 0
+
+
+class ClientToken(Named, models.Model):
+    """A token by which a client sees its own deals, and nothing else; its text is kept nowhere."""
+
+    client = AddressField()
+    tenant = models.ForeignKey(Tenant, null=True, on_delete=models.CASCADE, related_name="client_tokens")
+    """Whose miners' deals it shows; None: those of all miners of the pool, as an operator created it."""
+    name = models.CharField(max_length=100)
+    digest = models.CharField(max_length=64, unique=True)
+    """SHA-256 of its text."""
+    created_by = models.CharField(max_length=150, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True)
+    """None: it does not expire."""
+    revoked_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["client"], name="client_tokens_by_client")]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.client}"
 
 
 class DealIncome(models.Model):

@@ -1,8 +1,9 @@
-"""Clients of deals over REST: lists, one client, and whether miners make deals with it."""
+"""Clients of deals over REST: lists, one client, whether miners make deals with it, and its tokens."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Final
+from uuid import UUID
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -11,9 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.list_filters import ListView, parameters_of
-from apps.api.v1.pagination import Pages
+from apps.api.v1.pagination import Pages, page_of
 from apps.api.v1.serializers import InputSerializer, checked
-from apps.api.v1.views import PoolView
+from apps.api.v1.views import PoolView, created
+from apps.market.selectors.client_tokens import client_token_get, client_tokens
 from apps.market.selectors.deals import (
     ClientFilters,
     ClientRule,
@@ -22,6 +24,7 @@ from apps.market.selectors.deals import (
     client_rules,
     clients_visible,
 )
+from apps.market.services.client_tokens import NAME_MAX, client_token_create, client_token_revoke
 from apps.market.services.markets import client_rule_set
 from apps.market.states import DealState
 from apps.miners.selectors.miners import miner_get
@@ -119,7 +122,76 @@ class ClientView(PoolView):
         return Response(body | {"reasons": [dict(zip(names, row, strict=True)) for row in rows]})
 
 
+class ClientTokenOutput(serializers.Serializer[Any]):
+    """A token by which a client sees its own deals, without its text."""
+
+    uuid = serializers.UUIDField()
+    name = serializers.CharField()
+    tenant = serializers.CharField(
+        source="tenant.name", default=None, allow_null=True, help_text="whose miners' deals; null: all"
+    )
+    created_by = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+    revoked_at = serializers.DateTimeField(allow_null=True)
+    last_used_at = serializers.DateTimeField(allow_null=True)
+
+
+class ClientTokenMade(ClientTokenOutput):
+    """A new token with its text, which is shown only once."""
+
+    token = serializers.CharField()
+
+
+class ClientTokenInput(InputSerializer):
+    """A token to create."""
+
+    name = serializers.CharField(max_length=NAME_MAX)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+
+class ClientTokensView(PoolView):
+    """`/clients/{address}/tokens`: tokens by which a client sees its own deals."""
+
+    pagination_class = Pages
+    filters = ("limit", "offset")
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "admin"}
+    confirmed_methods = ("POST",)
+    whole_methods = ("POST",)
+
+    @extend_schema(responses=ClientTokenOutput(many=True))
+    def get(self, request: Request, address: str) -> Response:
+        """List a client's tokens, newest first."""
+        client = client_get(self.principal, address)["client"]
+        return page_of(self, request, client_tokens(self.principal, client), ClientTokenOutput)
+
+    @extend_schema(request=ClientTokenInput, responses={201: ClientTokenMade})
+    def post(self, request: Request, address: str) -> Response:
+        """Create a token.  Its text is returned only in this response."""
+        values = checked(ClientTokenInput(data=request.data))
+        row, text = client_token_create(client=address, by=self.principal, **values)
+        return created({**ClientTokenOutput(row).data, "token": text})
+
+
+class ClientTokenView(PoolView):
+    """`/clients/{address}/tokens/{uuid}`: one of them."""
+
+    filters = ()
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"DELETE": "admin"}
+    confirmed_methods = ("DELETE",)
+    whole_methods = ("DELETE",)
+
+    @extend_schema(responses={204: None})
+    def delete(self, _request: Request, address: str, uuid: UUID) -> Response:
+        """Revoke it: the client's next request with it is refused."""
+        client = client_get(self.principal, address)["client"]
+        client_token_revoke(client_token_get(self.principal, client, uuid), by=self.principal)
+        return Response(status=204)
+
+
 urlpatterns = [
     path("clients", ClientsView.as_view(), name="v1-clients"),
     path("clients/<str:address>", ClientView.as_view(), name="v1-client"),
+    path("clients/<str:address>/tokens", ClientTokensView.as_view(), name="v1-client-tokens"),
+    path("clients/<str:address>/tokens/<uuid:uuid>", ClientTokenView.as_view(), name="v1-client-token"),
 ]

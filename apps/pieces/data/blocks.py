@@ -24,9 +24,10 @@ from django.conf import settings
 from apps.core.disk import DiskFull
 from apps.pieces.data.files import WithUuid, piece_path, room_require
 from apps.pieces.models import BlockIndex, HashChunk, Piece
+from apps.pieces.states import IndexOutcome
 from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.ipld.block_index import BLOCKS_MAX, BadIndex, IndexReader, file_open
-from poolsite.ipld.car import BLOCK_MAX
+from poolsite.ipld.car import BLOCK_MAX, BadCar, NotCar, header_read
 from poolsite.ipld.cids import CODES, cid_parts, hash_of, multihash_read, multihashes_split, text_write
 from poolsite.ipld.indexer import hashes_path
 from poolsite.libp2p.ipni import chunk_make
@@ -63,6 +64,18 @@ def index_path(piece: WithUuid) -> Path:
     """Return where the index of a piece's blocks lies."""
     path = piece_path(piece)
     return path.with_name(f"{path.name}.blocks")
+
+
+def car_roots(piece: Piece) -> list[str]:
+    """Return the CIDs that the CAR of an indexed piece names as its roots; none without an index."""
+    row = BlockIndex.objects.filter(piece=piece, outcome=IndexOutcome.INDEXED, made_at__isnull=False)
+    if not row.exists():
+        return []
+    try:
+        with piece_path(piece).open("rb") as file:
+            return [text_write(cid) for cid in header_read(file).roots]
+    except (OSError, BadCar, NotCar):  # removed meanwhile, or replaced
+        return []
 
 
 def index_unlink(piece: Piece) -> None:

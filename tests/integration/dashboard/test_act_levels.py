@@ -17,6 +17,7 @@ from apps.blocks.models import Statement
 from apps.chain.models import Node
 from apps.checks.models import Alert, AlertChannel
 from apps.core.clock import now
+from apps.market.services.client_tokens import client_token_create
 from apps.sectors.models import Sector, SectorChange
 from apps.users.models import AccountApproval, Token
 from apps.users.services.grants import miner_grant
@@ -108,6 +109,8 @@ ACTS: Final[dict[str, str]] = {
     "miner-withdraw": "POST miners/<str:address>/withdrawals",
     "miner-adopt": "POST miners/<str:address>/adoptions",
     "client": "PATCH clients/<str:address>",
+    "client-token-new": "POST clients/<str:address>/tokens",
+    "client-token-revoke": "DELETE clients/<str:address>/tokens/<uuid:uuid>",
     "miner-market": "PATCH miners/<str:address>/market",
     "miner-batches": "PATCH miners/<str:address>/batches",
     "miner-batches-send": "POST miners/<str:address>/batches/send",
@@ -164,6 +167,7 @@ ACTS: Final[dict[str, str]] = {
 """A page that takes a form, and the REST row of the same act."""
 PAGES_ONLY: Final = re.compile(
     r"account|login|logout|password|invitation|theme|list-choice"  # one's own account
+    r"|own-sign-"  # a client's, without one
     r"|person|alert-channel|fault-injection|gateway-act|gas-rules|gas-method|miner-remove"
     r"|multisig-"  # only a node knows them: `test_multisigs`
 )
@@ -196,6 +200,12 @@ def remote_wallet() -> Any:
     own = RemoteWallet.objects.filter(tenant=people.tenant("alice"))
     facts = {"tenant": people.tenant("alice"), "name": "cold", "url": "http://10.0.0.7/rpc/v0", "token": ""}
     return (own.first() or own.create(**facts)).uuid
+
+
+def client_token(world: World) -> list[Any]:
+    client = factories.deal(world.miner, sized(b"x" * 1000)).client
+    by = people.principal("alice", perm="admin")
+    return [client, client_token_create(client=client, name="c", expires_at=None, by=by)[0].uuid]
 
 
 def change(world: World) -> Any:
@@ -241,6 +251,7 @@ ARGS: Final[dict[str, Callable[[World], list[Any]]]] = {
     "proving-": lambda _: [MINER, 0],
     "blocks-": lambda w: [w.miner.uuid],
     "piece-": lambda w: [factories.piece(w.miner).uuid],
+    "client-token-revoke": lambda w: client_token(w),
     "client": lambda w: [factories.deal(w.miner, sized(b"x" * 1000)).client],
     "chain-node-act": lambda _: [Node.objects.get().pk, "disable"],
     "charges-": lambda _: [people.tenant("bob").uuid],

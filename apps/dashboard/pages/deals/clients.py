@@ -27,6 +27,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.list_page import Column, Empty, ListPage
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.deals.client_tokens import may_give, token_rows
 from apps.dashboard.pages.deals.rows import LABELS, deal_row, reason_text
 from apps.dashboard.pagination import page_counted
 from apps.dashboard.refusals import refusal_text
@@ -253,6 +254,8 @@ def client(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         deals=[deal_row(deal) for deal in deals],
         deals_href=f"{reverse('deals')}?{urlencode({'client': row['client']})}",
         may_change=viewer.may("sign"),
+        tokens=token_rows(viewer, row["client"], at=data.at),
+        token_new_href=reverse("client-token-new", args=[row["client"]]) if may_give(viewer) else "",
     )
 
 

@@ -171,7 +171,11 @@ DEALS: Final = ListPage(
 def deal(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
     """Return one deal."""
     row, data = deal_get(viewer, uuid), PageData(viewer)
-    transfer = transfer_of(row)
+    transfer, facts = transfer_of(row), facts_of(row, data)
+    if row.piece is not None:
+        name, uploader = row.piece.file_name, uploader_text(row.piece)
+        facts += [Fact(_("File"), name)] if name else []
+        facts += [Fact(_("Uploader"), uploader)] if uploader else []
     return page_render(
         request,
         "deals/detail.html",
@@ -180,15 +184,15 @@ def deal(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
         data=data,
         label=LABELS[row.state],
         reason=reason_text(row.state, row.reason or ("" if transfer is None else transfer.error)),
-        facts=facts_of(row, data, transfer),
+        facts=facts,
         client_href=reverse("client", args=[row.client]),
         miner_href=reverse("miner-market", args=[row.miner.address]),
         piece_href=f"{reverse('pieces')}?{urlencode({'piece_cid': row.piece_cid})}" if row.piece else "",
     )
 
 
-def facts_of(row: Deal, data: PageData, transfer: Transfer | None) -> list[Fact]:
-    """Return what was agreed on, and the deal's clocks."""
+def facts_of(row: Deal, data: PageData) -> list[Fact]:
+    """Return what was agreed on, and the deal's clocks and money: nothing that its client does not know."""
     start = formatting.NOTHING if row.start_epoch is None else formatting.whole(row.start_epoch)
     if row.start_epoch is not None and data.clock is not None and data.clock.left_s(row.start_epoch) > 0:
         left = formatting.time_left(data.clock.left_s(row.start_epoch))
@@ -215,11 +219,7 @@ def facts_of(row: Deal, data: PageData, transfer: Transfer | None) -> list[Fact]
             Fact(_("Locked by the client"), fil_format(int(row.lockup))),
             *payment_facts(row, data),
         ]
-    if row.piece is not None:
-        name, uploader = row.piece.file_name, uploader_text(row.piece)
-        facts += [Fact(_("File"), name)] if name else []
-        facts += [Fact(_("Uploader"), uploader)] if uploader else []
-    if transfer is not None:
+    if (transfer := transfer_of(row)) is not None:
         facts += transfer_facts(row, transfer)
     if row.state in (DealState.ACCEPTED, DealState.TRANSFERRING):
         facts.append(Fact(_("Data may come until"), time_html(row.data_until)))
