@@ -159,7 +159,7 @@ def blocks(client: Client, address: str) -> int:
     return sum(blocks_of(asked.captured_queries, about="users_auditentry").values())
 
 
-@pytest.mark.parametrize("name", ["olga", "aud", "bill"])
+@pytest.mark.parametrize("name", ["olga", pytest.param("aud", marks=pytest.mark.slow), "bill"])
 def test_no_search_reads_more_of_a_longer_log(name, monkeypatch):
     monkeypatch.setattr(audit_search, "LINES_SEARCHED", 1_000)
     people.operator_person()
