@@ -13,12 +13,13 @@ from apps.gateway.providers.hub_node import hub_node
 from poolsite.asgi import application
 from poolsite.http_limits import LimitedHttp
 from poolsite.websocket_limits import LimitedWebSocket
+from tests.certificate import Certificate
 
 
 class WebProcess:
     """The site under uvicorn in a thread with a loop of its own, as a web process is."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Certificate | None = None) -> None:
         self.socket = socket.socket(proto=socket.IPPROTO_TCP)  # only so asyncio turns Nagle off
         self.socket.bind(("127.0.0.1", 0))
         self.port: int = self.socket.getsockname()[1]
@@ -31,6 +32,7 @@ class WebProcess:
             ws_per_message_deflate=False,
             proxy_headers=False,
             timeout_graceful_shutdown=1,
+            ssl_certfile=None if certificate is None else certificate.both,
         )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.run, daemon=True)

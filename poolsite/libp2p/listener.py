@@ -1,4 +1,6 @@
-"""A listener on TCP: connections within limits, each secured and muxed, their streams given to protocols.
+"""A listener on TCP, and on a socket of this machine: connections within limits, each secured and muxed.
+
+Their streams are given to protocols.
 
 What a stranger does wrong ends its connection or its stream, and is counted, not logged: logs would grow.
 """
@@ -11,6 +13,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from poolsite.filecoin.multiaddr import multiaddr_encode, multiaddr_parse
@@ -26,6 +29,8 @@ PING_BYTES: Final = 32
 CLOSE_S: Final = 5.0
 """A connection that does not close within it is cut off."""
 BACKLOG: Final = 256
+SOURCE_S: Final = 5.0
+"""Within which another process here says whose connection it passes on."""
 
 
 @dataclass(eq=False, slots=True)
@@ -76,29 +81,58 @@ class Listener:
         }
         self.connections: dict[Connection, None] = {}
         """Open ones, oldest first."""
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
 
     async def open(self, host: str, port: int) -> int:
         """Listen; return the port."""
-        self._server = await asyncio.start_server(self._accept, host, port, backlog=BACKLOG, limit=1 << 16)
-        number: int = self._server.sockets[0].getsockname()[1]
+        server = await asyncio.start_server(self._accept, host, port, backlog=BACKLOG, limit=1 << 16)
+        self._servers.append(server)
+        number: int = server.sockets[0].getsockname()[1]
         return number
+
+    async def open_local(self, path: Path) -> None:
+        """Listen to processes of this machine, too, which pass on what clients send them.
+
+        Such a connection begins with the client's network address and a line feed.
+        """
+        server = await asyncio.start_unix_server(
+            self._accept_local, path, backlog=BACKLOG, limit=1 << 16, start_serving=False
+        )
+        self._servers.append(server)
+        path.chmod(0o600)
+        await server.start_serving()
 
     async def close(self) -> None:
         """Stop listening, and end all connections."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         tasks = [one.task for one in self.connections if one.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._server is not None:
-            await self._server.wait_closed()
+        for server in self._servers:
+            await server.wait_closed()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection to its end."""
         remote = writer.get_extra_info("peername")
-        connection = Connection(source_of(str(remote[0])) if remote else "", asyncio.current_task())
+        await self._admitted(reader, writer, source=source_of(str(remote[0])) if remote else "")
+
+    async def _accept_local(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection that was passed on."""
+        try:
+            async with asyncio.timeout(SOURCE_S):
+                line = await reader.readuntil()
+        except (EOFError, OSError, ValueError, TimeoutError):
+            writer.transport.abort()
+            return
+        await self._admitted(reader, writer, source=source_of(line.decode(errors="replace").strip()))
+
+    async def _admitted(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, source: str
+    ) -> None:
+        """Serve a connection if it may stay."""
+        connection = Connection(source, asyncio.current_task())
         try:
             if not self._admit(connection):
                 self.counts.refused += 1

@@ -1,4 +1,4 @@
-"""A Go client of market 2.0 at a console: it proposes, uploads whole and in chunks, and asks how far its deals are."""
+"""A Go client of market 2.0 at a console: it proposes, uploads, and asks how far its deals are."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from django.db import connections
 
 from apps.api.mk12 import answers
 from apps.api.mk12.answers import Door
+from apps.api.mk12.peer_keys import door_socket_path
 from apps.api.mk12.streams import Streams
 from apps.market.models import Deal
 from apps.market.services.markets import market_set
@@ -25,7 +27,10 @@ from poolsite.filecoin.signature import Signature
 from poolsite.filecoin.storage_market import ASK_RESPONSE, map_decode
 from poolsite.libp2p.identity import Identity, peer_id_text
 from poolsite.libp2p.listener import Listener
+from poolsite.private_files import private_folder
 from tests import factories, people
+from tests.certificate import Certificate
+from tests.hub import WebProcess
 from tests.mk12 import Chain
 from tests.peers.programs import go_program
 from tests.unit.devnet.people import WORKER
@@ -43,15 +48,17 @@ def sign(*, to_sign: bytes, **_: Any) -> Signature:
 @pytest.fixture
 def door(settings: Any, tmp_path: Path) -> Iterator[str]:
     """The door of f01000, which is open; its multiaddress."""
-    settings.PIECES_DIR, settings.PIECE_URLS_PRIVATE = str(tmp_path), True
+    settings.PIECES_DIR, settings.PIECE_URLS_PRIVATE, settings.VAR = str(tmp_path), True, tmp_path
     factories.head(1000)
     miner = factories.miner(1000, worker=str(WORKER.address))
-    market_set(miner, values={"is_open": True}, by=people.principal())
+    market_set(miner, values={"is_open": True, "takes_libp2p": True}, by=people.principal())
     streams = Streams(Door("f01000", http_addresses=(bytes.fromhex("047f000001061f40e003"),)))
     loop, opened, ports = asyncio.new_event_loop(), threading.Event(), list[int]()
     listener = Listener(IDENTITY, streams.protocols, agent="poolsite")
 
     async def begin() -> None:
+        private_folder(door_socket_path("f01000").parent)
+        await listener.open_local(door_socket_path("f01000"))
         ports.append(await listener.open("127.0.0.1", 0))
         opened.set()
 
@@ -72,12 +79,36 @@ def door(settings: Any, tmp_path: Path) -> Iterator[str]:
     connections.close_all()
 
 
+@pytest.fixture
+def web_door(door: str, tmp_path: Path) -> Iterator[str]:
+    """The same door behind the console's port, where it has TLS."""
+    certificate = Certificate(tmp_path, name="localhost")
+    web = WebProcess(certificate)
+    web.start()
+    yield f"/dns4/localhost/tcp/{web.port}/wss/p2p/{peer_id_text(IDENTITY.peer_id)}"
+    web.stop()
+
+
+def test_a_go_client_makes_deals_over_web_sockets(go: None, web_door: str, tmp_path: Path) -> None:
+    client_makes_deals(web_door, "ed25519", "noise", SSL_CERT_FILE=str(tmp_path / "server.pem"))
+
+
 @pytest.mark.parametrize("security", ["noise", "tls"])
 @pytest.mark.parametrize("key", ["ed25519", "secp256k1", "rsa", "ecdsa"])
 def test_a_go_client_makes_deals_and_follows_them(go: None, door: str, key: str, security: str) -> None:
+    client_makes_deals(door, key, security)
+
+
+def client_makes_deals(door: str, key: str, security: str, **environment: str) -> None:
     program = go_program("storage")
-    words = [str(program), door, key, security]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=CLIENT_S, check=False)
+    done = subprocess.run(
+        [str(program), door, key, security],
+        capture_output=True,
+        text=True,
+        timeout=CLIENT_S,
+        check=False,
+        env=os.environ | environment,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     steps = {row["step"]: row for row in map(json.loads, done.stdout.splitlines())}
 

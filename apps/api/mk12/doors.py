@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connections
 from psycopg2 import Error as LinkError
 
 from apps.api.mk12.answers import Door
-from apps.api.mk12.peer_keys import BadPeerKey, identity_read
+from apps.api.mk12.peer_keys import BadPeerKey, door_socket_path, identity_read, keys_folder
 from apps.api.mk12.streams import Streams
 from apps.chain.node.isolation import for_each_isolated
 from apps.chain.node.reach import Reach
@@ -97,11 +96,6 @@ class OpenDoor:
         """Stop listening, and wait for the answers that are under way."""
         await self.listener.close()
         await asyncio.to_thread(self.streams.close)
-
-
-def keys_folder() -> Path:
-    """Return where this machine keeps its peers' keys unless told otherwise."""
-    return Path(settings.VAR) / "peers"
 
 
 def plan_of(market: MinerMarket) -> DoorPlan:
@@ -253,6 +247,7 @@ class Doors:
             streams = Streams(Door(plan.miner.address or "", http_addresses=plan.http))
             listener = Listener(identity, streams.protocols, agent=AGENT, announced=plan.announced)
             await listener.open(plan.address, plan.port)
+            await self._open_local(listener, plan)
         except (BadPeerKey, OSError) as error:
             reason = (
                 error.reason
@@ -263,6 +258,14 @@ class Doors:
         else:
             self._open[key] = OpenDoor(plan, identity, streams, listener)
             self._say(key, f"deals of {plan.miner} on {plan.address}:{plan.port}, peer id {identity.text}")
+
+    async def _open_local(self, listener: Listener, plan: DoorPlan) -> None:
+        """Accept what web processes of this machine pass on; without that, clients still come over TCP."""
+        path = door_socket_path(plan.miner.address or "")
+        try:
+            await listener.open_local(path)
+        except OSError as error:
+            log.warning("door_without_web_sockets", miner=plan.miner.address, reason=str(error))
 
     def _give_up(self, key: int, plan: DoorPlan, reason: str) -> None:
         """Report why a door cannot be opened here; until the next turn another machine may."""

@@ -1,10 +1,15 @@
-"""Peers' keys: private files on the machine that serves a door, in no database and no backup."""
+"""Peers' keys: private files on the machine that serves a door, in no database and no backup.
+
+Beside them are the doors' sockets.
+"""
 
 from __future__ import annotations
 
 import secrets
 from pathlib import Path
 from typing import Final
+
+from django.conf import settings
 
 from apps.core.reasons import Reason
 from apps.market.reasons import DOOR_KEY_BAD, DOOR_KEY_READABLE
@@ -20,6 +25,16 @@ class BadPeerKey(Exception):
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def keys_folder() -> Path:
+    """Return where this machine keeps its peers' keys unless told otherwise."""
+    return Path(settings.VAR) / "peers"
+
+
+def door_socket_path(miner: str) -> Path:
+    """Return the socket on which a door takes what web processes of its machine pass on."""
+    return keys_folder() / f"{miner}.sock"
 
 
 def identity_read(path: Path) -> Identity:

@@ -183,6 +183,7 @@ def test_the_market_page_compares_a_door_with_the_chain_and_sets_it(
     text = text_of(browser.get(here))
     assert "the same" in text
     assert "Set peer id…" not in text
+    assert "Add /dns4/deals.example/tcp/443/wss…" in text
 
 
 def test_the_market_page_says_whose_policy_publishes_no_deals(

@@ -15,8 +15,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.api.management.caller import COMMAND
 from apps.api.management.commands.runrole import ip_port
-from apps.api.mk12.doors import ANYWHERE, DoorPlan, Doors, keys_folder
-from apps.api.mk12.peer_keys import BadPeerKey, identity_read
+from apps.api.mk12.doors import ANYWHERE, DoorPlan, Doors
+from apps.api.mk12.peer_keys import BadPeerKey, identity_read, keys_folder
 from apps.core.errors import DomainError
 from apps.core.process_leases import LEADER_PACE, lease_keep
 from apps.market.selectors.deals import market_of

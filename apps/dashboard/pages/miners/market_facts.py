@@ -25,7 +25,7 @@ from apps.dashboard.pages.automation.page import rule_row
 from apps.dashboard.pages.miners.addresses import PlaceRow, place_rows, reach_label
 from apps.dashboard.refusals import refusal_text
 from apps.gateway.selectors.connections import signers_connected
-from apps.market.selectors.deals import doors_status, escrow_of
+from apps.market.selectors.deals import doors_status, doors_switched_on, escrow_of
 from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.deal_reach import door_reach
 from apps.miners.selectors.senders import sender_choose
@@ -58,6 +58,8 @@ class DoorFacts:
     port: int
     peer_id: str
     """Empty: it has none yet."""
+    web_place: str = ""
+    """Its multiaddress behind the console's port; empty: the console has no https name."""
     dialled: PlaceRow | None = None
     """The result of a connection from this console; None: none was tried."""
     chain_peer_id: str = ""
@@ -98,6 +100,7 @@ def door_facts(market: MinerMarket, viewer: Principal, *, is_reach_asked: bool) 
         host="" if row is None else row.host,
         port=market.libp2p_port,
         peer_id="" if row is None else row.peer_id,
+        web_place=web_place_of_console(market.miner),
         may_check=viewer.may("write"),
         may_change=viewer.may("sign"),
     )
@@ -124,9 +127,17 @@ def chain_changes(facts: DoorFacts, *, peer_id: str, multiaddrs: Sequence[str]) 
         found.append(ChainChange(AddressChange.PEER_ID, facts.peer_id, _("Set peer id…")))
     place = place_of_console(facts.port)
     if place and not any(_has_port(one, facts.port) for one in multiaddrs):
-        places = "\n".join((*multiaddrs, place))
-        found.append(ChainChange(AddressChange.MULTIADDRS, places, _("Add {place}…").format(place=place)))
+        found.append(_adding(place, to=multiaddrs))
+    if facts.web_place and facts.web_place not in multiaddrs:
+        found.append(_adding(facts.web_place, to=multiaddrs))
     return found
+
+
+def _adding(place: str, *, to: Sequence[str]) -> ChainChange:
+    """Return the message that adds one to the addresses on chain."""
+    return ChainChange(
+        AddressChange.MULTIADDRS, "\n".join((*to, place)), _("Add {place}…").format(place=place)
+    )
 
 
 def _has_port(text: str, port: int) -> bool:
@@ -144,6 +155,19 @@ def place_of_console(port: int) -> str:
     except ValueError:
         return f"/dns4/{host}/tcp/{port}" if "." in host else ""
     return f"/ip{address.version}/{host}/tcp/{port}" if is_public(host) else ""
+
+
+def web_place_of_console(miner: Miner) -> str:
+    """Return the multiaddress of a miner's door behind the console's port, over WebSockets.
+
+    Empty where the console has no https name.  Of several doors each has a name of its own below it.
+    """
+    parts = urlsplit(settings.CONSOLE_URL)
+    host = parts.hostname or ""
+    if parts.scheme != "https" or "." not in host or host.replace(".", "").isdigit():
+        return ""
+    name = f"{miner.address}.{host}" if len(doors_switched_on()) > 1 else host
+    return f"/dns4/{name}/tcp/{parts.port or 443}/wss"
 
 
 def publishing_refused(market: MinerMarket, viewer: Principal) -> str:

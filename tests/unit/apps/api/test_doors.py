@@ -18,6 +18,7 @@ from django.db import OperationalError
 from apps.api.mk12 import doors as module
 from apps.api.mk12.doors import Doors, answers, plan_of
 from apps.api.mk12.peer_keys import BadPeerKey, identity_read
+from apps.api.mk12.web_socket import deal_socket
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.market.models import AdChain, Advertisement, MinerDoor, MinerMarket
@@ -29,6 +30,7 @@ from apps.miners.states import ROLE_LEASE_S, RoleKind
 from apps.sectors.services.roles.assignments import host_role_assign, host_role_remove
 from apps.users.rules.principals import SYSTEM
 from poolsite.libp2p.identity import Identity
+from poolsite.libp2p.multistream import HELLO
 from tests import factories, people
 from tests.integration.pools import port_free
 from tests.libp2p_client import Client, connections_close
@@ -119,6 +121,57 @@ def test_a_door_is_served_while_it_is_switched_on(miner: Miner, tmp_path: Path) 
     play(game)
 
     assert MinerDoor.objects.get().peer_id == identity_read(tmp_path / "peers" / "f02001.key").text
+
+
+class WebSocket:
+    """A client's socket at a web process, from 9.9.9.9."""
+
+    def __init__(self, host: str) -> None:
+        self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        headers = [(b"Host", host.encode())]
+        scope = {"type": "websocket", "headers": headers, "client": ("9.9.9.9", 5)}
+        self.events.put_nowait({"type": "websocket.connect"})
+        self.task = asyncio.create_task(deal_socket(scope, self.events.get, self.sent.put))
+
+    def send(self, data: bytes) -> None:
+        self.events.put_nowait({"type": "websocket.receive", "bytes": data, "text": None})
+
+
+def test_web_sockets_lead_to_the_door_that_the_host_name_means(miner: Miner) -> None:
+    async def game() -> None:
+        async with Running() as one:
+            await until(lambda: MinerDoor.objects.filter(reason="").exists())
+            [door] = one.doors._open.values()
+            for host in ("pool.example", "f02001.pool.example:443"):
+                socket = WebSocket(host)
+                assert (await socket.sent.get())["type"] == "websocket.accept"
+                socket.send(HELLO)
+                answer = await socket.sent.get()
+                assert answer == {"type": "websocket.send", "bytes": HELLO}
+                [connection] = [open_ for open_ in door.listener.connections if open_.source == "9.9.9.9"]
+                socket.events.put_nowait({"type": "websocket.disconnect"})
+                await socket.task
+                while connection in door.listener.connections:
+                    await asyncio.sleep(0.02)
+            await sync_to_async(another_door)()
+            refused = WebSocket("pool.example")
+            await refused.task
+            assert refused.sent.get_nowait()["type"] == "websocket.close"
+            left = WebSocket("f02001.pool.example")
+            assert (await left.sent.get())["type"] == "websocket.accept"
+            assert (await left.sent.get())["bytes"] == HELLO
+            one.is_stopped = True
+            assert await left.sent.get() == {"type": "websocket.close", "code": 1000}
+        shut = WebSocket("f02001.pool.example")
+        await shut.task
+        assert shut.sent.get_nowait()["type"] == "websocket.close"
+
+    def another_door() -> None:
+        values = {"takes_libp2p": True, "libp2p_port": port_free()}
+        market_set(factories.miner(2002), values=values, by=people.principal())
+
+    play(game)
 
 
 def test_one_process_serves_a_door_and_another_takes_over(miner: Miner) -> None:
