@@ -114,7 +114,7 @@ class Column:
             return format_html('<th scope="row" class="{}"{}>{}</th>', css, title, shown)
         name = (
             EMPTY
-            if self.is_plain or self.acts is not None
+            if self.is_plain or (self.acts is not None and not self.key)
             else format_html(' data-label="{}"', self.label or self.head)
         )
         return format_html('<td class="{}"{}{}>{}</td>', self.css, name, title, shown)
@@ -429,7 +429,7 @@ class ListPage:
         found = []
         for column in self.shown(data, hide):
             text = column.head if column.head_html is None else column.head_html()
-            text = cells.hidden(text) if column.acts is not None else text
+            text = cells.hidden(text) if column.acts is not None and not column.key else text
             css = " ".join(("c-name", column.css)).strip() if column.is_name else column.css
             if not column.is_sortable:
                 found.append(Head(text, css))

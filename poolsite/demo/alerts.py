@@ -86,7 +86,7 @@ def alerts_make(world: World) -> None:
         for name in ("operators", "night shift")
     ]
     rows_write(AlertChannel, channels)
-    alerts = [_alert(world, past) for past in PAST if past[0] < world.scale.days]
+    alerts = [_alert(world, past) for past in reversed(PAST) if past[0] < world.scale.days]
     rows_write(Alert, alerts)
     rows_write(AlertEntry, [entry for alert in alerts for entry in _entries(alert)])
     notes = [note for place, alert in enumerate(alerts) for note in _notes(world, alert, channels[place % 2])]

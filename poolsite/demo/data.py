@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any, Final
 
 from apps.core.marked_texts import gettext
@@ -85,7 +86,7 @@ def data_make(world: World) -> None:
             number += 1
             pieces.append(_piece(world, takers[number % len(takers)], state, number))
     with TimesGiven(Piece):
-        rows_write(Piece, pieces)
+        rows_write(Piece, sorted(pieces, key=attrgetter("created_at")))
     rows_write(
         Allocation,
         [
@@ -191,7 +192,7 @@ def _deals(world: World, active: list[Piece], takers: list[Any]) -> None:
                 )
             )
     with TimesGiven(Deal):
-        rows_write(Deal, rows)
+        rows_write(Deal, rows[::-1])
     rows_write(
         MinerMarket,
         [MinerMarket(miner=one, is_open=True, price=FIL // 10**10, verified_price=0) for one in takers],

@@ -131,6 +131,7 @@ def _host(place: int, is_sealer: bool) -> Measure:
         busy = 0.45 + 0.45 * wave if is_sealer else 0.05 + 0.1 * wave
         cpu = min(busy + 0.08 * jitter, 0.99)
         return {
+            "slots_busy": round(busy, 3) if is_sealer else 0,
             "cpu": round(cpu, 3),
             "memory": round(0.3 + 0.5 * wave if is_sealer else 0.2 + 0.05 * wave, 3),
             "gpu": round(min(0.15 + 0.6 * wave * jitter + (0 if is_sealer else -0.1), 0.98), 3),

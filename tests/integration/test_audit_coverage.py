@@ -384,7 +384,7 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "wallet-name": page("wallet-name", lambda w: w.address, label="mine"),
     "sender-act": page("sender-act", lambda w: w.address, "pause"),
     "blocks-mining": stop_mining_by_page,
-    "piece-remove": page("piece-remove", lambda w: factories.piece(w.miner).uuid),
+    "piece-remove": page("piece-remove", lambda w: factories.piece(w.miner).uuid, sure="yes"),
     "piece-index": page("piece-index", lambda w: served_piece(w.miner).uuid),
     "piece-purpose": page("piece-purpose", lambda w: factories.piece(w.miner).uuid, purpose="snap-up"),
     "sender-settings": page("sender-settings", lambda w: w.address, quota="7"),

@@ -50,7 +50,7 @@ def marked_call(name: str, texts: list[str]) -> Marked | None:
         return texts[0], texts[1]
     if name in PLURAL_MARKS and len(texts) > 1:
         return "", (texts[0], texts[1])
-    if name in ("plural", "counted") and texts:
+    if name in ("plural", "counted", "at_least") and texts:
         return "", plural_forms(*texts[:2])
     return None
 

@@ -18,6 +18,7 @@ from apps.core.formatting import plural
 from apps.core.languages import clauses_text, colon_text, list_text
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import AddressNames, PageData
+from apps.dashboard.pages.messages.detail import CLICKS
 from apps.dashboard.pages.messages.rows import message_why
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.rules.methods import method_text
@@ -65,7 +66,9 @@ def group_row(
         "key": group.key,
         "heading": colon_text(VIEW_TEXTS[group.view], list_text((method, messages))),
         "text": capfirst(text),
-        "helps": clauses_text([str(DOES[action]) for action in group.diagnosis.actions if action in DOES]),
+        "helps": clauses_text(
+            [colon_text(CLICKS[one], str(DOES[one])) for one in group.diagnosis.actions if one in DOES]
+        ),
         "next": capfirst(group.diagnosis.by_itself),
         "tenant": newest.tenant.name if newest.tenant else "",
         "senders": list_text(senders),

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
@@ -148,6 +149,13 @@ def links(data: PageData) -> Iterable[Link]:
         yield Link(_("Invite…"), reverse("person-invite"), icon="plus", kind="primary")
 
 
+def role(shown: PersonRow, token: str) -> SafeString:
+    """Return a person's role, as a form where the viewer may give another."""
+    if not shown.may_act or shown.is_company:
+        return format_html("{}", shown.row.get_role_display())
+    return cells.partial("people/_role.html", p=shown, csrf_token=token)
+
+
 def acts(shown: PersonRow, token: str) -> SafeString:
     """Return what the viewer may do with a person."""
     return cells.partial("people/_acts.html", p=shown, csrf_token=token) if shown.may_act else cells.EMPTY
@@ -209,8 +217,8 @@ PEOPLE: Final = ListPage(
         ),
         Column(
             head=_("Role"),
-            cell=lambda shown: shown.row.get_role_display(),
-            css="c-half",
+            acts=role,
+            css="c-wide",
             key="role",
             by="role",
         ),

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import path
+from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
+from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.pages.pieces.listing import pieces_show
 from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
@@ -37,6 +40,19 @@ def _acted(
     return redirect("pieces")
 
 
+def removal_question(piece: Piece) -> ConfirmPage:
+    """Write the question before a piece is removed."""
+    name = piece.file_name or formatting.shortened(piece.piece_cid or piece.announced_cid) or str(piece.uuid)
+    return ConfirmPage(
+        gettext("Remove {piece}").format(piece=name),
+        gettext("Its data are deleted here and are sealed into no sector. To seal it later, send it again."),
+        gettext("Remove"),
+        back=reverse("pieces"),
+        page=gettext("Pieces"),
+        section="pieces",
+    )
+
+
 @require_POST
 @sign_in_required
 def unseal(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
@@ -47,9 +63,11 @@ def unseal(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespo
 @require_POST
 @sign_in_required
 def remove(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
-    """Remove a piece that is in no sector."""
+    """Remove a piece that is in no sector, once it was asked what that means."""
     if not viewer.may("write"):
         raise Http404
+    if not is_confirm_submitted(request):
+        return confirm_page_render(request, viewer, removal_question(upload_get(viewer, str(key))))
     return _acted(request, viewer, key, lambda piece: piece_remove(piece, by=viewer))
 
 

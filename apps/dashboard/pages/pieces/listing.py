@@ -130,6 +130,18 @@ def terms(row: PieceRow) -> SafeString:
     return format_html('<span class="muted s">{}<br>{}</span>', sentence, held)
 
 
+def size(row: PieceRow) -> SafeString:
+    """Return how long it is, and what it takes in a sector."""
+    padded = gettext("{size} in a sector").format(size=row.padded) if row.padded else ""
+    return cells.joined(row.size, cells.sub(padded))
+
+
+def sector(row: PieceRow) -> SafeString:
+    """Return the sector that holds it, and where in it."""
+    offset = gettext("at {offset}").format(offset=row.offset) if row.row.offset else ""
+    return cells.joined(cells.link(row.sector_href, row.sector), cells.sub(offset))
+
+
 def acts(row: PieceRow, token: str) -> SafeString:
     """Return what can be done to a piece."""
     key, shown = row.row.uuid, []
@@ -150,7 +162,7 @@ def acts(row: PieceRow, token: str) -> SafeString:
             )
         )
     if row.remove_href:
-        shown.append(cells.post_button(row.remove_href, gettext("Remove"), id=f"remove-{key}", token=token))
+        shown.append(cells.post_button(row.remove_href, gettext("Remove…"), id=f"remove-{key}", token=token))
     return cells.buttons(*shown)
 
 
@@ -164,6 +176,7 @@ def upload_shown(request: HttpRequest, data: PageData) -> dict[str, Any]:
         "miners": picker(viewer, "miner", value=form.typed["miner"]),
         "purposes": [(str(one), one.label) for one in PiecePurpose],
         "can_upload": viewer.may("write"),
+        "is_open": allocation is not None or not pieces_visible(viewer).exists(),
         **storage_shown(viewer),
     }
 
@@ -214,19 +227,15 @@ PIECES: Final = ListPage(
             by="state",
         ),
         Column(head=pgettext_lazy("of a deal", "Terms"), cell=terms, css="c-half c-says", key="terms"),
-        Column(head=_("Size"), cell=attrgetter("size"), css="num keep", key="size", by="payload_size"),
-        Column(
-            head=_("In sector"), cell=attrgetter("padded"), css="num keep lo", key="padded", by="padded_size"
-        ),
+        Column(head=_("Size"), cell=size, css="num keep", key="size", by="payload_size"),
         Column(head=_("Miner"), cell=attrgetter("row.miner"), css="keep", key="miner", by="miner__actor_id"),
         Column(
             head=_("Sector"),
-            cell=lambda row: cells.link(row.sector_href, row.sector),
+            cell=sector,
             css="num keep",
             key="sector",
             by="sector_number",
         ),
-        Column(head=_("Offset"), cell=attrgetter("offset"), css="num keep lo", key="offset"),
         Column(
             head=_("Created"),
             cell=lambda row: time_html(row.row.created_at),

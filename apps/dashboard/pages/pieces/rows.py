@@ -155,7 +155,7 @@ def purpose_act(piece: Piece, viewer: Principal) -> PurposeAct | None:
     return PurposeAct(
         href=reverse("piece-purpose", args=[piece.uuid]),
         purpose=str(PiecePurpose.ANY if is_for_snap_up else PiecePurpose.SNAP_UP),
-        label=_("Allow new sectors") if is_for_snap_up else _("For snap-up"),
+        label=_("Allow new sectors") if is_for_snap_up else _("Snap-ups only"),
     )
 
 
