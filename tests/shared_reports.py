@@ -1,4 +1,4 @@
-"""One evaluation of the checks for all pages of a viewer, where nothing that they read changes."""
+"""One evaluation of the checks for all pages of a viewer, where nothing that they read changes; or none."""
 
 from __future__ import annotations
 
@@ -6,11 +6,25 @@ from typing import Final
 
 from apps.checks.report.cache import audience, key_of
 from apps.checks.report.evaluate import evaluate
-from apps.checks.report.report import Report
+from apps.checks.report.report import Report, Result
 from apps.checks.selectors.data import CheckData
+from apps.checks.table.checks import CHECKS
 
+NO_FINDINGS: Final = frozenset(
+    f"tests/integration/dashboard/test_{name}.py"
+    for name in (
+        *("audit", "company_sign_in", "first_steps", "gas", "pickers", "pledge", "reauthentication"),
+        *("tenant_channels", "tenants", "withdrawals", "zone_inputs"),
+    )
+)
+"""Files whose tests look at nothing that the checks find: to evaluate them is half of a page."""
 REPORT_NOW: Final = "apps.dashboard.page_data.report_last"
 """The function from which pages get their report, for tests to patch."""
+
+
+def nothing_found(data: CheckData) -> Report:
+    """Return the report of a pool in which nothing is wrong, whatever its rows say."""
+    return Report(data.at, tuple(Result(check, ()) for check in CHECKS))
 
 
 class SharedReports:
