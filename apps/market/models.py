@@ -300,6 +300,36 @@ class DealIncome(models.Model):
         return f"income of {self.miner_id} on day {self.day}"
 
 
+class DealCount(models.Model):
+    """How many deals of a client with a miner are in a state: a sum, and the changes since it was made.
+
+    A trigger of the database adds a row for each deal that comes, goes or changes its state, so that no
+    writer waits for another one's sum; heads make one row of several.
+    """
+
+    miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="deal_counts")
+    client = AddressField()
+    state = models.CharField(max_length=16)
+    deals = models.BigIntegerField()
+    """Below 0 of a deal that has left the state."""
+    raw_bytes = models.BigIntegerField()
+    first_at = models.DateTimeField()
+    """When the oldest of the deals was proposed, kept or not."""
+    last_at = models.DateTimeField()
+    is_new = models.BooleanField(default=True)
+    """Whether it is a change, and no sum yet."""
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["client"], name="deal_counts_by_client"),
+            models.Index(fields=["miner", "client", "state"], name="deal_counts_by_miner"),
+            models.Index(fields=["id"], name="deal_counts_new", condition=models.Q(is_new=True)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.deals} deals of {self.client} with {self.miner_id}"
+
+
 class DealMessage(models.Model):
     """A message that publishes a deal, with others; the newest is the one under way.
 

@@ -43,6 +43,7 @@ from apps.market.models import (
     Advertisement,
     Deal,
     DealChunk,
+    DealCount,
     DealMessage,
     EntryChunk,
     IndexerAnswer,
@@ -135,10 +136,18 @@ def deals_visible(viewer: Principal) -> QuerySet[Deal]:
     return deals if viewer.is_operator else deals.filter(miner__tenant_id=viewer.own_id)
 
 
+def _counts_visible(viewer: Principal) -> QuerySet[DealCount]:
+    """Return the counts of the deals of the miners that this caller may see."""
+    rows = DealCount.objects.order_by()
+    if viewer.miners:
+        rows = rows.filter(miner__actor_id__in=viewer.miners)
+    return rows if viewer.is_operator else rows.filter(miner__tenant_id=viewer.own_id)
+
+
 def deals_counts(viewer: Principal) -> dict[str, int]:
     """Count the deals by state."""
-    rows = deals_visible(viewer).select_related(None).order_by()
-    return dict(rows.values_list("state").annotate(Count("pk")))
+    rows = _counts_visible(viewer).values_list("state").annotate(count=Sum("deals"))
+    return dict(rows.filter(count__gt=0))
 
 
 COMING = (*UNLOCKED, DealState.VERIFIED, DealState.SEALING)
@@ -179,28 +188,32 @@ def client_rules(viewer: Principal) -> dict[str, ClientRule]:
     return rules
 
 
-def clients_visible(viewer: Principal) -> QuerySet[Deal, Any]:
+def clients_visible(viewer: Principal) -> QuerySet[DealCount, Any]:
     """Return the clients that proposed deals to the miners that this caller may see, the latest first.
 
     Each is a row with its address, its deals by how they stand, raw bytes that are active, and times.
     """
 
-    def count(*states: str) -> Count:
-        return Count("pk", filter=Q(state__in=states))
+    def count(*states: str) -> Coalesce:
+        return _sum("deals", *states)
 
-    rows = deals_visible(viewer).select_related(None).order_by().values("client")
+    rows = _counts_visible(viewer).values("client").alias(all=Sum("deals")).filter(all__gt=0)
     return rows.annotate(
         active=count(DealState.ACTIVE),
         coming=count(*COMING),
         ended=count(DealState.ENDED),
         failed=count(DealState.FAILED),
         refused=count(DealState.REFUSED),
-        stored=Coalesce(
-            Sum("raw_size", filter=Q(state=DealState.ACTIVE)), Value(0), output_field=BigIntegerField()
-        ),
-        first_at=Min("created_at"),
-        last_at=Max("created_at"),
+        stored=_sum("raw_bytes", DealState.ACTIVE),
+        first_at=Min("first_at"),
+        last_at=Max("last_at"),
     ).order_by("-last_at", "client")
+
+
+def _sum(name: str, *states: str) -> Coalesce:
+    """Return a sum over the counts in some states; 0 where there are none."""
+    total = Sum(name, filter=Q(state__in=states))
+    return Coalesce(total, Value(0), output_field=BigIntegerField())
 
 
 def client_get(viewer: Principal, address: str) -> dict[str, Any]:
