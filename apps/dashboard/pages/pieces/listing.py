@@ -172,11 +172,13 @@ def upload_shown(request: HttpRequest, data: PageData) -> dict[str, Any]:
     allocation, form, _unknown = allocation_form(viewer, request.GET.get("take", ""))
     return {
         "form": form,
-        "allocation": allocation,
+        "upload": {
+            "allocation": allocation,
+            "is_open": allocation is not None or not pieces_visible(viewer).exists(),
+        },
         "miners": picker(viewer, "miner", value=form.typed["miner"]),
         "purposes": [(str(one), one.label) for one in PiecePurpose],
         "can_upload": viewer.may("write"),
-        "is_open": allocation is not None or not pieces_visible(viewer).exists(),
         **storage_shown(viewer),
     }
 
