@@ -110,6 +110,7 @@ GROUPS: Final = (
         "chain",
         "check",
         "claims",
+        "client",
         "console",
         "deal",
         "devnet",
