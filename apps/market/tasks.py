@@ -9,7 +9,7 @@ from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.locks import single_flight
 from apps.market.services.advertisements import advertisements_advance
-from apps.market.services.counts import counts_compact
+from apps.market.services.counts import counts_add_up
 from apps.market.services.earnings import earnings_record, settlements_read
 from apps.market.services.follow import deals_advance
 from apps.market.services.publishing import deals_publish
@@ -20,7 +20,7 @@ from apps.messages.selectors.recovery import recovery_now
 @single_flight
 def market_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Start downloads, put uploads together, publish deals, and note how far they have come."""
-    counts_compact()
+    counts_add_up()
     deals_advance(height=height, now=clock.now())
     earnings_record(height=height, now=clock.now())
     head = head_current()

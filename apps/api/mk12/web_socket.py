@@ -42,13 +42,16 @@ async def deal_socket(scope: dict[str, Any], receive: Receive, send: Send) -> No
     writer.write(f"{client[0] if client else ''}\n".encode())
     try:
         await send({"type": "websocket.accept"})
-        ways = [asyncio.ensure_future(_forward(receive, writer)), asyncio.ensure_future(_back(reader, send))]
+        copies = [
+            asyncio.ensure_future(_forward(receive, writer)),
+            asyncio.ensure_future(_back(reader, send)),
+        ]
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            for copy in copies:
+                copy.cancel()
+            await asyncio.gather(*copies, return_exceptions=True)
     finally:
         writer.transport.abort()
 

@@ -23,7 +23,7 @@ from apps.pieces.selectors import piece_name, piece_retrievable
 from apps.users.rules.principals import Principal
 from apps.users.selectors.tokens import token_digest
 
-TOLD: Final = f"{REFUSED}{DealRefused.code}"
+CLIENT_REFUSAL: Final = f"{REFUSED}{DealRefused.code}"
 """Code of refusals in the words that their client heard; others are the miner's people's alone."""
 
 
@@ -103,7 +103,7 @@ def reason_told(deal: Deal) -> str:
         return reason
     if deal.state != DealState.REFUSED:
         return ""
-    return reason if code_of(reason) == TOLD else RETRY
+    return reason if code_of(reason) == CLIENT_REFUSAL else RETRY
 
 
 @dataclass(frozen=True, slots=True)

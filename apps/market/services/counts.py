@@ -19,7 +19,7 @@ ADD_UP: Final = """
 """
 
 
-def counts_compact() -> None:
+def counts_add_up() -> None:
     """Make one row of each sum and its changes, in one statement: readers see all of it or nothing."""
     with connection.cursor() as cursor:
         cursor.execute(ADD_UP)

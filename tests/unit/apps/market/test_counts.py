@@ -7,7 +7,7 @@ from django.db.models import Count, Sum
 
 from apps.market.models import Deal, DealCount
 from apps.market.selectors.deals import clients_visible, deals_counts
-from apps.market.services.counts import counts_compact
+from apps.market.services.counts import counts_add_up
 from tests import factories, people
 from tests.mk20 import sized
 
@@ -36,13 +36,13 @@ def test_counts_follow_each_change_of_a_deal() -> None:
     Deal.objects.filter(pk__in=[deals[0].pk, deals[2].pk]).update(state="ACTIVE")
     Deal.objects.filter(pk=deals[0].pk).update(raw_size=500, reason="another")
     compare()
-    counts_compact()
+    counts_add_up()
     compare()
     assert DealCount.objects.filter(miner=miner).count() == 3
-    counts_compact()
+    counts_add_up()
     assert DealCount.objects.filter(is_new=True).count() == 0
     deals[2].delete()
     compare()
-    counts_compact()
+    counts_add_up()
     compare()
     assert not DealCount.objects.filter(miner=miner, client=DAVE).exists()
