@@ -71,6 +71,7 @@ ELSEWHERE: Final = {
     "POST pieces/<str:piece_cid>/index": "tests/unit/apps/pieces/test_indexes.py",
     "PUT pieces/uploads/<str:uuid>/purpose": "tests/unit/apps/api/v1/test_pieces.py",
     "POST deals/<str:uuid>/data": "tests/unit/apps/api/v1/test_deals.py",
+    "PUT workers/<str:uuid>/deal-files/<str:deal>": "tests/unit/apps/api/v1/test_deal_files.py",
     "PATCH miners/<str:address>/market": "tests/unit/apps/api/v1/test_deals.py",
     "PATCH clients/<str:address>": "tests/unit/apps/api/v1/test_clients.py",
     "POST clients/<str:address>/tokens": "tests/unit/apps/api/v1/test_client_tokens.py",

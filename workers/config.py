@@ -125,6 +125,8 @@ class SealerConfig(HostConfig):
     """Processors that have a child of their own."""
     sealing_stores: tuple[Path, ...] = ()
     """Disks on which sectors are sealed, where the host's file names some."""
+    deal_folder: Path | None = None
+    """Folder with data of offline deals."""
     locations: tuple[Location, ...] = ()
     """Sealing threads of a damocles-worker's file; empty: all sectors are sealed in `folder`."""
     notes: tuple[str, ...] = ()
@@ -192,6 +194,7 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
         notes=tuple(damocles.notes),
         children=_layers_complete(children, sector_bytes=common["sector_bytes"], slots=slots),
         sealing_stores=tuple(Path(place) for place in file.sealing_stores),
+        deal_folder=Path(file.deal_folder) if file.deal_folder else None,
         locations=tuple(damocles.locations),
     )
 

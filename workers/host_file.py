@@ -41,10 +41,11 @@ OWN_STAGES: Final = (
 NUMBERS: Final = (SECTORS_MAX, SECTOR_ROOM)
 SEALING_STORE: Final = "sealing_store"
 LAYERS: Final = "layers"
+DEALS: Final = "deals"
 BATCH_SECTORS: Final = (LANES, 2 * LANES, 4 * LANES, BATCH_MAX)
 """Sectors of a batch whose layers lie on drives: so many fill a page of 512 bytes to 4 KiB."""
 WAIT_MINUTES_MAX: Final = 24 * 60
-KNOWN: Final = ("slots", "proposed", SEALING_STORE, LAYERS, *TABLES, *NUMBERS)
+KNOWN: Final = ("slots", "proposed", SEALING_STORE, LAYERS, DEALS, *TABLES, *NUMBERS)
 """Tables and keys on the top level."""
 
 
@@ -62,6 +63,8 @@ class HostFile:
     """Of `[[sealing_store]]`."""
     layers: LayerDrives | None = None
     """`[layers]`, without the folder of its batches' files."""
+    deal_folder: str = ""
+    """Of `[deals]`; empty: there is none."""
     damocles: DamoclesFile = field(default_factory=DamoclesFile)
 
 
@@ -90,6 +93,7 @@ def host_file(path: Path, *, is_named: bool = False) -> HostFile:
             processors=checks.processors(named),
             sealing_stores=checks.sealing_stores(named),
             layers=checks.layers(named),
+            deal_folder=checks.deal_folder(named),
             damocles=damocles_read(data, text, cpus=os.cpu_count() or 1, folder=folder)
             if is_of_damocles
             else DamoclesFile(),
@@ -171,6 +175,22 @@ class _OwnTables(FileChecks):
             raise self.wrong((LAYERS, "sectors"), f"is {sectors!r}", remedy)
         self.number((LAYERS, "wait_minutes"), minutes, most=WAIT_MINUTES_MAX)
         return LayerDrives(folder="", drives=drives, sectors=sectors, wait_minutes=minutes)
+
+    def deal_folder(self, data: dict[str, Any]) -> str:
+        """Return the folder of `[deals]`.  Raises BadFile."""
+        table = self.table(data, (DEALS,))
+        for name in table:
+            if name != "folder":
+                raise self.wrong((DEALS, name), "is unknown", near_of(name, ("folder",)))
+        if not table:
+            return ""
+        given = table["folder"]
+        if not isinstance(given, str) or not given:
+            raise self.wrong((DEALS, "folder"), f"is {given!r}", 'use folder = "/mnt/incoming"')
+        folder = os.path.normpath(self.folder / given)
+        if not os.path.isdir(folder):  # a text, as everywhere here
+            raise self.wrong((DEALS, "folder"), f"names {folder!r}, which is no folder", "create it")
+        return folder
 
     def number(self, path: KeyPath, value: Any, *, most: int) -> None:
         """Check a whole number.  Raises BadFile."""

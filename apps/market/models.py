@@ -23,6 +23,7 @@ from apps.market.states import (
 from apps.messages.models import Message
 from apps.miners.models import Miner
 from apps.pieces.models import Piece
+from apps.sectors.models import Worker
 from apps.users.models import Tenant
 
 PLACE_MIN = 128
@@ -360,6 +361,44 @@ class DealChunk(models.Model):
 
     def __str__(self) -> str:
         return f"chunk {self.number} of {self.deal_id}"
+
+
+class DealFolder(WithReasons, models.Model):
+    """A folder on a host with data of offline deals, as the host reported it last."""
+
+    worker = models.OneToOneField(
+        Worker, on_delete=models.CASCADE, primary_key=True, related_name="deal_folder"
+    )
+    path = models.TextField()
+    said_at = models.DateTimeField()
+    """When it was reported last, to a minute."""
+    reason = ReasonTextField(blank=True)
+    """Why the host cannot read it; empty if it does."""
+    reason_coded = CodedField()
+
+    def __str__(self) -> str:
+        return f"{self.path} on {self.worker_id}"
+
+
+class DealFile(WithReasons, models.Model):
+    """One file of such a folder."""
+
+    folder = models.ForeignKey(DealFolder, on_delete=models.CASCADE, related_name="files")
+    name = models.CharField(max_length=255)
+    size = models.BigIntegerField()
+    piece_cid = CidField(blank=True, default="")
+    """Of version 2; empty while it is not known."""
+    deal = models.ForeignKey(Deal, null=True, on_delete=models.SET_NULL, related_name="files")
+    """That waits for it, or has it."""
+    reason = ReasonTextField()
+    """Why it was taken, or was not."""
+    reason_coded = CodedField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["folder", "name"], name="one_row_per_deal_file")]
+
+    def __str__(self) -> str:
+        return f"{self.name} in {self.folder_id}"
 
 
 class AdChain(models.Model):

@@ -72,6 +72,20 @@ MESSAGE_FAILED = reason(
 )
 LEFT_OUT_OF = reason("market.left_out_of", gettext_noop("the chain left it out of message {id}"))
 
+# Files in hosts' folders
+FILE_GROWING = reason("market.file_growing", gettext_noop("it is still growing"))
+FILE_WAITS = reason("market.file_waits", gettext_noop("its piece CID is being computed"))
+FILE_IS_LINK = reason("market.file_is_link", gettext_noop("it is a symbolic link, which is not followed"))
+FILE_NO_FILE = reason("market.file_no_file", gettext_noop("it is no file"))
+FILE_EMPTY = reason("market.file_empty", gettext_noop("it is empty"))
+FILE_UNREADABLE = reason("market.file_unreadable", gettext_noop("the host cannot read it"))
+FILE_UNMATCHED = reason(
+    "market.file_unmatched", gettext_noop("no offline deal of this host's tenant waits for these data")
+)
+FILE_WANTED = reason("market.file_wanted", gettext_noop("a deal waits for these data: they are being taken"))
+FILE_TAKEN = reason("market.file_taken", gettext_noop("a deal has these data"))
+FOLDER_UNREADABLE = reason("market.folder_unreadable", gettext_noop("the host cannot read it: {error}"))
+
 # Doors
 DOOR_STOPPED = reason("market.door_stopped", gettext_noop("its process was stopped"))
 DOOR_MUTE = reason("market.door_mute", gettext_noop("its port {port} does not answer"))

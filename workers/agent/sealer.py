@@ -24,6 +24,7 @@ from poolsite.tracing import tracing_start
 from poolsite.wire.commands import UPGRADE_EXIT
 from poolsite.wire.jobs import STAGED
 from workers.agent.children import ChildCommand, Children, ProgramMissing, broker_command
+from workers.agent.deal_folder import DealFolder
 from workers.agent.inventory import sectors_here, stored_here
 from workers.agent.journal import Journal, journal_open
 from workers.agent.loop import Agent
@@ -149,6 +150,7 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
     )
     agent.capacity.places, places.beside = places, watch.promised
     leases.parked, leftovers.unknown_jobs = agent.parked, leases.unknown_jobs
+    deals = DealFolder(config, console, leases)
     try:
         watch.start()
         threading.Thread(target=half_copies_remove, args=(stores, journal), daemon=True).start()
@@ -158,6 +160,7 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
         threading.Thread(target=leases.register_until_known, daemon=True).start()
         leases.start()
         bell.start()
+        deals.start()
         return _seal(
             agent,
             stop=stop,
@@ -167,7 +170,7 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
             folder_require=folder_require,
         )
     finally:
-        for part in (bell, leases, machine, watch, removals, leftovers, children):
+        for part in (deals, bell, leases, machine, watch, removals, leftovers, children):
             part.stop()
         StageDeaths(config.folder, journal).stop()
         console.close()

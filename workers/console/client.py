@@ -19,6 +19,7 @@ import structlog
 from poolsite.tracing import trace_header
 from poolsite.wire.cleartext import is_clear
 from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, document_send
+from poolsite.wire.deal_files import FolderAnswer
 from poolsite.wire.hosts import VERSION, HeartbeatAnswer, Registered
 from poolsite.wire.job_reports import EventAnswer
 from poolsite.wire.jobs import Claimed, Work
@@ -36,6 +37,7 @@ from workers.console.token_auth import TokenAuth
 from workers.storage.files import sync_file, sync_folder
 
 if TYPE_CHECKING:
+    from poolsite.wire.deal_files import FolderReport, WantedFile
     from poolsite.wire.hosts import Heartbeat, Register
     from poolsite.wire.job_reports import Complete, Event, Fail, Release
     from poolsite.wire.jobs import Claim
@@ -224,6 +226,27 @@ class Console:
                 raise ConsoleAway(
                     f"the upload for job {job_id} was interrupted: {type(error).__name__}"
                 ) from None
+        _read(answer)
+
+    def deal_folder(self, worker_id: str, report: FolderReport) -> FolderAnswer:
+        """Report the files of the folder of offline deals; the answer names those that are wanted."""
+        return self._ask(f"/api/v1/workers/{worker_id}/deal-files", report, FolderAnswer)
+
+    def deal_file_upload(self, worker_id: str, wanted: WantedFile, file: BinaryIO) -> None:
+        """Send the bytes of such a file.  Raises ConsoleAway, ConsoleRefused, OSError."""
+        headers = {"Content-Length": str(os.fstat(file.fileno()).st_size)}
+        headers["Content-Type"] = "application/octet-stream"
+        try:
+            answer = self._client.put(
+                f"/api/v1/workers/{worker_id}/deal-files/{wanted.deal}",
+                params={"file_name": wanted.name},
+                content=_chunks(file),
+                headers=headers,
+                timeout=UPLOAD_S,
+            )
+        except httpx.HTTPError as error:
+            reason = f"the upload of {wanted.name} was interrupted: {type(error).__name__}"
+            raise ConsoleAway(reason) from None
         _read(answer)
 
     def _ask(self, path: str, body: Any, kind: type[T], *, ignores_unknown: bool = False) -> T:

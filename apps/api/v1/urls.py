@@ -26,6 +26,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.checks")),
     path("", include("apps.api.v1.consoles")),
     path("", include("apps.api.v1.clients")),
+    path("", include("apps.api.v1.deal_files")),
     path("", include("apps.api.v1.deals")),
     path("", include("apps.api.v1.gas")),
     path("", include("apps.api.v1.gas_guards")),

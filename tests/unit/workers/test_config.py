@@ -59,6 +59,13 @@ def test_layers_on_drives_are_read_for_one_process_of_ours(tmp_path: Path) -> No
             sealer_config(arguments(tmp_path))
 
 
+def test_a_folder_of_offline_deals_is_named_from_the_files_own(tmp_path: Path) -> None:
+    (tmp_path / "incoming").mkdir()
+    (tmp_path / "config.toml").write_text("[deals]\nfolder = 'incoming'\n")
+
+    assert sealer_config(arguments(tmp_path)).deal_folder == tmp_path / "incoming"
+
+
 def test_a_host_for_one_stage_has_no_other_slot(tmp_path: Path) -> None:
     config = sealer_config(arguments(tmp_path, "--slots", "only,c2=2"))
 
@@ -84,6 +91,12 @@ def test_a_host_for_one_stage_has_no_other_slot(tmp_path: Path) -> None:
             "[[sealing_threads]]\nlocation = '/a'",
             [],
             "line 1: sealing_threads is unknown: did you mean sealing_thread",
+        ),
+        ("[deals]\nfolders = '/a'", [], "line 2: deals.folders is unknown: did you mean folder"),
+        (
+            "[deals]\nfolder = '/none'",
+            [],
+            "line 2: deals.folder names '/none', which is no folder: create it",
         ),
         ("[[sealing_store]]\nweight = 2", [], "line 2: sealing_store.weight is unknown: use path"),
         ("[[sealing_store]]\npath = 5", [], "line 2: sealing_store.path is 5: use a path"),

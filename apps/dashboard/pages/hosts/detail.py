@@ -32,6 +32,7 @@ from apps.dashboard.pages.hosts.rows import HostRow, host_row
 from apps.dashboard.pages.hosts.setting_rows import SettingRow, setting_rows
 from apps.dashboard.pages.storage.attachment_rows import host_store_rows
 from apps.dashboard.sessions import sign_in_required
+from apps.market.selectors.deal_files import files_of_folder, folder_of_host
 from apps.sectors.errors.hosts import WorkerUnknown
 from apps.sectors.rules.hardware import sealing_disks
 from apps.sectors.selectors.host_record import HostRecord, host_record, log_watch
@@ -424,7 +425,14 @@ def host_page(request: HttpRequest, viewer: Principal, key: UUID, *, error: str 
         act_error=error,
         page_href=reverse("host", args=[key]),
         host=detail,
+        **deal_folder(worker, viewer),
     )
+
+
+def deal_folder(worker: Worker, viewer: Principal) -> dict[str, Any]:
+    """Return the host's folder of offline deals with its files; nothing for whoever sees some miners only."""
+    folder = None if viewer.miners else folder_of_host(worker)
+    return {} if folder is None else {"deal_folder": folder, "deal_files": files_of_folder(folder)}
 
 
 urlpatterns: Final = [path("hosts/<uuid:key>/", host, name="host")]
