@@ -190,7 +190,7 @@ def with_contexts(django_test_environment: None) -> Iterator[Any]:
 
 @pytest.fixture
 def contexts(with_contexts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let answers have `context`, for tests that look at it."""
+    """Render as Django does in tests, so that answers have `context`."""
     monkeypatch.setattr(Template, "_render", with_contexts)
 
 

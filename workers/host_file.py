@@ -64,7 +64,7 @@ class HostFile:
     layers: LayerDrives | None = None
     """`[layers]`, without the folder of its batches' files."""
     deal_folder: str = ""
-    """Of `[deals]`; empty: there is none."""
+    """The folder that `[deals]` names; empty: there is none."""
     damocles: DamoclesFile = field(default_factory=DamoclesFile)
 
 

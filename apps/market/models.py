@@ -387,7 +387,7 @@ class DealFile(WithReasons, models.Model):
     name = models.CharField(max_length=255)
     size = models.BigIntegerField()
     piece_cid = CidField(blank=True, default="")
-    """Of version 2; empty while it is not known."""
+    """The CID of version 2; empty while it is not known."""
     deal = models.ForeignKey(Deal, null=True, on_delete=models.SET_NULL, related_name="files")
     """That waits for it, or has it."""
     reason = ReasonTextField()

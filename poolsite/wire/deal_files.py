@@ -34,7 +34,7 @@ class FolderFile(Document, frozen=True, kw_only=True):
     name: Text
     size: Int = 0
     piece_cid: Text = ""
-    """Of version 2; empty with a fault."""
+    """The CID of version 2; empty with a fault."""
     fault: FileFault | None = None
 
 

@@ -44,7 +44,7 @@ MEMO: Final = "deal-files.json"
 
 @dataclass(frozen=True, slots=True)
 class FileVersion:
-    """What tells one content of a file from another."""
+    """A content of a file, told from another by inode, size and time of change."""
 
     inode: int
     size: int

@@ -144,7 +144,7 @@ def sign_in_page(request: HttpRequest, error: str, *, status: int) -> HttpRespon
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def own_sign_in(request: HttpRequest) -> HttpResponse:
-    """Take a token for the cookie of these pages."""
+    """Exchange a token for the cookie of these pages."""
     nul_bytes_refuse(request)
     form = TokenForm.of(request)
     if not form.is_valid():
