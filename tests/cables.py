@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tests.integration.pools import port_free
+from tests.servers import port_free
 
 HELD_S: Final = 0.02
 """Between two looks whether a cut was mended."""

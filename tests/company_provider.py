@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-import socket
 import subprocess
 import sys
 from html import unescape
@@ -25,6 +24,7 @@ from flask import Flask, request
 from joserfc.jwk import RSAKey
 from werkzeug.serving import make_server
 
+from tests.servers import port_free
 from tests.waiting import until
 
 CLIENT_ID, CLIENT_SECRET = "poolsite", "a secret of the tests"
@@ -36,11 +36,9 @@ class CompanyProvider:
     """The provider's process; `with` ends it."""
 
     def __init__(self, client_url: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.issuer = f"http://127.0.0.1:{free.getsockname()[1]}"
-        port = self.issuer.rpartition(":")[2]
-        command = [sys.executable, "-m", "tests.company_provider", port, client_url]
+        port = port_free()
+        self.issuer = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "tests.company_provider", str(port), client_url]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until(self._answers)
 

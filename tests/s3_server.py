@@ -17,6 +17,7 @@ from typing import Any
 import boto3
 import pytest
 
+from tests.servers import port_free
 from workers.storage import answers, bucket_client, bucket_files
 
 BUCKET = "sectors"
@@ -49,19 +50,12 @@ def serving(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]
         yield one
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @dataclass
 class S3Server:
     """The server, with two access keys: one for everything, one that may only read."""
 
     log: Path
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=port_free)
     process: subprocess.Popen[bytes] | None = None
     key: str = ""
     secret: str = ""

@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -16,13 +17,15 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psycopg2
 import redis
 
 from poolsite.valkey import server_program
 from tests import template
+
+PORT_MIN: Final = 10_000
 
 SITE = Path(__file__).resolve().parent.parent
 TEMPLATE = "poolsite_template"
@@ -144,7 +147,7 @@ class PostgresServer:
 @contextlib.contextmanager
 def postgres_on_tcp(programs: Path) -> Iterator[str]:
     """Run a PostgreSQL of these programs on a port; gives its URL without a database's name."""
-    base, port = folder_new(), port_unused()
+    base, port = folder_new(), port_free()
     base.chmod(0o755)
     account: dict[str, Any] = {}
     if os.getuid() == 0:
@@ -187,7 +190,7 @@ def postgres_on_tcp(programs: Path) -> Iterator[str]:
 @contextlib.contextmanager
 def redis_on_tcp() -> Iterator[str]:
     """Run a Redis on a port; gives its URL."""
-    program, base, port = server_program(), folder_new(), port_unused()
+    program, base, port = server_program(), folder_new(), port_free()
     assert program is not None
     process = subprocess.Popen(
         [program, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", base],
@@ -202,11 +205,14 @@ def redis_on_tcp() -> Iterator[str]:
         process.wait(30)
 
 
-def port_unused() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as link:
-        link.bind(("127.0.0.1", 0))
-        return int(link.getsockname()[1])
+def port_free() -> int:
+    """Return a port that nobody listens on now, and that no connection of a client gets by chance."""
+    lowest_of_clients = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = PORT_MIN + secrets.randbelow(max(lowest_of_clients - PORT_MIN, 1000))
+        with socket.socket() as link, contextlib.suppress(OSError):
+            link.bind(("127.0.0.1", port))
+            return port
 
 
 class RedisServer:

@@ -26,7 +26,7 @@ from tests.acceptance.pool import RunningPool
 from tests.certificate import Certificate
 from tests.debian_packages import LIBRARIES
 from tests.integration.pools import wait_until
-from tests.servers import folder_new, port_unused, tied_to_us
+from tests.servers import folder_new, port_free, tied_to_us
 
 USER: Final = "pool"
 PASSWORD: Final = "p@ss/w:rd#1%?"
@@ -40,7 +40,7 @@ class OwnPostgres:
 
     def __init__(self, programs: Path | None = None) -> None:
         self.programs = programs or postgres_programs()
-        self.port, self.base = port_unused(), folder_new()
+        self.port, self.base = port_free(), folder_new()
         self.base.chmod(0o755)
         self.data, self.archive = self.base / "data", self.base / "archive"
         self.process: subprocess.Popen[bytes] | None = None
@@ -141,7 +141,7 @@ class OwnRedis:
     """A Redis that speaks TLS alone, and lets in one user with a password."""
 
     def __init__(self, command: list[str]) -> None:
-        self.port, self.base = port_unused(), folder_new()
+        self.port, self.base = port_free(), folder_new()
         self.certificate = Certificate(self.base, name="localhost")
         lines = (
             *("port 0", f"tls-port {self.port}", "bind 127.0.0.1", "tls-auth-clients no", 'save ""'),

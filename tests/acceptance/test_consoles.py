@@ -26,8 +26,9 @@ from tests.acceptance.soak import Soak, miners_make, sectors_make
 from tests.cables import Cut
 from tests.integration.consoles import JoinedConsole, Site, servers
 from tests.integration.disks import mounted
-from tests.integration.pools import port_free, wait_until
+from tests.integration.pools import wait_until
 from tests.notes import REPORT
+from tests.servers import port_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

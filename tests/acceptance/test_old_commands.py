@@ -17,7 +17,8 @@ from poolsite.filecoin.address import POWER_ACTOR, address_parse
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.sector import RegisteredPoStProof
 from tests.acceptance.pool import RunningPool
-from tests.integration.pools import SITE, port_free, wait_until
+from tests.integration.pools import SITE, wait_until
+from tests.servers import port_free
 
 pytestmark = pytest.mark.xdist_group("pool")
 

@@ -33,7 +33,7 @@ from tests.acceptance.own_servers import (
 )
 from tests.debian_packages import packages_unpack, program_unpacked, wheel_unpack
 from tests.integration.pools import SITE, wait_until
-from tests.servers import folder_new, port_unused
+from tests.servers import folder_new, port_free
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pool")]
 
@@ -249,7 +249,7 @@ def test_a_pooler_gives_each_session_its_own_or_is_refused(
     with OwnPostgres() as server:
         server.create()
         server.start()
-        port = port_unused()
+        port = port_free()
         lines = (
             *("[databases]", f"* = host=127.0.0.1 port={server.port} user={USER} password='{PASSWORD}'"),
             *("[pgbouncer]", f"listen_port = {port}", "listen_addr = 127.0.0.1", "unix_socket_dir ="),

@@ -38,9 +38,9 @@ from tests.acceptance.upgrade import (
     program_env,
 )
 from tests.cables import Cable
-from tests.integration.pools import SITE, port_free, wait_until
+from tests.integration.pools import SITE, wait_until
 from tests.notes import REPORT
-from tests.servers import postgres_on_tcp, redis_on_tcp
+from tests.servers import port_free, postgres_on_tcp, redis_on_tcp
 
 pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
 

@@ -15,7 +15,8 @@ import pytest
 from tests.acceptance.chain import whole_history_require
 from tests.acceptance.messager import token_for
 from tests.acceptance.pool import PERIOD_S, RunningPool, command_of, descendants
-from tests.integration.pools import SITE, port_free, wait_until
+from tests.integration.pools import SITE, wait_until
+from tests.servers import port_free
 
 pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
 

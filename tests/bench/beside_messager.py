@@ -26,10 +26,11 @@ import httpx
 import websockets
 
 from tests.acceptance.pool import RunningPool
-from tests.integration.pools import port_free, wait_until
+from tests.integration.pools import wait_until
 from tests.peers.programs import PROGRAMS_VARIABLE
 from tests.peers.questions import Node, transfer
 from tests.peers.signer import RunningSigner
+from tests.servers import port_free
 
 PEER: Final = Path(os.environ.get(PROGRAMS_VARIABLE) or os.devnull) / "sophon-messager"
 SENDERS: Final = 50

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ import psycopg2
 from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.postgres import cluster_create, cluster_of, link_opens
 from tests import template
-from tests.servers import folder_new, tied_to_us
+from tests.servers import folder_new, port_free, tied_to_us
 
 SITE = Path(__file__).resolve().parent.parent.parent
 USER = "poolsite"
@@ -37,13 +36,6 @@ LEAST_TICKS: Final = 100
 """Of 10 ms: fewer say nothing of how much other guests take."""
 PATIENCE_S: Final = 60.0
 """The least that is waited for anything: a machine may stand still, and a patience not used up is free."""
-
-
-def port_free() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as link:
-        link.bind(("127.0.0.1", 0))
-        return int(link.getsockname()[1])
 
 
 def crowding() -> float:

@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from poolsite.embedded.options import COMPAT_PORTS
-from tests.integration.pools import NO_CERTIFICATES, SITE, Pool, port_free, wait_until
+from tests.integration.pools import NO_CERTIFICATES, SITE, Pool, wait_until
+from tests.servers import port_free
 from tests.wire.auth.recordings import CLI, JWT, LOCAL, Replay, masked
 
 pytestmark = pytest.mark.xdist_group("pool")

@@ -12,8 +12,8 @@ from typing import Any, Final, Self
 import httpx
 
 from tests.acceptance.pool import RunningPool
-from tests.integration.pools import port_free, wait_until
-from tests.servers import tied_to_us
+from tests.integration.pools import wait_until
+from tests.servers import port_free, tied_to_us
 
 INIT_S: Final = 300
 """For the message that creates a miner, five epochs deep."""

@@ -17,8 +17,9 @@ import pytest
 
 from tests.acceptance.pipeline_walks import posted
 from tests.acceptance.pool import PERIOD_S, RunningPool
-from tests.integration.pools import SITE, port_free, wait_until
+from tests.integration.pools import SITE, wait_until
 from tests.peers.programs import CACHE, built_program
+from tests.servers import port_free
 
 pytestmark = pytest.mark.peer
 

@@ -26,9 +26,10 @@ from poolsite.filecoin.keys import KeyInfo, key_address, key_generate, key_to_js
 from poolsite.wire.proposals import PUBLISHING_RULE, rule_text
 from tests.acceptance.pool import RunningPool
 from tests.acceptance.soak import signer_verb
-from tests.integration.pools import port_free, wait_until
+from tests.integration.pools import wait_until
 from tests.mk20 import sized
 from tests.peers.programs import go_program
+from tests.servers import port_free
 
 pytestmark = pytest.mark.peer
 

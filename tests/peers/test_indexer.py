@@ -23,8 +23,8 @@ from poolsite.ipld.cids import cid_parts
 from poolsite.libp2p.ipni import context_of, multihash_of
 from tests import factories, people
 from tests.cars import car_of, cid_of
-from tests.integration.pools import port_free
 from tests.peers.programs import ANSWER_S, go_program
+from tests.servers import port_free
 from tests.unit.apps.market.offers import IDENTITY, offer
 
 pytestmark = [pytest.mark.peer, pytest.mark.django_db(transaction=True)]

@@ -15,11 +15,11 @@ import pytest
 
 from poolsite.filecoin.amounts import FIL
 from tests.acceptance.pool import RunningPool
-from tests.integration.pools import port_free, wait_until
+from tests.integration.pools import wait_until
 from tests.peers.conftest import tenant_new, token_of
 from tests.peers.programs import built_program
 from tests.peers.questions import transfer
-from tests.servers import tied_to_us
+from tests.servers import port_free, tied_to_us
 
 pytestmark = pytest.mark.peer
 

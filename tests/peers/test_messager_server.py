@@ -11,11 +11,12 @@ from typing import Final
 import pytest
 
 from tests.acceptance.pool import RunningPool
-from tests.integration.pools import port_free, wait_until
+from tests.integration.pools import wait_until
 from tests.peers.conftest import tenant_new, token_of
 from tests.peers.programs import Peer, PeerRefused
 from tests.peers.questions import transfer
 from tests.peers.signer import RunningSigner
+from tests.servers import port_free
 
 pytestmark = pytest.mark.peer
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 import pytest
 
 from tests.acceptance.pool import SEALED_S, RunningPool
-from tests.integration.pools import port_free, wait_until
+from tests.integration.pools import wait_until
+from tests.servers import port_free
 
 pytestmark = pytest.mark.peer
 

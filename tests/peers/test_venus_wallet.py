@@ -16,11 +16,12 @@ import pytest
 
 from poolsite.filecoin.keys import key_import
 from tests.acceptance.pool import RunningPool
-from tests.integration.pools import port_free, wait_until
+from tests.integration.pools import wait_until
 from tests.peers.conftest import tenant_new, token_of
 from tests.peers.programs import Peer
 from tests.peers.questions import transfer
 from tests.peers.signer import RunningSigner
+from tests.servers import port_free
 
 pytestmark = pytest.mark.peer
 

@@ -16,9 +16,9 @@ import httpx
 
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE
 from tests.acceptance.chain import NodeRefused
-from tests.integration.pools import port_free, wait_until
+from tests.integration.pools import wait_until
 from tests.real_chain.node import STEP_S, RealNode
-from tests.servers import folder_new, tied_to_us
+from tests.servers import folder_new, port_free, tied_to_us
 
 PROGRAMS_VARIABLE: Final = "REAL_CHAIN_LOTUS"
 """Environment variable: the folder with `lotus` and its -seed, -miner and -shed, built with the tag `2k`."""

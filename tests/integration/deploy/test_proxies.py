@@ -24,8 +24,8 @@ from tests.browser.web import Web
 from tests.certificate import Certificate
 from tests.debian_packages import program_find
 from tests.integration.deploy.site import NAME
-from tests.integration.pools import SITE, port_free, wait_until
-from tests.servers import RedisServer
+from tests.integration.pools import SITE, wait_until
+from tests.servers import RedisServer, port_free
 
 pytestmark = pytest.mark.slow
 

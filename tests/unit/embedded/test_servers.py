@@ -18,8 +18,7 @@ from poolsite.console_folder import ConsoleFolder
 from poolsite.embedded import servers
 from poolsite.embedded.paths import PoolPaths
 from poolsite.embedded.programs import postgres_programs
-from tests.integration.pools import port_free
-from tests.servers import RedisServer, folder_new, postgres_on_tcp
+from tests.servers import RedisServer, folder_new, port_free, postgres_on_tcp
 from tests.unit.embedded.running import running
 
 DEBIAN: Path = Path("/usr/lib/postgresql/15/bin")

@@ -32,8 +32,8 @@ from apps.users.rules.principals import SYSTEM
 from poolsite.libp2p.identity import Identity
 from poolsite.libp2p.multistream import HELLO
 from tests import factories, people
-from tests.integration.pools import port_free
 from tests.libp2p_client import Client, connections_close
+from tests.servers import port_free
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
