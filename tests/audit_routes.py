@@ -156,6 +156,7 @@ ELSEWHERE: Final = {
 
 PAGES_ELSEWHERE: Final = {
     "tests/unit/apps/api/v1/test_clients.py": r"client$",
+    "tests/unit/apps/api/v1/test_client_tokens.py": r"client-token-",
     "tests/integration/dashboard/test_tenants.py": r"tenant|token|person|gateway",
     CHARGES_TESTED: r"charges-terms|charges-correction|statement-act",
     "tests/integration/dashboard/test_account.py": r"account|password|login|logout|invitation",
