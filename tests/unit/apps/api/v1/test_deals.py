@@ -203,6 +203,7 @@ def test_a_state_that_is_none_is_refused(miner: Miner) -> None:
     assert str(shown.uuid) not in text_of(page)
 
 
+@pytest.mark.usefixtures("contexts")
 @pytest.mark.parametrize(
     ("query", "fits"),
     [("", {0, 1}), ("state=FAILED", {1}), ("state=FAILED&state=ACTIVE", {1}), ("miner=f02001", {0, 1})],
