@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import psycopg2
 import pytest
 import structlog
@@ -70,6 +71,10 @@ SITE = Path(__file__).resolve().parents[1]
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 """The hundreds of processes that tests start compile our sources once, and not each anew: 3 s of a core."""
 kept_kernels.use()
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")  # a machine may stand still for seconds
 
 
 def pytest_configure(config: pytest.Config) -> None:

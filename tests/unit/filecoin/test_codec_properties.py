@@ -26,7 +26,6 @@ TABLES = {
 }
 FEW = settings(
     max_examples=4,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
@@ -75,7 +74,7 @@ def _holds_bitfields(of: Kind | Struct[object] | None) -> bool:
     return of is not None and (of.name == BITFIELD.name or _holds_bitfields(of.of))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     name=st.sampled_from(sorted(TABLES)),
     value=st.recursive(

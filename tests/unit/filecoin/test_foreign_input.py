@@ -82,7 +82,7 @@ VALUES: dict[str, tuple[Callable[[Any], Any], tuple[type[Exception], ...]]] = {
 
 
 @pytest.mark.parametrize("name", sorted(TEXTS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=ALPHABET)
 def test_text(name: str, text: str) -> None:
     parse, own = TEXTS[name]
@@ -93,7 +93,7 @@ def test_text(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(VALUES))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(value=JSON)
 def test_json(name: str, value: Any) -> None:
     parse, own = VALUES[name]
@@ -103,7 +103,7 @@ def test_json(name: str, value: Any) -> None:
         return
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.binary(max_size=60))
 def test_bytes(data: bytes) -> None:
     for parse, own in (

@@ -68,7 +68,7 @@ def test_randomness_hashes_equal_the_golden_ones():
 
 
 @pytest.mark.parametrize("arity", ARITIES)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(data=st.data())
 def test_the_optimised_form_equals_the_plain_one(arity, data):
     scalar = st.sampled_from(EDGES) | st.integers(0, SCALAR_MODULUS - 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from poolsite.filecoin.rlp import MAX_DEPTH, BadRlp, RlpItem, rlp_decode, rlp_encode
@@ -22,7 +22,6 @@ def test_what_is_written_is_read_again(item: RlpItem) -> None:
     assert rlp_decode(rlp_encode(item)) == item
 
 
-@settings(deadline=None)  # a long item has many prefixes
 @given(ITEMS)
 def test_every_prefix_is_refused(item: RlpItem) -> None:
     data = rlp_encode(item)

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from poolsite.wire.codec import (
@@ -27,8 +27,6 @@ from poolsite.wire.job_inputs import Piece, ProvenSector, SealInputs, WindowPost
 from poolsite.wire.job_reports import Complete, Event, Fail, Level, Progress, StageOutputs
 from poolsite.wire.jobs import Assignment, Claim, JobKind
 
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""A busy machine is no finding."""
 words = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=40)
 numbers = st.integers(0, 2**63 - 1)
 digests = st.binary(min_size=32, max_size=32)
@@ -124,7 +122,6 @@ documents = st.one_of(
 )
 
 
-@PATIENT
 @given(documents)
 def test_what_is_written_is_read_again(document: Any) -> None:
     text = json.dumps(document_encode(document))
@@ -132,7 +129,6 @@ def test_what_is_written_is_read_again(document: Any) -> None:
     assert document_decode(type(document), json.loads(text)) == document
 
 
-@PATIENT
 @given(documents, st.data())
 def test_a_damaged_document_is_refused_or_read_but_never_breaks(document: Any, data: st.DataObject) -> None:
     body = document_encode(document)

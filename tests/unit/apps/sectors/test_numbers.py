@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
@@ -70,7 +70,6 @@ def test_a_miner_without_free_numbers_is_told() -> None:
 class NumbersProperty(TestCase):
     """The allocator against the obvious rule."""
 
-    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(
         st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), max_size=5),
         st.lists(st.integers(1, 5), min_size=1, max_size=5),

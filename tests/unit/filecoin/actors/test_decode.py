@@ -174,7 +174,7 @@ EVERY_PARAMS = [
 
 
 @pytest.mark.parametrize(("kind", "number"), EVERY_PARAMS)
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(data=st.data())
 def test_every_methods_parameters_become_fields_and_come_back(
     kind: str, number: int, data: st.DataObject
