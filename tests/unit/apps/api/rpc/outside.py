@@ -16,6 +16,7 @@ from apps.api.rpc.services.messager import waits
 from apps.api.rpc.services.node import own_messages, proxy, pushes
 from apps.api.rpc.services.node.proxy import PREFIX
 from apps.api.rpc.services.node.table import NODE
+from apps.messages.models import Message
 from tests.messaging import RECEIVER, Pool, pool_world
 from tests.people import principal
 
@@ -51,6 +52,17 @@ async def ask(method: str, *params: Any, of: Call | None = None) -> Any:
         handler(call, *params) if asyncio.iscoroutinefunction(handler) else in_thread(handler)(call, *params)
     )
     return await asyncio.wait_for(answer, ENOUGH_S)
+
+
+async def ask_and_leave(method: str, *params: Any) -> None:
+    """Ask as a caller that is cut off once its message is written."""
+    asked = asyncio.create_task(ask(method, *params))
+    async with asyncio.timeout(ENOUGH_S):
+        while not await in_thread(Message.objects.exists)():
+            await asyncio.sleep(0.01)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
 
 
 def unsigned(address: str, **fields: Any) -> dict[str, Any]:
