@@ -66,6 +66,7 @@ LOCK_ORDER: Final[tuple[tuple[str | int, ...], ...]] = (
     ("sectors_allocation", "sectors_allocationsread"),
     ("market_minermarket",),
     ("market_deal", "market_dealchunk"),
+    ("market_dealcount",),
     ("pieces_piece", "pieces_blockindex"),
     ("pieces_piecequota",),
     ("sectors_numberreservation",),
