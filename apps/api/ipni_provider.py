@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from apps.api.callers import request_source
 from apps.core import clock
-from apps.market.selectors.deals import ad_body, chain_of_peer
+from apps.market.selectors.discovery import ad_body, chain_of_peer
 from apps.market.services.advertisements import chunk_read, fetch_note
 from apps.users.services.rate_limit_buckets import address_request_count
 from poolsite.filecoin.cids import BadCid, cid_parse

@@ -259,7 +259,7 @@ class ClientToken(Named, models.Model):
 
     client = AddressField()
     tenant = models.ForeignKey(Tenant, null=True, on_delete=models.CASCADE, related_name="client_tokens")
-    """Whose miners' deals it shows; None: those of all miners of the pool, as an operator created it."""
+    """Its miners' deals are shown; None, for the deals of all miners, where an operator created the token."""
     name = models.CharField(max_length=100)
     digest = models.CharField(max_length=64, unique=True)
     """SHA-256 of its text."""

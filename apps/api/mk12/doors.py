@@ -39,7 +39,8 @@ from apps.market.reasons import (
     DOOR_NOT_LISTENING,
     DOOR_STOPPED,
 )
-from apps.market.selectors.deals import DOOR_SILENCE, doors_reported, doors_switched_on, peers_unsigned
+from apps.market.selectors.deals import DOOR_SILENCE, doors_reported, doors_switched_on
+from apps.market.selectors.discovery import peers_unsigned
 from apps.market.services.advertisements import advertisements_sign
 from apps.market.services.doors import door_report
 from apps.miners.selectors.miners import miners_active

@@ -19,7 +19,8 @@ from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.marked_texts import gettext
 from apps.market.rules import chain_path
-from apps.market.selectors.deals import discovery_of, doors_status, escrow_of, market_of
+from apps.market.selectors.deals import doors_status, escrow_of, market_of
+from apps.market.selectors.discovery import discovery_of
 from apps.market.services.markets import (
     COUNT_MAX,
     FIELDS,

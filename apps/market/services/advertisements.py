@@ -22,13 +22,13 @@ from apps.core.live import Change, publish
 from apps.core.reasons import Reason, reason_of
 from apps.market.models import AdChain, Advertisement, EntryChunk, IndexerAnswer, IndexerFetch
 from apps.market.rules import chain_path
-from apps.market.selectors.deals import (
+from apps.market.selectors.deals import console_address
+from apps.market.selectors.discovery import (
     ads_gone,
     ads_unsigned,
     blocks_chunks,
     chains_current,
     chunk_body,
-    console_address,
     peers_without_chain,
     pieces_unadvertised,
 )

@@ -13,7 +13,7 @@ from apps.core import clock
 from apps.core.formatting import whole
 from apps.core.reasons import shown_text
 from apps.dashboard.labels import StateLabel
-from apps.market.selectors.deals import Discovery, discovery_of
+from apps.market.selectors.discovery import Discovery, discovery_of
 
 if TYPE_CHECKING:
     from apps.market.models import IndexerAnswer, MinerMarket

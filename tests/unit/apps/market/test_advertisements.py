@@ -32,7 +32,7 @@ from apps.market.models import (
     MinerDoor,
     MinerMarket,
 )
-from apps.market.selectors.deals import discovery_of
+from apps.market.selectors.discovery import discovery_of
 from apps.market.services import advertisements
 from apps.market.services.advertisements import (
     FETCHES_MAX,
