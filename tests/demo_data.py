@@ -128,8 +128,10 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
     factories.store(prover)
     mirror = factories.store(sealer, "mirror")
     factories.worker(f"{of}-old", of=of, seen_at=now() - timedelta(hours=1), is_draining=True)
-    factories.signer_connection(owner, of=of, requests=1204, p50_ms=11.8, p99_ms=40.2)
-    factories.prover_connection(actor_id, of=of, requests=3, failures=1, last_failure="no answer in time")
+    seen = now() + timedelta(hours=1)  # still connected when a slow test looks
+    factories.signer_connection(owner, of=of, requests=1204, p50_ms=11.8, p99_ms=40.2, seen_at=seen)
+    failed = {"failures": 1, "last_failure": "no answer in time"}
+    factories.prover_connection(actor_id, of=of, requests=3, seen_at=seen, **failed)
     for number in range(3):
         error = "the policy forbids this method" if number == 1 else ""
         factories.sign_record(owner, of=of, what=f"message: {number}", error=error)

@@ -590,7 +590,7 @@ def test_who_fetched_what_last_is_kept(miner: Miner) -> None:
 
     MinerDoor.objects.update(peer_id="another")  # the chain is served on, and anybody goes on to read it
     for number in range(FETCHES_MAX + 5):
-        at = NOW + timedelta(hours=1, seconds=number)
+        at = clock.now() + timedelta(hours=1, seconds=number)
         fetch_note(chain, address="192.0.2.1", agent=f"agent {number}", cid="", now=at)
     assert IndexerFetch.objects.count() == FETCHES_MAX
     assert not IndexerFetch.objects.filter(agent="indexer/1").exists()

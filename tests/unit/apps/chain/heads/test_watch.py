@@ -68,10 +68,11 @@ def test_a_running_follower_leaves_a_node_that_missed_an_upgrade(
                 old.mine(salt="old")
                 for node in upgraded:
                     node.mine(salt="upgraded", weight=5)
+            last = Head.objects.filter(key=upgraded[0].head.cid, is_canonical=True)
             turn_until(
-                follower, lambda: Head.objects.filter(key=upgraded[0].head.cid, is_canonical=True).exists()
+                follower,  # until it is known to be forked, the old node may be followed once more
+                lambda: Node.objects.get(url=first).condition == NodeCondition.FORKED and last.exists(),
             )
-            turn_until(follower, lambda: Node.objects.get(url=first).condition == NodeCondition.FORKED)
         finally:
             follower.rest()
 
