@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
@@ -18,9 +18,10 @@ from apps.core.disk import disk_space
 from apps.core.errors import BadValue
 from apps.core.filters import Choices, Words
 from apps.core.marked_texts import gettext
+from apps.messages.models import Recovery
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import MinerFilters
-from apps.pieces.data.blocks import ServedIndex
+from apps.pieces.data.blocks import ServedIndex, index_files_bare
 from apps.pieces.data.files import is_stored
 from apps.pieces.errors import PieceAmbiguous, PieceUnknown
 from apps.pieces.models import (
@@ -50,6 +51,8 @@ TENANT_PART: Final = 2
 """A tenant without a quota may use half of the disk of pieces."""
 INDEXED_AT_ONCE: Final = 20
 """Pieces that one head indexes or samples."""
+UNKNOWN_RETENTION: Final = timedelta(days=30)
+"""After a restore, for index files of pieces that the database does not know."""
 PLACE_MAX: Final = 64 << 30
 """Padded bytes of the largest place, a whole sector, in which a piece named with its size is looked for."""
 
@@ -234,6 +237,17 @@ def chunk_before(chunk: HashChunk) -> HashChunk | None:
 def index_files_unowned(uuids: Collection[uuid.UUID]) -> set[uuid.UUID]:
     """Return those of some uuids that belong to no piece; one whose bytes are sealed keeps its index."""
     return set(uuids) - set(Piece.objects.filter(uuid__in=uuids).values_list("uuid", flat=True))
+
+
+def unknown_kept_before(recovery: Recovery, *, now: datetime) -> datetime | None:
+    """Return before which moment files of unknown pieces stay, as another backup may know them; else None."""
+    restored_at = recovery.restored_at
+    return restored_at if restored_at is not None and now < restored_at + UNKNOWN_RETENTION else None
+
+
+def index_files_unknown() -> int:
+    """Return how many pieces without a row, and without raw bytes, have a block index here."""
+    return len(index_files_unowned(index_files_bare()))
 
 
 def is_any_served() -> bool:

@@ -108,6 +108,14 @@ def index_files_bare() -> dict[UUID, list[Path]]:
     return found
 
 
+def is_newer(path: Path, moment: datetime) -> bool:
+    """Return whether a file was written at or after a moment; one that is gone was not."""
+    try:
+        return path.stat().st_mtime >= moment.timestamp()
+    except FileNotFoundError:
+        return False
+
+
 def hash_chunk_read(chunk: HashChunk, before: str) -> bytes | None:
     """Return a chunk of multihashes, of the CID of the one before it; None unless the file still gives it."""
     path = hashes_path(index_path(chunk.index.piece))

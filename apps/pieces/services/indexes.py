@@ -13,6 +13,7 @@ from apps.core import clock
 from apps.core.live import Change, publish
 from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason
+from apps.messages.services.recovery.detect import restore_check
 from apps.pieces.data.blocks import (
     Indexing,
     blocks_sample,
@@ -20,6 +21,7 @@ from apps.pieces.data.blocks import (
     index_files_bare,
     index_make,
     index_unlink,
+    is_newer,
 )
 from apps.pieces.errors import PieceNotServed, PieceSealed
 from apps.pieces.models import BlockIndex, HashChunk, Piece
@@ -40,6 +42,7 @@ from apps.pieces.selectors import (
     indexes_unsampled,
     is_served,
     pieces_unindexed,
+    unknown_kept_before,
 )
 from apps.pieces.states import IndexOutcome
 from apps.users.rules.principals import Principal
@@ -66,7 +69,7 @@ NO_CAR: Final = "none"
 
 def indexes_update(*, now: datetime) -> None:
     """Delete files of no piece, index what is due, one piece after the other, then sample some indexes."""
-    orphans_remove()
+    orphans_remove(now=now)
     for_each_isolated(
         pieces_unindexed(tried_before=now - TRIED_AGAIN), index_update, event="piece_not_indexed"
     )
@@ -105,16 +108,20 @@ def _chunks_note(row: BlockIndex, made: Indexing) -> None:
     )
 
 
-def orphans_remove() -> None:
+def orphans_remove(*, now: datetime) -> None:
     """Delete index files of pieces that are not here any more, if neither a row nor raw bytes are.
 
     A piece may go while it is indexed, and whoever would delete what comes of that may be killed.  Some are
-    looked at each time, drawn by lot: sealed pieces keep their index, and may be many.
+    looked at each time, drawn by lot: sealed pieces keep their index, and may be many.  After a restore those
+    from before it stay for a while: another backup may know their pieces.
     """
     files = index_files_bare()
     drawn = random.sample(sorted(files), min(len(files), LOOKED_AT))
-    for path in (path for uuid in index_files_unowned(drawn) for path in files[uuid]):
-        path.unlink(missing_ok=True)
+    if unowned := index_files_unowned(drawn):
+        kept_before = unknown_kept_before(restore_check(now=now), now=now)
+        for path in (path for uuid in unowned for path in files[uuid]):
+            if kept_before is None or is_newer(path, kept_before):
+                path.unlink(missing_ok=True)
 
 
 def hash_chunk_load(chunk: HashChunk) -> bytes | None:

@@ -32,6 +32,7 @@ from apps.messages.selectors.recovery import recovery_row, senders_unread, unmat
 from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
 from apps.miners.selectors.miners import miners_with_restored_moves
 from apps.moves.services.heights import moves_settle
+from apps.pieces.selectors import UNKNOWN_RETENTION, index_files_unknown, unknown_kept_before
 from apps.sectors.selectors.restored import hosts_unreported, miners_unread, sectors_unpledged
 from apps.sectors.services.sealing.pledge import pledges_settle
 from apps.users.rules.principals import Principal
@@ -212,6 +213,7 @@ def facts_of(row: Recovery) -> list[Fact]:
     facts += _left(
         gettext("Sectors of lost pledges"), sectors_unpledged(row).select_related("miner"), "", consequence
     )
+    facts += _unknown_files(row)
     if row.sectors_since is None:
         return facts
     facts += _left(
@@ -222,6 +224,16 @@ def facts_of(row: Recovery) -> list[Fact]:
     )
     consequence = gettext("new sectors wait for them: start them, or retire them on page Hosts")
     return [*facts, *_left(gettext("Hosts to report"), hosts_unreported(row), "name", consequence)]
+
+
+def _unknown_files(row: Recovery) -> list[Fact]:
+    count = index_files_unknown() if unknown_kept_before(row, now=clock.now()) else 0
+    if not row.restored_at or not count:
+        return []
+    text = gettext("{count} in PIECES_DIR, deleted {days} after the restore").format(
+        count=whole(count), days=plural(UNKNOWN_RETENTION.days, "day")
+    )
+    return [Fact(_("Block indexes of unknown pieces"), text)]
 
 
 def _left(title: str, rows: QuerySet[Any], field: str, consequence: str) -> list[Fact]:

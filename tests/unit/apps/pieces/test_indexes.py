@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,6 +17,7 @@ from django.test import Client
 
 from apps.core import clock
 from apps.market.services.markets import market_set
+from apps.messages.services.recovery.detect import recovery_begin
 from apps.miners.models import Miner
 from apps.pieces.data.blocks import index_make, index_path
 from apps.pieces.data.files import piece_path
@@ -145,6 +147,29 @@ def test_files_of_a_piece_that_went_while_it_was_indexed_go_too(miner: Miner) ->
     assert not list(folder.glob(f"{piece.uuid}*"))
     assert sorted(path.suffix for path in folder.glob(f"{other.uuid}*")) == [".blocks", ".hashes"]
     assert unknown.exists()
+
+
+def test_indexes_of_before_a_restore_stay_for_their_unknown_pieces(miner: Miner) -> None:
+    sealed, newer = piece_of(miner, CAR), piece_of(miner, car_of([(cid_of(b"x"), b"x")]))
+    for piece in (sealed, newer):
+        piece_path(piece).unlink()
+        piece.delete()
+    people.operator_person()
+    recovery_begin("restored", now=clock.now())
+    later = (clock.now() + timedelta(minutes=1)).timestamp()
+    for path in index_path(newer).parent.glob(f"{newer.uuid}*"):  # of a piece that went in this database
+        os.utime(path, (later, later))
+
+    indexes_update(now=clock.now())
+
+    assert (index_path(sealed).exists(), index_path(newer).exists()) == (True, False)
+    page = text_of(signed_in("olga").get("/recovery/"))
+    assert (
+        "<dt>Block indexes of unknown pieces</dt> <dd>1 in PIECES_DIR, deleted 30 days after the restore"
+        in page
+    )
+    indexes_update(now=clock.now() + timedelta(days=30))
+    assert not list(Path(piece_path(sealed).parent).iterdir())
 
 
 def test_an_index_of_before_is_made_anew_for_its_multihashes(miner: Miner) -> None:
