@@ -146,6 +146,7 @@ OWN = {
             "routing",
             "scope",
             "sessions",
+            "shown_once",
             "templatetags",
             "text_fields",
         ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from typing import TYPE_CHECKING, Final
 
 import segno
@@ -22,8 +21,8 @@ from apps.dashboard.pages.account.page import own_page, person_before
 from apps.dashboard.reauthentication import reauthenticated
 from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.shown_once import secret_keep, secret_take
 from apps.users.errors import WrongCode
-from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.rules.principals import Principal
 from apps.users.selectors.people import is_company_person, totp_waiting
 from apps.users.services.own_account import own_recovery_codes_make, own_totp_add, own_totp_remove
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
 
 CODES: Final = "recovery_codes"
-"""Where a session keeps new recovery codes, sealed, until they were shown."""
 
 
 def account_ask(title: StrOrPromise, text: StrOrPromise, label: StrOrPromise) -> ConfirmPage:
@@ -112,7 +110,7 @@ def codes_show(request: HttpRequest, codes: list[str]) -> HttpResponse:
     """Show new recovery codes on a page of their own, once; without any go back to the account."""
     if not codes:
         return redirect("account")
-    request.session[CODES] = text_encrypt(json.dumps(codes))
+    secret_keep(request, CODES, codes=codes)
     return redirect("account-recovery")
 
 
@@ -130,11 +128,10 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
                 request, viewer, account_ask(_("Generate new recovery codes"), text, _("Generate codes"))
             )
         return codes_show(request, own_recovery_codes_make(person_before(request), by=viewer))
-    try:
-        codes = json.loads(text_decrypt(request.session.pop(CODES, "")))
-    except DecryptionFailed:
+    made = secret_take(request, CODES)
+    if not made:
         return redirect("account")
-    return own_page(request, viewer, "users/recovery.html", title=_("Recovery codes"), codes=codes)
+    return own_page(request, viewer, "users/recovery.html", title=_("Recovery codes"), codes=made["codes"])
 
 
 urlpatterns: Final = [

@@ -31,12 +31,11 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.refusals import field_refusal_text, refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.dashboard.shown_once import secret_keep, secret_take
 from apps.users.rules.principals import Principal
 from apps.users.services.consoles import console_remove, console_token_issue
 
 MADE: Final = "console_join_made"
-"""Where a session keeps a new join token, sealed, until it was shown."""
 
 
 def can_manage_consoles(viewer: Principal) -> bool:
@@ -129,7 +128,7 @@ def console_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if not is_confirm_submitted(request):
         return confirm_page_render(request, viewer, join_question())
     try:
-        request.session[MADE] = text_encrypt(console_token_issue(by=viewer))
+        secret_keep(request, MADE, token=console_token_issue(by=viewer))
     except DomainError as refusal:
         return consoles_page(request, viewer, error=field_refusal_text(refusal))
     return redirect("console-joining")
@@ -157,9 +156,8 @@ def console_joining(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the commands, and the join token that was just made, once."""
     if not can_manage_consoles(viewer):
         raise Http404
-    try:
-        token = text_decrypt(request.session.pop(MADE, ""))
-    except DecryptionFailed:
+    made = secret_take(request, MADE)
+    if not made:
         return redirect("consoles")
     return join_page_render(
         request,
@@ -167,7 +165,7 @@ def console_joining(request: HttpRequest, viewer: Principal) -> HttpResponse:
         "consoles/joining.html",
         title=_("Add a console machine"),
         section="consoles",
-        token=token,
+        token=made["token"],
         start=f"make console JOIN={console_url(request)}",
         done=reverse("consoles"),
     )

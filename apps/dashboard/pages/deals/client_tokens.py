@@ -24,19 +24,19 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.tokens.new import LIVES
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.shown_once import secret_keep, secret_take
 from apps.dashboard.text_fields import Choice, Text
 from apps.market.selectors.client_tokens import client_token_get, client_tokens
 from apps.market.selectors.deals import client_get
 from apps.market.services.client_tokens import client_token_create, client_token_revoke
-from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.rules.principals import Principal
 from apps.users.services.people import can_manage_people
 
 if TYPE_CHECKING:
     from apps.market.models import ClientToken
 
-MADE: Final = "client_token_made"
-"""Where a session keeps a new token, encrypted, until it was shown."""
+MADE: Final = "client_token_made "
+"""With the client's address: what its page of a new token shows once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def client_token_new(request: HttpRequest, viewer: Principal, address: str) -> H
             expires_at = clock.now() + timedelta(days=days) if days else None
             name = form.cleaned_data["name"]
             text = client_token_create(client=client, name=name, expires_at=expires_at, by=viewer)[1]
-            request.session[MADE] = text_encrypt(text)
+            secret_keep(request, MADE + client, text=text)
             return redirect("client-token-made", client)
     return form_render(
         request,
@@ -119,9 +119,8 @@ def client_token_new(request: HttpRequest, viewer: Principal, address: str) -> H
 def client_token_made(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Show the text of the token that was just created, once, and where the client uses it."""
     client = client_get(viewer, address)["client"]
-    try:
-        text = text_decrypt(request.session.pop(MADE, ""))
-    except DecryptionFailed:
+    made = secret_take(request, MADE + client)
+    if not made:
         return redirect("client", client)
     return page_render(
         request,
@@ -129,7 +128,7 @@ def client_token_made(request: HttpRequest, viewer: Principal, address: str) -> 
         title=_("Token of the client"),
         section="clients",
         data=PageData(viewer),
-        text=text,
+        text=made["text"],
         place=request.build_absolute_uri(reverse("own-deals")),
         client=formatting.shortened(client),
         client_href=reverse("client", args=[client]),

@@ -20,8 +20,8 @@ from apps.dashboard.pickers import picker, tenant_named, tenant_viewer
 from apps.dashboard.program_commands import console_url
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.shown_once import secret_keep, secret_take
 from apps.dashboard.text_fields import Choice, Text
-from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenant_evident
 from apps.users.services.join_tokens import join_token_issue
@@ -33,8 +33,6 @@ SIZES: Final = ("2KiB", "8MiB", "512MiB", "32GiB", "64GiB")
 PROGRAMS: Final = {"sealer": "worker", "prover": "prover"}
 """Part → its `make` command."""
 MADE: Final = "join_made"
-"""Where a session keeps a new join token, sealed, until it was shown."""
-MADE_FOR: Final = "join_made_for"
 
 
 class JoinForm(PageForm):
@@ -81,10 +79,9 @@ def host_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
         with form.refusals():
             sent = form.cleaned_data
             tenant = tenant_resolve(viewer, name=sent["tenant"])
-            request.session[MADE] = text_encrypt(
-                join_token_issue(tenant=tenant, part=sent["part"], by=viewer)
-            )
-            request.session[MADE_FOR] = {name: sent[name] for name in ("part", "store", "sector_size")}
+            token = join_token_issue(tenant=tenant, part=sent["part"], by=viewer)
+            details = {name: sent[name] for name in ("part", "store", "sector_size")}
+            secret_keep(request, MADE, token=token, **details)
             return redirect(reverse("host-joining") + steps_query(request.GET.get("tenant", "")))
     return form_render(
         request,
@@ -102,11 +99,9 @@ def host_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @sign_in_required
 def host_joining(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the commands, and the join token that was just made, once."""
-    try:
-        token = text_decrypt(request.session.pop(MADE, ""))
-    except DecryptionFailed:
+    made = secret_take(request, MADE)
+    if not made:
         return redirect("hosts")
-    made = request.session.pop(MADE_FOR)
     start = f"make {PROGRAMS[made['part']]} CONSOLE={console_url(request)} STORE={made['store']}"
     if made["sector_size"]:
         start += f" SECTOR_SIZE={made['sector_size']}"
@@ -116,7 +111,7 @@ def host_joining(request: HttpRequest, viewer: Principal) -> HttpResponse:
         "hosts/joining.html",
         title=_("Join a host"),
         section="hosts",
-        token=token,
+        token=made["token"],
         start=start,
         done=steps_href(viewer, request.GET.get("tenant", ""), otherwise="hosts"),
     )

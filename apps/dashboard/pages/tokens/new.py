@@ -28,8 +28,8 @@ from apps.dashboard.program_commands import (
 )
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.shown_once import secret_keep, secret_take
 from apps.dashboard.text_fields import Choice, Text, TextList
-from apps.users.rules.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenant_evident
 from apps.users.services.people import can_manage_people, tenant_resolve
@@ -59,8 +59,6 @@ LIVES: Final = (
 )
 """Days until a token expires."""
 MADE: Final = "token_made"
-"""Where a session keeps a new token, sealed, until it was shown."""
-MADE_FOR: Final = "token_made_for"
 STARTS: Final[dict[str, str]] = {
     "signer": "make signer CONSOLE={console} TOKEN_FILE=token",
     "sealer": "make worker CONSOLE={console} TOKEN_FILE=token STORE=/mnt/store",
@@ -129,8 +127,8 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         return held
     if form.is_valid():
         with form.refusals():
-            request.session[MADE] = text_encrypt(token_made_by(viewer, form))
-            request.session[MADE_FOR] = form.cleaned_data["part"] or (NODE if is_for_node(form) else "")
+            made_for = form.cleaned_data["part"] or (NODE if is_for_node(form) else "")
+            secret_keep(request, MADE, text=token_made_by(viewer, form), made_for=made_for)
             return redirect(reverse("token-made") + steps_query(request.GET.get("tenant", "")))
     offered = tenant_named(viewer, form.typed["tenant"])
     return form_render(
@@ -151,12 +149,11 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @sign_in_required
 def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the text of the token that was just made, once."""
-    try:
-        text = text_decrypt(request.session.pop(MADE, ""))
-    except DecryptionFailed:
+    made = secret_take(request, MADE)
+    if not made:
         return redirect("tokens")
     console = console_url(request)
-    made_for = request.session.pop(MADE_FOR, "")
+    text, made_for = made["text"], made["made_for"]
     start = STARTS.get(made_for, "")
     return page_render(
         request,

@@ -210,11 +210,15 @@ def test_data_come_back_by_the_addresses_on_the_page(miner: Miner, settings: Any
 
 def test_the_clients_page_gives_a_token_once_and_revokes_it(miner: Miner) -> None:
     deal(miner)
+    deal(miner, DAVE)
     people.person("ann", role=Role.TENANT_ADMIN)
     admin = signed_in("ann")
     here = f"/clients/{CAROL}/"
 
-    made = admin.post(f"{here}tokens/new/", {"name": "carol", "life": "30"}, follow=True)
+    admin.post(f"{here}tokens/new/", {"name": "carol", "life": "30"})
+    another = admin.get(f"/clients/{DAVE}/tokens/made/")
+    assert another.headers["Location"] == f"/clients/{DAVE}/", "it is nobody else's token"
+    made = admin.get(f"{here}tokens/made/")
     [text] = re.findall(r'id="text" value="([^"]+)"', text_of(made))
 
     assert "http://testserver/my-deals/" in text_of(made)
