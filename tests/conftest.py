@@ -50,7 +50,7 @@ from tests.quick import is_long
 from tests.schedule import Schedule, place
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
 from tests.service_units import WATCHED, ServiceUnits
-from tests.shared_reports import NO_FINDINGS, nothing_found
+from tests.shared_reports import WITH_FINDINGS, nothing_found
 from tests.timing import is_timing
 from tests.two_at_once import besides
 
@@ -301,8 +301,9 @@ def _rows_are_locked_in_order(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _checks_are_evaluated(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages find the checks as evaluated that moment, without the task that does so in a pool."""
-    is_idle = request.path.relative_to(SITE).as_posix() in NO_FINDINGS
+    """Pages find the checks as evaluated that moment, without the task that does so in a pool; or nothing."""
+    path = request.path.relative_to(SITE).as_posix()
+    is_idle = path.startswith("tests/integration/dashboard/") and path not in WITH_FINDINGS
     report = nothing_found if is_idle else cache_of_reports.report_evaluate
     monkeypatch.setattr(cache_of_reports, "report_stored", report)
 

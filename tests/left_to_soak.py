@@ -105,6 +105,27 @@ FOLDERS: Final[dict[str, Names]] = {
         # A window is proven and verified so in the same file.
         "host_proofs": ("test_a_win_is_groth16_once_the_child_is_warm_and_the_devnet_checks_it",),
     },
+    # Migrations that change no more; each is gone back to through all later ones, which takes 10 to 20 s.
+    "tests/integration/dashboard": {
+        "miner_batches": ("test_one_ceiling_of_before_becomes_that_of_each_kind",)
+    },
+    "tests/unit/apps/checks": {"old_alerts": ("test_alerts_from_before_get_names_and_go_on",)},
+    "tests/unit/apps/market": {
+        "migrations": ("test_miners_that_the_environment_named_go_on_to_serve_their_data",)
+    },
+    "tests/unit/apps/messages": {
+        "migrations": ("test_fillers_of_a_pool_that_ran_the_first_0004_get_their_height",)
+    },
+    "tests/unit/apps/pieces": {
+        "fetches": ("test_urls_of_downloads_that_ended_earlier_lose_their_keys",),
+        "quotas": (
+            "test_pieces_from_before_the_quotas_are_counted",
+            "test_tenants_with_data_keep_what_they_had_when_the_default_came",
+        ),
+    },
+    "tests/unit/apps/sectors": {
+        "why_paused": ("test_rows_of_before_get_their_columns_however_often_it_is_begun",)
+    },
 }
 """Tests by folder and the middle of their file's name."""
 LEFT: Final = tuple(
