@@ -129,30 +129,35 @@ def run(case: str) -> Figure:
 
 def _products_seconds(count: int) -> float:
     """Return what so many independent products of the base field take, on the path of this machine."""
-    from workers.kernels.cpu import has_ifma
+    from workers.kernels.cpu import has_lanes
     from workers.kernels.ifma import LANES
 
-    run_products, at_once = _products(64), LANES if has_ifma() else 1
+    run_products, at_once = _products(64), LANES if has_lanes() else 1
     return best(lambda: run_products(4096)) * count / (64 * 4096 * at_once)
 
 
 def _products(rows_count: int) -> Callable[[int], object]:
     """Return the work of so many products, so many times: the nearest cache holds all of it."""
     from workers.kernels import llvm
-    from workers.kernels.cpu import has_ifma
+    from workers.kernels.cpu import has_lanes
     from workers.kernels.curve_fields import G1_STEPS, coordinate_rows
     from workers.kernels.curve_lanes import FIELD, fp_multiply
+    from workers.kernels.ifma import BEGIN, END
 
-    multiply = llvm.step(fp_multiply) if has_ifma() else G1_STEPS[0]
+    multiply = llvm.step(fp_multiply) if has_lanes() else G1_STEPS[0]
 
     def run_products(rows: Any, times: int) -> None:
+        control = np.empty(1, np.uint64)
+        BEGIN(control.ctypes.data)
         for _ in range(times):
             for at in range(rows.shape[0]):
                 address = rows[at].ctypes.data
                 multiply(address, address, address)
+        END(control.ctypes.data)
+        control[0] = 0
 
     rows = coordinate_rows([SPREAD + at for at in range(rows_count)])
-    if has_ifma():
+    if has_lanes():
         rows = np.tile(np.arange(FIELD.slot // 8, dtype=np.uint64), (rows_count, 1))
     compiled = njit(error_model="numpy", nogil=True)(run_products)
     return lambda times: compiled(rows, times)

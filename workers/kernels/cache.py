@@ -21,6 +21,8 @@ from typing import Any, Final
 import numba
 from numba.core import caching
 
+from workers.kernels.cpu import LANES_BY_FMA, WORDS_BY_ADX
+
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"
 """Environment variable: folder of the compiled kernels."""
 
@@ -30,8 +32,8 @@ VAR_VARIABLE = "POOLSITE_VAR"
 
 @cache
 def sources_digest() -> str:
-    """Return a digest of all kernel sources and of the compiler's version."""
-    digest = sha256(numba.__version__.encode())
+    """Return a digest of all kernel sources, of the compiler's version and of how fields multiply."""
+    digest = sha256(f"{numba.__version__} {WORDS_BY_ADX} {LANES_BY_FMA}".encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]

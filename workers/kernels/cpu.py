@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+from typing import Final
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]  # llvmlite has no types
 
@@ -52,6 +53,11 @@ def has_fma() -> bool:
     return not _forced_portable() and _host_has("avx2") and _host_has("fma")
 
 
+def has_adx() -> bool:
+    """Return whether products of words may be added by two chains of carries."""
+    return not _forced_portable() and _host_has("adx") and _host_has("bmi2")
+
+
 def has_avx512() -> bool:
     """Return whether 16 words may lie in one register, with rotations and byte shuffles."""
     return not _without_avx512() and _host_has("avx512f") and _host_has("avx512bw")
@@ -71,3 +77,14 @@ def path_name() -> str:
     """Return the paths in use, for reports: `sha-ni+ifma`, `sha-ni+fma`, one of these, or `portable`."""
     field = "ifma" if has_ifma() else "fma" if has_fma() else ""
     return "+".join(name for name in ("sha-ni" if has_sha_ni() else "", field) if name) or "portable"
+
+
+WORDS_BY_ADX: Final = has_adx()
+"""Whether kernels in words multiply by ADX: as when the process began, since a kernel is compiled once."""
+LANES_BY_FMA: Final = has_fma() and not has_ifma()
+"""Whether lanes multiply by FMA: as when the process began, too."""
+
+
+def has_lanes() -> bool:
+    """Return whether field arithmetic may use eight lanes, by either instruction."""
+    return has_ifma() or (LANES_BY_FMA and has_fma())

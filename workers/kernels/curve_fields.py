@@ -34,14 +34,16 @@ class _Extension:
         """Part by part; each below p."""
         return [BASE.subtract(builder, a, b) for a, b in zip(left, right, strict=True)]
 
-    def multiply(self, builder, left, right):
-        """Karatsuba: three products.
+    def multiply_at(self, builder, left, right):
+        """Karatsuba: three products of elements at i64 addresses.
 
         (a + b u)(c + d u) = ac - bd + ((a + b)(c + d) - ac - bd) u, as u² = -1.  Every sum and difference is
         brought below p again, so products stay below p as `MontgomeryField.multiply` needs it.
         """
-        low, high = (BASE.multiply(builder, left[k], right[k]) for k in range(2))
-        cross = BASE.multiply(builder, BASE.add(builder, *left), BASE.add(builder, *right))
+        above = [builder.add(address, llvm.splat(llvm.I64, BASE.slot)) for address in (left, right)]
+        low, high = BASE.multiply_at(builder, left, right), BASE.multiply_at(builder, *above)
+        sums = [BASE.add(builder, *self.load(builder, address)) for address in (left, right)]
+        cross = BASE.multiply(builder, *sums)
         mixed = BASE.subtract(builder, BASE.subtract(builder, cross, low), high)
         return [BASE.subtract(builder, low, high), mixed]
 
@@ -50,22 +52,21 @@ def _steps(name, field):
     """Multiply, add and subtract: (target, left, right) are addresses.
 
     name:  "fp" or "fp2": begins the names of the functions in the compiled module
-    field: has load, store, multiply, add and subtract; elements in memory are below p, Montgomery form
+    field: has load, store, multiply_at, add and subtract; elements in memory are below p, Montgomery form
     The target may be either operand: both are read before it is written.
     """
 
-    def step_of(operation):
+    def step_of(operation, *, is_loaded=True):
         """The step of one operation; its code is a function of its own in every module that uses it."""
 
         def emit(builder, target, left, right):
             """Read both, write the result."""
-            field.store(
-                builder, target, operation(builder, field.load(builder, left), field.load(builder, right))
-            )
+            both = [field.load(builder, address) for address in (left, right)] if is_loaded else [left, right]
+            field.store(builder, target, operation(builder, *both))
 
         return llvm.step(llvm.called(f"{name}_{operation.__name__}", emit))
 
-    return step_of(field.multiply), step_of(field.add), step_of(field.subtract)
+    return step_of(field.multiply_at, is_loaded=False), step_of(field.add), step_of(field.subtract)
 
 
 G1_STEPS, G2_STEPS = _steps("fp", BASE), _steps("fp2", _Extension())

@@ -1,5 +1,5 @@
 # mypy: allow-untyped-calls
-"""Arithmetic of points of G1 and G2 in AVX-512 IFMA lanes: steps of the kernels, 8 points at once.
+"""Arithmetic of points of G1 and G2 in lanes: steps of the kernels, 8 points at once.
 
 A coordinate has one part (G1) or two (G2: c0 + c1 · u, u² = -1); a part is 8 limbs of 52 bits.  In a row of
 memory the parts of x and then of y follow one another, 64 bytes each; in a slot each limb of 8 points is one
@@ -43,13 +43,12 @@ def room_on_stack(builder: Any, slots: int) -> Any:
 
 def _multiply(builder, target, left, right):
     """target = left · right / 2^416: addresses of slots, all carried; the result is below 1.2 p."""
-    product = FIELD.multiply(builder, FIELD.load(builder, left), FIELD.load(builder, right))
-    FIELD.store(builder, target, product)
+    FIELD.multiply_at(builder, target, left, right)
 
 
 def _square(builder, target, value):
     """target = value² / 2^416: addresses of slots; the input carried, the result carried and below 1.2 p."""
-    FIELD.store(builder, target, FIELD.square(builder, FIELD.load(builder, value)))
+    FIELD.square_at(builder, target, value)
 
 
 fp_multiply, fp_square = llvm.called("fp_lanes_multiply", _multiply), llvm.called("fp_lanes_square", _square)

@@ -1,5 +1,7 @@
 # mypy: allow-untyped-calls
-"""Prime fields in AVX-512 IFMA lanes as LLVM code: 8 elements at once, limbs of 52 bits, Montgomery form.
+"""Prime fields in lanes as LLVM code: 8 elements at once, limbs of 52 bits, Montgomery form.
+
+Products are instructions of AVX-512 IFMA, or, on a CPU with AVX2 alone, made of those of `fma`.
 
 A modulus shorter than its limbs leaves spare bits, so elements need not be below the modulus between
 operations: a sum or difference only carries, and a product of values of which the bits left over are
@@ -9,16 +11,20 @@ Source: Gueron and Krasnov, "Accelerating big integer arithmetic using Intel IFM
 
 from __future__ import annotations
 
+from functools import cached_property, partial
+
 from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite has no types
 
-from workers.kernels import llvm
-from workers.kernels.llvm import I1, V8
+from workers.kernels import fma, llvm
+from workers.kernels.cpu import LANES_BY_FMA
+from workers.kernels.llvm import I1, I64, V8
 
 LIMB_BITS = 52
 LIMB = (1 << LIMB_BITS) - 1
 LANES = 8
 WORD = 8
 """Bytes of a limb of one lane; a limb of all lanes takes 8 of them."""
+_FIRST, _SECOND = [0, 1, 2, 3], [4, 5, 6, 7]
 _MARGIN = 16
 """What lower limbs that are not carried yet may take from the highest one."""
 
@@ -57,9 +63,9 @@ class LaneField:
         low = [value >> LIMB_BITS * k & LIMB for k in range(self.limbs - 1)]
         return [*low, value >> LIMB_BITS * (self.limbs - 1)]
 
-    def constant(self, value):
+    def constant(self, value, type_=V8):
         """Return an integer in every lane, carried; not brought below the modulus."""
-        return [llvm.splat(V8, limb) for limb in self.limbs_of(value)]
+        return [llvm.splat(type_, limb) for limb in self.limbs_of(value)]
 
     def load(self, builder, address, offset=0):
         """Limbs from a slot.
@@ -86,9 +92,9 @@ class LaneField:
             limb = value[k] if carry is None else builder.add(value[k], carry)
             is_last = k == self.limbs - 1
             if not is_last:
-                carry = builder.ashr(limb, llvm.splat(V8, LIMB_BITS))
+                carry = builder.ashr(limb, llvm.splat(limb.type, LIMB_BITS))
             if wraps or not is_last:
-                limb = builder.and_(limb, llvm.splat(V8, LIMB))
+                limb = builder.and_(limb, llvm.splat(limb.type, LIMB))
             out.append(limb)
         return out
 
@@ -115,6 +121,45 @@ class LaneField:
         """`chosen` in the lanes of the mask, `other` elsewhere, limb by limb."""
         return [builder.select(mask, a, b) for a, b in zip(chosen, other, strict=True)]
 
+    def multiply_at(self, builder, target, left, right):
+        """target = left · right / radix as of `multiply`; addresses of slots, the target may be either."""
+        if not LANES_BY_FMA:
+            product = self.multiply(builder, self.load(builder, left), self.load(builder, right))
+            self.store(builder, target, product)
+            return
+        half = llvm.called(f"{self.name}_lanes_half", self._emit_half)
+        for offset in (0, 4 * WORD):
+            places = [builder.add(slot, llvm.splat(I64, offset)) for slot in (target, left, right)]
+            half(builder, *places)
+
+    def square_at(self, builder, target, value):
+        """target = value² / radix as of `square`; addresses of slots, which may be the same."""
+        if LANES_BY_FMA:
+            self.multiply_at(builder, target, value, value)
+        else:
+            self.store(builder, target, self.square(builder, self.load(builder, value)))
+
+    def _emit_half(self, builder, target, left, right):
+        """target = left · right / radix, of four lanes of slots: 32 bytes of each limb."""
+        type_ = ir.VectorType(I64, 4)
+        with builder.goto_entry_block():
+            memory = builder.alloca(type_, 2 * self.limbs)
+        memory.align = 4 * WORD
+        room = builder.ptrtoint(memory, I64)
+        numbers = [builder.add(room, llvm.splat(I64, 4 * WORD * self.limbs * k)) for k in range(2)]
+        for at, slot in zip(numbers, (left, right), strict=True):
+            limbs = [llvm.load(builder, slot, WORD * LANES * k, type_) for k in range(self.limbs)]
+            for k, limb in enumerate(fma.to_floats(builder, limbs)):
+                llvm.store(builder, limb, at, 4 * WORD * k)
+        product = self._product_code.emit(builder, *numbers)
+        for k, limb in enumerate(self.carried(builder, product)):
+            llvm.store(builder, limb, target, WORD * LANES * k)
+
+    @cached_property
+    def _product_code(self):
+        """The code of a product by FMA."""
+        return fma.ProductCode(self.words, self.inverse)
+
     def multiply(self, builder, left, right):
         """left · right / radix, below 1.2 times the modulus; both carried.
 
@@ -123,6 +168,15 @@ class LaneField:
 
         Source: Koç, Acar, Kaliski, "Analyzing and comparing Montgomery multiplication algorithms", CIOS.
         """
+        if LANES_BY_FMA:
+            with builder.goto_entry_block():
+                memory = builder.alloca(V8, 2 * self.limbs)
+            room = builder.ptrtoint(memory, I64)
+            other = builder.add(room, llvm.splat(I64, self.slot))
+            self.store(builder, room, left)
+            self.store(builder, other, right)
+            self.multiply_at(builder, room, room, other)
+            return self.load(builder, room)
         zero = llvm.splat(V8, 0)
         sums = [zero] * (self.limbs + 1)
         for i in range(self.limbs):
@@ -175,12 +229,18 @@ class LaneField:
         never above the true quotient; it is at most one too small, and a little.  quotient · modulus is taken
         away by adding quotient · (radix - modulus) and dropping what goes beyond the highest limb.
         """
-        top = builder.sub(value[-1], llvm.splat(V8, _MARGIN))
-        quotient = multiply_add(builder, 1, llvm.splat(V8, 0), top, llvm.splat(V8, self.quotient_factor))
+        return halved(builder, partial(self._lowered, builder), value)
+
+    def _lowered(self, builder, value):
+        """`lowered` of lanes that lie in one register."""
+        type_ = value[0].type
+        top = builder.sub(value[-1], llvm.splat(type_, _MARGIN))
+        estimate = llvm.splat(type_, self.quotient_factor)
+        quotient = multiply_add(builder, 1, llvm.splat(type_, 0), top, estimate)
         out = list(value)
         for part in (0, 1):
             for j in range(self.limbs - part):
-                factor = llvm.splat(V8, self.complement[j])
+                factor = llvm.splat(type_, self.complement[j])
                 out[j + part] = multiply_add(builder, part, out[j + part], quotient, factor)
         return self.carried(builder, out, wraps=True)
 
@@ -251,8 +311,41 @@ def multiply_add(builder, part, total, left, right):
     total:       vector of u64; the sum wraps at 2^64, so 4096 halves may be added to 0
     Source: Intel's instruction set reference, VPMADD52LUQ and VPMADD52HUQ.
     """
+    if LANES_BY_FMA:
+        return fma.multiply_add(builder, part, total, left, right)
     name = f"llvm.x86.avx512.vpmadd52{'lh'[part]}.uq.512"
     return builder.call(llvm.function(builder, name, V8, [V8, V8, V8]), [total, left, right])
+
+
+def halved(builder, function, *values):
+    """function(*values) of lists of limbs: where eight lanes take two registers, of one after the other.
+
+    Both at once would need twice the registers that there are.
+    """
+    if not LANES_BY_FMA:
+        return function(*values)
+    parts = []
+    for lanes in (_FIRST, _SECOND):
+        mask = llvm.mask(lanes)
+        halves = [[builder.shuffle_vector(limb, limb, mask) for limb in value] for value in values]
+        parts.append(function(*halves))
+    return [builder.shuffle_vector(*pair, llvm.mask(_FIRST + _SECOND)) for pair in zip(*parts, strict=True)]
+
+
+def _emit_begin(builder, address):
+    """Make products of lanes exact from here on: round toward zero where they are floating-point numbers."""
+    if LANES_BY_FMA:
+        fma.emit_round_to_zero(builder, address)
+
+
+def _emit_end(builder, address):
+    """Set the rounding that is kept at `address` (8 bytes) since the beginning."""
+    if LANES_BY_FMA:
+        fma.emit_round_as_before(builder, address)
+
+
+BEGIN, END = llvm.step(_emit_begin), llvm.step(_emit_end)
+"""Around the steps of a kernel that multiplies in lanes; with the address of 8 bytes."""
 
 
 def equals(builder, limb, value):

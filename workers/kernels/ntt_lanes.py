@@ -1,4 +1,4 @@
-"""Number-theoretic transforms over the scalar field in IFMA lanes, eight transforms at a time.
+"""Number-theoretic transforms over the scalar field in lanes, eight transforms at a time.
 
 A transform of n = n1 · n2 values is n2 transforms of n1 (columns), a product of each value by a power of the
 root (twist), and n1 transforms of n2 (lines).  Eight columns or lines lie in the lanes of a scratch that the
@@ -8,9 +8,11 @@ Value k1 + n1 · k2 of the first transform of a pair stands in row k1 · n2 + k2
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from workers.kernels.flags import SERIAL
+from workers.kernels.ifma import BEGIN, END
 from workers.kernels.ntt_scratch import TWIST, read_group, slots_new, transform, twist_fill, write_twisted
 from workers.kernels.ntt_steps import EXCHANGE, MULTIPLY, QUOTIENT, WRITE, WRITE_PLAIN
 from workers.kernels.scalar_lanes import KNOWN, ROW, SLOT
@@ -36,6 +38,8 @@ def columns_pass(rows, groups, order, factors, bases, first):
     Twin:    tests/naive/ntt.py transform.
     Golden:  h_coeffs_sha256 of tests/golden/proofs/r1cs_window_2k.json, r1cs_winning_2k.json.
     """
+    control = np.empty(1, np.uint64)
+    BEGIN(control.ctypes.data)
     count = order.shape[0]
     width = rows.shape[0] // count
     scratch, slots = slots_new(count)
@@ -46,7 +50,8 @@ def columns_pass(rows, groups, order, factors, bases, first):
         transform(slots, count, factors.ctypes.data)
         twist_fill(powers, bases.ctypes.data + SLOT * group, first.ctypes.data, count)
         write_twisted(at, ROW, ROW * width, slots, order, powers)
-    scratch[0] = twist[0] = 0  # numba frees an array after its last use by name
+    END(control.ctypes.data)
+    control[0] = scratch[0] = twist[0] = 0  # numba frees an array after its last use by name
 
 
 @njit(**SERIAL)
@@ -65,6 +70,8 @@ def lines_pass(rows, groups, order, factors, scales, out):
     Twin:    tests/naive/ntt.py transform.
     Golden:  h_coeffs_sha256 of tests/golden/proofs/r1cs_window_2k.json, r1cs_winning_2k.json.
     """
+    control = np.empty(1, np.uint64)
+    BEGIN(control.ctypes.data)
     count = order.shape[0]
     height = rows.shape[0] // count
     scratch, slots = slots_new(count)
@@ -77,7 +84,8 @@ def lines_pass(rows, groups, order, factors, scales, out):
                 WRITE(target, ROW, slots + SLOT * order[i], scales.ctypes.data + KNOWN * i)
             else:
                 WRITE_PLAIN(target, ROW, slots + SLOT * order[i])
-    scratch[0] = 0
+    END(control.ctypes.data)
+    control[0] = scratch[0] = 0
 
 
 @njit(**SERIAL)
@@ -97,6 +105,8 @@ def coset_pass(rows, groups, order, inverse_factors, scales, factors, bases, fir
     Source:  filecoin-project/bellperson src/domain.rs coset_fft.   Twin: tests/naive/ntt.py evaluate.
     Golden:  h_coeffs_sha256 of tests/golden/proofs/r1cs_window_2k.json, r1cs_winning_2k.json.
     """
+    control = np.empty(1, np.uint64)
+    BEGIN(control.ctypes.data)
     count = order.shape[0]
     scratch, slots = slots_new(count)
     twist, powers = slots_new(TWIST + count // TWIST + 2)
@@ -112,7 +122,8 @@ def coset_pass(rows, groups, order, inverse_factors, scales, factors, bases, fir
         transform(slots, count, factors.ctypes.data)
         twist_fill(powers, bases.ctypes.data + SLOT * group, first.ctypes.data, count)
         write_twisted(at, ROW * count, ROW, slots, order, powers)
-    scratch[0] = twist[0] = 0
+    END(control.ctypes.data)
+    control[0] = scratch[0] = twist[0] = 0
 
 
 @njit(**SERIAL)
@@ -134,6 +145,8 @@ def quotient_pass(sides, groups, order, factors, divisor, inverse_factors, bases
     Golden:  h_coeffs_sha256 of tests/golden/proofs/r1cs_window_2k.json, r1cs_winning_2k.json.
     """
     a, b, c = sides
+    control = np.empty(1, np.uint64)
+    BEGIN(control.ctypes.data)
     count = order.shape[0]
     width = a.shape[0] // count
     scratch, slots = slots_new(2 * count)
@@ -157,4 +170,5 @@ def quotient_pass(sides, groups, order, factors, divisor, inverse_factors, bases
         transform(slots, count, inverse_factors.ctypes.data)
         twist_fill(powers, bases.ctypes.data + SLOT * group, first.ctypes.data, count)
         write_twisted(a.ctypes.data + column, ROW, ROW * width, slots, order, powers)
-    scratch[0] = twist[0] = 0
+    END(control.ctypes.data)
+    control[0] = scratch[0] = twist[0] = 0

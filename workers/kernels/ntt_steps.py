@@ -1,5 +1,5 @@
 # mypy: allow-untyped-calls
-"""Steps of number-theoretic transforms in IFMA lanes: what is done with one, two or four slots."""
+"""Steps of number-theoretic transforms in lanes: what is done with one, two or four slots."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def _emit_split(builder, left, right, factor):
 
 def _emit_join(builder, left, right, factor):
     """left, right = left + right · factor, left - right · factor; arguments as of `_emit_split`."""
-    scaled = SCALARS.multiply(builder, SCALARS.load(builder, right), SCALARS.load(builder, factor))
+    scaled = SCALARS.multiply_at(builder, right, factor)
     first = SCALARS.load(builder, left)
     SCALARS.store(builder, left, SCALARS.add(builder, first, scaled))
     SCALARS.store(builder, right, SCALARS.subtract(builder, first, scaled))

@@ -1,5 +1,5 @@
 # mypy: allow-untyped-calls
-"""Copies of points of G1 and G2 in IFMA lanes, negated where their index says so."""
+"""Copies of points of G1 and G2 in lanes, negated where their index says so."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numba import njit
 
 from workers.kernels.curve_lanes import E1, E2, signs_of
 from workers.kernels.flags import SERIAL, STEP
-from workers.kernels.ifma import LANES
+from workers.kernels.ifma import BEGIN, END, LANES
 from workers.kernels.inverse_lanes import step_of
 from workers.kernels.points_lanes import last_group
 
@@ -44,6 +44,8 @@ def _copy_points(copy, points, indices, out, places):
     """
     if indices.shape[0] == 0:
         return
+    control = np.empty(1, np.uint64)
+    BEGIN(control.ctypes.data)
     tails = np.empty((2, LANES), np.uint32)
     whole = last_group(indices, tails[0])
     last_group(places, tails[1])
@@ -53,7 +55,10 @@ def _copy_points(copy, points, indices, out, places):
         copy(source, indices.ctypes.data + at, target, places.ctypes.data + at)
     if LANES * whole < indices.shape[0]:
         copy(source, tails[0].ctypes.data, target, tails[1].ctypes.data)
-    tails[0, 0] = 0  # numba frees arrays after their last use by name; addresses are used until here
+    END(control.ctypes.data)
+    control[0] = tails[0, 0] = (
+        0  # numba frees arrays after their last use by name; addresses are used until here
+    )
 
 
 @njit(**SERIAL)

@@ -1,4 +1,4 @@
-"""Sums of pairs of points of G1 and G2 in AVX-512 IFMA lanes, one inversion for many of them.
+"""Sums of pairs of points of G1 and G2 in lanes, one inversion for many of them.
 
 Rows are those of `curve_lanes`.  Groups of 8 pairs in which a point is infinity, or both have the same x,
 take steps that treat every case; all others take shorter ones.
@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from workers.kernels.flags import SERIAL, STEP
-from workers.kernels.ifma import LANES
+from workers.kernels.ifma import BEGIN, END, LANES
 from workers.kernels.inverse_lanes import (
     MULTIPLY_1,
     MULTIPLY_2,
@@ -145,6 +145,8 @@ def add_pairs_lanes_g1(points, first, second, out, places):
     """
     if first.shape[0] == 0:
         return
+    control = np.empty(1, np.uint64)
+    BEGIN(control.ctypes.data)
     tails, flags = np.empty((3, LANES), np.uint32), np.empty(BATCH, np.uint8)
     whole = last_group(first, tails[0])
     last_group(second, tails[1])
@@ -158,7 +160,10 @@ def add_pairs_lanes_g1(points, first, second, out, places):
         product = _multiply_up(up, SLOT_1, points, (first, second), tails, plan, flags)
         invert_1(inverse, product, inverse + SLOT_1)
         _divide_down(down, SLOT_1, points, (first, second, places), tails, (*plan, inverse), flags, out)
-    memory[0] = tails[0, 0]  # numba frees arrays after their last use by name; addresses are used until here
+    END(control.ctypes.data)
+    memory[0] = control[0] = tails[
+        0, 0
+    ]  # numba frees arrays after their last use by name; addresses are used until here
 
 
 @njit(**SERIAL)
@@ -177,6 +182,8 @@ def add_pairs_lanes_g2(points, first, second, out, places):
     """
     if first.shape[0] == 0:
         return
+    control = np.empty(1, np.uint64)
+    BEGIN(control.ctypes.data)
     tails, flags = np.empty((3, LANES), np.uint32), np.empty(BATCH, np.uint8)
     whole = last_group(first, tails[0])
     last_group(second, tails[1])
@@ -190,4 +197,7 @@ def add_pairs_lanes_g2(points, first, second, out, places):
         product = _multiply_up(up, SLOT_2, points, (first, second), tails, plan, flags)
         invert_2(inverse, product, inverse + SLOT_2)
         _divide_down(down, SLOT_2, points, (first, second, places), tails, (*plan, inverse), flags, out)
-    memory[0] = tails[0, 0]  # numba frees arrays after their last use by name; addresses are used until here
+    END(control.ctypes.data)
+    memory[0] = control[0] = tails[
+        0, 0
+    ]  # numba frees arrays after their last use by name; addresses are used until here

@@ -1,12 +1,8 @@
 """Poseidon of 8 messages at once by AVX2 and FMA: 5 limbs of 52 bits as floating-point numbers, radix 2^260.
 
-A fused multiply-add rounds once: rounded toward zero, left · right + 2^104 has the high 52 bits of the
-product at the end of its significand, and what is left of the product, plus 2^52, its low 52 bits.  So two of
-them make the halves that AVX-512 IFMA has as instructions, in the two registers of 4 lanes that stand for one
-of 8; both are summed as integers, with the bits of the exponents, which are taken away at the end.  Bounds
-are those of `poseidon_lanes`.
-Source: Emmart, Zheng, Weems, "Faster modular exponentiation using double precision floating point arithmetic
-on the GPU", 2018.
+Products of limbs are those of `fma`, in the two registers of 4 lanes that stand for one of 8; their halves
+are summed as integers, with the bits of the exponents, which are taken away at the end.  Bounds are those of
+`poseidon_lanes`.
 """
 
 # mypy: allow-untyped-calls
@@ -19,6 +15,18 @@ from numba import njit
 
 from workers.kernels import llvm
 from workers.kernels.flags import SERIAL
+from workers.kernels.fma import (
+    F64,
+    HIGH_BITS,
+    LOW_BITS,
+    emit_round_as_before,
+    emit_round_to_zero,
+    floats,
+    halves,
+    high,
+    to_floats,
+    to_integers,
+)
 from workers.kernels.llvm import I64, V8
 from workers.kernels.poseidon_lanes import (
     CONSTANT,
@@ -32,38 +40,9 @@ from workers.kernels.poseidon_lanes import (
 )
 from workers.kernels.poseidon_rounds import hash_groups, hash_room
 
-_HIGH, _LOW = 2.0**104, 2.0**52
-_HIGH_BITS, _LOW_BITS = 0x467 << 52, 0x433 << 52
-"""Bits of these numbers: exponents alone."""
 _HALF = 4
 """Lanes of a register."""
-_F64 = ir.DoubleType()
-_F8 = ir.VectorType(_F64, 8)
-_ROUND_TO_ZERO = 0x6000
-"""In the register of floating-point control."""
-
-
-def _floats(type_):
-    """The vector of floating-point numbers as wide as one of integers."""
-    return ir.VectorType(_F64, type_.count)
-
-
-def _integers(type_):
-    """The vector of integers as wide as one of floating-point numbers."""
-    return ir.VectorType(I64, type_.count)
-
-
-def _multiply_add(builder, left, right, add):
-    """left · right + add, rounded once."""
-    type_ = left.type
-    name = f"llvm.fma.v{type_.count}f64"
-    return builder.call(llvm.function(builder, name, type_, [type_] * 3), [left, right, add])
-
-
-def _high(builder, left, right):
-    """The high 52 bits of a product, plus _HIGH_BITS, as integers; and the number that has them."""
-    number = _multiply_add(builder, left, right, llvm.splat(left.type, _HIGH))
-    return builder.bitcast(number, _integers(left.type)), number
+_F8 = ir.VectorType(F64, 8)
 
 
 def _accumulate(builder, sums, counts, left, right):
@@ -71,31 +50,11 @@ def _accumulate(builder, sums, counts, left, right):
 
     sums:   [low, high], vectors of integers, changed in place;  counts: integers, changed in place
     """
-    high, number = _high(builder, left, right)
-    rest = builder.fsub(llvm.splat(left.type, _HIGH + _LOW), number)
-    low = builder.bitcast(_multiply_add(builder, left, right, rest), _integers(left.type))
-    for place, (half, bits) in enumerate(((low, _LOW_BITS), (high, _HIGH_BITS))):
+    for place, (half, bits) in enumerate(
+        zip(halves(builder, left, right), (LOW_BITS, HIGH_BITS), strict=True)
+    ):
         sums[place] = builder.add(sums[place], half)
         counts[place] += bits
-
-
-def _to_floats(builder, value):
-    """Integers below 2^52 as numbers."""
-    out = []
-    for limb in value:
-        bits = builder.or_(limb, llvm.splat(limb.type, _LOW_BITS))
-        type_ = _floats(limb.type)
-        out.append(builder.fsub(builder.bitcast(bits, type_), llvm.splat(type_, _LOW)))
-    return out
-
-
-def _to_integers(builder, value):
-    """Numbers that are whole and below 2^52 as integers."""
-    out = []
-    for limb in value:
-        bits = builder.bitcast(builder.fadd(limb, llvm.splat(limb.type, _LOW)), _integers(limb.type))
-        out.append(builder.xor(bits, llvm.splat(bits.type, _LOW_BITS)))
-    return out
 
 
 def _limbs(builder, address, offset=0, type_=_F8):
@@ -106,7 +65,7 @@ def _limbs(builder, address, offset=0, type_=_F8):
 def _constant(builder, address, offset=0, type_=_F8):
     """The 5 limbs of a constant (f64[5] at address + offset), each in all lanes."""
     return [
-        llvm.spread(builder, llvm.load(builder, address, offset + 8 * k, _F64), type_.count) for k in range(5)
+        llvm.spread(builder, llvm.load(builder, address, offset + 8 * k, F64), type_.count) for k in range(5)
     ]
 
 
@@ -128,10 +87,10 @@ def _reduce(builder, sums, counts, add=None):
         lowest = _without(builder, t[i], counts[i])
         shifted = builder.shl(lowest, llvm.splat(V8, 32))
         m = builder.sub(llvm.splat(V8, 0), builder.add(lowest, shifted))
-        [m] = _to_floats(builder, [builder.and_(m, llvm.splat(V8, LIMB))])
+        [m] = to_floats(builder, [builder.and_(m, llvm.splat(V8, LIMB))])
         carry = builder.lshr(builder.add(lowest, llvm.splat(V8, LIMB)), llvm.splat(V8, 52))
-        t[i + 1] = builder.add(builder.add(t[i + 1], carry), _high(builder, m, modulus[0])[0])
-        counts[i + 1] += _HIGH_BITS
+        t[i + 1] = builder.add(builder.add(t[i + 1], carry), high(builder, m, modulus[0])[0])
+        counts[i + 1] += HIGH_BITS
         for j in range(1, 5):
             pair, bits = t[i + j : i + j + 2], counts[i + j : i + j + 2]
             _accumulate(builder, pair, bits, m, modulus[j])
@@ -139,7 +98,7 @@ def _reduce(builder, sums, counts, add=None):
     value = [_without(builder, limb, bits) for limb, bits in zip(t[5:], counts[5:], strict=True)]
     if add is not None:
         value = [builder.add(a, b) for a, b in zip(value, add, strict=True)]
-    return _to_floats(builder, normalised(builder, value))
+    return to_floats(builder, normalised(builder, value))
 
 
 def _products(builder, sums, counts, pairs):
@@ -172,13 +131,13 @@ def _emit_sbox(builder, target, source, constant):
     """target = source^5 / 2^1040 + constant; addresses as in `poseidon_lanes`, the constant f64[5]."""
     x = _limbs(builder, source)
     x4 = _square(builder, _square(builder, x))
-    key = _to_integers(builder, _constant(builder, constant))
+    key = to_integers(builder, _constant(builder, constant))
     store(builder, target, _multiply(builder, x4, x, key))
 
 
 def _emit_scale(builder, target, source, constants):
     """target = source · constants[0] / 2^260 + constants[1]; constants: address of f64[2, 5]."""
-    add = _to_integers(builder, _constant(builder, constants, CONSTANT))
+    add = to_integers(builder, _constant(builder, constants, CONSTANT))
     store(builder, target, _multiply(builder, _limbs(builder, source), _constant(builder, constants), add))
 
 
@@ -202,8 +161,8 @@ def _dot_sums(builder, slots, stride, constants, count):
         slot = builder.add(slots, builder.mul(index, stride))
         constant = builder.add(constants, builder.mul(index, llvm.splat(I64, CONSTANT)))
         for lanes in (0, 8 * _HALF):
-            left = _limbs(builder, slot, lanes, _floats(half))
-            right = _constant(builder, constant, type_=_floats(half))
+            left = _limbs(builder, slot, lanes, floats(half))
+            right = _constant(builder, constant, type_=floats(half))
             counts[:] = [0] * 10
             pair = [llvm.load(builder, room, lanes, half), llvm.splat(half, 0)]
             for place in range(9):
@@ -234,7 +193,7 @@ def _emit_dot(builder, target, slots, constants, count):
 def _emit_dot_add(builder, target, plain, slots, stride, constants, count):
     """target = plain + Σ slot k · constant k / 2^260; see `poseidon_lanes`."""
     sums = _dot_sums(builder, slots, stride, constants, count)
-    add = _to_integers(builder, _limbs(builder, plain))
+    add = to_integers(builder, _limbs(builder, plain))
     store(builder, target, _reduce(builder, sums, [0] * 10, add))
 
 
@@ -246,33 +205,13 @@ def _emit_spread(builder, target, constant):
 def _emit_gather(builder, target, base, offsets):
     """Eight nodes become one slot of numbers; see `poseidon_lanes`."""
     emit_gather(builder, target, base, offsets)
-    store(builder, target, _to_floats(builder, _limbs(builder, target, type_=V8)))
+    store(builder, target, to_floats(builder, _limbs(builder, target, type_=V8)))
 
 
 def _emit_scatter(builder, target, slot):
     """One slot below 2 r becomes eight canonical nodes side by side; the slot is overwritten."""
-    store(builder, slot, _to_integers(builder, _limbs(builder, slot)))
+    store(builder, slot, to_integers(builder, _limbs(builder, slot)))
     emit_scatter(builder, target, slot)
-
-
-def _control(builder, way, address, offset):
-    """Read ("ld") or write ("st") the thread's floating-point control, 4 bytes at address + offset."""
-    pointer = llvm.pointer(builder, address, offset, llvm.I8)
-    name = f"llvm.x86.sse.{way}mxcsr"
-    builder.call(llvm.function(builder, name, llvm.VOID, [pointer.type]), [pointer])
-
-
-def _emit_round_to_zero(builder, address):
-    """Keep the control at `address` (8 bytes) and round toward zero from here on."""
-    _control(builder, "st", address, 0)
-    control = builder.or_(llvm.load(builder, address, 0, llvm.I32), llvm.splat(llvm.I32, _ROUND_TO_ZERO))
-    llvm.store(builder, control, address, 4)
-    _control(builder, "ld", address, 4)
-
-
-def _emit_round_as_before(builder, address):
-    """Set the control that is kept at `address`."""
-    _control(builder, "ld", address, 0)
 
 
 def _step(emit):
@@ -282,7 +221,7 @@ def _step(emit):
 
 _SPREAD, _SCATTER, _GATHER = _step(_emit_spread), _step(_emit_scatter), _step(_emit_gather)
 _SBOX, _SCALE, _DOT, _DOT_ADD = _step(_emit_sbox), _step(_emit_scale), _step(_emit_dot), _step(_emit_dot_add)
-_ROUND, _ROUND_BACK = llvm.step(_emit_round_to_zero), llvm.step(_emit_round_as_before)
+_ROUND, _ROUND_BACK = llvm.step(emit_round_to_zero), llvm.step(emit_round_as_before)
 
 
 @njit(**SERIAL)

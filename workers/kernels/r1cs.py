@@ -37,14 +37,13 @@ def _emit_subtract(builder, target, left, right):
 
 
 def _emit_multiply(builder, target, left, right):
-    """target = left · right / 2^256: addresses of scalars, one of them below r; the target may be either."""
-    product = SCALARS.multiply(builder, SCALARS.load(builder, left), SCALARS.load(builder, right))
-    SCALARS.store(builder, target, product)
+    """target = left · right / 2^256: addresses of scalars, `right` below r; the target may be either."""
+    SCALARS.store(builder, target, SCALARS.multiply_at(builder, left, right))
 
 
 def _emit_multiply_add(builder, target, left, right):
     """target = target + left · right / 2^256: addresses of scalars below r."""
-    product = SCALARS.multiply(builder, SCALARS.load(builder, left), SCALARS.load(builder, right))
+    product = SCALARS.multiply_at(builder, left, right)
     SCALARS.store(builder, target, SCALARS.add(builder, SCALARS.load(builder, target), product))
 
 

@@ -1,5 +1,5 @@
 # mypy: allow-untyped-calls
-"""Rows of points in AVX-512 IFMA lanes: out of the portable kernels' words and back, and checks of them.
+"""Rows of points in lanes: out of the portable kernels' words and back, and checks of them.
 
 Words are x · 2^384 below p, 6 of 64 bits a part; lanes are x · 2^416, 8 limbs of 52 bits a part.
 """
@@ -23,7 +23,7 @@ from workers.kernels.curve_lanes import (
     room_on_stack,
 )
 from workers.kernels.flags import SERIAL, STEP
-from workers.kernels.ifma import LANES, mask_bits, transposed
+from workers.kernels.ifma import BEGIN, END, LANES, mask_bits, transposed
 from workers.kernels.llvm import I64, V8
 
 _PART_BYTES = 8 * WORDS
@@ -169,6 +169,8 @@ def _pack(pack, words, chosen, lanes):
     """
     count = chosen.shape[0]
     size = 8 * lanes.shape[1]
+    control = np.empty(1, np.uint64)
+    BEGIN(control.ctypes.data)
     indices = np.empty(LANES, np.uint32)
     for first in range(0, count, LANES):
         at = chosen.ctypes.data + 4 * first
@@ -177,7 +179,10 @@ def _pack(pack, words, chosen, lanes):
                 indices[lane] = chosen[min(first + lane, count - 1)]
             at = indices.ctypes.data
         pack(words.ctypes.data, at, lanes.ctypes.data + first * size)
-    indices[0] = 0  # numba frees arrays after their last use by name; addresses are used until here
+    END(control.ctypes.data)
+    indices[0] = control[0] = (
+        0  # numba frees arrays after their last use by name; addresses are used until here
+    )
 
 
 @njit(**STEP)
@@ -188,9 +193,13 @@ def _unpack(unpack, lanes, words):
     lanes:  u64[m, w]  rows, as many as a multiple of 8
     words:  u64[m, v]  output
     """
+    control = np.empty(1, np.uint64)
+    BEGIN(control.ctypes.data)
     for first in range(0, lanes.shape[0], LANES):
         source = lanes.ctypes.data + 8 * first * lanes.shape[1]
         unpack(source, words.ctypes.data + 8 * first * words.shape[1])
+    END(control.ctypes.data)
+    control[0] = 0
 
 
 @njit(**STEP)
@@ -205,17 +214,22 @@ def _first_off_curve(pack, off_curve, words, size):
     count = words.shape[0]
     rows = np.empty((LANES, size), np.uint64)
     indices, flags = np.empty(LANES, np.uint32), np.empty(1, np.uint8)
+    found = -1
+    control = np.empty(1, np.uint64)
+    BEGIN(control.ctypes.data)
     for first in range(0, count, LANES):
         for lane in range(LANES):
             indices[lane] = min(first + lane, count - 1)
         pack(words.ctypes.data, indices.ctypes.data, rows.ctypes.data)
         off_curve(rows.ctypes.data, flags.ctypes.data)
         if flags[0]:
-            for lane in range(LANES):
+            for lane in range(LANES - 1, -1, -1):
                 if flags[0] >> lane & 1:
-                    return first + lane
-    rows[0, 0] = indices[0]  # numba frees arrays after their last use by name
-    return -1
+                    found = first + lane
+            break
+    END(control.ctypes.data)
+    rows[0, 0] = control[0] = indices[0]  # numba frees arrays after their last use by name
+    return found
 
 
 @njit(**SERIAL)
@@ -284,8 +298,12 @@ def scale_coordinates_lanes(rows, factor):
     Source:  the product of workers/kernels/ifma.py.   Twin: tests/naive/curve.py parts_scale.
     Golden:  params.file_sha256 of tests/golden/proofs/r1cs_window_2k.json.
     """
+    control = np.empty(1, np.uint64)
+    BEGIN(control.ctypes.data)
     for row in range(0, rows.shape[0], LANES):
         _SCALE(rows.ctypes.data + row * _PART_BYTES, factor.ctypes.data)
+    END(control.ctypes.data)
+    control[0] = 0
 
 
 @njit(**SERIAL)

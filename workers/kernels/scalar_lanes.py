@@ -1,5 +1,5 @@
 # mypy: allow-untyped-calls
-"""The scalar field in IFMA lanes: rows of words to lanes and back, and products by factors known beforehand.
+"""The scalar field in lanes: rows of words to lanes and back, and products by factors known beforehand.
 
 A known factor w comes with floor(w · 2^260 / r).  The high half of value times that is the quotient of
 value · w by r, or at most one less where value is below 34 r; the remainder needs low halves only.  That is
@@ -9,6 +9,7 @@ value · w by r, or at most one less where value is below 34 r; the remainder ne
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite has no types
 
 from workers.kernels import llvm
 from workers.kernels.field import MODULUS
-from workers.kernels.ifma import LIMB, LIMB_BITS, LaneField, multiply_add
+from workers.kernels.ifma import LIMB, LIMB_BITS, LaneField, halved, multiply_add
 from workers.kernels.llvm import I64, V8
 
 LANES = LaneField("fr", MODULUS, 5)
@@ -104,18 +105,23 @@ def multiply_known(builder, value, factor):
     by which the quotient may be too small.  The remainder is below 2^260, so low limbs are enough of both
     products; adding quotient · (2^260 - r) takes quotient · r away.
     """
-    count = LANES.limbs
-    known, quotients = spread(builder, factor), spread(builder, factor, 8 * count)
+    limbs = spread(builder, factor), spread(builder, factor, 8 * LANES.limbs)
+    return halved(builder, partial(_multiply_known, builder), value, *limbs)
+
+
+def _multiply_known(builder, value, known, quotients):
+    """`multiply_known` of lanes that lie in one register."""
+    count, type_ = LANES.limbs, value[0].type
     terms = [(i, j, part) for i in range(count) for j in range(count) for part in (0, 1)]
-    high = [llvm.splat(V8, 0)] * (2 * count)
+    high = [llvm.splat(type_, 0)] * (2 * count)
     for i, j, part in terms:
         at = i + j + part
         if at >= count - 1:
             high[at] = multiply_add(builder, part, high[at], value[i], quotients[j])
     for k in range(count - 1, 2 * count - 1):
-        high[k + 1] = builder.add(high[k + 1], builder.lshr(high[k], llvm.splat(V8, LIMB_BITS)))
-    complement = LANES.constant(LANES.radix - MODULUS)
-    out = [llvm.splat(V8, 0)] * count
+        high[k + 1] = builder.add(high[k + 1], builder.lshr(high[k], llvm.splat(type_, LIMB_BITS)))
+    complement = LANES.constant(LANES.radix - MODULUS, type_)
+    out = [llvm.splat(type_, 0)] * count
     for left, right in ((value, known), (high[count:], complement)):
         for i, j, part in terms:
             at = i + j + part
@@ -131,8 +137,13 @@ def multiply(builder, left, right):
     quotient: there is one multiply-add from a limb to the next where Montgomery's step has two.  What they
     leave is a limb longer than r, so the last two steps are Montgomery's.
     """
-    count = LANES.limbs
-    sums = [llvm.splat(V8, 0)] * (2 * count)
+    return halved(builder, partial(_multiply, builder), left, right)
+
+
+def _multiply(builder, left, right):
+    """`multiply` of lanes that lie in one register."""
+    count, type_ = LANES.limbs, left[0].type
+    sums = [llvm.splat(type_, 0)] * (2 * count)
     for i in range(count):
         for j in range(count):
             for part in (0, 1):
@@ -141,15 +152,16 @@ def multiply(builder, left, right):
         quotient, factors = sums[i], _STRIDE
         carry = quotient
         if i >= count - 2:
-            quotient = multiply_add(builder, 0, llvm.splat(V8, 0), sums[i], llvm.splat(V8, LANES.inverse))
+            inverse = llvm.splat(type_, LANES.inverse)
+            quotient = multiply_add(builder, 0, llvm.splat(type_, 0), sums[i], inverse)
             # the limb becomes a multiple of 2^52, if not 0: its carry is rounded up
-            carry, factors = builder.add(sums[i], llvm.splat(V8, LIMB)), LANES.words
-        sums[i + 1] = builder.add(sums[i + 1], builder.lshr(carry, llvm.splat(V8, LIMB_BITS)))
+            carry, factors = builder.add(sums[i], llvm.splat(type_, LIMB)), LANES.words
+        sums[i + 1] = builder.add(sums[i + 1], builder.lshr(carry, llvm.splat(type_, LIMB_BITS)))
         for j, factor in enumerate(factors):
             for part in (0, 1):
                 at = i + j + part + (factors is _STRIDE)
                 if at > i:
-                    sums[at] = multiply_add(builder, part, sums[at], quotient, llvm.splat(V8, factor))
+                    sums[at] = multiply_add(builder, part, sums[at], quotient, llvm.splat(type_, factor))
     return sums[count:]
 
 

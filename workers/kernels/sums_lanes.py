@@ -1,5 +1,5 @@
 # mypy: allow-untyped-calls
-"""Sums of buckets of points in AVX-512 IFMA lanes: each lane has an eighth of a window's buckets.
+"""Sums of buckets of points in lanes: each lane has an eighth of a window's buckets.
 
 Points are rows of `curve_lanes`, sums are projective and complete: they need no cases and no inversion.
 """
@@ -14,7 +14,7 @@ from numba import njit
 from workers.kernels import llvm
 from workers.kernels.curve_lanes import E1, E2, FIELD, FROM_LANES, ONE, WORDS, room_on_stack, signs_of
 from workers.kernels.flags import SERIAL, STEP
-from workers.kernels.ifma import LANES
+from workers.kernels.ifma import BEGIN, END, LANES
 from workers.kernels.llvm import I64
 from workers.kernels.rows_lanes import rows_after, store_words
 
@@ -133,6 +133,8 @@ def _sum_buckets(steps, slot, points, buckets, sums):
     running = (memory.ctypes.data + 63) & ~63
     total, bucket = running + 3 * slot, running + 6 * slot
     indices = np.empty(LANES, np.uint32)
+    control = np.empty(1, np.uint64)
+    BEGIN(control.ctypes.data)
     infinity(running)
     infinity(total)
     share = buckets.shape[0] // LANES
@@ -145,7 +147,10 @@ def _sum_buckets(steps, slot, points, buckets, sums):
     for kind in range(2):
         for coordinate in range(3):
             words(running + (3 * kind + coordinate) * slot, sums[kind, coordinate].ctypes.data)
-    memory[0] = indices[0]  # numba frees arrays after their last use by name; addresses are used until here
+    END(control.ctypes.data)
+    memory[0] = control[0] = indices[
+        0
+    ]  # numba frees arrays after their last use by name; addresses are used until here
 
 
 @njit(**SERIAL)

@@ -1,4 +1,4 @@
-"""How points of a group are added: in AVX-512 IFMA lanes where the machine has them, else in 64-bit words.
+"""How points of a group are added: in lanes where the machine has them, else in 64-bit words.
 
 Points rest in words on every machine: u64[n, words], Montgomery form of 2^384, below the modulus, all zeros
 for infinity.  Sums are made of rows in a path's own form: `rows_of` makes them of points, `points_of` makes

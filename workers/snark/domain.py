@@ -13,7 +13,7 @@ import numpy as np
 
 from poolsite.filecoin.scalars import SCALAR_MODULUS
 from workers.kernels import ntt_words
-from workers.kernels.cpu import has_ifma
+from workers.kernels.cpu import has_lanes
 from workers.kernels.field import WORD_BITS, limbs
 from workers.kernels.r1cs import scale_rows
 from workers.snark.arrays import silent
@@ -105,7 +105,7 @@ class Domain:
         return self._path().quotient(rows, coset=GENERATOR, threads=threads, progress=progress)
 
     def _path(self) -> LaneDomain | WordDomain:
-        return self._lanes if has_ifma() and LEAST_BITS <= self.bits <= MOST_BITS else self._words
+        return self._lanes if has_lanes() and LEAST_BITS <= self.bits <= MOST_BITS else self._words
 
     @cached_property
     def _lanes(self) -> LaneDomain:

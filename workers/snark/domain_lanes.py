@@ -1,4 +1,4 @@
-"""The roots of unity on a machine with AVX-512 IFMA: the tables and passes of `workers.kernels.ntt_lanes`."""
+"""The roots of unity on a machine with lanes: the tables and passes of `workers.kernels.ntt_lanes`."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from poolsite.filecoin.groth16.curve import (
     LARGER_Y_FLAG,
 )
 from workers.kernels import points_projective
-from workers.kernels.cpu import has_ifma
+from workers.kernels.cpu import has_lanes
 from workers.kernels.curve_fields import G1_WORDS, G2_WORDS
 from workers.snark.arithmetic import LANES_1, LANES_2, PORTABLE_1, PORTABLE_2
 
@@ -55,7 +55,7 @@ class Group:
     @property
     def path(self) -> Path:
         """Return what adds points on this machine."""
-        return self.lanes if has_ifma() else self.portable
+        return self.lanes if has_lanes() else self.portable
 
 
 G1 = Group("G1", 2 * G1_WORDS, 2 * COORDINATE_BYTES, PORTABLE_1, LANES_1, points_projective.join_windows_g1)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -89,6 +91,24 @@ def test_both_paths_agree_on_columns_of_several_tasks(bits, fill, monkeypatch):
     monkeypatch.setenv(FORCE_VARIABLE, "portable")
     for one, other in zip(fast, both(), strict=True):
         assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("rounding", [0, 0x400, 0x800, 0xC00], ids=["nearest", "down", "up", "zero"])
+def test_a_thread_s_rounding_changes_no_coefficient_and_stays(rounding):
+    libm, values = ctypes.CDLL("libm.so.6"), some_values(64, 3)
+    domain = Domain(6)
+    expected = domain.coefficients(rows_of(values))
+
+    def work():
+        libm.fesetround(rounding)
+        before = libm.fegetround()
+        made = domain.coefficients(rows_of(values))
+        return made, libm.fegetround() - before
+
+    with ThreadPoolExecutor(1) as thread:
+        made, changed = thread.submit(work).result()
+    assert np.array_equal(made, expected)
+    assert changed == 0
 
 
 @pytest.mark.usefixtures("path")

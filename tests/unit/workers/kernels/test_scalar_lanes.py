@@ -8,9 +8,9 @@ from numba import njit
 
 from tests.naive.field import EDGES, MODULUS
 from workers.kernels import llvm
-from workers.kernels.cpu import has_ifma
+from workers.kernels.cpu import has_lanes
+from workers.kernels.ifma import BEGIN, END, LIMB_BITS
 from workers.kernels.ifma import LANES as EIGHT
-from workers.kernels.ifma import LIMB_BITS
 from workers.kernels.scalar_lanes import (
     LANES,
     LARGEST,
@@ -25,8 +25,8 @@ from workers.kernels.scalar_lanes import (
 
 pytestmark = [
     pytest.mark.xdist_group("snark"),
-    # The instruction itself is tested: no other CPU has it, and there the words of `test_ntt.py` do the work.
-    pytest.mark.skipif(not has_ifma(), reason="this CPU has no AVX-512 IFMA, and never runs these lanes"),
+    # The instructions themselves are tested: elsewhere the words of `test_ntt.py` do the work.
+    pytest.mark.skipif(not has_lanes(), reason="this CPU has neither AVX-512 IFMA nor AVX2 with FMA"),
 ]
 VALUES = (*EDGES[:6], MODULUS, 2 * MODULUS - 1, 17 * MODULUS + 5, LARGEST * MODULUS - 1, LARGEST * MODULUS)
 
@@ -51,11 +51,15 @@ def _emit_rows(builder, target, source, stride):
 
 
 def compiled(emit):
-    step = llvm.step(emit)
+    step = llvm.step(llvm.called(emit.__name__, emit))
 
     @njit
     def run(target, value, factor):
+        control = np.empty(1, np.uint64)
+        BEGIN(control.ctypes.data)
         step(target, value, factor)
+        END(control.ctypes.data)
+        control[0] = 0
 
     return run
 
