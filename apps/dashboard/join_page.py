@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.program_commands import console_url, program_commands, programs_place
+from apps.dashboard.program_commands import console_url, is_loopback, program_commands, programs_place
 from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
@@ -38,4 +38,5 @@ def join_page_render(
         commands=program_commands(f"{start} JOIN_TOKEN_FILE=join-token", into="join-token"),
         place=programs_place(),
         is_clear=console_url(request).startswith("http://"),
+        only_here=console_url(request) if is_loopback(console_url(request)) else "",
     )

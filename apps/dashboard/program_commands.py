@@ -26,6 +26,15 @@ def console_url(request: HttpRequest) -> str:
     return request.build_absolute_uri("/").rstrip("/")
 
 
+def is_loopback(url: str) -> bool:
+    """Return whether an address names the machine that uses it."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def program_commands(start: str, *, into: str) -> str:
     """Return the lines that fetch the programs, if it is known from where, store a token and start one.
 

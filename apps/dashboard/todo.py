@@ -191,11 +191,11 @@ def verdict_by(report: Report, well: Verdict) -> Verdict:
     if not incidents:
         return Verdict(well.strong, well.rest, checked)
     facts = f" {well.strong} {well.rest}" if well.strong or well.rest else ""
-    strong = f"{plural(len(incidents), 'issue')}:"
+    strong = gettext("{issues}:").format(issues=plural(len(incidents), "issue"))
     texts = [incident_say(one, report) for one in incidents[:CLAUSES_MAX]]
     if more := len(incidents) - CLAUSES_MAX if len(incidents) > CLAUSES_MAX else 0:
         texts.append(gettext("and {rest} more").format(rest=more))
-    return Verdict(strong, f"{clauses_text(texts)}.{facts}", checked)
+    return Verdict(strong, f"{sentence_text(clauses_text(texts))}{facts}", checked)
 
 
 def incident_say(incident: Incident, report: Report) -> str:

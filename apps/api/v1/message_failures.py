@@ -21,13 +21,14 @@ IDS_SHOWN = 1_000
 
 
 class MessageGroupOutput(serializers.Serializer[Any]):
-    """Messages of one tenant that call the same method and failed alike."""
+    """Messages that call the same method and failed alike."""
 
     cause = serializers.CharField(
         help_text="fingerprint: `cause` of GET messages and of messages:bulk takes it"
     )
     state = serializers.ChoiceField(choices=VIEWS)
-    tenant = serializers.CharField(allow_null=True)
+    tenant = serializers.CharField(allow_null=True, help_text="null: of several tenants")
+    tenants = serializers.ListField(child=serializers.CharField())
     kind = serializers.CharField()
     method = serializers.IntegerField()
     wait = serializers.CharField()
@@ -63,7 +64,8 @@ def group_body(group: MessageGroup, cost: MessagesCost | None) -> dict[str, Any]
     return {
         "cause": group.key,
         "state": group.view,
-        "tenant": newest.tenant.name if newest.tenant else None,
+        "tenant": group.tenants[0] if len(group.tenants) == 1 else None,
+        "tenants": group.tenants,
         "kind": newest.kind,
         "method": newest.method,
         "wait": newest.wait,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
 import time
 import weakref
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from django.conf import settings
 from apps.chain.errors import NO_ACTOR, NodeAnswerTooLarge, NodeRefused, NodeUnavailable
 from apps.chain.node.connections import AnswerTooLarge, Connections
 from apps.core.marked_texts import gettext
+from apps.core.reasons import colon
 from poolsite.tracing import Facts, span
 from poolsite.wire.jsonrpc.client import request_write, result_read
 from poolsite.wire.jsonrpc.messages import RpcError, frame_read
@@ -35,6 +37,16 @@ REST_S: Final = 3.0
 
 BATCH_MAX: Final = 500
 """Calls in one HTTP request; more are sent in several."""
+
+
+def connection_error_text(error: Exception) -> str:
+    """Return why a connection failed, without the system's number of the error."""
+    if isinstance(error, ConnectionRefusedError):
+        return gettext("connection refused")
+    if isinstance(error, socket.gaierror):
+        return gettext("its host name cannot be resolved")
+    named = error.strerror if isinstance(error, OSError) else ""
+    return named or str(error) or type(error).__name__
 
 
 class NodeLink:
@@ -122,7 +134,7 @@ class NodeLink:
                 gettext("no response within {longest_s:g} s").format(longest_s=round(longest_s, 1))
             ) from error
         except (OSError, HTTPException, ValueError) as error:
-            raise self.failed(str(error) or type(error).__name__) from error
+            raise self.failed(connection_error_text(error)) from error
         if status in (401, 403):
             raise self.failed(gettext("the node rejected our token"))
         try:
@@ -135,7 +147,7 @@ class NodeLink:
     def failed(self, reason: str) -> NodeUnavailable:
         """Note that the node did not serve, and give the error that says so."""
         self.tired_until = time.monotonic() + REST_S
-        return NodeUnavailable(f"{self.url}: {reason}")
+        return NodeUnavailable(colon(self.url, reason))
 
     def _result(self, method: str, answer: dict[str, Any]) -> Any:
         try:

@@ -133,6 +133,12 @@ def runs_retry(runs: Sequence[PipelineRun]) -> tuple[Act, ...]:
     )
 
 
+def sectors_extend(many: str) -> Act:
+    """Return the act that extends all sectors that expire soon; its page shows the cost."""
+    link = Link("sectors-change", ("extend",), query="all=1&state=expiring")
+    return Act(link, gettext_noop("Extend"), many, opens_page=True)
+
+
 def funds_send(to: str, name: str, *, label: str = "", value: int = 0) -> Act:
     """Return the act that begins a transfer to this address; the page asks which wallet pays."""
     filled = {"to": to, **({"value": fil_format(value, unit="")} if value else {})}

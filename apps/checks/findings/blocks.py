@@ -47,7 +47,7 @@ def lost(data: CheckData) -> Iterator[Finding]:
             button=gettext_noop("Round") if len(group) == 1 else "",
             count=len(rows),
             per_day=missing,
-            acts=_acts([of[0].miner for of in group], last),
+            acts=_acts([of[0].miner for of in group], last, data),
             needs=needs_of(round_parts(row.miner, row) for row in rows),
             seen_s=int(last.at.timestamp()),
         )
@@ -66,9 +66,15 @@ def _outcome(row: Round) -> Reason:
     return Reason(label.lower(), MARKED.code, {"text": label})
 
 
-def _acts(miners: Sequence[Miner], last: Round) -> tuple[Act, ...]:
-    """Return the warm-up of a miner, which goes the way of a win; nothing brings an orphan back."""
-    return () if len(miners) > 1 or last.state == RoundState.ORPHANED else (miner_warm_up(miners[0]),)
+def _acts(miners: Sequence[Miner], last: Round, data: CheckData) -> tuple[Act, ...]:
+    """Return the warm-up of a miner, which goes the way of a win, where it can show more than is known.
+
+    Nothing brings an orphan back, and without a signer it fails at the step that is named already.
+    """
+    is_known = last.state == RoundState.ORPHANED or (
+        last.state == RoundState.SIGNER_AWAY and not data.is_signed_for(miners[0])
+    )
+    return () if len(miners) > 1 or is_known else (miner_warm_up(miners[0]),)
 
 
 def foreign(data: CheckData) -> Iterator[Finding]:
@@ -115,7 +121,7 @@ def rounds_not_run(data: CheckData) -> Iterator[Finding]:
             link=Link("block-round", (str(last.uuid),)) if len(group) == 1 else None,
             button=gettext_noop("Round") if len(group) == 1 else "",
             count=rounds,
-            acts=(miner_warm_up(miners[group[0].miner_id]),) if len(group) == 1 else (),
+            acts=_acts([miners[one.miner_id] for one in group], last, data),
             needs=needs_of(round_parts(miners[one.miner_id], one.last) for one in group),
             seen_s=int(last.at.timestamp()),
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from django.db.models import QuerySet
 
 from apps.checks import reasons
+from apps.checks.findings.acts import sectors_extend
 from apps.checks.findings.results import Finding
 from apps.checks.findings.text import at_least
 from apps.checks.selectors.data import CheckData
@@ -35,6 +36,7 @@ def sectors_expiring(data: CheckData) -> Iterator[Finding]:
             count=count,
             has_more=has_more,
             per_day=data.rewards_of(found),
+            acts=(sectors_extend(at_least(count, "sector", has_more=has_more)),),
             due_s=data.clock.starts_at(found[0].expiration or 0),
             due_label=reasons.UNTIL_EXPIRES() if count == 1 else reasons.UNTIL_FIRST_EXPIRES(),
         )

@@ -313,6 +313,12 @@ class CheckData:
         """Those that a miner names, that have open messages, or that paid gas lately: few of many."""
         return wallets_used(self.viewer, self.miners, paid=self.spend_pace, has_open=self.rare.messages_open)
 
+    def is_signed_for(self, miner: Miner) -> bool:
+        """Return whether a signer with the key of a miner's worker is connected."""
+        return any(
+            wallet.address == miner.worker and wallet.is_served(self.at) for wallet in self.wallets_used
+        )
+
     @cached_property
     def wallet_names(self) -> dict[str, str]:
         """Labels of the viewer's wallets that have one, by address."""

@@ -32,7 +32,7 @@ COLUMNS: Final = (*SHOWN, "created_at", "tenant__name")
 
 @dataclass(slots=True)
 class MessageGroup:
-    """Messages of one tenant that call the same method and failed alike."""
+    """Messages that call the same method and failed alike, of all tenants that the viewer sees."""
 
     key: str
     """The fingerprint."""
@@ -45,6 +45,7 @@ class MessageGroup:
     last: datetime
     ids: list[str] = field(default_factory=list)
     senders: list[str] = field(default_factory=list)
+    tenants: list[str] = field(default_factory=list)
 
     @property
     def count(self) -> int:
@@ -87,7 +88,7 @@ def group(rows: Iterable[tuple[str, Message]]) -> list[MessageGroup]:
     """Put messages together, each with its view."""
     found: dict[str, list[tuple[str, Message]]] = {}
     for view, row in rows:
-        alike = (view, row.tenant_id, row.kind, row.method, row.wait, row.exit_code, row.needs_approval)
+        alike = (view, row.kind, row.method, row.wait, row.exit_code, row.needs_approval)
         found.setdefault(fingerprint(" ".join(map(str, alike)), row.error), []).append((view, row))
     diagnoses = rows_diagnose([members[0][1] for members in found.values()])
     groups = [
@@ -108,4 +109,5 @@ def _group(key: str, view: str, rows: Sequence[Message], diagnosis: Diagnosis) -
         last=max(times),
         ids=[row.pk for row in rows],
         senders=list(dict.fromkeys(str(row.from_addr) for row in rows)),
+        tenants=sorted({row.tenant.name for row in rows if row.tenant}),
     )

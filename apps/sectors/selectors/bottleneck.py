@@ -16,6 +16,8 @@ KINDS: Final = ("growing", "full", "missing", "idle")
 """Values of `Bottleneck.kind`."""
 FULL: Final = 0.9
 """Slots that worked this part of the window count as full, though one is free just now."""
+GAIN_MIN: Final = 0.05
+"""Sectors in a day; what one more slot gives below it is nothing."""
 SEALED_BY: Final = tuple(str(spec.stage) for spec in SEALING if spec.stage in WORKER_STAGES)
 """Stages through which every sector goes on its host."""
 
@@ -65,6 +67,20 @@ class Bottleneck:
     """The same with one more slot of the stage on that host."""
     next_stage: str = ""
     """What limits that host then."""
+
+    @property
+    def limiting(self) -> str:
+        """Return the stage that limits the farm: at measured times another one than that with a queue now."""
+        if self.figures is None or self.kind == "idle":
+            return ""
+        return self.figures.stage if self.gain is None or self.gain >= GAIN_MIN else self.next_stage
+
+    @property
+    def gain(self) -> float | None:
+        """Return how many more sectors in a day one more slot gives; None: not all stages are measured."""
+        if self.per_day is None or self.more_per_day is None:
+            return None
+        return self.more_per_day - self.per_day
 
 
 def bottleneck_of(

@@ -352,7 +352,7 @@ def test_retire_asks_first_and_says_what_would_be_missed(ann):
     assert "1: move them first" in asked
     worker.refresh_from_db()
     assert worker.retire_asked_at is not None
-    assert "retires once 0 sectors" in text_of(browser.get(reverse("host", args=[worker.uuid])))
+    assert "retires with its next heartbeat" in text_of(browser.get(reverse("host", args=[worker.uuid])))
 
 
 def test_a_host_that_is_away_retires_at_once(ann):

@@ -56,11 +56,11 @@ ACTS: dict[str, tuple[str, ...]] = {
     "wins_lost": ("Warm up alice-",),
     "blocks_unstarted": ("Make no blocks for alice-",),
     "rounds_unbegun": ("Warm up alice-",),
-    "rounds_undrawn": ("Warm up alice-",),
     "wins_rare": ("Warm up alice-",),
     "hosts_paused": ("Resume idle",),
     "disputes_lost": ("Dry run f0",),
     "copies_bad": ("Rebuild f0",),
+    "sectors_expiring": ("Extend 1 sector…",),
     "allocations_ending": ("Take the data of allocation",),
     "notifications_undelivered": ("Test ops",),
 }
@@ -79,9 +79,7 @@ DONE: dict[str, Callable[[], bool]] = {
 }
 """What the click of each has done."""
 SHOWS: dict[str, str] = {
-    **dict.fromkeys(
-        ("wins_lost", "rounds_unbegun", "rounds_undrawn", "wins_rare"), "A win would be lost at this step"
-    ),
+    **dict.fromkeys(("wins_lost", "rounds_unbegun", "wins_rare"), "A win would be lost at this step"),
     "disputes_lost": "node",
 }
 """What the page shows that the click of each leads to, instead of a change."""

@@ -293,7 +293,7 @@ def host_detail(worker: Worker, data: PageData) -> HostDetail:
         leftovers=leftovers_card(worker),
         log=() if report is None else tuple(report.log),
         log_at="" if report is None or report.log_at is None else str(time_html(report.log_at)),
-        actions=host_actions(worker) if may_act else (),
+        actions=host_actions(worker, is_away=worker_is_away(worker, now=data.at)) if may_act else (),
         may_act=may_act,
         may_sign=data.viewer.may("sign"),
     )
@@ -310,6 +310,8 @@ def host_verdict(worker: Worker, row: HostRow) -> str:
                 "retires once {count} sectors in progress are done",
                 left,
             ).format(count=left)
+            if left
+            else gettext("retires with its next heartbeat")
         )
     if (remedy := shown_text(versions_compare(worker.version))) not in row.does:
         parts.append(remedy)
@@ -365,8 +367,8 @@ def failure_rows(record: HostRecord) -> Iterable[Event]:
         )
 
 
-def host_actions(worker: Worker) -> tuple[Action, ...]:
-    """Return what a person can do to a host."""
+def host_actions(worker: Worker, *, is_away: bool) -> tuple[Action, ...]:
+    """Return what a person can do to a host; of one that is offline what matters before it is back."""
 
     def act(op: str, label: StrOrPromise, icon: str) -> Action:
         return Action(key=op, label=label, href=reverse("host-command", args=[worker.uuid, op]), icon=icon)
@@ -374,12 +376,14 @@ def host_actions(worker: Worker) -> tuple[Action, ...]:
     if worker.is_paused or worker.is_draining or worker.retire_asked_at is not None:
         first = [act("resume", _("Resume"), "run")]
     else:
-        first = [act("pause", _("Pause"), "pause"), act("drain", _("Drain"), "wait")]
+        first = [act("pause", _("Pause"), "pause")]
+        if not is_away:
+            first.append(act("drain", _("Drain"), "wait"))
+    if not is_away:
+        first += [act("measure", _("Measure disks"), "retry"), act("upgrade", _("Upgrade"), "up")]
     retire = reverse("host-retire", args=[worker.uuid])
     return (
         *first,
-        act("measure", _("Measure disks"), "retry"),
-        act("upgrade", _("Upgrade"), "up"),
         Action(key="retire", label=_("Retire…"), href=retire, icon="close", kind="danger", opens_page=True),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,7 @@ from apps.dashboard.pages.hosts.job_text import held_jobs, jobs_texts, kind_text
 from apps.dashboard.pages.hosts.state import idle_text, worker_label
 from apps.sectors.rules.hardware import PINGS, disk_share, disk_space
 from apps.sectors.selectors.host_speed import HostSpeed
+from apps.sectors.selectors.hosts import worker_is_away
 from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:
@@ -142,6 +144,14 @@ def _does(worker: Worker, jobs: list[str]) -> str:
     return clauses_text(jobs) or shown_text(worker.last_error)
 
 
+def _does_text(worker: Worker, jobs: list[str], *, now: datetime) -> str:
+    """Return what a host is at; of one that is offline first since when."""
+    does = _does(worker, jobs)
+    if worker_is_away(worker, now=now):
+        return clauses_text(filter(None, (idle_text(worker, now=now), does)))
+    return does or idle_text(worker, now=now)
+
+
 def host_actions(worker: Worker, command: str) -> tuple[Action, ...]:
     """Return what can be done: the opposite of what holds, or was asked for already."""
     is_paused = (
@@ -164,7 +174,7 @@ def host_row(
         row=worker,
         label=worker_label(worker, now=data.at, pace=pace),
         kind=list_text(kind_text(kind) for kind in worker.kinds),
-        does=_does(worker, jobs) or idle_text(worker, now=data.at),
+        does=_does_text(worker, jobs, now=data.at),
         command=command_text(worker, command),
         hardware=hardware_text(worker.hardware),
         disk=disk_text(worker.hardware),

@@ -70,7 +70,7 @@ def group_row(
             [colon_text(CLICKS[one], str(DOES[one])) for one in group.diagnosis.actions if one in DOES]
         ),
         "next": capfirst(group.diagnosis.by_itself),
-        "tenant": newest.tenant.name if newest.tenant else "",
+        "tenants": list_text(group.tenants),
         "senders": list_text(senders),
         "more": max(len(group.senders) - SENDERS_SHOWN, 0),
         "per_day": "" if cost is None else formatting.amount_text(cost.per_day),

@@ -56,7 +56,7 @@ SECTORS_SHOWN: Final = 50
 def stage_row(row: StageFigures, report: SealingReport) -> dict[str, Any]:
     """Lay out one stage's figures."""
     limits = report.bottleneck
-    is_limit = limits.kind in ("growing", "full", "missing") and limits.figures is row
+    is_limit = limits.limiting == row.stage
     return {
         "name": stage_name(row.stage),
         "is_limit": is_limit,

@@ -12,7 +12,7 @@ from apps.core.formatting import plural
 from apps.core.languages import clauses_text, list_text, sentence_text
 from apps.dashboard.cards import Verdict
 from apps.dashboard.labels import STAGES
-from apps.sectors.selectors.bottleneck import StageFigures
+from apps.sectors.selectors.bottleneck import GAIN_MIN, StageFigures
 from apps.sectors.selectors.host_lanes import slots_of
 from apps.sectors.selectors.sealing_report import SealingReport
 
@@ -64,6 +64,13 @@ def verdict_of(report: SealingReport) -> Verdict:
     slots = gettext("{queue_running} of {slots}").format(
         queue_running=row.queue_running, slots=plural(row.queue_slots, "slot")
     )
+    if limits.limiting not in ("", row.stage):
+        return Verdict(
+            gettext("{limit} is the bottleneck at measured times.").format(limit=stage_name(limits.limiting)),
+            gettext("{stage} has a queue now: {slots} busy on its hosts, {grew}; {used}.").format(
+                stage=stage, slots=slots, grew=grew, used=used
+            ),
+        )
     return Verdict(
         gettext("{stage} is the bottleneck:").format(stage=stage),
         gettext("{slots} busy on the hosts with a queue, {grew}; {used}.").format(
@@ -122,13 +129,12 @@ def gain_text(report: SealingReport) -> str:
     text = gettext("The longest queue is on {host}: {worker_waiting} beyond its {slots} for {stage}.").format(
         host=host.name, worker_waiting=limits.worker_waiting, slots=slots, stage=stage
     )
-    if limits.per_day is None or limits.more_per_day is None:
+    if limits.per_day is None or limits.more_per_day is None or limits.gain is None:
         return gettext(
             "{text} The gain from one more slot is unknown until every stage with slots has been measured."
         ).format(text=text)
-    gain = limits.more_per_day - limits.per_day
-    if gain < 0.05:
-        return gettext("{text} One more slot gains nothing: {next_stage} would then be the limit.").format(
+    if limits.gain < GAIN_MIN:
+        return gettext("{text} One more slot gains nothing: {next_stage} is the limit.").format(
             text=text, next_stage=stage_name(limits.next_stage)
         )
     after = (

@@ -48,7 +48,7 @@ class ChangeForm(PageForm):
     @property
     def has_ids(self) -> bool:
         """Return whether it names the sectors one by one."""
-        return bool(self.cleaned_data["id"]) and not self.cleaned_data["all"]
+        return bool(self.cleaned_data.get("id")) and not self.cleaned_data.get("all")
 
     @property
     def narrowed(self) -> dict[str, list[str]]:
@@ -60,7 +60,7 @@ class ChangeForm(PageForm):
         values = self.cleaned_data
         if self.has_ids:
             return [("id", one) for one in values["id"]]
-        named = [(name, str(values[name])) for name in ("all", "ends_from", "ends_to") if values[name]]
+        named = [(name, str(values[name])) for name in ("all", "ends_from", "ends_to") if values.get(name)]
         return [*named, *((name, text) for name, texts in self.narrowed.items() for text in texts)]
 
 

@@ -48,7 +48,7 @@ def change(request: HttpRequest, viewer: Principal, kind: str) -> HttpResponse:
         raise Http404
     form, data = ChangeForm(request.POST or request.GET), PageData(viewer)
     if not form.is_valid():
-        return review(request, KINDS[kind], form, None, data, wrong=form.why)
+        return review(request, KINDS[kind], form, None, data, wrong="" if "days" in form.errors else form.why)
     is_confirmed = is_confirm_submitted(request) and form.has_ids
     if is_confirmed and (held := reauthenticate_first(request, viewer)) is not None:
         return held
@@ -77,6 +77,9 @@ def change(request: HttpRequest, viewer: Principal, kind: str) -> HttpResponse:
     except DomainError as refusal:
         wrong = refusal_text(refusal)
         plan = plan_again(form, KINDS[kind], viewer, data) if is_confirmed else None
+        if refusal.field == "confirm" and plan is not None:
+            form.add_error("confirm", wrong)
+            wrong = ""
     return review(request, KINDS[kind], form, plan, data, wrong=wrong)
 
 
@@ -129,8 +132,7 @@ def review(
     accepted = len(ids)
     is_end = kind is ChangeKind.TERMINATE
     verb = _("Terminate") if is_end else _("Extend")
-    is_read = form.is_valid()
-    values = form.cleaned_data if is_read else {}
+    values = form.cleaned_data
     title = _("{verb} sectors").format(verb=verb)
     return page_render(
         request,
@@ -138,8 +140,9 @@ def review(
         title=title,
         section="sectors",
         data=data,
-        status=422 if wrong else 200,
-        heading=title if plan is None else f"{verb} {plural(accepted, 'sector')}",
+        status=422 if wrong or form.errors else 200,
+        form=form,
+        heading=f"{verb} {plural(accepted, 'sector')}" if accepted else title,
         verb=verb,
         is_end=is_end,
         wrong=wrong,
@@ -152,8 +155,7 @@ def review(
         can_send=bool(accepted) and plan is not None and not plan.trial_error,
         phrase=phrase_of(accepted),
         ids=ids,
-        hidden_fields=form.selection_fields() if is_read else [],
-        days=values.get("days") or "",
+        hidden_fields=form.selection_fields(),
         drop_claims=bool(values.get("drop_claims")),
         reason=values.get("reason", ""),
         expiration="" if plan is None else plan.request.expiration or "",

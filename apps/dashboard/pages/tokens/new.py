@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.core import clock
@@ -51,7 +52,7 @@ LEVELS: Final = (
     (Perm.ADMIN, _("admin: manage people, tokens and rules of the tenant")),
 )
 LIVES: Final = (
-    (0, _("never")),
+    (0, pgettext_lazy("expires", "never")),
     (1, _("in a day")),
     (30, _("in 30 days")),
     (90, _("in 90 days")),
