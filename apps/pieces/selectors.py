@@ -18,6 +18,7 @@ from apps.core.disk import disk_space
 from apps.core.errors import BadValue
 from apps.core.filters import Choices, Words
 from apps.core.marked_texts import gettext
+from apps.core.uuids import is_uuid
 from apps.messages.models import Recovery
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import MinerFilters
@@ -127,7 +128,7 @@ class PieceFilters(MinerFilters):
         in_name = Q(file_name__icontains=value)
         if value.isdecimal() and len(value) < NUMBER_DIGITS:
             return rows.filter(Q(allocation=value) | Q(deal=value) | Q(sector_number=value) | in_name)
-        if _is_uuid(value):
+        if is_uuid(value):
             return rows.filter(uuid=value)
         try:
             parsed = address_parse(value)
@@ -173,7 +174,7 @@ def deal_client(piece: Piece) -> str:
 
 def pieces_by_uuid(viewer: Principal, keys: Iterable[str]) -> QuerySet[Piece]:
     """Return the visible ones of these pieces."""
-    return pieces_visible(viewer).filter(uuid__in=[key for key in keys if _is_uuid(key)])
+    return pieces_visible(viewer).filter(uuid__in=[key for key in keys if is_uuid(key)])
 
 
 def pieces_counts(viewer: Principal) -> dict[str, int]:
@@ -314,7 +315,7 @@ def piece_only(viewer: Principal, piece_cid: str) -> Piece:
 
 def upload_get(viewer: Principal, name: str) -> Piece:
     """Return a piece by the uuid of its upload.  Raises PieceUnknown."""
-    piece = pieces_visible(viewer).filter(uuid=name).first() if _is_uuid(name) else None
+    piece = pieces_visible(viewer).filter(uuid=name).first() if is_uuid(name) else None
     if piece is None:
         raise PieceUnknown(name)
     return piece
@@ -322,7 +323,7 @@ def upload_get(viewer: Principal, name: str) -> Piece:
 
 def piece_named(viewer: Principal, name: str) -> Piece:
     """Return the one piece of an upload's uuid or of a commitment.  Raises PieceUnknown, PieceAmbiguous."""
-    return upload_get(viewer, name) if _is_uuid(name) else piece_only(viewer, name)
+    return upload_get(viewer, name) if is_uuid(name) else piece_only(viewer, name)
 
 
 def piece_same(piece: Piece, piece_cid: str) -> Piece | None:
@@ -516,11 +517,3 @@ def storage_use(tenant_id: int) -> StorageUse:
     used = MinerStorage.objects.filter(miner__tenant_id=tenant_id).aggregate(sum=Sum("held_bytes"))["sum"]
     limit = default_limit(tenant_id) if own is None else own
     return StorageUse(int(used or 0), limit, own is None)
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True

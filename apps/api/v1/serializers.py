@@ -16,9 +16,9 @@ from apps.core.errors import BadValue
 from apps.core.marked_texts import gettext
 from apps.core.reasons import code_of
 from apps.core.sanitize import marks_in
+from apps.core.uuids import is_uuid
 from apps.messages.services.method_rules import method_read
 from apps.sectors.rules.sector_names import sector_name_parse
-from apps.sectors.selectors.hosts import is_uuid
 from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.amounts import BadAmount, fil_parse
 

@@ -31,9 +31,9 @@ from apps.core.errors import DomainError
 from apps.core.health import RETRY_AFTER_S, database_unavailable_text
 from apps.core.metrics import request_count
 from apps.core.middleware import REQUEST_ID
+from apps.core.uuids import is_uuid
 from apps.sectors.selectors.host_callers import host_caller_find
 from apps.sectors.selectors.host_record import log_is_watched
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.jobs import jobs_of_miners
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.jobs.claims import jobs_claim

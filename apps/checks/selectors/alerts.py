@@ -19,7 +19,7 @@ from apps.core.errors import NotFound
 from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason, coded_read
 from apps.core.redis_clients import redis_client
-from apps.sectors.selectors.hosts import is_uuid
+from apps.core.uuids import is_uuid
 from apps.users.models import Tenant, User
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 from apps.users.rules.principals import Principal

@@ -21,7 +21,7 @@ from apps.checks.states import ChannelKind
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.core.marked_texts import gettext
 from apps.core.sanitize import sanitize_text
-from apps.sectors.selectors.hosts import is_uuid
+from apps.core.uuids import is_uuid
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 from apps.users.rules.principals import Principal
 from apps.users.states import Perm

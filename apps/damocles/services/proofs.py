@@ -19,12 +19,12 @@ from apps.core.live import Change, publish
 from apps.core.marked_texts import gettext
 from apps.core.reasons import quoted
 from apps.core.transitions import advance
+from apps.core.uuids import is_uuid
 from apps.damocles.reasons import NO_PROOF_NO_REASON, REMOVED_BY, RESET_BY
 from apps.damocles.services.hosts import damocles_host_register, damocles_plan_note, may_take_work
 from apps.sectors.errors.jobs import JobUnknown, LeaseLost
 from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.selectors.claim_rules import free_filter
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.restored import lease_token_next
 from apps.sectors.services.jobs.claims import jobs_claim
 from apps.sectors.services.jobs.reports import job_complete, job_fail

@@ -13,9 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.filters import Choices, ListFilters, Words
 from apps.core.marked_texts import gettext
 from apps.core.reasons import REFUSED, code_of
+from apps.core.uuids import uuid_read
 from apps.market.errors import RETRY, ClientTokenRefused, ClientTokenUnknown, DealRefused, DealUnknown
 from apps.market.models import ClientToken, Deal
-from apps.market.selectors.deals import uuid_read
 from apps.market.states import DealState
 from apps.pieces.data.blocks import car_roots
 from apps.pieces.errors import PieceUnknown

@@ -33,6 +33,7 @@ from apps.core.addresses import address_typed
 from apps.core.filters import Address, Choices
 from apps.core.prepared_statements import Plan, Prepared
 from apps.core.reasons import coded_read
+from apps.core.uuids import uuid_read
 from apps.market import due
 from apps.market.errors import ClientUnknown, DealUnknown
 from apps.market.models import (
@@ -547,11 +548,3 @@ def console_address() -> str:
         return http_multiaddr(settings.CONSOLE_URL)
     except (BadMultiaddr, ValueError):
         return ""
-
-
-def uuid_read(text: str) -> uuid.UUID | None:
-    """Return a UUID; None for what is none."""
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None

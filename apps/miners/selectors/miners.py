@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.compiled import Compiled
 from apps.core.filters import ListFilters, Words
+from apps.core.uuids import uuid_read
 from apps.messages.models import Recovery
 from apps.miners.errors import MinerUnknown
 from apps.miners.models import Miner, RewardEstimate
@@ -91,10 +91,9 @@ def sector_bytes_usual(tenant_id: int) -> int:
 
 
 def _named(text: str) -> Q:
-    try:
-        return Q(uuid=uuid.UUID(text))
-    except ValueError:
-        pass
+    key = uuid_read(text)
+    if key is not None:
+        return Q(uuid=key)
     try:
         parsed = address_parse(text)
     except BadAddress:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 
+from apps.core.uuids import is_uuid
 from apps.miners.models import Miner
 from apps.sectors.errors.adoptions import AdoptionUnknown
 from apps.sectors.models import SectorAdoption
-from apps.sectors.selectors.hosts import is_uuid
 
 
 def adoptions_of(miner: Miner) -> QuerySet[SectorAdoption]:

@@ -11,11 +11,11 @@ from django.db.models import BooleanField, Count, Func, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, NullIf
 
 from apps.core.compiled import Compiled
+from apps.core.uuids import is_uuid
 from apps.sectors.models import DAMOCLES, Worker
 from apps.sectors.rules.hardware import FOLDER_LOST, PERHAPS_SHORT, PLANS, SEALING_AWAY
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.damocles_hosts import PLANNED
-from apps.sectors.selectors.hosts import is_uuid
 from apps.users.rules.principals import Principal
 from poolsite.wire.jobs import JobKind
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid as uuids
 from datetime import datetime, timedelta
 from typing import Final
 
 from django.db.models import Prefetch, Q, QuerySet
 
+from apps.core.uuids import is_uuid
 from apps.sectors.errors.hosts import WorkerAmbiguous, WorkerUnknown
 from apps.sectors.models import (
     HostReport,
@@ -91,15 +91,6 @@ def proves_windows(worker: Worker) -> bool:
 def worker_is_away(worker: Worker, *, now: datetime) -> bool:
     """Return whether a worker has been silent for too long."""
     return now - worker.seen_at > timedelta(seconds=sealing_policy().worker_away_s)
-
-
-def is_uuid(text: str) -> bool:
-    """Return whether `text` names a uuid; a database would answer anything else with an error."""
-    try:
-        uuids.UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 def worker_machine(worker: Worker) -> str:

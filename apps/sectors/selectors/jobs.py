@@ -8,10 +8,10 @@ from typing import Final
 from django.db.models import Q
 from msgspec.structs import replace
 
+from apps.core.uuids import is_uuid
 from apps.sectors.errors.sectors import SectorUnknown
 from apps.sectors.models import Job, JobEvent, PipelineRun, Sector
 from apps.sectors.rules.params import pieces_of
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.proof_forms import takes_containers_here
 from apps.sectors.states import JobState
 from poolsite.filecoin.sha254 import sha254_zero

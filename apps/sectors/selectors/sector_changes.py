@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from django.db.models import QuerySet
 
+from apps.core.uuids import is_uuid
 from apps.sectors.errors.changes import ChangeUnknown
 from apps.sectors.models import Sector, SectorChange
-from apps.sectors.selectors.hosts import is_uuid
 from apps.users.rules.principals import Principal
 from poolsite.wire.pipeline.changes import OPEN_CHANGES
 

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 
+from apps.core.uuids import is_uuid
 from apps.miners.models import Miner
 from apps.sectors.errors.sectors import SectorUnknown
 from apps.sectors.models import ActiveSectors, Batch, JobEvent, PipelineRun, Sector, Worker
 from apps.sectors.rules.sector_names import sector_name_parse
-from apps.sectors.selectors.hosts import is_uuid
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.bitfield import bitfield_from_json
 from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, RUN_FINAL, SectorState

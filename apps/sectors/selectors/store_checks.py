@@ -14,10 +14,11 @@ from apps.core.errors import BadValue
 from apps.core.formatting import plural, whole
 from apps.core.marked_texts import gettext
 from apps.core.reasons import MARKED, as_reason, clauses
+from apps.core.uuids import is_uuid
 from apps.sectors.errors.stores import CheckUnknown
 from apps.sectors.models import RUNS_OVER, PipelineRun, Sector, SectorCopy, Store, StoreAttachment, StoreCheck
 from apps.sectors.reasons import FILE_STATE
-from apps.sectors.selectors.hosts import is_uuid, worker_is_away
+from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.states import ENDED_SECTORS, CopyCondition, StoreCheckState
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.store_checks import BAD_FILES, FileState

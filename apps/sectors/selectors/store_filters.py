@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.clock import now
 from apps.core.filters import Choices, ListFilters, Words
+from apps.core.uuids import is_uuid
 from apps.sectors.models import Store, StoreAttachment
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.store_states import STATES, stores_stated
 
 TEXT_MAX: Final = 100

@@ -12,10 +12,10 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.core.formatting import DAY_S
 from apps.core.prepared_statements import Prepared
+from apps.core.uuids import is_uuid
 from apps.miners.models import Miner
 from apps.sectors.models import Sector, SectorCopy, Store, StoreAttachment, StoreSample, Worker
 from apps.sectors.selectors.host_groups import away_since
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.stores import RATE_LEAST, RATE_OVER
 from apps.sectors.states import CopyCondition
 from apps.users.rules.principals import Principal

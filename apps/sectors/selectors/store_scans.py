@@ -11,10 +11,10 @@ from apps.core.errors import BadValue
 from apps.core.formatting import whole
 from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason, counted
+from apps.core.uuids import is_uuid
 from apps.sectors.errors.stores import ScanUnknown
 from apps.sectors.models import Sector, Store, StoreFinding, StoreScan
 from apps.sectors.reasons import COUNT_MISSING, COUNT_UNKNOWN, LISTED_ELSEWHERE
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.states import FindingKind, FindingState
 
 ACTABLE: Final = (FindingState.FOUND, FindingState.REFUSED)

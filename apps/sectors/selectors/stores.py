@@ -11,11 +11,12 @@ from typing import Any, Final
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet, Subquery
 
 from apps.core.marked_texts import gettext
+from apps.core.uuids import is_uuid
 from apps.sectors.errors.hosts import WorkerUnknown
 from apps.sectors.errors.stores import StoreAmbiguous, StoreUnknown
 from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, Worker, WorkerCommand
 from apps.sectors.rules.policy import sealing_policy
-from apps.sectors.selectors.hosts import SHOWN_IDS, is_uuid, worker_is_away
+from apps.sectors.selectors.hosts import SHOWN_IDS, worker_is_away
 from apps.users.rules.principals import Principal
 from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind

@@ -18,6 +18,7 @@ from apps.core.live import Change, publish
 from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
 from apps.core.units import values_with_units
+from apps.core.uuids import is_uuid
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.errors import MinerNotReady
 from apps.miners.models import Miner
@@ -26,7 +27,6 @@ from apps.miners.states import MinerState, RoleKind
 from apps.sectors.errors.numbers import NumbersTaken, ReservationUnknown
 from apps.sectors.errors.pledges import KeyReused
 from apps.sectors.models import NumberReservation, SectorNumbers
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.numbers import reservations_named
 from apps.sectors.services.numbers import (
     NUMBER_MAX,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Final
 
 from django.db import transaction
 
 from apps.core.errors import BadValue, NotFound
 from apps.core.marked_texts import gettext
+from apps.core.uuids import uuid_read
 from apps.users.models import RateLimit, Tenant
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
@@ -52,10 +52,8 @@ def _limit_fields(row: RateLimit) -> dict[str, str]:
 def tenant_rate_limit_delete(*, principal: Principal, tenant: Tenant, key: str) -> None:
     """Delete a rate limit.  Raises NotAllowed, NotFound."""
     tenants_manage_check(principal)
-    try:
-        row = rate_limit_delete(tenant=tenant, limit_id=str(uuid.UUID(key)))
-    except ValueError:
-        row = None
+    name = uuid_read(key)
+    row = None if name is None else rate_limit_delete(tenant=tenant, limit_id=str(name))
     if row is None:
         raise NotFound(gettext("there is no such rate limit"), field="key")
     audit_record(principal=principal, action="ratelimit.drop", target=tenant.name, before=_limit_fields(row))

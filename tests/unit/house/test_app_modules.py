@@ -88,7 +88,7 @@ OWN = {
             "static",
         ),
         "streams",
-        *("task_threads", "transitions", "units", "versions"),
+        *("task_threads", "transitions", "units", "uuids", "versions"),
     },
     "api": {
         *(

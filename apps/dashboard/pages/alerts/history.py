@@ -29,13 +29,13 @@ from apps.checks.selectors.alerts import alerts_visible
 from apps.checks.table.checks import CHECKS_BY_NAME
 from apps.core.formatting import NOTHING, time_left
 from apps.core.reasons import shown_text
+from apps.core.uuids import is_uuid
 from apps.dashboard import cells
 from apps.dashboard.fragments import FragmentContext
 from apps.dashboard.html_time import time_html
 from apps.dashboard.list_page import Column, Empty, ListPage
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.alerts.page import AlertRow, alert_row
-from apps.sectors.selectors.hosts import is_uuid
 
 if TYPE_CHECKING:
     from apps.checks.models import Alert

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from apps.checks.findings.results import Topic
 from apps.core.formatting import plural
+from apps.core.uuids import is_uuid
 from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
@@ -23,7 +24,6 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.gateway.selectors.connections import OpenConnections, connections_open
-from apps.sectors.selectors.hosts import is_uuid
 from apps.users.rules.principals import Principal
 from apps.users.selectors.approvals import approvals_visible
 from apps.wallets.selectors import remote_wallet_keys, remote_wallets

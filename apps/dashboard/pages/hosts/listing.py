@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST
 from apps.checks.findings.results import Topic
 from apps.core import formatting
 from apps.core.formatting import plural
+from apps.core.uuids import is_uuid
 from apps.dashboard import cells
 from apps.dashboard.cards import Verdict
 from apps.dashboard.csv_export import rows_in_turn
@@ -40,7 +41,7 @@ from apps.sectors.selectors.host_states import (
     groups_of_hosts,
     hosts_by_state,
 )
-from apps.sectors.selectors.hosts import is_uuid, worker_get, workers_visible
+from apps.sectors.selectors.hosts import worker_get, workers_visible
 from apps.sectors.selectors.jobs import hosts_of_jobs
 from apps.sectors.services.hosts.commands import worker_command_enqueue
 from apps.users.rules.principals import Principal

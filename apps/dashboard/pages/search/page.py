@@ -22,6 +22,7 @@ from apps.chain.selectors.heads import head_exactly_at
 from apps.core import formatting
 from apps.core.errors import BadValue
 from apps.core.languages import list_text
+from apps.core.uuids import is_uuid
 from apps.dashboard.layout import nav_of, page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.rows import message_row
@@ -35,7 +36,7 @@ from apps.messages.selectors.stuck import stuck_marked
 from apps.miners.selectors.miners import miners_visible
 from apps.pieces.selectors import pieces_of_cid
 from apps.sectors.rules.sector_names import sector_name_parse
-from apps.sectors.selectors.hosts import is_uuid, workers_visible
+from apps.sectors.selectors.hosts import workers_visible
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallets_visible

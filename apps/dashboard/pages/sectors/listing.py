@@ -16,6 +16,7 @@ from apps.checks.findings.results import Topic
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import colon_text, list_text, sentence_text
+from apps.core.uuids import is_uuid
 from apps.dashboard import cells
 from apps.dashboard.bulk_bar import BulkBar
 from apps.dashboard.cards import Verdict
@@ -29,7 +30,6 @@ from apps.dashboard.pages.sectors.rows import SectorRow, list_context, place_tex
 from apps.dashboard.pagination import Pager
 from apps.dashboard.registry import NavItem
 from apps.dashboard.todo import verdict_by
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.sector_filters import SectorFilters
 from apps.sectors.selectors.sectors import sectors_visible
 from poolsite.wire.pipeline import NEXT_STAGE

@@ -20,6 +20,7 @@ from apps.checks.findings.results import Topic
 from apps.core import formatting
 from apps.core.clock import now
 from apps.core.languages import list_text
+from apps.core.uuids import is_uuid
 from apps.dashboard import cells
 from apps.dashboard.cards import Verdict
 from apps.dashboard.forms import PageForm, form_render
@@ -36,7 +37,7 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Choice, Text
 from apps.dashboard.todo import verdict_by
-from apps.sectors.selectors.hosts import is_uuid, worker_get
+from apps.sectors.selectors.hosts import worker_get
 from apps.sectors.selectors.store_checks import stores_checked
 from apps.sectors.selectors.store_filters import StoreFilters
 from apps.sectors.selectors.store_states import (

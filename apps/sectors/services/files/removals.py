@@ -8,8 +8,8 @@ from datetime import datetime
 from django.db.models import Q, QuerySet
 
 from apps.core.live import Change, publish
+from apps.core.uuids import is_uuid
 from apps.sectors.models import DAMOCLES, Job, Sector, Store, StoreAttachment, Worker, WorkerCommand
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.restored import sectors_recovery
 from apps.sectors.services.files.copies import copies_forget
 from apps.sectors.services.timeline import job_event_write

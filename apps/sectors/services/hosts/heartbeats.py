@@ -17,11 +17,11 @@ from apps.core.live import Change, publish
 from apps.core.marked_texts import gettext
 from apps.core.prepared_statements import Prepared
 from apps.core.reasons import coded, quoted
+from apps.core.uuids import is_uuid
 from apps.miners.states import RoleState
 from apps.sectors.errors.hosts import WorkerReplaced
 from apps.sectors.models import HostReport, Job, Worker
 from apps.sectors.selectors.boot_ids import boot_require
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.jobs import lease_over_text
 from apps.sectors.selectors.proof_forms import (
     NETWORK_VERSION,

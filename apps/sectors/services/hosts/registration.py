@@ -9,13 +9,14 @@ from django.db import transaction
 from msgspec import to_builtins
 
 from apps.core.live import Change, publish
+from apps.core.uuids import is_uuid
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.miners.selectors.miners import sector_bytes_usual
 from apps.sectors.errors.hosts import WorkerReplaced, WorkerRetired
 from apps.sectors.models import HostInventory, Worker
 from apps.sectors.reasons import DATABASE_RESTORED, WORKER_RESTARTED
 from apps.sectors.rules.policy import sealing_policy
-from apps.sectors.selectors.hosts import is_uuid, worker_machine
+from apps.sectors.selectors.hosts import worker_machine
 from apps.sectors.selectors.restored import must_register
 from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.files.removals import leftovers_remove

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Final
 
 from apps.core.live import Change, publish
+from apps.core.uuids import is_uuid
 from apps.sectors.models import Worker
 from apps.sectors.reasons import CONSOLE_OLDER, HOST_NEWER, HOST_OLDER, REQUESTS_REFUSED
-from apps.sectors.selectors.hosts import is_uuid
 from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, Text, decode
 from poolsite.wire.hosts import VERSION
 from poolsite.wire.jobs import NAME_MAX

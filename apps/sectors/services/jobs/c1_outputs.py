@@ -14,10 +14,10 @@ from django.conf import settings
 
 from apps.core.disk import DiskFull, DiskLevel, disk_space
 from apps.core.marked_texts import gettext
+from apps.core.uuids import is_uuid
 from apps.pieces.data.files import CHUNK_BYTES, Source, bytes_read
 from apps.sectors.errors.jobs import BadReport, C1Missing, JobUnknown, LeaseLost
 from apps.sectors.models import Job
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.services.files.c1_files import c1_file_find
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage

@@ -13,8 +13,8 @@ from apps.chain.selectors.heads import head_current
 from apps.core.live import Change, publish, publish_all
 from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
+from apps.core.uuids import is_uuid
 from apps.sectors.models import Job, Sector, Worker
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.states import JobState
 from poolsite.wire.hosts import HeldJob, Renewed
 from poolsite.wire.job_reports import Progress

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from apps.core.uuids import is_uuid
 from apps.miners.models import Miner
 from apps.sectors.errors.jobs import JobUnknown, LeaseLapsed, LeaseLost
 from apps.sectors.models import Job, Sector, Worker
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.jobs import lease_over_text
 from apps.sectors.states import JobState
 from poolsite.wire.pipeline import SectorState

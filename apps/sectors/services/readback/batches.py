@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from apps.core.errors import Conflict
+from apps.core.uuids import is_uuid
 from apps.messages.models import Message
 from apps.messages.selectors.messages import messages_by_ids
 from apps.messages.services.cancel import message_withdraw
@@ -19,7 +20,6 @@ from apps.miners.models import Miner
 from apps.sectors.models import Batch, Sector, SectorProof
 from apps.sectors.reasons import OVERTAKEN
 from apps.sectors.rules.batches import COMMIT_NI, KINDS, PRE_COMMIT, BatchRules
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.batches.messages import batch_fail
 from apps.sectors.services.readback.imports import ORDER, row_move, row_write_without_files

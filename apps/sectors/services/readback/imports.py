@@ -11,12 +11,12 @@ from typing import Any, Final
 from django.db import transaction
 
 from apps.core.live import Change, publish, publish_all
+from apps.core.uuids import is_uuid
 from apps.miners.models import Miner
 from apps.sectors.models import Job, JobEvent, Sector, Worker
 from apps.sectors.reasons import NO_FILES, READ_BACK
 from apps.sectors.rules.params import has_data, pieces_column
 from apps.sectors.rules.policy import sealing_policy
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.stage_outputs import outputs_map_columns
 from apps.sectors.services.sealing.steps import job_lock, sector_pause, sector_step
 from apps.sectors.services.timeline import job_event_write

@@ -11,6 +11,7 @@ from apps.core.disk import DiskFull
 from apps.core.live import Change, publish
 from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
+from apps.core.uuids import is_uuid
 from apps.pieces.data.files import Source, room_require
 from apps.pieces.errors import PieceQuotaExceeded
 from apps.pieces.models import Piece
@@ -29,7 +30,6 @@ from apps.sectors.errors.jobs import BadReport, JobUnknown, LeaseLost, NoRoomYet
 from apps.sectors.errors.runs import NotUnsealed, UnsealFailed
 from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.rules.policy import sealing_policy
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.jobs import unseal_inputs
 from apps.sectors.services.timeline import job_event_write
 from apps.sectors.states import JobState

@@ -8,9 +8,9 @@ from typing import Final
 
 from apps.core.live import Change, publish
 from apps.core.reasons import quoted
+from apps.core.uuids import is_uuid
 from apps.sectors.models import Sector, StoreCheck, Worker, WorkerCommand
 from apps.sectors.reasons import MOVED_HERE, NOT_REPORTED
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.moves import moved_meanwhile
 from apps.sectors.services.files.copies import (
     copies_forget,

@@ -12,6 +12,7 @@ from apps.core.errors import DomainError
 from apps.core.live import Change, publish
 from apps.core.reasons import COLON, MARKED, clauses, quoted, refused
 from apps.core.transitions import advance
+from apps.core.uuids import is_uuid
 from apps.sectors.models import Sector, StoreFinding, Worker, WorkerCommand
 from apps.sectors.reasons import (
     CHANGED_MEANWHILE,
@@ -24,7 +25,6 @@ from apps.sectors.reasons import (
     RECORD_GONE,
     SECTOR,
 )
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.services.files.copies import copies_forget, copy_condition_compute
 from apps.sectors.services.sealing.steps import job_lock
 from apps.sectors.services.stores.events import event_write

@@ -13,9 +13,9 @@ from django.utils.translation import gettext_noop
 from apps.core.live import Change, publish
 from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
+from apps.core.uuids import is_uuid
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Store, StoreFinding, Worker, WorkerCommand
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.store_scans import findings_waiting
 from poolsite.wire.commands import Operation
 

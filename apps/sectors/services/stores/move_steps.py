@@ -11,6 +11,7 @@ from django.db.models import Q
 from apps.core.live import Change, publish
 from apps.core.reasons import code_of
 from apps.core.transitions import advance
+from apps.core.uuids import is_uuid
 from apps.sectors.models import RUNS_OVER, Job, Sector, Store, StoreMove, Worker, WorkerCommand
 from apps.sectors.reasons import (
     BEING_CHANGED,
@@ -22,7 +23,6 @@ from apps.sectors.reasons import (
     ROOM_PROMISED,
     SECTOR_OF,
 )
-from apps.sectors.selectors.hosts import is_uuid
 from apps.sectors.selectors.moves import removals_awaited
 from apps.sectors.selectors.stores import provers_of_store
 from apps.sectors.services.files.copies import copies_forget

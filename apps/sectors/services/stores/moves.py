@@ -17,6 +17,7 @@ from apps.core.formatting import plural_kept
 from apps.core.live import Change, publish
 from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
+from apps.core.uuids import is_uuid
 from apps.sectors.errors.runs import RunUnderWay
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import RUNS_OVER, PipelineRun, Sector, Store, StoreMove, Worker, WorkerCommand
@@ -29,7 +30,7 @@ from apps.sectors.reasons import (
     OLD_COPY_LEFT,
     OTHER_STORE_LOST,
 )
-from apps.sectors.selectors.hosts import is_uuid, worker_is_away
+from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.selectors.leftovers import removals_open
 from apps.sectors.selectors.stores import hosts_of_store, provers_of_store
 from apps.sectors.services.audit import store_audit

@@ -13,10 +13,11 @@ from apps.core.live import Change, publish
 from apps.core.marked_texts import gettext
 from apps.core.reasons import quoted
 from apps.core.transitions import advance
+from apps.core.uuids import is_uuid
 from apps.sectors.errors.stores import StoreRefused
 from apps.sectors.models import Store, StoreEvent, StoreFinding, StoreScan, Worker, WorkerCommand
 from apps.sectors.reasons import HOST_OFFLINE, ITS_HOST_RETIRED, NOT_REPORTED
-from apps.sectors.selectors.hosts import is_uuid, worker_is_away
+from apps.sectors.selectors.hosts import worker_is_away
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.checks import reader_choose
 from apps.sectors.services.stores.events import ATTACHED
