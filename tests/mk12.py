@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 from poolsite.filecoin import cbor
 from poolsite.filecoin.actors.market import ClientDealProposal
@@ -18,13 +18,14 @@ from tests.unit.devnet.people import STRANGER
 class Chain:
     """A node that knows balances and one account."""
 
-    def call(self, method: str, *_: Any) -> Any:
-        return {"StateDealProviderCollateralBounds": {"Min": "0"}, "StateVerifiedClientStatus": str(1 << 40)}[
-            method
-        ]
+    ANSWERS: ClassVar = {
+        "StateDealProviderCollateralBounds": {"Min": "0"},
+        "StateVerifiedClientStatus": str(1 << 40),
+        "StateMarketBalance": {"Escrow": str(10**18), "Locked": "0"},
+    }
 
     def call_many(self, calls: Any) -> list[Any]:
-        return [{"Escrow": str(10**18), "Locked": "0"} for _ in calls]
+        return [self.ANSWERS[method] for method, _ in calls]
 
     def state_account_key(self, address: str) -> str:
         assert address == "f01234"

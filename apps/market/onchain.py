@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from apps.chain.errors import NodeRefused
+from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
 from poolsite.filecoin.actors.market import PublishStorageDealsReturn
@@ -24,18 +25,67 @@ DEAL_GONE: Final = "deal {number} not found"
 """Part of a node's answer where there is no such deal.  Source: lotus chain/stmgr GetStorageDeal."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balances:
+    """What both sides have at the market actor, and what publishing asks for."""
+
+    height: int
+    """The chain's, for which all is said."""
+    least_collateral: int
+    """attoFIL that the miner must lock for a piece of this size."""
+    client_free: int
+    """attoFIL in the client's market balance that no deal locks."""
+    miner_free: int
+    data_cap: int | None
+    """Bytes that the client may still allocate; None: it is not asked for."""
+
+
 def balances_read(client: ChainClient, *, addresses: list[str], key: str) -> dict[str, int]:
     """Return what each has at the market actor that no deal locks, attoFIL.  Raises NodeUnavailable."""
-    calls = [("StateMarketBalance", [address, key_to_json(key)]) for address in addresses]
-    found = {}
-    for address, answer in zip(addresses, client.call_many(calls), strict=True):
-        if isinstance(answer, NodeRefused):
-            if not answer.is_missing_actor:
-                raise answer
-            found[address] = 0
-        else:
-            found[address] = int(answer["Escrow"]) - int(answer["Locked"])
-    return found
+    answers = client.call_many([_balance_call(address, key) for address in addresses])
+    return dict(zip(addresses, map(_free, answers), strict=True))
+
+
+def _balance_call(address: str, key: str) -> tuple[str, list[Any]]:
+    return "StateMarketBalance", [address, key_to_json(key)]
+
+
+def _known(answer: Any) -> Any:
+    """Return what a node answered; None for what is about an actor that the chain does not have."""
+    if isinstance(answer, NodeRefused):
+        if not answer.is_missing_actor:
+            raise answer
+        return None
+    return answer
+
+
+def _free(answer: Any) -> int:
+    found = _known(answer)
+    return 0 if found is None else int(found["Escrow"]) - int(found["Locked"])
+
+
+def proposal_balances_read(
+    chain: ChainClient, *, client: str, miner: str, size: int, is_verified: bool, head: Head
+) -> Balances:
+    """Return what both sides have at the market actor, and what it wants of them, in one request.
+
+    Raises NodeUnavailable, NodeRefused.
+    """
+    key = head.key
+    calls = [_balance_call(client, key), _balance_call(miner, key)]
+    calls.append(("StateDealProviderCollateralBounds", [size, is_verified, key_to_json(key)]))
+    if is_verified:
+        calls.append(("StateVerifiedClientStatus", [client, key_to_json(key)]))
+    client_balance, miner_balance, bounds, *data_cap = chain.call_many(calls)
+    if isinstance(bounds, NodeRefused):
+        raise bounds
+    return Balances(
+        height=head.height,
+        least_collateral=int(bounds["Min"]),
+        client_free=_free(client_balance),
+        miner_free=_free(miner_balance),
+        data_cap=int(_known(data_cap[0]) or 0) if is_verified else None,
+    )
 
 
 def escrow_read(client: ChainClient, *, address: str, key: str) -> tuple[int, int]:
@@ -53,16 +103,6 @@ def collateral_read(client: ChainClient, *, size: int, is_verified: bool, key: s
     """Return what a miner must lock at least for a piece, attoFIL."""
     bounds = client.call("StateDealProviderCollateralBounds", size, is_verified, key_to_json(key))
     return int(bounds["Min"])
-
-
-def data_cap_read(client: ChainClient, *, owner: str, key: str) -> int:
-    """Return the bytes that a client may still allocate."""
-    try:
-        return int(client.call("StateVerifiedClientStatus", owner, key_to_json(key)) or 0)
-    except NodeRefused as refusal:
-        if refusal.is_missing_actor:
-            return 0
-        raise
 
 
 def deal_allocation_read(client: ChainClient, *, deal: int, key: str) -> int | None:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from apps.market.errors import DealBusy, DealRefused, RefusalKind
 from apps.market.models import MinerMarket
-from apps.market.onchain import AllocationTerms
+from apps.market.onchain import AllocationTerms, Balances
 from apps.market.reasons import COLLATERAL_SHORT
 from apps.market.states import ClientsRule
 from poolsite.filecoin.actors.market import ClientDealProposal
@@ -208,20 +208,7 @@ def terms_check(proposal: Proposal, *, market: MinerMarket, facts: Facts) -> Non
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Balances:
-    """What both sides have at the market actor, and what publishing asks for."""
-
-    least_collateral: int
-    """attoFIL that the miner must lock for a piece of this size."""
-    client_free: int
-    """attoFIL in the client's market balance that no deal locks."""
-    miner_free: int
-    data_cap: int | None
-    """Bytes that the client may still allocate; None: it is not asked for."""
-
-
-def published_check(proposal: Proposal, *, height: int, balances: Balances) -> None:
+def published_check(proposal: Proposal, *, balances: Balances) -> None:
     """Refuse what the market actor would not publish.  Raises DealRefused, DealBusy.
 
     Source: boost storagemarket/deal_acceptance.go.
@@ -230,7 +217,7 @@ def published_check(proposal: Proposal, *, height: int, balances: Balances) -> N
         return
     terms = proposal.signed.proposal
     try:
-        proposal_check(terms, now=height, least_collateral=balances.least_collateral)
+        proposal_check(terms, now=balances.height, least_collateral=balances.least_collateral)
     except BadDeal as bad:
         raise DealRefused(f"invalid deal proposal: {bad}") from None
     if balances.client_free < client_lockup(terms):

@@ -14,6 +14,7 @@ from django.db.models import Case, CharField, Count, F, Func, Q, QuerySet, Sum, 
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.addresses import address_typed
+from apps.core.compiled import Compiled
 from apps.core.disk import disk_space
 from apps.core.errors import BadValue
 from apps.core.filters import Choices, Words
@@ -29,10 +30,8 @@ from apps.pieces.models import (
     CLIENT_ACTOR,
     BlockIndex,
     HashChunk,
-    MinerStorage,
     Piece,
     PieceDelivery,
-    PieceQuota,
 )
 from apps.pieces.states import UNCOMMITTED, DeliveryState, IndexOutcome, PieceState
 from apps.users.models import Tenant
@@ -500,20 +499,30 @@ class StorageUse:
         return not self.limit_bytes or self.used_bytes + count <= self.limit_bytes
 
 
-def default_limit(tenant_id: int) -> int:
+def default_limit(tenant: str) -> int:
     """Return how many bytes a tenant without a quota of its own may use: see `settings.PIECE_QUOTA_BYTES`."""
     limit: int = settings.PIECE_QUOTA_BYTES
     if limit >= 0:
         return limit
-    if Tenant.objects.filter(pk=tenant_id, name=POOL).exists():
+    if tenant == POOL:
         return 0
     room = disk_space(settings.PIECES_DIR).total - settings.DISK_RESERVE_BYTES
     return max(room // TENANT_PART, 1)
 
 
+STORAGE_USE: Final[Compiled[tuple[str, int | None, int | None]]] = Compiled(
+    "piece_storage_of_tenant",
+    lambda tenant: (
+        Tenant.objects.filter(pk=tenant)
+        .order_by()
+        .values_list("name", "piece_quota__limit_bytes")
+        .annotate(Sum("miners__storage__held_bytes"))
+    ),
+    tenant="bigint",
+)
+
+
 def storage_use(tenant_id: int) -> StorageUse:
     """Return how much of its quota a tenant uses, by the count of each of its miners."""
-    own = PieceQuota.objects.filter(tenant_id=tenant_id).values_list("limit_bytes", flat=True).first()
-    used = MinerStorage.objects.filter(miner__tenant_id=tenant_id).aggregate(sum=Sum("held_bytes"))["sum"]
-    limit = default_limit(tenant_id) if own is None else own
-    return StorageUse(int(used or 0), limit, own is None)
+    [(name, own, used)] = STORAGE_USE.rows(tenant=tenant_id)
+    return StorageUse(int(used or 0), default_limit(name) if own is None else own, own is None)

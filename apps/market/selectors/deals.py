@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,6 +30,7 @@ from apps.chain.heads.steps import EVERY_STEP_EPOCHS
 from apps.chain.node.client import ChainClient
 from apps.chain.node.public_hosts import is_private_literal
 from apps.core.addresses import address_typed
+from apps.core.compiled import Compiled
 from apps.core.filters import Address, Choices
 from apps.core.prepared_statements import Plan, Prepared
 from apps.core.reasons import coded_read
@@ -78,6 +79,52 @@ PROMISED = Q(state=DealState.ACCEPTED, piece=None)
 """Deals whose data have not begun to come."""
 
 
+DEAL_BY_UUID: Compiled[Deal] = Compiled(
+    "deal_by_uuid",
+    lambda key: Deal.objects.select_related("miner__tenant", "piece").filter(uuid=key),
+    key="uuid",
+)
+DEAL_IDENTICAL: Compiled[Deal] = Compiled(
+    "deal_identical",
+    lambda cid: (
+        Deal.objects.filter(proposal_cid=cid)
+        .exclude(state__in=[DealState.REFUSED, DealState.FAILED])
+        .order_by("pk")[:1]
+    ),
+    cid="text",
+)
+MARKET_OF: Compiled[MinerMarket] = Compiled(
+    "market_of", lambda miner: MinerMarket.objects.filter(miner=miner), miner="bigint"
+)
+PROVIDER: Compiled[Miner] = Compiled(
+    "miner_of_provider", lambda number: miners_active().filter(actor_id=number)[:1], number="bigint"
+)
+ACTOR_IDS: Compiled[tuple[int]] = Compiled(
+    "miner_ids_of_pool",
+    lambda: miners_active().exclude(actor_id=None).order_by().values_list("actor_id"),
+)
+USE: Compiled[tuple[int, ...]] = Compiled(
+    "deals_use",
+    lambda miner, tenant, client: (
+        Deal.objects.filter(Q(miner__tenant_id=tenant) | Q(client=client) | PROMISED, state__in=WAITING)
+        .order_by()
+        .values_list("miner__tenant_id")
+        .annotate(
+            deals=Count("pk", filter=Q(miner=miner)),
+            raw_bytes=Sum("raw_size", filter=Q(miner=miner)),
+            client_deals=Count("pk", filter=Q(miner=miner, client=client, state__in=WITHOUT_DATA)),
+            promised_bytes=Sum("raw_size", filter=Q(miner__tenant_id=tenant) & PROMISED),
+            pool_promised_bytes=Sum("raw_size", filter=PROMISED),
+            miner_reserved=Sum("collateral", filter=Q(miner=miner) & LOCKING),
+            client_reserved=Sum("lockup", filter=Q(client=client) & LOCKING),
+        )
+    ),
+    miner="bigint",
+    tenant="bigint",
+    client="text",
+)
+"""By tenant, in the order of `Use`."""
+
 FOLLOWED = Prepared("deals_followed", due.FOLLOWED, ["bigint", "timestamptz"], plan=Plan.ANEW)
 ALL_MOVED = Prepared("deals_moved", due.ALL_MOVED, [])
 WHOLE_EPOCHS = 3000
@@ -100,6 +147,8 @@ class Use:
     """Deals of this client that wait for their data."""
     promised_bytes: int
     """Bytes of deals with any miner of the tenant whose data have not begun to come."""
+    pool_promised_bytes: int
+    """The same with any miner."""
     miner_reserved: int
     """attoFIL that deals will lock at the market actor."""
     client_reserved: int
@@ -256,7 +305,7 @@ def deal_of_client(key: uuid.UUID, *, client: str) -> Deal:
 
 def deal_by_uuid(key: uuid.UUID) -> Deal | None:
     """Return a deal by the name that a client gave it, whoever that was."""
-    return Deal.objects.select_related("miner__tenant", "piece").filter(uuid=key).first()
+    return next(iter(DEAL_BY_UUID.rows(key=key)), None)
 
 
 def deals_followed(*, height: int, now: datetime) -> list[Deal]:
@@ -343,7 +392,9 @@ def transfer_of(deal: Deal) -> Transfer | None:
 
 def market_of(miner: Miner) -> MinerMarket:
     """Return what a miner asks for; closed, and not written, where nobody has set it."""
-    return MinerMarket.objects.filter(miner=miner).first() or MinerMarket(miner=miner)
+    market = next(iter(MARKET_OF.rows(miner=miner.pk)), None) or MinerMarket()
+    market.miner = miner
+    return market
 
 
 def door_port_is_taken(market: MinerMarket) -> bool:
@@ -410,15 +461,14 @@ def miner_of_provider(address: str) -> Miner | None:
         parsed = address_parse(address)
     except BadAddress:
         return None
-    rows = miners_active()
-    found = rows.filter(actor_id=parsed.actor_id) if parsed.protocol == ID else rows.filter(robust=parsed)
-    return found.first()
+    if parsed.protocol == ID:
+        return next(iter(PROVIDER.rows(number=parsed.actor_id)), None)
+    return miners_active().filter(robust=parsed).first()
 
 
 def miner_ids_of_pool() -> frozenset[int]:
     """Return the actor ids of all of the pool's active miners."""
-    numbers = miners_active().exclude(actor_id=None).values_list("actor_id", flat=True)
-    return frozenset(number for number in numbers if number is not None)
+    return frozenset(number for (number,) in ACTOR_IDS.rows())
 
 
 def reserved_read(miner: Miner) -> int:
@@ -457,8 +507,7 @@ def escrow_of(miner: Miner, *, client: ChainClient, key: str) -> Escrow:
 
 def deal_identical(proposal_cid: str) -> Deal | None:
     """Return the deal that a proposal has made already, under whatever name."""
-    rows = Deal.objects.filter(proposal_cid=proposal_cid)
-    return rows.exclude(state__in=[DealState.REFUSED, DealState.FAILED]).first()
+    return next(iter(DEAL_IDENTICAL.rows(cid=proposal_cid)), None)
 
 
 def deal_message_cid(deal: Deal) -> str:
@@ -518,25 +567,9 @@ def deals_starting(miners: Collection[int], *, until: int) -> list[tuple[int, in
 
 def use_read(miner: Miner, *, client: str) -> Use:
     """Return what the deals of a miner, and of a client, take: one query, as each proposal asks for it."""
-    own, of_tenant, of_client = Q(miner=miner), Q(miner__tenant_id=miner.tenant_id), Q(client=client)
-    found = (
-        Deal.objects.filter(of_tenant | of_client, state__in=WAITING)
-        .order_by()
-        .aggregate(
-            deals=Count("pk", filter=own),
-            raw_bytes=Sum("raw_size", filter=own),
-            client_deals=Count("pk", filter=own & of_client & Q(state__in=WITHOUT_DATA)),
-            promised_bytes=Sum("raw_size", filter=of_tenant & PROMISED),
-            miner_reserved=Sum("collateral", filter=own & LOCKING),
-            client_reserved=Sum("lockup", filter=of_client & LOCKING),
-        )
-    )
-    return Use(**{name: int(value or 0) for name, value in found.items()})
-
-
-def promised_bytes() -> int:
-    """Return the raw bytes of all deals whose data have not begun to come."""
-    return int(Deal.objects.filter(PROMISED).order_by().aggregate(sum=Sum("raw_size"))["sum"] or 0)
+    rows = USE.rows(miner=miner.pk, tenant=miner.tenant_id, client=client)
+    columns = [*zip(*rows, strict=True)][1:] or [()] * len(fields(Use))
+    return Use(*(sum(int(value or 0) for value in column) for column in columns))
 
 
 def console_address() -> str:

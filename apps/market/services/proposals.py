@@ -10,9 +10,11 @@ from typing import Any, Final
 import structlog
 from django.db import IntegrityError, transaction
 
+from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
+from apps.core.compiled import Compiled
 from apps.core.disk import DiskFull
 from apps.core.errors import NotReachable
 from apps.core.live import Change, publish
@@ -21,16 +23,9 @@ from apps.core.reasons import refused as reason_refused
 from apps.core.transitions import advance
 from apps.market.errors import DealBusy, DealRefused
 from apps.market.models import Deal, MinerMarket
-from apps.market.onchain import (
-    AllocationTerms,
-    allocation_read,
-    balances_read,
-    collateral_read,
-    data_cap_read,
-)
+from apps.market.onchain import AllocationTerms, Balances, allocation_read, proposal_balances_read
 from apps.market.reasons import BYTES_WAIT, CLIENT_WAITS, DEALS_WAIT, QUOTA_FULL
 from apps.market.rules import (
-    Balances,
     Facts,
     Proposal,
     allocation_check,
@@ -48,7 +43,6 @@ from apps.market.selectors.deals import (
     market_of,
     miner_ids_of_pool,
     miner_of_provider,
-    promised_bytes,
     use_read,
 )
 from apps.market.services.deal_filter import proposal_filter
@@ -61,7 +55,7 @@ from apps.pieces.models import Piece
 from apps.pieces.selectors import storage_use
 from apps.pieces.states import PiecePurpose
 from apps.sectors.rules.lifetimes import lifetime_refusal
-from apps.sectors.selectors.first_epochs import first_data_epoch_read
+from apps.sectors.selectors.first_epochs import first_data_epoch
 from apps.users.models import Tenant
 from apps.users.rules.encryption import text_encrypt
 from poolsite.filecoin.codec import to_cbor
@@ -81,6 +75,16 @@ WAITS: Final = {
 """For so long an accepted deal is kept without data."""
 
 
+TENANT_LOCK: Final[Compiled[tuple[int]]] = Compiled(
+    "deals_tenant_lock",
+    lambda tenant: (
+        Tenant.objects.select_for_update(no_key=True).filter(pk=tenant).order_by().values_list("pk")
+    ),
+    tenant="bigint",
+)
+"""Other proposals to the tenant wait until the transaction ends."""
+
+
 def proposal_decide(proposal: Proposal, *, client: ChainClient, now: datetime) -> Deal:
     """Return the deal that a proposal made; the same proposal again is the same deal.
 
@@ -98,8 +102,13 @@ def proposal_decide(proposal: Proposal, *, client: ChainClient, now: datetime) -
     market = market_of(miner)
     try:
         market_check(proposal, market=market)
-        allocation = _checked(proposal, miner, market, client)
-        balances = _balances(proposal, miner, client)
+        size_check(proposal, market=market, sector_size=miner.sector_size)
+        client_check(proposal.client, market=market)
+        head = head_current()
+        if head is None:
+            raise NotReachable("the chain's head is not known yet")
+        allocation = _checked(proposal, miner, market, head, client)
+        balances = _balances(proposal, miner, head, client)
         unfiltered = proposal_filter(proposal, miner=miner, market=market)
         return _accept(
             proposal,
@@ -125,14 +134,9 @@ def _repeated(known: Deal, proposal: Proposal) -> Deal:
 
 
 def _checked(
-    proposal: Proposal, miner: Miner, market: MinerMarket, client: ChainClient
+    proposal: Proposal, miner: Miner, market: MinerMarket, head: Head, client: ChainClient
 ) -> AllocationTerms | None:
-    """Refuse what the rules, the chain and this farm's speed do not allow; return the allocation."""
-    size_check(proposal, market=market, sector_size=miner.sector_size)
-    client_check(proposal.client, market=market)
-    head = head_current()
-    if head is None:
-        raise NotReachable("the chain's head is not known yet")
+    """Refuse what the chain and this farm's speed do not allow; return the allocation."""
     allocation = (
         None
         if proposal.allocation is None
@@ -141,11 +145,11 @@ def _checked(
     network = network_current()
     facts = Facts(
         height=head.height,
-        first_epoch=first_data_epoch_read(miner, purpose=PiecePurpose.ANY),
+        first_epoch=first_data_epoch(miner, purpose=PiecePurpose.ANY, height=head.height, network=network),
         least_duration=network.min_sector_expiration,
         longest_term=network.max_sector_expiration_extension,
         allocation=allocation,
-        pool_miners=miner_ids_of_pool(),
+        pool_miners=() if allocation is None else miner_ids_of_pool(),
         life_refusal=lifetime_refusal(
             [_piece_like(proposal, allocation)], height=head.height, network=network
         ),
@@ -157,25 +161,21 @@ def _checked(
     return allocation
 
 
-def _balances(proposal: Proposal, miner: Miner, client: ChainClient) -> Balances | None:
+def _balances(proposal: Proposal, miner: Miner, head: Head, client: ChainClient) -> Balances | None:
     """Return what both sides have at the market actor; None for a deal that it does not hold.
 
     What accepted deals will lock is not taken off yet.
     """
-    head = head_current()
-    if proposal.signed is None or head is None:
+    if proposal.signed is None:
         return None
-    terms, address = proposal.signed.proposal, miner.address or ""
-    free = balances_read(client, addresses=[proposal.client, address], key=head.key)
-    return Balances(
-        least_collateral=collateral_read(
-            client, size=terms.piece_size, is_verified=terms.verified_deal, key=head.key
-        ),
-        client_free=free[proposal.client],
-        miner_free=free[address],
-        data_cap=(
-            data_cap_read(client, owner=proposal.client, key=head.key) if terms.verified_deal else None
-        ),
+    terms = proposal.signed.proposal
+    return proposal_balances_read(
+        client,
+        client=proposal.client,
+        miner=miner.address or "",
+        size=terms.piece_size,
+        is_verified=terms.verified_deal,
+        head=head,
     )
 
 
@@ -203,10 +203,6 @@ def _accept(
     reason: Reason | str,
 ) -> Deal:
     """Write the deal, with what is to be said of it, if there is room for its data.  Raises DealBusy."""
-    try:
-        room_require(promised_bytes() + proposal.raw_size)
-    except DiskFull as full:
-        raise DealBusy(reason_refused(full)) from None
     wait = WAITS[DealSource(proposal.source)]
     values = _columns(proposal) | {
         "client_id": None if allocation is None else allocation.client,
@@ -217,8 +213,7 @@ def _accept(
     }
     try:
         with transaction.atomic():
-            # Other proposals to the tenant wait until this one is written.
-            Tenant.objects.select_for_update(no_key=True).get(pk=miner.tenant_id)
+            TENANT_LOCK.rows(tenant=miner.tenant_id)
             use = use_read(miner, client=proposal.client)
             _room_check(proposal, miner, market, use=use)
             _money_check(proposal, balances, use=use)
@@ -242,6 +237,10 @@ def _accept(
 def _room_check(proposal: Proposal, miner: Miner, market: MinerMarket, *, use: Use) -> None:
     """Refuse what the miner has no room for now.  Raises DealBusy."""
     size = proposal.raw_size
+    try:
+        room_require(use.pool_promised_bytes + size)
+    except DiskFull as full:
+        raise DealBusy(reason_refused(full)) from None
     if use.client_deals >= market.client_deals:
         raise DealBusy(CLIENT_WAITS(count=use.client_deals))
     if use.deals >= market.waiting_deals:
@@ -259,13 +258,12 @@ def _money_check(proposal: Proposal, balances: Balances | None, *, use: Use) -> 
     same = deal_identical(str(deal_cid(proposal.signed.proposal)))
     if same is not None:
         raise DealRefused(f"deal proposal is identical to deal {same.uuid}")
-    head = head_current()
     left = replace(
         balances,
         client_free=balances.client_free - use.client_reserved,
         miner_free=balances.miner_free - use.miner_reserved,
     )
-    published_check(proposal, height=0 if head is None else head.height, balances=left)
+    published_check(proposal, balances=left)
 
 
 def _refusal_note(

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
+from apps.core.compiled import Compiled
 from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.pieces.states import PiecePurpose
@@ -34,6 +35,19 @@ FINISHED: Final = 40
 FASTEST: Final = 0.1
 """Share of them that is faster than the time that is assumed: what a fast host can do is not refused."""
 SHARED_S: Final = 300
+
+
+ZERO_SECTOR: Final[Compiled[tuple[int]]] = Compiled(
+    "sector_for_snap_up",
+    lambda miner, comm_d: (
+        Sector.objects.filter(miner=miner, state=SectorState.PROVING, active=True, key_comm_r=None)
+        .filter(comm_d=comm_d)
+        .order_by()
+        .values_list("pk")[:1]
+    ),
+    miner="bigint",
+    comm_d="bytea",
+)
 
 
 def _hosts_stages(specs: Iterable[StageSpec]) -> tuple[str, ...]:
@@ -84,15 +98,23 @@ def seal_first_epoch_read(
     return first_epoch_read(urgent.miner, JobKind.SEAL, height=height, network=network, stages=stages)
 
 
-def first_data_epoch_read(miner: Miner, *, purpose: str) -> int | None:
-    """Return the first epoch at which data that arrive now can be active; None while no head is known."""
-    zeros = Sector.objects.filter(miner=miner, state=SectorState.PROVING, active=True, key_comm_r=None)
+def first_data_epoch(miner: Miner, *, purpose: str, height: int, network: Network) -> int:
+    """Return the first epoch at which data that arrive now can be active."""
     kinds = [JobKind.SNAP_UP]
     if purpose != PiecePurpose.SNAP_UP:
-        is_open = zeros.filter(comm_d=sha254_zero(miner.sector_size)).exists()
+        is_open = ZERO_SECTOR.rows(miner=miner.pk, comm_d=sha254_zero(miner.sector_size))
         kinds = [JobKind.SEAL, JobKind.SNAP_UP] if is_open else [JobKind.SEAL]
-    firsts = [first for kind in kinds if (first := first_epoch_now_read(miner, kind)) is not None]
-    return min(firsts, default=None)
+    return min(first_epoch_read(miner, kind, height=height, network=network) for kind in kinds)
+
+
+def first_data_epoch_read(miner: Miner, *, purpose: str) -> int | None:
+    """Return the same; None while no head is known."""
+    head = head_current()
+    if head is None:
+        return None
+    with suppress(NetworkUnknown):
+        return first_data_epoch(miner, purpose=purpose, height=head.height, network=network_current())
+    return None
 
 
 def first_epoch_now_read(miner: Miner, kind: JobKind) -> int | None:

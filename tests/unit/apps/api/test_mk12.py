@@ -107,7 +107,7 @@ def test_a_proposal_asks_the_database_little(
     first, second = (params(signed(miner, label=label)) for label in "ab")
     assert proposed(miner, first) == (True, "")
 
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(16):
         assert proposed(miner, second) == (True, "")
 
 
