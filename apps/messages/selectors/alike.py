@@ -40,17 +40,26 @@ class MessageGroup:
     """One of `VIEWS`."""
     newest: Message
     diagnosis: Diagnosis
-    """Time of the newest."""
     since: datetime
+    """When the first of them failed."""
     last: datetime
-    ids: list[str] = field(default_factory=list)
+    rows: Sequence[Message] = field(repr=False)
     senders: list[str] = field(default_factory=list)
-    tenants: list[str] = field(default_factory=list)
+
+    @property
+    def ids(self) -> list[str]:
+        """Return their ids, the newest message's first."""
+        return [row.pk for row in self.rows]
 
     @property
     def count(self) -> int:
         """Return how many there are."""
-        return len(self.ids)
+        return len(self.rows)
+
+    @property
+    def tenants(self) -> list[str]:
+        """Return the names of their tenants, which `messages_grouped` reads with the messages."""
+        return sorted({row.tenant.name for row in self.rows if row.tenant})
 
 
 def messages_grouped(viewer: Principal, *, head: Head | None, network: Network | None) -> list[MessageGroup]:
@@ -107,7 +116,6 @@ def _group(key: str, view: str, rows: Sequence[Message], diagnosis: Diagnosis) -
         diagnosis=diagnosis,
         since=min(times),
         last=max(times),
-        ids=[row.pk for row in rows],
+        rows=rows,
         senders=list(dict.fromkeys(str(row.from_addr) for row in rows)),
-        tenants=sorted({row.tenant.name for row in rows if row.tenant}),
     )
