@@ -56,9 +56,8 @@ def _copy_points(copy, points, indices, out, places):
     if LANES * whole < indices.shape[0]:
         copy(source, tails[0].ctypes.data, target, tails[1].ctypes.data)
     END(control.ctypes.data)
-    control[0] = tails[0, 0] = (
-        0  # numba frees arrays after their last use by name; addresses are used until here
-    )
+    # numba frees arrays after their last use by name; addresses are used until here
+    control[0] = tails[0, 0] = 0
 
 
 @njit(**SERIAL)

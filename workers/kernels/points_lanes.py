@@ -161,9 +161,8 @@ def add_pairs_lanes_g1(points, first, second, out, places):
         invert_1(inverse, product, inverse + SLOT_1)
         _divide_down(down, SLOT_1, points, (first, second, places), tails, (*plan, inverse), flags, out)
     END(control.ctypes.data)
-    memory[0] = control[0] = tails[
-        0, 0
-    ]  # numba frees arrays after their last use by name; addresses are used until here
+    # numba frees arrays after their last use by name; addresses are used until here
+    memory[0] = control[0] = tails[0, 0]
 
 
 @njit(**SERIAL)
@@ -198,6 +197,5 @@ def add_pairs_lanes_g2(points, first, second, out, places):
         invert_2(inverse, product, inverse + SLOT_2)
         _divide_down(down, SLOT_2, points, (first, second, places), tails, (*plan, inverse), flags, out)
     END(control.ctypes.data)
-    memory[0] = control[0] = tails[
-        0, 0
-    ]  # numba frees arrays after their last use by name; addresses are used until here
+    # numba frees arrays after their last use by name; addresses are used until here
+    memory[0] = control[0] = tails[0, 0]
