@@ -97,7 +97,7 @@ def deals_to_settle(*, read_until: int, height: int, most: int) -> list[Deal]:
     """Return the earning deals whose payment was read longest ago, before a height; newest reads are left."""
     rows = Deal.objects.filter(settled_to__lt=F("earns_until"), settled_at__lte=read_until)
     rows = rows.filter(chain_deal__isnull=False, earns_from__lt=height)
-    return list(rows.select_related("miner").order_by("settled_at")[:most])
+    return list(rows.select_related("miner").order_by("settled_at", "pk")[:most])
 
 
 def deals_unnoted(*, since: datetime) -> list[Deal]:

@@ -271,7 +271,7 @@ def test_older_rows_get_codes(case: str) -> None:
         ("a, b, c and 4 more offline", "a, b, c 及另外 4 个 离线"),
         (
             "at least 1\u202f000 sectors of a, b, c and 3 more faulty",
-            "a, b, c 及另外 3 个 的至少 1\u202f000 个扇区故障",
+            "a, b, c 及另外 3 个 有 至少 1\u202f000 个扇区故障",
         ),
         ("1 address without a signer", "1 个地址没有签名机"),
         ("3 addresses without a signer", "3 个地址没有签名机"),
