@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -63,6 +64,8 @@ LIVES: Final = (200, 230, 260, 300, 365, 540)
 """Days that sectors live."""
 UNDER_WAY: Final = (3, 0, 4, 8, 3, 10, 6, 3, 4, 11, 1, 3, 5, 9)
 """Steps that are done of the sectors on their way, by miner: most wait for the long ones."""
+GOLDEN: Final = (math.sqrt(5) - 1) / 2
+"""Multiples of it lie evenly between whole numbers, however many there are."""
 PLACES: Final = 3
 """Deadlines of each miner that have sectors."""
 
@@ -84,7 +87,7 @@ def sectors_make(world: World) -> None:
     weights = shuffled(chance, count, len(world.miners))
     groups: list[Group] = []
     old: list[tuple[Miner, int]] = []
-    for miner, share in zip(world.miners, weights, strict=True):
+    for order, (miner, share) in enumerate(zip(world.miners, weights, strict=True)):
         before = int(share * OLD_SHARE)
         old.append((miner, before))
         rest, groups_of = share - before, []
@@ -92,11 +95,11 @@ def sectors_make(world: World) -> None:
             size = min(rest, BATCH)
             groups_of.append(size)
             rest -= size
-        span = world.scale.days - 1.2
+        span = world.scale.days - 2.0
+        phase = order * GOLDEN % 1  # else all miners would seal in the same days
         for place, size in enumerate(groups_of):
-            ago = span * (len(groups_of) - place - 0.5) / len(groups_of) + chance.random()
+            ago = span * (len(groups_of) - place - phase) / len(groups_of) + chance.random()
             groups.append(Group(miner, world.now - timedelta(days=ago + 0.9), size, len(STEPS)))
-        order = world.miners.index(miner)
         if order % 3 == 0 and groups_of:
             done = UNDER_WAY[order // 3 % len(UNDER_WAY)]
             groups[-1].done = done
