@@ -27,10 +27,10 @@ DEAL_GONE: Final = "deal {number} not found"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balances:
-    """What both sides have at the market actor, and what publishing asks for."""
+    """Free market balances of a deal's client and miner, the least collateral, and the client's data cap."""
 
     height: int
-    """The chain's, for which all is said."""
+    """The epoch at which they were read."""
     least_collateral: int
     """attoFIL that the miner must lock for a piece of this size."""
     client_free: int

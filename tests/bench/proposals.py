@@ -150,7 +150,9 @@ class Desk:
         connections.settings["default"]["CONN_MAX_AGE"] = 600  # as in the process of a door
         settings = importlib.import_module("django.conf").settings
         settings.REDIS_URL, settings.ALLOWED_HOSTS = redis.url, ["*"]
-        settings.PIECES_DIR, settings.PIECE_URLS_PRIVATE = tempfile.mkdtemp(prefix="pt-bench-"), True
+        pieces = tempfile.TemporaryDirectory(prefix="pt-bench-")
+        atexit.register(pieces.cleanup)
+        settings.PIECES_DIR, settings.PIECE_URLS_PRIVATE = pieces.name, True
         self.servers = [server.process.pid for server in (postgres, redis) if server.process is not None]
         context = multiprocessing.get_context("spawn")
         self.link, theirs = context.Pipe()
