@@ -26,7 +26,6 @@ from workers.kernels.scalar_lanes import (
 pytestmark = [
     pytest.mark.xdist_group("snark"),
     # The instructions themselves are tested: elsewhere the words of `test_ntt.py` do the work.
-    # Without these instructions fields multiply in words: test_montgomery.py.
     pytest.mark.skipif(not has_lanes(), reason="this CPU has neither AVX-512 IFMA nor AVX2 with FMA"),
 ]
 VALUES = (*EDGES[:6], MODULUS, 2 * MODULUS - 1, 17 * MODULUS + 5, LARGEST * MODULUS - 1, LARGEST * MODULUS)
