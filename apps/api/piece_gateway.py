@@ -70,11 +70,13 @@ THROTTLE: Final = Throttle()
 class HeldChunks:
     """Chunks of an answer that holds a slot until it is closed: read to its end or not."""
 
+    _address: str | None = None
+
     def __init__(self, chunks: Iterator[bytes], address: str, *, miner: str) -> None:
         self._chunks = chunks
-        self._address: str | None = address
         self._bytes = RETRIEVED_BYTES.labels(miner)
         RETRIEVALS.labels(miner).inc()
+        self._address = address
 
     def __iter__(self) -> HeldChunks:
         """Return itself."""
@@ -96,6 +98,10 @@ class HeldChunks:
             SLOTS.release(self._address)
             self._address = None
         self._chunks = iter(())
+
+    def __del__(self) -> None:
+        """Free the slot of an answer that was never sent, and so never closed."""
+        self.close()
 
 
 @csrf_exempt  # nothing is changed: a POST is told which methods there are

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +139,17 @@ def test_retrievals_of_one_address_leave_room_for_others(client: Client, piece: 
         if answer.status_code == 200:
             leave(answer)
 
-    assert SLOTS.acquire("192.0.2.1")
-    SLOTS.release("192.0.2.1")
+    assert SLOTS._counts.total() == 0
+
+
+def test_an_answer_that_is_never_sent_frees_its_slot(client: Client, piece: Piece) -> None:
+    answer: Any = client.get(path_of(piece))
+    assert SLOTS._counts.total() == 1
+
+    del answer
+    gc.collect()
+
+    assert SLOTS._counts.total() == 0
 
 
 def test_retrievals_and_their_bytes_are_counted_by_miner(client: Client, piece: Piece) -> None:

@@ -23,7 +23,7 @@ from apps.pieces.services.indexes import indexes_update
 from apps.users.models import AuditEntry, Tenant
 from apps.users.states import Role
 from tests import factories, people
-from tests.cars import golden, piece_of
+from tests.cars import blocks_of, golden, piece_of
 from tests.mk20 import sized
 from tests.page_client import NOBODY, signed_in, text_of
 
@@ -205,7 +205,7 @@ def test_data_come_back_by_the_addresses_on_the_page(miner: Miner, settings: Any
     assert [link.split("/")[1] for link in links] == ["piece", "ipfs"]
     assert b"".join(Client().get(links[0])) == CAR
     block = Client().get(links[1], headers={"Accept": "application/vnd.ipld.raw"})
-    assert block.status_code == 200
+    assert (block.status_code, b"".join(block)) == (200, blocks_of(CAR)[0][1])
 
 
 def test_the_clients_page_gives_a_token_once_and_revokes_it(miner: Miner) -> None:
