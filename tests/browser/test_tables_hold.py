@@ -89,3 +89,28 @@ def test_a_long_text_pushes_no_column_out(monkeypatch: pytest.MonkeyPatch) -> No
     assert not any(too_wide.values()), too_wide
     assert is_scrolled
     assert left == pytest.approx(0, abs=1)
+
+
+@pytest.mark.django_db
+def test_a_phone_folds_what_passes_and_shows_it_at_a_tap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    busy_pool()
+    operator_person()
+    html = styled("status/checks")
+
+    with sync_playwright() as chrome:
+        browser = chrome.chromium.launch(executable_path=chrome_find(), args=list(FLAGS))
+        page = browser.new_page()
+        shown = [page.locator(f"tbody{one}:visible") for one in (" > tr", " > tr[data-tone]", " .sub.rest")]
+        opened(page, html, 1440)
+        on_desktop = [one.count() for one in shown]
+        opened(page, html, 390)
+        on_phone = [one.count() for one in shown]
+        page.locator(".more > summary").click()
+        after_tap = [one.count() for one in shown]
+        browser.close()
+
+    every, failing, _ = on_desktop
+    assert 0 < failing < every
+    assert on_phone == [failing, failing, 0]
+    assert after_tap == on_desktop

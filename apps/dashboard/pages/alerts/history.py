@@ -87,7 +87,7 @@ def name(shown: AlertRow) -> SafeString:
     """Return what was found last, which check that is, and who works on it."""
     return cells.joined(
         cells.link(reverse("alert", args=[shown.row.uuid]), shown_text(shown.row.say)),
-        cells.sub(gettext("Condition: {title}").format(title=shown_text(shown.row.title)), css="wrap"),
+        cells.sub(gettext("Condition: {title}").format(title=shown_text(shown.row.title)), css="wrap rest"),
         cells.sub(shown.acknowledged, css="wrap"),
     )
 
@@ -152,7 +152,7 @@ HISTORY: Final = ListPage(
         Column(head=_("Alert"), cell=name, css="wrap", is_name=True),
         Column(head=_("Since"), cell=since, key="since", by="began_at"),
         Column(head=_("Duration"), cell=lambda shown: time_left(shown.lasted), key="duration"),
-        Column(head=_("Acknowledged"), cell=first_text, css="c-half wrap", key="acknowledged", by="first_at"),
+        Column(head=_("Acknowledged"), cell=first_text, css="wrap", key="acknowledged", by="first_at"),
     ),
     csv={
         "uuid": attrgetter("uuid"),
