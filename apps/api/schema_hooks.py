@@ -50,6 +50,7 @@ TAGS: Final = {
     "statements": "What a tenant is charged for a month.",
     "signer-approvals": "Accounts that another tenant's signer may serve.",
     "status": "How the pool's components are and were, and what is announced.",
+    "store-moves": "Sectors on their way from one store to another.",
     "stores": "Where sector files are kept, checked and moved.",
     "tenant-use": "Hosts, proofs and gas of each tenant.",
     "tenants": "Tenants and their quotas.",

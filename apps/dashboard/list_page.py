@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -41,7 +41,7 @@ from apps.dashboard.pagination import (
     page_newest,
 )
 from apps.dashboard.refusals import field_refusal_text
-from apps.dashboard.scope import SCOPE, scope_chosen
+from apps.dashboard.scope import SCOPE, href_in_scope, scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.principals import Principal
 from apps.users.selectors.saved_views import saved_views_of
@@ -494,7 +494,7 @@ class ListPage:
             else pager.oldest([self.order_of(row) for row in laid]),
             verdict=self.verdict(data),
             is_verdict_of_all=wanted is not None and any(wanted[name] for name in self.scoped),
-            links=self.links(data),
+            links=[replace(one, href=href_in_scope(one.href, request.GET)) for one in self.links(data)],
             wanted=wanted,
             bar=self.bar(request, wanted, data, views=views, is_counted=not wrong),
             wrong=wrong,

@@ -105,7 +105,7 @@ TWINS: Final = {
     "store-check": "POST stores/{uuid}/checks",
     "store-forget": "POST stores/{uuid}/forget",
     "store-move": "POST stores/{uuid}/moves",
-    "store-moves": "GET stores/{uuid}/moves",
+    "store-moves": "GET store-moves",
     "store-redeclare": "POST stores/{uuid}/redeclare",
     "store-scan": "POST stores/{uuid}/scans",
     "stores": "GET stores",

@@ -56,7 +56,7 @@ def scope_chosen(request: HttpRequest) -> dict[str, str]:
 def href_in_scope(href: str, given: Mapping[str, str]) -> str:
     """Return an address with what parameters say of the scope."""
     query = urlencode({name: given[name] for name in SCOPE if given.get(name)})
-    return f"{href}?{query}" if query else href
+    return f"{href}{'&' if '?' in href else '?'}{query}" if query else href
 
 
 def scope_of(request: HttpRequest, filters: Collection[str], *, is_found: bool = True) -> Scope:

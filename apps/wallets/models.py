@@ -118,7 +118,12 @@ class SignRecord(WithReasons):
     """Rule of the signer's policy that allowed it, where the signer reports it."""
 
     class Meta:
-        indexes = [models.Index(fields=["-at"]), models.Index(fields=["tenant", "-at"])]
+        indexes = [
+            models.Index(fields=["-at"]),
+            models.Index(fields=["tenant", "-at"]),
+            models.Index(fields=["address", "-at"], name="sign_records_of_a_wallet"),
+            models.Index(fields=["-at"], name="sign_records_refused", condition=~models.Q(error="")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.what}"

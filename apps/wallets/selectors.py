@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import clock
 from apps.core.addresses import address_typed
 from apps.core.errors import NotFound
-from apps.core.filters import Choices, ListFilters, Words
+from apps.core.filters import Choices, DayFilters, ListFilters, Words
 from apps.core.marked_texts import gettext
 from apps.gateway.models import SignerKey
 from apps.users.models import SignerGrant
@@ -198,6 +198,27 @@ def sign_records(viewer: Principal) -> QuerySet[SignRecord]:
     if viewer.signers:
         rows = rows.filter(address__in=viewer.signers)
     return rows if viewer.is_operator else rows.filter(tenant_id=viewer.own_id)
+
+
+class SignRecordFilters(DayFilters):
+    """Filters of sign records."""
+
+    time_field = "at"
+    state = Choices(("signed", "refused"), method="in_states", about="whether it was signed")
+    wallet = Words(label=_("Wallet"), method="of_wallet", about="name or address of the key")
+    tenant = Words(field_name="tenant__name", about="name of the tenant for whom it was asked")
+
+    def in_states(self, rows: QuerySet[SignRecord], _name: str, value: list[str]) -> QuerySet[SignRecord]:
+        """Narrow to what was signed, or refused."""
+        signed = Q(error="")
+        return rows.filter(reduce(or_, [signed if word == "signed" else ~signed for word in value]))
+
+    def of_wallet(self, rows: QuerySet[SignRecord], _name: str, value: str) -> QuerySet[SignRecord]:
+        """Find by the address of the key, its f0 form too, or by the name of the wallet."""
+        with suppress(BadAddress):
+            return rows.filter(address=wallet_address(address_typed(value[:TEXT_MAX])))
+        named = wallets_visible(self.viewer).filter(label__iexact=value).values("address")
+        return rows.filter(address__in=named)
 
 
 def sign_records_before(rows: QuerySet[SignRecord], at: datetime, pk: int) -> QuerySet[SignRecord]:

@@ -12,6 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.list_filters import ListView, parameters_of
 from apps.api.v1.pagination import CURSOR, LIMIT, newest_page
 from apps.api.v1.serializers import CODE_HELP, InputSerializer, SectorField
 from apps.api.v1.views import PoolView, created
@@ -19,7 +20,7 @@ from apps.core import clock
 from apps.core.errors import BadValue
 from apps.core.marked_texts import gettext
 from apps.core.reasons import code_of
-from apps.sectors.selectors.moves import Removal, moves_of, removals_awaited
+from apps.sectors.selectors.moves import MoveFilters, Removal, moves_of, moves_visible, removals_awaited
 from apps.sectors.selectors.sectors import sectors_picked
 from apps.sectors.selectors.stores import store_get
 from apps.sectors.services.stores.moves import moves_begin, moves_cancel
@@ -106,6 +107,18 @@ def move_body(move: StoreMove, awaited: Removal | None) -> dict[str, Any]:
     }
 
 
+class MovesView(ListView):
+    """`/store-moves`: sectors on their way from one store to another."""
+
+    noun = MoveFilters
+
+    @extend_schema(responses=MovePage, parameters=[*parameters_of(MoveFilters), CURSOR, LIMIT])
+    def get(self, _request: Request) -> Response:
+        """List them, newest first; `cursor` is the `next` of the previous page."""
+        found, following = self.newest(moves_visible(self.principal))
+        return Response(moves_body(found) | {"next": following})
+
+
 class StoreMovesView(PoolView):
     """`/stores/{uuid}/moves`: sectors on their way out of a store, or into it."""
 
@@ -120,7 +133,7 @@ class StoreMovesView(PoolView):
     def get(self, request: Request, uuid: str) -> Response:
         """List them, newest first; `cursor` is the `next` of the previous page."""
         store = store_get(self.principal, uuid, now=clock.now())
-        rows = moves_of(store, miners=self.principal.miners)
+        rows = moves_of(self.principal, store)
         found, following = newest_page(request, rows, default=100, most=1000)
         return Response(moves_body(found) | {"next": following})
 
@@ -136,7 +149,7 @@ class StoreMovesView(PoolView):
         source = store_get(self.principal, uuid, now=now)
         target = store_get(self.principal, str(data["to"]), now=now)
         made = moves_begin(source, target=target, numbers=numbers, now=now, by=self.principal)
-        return created(moves_body(moves_of(source).filter(pk__in=[one.pk for one in made])))
+        return created(moves_body(moves_of(self.principal, source).filter(pk__in=[one.pk for one in made])))
 
     def _uuids(self, names: list[str]) -> list[str]:
         return [str(row.uuid) for row in sectors_picked(self.principal, names)]
@@ -149,5 +162,6 @@ class StoreMovesView(PoolView):
 
 
 urlpatterns = [
+    path("store-moves", MovesView.as_view(), name="v1-moves"),
     path("stores/<str:uuid>/moves", StoreMovesView.as_view(), name="v1-store-moves"),
 ]

@@ -11,11 +11,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.list_filters import ListView, parameters_of
-from apps.api.v1.pagination import CURSOR, LIMIT, Pages, cursor_number, cursor_of, cursor_write, number
+from apps.api.v1.pagination import CURSOR, LIMIT, Pages, cursor_number, cursor_of, cursor_write
 from apps.api.v1.serializers import CodeField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
-from apps.wallets.selectors import WalletFilters, sign_records, sign_records_before, wallet_get, wallets_named
+from apps.wallets.selectors import (
+    SignRecordFilters,
+    WalletFilters,
+    sign_records,
+    sign_records_before,
+    wallet_get,
+    wallets_named,
+)
 from apps.wallets.services.label import wallet_label_set
 
 if TYPE_CHECKING:
@@ -121,19 +128,18 @@ class WalletView(PoolView):
         return Response(WalletOutput(wallet_data(wallet_get(self.principal, address))).data)
 
 
-class SignRecordsView(PoolView):
+class SignRecordsView(ListView):
     """What the signers were asked, newest first."""
 
-    filters = ("limit", "cursor")
+    noun = SignRecordFilters
 
     @extend_schema(
-        parameters=[CURSOR, LIMIT],
+        parameters=[*parameters_of(SignRecordFilters), CURSOR, LIMIT],
         responses=SignRecordPage,
     )
     def get(self, request: Request) -> Response:
         """List records; `cursor` is the `next` of the previous page."""
-        limit = number(request, "limit", least=1, default=Pages.default_limit, most=Pages.max_limit)
-        rows = sign_records(self.principal)
+        limit, rows = self.limit(), self.narrowed(sign_records(self.principal))
         before = cursor_of(request)
         if before is not None:
             rows = sign_records_before(rows, before[0], cursor_number(request))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_lazy as _
 
+from apps.core import clock
+from apps.core.filters import Choices, ListFilters, Words
+from apps.miners.selectors.miners import miner_get
 from apps.sectors.models import Sector, Store, StoreMove, WorkerCommand
 from apps.sectors.selectors.leftovers import removals_open
+from apps.sectors.selectors.stores import store_get
 from apps.sectors.states import OPEN_MOVES, MoveState
+from apps.users.rules.principals import Principal
 from poolsite.wire.commands import Operation
 
 STARTED: Final = (MoveState.COPYING, MoveState.COPIED, MoveState.CLEARING)
@@ -29,17 +35,46 @@ class Removal:
     store: str
 
 
-def moves_of(store: Store, *, miners: Collection[int] = ()) -> QuerySet[StoreMove]:
-    """Return the moves out of a store and into it, the newest first; of these miners, if any are named."""
-    rows = StoreMove.objects.filter(Q(from_store=store) | Q(to_store=store))
-    if miners:
-        rows = rows.filter(sector__miner__actor_id__in=miners)
-    return rows.select_related("sector__miner", "worker", "from_store", "to_store").order_by("-pk")
+class MoveFilters(ListFilters):
+    """Filters of moves between stores."""
+
+    state = Choices(MoveState.values, lookup_expr="in", refusal=_("there is no such state"))
+    store = Words(
+        label=_("Store"), method="of_store", about="name or uuid of the store that sectors leave or reach"
+    )
+    miner = Words(label=_("Miner"), method="of_miner", about="address of the miner whose sectors these are")
+    tenant = Words(field_name="worker__tenant__name", about="name of the tenant whose host copies")
+
+    def of_store(self, rows: QuerySet[StoreMove], _name: str, value: str) -> QuerySet[StoreMove]:
+        """Narrow to moves out of a store and into it.  Raises StoreUnknown, StoreAmbiguous."""
+        return rows.filter(_touches(store_get(self.viewer, value, now=clock.now())))
+
+    def of_miner(self, rows: QuerySet[StoreMove], _name: str, value: str) -> QuerySet[StoreMove]:
+        """Narrow to a miner's sectors.  Raises MinerUnknown."""
+        return rows.filter(sector__miner=miner_get(self.viewer, value))
+
+
+def _touches(store: Store) -> Q:
+    return Q(from_store=store) | Q(to_store=store)
+
+
+def moves_visible(viewer: Principal) -> QuerySet[StoreMove]:
+    """Return the moves that this caller may know of, the newest first."""
+    rows = StoreMove.objects.select_related("sector__miner", "worker", "from_store", "to_store")
+    if viewer.miners:
+        rows = rows.filter(sector__miner__actor_id__in=viewer.miners)
+    rows = rows if viewer.sees_pool else rows.filter(worker__tenant_id=viewer.own_id)
+    return rows.order_by("-pk")
+
+
+def moves_of(viewer: Principal, store: Store) -> QuerySet[StoreMove]:
+    """Return those out of a store and into it."""
+    return moves_visible(viewer).filter(_touches(store))
 
 
 def moves_open(store: Store) -> int:
     """Count the moves out of a store and into it that have not ended."""
-    return moves_of(store).filter(state__in=OPEN_MOVES).count()
+    return StoreMove.objects.filter(_touches(store), state__in=OPEN_MOVES).count()
 
 
 def moved_meanwhile(sector: Sector, store: Store, order: WorkerCommand) -> bool:

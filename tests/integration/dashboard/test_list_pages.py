@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urljoin
 
 import pytest
 from django.db import connection
@@ -40,9 +40,9 @@ def two_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pages(browser: Client, here: str, row: str, *, field: str = "after") -> list[list[str]]:
     """What a pattern finds on each page, from the first to the last."""
-    found, query = [], ""
+    found = []
     while True:
-        text = text_of(browser.get(here + query))
+        text = text_of(browser.get(here))
         found.append(re.findall(row, text))
         older = [
             href.replace("&amp;", "&")
@@ -51,7 +51,7 @@ def pages(browser: Client, here: str, row: str, *, field: str = "after") -> list
         ]
         if not older:
             return found
-        [query] = older
+        here = urljoin(here, *older)
 
 
 def test_connections(ann: None) -> None:
@@ -142,18 +142,26 @@ def test_hosts_and_miners_of_the_role_matrix(ann: None) -> None:
     assert "rack-0" in both
 
 
-def test_sign_records(ann: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.dashboard.pages.wallets.rows.RECORDS", 2)
+def test_sign_records(ann: None) -> None:
     at = now()
+    own = factories.wallet(factories.bls(1), label="worker")
     for number in range(5):
+        refused = {"error": "no rule allows it"} if number % 2 else {}
         moment = at + timedelta(seconds=number // 2)
-        factories.sign_record(factories.bls(1), what=f"record-{number}", at=moment)
-    browser = signed_in()
+        factories.sign_record(own.address, what=f"record-{number}", at=moment, **refused)
+    factories.sign_record(factories.bls(2), what="record-9", at=at - timedelta(days=2))
+    browser, here = signed_in(), reverse("sign-records")
 
-    found = pages(browser, reverse("sign-records"), r"record-\d")
+    def shown(query: str) -> list[list[str]]:
+        return pages(browser, f"{here}?{query}", r">(record-\d)<", field="cursor")
 
-    assert found == [["record-4", "record-3"], ["record-2", "record-1"], ["record-0"]]
-    assert reverse("sign-records") in text_of(browser.get(reverse("wallets")))
+    assert shown("") == [["record-4", "record-3"], ["record-2", "record-1"], ["record-0", "record-9"]]
+    assert shown("state=refused") == [["record-3", "record-1"]]
+    assert shown("wallet=Worker&state=signed") == [["record-4", "record-2"], ["record-0"]]
+    assert shown(f"wallet={factories.bls(2)}") == shown(f"until={at - timedelta(days=1):%Y-%m-%d}")
+    assert shown("tenant=bob") == [[]]
+    assert "no rule allows it" in browser.get(f"{here[:-1]}.csv?state=refused").getvalue().decode()
+    assert f"{here}?tenant=alice" in text_of(browser.get(f"{reverse('wallets')}?tenant=alice"))
 
 
 def moved() -> Any:
@@ -173,18 +181,27 @@ def moved() -> Any:
 
 def test_moves_of_a_store(ann: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apps.dashboard.pages.storage.move_list.NEWEST", 2)
-    store = moved()
-    browser, here = signed_in(), reverse("store-moves", args=[store.uuid])
+    store, other = moved(), StoreMove.objects.all()[0].to_store
+    factories.store(factories.worker("den", of="bob"), "disk")
+    last = StoreMove.objects.get(sector__number=0)
+    StoreMove.objects.filter(pk=last.pk).update(state="FAILED", error="disk full")
+    browser, here = signed_in(), reverse("store-moves")
 
-    found = pages(browser, here, r"f02001 / (\d)")
+    def shown(query: str) -> list[list[str]]:
+        return pages(browser, f"{here}?{query}", r"f02001 / (\d)", field="cursor")
 
-    assert found == [["4", "3"], ["2", "1"], ["0"]]
+    assert shown(f"store={store.uuid}") == [["4", "3"], ["2", "1"], ["0"]]
+    assert shown(f"store={other.name}&state=FAILED&miner=f02001&tenant=alice") == [["0"]]
+    assert "disk full" in text_of(browser.get(f"{here}?state=FAILED"))
+    assert shown("tenant=bob") == [[]]
+    assert browser.get(f"{here}?store=nowhere").status_code == 422
+    assert ",disk,other,box,FAILED,disk full," in browser.get("/storage/moves.csv").getvalue().decode()
     text = text_of(browser.get(reverse("store", args=[store.uuid])))
-    assert here in text
+    assert f"{here}?store={store.uuid}" in text
     assert re.findall(r"f02001 / (\d)", text) == ["4", "3"]
 
 
-@pytest.mark.parametrize("kind", ["moves", "checks", "scans", "adoptions"])
+@pytest.mark.parametrize("kind", ["moves", "store-moves", "checks", "scans", "adoptions"])
 def test_over_rest_a_cursor_leads_to_all(client: Client, kind: str) -> None:
     store = moved()
     miner = StoreMove.objects.all()[0].sector.miner
@@ -194,7 +211,8 @@ def test_over_rest_a_cursor_leads_to_all(client: Client, kind: str) -> None:
         StoreScan.objects.create(store=store, worker=box, state="DONE")
         SectorAdoption.objects.create(miner=miner, runs=[0, 1], total=1, state="DONE", actor="ann")
     headers = people.bearer(people.token("read"))
-    here = f"/api/v1/miners/f02001/{kind}" if kind == "adoptions" else f"/api/v1/stores/{store.uuid}/{kind}"
+    heres = {"adoptions": f"/api/v1/miners/f02001/{kind}", "store-moves": f"/api/v1/{kind}"}
+    here = heres.get(kind, f"/api/v1/stores/{store.uuid}/{kind}")
 
     found: list[str] = []
     cursor: str | None = ""

@@ -91,7 +91,8 @@ def labels(data: PageData, wanted: StoreFilters, beside: Query) -> Iterable[Face
 
 
 def links(data: PageData) -> Iterable[Link]:
-    """Return the button above the list."""
+    """Return the buttons above the list."""
+    yield Link(_("Moves"), reverse("store-moves"))
     if data.viewer.may("sign"):
         yield Link(_("Attach a store…"), reverse("store-attach"), icon="plus", kind="primary")
 

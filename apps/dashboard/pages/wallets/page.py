@@ -1,15 +1,14 @@
-"""Wallets: addresses with their balances and signers, and the latest signatures."""
+"""Wallets: addresses with their balances and signers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -24,10 +23,10 @@ from apps.core.languages import sentence_text
 from apps.dashboard import cells
 from apps.dashboard.cards import Verdict
 from apps.dashboard.forms import PageForm, form_render
-from apps.dashboard.fragments import FragmentContext, fragment
-from apps.dashboard.list_page import Column, Empty, ListPage
+from apps.dashboard.fragments import FragmentContext
+from apps.dashboard.list_page import Column, Empty, Link, ListPage
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.wallets.rows import WalletRow, records_context, wallet_rows
+from apps.dashboard.pages.wallets.rows import WalletRow, wallet_rows
 from apps.dashboard.pagination import page_counted
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
@@ -63,10 +62,6 @@ def verdict(data: PageData) -> Verdict:
     elif not report.fails("checks_late"):
         rest = _("Every address in use has a connected signer.")
     return verdict_by(report, Verdict(sentence_text(many), rest))
-
-
-def records_fragment(context: FragmentContext) -> Iterable[str]:
-    yield fragment("wallets/_records.html", **records_context(context.data, QueryDict(context.key)))
 
 
 def changed(context: FragmentContext, keys: list[str]) -> QuerySet[Wallet]:
@@ -110,7 +105,6 @@ WALLETS: Final = ListPage(
     caption=_("Addresses, lowest balance first"),
     icon="wallets",
     template="wallets/list.html",
-    more=lambda request, data: records_context(data, request.GET),
     rows=lambda data: wallets_by_balance(data.viewer),
     page=page_counted,
     lay_out=wallet_rows,
@@ -119,7 +113,7 @@ WALLETS: Final = ListPage(
     verdict=verdict,
     verdict_on=("wallet", "head", "signer"),
     live={"wallet": changed, "signer": all_changed, "messages": all_changed},
-    live_too={"message": (records_fragment,), "messages": (records_fragment,)},
+    links=lambda _data: [Link(_("Sign records"), reverse("sign-records"))],
     filters=WalletFilters,
     search=_("Name or address"),
     facets=(

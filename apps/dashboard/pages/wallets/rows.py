@@ -1,10 +1,10 @@
-"""One wallet, and one signature of it, as rows."""
+"""Wallets as rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from django.db.models import Count
 from django.urls import reverse
@@ -12,18 +12,12 @@ from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.languages import clauses_text, list_text
-from apps.core.reasons import Reason
 from apps.dashboard.page_data import PageData
-from apps.dashboard.scope import href_in_scope
-from apps.messages.rules.methods import method_text
 from apps.messages.selectors.messages import messages_open
 from apps.users.rules.principals import Principal
-from apps.wallets.reasons import MESSAGE
-from apps.wallets.selectors import sign_records
-from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:
-    from apps.wallets.models import SignRecord, Wallet
+    from apps.wallets.models import Wallet
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,47 +89,13 @@ def wallet_row(wallet: Wallet, *, data: PageData, waiting: int | None = None) ->
     )
 
 
-def what_text(what: str, data: PageData) -> str:
-    """Return what was signed, with the method's name where the receiver tells it."""
-    values = what.values if isinstance(what, Reason) and MESSAGE.made(what) else {}
-    if not str(values.get("method", "")).isdecimal():  # callers name the kind of bytes as they like
-        return what
-    method, to = int(values["method"]), values["to"]
-    try:
-        name = method_text(to, method, kind="", miners=data.names.miners)
-    except BadAddress:  # older records end after 60 characters
-        return f"{what}…"
-    return gettext("{name} to {miners}").format(
-        name=name, miners=data.names.miners.get(to) or formatting.shortened(to)
-    )
-
-
-def record_row(record: SignRecord, *, data: PageData) -> dict[str, Any]:
-    """Return an answer of a signer with the names of what it is about."""
-    key = data.names.wallets.get(record.address) or formatting.shortened(record.address)
-    return {"record": record, "key": key, "what": what_text(record.what, data)}
-
-
 def messages_by_sender(viewer: Principal) -> dict[str, int]:
     """Count open messages by sender."""
     rows = messages_open(viewer).select_related(None).order_by()
     return dict(rows.values_list("from_addr").annotate(Count("pk")))
 
 
-RECORDS: Final = 20
-"""Signatures on the page."""
-
-
 def wallet_rows(wallets: Iterable[Wallet], data: PageData) -> list[WalletRow]:
     """Lay out wallets."""
     waiting = messages_by_sender(data.viewer)
     return [wallet_row(wallet, data=data, waiting=waiting.get(wallet.address, 0)) for wallet in wallets]
-
-
-def records_context(data: PageData, query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the latest signatures, and where all of them are if there are more, in the scope of a page."""
-    found = list(sign_records(data.viewer)[: RECORDS + 1])
-    return {
-        "records": [record_row(record, data=data) for record in found[:RECORDS]],
-        "all": href_in_scope(reverse("sign-records"), query) if len(found) > RECORDS else "",
-    }

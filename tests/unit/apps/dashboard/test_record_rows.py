@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from apps.core.reasons import Reason
-from apps.dashboard.pages.wallets.rows import what_text
+from apps.dashboard.pages.wallets.records import what_text
 from apps.wallets.reasons import BYTES, MESSAGE
 
 PAGE: Any = SimpleNamespace(names=SimpleNamespace(miners={"f01001": "north"}))
