@@ -5,6 +5,10 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
+from apps.core import clock
+from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
+
 
 class DayRange(NamedTuple):
     """UTC days, both of them and all between."""
@@ -38,3 +42,14 @@ def month_days(month: date) -> DayRange:
     """Return the days of a month, of which one is given."""
     first = month.replace(day=1)
     return DayRange(first, month_after(first) - timedelta(days=1))
+
+
+def month_read(text: str) -> date:
+    """Read `2026-11` as its first day.  Raises BadValue."""
+    try:
+        month = date.fromisoformat(f"{text}-01")
+    except ValueError:
+        month = date.min
+    if not clock.YEARS[0] <= month.year <= clock.YEARS[1]:
+        raise BadValue(gettext("must be a month such as 2026-11"), field="month")
+    return month

@@ -17,6 +17,7 @@ from django_filters import Filter, FilterSet
 
 from apps.core import clock
 from apps.core.addresses import address_fault, address_typed
+from apps.core.day_ranges import month_read
 from apps.core.errors import BadValue
 from apps.core.local_time import day_begin
 from apps.core.marked_texts import gettext
@@ -124,6 +125,18 @@ class DayField(forms.Field):
         return day
 
 
+class MonthField(forms.Field):
+    """A month, as its first day."""
+
+    def to_python(self, value: Any) -> date | None:
+        """Return the day, or None where nothing is said.  Raises ValidationError."""
+        text = str(value or "").strip()
+        try:
+            return month_read(text) if text else None
+        except BadValue as bad:
+            raise ValidationError(bad.reason) from None
+
+
 class AddressField(forms.CharField):
     """An address with either prefix, or in Ethereum's form."""
 
@@ -199,6 +212,12 @@ class Day(ListFilter):
 
     kind = "day"
     field_class = DayField
+
+
+class Month(ListFilter):
+    """A month such as `2026-11`, in UTC; its value is the first day."""
+
+    field_class = MonthField
 
 
 class Choices(ListFilter):

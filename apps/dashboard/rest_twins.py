@@ -98,6 +98,7 @@ TWINS: Final = {
     "senders": "GET senders",
     "sign-records": "GET wallets/records",
     "statement": "GET statements/{uuid}",
+    "statements": "GET statements",
     "status": "GET status",
     "store": "GET stores/{uuid}",
     "store-attach": "POST stores",

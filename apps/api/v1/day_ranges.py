@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from apps.api.v1.pagination import number, number_parameter
 from apps.core import clock
-from apps.core.day_ranges import DayRange, last_days, month_days, today_of
+from apps.core.day_ranges import DayRange, last_days, month_days, month_read, today_of
 from apps.core.errors import BadValue
 from apps.core.marked_texts import gettext
 
@@ -47,17 +47,6 @@ def days_asked(request: Request, *, usual: int, most: int = DAYS_MAX) -> DayRang
     if first > last:
         raise BadValue(gettext("must not be after until"), field="since")
     return DayRange(first, last)
-
-
-def month_read(text: str) -> date:
-    """Read `2026-11` as its first day.  Raises BadValue."""
-    try:
-        month = date.fromisoformat(f"{text}-01")
-    except ValueError:
-        month = date.min
-    if not clock.YEARS[0] <= month.year <= clock.YEARS[1]:
-        raise BadValue(gettext("must be a month such as 2026-11"), field="month")
-    return month
 
 
 def day_read(text: str, *, field: str) -> date | None:

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.billing_output import ChargeOutput, StatementOutput, charge_body, statement_body
-from apps.api.v1.day_ranges import month_read
+from apps.api.v1.list_filters import ListView, parameters_of
 from apps.api.v1.pagination import Pages
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView
-from apps.blocks.selectors.billing import charges_visible, statement_get, statements_visible
+from apps.blocks.selectors.billing import (
+    ChargeFilters,
+    StatementFilters,
+    charges_visible,
+    statement_get,
+    statements_visible,
+)
 from apps.blocks.services.statements import payment_record, payment_remove
 from apps.core import clock
-from apps.core.addresses import address_fault
-from apps.core.day_ranges import month_after
-from apps.core.errors import BadValue
-from apps.core.marked_texts import gettext
-from poolsite.filecoin.address import BadAddress, address_format, address_parse
-
-TENANT: Final = OpenApiParameter("tenant", str, description="name")
-MONTH: Final = OpenApiParameter("month", str, description="`2026-11`, in UTC")
-MINER: Final = OpenApiParameter("miner", str, description="f0 address")
-PAID: Final = OpenApiParameter("paid", bool)
 
 
 class PaymentInput(InputSerializer):
@@ -36,56 +32,32 @@ class PaymentInput(InputSerializer):
     payment = serializers.CharField(max_length=200, help_text="a message's CID, or words")
 
 
-def miner_read(text: str) -> str:
-    """Read the address of a miner, which may have left the pool.  Raises BadValue."""
-    try:
-        address = address_parse(text)
-    except BadAddress as error:
-        raise BadValue(address_fault(error), field="miner") from None
-    return address_format(address, prefix="f")
-
-
-class ChargesView(PoolView):
+class ChargesView(ListView):
     """`/charges`: what tenants are charged, by day."""
 
     pagination_class = Pages
-    filters = ("tenant", "month", "miner", "limit", "offset")
+    noun = ChargeFilters
 
-    @extend_schema(responses=ChargeOutput(many=True), parameters=[TENANT, MONTH, MINER])
+    @extend_schema(responses=ChargeOutput(many=True), parameters=parameters_of(ChargeFilters))
     def get(self, request: Request) -> Response:
         """List charges, the newest day first."""
-        query, rows = request.query_params, charges_visible(self.principal)
-        if query.get("tenant"):
-            rows = rows.filter(tenant__name=query["tenant"])
-        if query.get("miner"):
-            rows = rows.filter(miner_address=miner_read(query["miner"]))
-        if query.get("month"):
-            month = month_read(query["month"])
-            rows = rows.filter(day__gte=month, day__lt=month_after(month))
         pages = Pages()
+        rows = self.narrowed(charges_visible(self.principal))
         found: Any = pages.paginate_queryset(rows, request, view=self)
         return pages.get_paginated_response(ChargeOutput([charge_body(row) for row in found], many=True).data)
 
 
-class StatementsView(PoolView):
+class StatementsView(ListView):
     """`/statements`: closed months."""
 
     pagination_class = Pages
-    filters = ("tenant", "month", "paid", "limit", "offset")
+    noun = StatementFilters
 
-    @extend_schema(responses=StatementOutput(many=True), parameters=[TENANT, MONTH, PAID])
+    @extend_schema(responses=StatementOutput(many=True), parameters=parameters_of(StatementFilters))
     def get(self, request: Request) -> Response:
         """List statements, the newest month first."""
-        query, rows = request.query_params, statements_visible(self.principal)
-        if query.get("tenant"):
-            rows = rows.filter(tenant__name=query["tenant"])
-        if query.get("month"):
-            rows = rows.filter(month=month_read(query["month"]))
-        if query.get("paid"):
-            if query["paid"] not in ("true", "false"):
-                raise BadValue(gettext("must be true or false"), field="paid")
-            rows = rows.filter(paid_at__isnull=query["paid"] == "false")
         pages = Pages()
+        rows = self.narrowed(statements_visible(self.principal))
         found: Any = pages.paginate_queryset(rows, request, view=self)
         bodies = [statement_body(row) for row in found]
         return pages.get_paginated_response(StatementOutput(bodies, many=True).data)

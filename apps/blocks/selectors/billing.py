@@ -13,6 +13,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Sum
+from django.utils.translation import gettext_lazy as _
 
 from apps.blocks.models import BillingTerms, Charge, Statement
 from apps.blocks.states import ChargeKind
@@ -20,6 +21,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.network import network_current
 from apps.core.day_ranges import month_after, today_of
 from apps.core.errors import NotFound
+from apps.core.filters import Address, Choices, Flag, ListFilters, Month, Words
 from apps.core.marked_texts import gettext
 from apps.messages.selectors.tracking import tracked_height
 from apps.miners.selectors.days import day_after_charged, day_newest_below
@@ -76,7 +78,7 @@ def tenants_billed(viewer: Principal) -> QuerySet[Tenant]:
     if not viewer.sees_pool:
         return tenants_visible(viewer)
     has_charges = Exists(Charge.objects.filter(tenant=OuterRef("pk")).order_by())
-    return Tenant.objects.filter(Q(deleted_at=None) | has_charges).order_by("name")
+    return Tenant.objects.filter(Q(deleted_at=None) | has_charges).order_by("name", "pk")
 
 
 def tenant_billed(viewer: Principal, *, key: UUID) -> Tenant:
@@ -90,6 +92,35 @@ def tenant_billed(viewer: Principal, *, key: UUID) -> Tenant:
 def terms_visible(viewer: Principal) -> QuerySet[BillingTerms]:
     """Return the terms that this caller may see, the newest first."""
     return BillingTerms.objects.select_related("tenant").filter(_of_tenant(viewer))
+
+
+class StatementFilters(ListFilters):
+    """Filters of statements."""
+
+    state = Choices(("open", "paid"), method="in_states", about="whether it is paid")
+    tenant = Words(field_name="tenant__name", label=_("Tenant"), about="name")
+    month = Month(label=_("Month"), about="`2026-11`, in UTC")
+    paid = Flag(method="is_paid", about="as `state=paid`, or `state=open`")
+
+    def in_states(self, rows: QuerySet[Statement], _name: str, value: list[str]) -> QuerySet[Statement]:
+        """Narrow to statements that are paid, or are not."""
+        return rows if len(set(value)) > 1 else self.is_paid(rows, "", value[0] == "paid")
+
+    def is_paid(self, rows: QuerySet[Statement], _name: str, value: bool) -> QuerySet[Statement]:
+        """Do the same by yes or no."""
+        return rows.filter(paid_at__isnull=not value)
+
+
+class ChargeFilters(ListFilters):
+    """Filters of charges."""
+
+    tenant = Words(field_name="tenant__name", about="name")
+    month = Month(method="in_month", about="`2026-11`, in UTC")
+    miner = Address(field_name="miner_address", about="f0 address")
+
+    def in_month(self, rows: QuerySet[Charge], _name: str, value: date) -> QuerySet[Charge]:
+        """Narrow to the days of a month."""
+        return rows.filter(day__gte=value, day__lt=month_after(value))
 
 
 def statements_visible(viewer: Principal) -> QuerySet[Statement]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
@@ -251,7 +252,7 @@ def test_rest_has_charges_and_statements(pool: Pool) -> None:
         ("charges?month=2026", "month"),
         ("charges?month=9999-12", "month"),
         ("charges?miner=alice", "miner"),
-        ("statements?paid=1", "paid"),
+        ("statements?paid=maybe", "paid"),
     ):
         answer = rest("get", path, token)
         assert (answer.status_code, answer.json()["field"]) == (400, field)
@@ -314,19 +315,33 @@ def test_rest_lets_no_tenant_change_charges(pool: Pool, perm: str) -> None:
         assert rest(method, path, token, {}).status_code == 403, path
 
 
-def test_months_of_a_long_list_are_paged(pool: Pool) -> None:
-    tenant = pool.miner.tenant
+def test_statements_of_all_tenants_are_listed_by_whether_they_are_paid(pool: Pool) -> None:
+    bob = people.tenant("bob")
     Statement.objects.bulk_create(
-        Statement(tenant=tenant, month=date(2000 + at // 12, 1 + at % 12, 1), total=at, closed_at=now())
+        Statement(tenant=bob, month=date(2000 + at // 12, 1 + at % 12, 1), total=at, closed_at=now())
         for at in range(60)
     )
-    client = signed_in("ann")
+    Statement.objects.filter(tenant=bob, month__year=2001).update(paid_at=now(), payment="by wire")
+    here, olga = reverse("statements"), signed_in("olga")
 
-    first = text_of(client.get(reverse("charges")))
-    assert "2026-02" in first
-    assert "2000-01" not in first
-    href = client.get(reverse("charges")).content.decode().split('rel="next" href="')[1].split('"')[0]
-    assert "2000-01" in text_of(client.get(reverse("charges") + href))
+    def months(query: str, client: Client = olga) -> list[str]:
+        return re.findall(r">(20\d\d-\d\d)</a>", client.get(here + query).content.decode())
+
+    first = olga.get(here).content.decode()
+    assert months("")[:2] == ["2026-02", "2004-12"]
+    [older] = re.findall(r'rel="next" href="([^"]+)"', first)
+    assert months(older)[-1] == "2000-01"
+    assert months("?state=paid&tenant=bob") == [f"2001-{month:02d}" for month in range(12, 0, -1)]
+    assert months("?month=2026-02") == ["2026-02"]
+    assert months("", signed_in("ann")) == ["2026-02"]
+    assert "by wire" in olga.get("/money/statements.csv?state=paid").getvalue().decode()
+    assert olga.get(f"{here}?month=2026").status_code == 422
+    of_bob = olga.get(reverse("charges-tenant", args=[bob.uuid])).content.decode()
+    assert f'href="{here}?tenant=bob"' in of_bob
+    assert len(re.findall(r">20\d\d-\d\d</a>", of_bob)) == 12
+    assert [row["month"] for row in rest("get", "statements?state=open&tenant=alice").json()["results"]] == [
+        "2026-02"
+    ]
 
 
 def test_charges_of_some_days_come_as_csv(pool: Pool) -> None:
