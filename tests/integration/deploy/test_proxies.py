@@ -8,15 +8,17 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final
 
 import httpx
 import pytest
 from django.db import connections
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
+from apps.market.services.markets import market_set
 from apps.pieces.models import Piece
 from apps.users.models import AuditEntry
 from tests import factories, people
@@ -33,6 +35,8 @@ DEPLOY: Final = SITE / "poolsite" / "deploy"
 MIB: Final = 1 << 20
 LARGE: Final = 24 * MIB
 """More than any proxy keeps in memory or takes without being told to."""
+HELLO: Final = b"\x13/multistream/1.0.0\n"
+"""Of a libp2p client, which names no path."""
 
 
 class Proxy:
@@ -96,7 +100,7 @@ def nginx(folder: Path, port: int, consoles: list[str], certificate: Certificate
     )
     if os.geteuid() == 0:  # its workers change to another account, which must reach these folders
         folder.chmod(0o755)
-    program = program_find("nginx", "nginx-light", "nginx-common", folder=folder / "unpacked")
+    program = program_find("nginx", "nginx", "nginx-common", folder=folder / "unpacked")
     return [*program, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
 
 
@@ -114,7 +118,7 @@ def haproxy(folder: Path, port: int, consoles: list[str], certificate: Certifica
         text = text.replace(old, new)
     (folder / "haproxy.cfg").write_text(text)
     program = program_find(
-        "haproxy", "haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", folder=folder / "unpacked"
+        "haproxy", "haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1", folder=folder / "unpacked"
     )
     return [*program, "-f", f"{folder}/haproxy.cfg"]
 
@@ -166,12 +170,48 @@ def running(
         process.wait(20)
 
 
+@contextmanager
+def door(var: Path) -> Iterator[list[bytes]]:
+    """Listen where the door of f02001 does, and say what it is told; yields what clients said."""
+    folder, told = var / "peers", []
+    folder.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "f02001.sock"))
+        listener.listen()
+
+        def serve() -> None:
+            with suppress(OSError):
+                link, _ = listener.accept()
+                with link, link.makefile("rwb") as stream:
+                    told.extend([stream.readline(), stream.read(len(HELLO))])
+                    stream.write(told[1])
+
+        thread = Thread(target=serve)
+        thread.start()
+        yield told
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def open_socket(console: Proxy, path: str, **headers: str) -> ClientConnection:
+    """Open a WebSocket through a proxy."""
+    return connect(
+        f"wss://{NAME}{path}",
+        sock=socket.create_connection(("127.0.0.1", console.port)),
+        ssl=console.certificate.context,
+        server_hostname=NAME,
+        additional_headers=headers,
+        open_timeout=60,
+    )
+
+
 @pytest.mark.parametrize("proxy", [nginx, haproxy, caddy])
 def test_a_console_works_behind_it(
     proxy: Callable[[Path, int, list[str], Certificate], list[str]], web: Web, tmp_path: Path
 ) -> None:
     """One test for all: each proxy and its console start once."""
-    factories.miner(2001, of="alice", sector_size=512 * MIB)
+    miner = factories.miner(2001, of="alice", sector_size=512 * MIB)
+    market_set(miner, values={"takes_libp2p": True, "libp2p_port": port_free()}, by=people.principal())
     bearer = {"Authorization": f"Bearer {people.token('write')}"}
     person = people.person("ann")
     person.set_password("a long password")
@@ -197,16 +237,12 @@ def test_a_console_works_behind_it(
                 "Cookie": f"csrftoken={pages[-1].cookies['csrftoken']}",
             },
         )
-        with connect(
-            f"wss://{NAME}/rpc/v1",
-            sock=socket.create_connection(("127.0.0.1", console.port)),
-            ssl=console.certificate.context,
-            server_hostname=NAME,
-            additional_headers=bearer,
-            open_timeout=60,
-        ) as link:
+        with open_socket(console, "/rpc/v1", **bearer) as link:
             link.send('{"jsonrpc":"2.0","id":7,"method":"Filecoin.WalletList","params":[]}')
             told = json.loads(link.recv(30))
+        with door(tmp_path) as heard, open_socket(console, "/") as deals:
+            deals.send(HELLO)
+            answered = deals.recv(30)
 
     assert {page.status_code for page in pages} == {200}, "one console is away"
     assert "Secure" in pages[0].headers["set-cookie"]
@@ -219,3 +255,4 @@ def test_a_console_works_behind_it(
         "what a client claims is not believed"
     )
     assert told["id"] == 7
+    assert (heard, answered) == ([b"127.0.0.1\n", HELLO], HELLO)
