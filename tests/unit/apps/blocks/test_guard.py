@@ -39,6 +39,12 @@ def header() -> Iterator[BlockHeader]:
     chain.close()
 
 
+def others(header: BlockHeader) -> tuple[Cid, ...]:
+    """Parents that a header does not have."""
+    data = bytes(header.parents[0].data)
+    return (Cid(data[:-1] + bytes([data[-1] ^ 1])),)
+
+
 def won(epoch: int, *, count: int = MINERS) -> list[Round]:
     at = clock.now()
     miners = [factories.miner(3000 + number) for number in range(count)]
@@ -118,7 +124,7 @@ def test_no_block_is_signed_for_a_miner_that_was_stopped_meanwhile(header: Block
 
 def test_a_fault_of_one_winner_is_its_own_alone(header: BlockHeader) -> None:
     rounds = won(50, count=3)
-    other = (Cid(bytes(header.parents[0].data[:-1]) + b"\0"),)
+    other = others(header)
     offset, ground, _ = rounds
     [earlier] = blocks_reserve([asked(header, offset, height=49)])
     [below] = blocks_reserve([asked(header, ground, height=49, parents=other)])
@@ -139,7 +145,7 @@ def test_a_fault_of_one_winner_is_its_own_alone(header: BlockHeader) -> None:
 
 def test_only_an_unsigned_row_yields_to_a_block_of_the_miner_below(header: BlockHeader) -> None:
     unsigned, signed, absent = rounds = won(50, count=3)
-    other = (Cid(bytes(header.parents[0].data[:-1]) + b"\0"),)
+    other = others(header)
     facts: dict[str, Any] = {"epoch": 49, "base_height": 48, "state": "WON", "at": clock.now()}
     earlier = wins_record([Round(miner=one.miner, **facts) for one in rounds])
     below = [asked(header, one, parents=other) for one in earlier]

@@ -25,7 +25,7 @@ def disk_break(monkeypatch: pytest.MonkeyPatch, *, folder: str, ends: str) -> li
         root = target.parents[1] if folder == "sealed" else target.parents[2]
         if folder in target.parts and ends in target.name and (not damaged or ends == "" or root in damaged):
             damaged.append(root)
-            target.write_bytes(target.read_bytes()[:-1] + b"!")
+            target.write_bytes(target.read_bytes()[:-1] + b"\xff")
 
     monkeypatch.setattr(store, "copy_file", copy)
     return damaged

@@ -163,7 +163,7 @@ def test_a_damaged_file_is_not_written_over_a_good_copy(stores: Stores, tmp_path
         (there / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(here / file, there / file)
     good = (there / "sealed" / NAME).read_bytes()
-    (here / "sealed" / NAME).write_bytes(good[:-1] + b"?")
+    (here / "sealed" / NAME).write_bytes(good[:-1] + b"\xff")
 
     with pytest.raises(DamagedFile, match="does not match its recorded checksum: rebuild the sector"):
         sector_copy(stores, sector_of(stores))
@@ -210,7 +210,7 @@ def test_the_old_copy_stays_if_the_new_one_has_another_sum(
     if not has_notes:
         shutil.rmtree(tmp_path / "worker" / "moves")
     copy = tmp_path / "b" / "sealed" / NAME
-    copy.write_bytes(copy.read_bytes()[:-1] + b"?")
+    copy.write_bytes(copy.read_bytes()[:-1] + b"\xff")
 
     with pytest.raises(DamagedFile, match="have different checksums"):
         sector_remove(stores, sector)
