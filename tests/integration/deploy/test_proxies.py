@@ -118,7 +118,12 @@ def haproxy(folder: Path, port: int, consoles: list[str], certificate: Certifica
         text = text.replace(old, new)
     (folder / "haproxy.cfg").write_text(text)
     program = program_find(
-        "haproxy", "haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1", folder=folder / "unpacked"
+        "haproxy",
+        "haproxy",
+        "liblua5.3-0",
+        "libopentracing-c-wrapper0",
+        "libopentracing1",
+        folder=folder / "unpacked",
     )
     return [*program, "-f", f"{folder}/haproxy.cfg"]
 
