@@ -1,8 +1,9 @@
 """`make gpu`: kernels of cards compiled for sm_80, sm_86 and sm_90 without a card; on one, bits and speed.
 
 Registers and spills are bounded: a kernel that spills, or takes so many registers that few threads of
-a multiprocessor run at a time, ends the run with 1.  On a machine with a card a piece of PC2's trees is
-compared with the CPU's and timed; without one it says so, and prints no figure.
+a multiprocessor run at a time, ends the run with 1.  On a machine with a card a piece of PC2's trees, and one
+of each kind of a proof's work, are compared with the CPU's and timed; without one it says so, and prints no
+figure.
 """
 
 # mypy: disable-error-code="attr-defined"
@@ -10,6 +11,7 @@ compared with the CPU's and timed; without one it says so, and prints no figure.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -26,11 +28,19 @@ from cuda import pathfinder
 from numba import cuda, types
 
 from poolsite.filecoin.merkle import BASE_ARITY
-from workers.gpus import gpus_here
-from workers.kernels import poseidon, poseidon_cuda, scalar_cuda
+from tests.unit.workers.snark.golden_circuits import golden_secrets
+from workers.gpus import CARD_VARIABLE, gpus_here
+from workers.kernels import curve_cuda, ntt_cuda, poseidon, poseidon_cuda, scalar_cuda
+from workers.kernels.field import WORD_BITS, limbs
+from workers.kernels.ntt_words import quotient_rows
 from workers.processors.card_trees import LAYERS, Card
 from workers.processors.parallel import parallel_for, thread_count
 from workers.processors.trees import CHUNK_LEVELS, grow_octonary
+from workers.snark.card import card_work
+from workers.snark.domain import Domain
+from workers.snark.multiexp import multiexp
+from workers.snark.multiples import multiples
+from workers.snark.points import G1, G2
 from workers.storage.sector import tree_nodes
 
 CAPABILITIES: Final = ((8, 0), (8, 6), (9, 0))
@@ -38,7 +48,14 @@ CAPABILITIES: Final = ((8, 0), (8, 6), (9, 0))
 REGISTERS_MAX: Final = 80
 """With 128 threads a block, 24 warps a multiprocessor: enough to hide the latency of a product."""
 ROWS: Final = types.Array(types.uint32, 2, "C")
+CODES, PIECES, STEPS = (
+    types.Array(types.uint32, 1, "C"),
+    types.Array(types.int64, 2, "C"),
+    types.Array(types.uint8, 2, "C"),
+)
 PASSES: Final = 5
+PROOF_BITS, POINTS, PROOF_KINDS = 22, 1 << 12, 3
+"""Rows of h and points of a sum, by bits; how many of them differ; h, G1 and G2."""
 
 
 def product(rows: Any, out: Any) -> None:
@@ -60,9 +77,18 @@ KERNELS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
         poseidon_cuda.hash_cuda.py_func,
         (ROWS, types.int64, types.int64, ROWS, ROWS, types.int64, types.int64),
     ),
+    "split": (ntt_cuda.split_cuda.py_func, (ROWS, ROWS, types.int64, types.int64)),
+    "join": (ntt_cuda.join_cuda.py_func, (ROWS, ROWS, types.int64, types.int64)),
+    "powers": (ntt_cuda.powers_cuda.py_func, (ROWS, ROWS, ROWS)),
+    "scale": (ntt_cuda.scale_cuda.py_func, (ROWS, ROWS, ROWS, ROWS, types.int64, types.int64)),
+    "quotient": (ntt_cuda.quotient_cuda.py_func, (ROWS, ROWS, ROWS, ROWS)),
+    "sums of G1": (curve_cuda.KERNELS[0][1].py_func, (ROWS, types.int64, CODES, PIECES, ROWS, STEPS)),
+    "sums of G2": (curve_cuda.KERNELS[0][2].py_func, (ROWS, types.int64, CODES, PIECES, ROWS, STEPS)),
     "product": (product, (ROWS, ROWS)),
     "moved": (moved, (ROWS, ROWS)),
 }
+COUNTED: Final = ("product", "moved")
+"""Compiled for what they are made of."""
 
 
 def main() -> int:
@@ -72,6 +98,7 @@ def main() -> int:
         _say({"card": None, "speed": "not measured: no card here"})
         return 0 if is_good else 1
     _measured(Card())
+    _proofs_measured()
     return 0 if is_good else 1
 
 
@@ -91,14 +118,15 @@ def _compiled(major: int, minor: int) -> bool:
                 arch = f"sm_{major}{minor}"
                 said = _output(tools / "ptxas", "-v", f"-arch={arch}", "-o", code, text)
                 counts[name] = _instructions(_output(tools / "nvdisasm", "-c", code))
-            if name == "poseidon":
+            if name not in COUNTED:
                 found = {
                     "registers": int(re.findall(r"Used (\d+) registers", said)[-1]),
                     "spilled_bytes": sum(map(int, re.findall(r"(\d+) bytes spill", said))),
                     "local_bytes": int(re.findall(r"(\d+) bytes stack frame", said)[-1]),
                 }
-                is_good = found["registers"] <= REGISTERS_MAX and not found["spilled_bytes"]
-                _say({"kernel": name, "card": arch} | found | {"is_within_bounds": is_good})
+                is_within = found["registers"] <= REGISTERS_MAX and not found["spilled_bytes"]
+                _say({"kernel": name, "card": arch} | found | {"is_within_bounds": is_within})
+                is_good = is_good and is_within
     finally:
         numba.cuda.dispatcher.get_current_device = own
     own_code = counts["product"] - counts["moved"]
@@ -145,6 +173,24 @@ def _measured(card: Card) -> None:
         _say(
             {"card": name, "piece": leaves, "of": what, "ms": 1000 * seconds, "leaves_a_s": leaves / seconds}
         )
+
+
+def _proofs_measured() -> None:
+    """Make a piece of each kind of a proof's work by the card and by all cores; its bits are compared."""
+    os.environ[CARD_VARIABLE] = "always"
+    size, name, secrets = 1 << PROOF_BITS, cuda.get_current_device().name, golden_secrets("window")
+    scalars = np.random.default_rng(2).integers(0, 1 << 62, (size, 4), np.uint64)
+    for group, base in ((G1, secrets.g1), (G2, secrets.g2)):
+        some = multiples(group, base, scalars[:POINTS], threads=thread_count())
+        multiexp(group, np.resize(some, (size, group.words)), scalars, threads=thread_count())
+    a, b, c = scalars.copy(), scalars[::-1].copy(), scalars.copy()
+    quotient_rows(c, b, np.zeros_like(c), limbs([1], bits=WORD_BITS)[0])  # c = a · b, as in a proof
+    Domain(PROOF_BITS).quotient([a, b, c], threads=thread_count())
+    trials = card_work().trials
+    for kind, trial in trials.items():
+        _say({"card": name, "piece": size, "of": kind, "s": trial.card_s, "cpu_s": trial.cpu_s})
+    if len(trials) < PROOF_KINDS:
+        raise SystemExit(f"{name}: a piece of a proof is wrong, or failed; see above")
 
 
 def _best(work: Any, *, passes: int = PASSES) -> float:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numba import cuda
 
+from workers.kernels.field_cuda import THREADS, device
 from workers.kernels.scalar_cuda import (
-    IS_SIMULATED,
     add_product,
-    device,
     element_load,
     element_store,
     reduced,
@@ -23,8 +22,6 @@ from workers.kernels.scalar_cuda import (
     sum_zero,
 )
 
-THREADS = 4 if IS_SIMULATED else 128
-"""Threads of a block."""
 WIDTH = 12
 """Elements of the largest state."""
 RING = 2 * WIDTH

@@ -9,17 +9,13 @@ wrong hash, of which more may have passed, and after a piece that the card does 
 from __future__ import annotations
 
 import functools
-import os
 import queue
 import secrets
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 from msgspec.structs import replace
@@ -27,7 +23,18 @@ from msgspec.structs import replace
 from poolsite.filecoin.merkle import BASE_ARITY
 from poolsite.filecoin.scalars import NODE_BYTES
 from poolsite.wire.hardware import TreesTrial
-from workers.gpus import gpus_here
+from workers.gpus import (
+    CARD_VARIABLE,
+    FAILURES,
+    CardError,
+    CardHangs,
+    WrongResult,
+    card_is,
+    card_model,
+    card_reason,
+    card_say,
+    in_time,
+)
 from workers.kernels import poseidon
 from workers.kernels.poseidon_constants import PARTIAL_ROUNDS
 from workers.loading import loaded
@@ -36,10 +43,6 @@ from workers.processors.trees import CHUNK_LEVELS, grow_octonary
 from workers.storage.mapped import Nodes
 from workers.storage.sector import tree_nodes
 
-CARD_VARIABLE: Final = "POOLSITE_CARD"
-"""Environment variable: `always` or `never` use a card; anything else: by trial."""
-SIMULATOR_VARIABLE: Final = "NUMBA_ENABLE_CUDASIM"
-"""numba's: `1` runs the card's kernels in Python; for tests."""
 CARD_LEVELS: Final = 6
 """A piece has at most 8^6 leaves: 97 MiB of the card with eleven layers."""
 TRIED_LEVELS: Final = 5
@@ -50,30 +53,12 @@ LAYERS: Final = 11
 """The most layers of any sector."""
 ROOMS: Final = 3
 """Pieces on the card at a time: one is copied in, one hashed, one copied out."""
-FAILURES: Final = 3
-"""Pieces that may fail before a card is left alone."""
 AUDITED: Final = 8
 """Parents of each piece, chosen at random, that the CPU hashes again."""
-ERROR_MAX: Final = 300
-"""Characters of what a driver says."""
 TRIAL_S: Final = 120.0
 """Longest trial, with compiling the kernel: the child has to greet within `pool_child.READY_S`."""
 PIECE_S: Final = 120.0
 """A piece that takes so long is given up: card or driver hangs.  A stage may be silent for longer."""
-
-T = TypeVar("T")
-
-
-class CardError(Exception):
-    """A card that cannot be used."""
-
-
-class WrongHash(CardError):
-    """A card that gave a wrong hash."""
-
-
-class CardHangs(CardError):
-    """A card that does not answer."""
 
 
 class _Room:
@@ -190,7 +175,7 @@ class TreeMaker:
     def levels(self, most: int) -> int:
         """Return the levels of a piece of a tree that has `most`."""
         card = self._card
-        if card is None or (most < TRIED_LEVELS and not _is_set("always")):
+        if card is None or (most < TRIED_LEVELS and not card_is("always")):
             return min(most, CHUNK_LEVELS)
         return min(most, card.levels)
 
@@ -227,12 +212,12 @@ class TreeMaker:
     ) -> bool:
         """Return whether the card made a piece; it gets none that is too small, or not whole."""
         card = self._card
-        is_fit = leaves > BASE_ARITY**CHUNK_LEVELS or _is_set("always")
+        is_fit = leaves > BASE_ARITY**CHUNK_LEVELS or card_is("always")
         if card is None or not is_fit or leaves > BASE_ARITY**card.levels:
             return False
         made = np.empty_like(tree)  # its own: a card that hangs may write to it at any time
         try:
-            _in_time(lambda: by_card(card, made), PIECE_S)
+            in_time(lambda: by_card(card, made), PIECE_S)
             if audit is not None:
                 audit(made)
             _rows_audit(made, leaves)
@@ -245,24 +230,23 @@ class TreeMaker:
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1
-        reason = _reason(error)
-        _say(f"the card failed at a piece of a tree, which the CPU makes: {reason}")
-        is_over = self._failures >= FAILURES or isinstance(error, WrongHash | CardHangs)
+        reason = card_reason(error)
+        card_say(f"the card failed at a piece of a tree, which the CPU makes: {reason}")
+        is_over = self._failures >= FAILURES or isinstance(error, WrongResult | CardHangs)
         if is_over and self._card is not None:
             self._card = None
             if self.trial is not None:
                 self.trial = replace(self.trial, is_gpu=False, error=reason)
             how = f"{FAILURES} times in a row" if self._failures >= FAILURES else "once too often"
-            _say(f"the card failed {how}: the CPU makes trees from here on")
+            card_say(f"the card failed {how}: the CPU makes trees from here on")
 
 
 @functools.cache
 def tree_maker() -> TreeMaker:
     """Return how this process makes trees; a card is tried at the first call, for some seconds."""
-    models, is_simulated = gpus_here(), os.environ.get(SIMULATOR_VARIABLE) == "1"
-    if _is_set("never") or not (models or is_simulated):
+    name = card_model()
+    if not name:
         return TreeMaker(None, None)
-    name = models[0] if models else "simulated"
 
     def card_try() -> tuple[Card, TreesTrial]:
         card = Card()
@@ -270,28 +254,11 @@ def tree_maker() -> TreeMaker:
 
     card: Card | None = None
     try:
-        card, trial = _in_time(card_try, TRIAL_S)
+        card, trial = in_time(card_try, TRIAL_S)
     except Exception as error:  # noqa: BLE001  # as in TreeMaker: a host without its card goes on
-        trial = TreesTrial(gpu=name, error=_reason(error))
-    _say(trial_text(trial))
+        trial = TreesTrial(gpu=name, error=card_reason(error))
+    card_say(trial_text(trial))
     return TreeMaker(card if trial.is_gpu else None, trial)
-
-
-def _in_time(act: Callable[[], T], seconds: float) -> T:
-    """Return what a call of the card returns.  Raises its errors, and CardHangs: its thread is left alone."""
-    answer: Future[T] = Future()
-
-    def work() -> None:
-        try:
-            answer.set_result(act())
-        except BaseException as error:  # noqa: BLE001  # it belongs to the thread that waits
-            answer.set_exception(error)
-
-    threading.Thread(target=work, name="card", daemon=True).start()
-    try:
-        return answer.result(seconds)
-    except FutureTimeout:
-        raise CardHangs(f"it has not answered for {seconds:.0f} s") from None
 
 
 def _tried(card: Card, found: TreesTrial) -> TreesTrial:
@@ -300,7 +267,7 @@ def _tried(card: Card, found: TreesTrial) -> TreesTrial:
     Raises CardError if one differs, and whatever the driver raises.
     """
     _equal_check(card, CHECKED_LEAVES)
-    if _is_set("always"):
+    if card_is("always"):
         return replace(found, is_gpu=True)
     gpu_s, cpu_s = _equal_check(card, BASE_ARITY ** min(TRIED_LEVELS, card.levels))
     ms = [max(1, round(1000 * seconds)) for seconds in (gpu_s, cpu_s)]
@@ -361,17 +328,4 @@ def _some(count: int) -> list[int]:
 
 def _same_check(found: bytes, node: Nodes) -> None:
     if found != node.tobytes():
-        raise WrongHash("a hash is wrong")
-
-
-def _is_set(value: str) -> bool:
-    return os.environ.get(CARD_VARIABLE) == value
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:ERROR_MAX]
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+        raise WrongResult("a hash is wrong")

@@ -33,6 +33,7 @@ from poolsite.filecoin.scalars import NODE_BYTES
 from poolsite.private_files import private_write
 from workers.processors.errors import BadInput, BadProof, TemporaryError, file_error
 from workers.processors.parallel import no_progress, thread_count
+from workers.snark.card import card_work
 from workers.snark.catalog import conversion_forget, key_open, parameters_open
 from workers.snark.circuits.porep import porep_values
 from workers.snark.circuits.post import post_slot_values
@@ -169,6 +170,10 @@ def _partitions_prove(
     try:
         partitions_verify(verifying, joined, inputs=inputs)
     except BadGroth16Proof as error:
+        if card_work().distrust():
+            raise TemporaryError(
+                f"{error}: made with the card's results; the CPU makes the next one"
+            ) from None
         _forget(spec)
         raise TemporaryError(
             f"{error}: the converted parameters are damaged and will be converted again for the next proof"

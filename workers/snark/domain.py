@@ -17,12 +17,14 @@ from workers.kernels.cpu import has_lanes
 from workers.kernels.field import WORD_BITS, limbs
 from workers.kernels.r1cs import scale_rows
 from workers.snark.arrays import silent
+from workers.snark.card import Piece, card_work
 from workers.snark.domain_lanes import LEAST_BITS, MOST_BITS, LaneDomain
 from workers.snark.threads import each_of
 from workers.snark.witness import FROM_MONTGOMERY
 
 if TYPE_CHECKING:
     from workers.snark.arrays import Progress, Words
+    from workers.snark.card import ProofCard
 
 
 class WordDomain:
@@ -102,7 +104,19 @@ class Domain:
         `rows` are the values of a, b and c, u64[size, 4] each, Montgomery; they are overwritten.  The last
         result is 0.
         """
-        return self._path().quotient(rows, coset=GENERATOR, threads=threads, progress=progress)
+
+        def by_cpu() -> Words:
+            return self._path().quotient(rows, coset=GENERATOR, threads=threads, progress=progress)
+
+        if not card_work().takes("h", self.size):
+            return by_cpu()
+
+        def by_card(card: ProofCard) -> Words:
+            return card.quotient(rows, root=self.root, coset=GENERATOR)
+
+        return card_work().made(
+            Piece("h", by_card, by_cpu, is_good=lambda h: not h[-1].any(), done=lambda: progress(1, 1))
+        )
 
     def _path(self) -> LaneDomain | WordDomain:
         return self._lanes if has_lanes() and LEAST_BITS <= self.bits <= MOST_BITS else self._words

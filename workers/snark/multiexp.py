@@ -15,6 +15,7 @@ import numpy as np
 
 from workers.kernels.buckets import pair_up, signed_digits, sort_into_buckets
 from workers.snark.arrays import silent
+from workers.snark.card import Piece, card_work, sorted_windows
 from workers.snark.threads import each_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from workers.snark.arithmetic import Path
     from workers.snark.arrays import Codes, Integers, Progress, Words
+    from workers.snark.card import ProofCard
     from workers.snark.points import Group
 
     Digits = np.ndarray[Any, np.dtype[np.int32]]
@@ -71,7 +73,8 @@ def _chunk_sums(
 ) -> list[Words]:
     """Return the sum of each chunk; several chunks at a time where one has fewer windows than threads."""
     windows = [window_count(len(chunk)) for chunk in chunks]
-    at_once = max(1, min(len(chunks), threads // max(windows, default=1)))
+    least = 1 + card_work().is_chosen(group.name)  # one is sorted while the card has another
+    at_once = max(1, min(len(chunks), max(least, threads // max(windows, default=1))))
     done, lock, sums = count(1), Lock(), [np.zeros(0, np.uint64)] * len(chunks)
 
     def window_done() -> None:
@@ -80,7 +83,9 @@ def _chunk_sums(
 
     def chunk_sum(place: int) -> None:
         own = chunks[place]
-        sums[place] = _pippenger(group, points, scalars, own, threads=threads // at_once, done=window_done)
+        sums[place] = _pippenger(
+            group, points, scalars, own, threads=max(1, threads // at_once), done=window_done
+        )
 
     for _ in each_of(chunk_sum, range(len(chunks)), threads=at_once):
         pass
@@ -124,6 +129,42 @@ def _pippenger(
 
     for _ in each_of(cut, range(0, len(chosen), part), threads=threads):
         pass
+
+    def by_cpu() -> Words:
+        return _windows_sum(group, points, chosen, digits, bits, threads=threads, done=done)
+
+    if not card_work().takes(group.name, len(chosen)):
+        return by_cpu()
+    own = points[chosen]  # its own: a card that hangs may read it at any time
+    order, starts, lengths = sorted_windows(digits, 1 << bits - 1, threads=threads)
+
+    def by_card(card: ProofCard) -> Words:
+        planes, out = card.bucket_planes(group, own, order, starts, lengths), np.zeros(group.words, np.uint64)
+        group.join_windows(planes, 1, out)
+        return out
+
+    def is_good(out: Words) -> bool:
+        return group.path.first_off_curve(out.reshape(1, -1)) < 0
+
+    def all_done() -> None:
+        for _ in range(windows):
+            done()
+
+    return card_work().made(Piece(group.name, by_card, by_cpu, is_good, all_done))
+
+
+def _windows_sum(
+    group: Group,
+    points: Words,
+    chosen: Codes,
+    digits: Digits,
+    bits: int,
+    *,
+    threads: int,
+    done: Callable[[], None],
+) -> Words:
+    """Return the sum of some points by their digits, and call `done` after each window."""
+    windows = len(digits)
     totals = np.zeros((windows, 3, group.words // 2), np.uint64)
     rows, order = group.path.rows_of(points, chosen, threads=threads)
     together = max(1, min(-(-windows // threads), TOGETHER_POINTS // len(chosen)))

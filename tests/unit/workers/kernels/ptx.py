@@ -1,4 +1,4 @@
-"""An interpreter of the few instructions of PTX that `workers.kernels.scalar_ptx` writes."""
+"""An interpreter of the few instructions of PTX that `workers.kernels.field_ptx` writes."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ def _result(operation: str, options: list[str], values: list[int]) -> int:
         return values[0] + values[1]
     if operation == "sub":
         return values[0] - values[1]
-    assert operation == "mad", operation
+    assert operation in ("mad", "mul"), operation
     product = values[0] * values[1]
+    if operation == "mul":
+        return product & WORD
     return values[2] + (product & WORD if "lo" in options else product >> 32)

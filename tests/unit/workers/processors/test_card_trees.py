@@ -16,16 +16,10 @@ from poolsite.wire.hardware import TreesTrial
 from tests.unit.workers.kernels.arrays import nodes, random_scalars
 from tests.unit.workers.processors.cards import CpuCard
 from tests.unit.workers.processors.sealing import golden, sealing
+from workers.gpus import CARD_VARIABLE, FAILURES, CardError
 from workers.kernels import poseidon
 from workers.processors import card_trees
-from workers.processors.card_trees import (
-    CARD_VARIABLE,
-    FAILURES,
-    CardError,
-    TreeMaker,
-    tree_maker,
-    trial_text,
-)
+from workers.processors.card_trees import TreeMaker, tree_maker, trial_text
 from workers.processors.trees import grow_octonary
 
 LEAVES = 8
@@ -57,7 +51,7 @@ def tried(monkeypatch, fresh_choice):
     """A machine with a card that is tried: the trial of a made-up one."""
 
     def tried(card, **times):
-        monkeypatch.setattr(card_trees, "gpus_here", lambda: ("RTX 9",))
+        monkeypatch.setattr("workers.gpus.gpus_here", lambda: ("RTX 9",))
         monkeypatch.setattr(card_trees, "Card", lambda: card)
         if times:
             monkeypatch.setattr(
@@ -166,7 +160,7 @@ def test_a_card_that_gave_one_wrong_hash_gets_no_other_piece(tried, capfd):
 
     assert card.calls == 1
     assert np.array_equal(tree, known)
-    assert maker.trial.error == "WrongHash: a hash is wrong"
+    assert maker.trial.error == "WrongResult: a hash is wrong"
     assert not maker.trial.is_gpu
     assert "the card failed once too often" in capfd.readouterr().err
 
@@ -240,7 +234,7 @@ def test_a_card_without_its_packages_leaves_the_cpu(monkeypatch, fresh_choice):
     def missing():
         raise CardError("numba finds no driver for it")
 
-    monkeypatch.setattr(card_trees, "gpus_here", lambda: ("RTX 9",))
+    monkeypatch.setattr("workers.gpus.gpus_here", lambda: ("RTX 9",))
     monkeypatch.setattr(card_trees, "Card", missing)
 
     assert tree_maker().trial == TreesTrial(gpu="RTX 9", error="CardError: numba finds no driver for it")
@@ -252,7 +246,7 @@ def test_nothing_is_tried_without_a_card_or_where_it_is_forbidden(monkeypatch, f
 
     tree_maker.cache_clear()
     monkeypatch.setenv(CARD_VARIABLE, "never")
-    monkeypatch.setattr(card_trees, "gpus_here", lambda: ("RTX 9",))
+    monkeypatch.setattr("workers.gpus.gpus_here", lambda: ("RTX 9",))
     assert tree_maker().trial is None
 
 

@@ -9,7 +9,7 @@ import shutil
 import time
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -27,6 +27,7 @@ from workers.processors.errors import BadInput, TemporaryError
 from workers.processors.post_tasks import Replica, WindowPostTask, WinningPostTask
 from workers.processors.snark_choice import SNARK_VARIABLE, HostProofs, Snark, takes_groth16
 from workers.processors.stages import foreign_task_encode
+from workers.snark.card import LEAST_SIZE, CardWork
 from workers.snark.catalog import key_open, verifying_key_write
 from workers.snark.files import (
     CircuitKind,
@@ -39,6 +40,7 @@ from workers.snark.files import (
     toxic_path,
 )
 from workers.snark.parameters import BadParameters, ParameterFile
+from workers.snark.prover import groth16_prove
 from workers.storage.files import hole_write
 
 pytestmark = pytest.mark.xdist_group("snark")  # one worker compiles the kernels
@@ -174,6 +176,27 @@ def test_a_conversion_damaged_while_it_is_used_is_noticed_and_made_again(with_pa
     with pytest.raises(TemporaryError, match="the converted parameters are damaged"):
         window_post.run(task)
     assert not conversion.exists()
+    assert len(window_post.run(task).proofs[0]) == 192
+
+
+def test_a_wrong_proof_by_a_card_costs_the_card_not_the_conversion(with_parameters, task, monkeypatch):
+    monkeypatch.setenv(SNARK_VARIABLE, "groth16")
+    conversion = conversion_path(with_parameters / WINDOW.parameters_name, converted_folder())
+    work = CardWork("RTX 9", cast("Any", object()))
+    work._was_used = True
+    proven = groth16_prove
+
+    def spoilt(*arguments, **options):
+        proof, inputs = proven(*arguments, **options)
+        return (proof[144:] + proof[48:144] + proof[:48] if work.takes("h", LEAST_SIZE) else proof), inputs
+
+    monkeypatch.setattr(processor, "card_work", lambda: work)
+    monkeypatch.setattr(processor, "groth16_prove", spoilt)
+
+    with pytest.raises(TemporaryError, match="made with the card's results; the CPU makes the next one"):
+        window_post.run(task)
+
+    assert conversion.exists()
     assert len(window_post.run(task).proofs[0]) == 192
 
 

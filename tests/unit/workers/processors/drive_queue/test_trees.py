@@ -18,8 +18,9 @@ from poolsite.wire.page_shape import CARD_PIECE, FIRST_EXTENT, shape_of
 from tests.unit.workers.processors.cards import CpuCard
 from tests.unit.workers.processors.drive_queue.sectors import SMALL, commit, sector
 from tests.waiting import until
+from workers.gpus import CARD_VARIABLE
 from workers.processors import c1, drive_queue, page_batch, page_layers, pc1, pc2
-from workers.processors.card_trees import CARD_VARIABLE, TRIED_LEVELS, TreeMaker
+from workers.processors.card_trees import TRIED_LEVELS, TreeMaker
 from workers.processors.child import as_processor_error
 from workers.processors.drive_queue import DriveQueue, label_line
 from workers.processors.errors import BadFile, TemporaryError

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import random
+from typing import Any
+
 import pytest
 
 from tests.naive.field import EDGES, MODULUS
 from tests.unit.workers.kernels.arrays import random_scalars
 from tests.unit.workers.kernels.ptx import ptx_run
-from workers.kernels.scalar_ptx import WORDS, product_lines, reduction_lines, sum_names
+from workers.kernels.field_ptx import COORDINATES, SCALARS, CardField
 
-LEFT, RIGHT, PLAIN, OUT = ([f"%{name}{i}" for i in range(WORDS)] for name in ("x", "y", "a", "w"))
+LEFT, RIGHT, PLAIN, OUT = ([f"%{name}{i}" for i in range(SCALARS.words)] for name in ("x", "y", "a", "w"))
 SUM_OF_PRODUCTS, ONE_PRODUCT = 12, 3
 """Bounds of the two reductions with something added."""
 
@@ -19,12 +22,12 @@ def words_of(names: list[str], value: int) -> dict[str, int]:
 
 
 def sum_reduced(pairs: list[tuple[int, int]], plain: int | None, *, bound: int) -> int:
-    registers = dict.fromkeys(sum_names(), 0)
+    registers = dict.fromkeys(SCALARS.sum_names(), 0)
     for left, right in pairs:
         registers |= words_of(LEFT, left) | words_of(RIGHT, right)
-        ptx_run(product_lines(LEFT, RIGHT), registers)
+        ptx_run(SCALARS.product_lines(LEFT, RIGHT), registers)
     registers |= words_of(PLAIN, plain or 0)
-    ptx_run(reduction_lines(OUT, [] if plain is None else PLAIN, bound), registers)
+    ptx_run(SCALARS.reduction_lines(OUT, [] if plain is None else PLAIN, bound), registers)
     return sum(registers[name] << 32 * i for i, name in enumerate(OUT))
 
 
@@ -60,3 +63,26 @@ def test_sums_of_random_products_equal_integers():
         pairs = list(zip(values[:22], values[22:44], strict=True))
         assert sum_reduced(pairs, values[44], bound=SUM_OF_PRODUCTS) == expected(pairs, values[44])
         assert sum_reduced(pairs, None, bound=SUM_OF_PRODUCTS - 1) == expected(pairs, None)
+
+
+FIELDS = pytest.mark.parametrize("field", [SCALARS, COORDINATES], ids=["scalars", "coordinates"])
+
+
+def two_made(field: CardField, write: Any, left: int, right: int) -> int:
+    names = [[f"%{name}{i}" for i in range(field.words)] for name in "wxy"]
+    registers = words_of(names[1], left) | words_of(names[2], right)
+    ptx_run(write(*names), registers)
+    return sum(registers[name] << 32 * i for i, name in enumerate(names[0]))
+
+
+@FIELDS
+def test_products_sums_and_differences_equal_integers(field):
+    p, rng = field.modulus, random.Random(7)
+    values = [0, 1, 2, p - 1, p - 2, (1 << 32) - 1, p >> 1, p - (p >> 1), (1 << 32 * (field.words - 1)) - 1]
+    pairs = [(one, two) for one in values for two in values]
+    pairs += [(rng.randrange(p), rng.randrange(p)) for _ in range(30)]
+    inverse = pow(1 << 32 * field.words, -1, p)
+    for left, right in pairs:
+        assert two_made(field, field.multiply_lines, left, right) == left * right * inverse % p
+        assert two_made(field, field.add_lines, left, right) == (left + right) % p
+        assert two_made(field, field.subtract_lines, left, right) == (left - right) % p
