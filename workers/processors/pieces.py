@@ -40,6 +40,8 @@ class Readable(Protocol):
 
 
 Raw = np.ndarray[Any, np.dtype[np.uint8]]
+Share = Callable[[int, int], tuple[int, "Nodes"]]
+"""Gives nodes from one place to another, and the place of their first."""
 
 
 def padded_size(unpadded: int) -> int:
@@ -97,6 +99,10 @@ def nodes_commitment(nodes: Nodes) -> bytes:
 
 def raw_commitment(source: Readable, unpadded: int) -> bytes:
     """Return comm_p of `unpadded` bytes (127 · 2^k) of `source`, zeros where it ends early."""
+    return _commitment(node_count(padded_size(unpadded)), _padded_share(source))
+
+
+def _padded_share(source: Readable) -> Share:
     shares = _Shares(source)
 
     def padded(first: int, end: int) -> tuple[int, Nodes]:
@@ -105,29 +111,42 @@ def raw_commitment(source: Readable, unpadded: int) -> bytes:
         fr32.fr32_pad(raw, nodes.reshape(-1, 16))
         return first, nodes
 
-    return _commitment(node_count(padded_size(unpadded)), padded)
+    return padded
 
 
-def _commitment(leaves: int, share: Callable[[int, int], tuple[int, Nodes]]) -> bytes:
+def subtree_root(source: Readable) -> bytes:
+    """Return the root over a subtree's raw bytes of `source`, zeros where it ends early."""
+    return node_bytes(_subtree_root(0, SUBTREE_NODES, _padded_share(source)))
+
+
+def roots_commitment(roots: Sequence[bytes]) -> bytes:
+    """Return the root over a power of two of subtrees' roots."""
+    nodes = np.frombuffer(b"".join(roots), np.uint64).reshape(-1, 4)
+    return node_bytes(binary_root(nodes))
+
+
+def _commitment(leaves: int, share: Share) -> bytes:
     """Return the root over a power of two of leaves.
 
     `share(first, end)` gives so many of them and the place of their first, which is in the same subtree.
     """
     if leaves < ANCESTRY:
         return node_bytes(binary_root(share(0, leaves)[1]))
-    roots = []
-    for start in range(0, leaves, SUBTREE_NODES):
-        count = min(leaves - start, SUBTREE_NODES)
-        above = np.empty((count // FOUR_ROWS, 4), np.uint64)
-
-        def work(first: int, end: int, start: int = start, above: Nodes = above) -> None:
-            at, nodes = share(start + first, start + end)
-            row = (at - start) // FOUR_ROWS
-            binary_ancestors(nodes, above[row : row + len(nodes) // FOUR_ROWS])
-
-        parallel_for(work, count, size=SHARE_NODES)
-        roots.append(binary_root(above))
+    starts = range(0, leaves, SUBTREE_NODES)
+    roots = [_subtree_root(start, min(leaves - start, SUBTREE_NODES), share) for start in starts]
     return node_bytes(binary_root(np.stack(roots)))
+
+
+def _subtree_root(start: int, count: int, share: Share) -> Nodes:
+    above = np.empty((count // FOUR_ROWS, 4), np.uint64)
+
+    def work(first: int, end: int) -> None:
+        at, nodes = share(start + first, start + end)
+        row = (at - start) // FOUR_ROWS
+        binary_ancestors(nodes, above[row : row + len(nodes) // FOUR_ROWS])
+
+    parallel_for(work, count, size=SHARE_NODES)
+    return binary_root(above)
 
 
 def comm_d_of(parameters: SealParameters, pieces: Sequence[PieceInfo]) -> bytes:

@@ -29,6 +29,7 @@ from apps.market.selectors.deals import chunks_received
 from apps.market.services.earnings import earning_columns_compute, earning_read, income_change
 from apps.market.states import WITHOUT_DATA, DealSource, DealState
 from apps.miners.selectors.miners import miner_principal
+from apps.pieces.data.commitments import GROWING
 from apps.pieces.data.files import Source, bytes_write, file_locked, piece_opened
 from apps.pieces.errors import PieceBusy, PieceMismatch, PieceTooLarge, UploadIncomplete
 from apps.pieces.models import CLIENT_ACTOR, Piece
@@ -244,21 +245,22 @@ def chunks_join(deal: Deal) -> None:
     """
     by = client_principal_make(deal)
     piece = deal.piece or _piece_begin(deal, by=by, is_resumable=True)
-    while deal.piece is not None and piece.state == PieceState.UPLOADING:
-        at = piece.received
-        number = at // (deal.chunk_size or 1) + 1
-        path = chunk_place(deal, number=number)
-        if at >= deal.raw_size:  # a kill came after the last byte
-            _part_take(deal, piece, _Nothing(), offset=at, by=by)
-            break
-        try:
-            with path.open("rb") as file:
-                file.seek(at - (number - 1) * (deal.chunk_size or 1))
-                _part_take(deal, piece, file, offset=at, by=by)
-        except FileNotFoundError:
-            _chunk_lost(deal, number)
-            return
-        path.unlink(missing_ok=True)
+    with GROWING.transfer():  # all chunks are one
+        while deal.piece is not None and piece.state == PieceState.UPLOADING:
+            at = piece.received
+            number = at // (deal.chunk_size or 1) + 1
+            path = chunk_place(deal, number=number)
+            if at >= deal.raw_size:  # a kill came after the last byte
+                _part_take(deal, piece, _Nothing(), offset=at, by=by)
+                break
+            try:
+                with path.open("rb") as file:
+                    file.seek(at - (number - 1) * (deal.chunk_size or 1))
+                    _part_take(deal, piece, file, offset=at, by=by)
+            except FileNotFoundError:
+                _chunk_lost(deal, number)
+                return
+            path.unlink(missing_ok=True)
     deal.refresh_from_db()
 
 

@@ -44,6 +44,11 @@ def piece_path(piece: WithUuid) -> Path:
     return Path(settings.PIECES_DIR) / str(piece.uuid)
 
 
+def notes_path(path: Path) -> Path:
+    """Return where the program that computes a file's commitment notes parts of it."""
+    return path.with_name(f"{path.name}.runs")
+
+
 def is_stored(piece: Piece) -> bool:
     """Return whether the raw bytes are kept here: by the row, and by the disk, which may be an older copy.
 
@@ -163,6 +168,7 @@ def _synced(file: BinaryIO, at: int, note: Callable[[int], None]) -> int:
 
 def piece_unlink(piece: Piece) -> None:
     """Delete the raw bytes; none is fine."""
+    notes_path(piece_path(piece)).unlink(missing_ok=True)
     piece_path(piece).unlink(missing_ok=True)
 
 

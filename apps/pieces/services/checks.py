@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from django.db import IntegrityError, transaction
 
 from apps.core import clock
@@ -10,7 +12,14 @@ from apps.core.marked_texts import gettext
 from apps.core.transitions import advance
 from apps.pieces.data.blocks import index_unlink
 from apps.pieces.data.commitments import Commitment, commitment_of
-from apps.pieces.data.files import is_known_stored, is_stored, piece_path, piece_unlink, piece_whole
+from apps.pieces.data.files import (
+    is_known_stored,
+    is_stored,
+    notes_path,
+    piece_path,
+    piece_unlink,
+    piece_whole,
+)
 from apps.pieces.data.sources import url_shown
 from apps.pieces.errors import PieceBusy, PieceMismatch, PieceTooLarge
 from apps.pieces.models import CLIENT_ACTOR, Piece
@@ -21,17 +30,20 @@ from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 
 
-def piece_check(piece: Piece, *, by: Principal) -> tuple[Piece, bool]:
+def piece_check(piece: Piece, *, by: Principal, commitment: Commitment | None = None) -> tuple[Piece, bool]:
     """Compute a received piece's commitment and accept it; returns the miner's piece and whether it is new.
+
+    `commitment`: a caller who holds the file has computed it.
 
     A piece that the miner has already, under the same terms or without any, is that one, and this one goes;
     under other terms it is one more.  Raises PieceMismatch, PieceTooLarge, PieceBusy, CommitmentFailed,
     UploadIncomplete.
     """
-    with piece_whole(piece) as path:
+    with ExitStack() as held:
+        path = piece_path(piece) if commitment else held.enter_context(piece_whole(piece))
         if not Piece.objects.filter(pk=piece.pk, state=PieceState.RECEIVED).exists():
             raise PieceBusy  # another process has checked it by now
-        commitment = _placed(piece, commitment_of(path))
+        commitment = _placed(piece, commitment or commitment_of(path))
         same = piece_same(piece, str(commitment.cid))
         if same is None and (accepted := _accept(piece, commitment, by=by)):
             return accepted, True
@@ -73,6 +85,7 @@ def _accept(piece: Piece, commitment: Commitment, *, by: Principal) -> Piece | N
     except IntegrityError:
         piece.refresh_from_db()
         return None
+    notes_path(piece_path(piece)).unlink(missing_ok=True)
     for failed in failed_earlier(piece):
         _drop(failed)
     return piece

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
@@ -28,6 +28,7 @@ from apps.core.marked_texts import gettext
 from apps.core.reasons import reason_of
 from apps.core.transitions import advance
 from apps.miners.models import Miner
+from apps.pieces.data.commitments import GROWING, Commitment
 from apps.pieces.data.files import bytes_write, piece_opened, piece_path, piece_unlink
 from apps.pieces.data.sources import (
     SLOW_RATE,
@@ -44,6 +45,7 @@ from apps.pieces.models import Piece
 from apps.pieces.selectors import headers_decode, pieces_fetchable, pieces_fetching
 from apps.pieces.services.checks import piece_repeat
 from apps.pieces.services.reservations import Room, RoomAwaited
+from apps.pieces.services.retention import piece_finish
 from apps.pieces.services.uploads import (
     PieceSpec,
     piece_begin,
@@ -129,6 +131,7 @@ class _Fetch:
         self.size_check(body.size, most=most)
         self.size = most if body.size is None else body.size
         self.room.reserve(self.size)
+        GROWING.begin(piece_path(self.piece), first=body.first)
 
     def size_check(self, size: int | None, *, most: int) -> None:
         """Refuse a source that says that it has other bytes.  Raises SourceAway, PieceTooLarge."""
@@ -151,6 +154,15 @@ class _Fetch:
     def note(self, received: int) -> None:
         """Note how many bytes are on the disk: called by the thread that writes them."""
         self.received = received
+        GROWING.note(piece_path(self.piece), received)
+
+
+class _Downloaded(NamedTuple):
+    """Outcome of a download."""
+
+    size: int
+    commitment: Commitment | None
+    """None: it was not computed on the way."""
 
 
 class _Fetches:
@@ -160,7 +172,7 @@ class _Fetches:
         self.per_tenant = max(settings.PIECE_DOWNLOADS, 1)
         self.most = self.per_tenant * TENANTS_AT_ONCE
         self.threads = ThreadPoolExecutor(self.most, thread_name_prefix="fetch")
-        self.in_progress: dict[Future[int], _Fetch] = {}
+        self.in_progress: dict[Future[_Downloaded], _Fetch] = {}
         self.passed_over: set[int] = set()
         """Rows that are under way, that another process has, or that failed unexpectedly: the last two are
         left to another pass."""
@@ -244,13 +256,13 @@ class _Fetches:
                 received_note(fetch.piece, received=fetch.received, source_tag=fetch.tag, rate=fetch.rate)
                 piece_change_publish(fetch.piece)
 
-    def _end(self, future: Future[int]) -> None:
+    def _end(self, future: Future[_Downloaded]) -> None:
         fetch = self.in_progress.pop(future)
         piece = fetch.piece
         fetch.room.release()
         with fetch.held:
             try:
-                size = future.result()
+                size, commitment = future.result()
             except RoomAwaited:
                 self.sizes[piece.pk] = fetch.size or 0
                 self.passed_over.discard(piece.pk)
@@ -263,6 +275,8 @@ class _Fetches:
             advance(piece, "RECEIVE", **values, state_since=clock.now(), updated_at=clock.now())
             piece_change_publish(piece)
             self.passed_over.discard(piece.pk)
+            if commitment is not None:  # else a head computes it
+                piece_finish(piece, commitment=commitment)
 
     def _failed(self, piece: Piece, error: Exception, *, fetch: _Fetch | None = None) -> None:
         """Retry a download later, or end it: the source refuses, or failed before and for long.
@@ -319,8 +333,15 @@ def _streams(fetch: _Fetch, file: BinaryIO, body: Body) -> Streams:
     return Streams(file, body, size=size, opened=opened, note=fetch.note, stop=fetch.stopped)
 
 
-def _download(fetch: _Fetch, file: BinaryIO) -> int:
-    """Write a piece's bytes; returns how many.  Raises SourceAway, PieceTooLarge, DiskFull, RoomAwaited."""
+def _download(fetch: _Fetch, file: BinaryIO) -> _Downloaded:
+    """Write a piece's bytes.  Raises SourceAway, PieceTooLarge, DiskFull, RoomAwaited."""
+    with GROWING.transfer():
+        size = _bytes_fetch(fetch, file)
+        return _Downloaded(size, GROWING.commitment(piece_path(fetch.piece)))
+
+
+def _bytes_fetch(fetch: _Fetch, file: BinaryIO) -> int:
+    """Write a piece's bytes; returns how many.  Raises what `_download` does."""
     piece = fetch.piece
     most, first = piece.most_bytes, fetch.received
     if first and first == piece.payload_size:  # a kill came before the row said that it is whole

@@ -11,6 +11,7 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.reasons import reason_of
 from apps.miners.selectors.miners import miner_principal
+from apps.pieces.data.commitments import Commitment
 from apps.pieces.data.files import piece_opened
 from apps.pieces.errors import CommitmentFailed, PieceBusy
 from apps.pieces.models import Piece
@@ -44,13 +45,14 @@ def pieces_tidy(*, now: datetime) -> None:
     for_each_isolated(idle, _idle_discard, event="upload_not_discarded")
 
 
-def piece_finish(piece: Piece) -> None:
+def piece_finish(piece: Piece, *, commitment: Commitment | None = None) -> None:
     """Compute a piece's commitment; bytes that are not the announced piece go, and its row says why.
 
+    `commitment`: a caller who holds the file has computed it.
     Where it cannot be computed now, the row says so until a later head does it.
     """
     try:
-        piece_check(piece, by=miner_principal(piece.miner))
+        piece_check(piece, by=miner_principal(piece.miner), commitment=commitment)
     except PieceBusy:  # another process checks it
         return
     except CommitmentFailed as error:

@@ -26,6 +26,7 @@ from apps.miners.errors import MinerNotReady
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.pieces.data.blocks import index_unlink
+from apps.pieces.data.commitments import GROWING
 from apps.pieces.data.files import Source, bytes_write, piece_opened, piece_path, piece_unlink, room_require
 from apps.pieces.data.sources import url_shown
 from apps.pieces.errors import (
@@ -225,14 +226,15 @@ def piece_upload(miner: Miner, *, spec: PieceSpec, source: Source, by: Principal
     """
     piece = upload_begin(miner, spec=spec, by=by)
     try:
-        received = _part_write(piece, source, offset=0)
-        if piece.payload_size is not None and received != piece.payload_size:
-            raise UploadIncomplete(
-                gettext("only {received} of {payload_size} bytes were received").format(
-                    received=received, payload_size=piece.payload_size
+        with GROWING.transfer():
+            received = _part_write(piece, source, offset=0)
+            if piece.payload_size is not None and received != piece.payload_size:
+                raise UploadIncomplete(
+                    gettext("only {received} of {payload_size} bytes were received").format(
+                        received=received, payload_size=piece.payload_size
+                    )
                 )
-            )
-        return upload_end(piece, by=by)
+            return upload_end(piece, by=by)
     except BaseException:
         piece_discard(piece)
         raise
@@ -246,11 +248,12 @@ def part_upload(piece: Piece, *, source: Source, offset: int, by: Principal) -> 
     """
     if piece.state != PieceState.UPLOADING:
         raise BadOffset(piece.received)
-    _part_write(piece, source, offset=offset)
-    if piece.payload_size is None or piece.received < piece.payload_size:
-        piece_change_publish(piece)
-        return piece, False
-    return upload_end(piece, by=by)[0], True
+    with GROWING.transfer():
+        _part_write(piece, source, offset=offset)
+        if piece.payload_size is None or piece.received < piece.payload_size:
+            piece_change_publish(piece)
+            return piece, False
+        return upload_end(piece, by=by)[0], True
 
 
 def upload_end(piece: Piece, *, by: Principal) -> tuple[Piece, bool]:
@@ -289,6 +292,12 @@ def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
             received_note(piece, received=size)
         if offset != piece.received or piece.state != PieceState.UPLOADING:
             raise BadOffset(piece.received)
+        GROWING.begin(piece_path(piece), first=offset)
+
+        def note(count: int) -> None:
+            received_note(piece, received=count)
+            GROWING.note(piece_path(piece), count)
+
         try:
             if piece.payload_size is not None:
                 room.reserve(piece.payload_size)
@@ -297,7 +306,7 @@ def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
                 source,
                 at=offset,
                 most=most,
-                note=lambda count: received_note(piece, received=count),
+                note=note,
                 reserve=room.reserve if piece.payload_size is None else None,
             )
         except OSError as error:
