@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from poolsite.filecoin.cids import commd_cid
 from workers.processors.errors import ProcessorError
@@ -34,8 +35,9 @@ def main(arguments: Sequence[str]) -> int:
     if wanted.growing == bool(wanted.file):
         parser.error("name files, or --growing")
     if wanted.growing:
-        for line in sys.stdin:
-            _write(_growing(line))
+        with suppress(BrokenPipeError):  # who asked was killed
+            for line in sys.stdin:
+                _write(_growing(line))
         return 0
     failed = 0
     for path in wanted.file:

@@ -7,6 +7,7 @@ a kill, a restored folder or a damaged disk has done to either of the two files.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import os
@@ -66,9 +67,12 @@ def notes_read(path: str | Path) -> list[Note | None]:
 def roots_note(path: str, until: int) -> int:
     """Note the roots of the runs that end at `until` or before, and were not noted; returns how many are.
 
-    A kill leaves at most one note torn, which is written anew.
+    A kill leaves at most one note torn, which is written anew.  A program whose console was killed goes on
+    for some seconds, for which that of the next console waits.
     """
     with Path(path).open("rb") as file, notes_path(path).open("ab") as notes:
+        fcntl.flock(notes, fcntl.LOCK_EX)
+        notes.seek(0, os.SEEK_END)
         noted = notes.tell() // NOTE_BYTES
         notes.truncate(noted * NOTE_BYTES)
         while (noted + 1) * RUN_BYTES <= until:
