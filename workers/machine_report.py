@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
-from poolsite.wire.batch_model import SET
+from poolsite.wire.batch_model import LABELLING, SET
 from poolsite.wire.hardware import BatchSize, Disk, DrivesMeasured, HostLoad, LayerBatch, SealingFolder
 from workers.console.host_report import ERROR_MAX
 from workers.console.log_tail import log_tail
@@ -126,7 +126,7 @@ class MachineReport:
     def _drives_measure(self, layers: LayerDrives) -> None:
         """Measure the drives and the cores' labels, for batches of every size; say why it could not."""
         if self._batch() is not None:
-            self._drives_error = "a batch is labelled on them: measure once it has ended"
+            self._drives_error = LABELLING
             return
         known = measured_read(self.folder)
         tbw = 0.0 if known is None or not known.drives else known.endurance_bytes / len(known.drives) / 1e12

@@ -63,6 +63,12 @@ def signer_facts(refusal: str) -> Iterable[tuple[str, str]]:
         )
 
 
+def refusal_linked(facts: Iterable[tuple[str, str]], refusal: str, *, href: str) -> Iterable[tuple[str, ...]]:
+    """Yield facts, the signer's refusal with the page that mends its policy."""
+    for name, text in facts:
+        yield (name, text, href) if href and text == refusal else (name, text)
+
+
 def verdict_facts(verdicts: Verdicts) -> Iterable[tuple[str, str]]:
     """Yield what the approval rules and the signer would do with messages; nothing if they take their way."""
     yield from approval_facts(verdicts.approval)

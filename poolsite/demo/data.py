@@ -8,10 +8,9 @@ from operator import attrgetter
 from typing import Any, Final
 
 from apps.core.marked_texts import gettext
-from apps.core.reasons import refused
-from apps.market.errors import DealRefused
+from apps.core.reasons import as_reason
 from apps.market.models import Deal, MinerMarket
-from apps.market.reasons import LATE
+from apps.market.reasons import CLIENT_WAITS, LATE
 from apps.market.states import DealDoor, DealSource, DealState
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
@@ -38,7 +37,7 @@ DEALS: Final = (
     (DealState.VERIFIED, 3, ""),
     (DealState.TRANSFERRING, 2, ""),
     (DealState.ACCEPTED, 3, ""),
-    (DealState.REFUSED, 4, refused(DealRefused("Deal size is larger than the miner's sector size"))),
+    (DealState.REFUSED, 4, CLIENT_WAITS(count=16)),
     (DealState.FAILED, 3, LATE()),
     (DealState.ENDED, 2, ""),
 )
@@ -154,7 +153,7 @@ def _piece(
         sector_number=sector.number if sector is not None else None,
         offset=0 if sector is not None else None,
         actor="data desk",
-        error=wrong.format(status=404) if state == PieceState.FAILED else "",
+        error=as_reason(wrong.format(status=404)) if state == PieceState.FAILED else "",
     )
 
 

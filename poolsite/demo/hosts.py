@@ -26,6 +26,7 @@ SLOTS: Final = {
     "FINALIZE": 2,
 }
 """Sectors at a time in each stage of a sealing host."""
+NO_ROOM: Final = "12.0 GiB free, a sector needs 36.0 GiB: attach another store"
 FULL: Final = 1
 """Place of the store that is full."""
 
@@ -176,7 +177,7 @@ def stores_make(world: World) -> None:
                     path=f"/mnt/{store.name}",
                     disk=f"md{place % 2}",
                     condition=condition,
-                    reason=quoted("less than a sector is free", by="host") if place == FULL else "",
+                    reason=quoted(NO_ROOM, by="host") if place == FULL else "",
                     since=world.now - timedelta(hours=5) if place == FULL else since,
                 )
             )

@@ -20,6 +20,7 @@ from apps.wallets.models import SignRecord, Wallet
 from apps.wallets.reasons import MESSAGE
 from poolsite.demo.world import TimesGiven, World, cid, rows_write
 from poolsite.filecoin.amounts import FIL
+from poolsite.wire.policy_refusals import VALUE, LimitRefusal
 
 NAMES: Final = ("aurora", "basalt", "cedar", "delta", "ember", "fjord", "granite", "harbor")
 COMMENTS: Final = (
@@ -212,7 +213,7 @@ def signatures_make(world: World) -> None:
                 what=MESSAGE(method=0, to=str(world.wallets[-1].address)),
                 cid=cid(f"refused {number}"),
                 asked_by="messager",
-                error=quoted("rule small transfers allows 1 FIL, this sends 5 FIL", by="signer"),
+                error=quoted(str(LimitRefusal("small transfers", VALUE, "5 FIL", "1 FIL")), by="signer"),
             )
         )
     rows_write(SignRecord, rows)

@@ -28,6 +28,8 @@ NEAR: Final = 0.95
 """A size that makes at least this part of the best one's sectors a day is as good: it is full sooner."""
 SET, BEST, UNMEASURED, LEAST, STARTED = "set", "best", "unmeasured", "least", "begun"
 """Why batches have their size (`BatchSize.why`)."""
+LABELLING: Final = "a batch is labelled on them: measure once it has ended"
+"""Why drives are not measured now (`Hardware.drives_error`); other reasons are what `measure-disks` said."""
 
 
 def layers_bytes(sectors: int) -> int:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from django.utils.translation import gettext_noop as _
-
 from apps.core.marked_texts import gettext
 from apps.core.reasons import COLON, OLD, REFUSED, TEXT, Reason, ReasonKind, code_of, shown_text
 from apps.messages.reasons import (
@@ -21,19 +19,8 @@ from apps.messages.reasons import (
 )
 from apps.messages.states import Wait
 from apps.wallets.errors import SenderNotGranted
-from poolsite.filecoin.message import METHOD_SEND
-from poolsite.wire.policy_refusals import (
-    DAILY,
-    FEE,
-    FEES_PER_DAY,
-    NO_RULE,
-    PREMIUM,
-    PREMIUMS_PER_DAY,
-    VALUE,
-    VALUE_PER_DAY,
-    LimitRefusal,
-    limit_refusal_read,
-)
+from apps.wallets.rules.policy_words import MESSAGE, barred_read, limit_words
+from poolsite.wire.policy_refusals import DAILY, VALUE, LimitRefusal, limit_refusal_read
 
 if TYPE_CHECKING:
     from apps.messages.models import Message
@@ -88,19 +75,6 @@ class Refusal:
     """The rule of the signer's policy that it breaks."""
 
 
-LIMITS: Final = {
-    VALUE: _("rule “{rule}” allows {allowed}, this moves {amount}"),
-    FEE: _("rule “{rule}” allows fees of {allowed}, this may cost {amount}"),
-    PREMIUM: _("rule “{rule}” allows a premium of {allowed}, this may pay {amount}"),
-    VALUE_PER_DAY: _("rule “{rule}” allows {allowed} a day, with this it would be {amount} today"),
-    FEES_PER_DAY: _("rule “{rule}” allows fees of {allowed} a day, with this they may be {amount} today"),
-    PREMIUMS_PER_DAY: _(
-        "rule “{rule}” allows premiums of {allowed} a day, with this they may be {amount} today"
-    ),
-}
-SENDS: Final = _("rule “{rule}” allows {allowed}, this sends {amount}")
-
-
 def refusal_read(message: Message) -> Refusal:
     """Read why a message waits out of its row."""
     error: str = message.error
@@ -123,12 +97,17 @@ def signer_words(reason_text: str, *, method: int) -> Refusal:
     """Read what a signer said of a message of this method, or why it was not asked."""
     limit = limit_refusal_read(reason_text)
     if limit is not None:
-        return Refusal(_limit_text(limit, method=method), _limit_cause(limit), limit.rule)
-    before, mark, what = reason_text.partition(NO_RULE)
-    if mark and not before:
-        return Refusal(
-            gettext("no rule of the signer's policy allows {what}").format(what=what), Cause.NO_RULE
+        return Refusal(limit_words(limit, method=method), _limit_cause(limit), limit.rule)
+    if (what := barred_read(reason_text)) is not None:
+        message = MESSAGE.fullmatch(what)
+        text = (
+            gettext("no rule of the signer's policy allows {what}").format(what=what)
+            if message is None
+            else gettext("no rule of the signer's policy allows message: {method} to {to}").format(
+                method=message["method"], to=message["to"]
+            )
         )
+        return Refusal(text, Cause.NO_RULE)
     return Refusal(reason_text, _signer_cause(reason_text))
 
 
@@ -184,8 +163,3 @@ def _limit_cause(limit: LimitRefusal) -> Cause:
     if limit.limit in DAILY:
         return Cause.DAY
     return Cause.LIMIT if limit.limit == VALUE else Cause.FEE
-
-
-def _limit_text(limit: LimitRefusal, *, method: int) -> str:
-    text = SENDS if limit.limit == VALUE and method == METHOD_SEND else LIMITS[limit.limit]
-    return gettext(text).format(rule=limit.rule, allowed=limit.allowed, amount=limit.amount)

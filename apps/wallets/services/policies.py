@@ -25,6 +25,7 @@ from apps.users.rules.principals import SYSTEM, Principal
 from apps.users.services.audit import audit_record
 from apps.wallets.errors import NoPolicy
 from apps.wallets.models import Wallet
+from apps.wallets.rules.policy_words import policy_words
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.signed_ids import UNKNOWN_EVENT
 from poolsite.filecoin.message import Message, message_to_cbor
@@ -187,9 +188,10 @@ def signer_verdict_read(viewer: Principal, *, address: str, message: Message) ->
 def policy_refusal_find(*, address: str, message: Message) -> str:
     """Return why the policy of a key's signer would refuse a message; empty: it would not, or unknown."""
     try:
-        return policy_try(SYSTEM, address=address, message=message).error
+        refused = policy_try(SYSTEM, address=address, message=message).error
     except DomainError:
         return ""
+    return policy_words(refused, method=int(message.method))
 
 
 def signer_refusal_find(viewer: Principal, *, address: str, message: Message, method: str) -> str:
@@ -209,7 +211,7 @@ def signer_refusal_find(viewer: Principal, *, address: str, message: Message, me
     if not refused:
         return ""
     return gettext("the signer of {sender} would refuse {method}: {refused}").format(
-        sender=address, method=method, refused=refused
+        sender=address, method=method, refused=policy_words(refused, method=int(message.method))
     )
 
 

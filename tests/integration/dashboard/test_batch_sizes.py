@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from apps.sectors.models import Worker
 from apps.users.models import User
+from poolsite.wire.batch_model import LABELLING
 from tests import factories, people
 from tests.factories import measured_hardware
 from tests.page_client import signed_in, text_of
@@ -150,7 +151,7 @@ def test_rest_has_the_same_and_a_tenant_only_its_own(ann: User, quiet: None) -> 
 
 
 def test_both_cards_are_in_chinese(ann: User, quiet: None) -> None:
-    worker = host(hardware=measured_hardware(endurance_bytes=10**18))
+    worker = host(hardware=measured_hardware(endurance_bytes=10**18) | {"drives_error": LABELLING})
     ann.language = "zh-hans"
     ann.save()
     client = signed_in()

@@ -107,6 +107,14 @@ def test_the_page_shows_the_token_once_and_no_command_has_it(client, settings):
         ("token alice/join a sealer", "alice/sealer-a"),
     ]
     assert again["Location"] == "/hosts/"
+    assert "Another machine cannot reach" not in text
+    here = browser.post(
+        "/hosts/join/",
+        {"part": "sealer", "tenant": "alice", "store": "/mnt/store", "sector_size": "32GiB"},
+        follow=True,
+        headers={"host": "127.0.0.1:8100"},
+    )
+    assert "Another machine cannot reach http://127.0.0.1:8100" in text_of(here)
 
 
 def test_an_operator_chooses_the_tenant_of_a_host_and_gets_its_sector_size(client):

@@ -546,11 +546,24 @@ def test_the_page_of_a_silent_host_promises_nothing(ann):
 
     shown = text_of(signed_in().get(reverse("host", args=[busy.uuid])))
     silent = text_of(signed_in().get(reverse("host", args=[gone.uuid])))
+    acts = {
+        worker.name: set(
+            re.findall(
+                rf"/hosts/{worker.uuid}/(?:command/)?(pause|drain|measure|upgrade|retire)/",
+                signed_in().get(reverse("host", args=[worker.uuid])).content.decode(),
+            )
+        )
+        for worker in (busy, gone)
+    }
 
     assert f"{sector.miner.address} / {sector.number}: PC1" in shown
     assert f"F{sector.miner.address[1:]}" not in shown
     assert "host offline" in silent
     assert ">ready<" not in silent
+    assert acts == {
+        "busy": {"pause", "drain", "measure", "upgrade", "retire"},
+        "gone": {"pause", "retire"},
+    }, "what an offline host can be asked before it is back"
 
 
 def test_slots_stand_on_a_hosts_page_and_not_in_the_list(ann):

@@ -27,6 +27,8 @@ def test_a_termination_says_what_its_signer_would_refuse(
 
     assert WHY in review
     assert "the message waits and is retried until its signer accepts it" in review
+    [sender] = {str(message.from_) for _, message in asked}
+    assert f'href="{reverse("policy", args=[sender])}"' in review, "where a rule is added"
     assert {str(message.to) for _, message in asked} == {miner.address}
     assert not SectorChange.objects.exists()
     signer_says(monkeypatch)

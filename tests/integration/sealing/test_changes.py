@@ -332,6 +332,10 @@ def test_the_page_shows_the_price_and_wants_the_words_typed(
     shown = text_of(browser.get(extend, {"id": str(first.sector.uuid)}))
     assert "Extend 1 sector" in shown
     assert "New expiration in" in shown
+    bad = browser.post(extend, {"id": str(first.sector.uuid), "days": "x"})
+    kept = hidden_fields(bad, form="f-end")
+    assert (bad.status_code, kept["id"]) == (422, [str(first.sector.uuid)])
+    assert 'value="x"' in bad.content.decode()
     world.until(lambda: fresh(sectors[1]).state == "TERMINATED", epochs=PERIOD)
     assert "Terminated." in text_of(browser.get(reverse("sector", args=[sectors[1].uuid])))
     assert fresh(sectors[0]).state == "PROVING"

@@ -16,6 +16,7 @@ from apps.core.local_time import moment_text
 from poolsite.wire.batch_model import (
     BEST,
     CORES,
+    LABELLING,
     LEAST,
     MEMORY,
     READS,
@@ -52,6 +53,10 @@ SIZE_TEXTS: Final[dict[str, StrOrPromise]] = {
     STARTED: _("Batches have {sectors}, as those that are on the drives."),
 }
 """Why batches have their size."""
+DRIVES_ERRORS: Final[dict[str, StrOrPromise]] = {
+    LABELLING: _("a batch is labelled on them: measure once it has ended"),
+}
+"""Why drives could not be measured, where it was not the program that said so."""
 
 
 def size_rows(
@@ -111,7 +116,8 @@ def measuring_text(hardware: dict[str, Any]) -> str:
     if hardware.get("drives_measuring"):
         return gettext("The drives are being measured.")
     if error := hardware.get("drives_error"):
-        return sentence_text(colon_text(gettext("The drives could not be measured"), error))
+        why = str(DRIVES_ERRORS.get(error, error))
+        return sentence_text(colon_text(gettext("The drives could not be measured"), why))
     return ""
 
 

@@ -12,10 +12,10 @@ from apps.chain.selectors.status import EpochClock
 from apps.core import formatting
 from apps.core.languages import list_text
 from apps.core.reasons import shown_text
-from apps.dashboard.confirm_page import approval_facts, signer_facts
+from apps.dashboard.confirm_page import approval_facts, refusal_linked, signer_facts
 from apps.sectors.selectors.change_prices import SectorPrice
 from apps.sectors.services.changes.plans import ChangePlan
-from apps.sectors.services.changes.signing import signers_refusal_find
+from apps.sectors.services.changes.signing import change_sender_find, signers_refusal_find
 from apps.users.rules.principals import Principal
 from poolsite.wire.pipeline.changes import ChangeKind
 
@@ -23,7 +23,7 @@ ROWS_SHOWN: Final = 100
 """Sectors that are listed with their price; the sums are of all."""
 
 
-def plan_facts(plan: ChangePlan, *, by: Principal) -> Iterable[tuple[str, str]]:
+def plan_facts(plan: ChangePlan, *, by: Principal) -> Iterable[tuple[str, ...]]:
     """Yield effects and costs of a change in total, and what the signers would refuse of it."""
     is_end = plan.request.kind is ChangeKind.TERMINATE
     if is_end:
@@ -57,12 +57,22 @@ def plan_facts(plan: ChangePlan, *, by: Principal) -> Iterable[tuple[str, str]]:
     yield _("Power"), _("unchanged") if not change else f"{'+' if change > 0 else '-'}{size}"
     yield _("Messages"), formatting.whole(plan.messages)
     yield from approval_facts(plan.approval)
-    yield from signer_facts(signers_refusal_find(plan, by=by))
+    refusal = signers_refusal_find(plan, by=by)
+    yield from refusal_linked(signer_facts(refusal), refusal, href=policy_href(plan) if refusal else "")
     if plan.sends_at > plan.height:
         yield (
             _("Sent"),
             _("starting now, the last at epoch {sends_at}").format(sends_at=formatting.whole(plan.sends_at)),
         )
+
+
+def policy_href(plan: ChangePlan) -> str:
+    """Return the policy that signs a change of one miner's sectors; of several, the list of wallets."""
+    miners = {one.sector.miner.pk: one.sector.miner for one in plan.accepted}
+    if len(miners) != 1:
+        return reverse("wallets")
+    [miner] = miners.values()
+    return reverse("policy", args=[change_sender_find(miner, kind=plan.request.kind)])
 
 
 def daily_text(change: int) -> str:

@@ -19,7 +19,13 @@ from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
-from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted, verdict_facts
+from apps.dashboard.confirm_page import (
+    ConfirmPage,
+    confirm_page_render,
+    is_confirm_submitted,
+    refusal_linked,
+    verdict_facts,
+)
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import AddressNames, PageData
 from apps.dashboard.pickers import miner_label, picker
@@ -309,17 +315,15 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> tuple[ConfirmPage, Pri
         facts=(
             (gettext("Miner"), miner_label(miner)),
             *((gettext("Before it ends"), one.text, reverse(one.place)) for one in price.obstacles),
-            *(() if price.verdicts is None else policy_facts(price.verdicts, href=signing)),
+            *(
+                ()
+                if price.verdicts is None
+                else refusal_linked(verdict_facts(price.verdicts), price.verdicts.signer, href=signing)
+            ),
         ),
         is_danger=False,
     )
     return question, price
-
-
-def policy_facts(verdicts: Verdicts, *, href: str) -> Iterable[tuple[str, ...]]:
-    """Yield what would hold the messages up; the signer's refusal with the page that mends its policy."""
-    for name, text in verdict_facts(verdicts):
-        yield (name, text, href) if text == verdicts.signer else (name, text)
 
 
 def pledged(viewer: Principal, sent: dict[str, Any]) -> HttpResponse:

@@ -22,6 +22,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pagination import ROWS, page_in_turn
 from apps.messages.rules.methods import method_text
 from apps.wallets.reasons import MESSAGE
+from apps.wallets.rules.policy_words import policy_words
 from apps.wallets.selectors import SignRecordFilters, sign_records
 from poolsite.filecoin.address import BadAddress
 
@@ -48,15 +49,25 @@ class RecordRow:
     @property
     def why(self) -> str:
         """Return why it was refused, or the rule that allowed it."""
-        return shown_text(self.row.error) or self.row.rule or formatting.NOTHING
+        message = message_read(self.row.what)
+        error = self.row.error if message is None else policy_words(self.row.error, method=message[0])
+        return shown_text(error) or self.row.rule or formatting.NOTHING
+
+
+def message_read(what: str) -> tuple[int, str] | None:
+    """Return method and receiver of a message that was signed; None of other bytes."""
+    values = what.values if isinstance(what, Reason) and MESSAGE.made(what) else {}
+    if not str(values.get("method", "")).isdecimal():  # callers name the kind of bytes as they like
+        return None
+    return int(values["method"]), str(values["to"])
 
 
 def what_text(what: str, data: PageData) -> str:
     """Return what was signed, with the method's name where the receiver tells it."""
-    values = what.values if isinstance(what, Reason) and MESSAGE.made(what) else {}
-    if not str(values.get("method", "")).isdecimal():  # callers name the kind of bytes as they like
+    message = message_read(what)
+    if message is None:
         return what
-    method, to = int(values["method"]), values["to"]
+    method, to = message
     try:
         name = method_text(to, method, kind="", miners=data.names.miners)
     except BadAddress:  # older records end after 60 characters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from apps.miners.selectors.senders import sender_choose
 from apps.sectors.onchain.sectors import trial_message
@@ -13,11 +13,19 @@ from apps.users.rules.principals import Principal
 from apps.wallets.services.policies import signer_refusal_find
 from poolsite.wire.pipeline.changes import ChangeKind
 
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+
 METHOD_NAMES: Final = {
     ChangeKind.TERMINATE: "miner.TerminateSectors",
     ChangeKind.EXTEND: "miner.ExtendSectorExpiration2",
 }
 """As a policy's rules name them."""
+
+
+def change_sender_find(miner: Miner, *, kind: ChangeKind) -> str:
+    """Return the address that would send a change of a miner's sectors now."""
+    return sender_choose(miner, USES[kind]).address
 
 
 def signers_refusal_find(plan: ChangePlan, *, by: Principal) -> str:
@@ -29,7 +37,7 @@ def signers_refusal_find(plan: ChangePlan, *, by: Principal) -> str:
     prices = {one.sector.pk: one for one in plan.accepted}
     for miner, sectors in sectors_group_by_miner([one.sector for one in plan.accepted]).items():
         chosen = [prices[sector.pk] for sector in sectors][: batch_max_read(miner, kind=kind)]
-        sender = sender_choose(miner, USES[kind]).address
+        sender = change_sender_find(miner, kind=kind)
         message = trial_message(
             to=miner.address,
             from_=sender,
