@@ -279,6 +279,17 @@ def store(worker: Worker, name: str = "store", **overrides: Any) -> Store:
     return made
 
 
+def sealed_piece(piece: Piece, *, store: str = "store") -> Piece:
+    """Keep a piece in a proven sector alone, whose files a host has."""
+    number = next(counter)
+    roots: dict[str, Any] = {"comm_d": bytes(32), "comm_r": bytes(32), "ticket": bytes(32)}
+    sector(piece.miner, number=number, state="PROVING", store=store, **roots)
+    worker(stores=[store], of=piece.miner.tenant.name)
+    Piece.objects.filter(pk=piece.pk).update(state="ACTIVE", has_data=False, sector_number=number, offset=0)
+    piece.refresh_from_db()
+    return piece
+
+
 def proof_job(of: Miner, *, worker: Worker | None, **overrides: Any) -> Job:
     """A WindowPoSt that a prover is at."""
     data = {

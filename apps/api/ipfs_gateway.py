@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final, TypeVar
 
 import structlog
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
@@ -17,12 +18,20 @@ from django.views.decorators.http import require_safe
 from apps.api.callers import request_source
 from apps.api.errors import RangeUnsatisfiable
 from apps.api.ipfs_request import CAR, GatewayRefusal, Wanted, request_read
-from apps.api.piece_gateway import FOREVER, RETRY_AFTER_S, SLOTS, HeldChunks, refusal, wait_s
+from apps.api.piece_gateway import (
+    FOREVER,
+    RETRY_AFTER_S,
+    SLOTS,
+    HeldChunks,
+    refusal,
+    sealed_answer,
+    wait_s,
+)
 from apps.api.v1.piece_data import range_of
 from apps.core.marked_texts import gettext
 from apps.core.streams import DiskAnswer, StreamCut
 from apps.pieces.data.blocks import BlockStore
-from apps.pieces.selectors import blocks_retrievable, is_any_served
+from apps.pieces.selectors import blocks_retrievable, is_any_served, piece_unsealable
 from poolsite.ipld.car import header_write, section_write
 from poolsite.ipld.walk import (
     BadDag,
@@ -43,6 +52,14 @@ CHUNK_BYTES: Final = 256 * 1024
 """Small blocks are sent together."""
 NOWHERE: Final = "-"
 """Label of metrics for what no piece has: a CID that is its own data."""
+
+
+class BlockSealed(Exception):
+    """A block lies in a piece that has to be unsealed first."""
+
+    def __init__(self, piece: int) -> None:
+        super().__init__(piece)
+        self.piece = piece
 
 
 class Source:
@@ -76,6 +93,8 @@ def ipfs_retrieve(request: HttpRequest, cid: str, path: str = "") -> HttpRespons
     try:
         answer, chunks = _answer(request, request_read(request, cid, path), address)
         return answer
+    except BlockSealed as sealed:
+        return sealed_answer(request, piece_unsealable(Q(pk=sealed.piece)))
     except GatewayRefusal as refused:
         return refusal(refused.status, refused.reason)
     except RangeUnsatisfiable as refused:
@@ -113,6 +132,7 @@ def _found(request: HttpRequest, source: Source, wanted: Wanted) -> list[Found]:
     try:
         root = source.root_get(wanted.cid)
     except LookupError:
+        _unsealed_require(source)
         is_cached = "only-if-cached" in request.headers.get("Cache-Control", "")
         raise GatewayRefusal(
             412 if is_cached else 404, gettext("this block can be retrieved from no piece here")
@@ -125,6 +145,7 @@ def _found(request: HttpRequest, source: Source, wanted: Wanted) -> list[Found]:
         reason = gettext("there is no {name} on this path").format(name=repr(missing.args[0])[:100])
         raise GatewayRefusal(404, reason) from None
     except LookupError:
+        _unsealed_require(source)
         raise GatewayRefusal(
             404, gettext("a block on this path can be retrieved from no piece here")
         ) from None
@@ -132,6 +153,12 @@ def _found(request: HttpRequest, source: Source, wanted: Wanted) -> list[Found]:
         raise GatewayRefusal(
             404, gettext("a block on this path cannot be read: {bad}").format(bad=bad)
         ) from None
+
+
+def _unsealed_require(source: Source) -> None:
+    """Raise BlockSealed if a block is missing that can be unsealed."""
+    if source.store.sealed is not None:
+        raise BlockSealed(source.store.sealed.piece) from None
 
 
 def _car(

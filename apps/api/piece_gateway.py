@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -19,19 +19,28 @@ from django.views.decorators.http import require_safe
 from apps.api.callers import request_source
 from apps.api.errors import RangeUnsatisfiable
 from apps.api.v1.piece_data import data_response, range_requested
+from apps.core import clock
+from apps.core.errors import DomainError
 from apps.core.marked_texts import gettext
 from apps.core.metrics import RETRIEVALS, RETRIEVED_BYTES
 from apps.core.streams import DiskAnswer, Throttle
 from apps.pieces.data.ranges import PieceBytes, piece_data
 from apps.pieces.errors import PieceSealed, PieceUnknown
-from apps.pieces.selectors import piece_retrievable
+from apps.pieces.selectors import piece_name, piece_retrievable, piece_unsealable
+from apps.sectors.errors.runs import NotUnsealed, UnsealFailed, UnsealsUnderWay
+from apps.sectors.services.runs.unsealing import unseal_for_retrieval
 from poolsite.filecoin.cids import BadCid, cid_parse
+
+if TYPE_CHECKING:
+    from apps.pieces.models import Piece
 
 ANSWERS_MAX: Final = 32
 """Answers at a time in one web process."""
 ANSWERS_PER_ADDRESS: Final = 4
 """Of these to one network address: whoever reads slowly leaves room for others."""
 RETRY_AFTER_S: Final = 5
+UNSEAL_AGAIN_S: Final = 300
+"""After which somebody asks again for a piece that is unsealed."""
 FOREVER: Final = "public, max-age=29030400, immutable"
 """As the specification has it: other bytes would have another CID."""
 
@@ -117,7 +126,7 @@ def piece_retrieve(request: HttpRequest, cid: str) -> HttpResponse | DiskAnswer:
         requested = range_requested(request, piece) if request.method == "GET" else None
         found = piece_data(piece, requested)
     except (PieceUnknown, PieceSealed):
-        return refusal(404, gettext("no unsealed copy of this piece can be retrieved here"))
+        return sealed_answer(request, piece_unsealable(piece_name(cid).committed))
     except RangeUnsatisfiable as beyond:
         return refusal(416, beyond.reason, **{"Content-Range": f"bytes */{beyond.size}"})
     address = request_source(request)
@@ -132,6 +141,23 @@ def piece_retrieve(request: HttpRequest, cid: str) -> HttpResponse | DiskAnswer:
     answer["Cache-Control"] = FOREVER
     answer.wait_s = wait_s
     return answer
+
+
+def sealed_answer(request: HttpRequest, piece: Piece | None) -> HttpResponse:
+    """Return the answer where no unsealed copy is here; a GET has it unsealed, if its miner does that."""
+    if piece is None:
+        return refusal(404, gettext("no unsealed copy of this piece can be retrieved here"))
+    reason = gettext("this piece is unsealed when it is asked for: it takes minutes to hours, try again")
+    if request.method == "GET":
+        try:
+            unseal_for_retrieval(piece, now=clock.now())
+        except UnsealsUnderWay:
+            reason = gettext("other pieces are unsealed first: try again later")
+        except (NotUnsealed, UnsealFailed):
+            return refusal(404, gettext("no unsealed copy of this piece can be retrieved here"))
+        except DomainError:  # no room for its bytes
+            reason = gettext("there is no room to unseal this piece now: try again later")
+    return refusal(503, reason, **{"Retry-After": str(UNSEAL_AGAIN_S)})
 
 
 def wait_s(count: int) -> float:

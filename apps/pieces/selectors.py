@@ -213,12 +213,19 @@ def piece_retrievable(piece_cid: str) -> Piece:
     return piece
 
 
+def piece_unsealable(which: Q) -> Piece | None:
+    """Return an active piece whose bytes are unsealed for whoever retrieves it; None if there is none."""
+    rows = Piece.objects.filter(which, state=PieceState.ACTIVE, has_data=False)
+    market = {"miner__market__serves_data": True, "miner__market__unseals_data": True}
+    return rows.filter(**market).select_related("miner__tenant").order_by("pk").first()
+
+
 def blocks_retrievable() -> list[ServedIndex]:
     """Return the block indexes by which anybody may retrieve: of active pieces of miners that serve them."""
     rows = BlockIndex.objects.filter(outcome=IndexOutcome.INDEXED, made_at__isnull=False)
-    rows = rows.filter(piece__state=PieceState.ACTIVE, piece__has_data=True)
-    rows = rows.filter(piece__miner__market__serves_data=True)
-    columns = ("uuid", "payload_size", "miner__actor_id")
+    rows = rows.filter(piece__state=PieceState.ACTIVE, piece__miner__market__serves_data=True)
+    rows = rows.filter(Q(piece__has_data=True) | Q(piece__miner__market__unseals_data=True))
+    columns = ("uuid", "payload_size", "miner__actor_id", "has_data")
     read = rows.values_list("piece_id", "made_at", *(f"piece__{name}" for name in columns))
     return [ServedIndex(*row) for row in read]  # each request reads all: a tuple of each, not three objects
 

@@ -98,6 +98,10 @@ class MarketInput(InputSerializer):
     serves_data = serializers.BooleanField(
         required=False, help_text="whether anybody may retrieve the data of its active sectors"
     )
+    unseals_data = serializers.BooleanField(
+        required=False,
+        help_text="whether that unseals what no unsealed copy is kept of, one piece at a time",
+    )
     indexers = serializers.ListField(
         child=serializers.CharField(max_length=200),
         required=False,

@@ -28,7 +28,8 @@ FIELDS: Final = (
     *("is_open", "price", "verified_price", "least_size", "most_size", "is_verified_only"),
     *("clients_rule", "clients", "start_wait", "start_within", "waiting_deals", "waiting_bytes"),
     *("client_deals", "publish_wait", "publish_most", "publish_base_fee"),
-    *("takes_http", "takes_put", "takes_offline", "takes_libp2p", "libp2p_port", "serves_data", "indexers"),
+    *("takes_http", "takes_put", "takes_offline", "takes_libp2p", "libp2p_port", "indexers"),
+    *("serves_data", "unseals_data"),
     *("filter_url", "accepts_unfiltered"),
 )
 UNITS: Final = {

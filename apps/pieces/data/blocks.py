@@ -162,6 +162,8 @@ class ServedIndex(NamedTuple):
     """Raw bytes of the piece."""
     actor_id: int
     """ID of its miner."""
+    has_data: bool
+    """Whether the raw bytes are here; else they have to be unsealed first."""
 
     @property
     def miner(self) -> str:
@@ -240,6 +242,8 @@ class BlockStore:
         self._sent: dict[int, tuple[ServedIndex, bytearray]] = {}
         """By piece, with a bit for each entry of its index."""
         self._last: tuple[bytes, ServedIndex, int] | None = None
+        self.sealed: ServedIndex | None = None
+        """A piece that has a block which was not found, and has to be unsealed first."""
 
     def root_get(self, cid: bytes) -> tuple[bytes, ServedIndex]:
         """Return a block and whose it is.  Raises LookupError."""
@@ -279,6 +283,9 @@ class BlockStore:
             for turn, row in enumerate(self._rows if wanted.is_verifiable else ()):
                 try:
                     for place in OPEN.get(row).find(wanted.digest):
+                        if not row.has_data:
+                            self.sealed = row
+                            continue
                         data = self._file(row).read(place.at, place.size)
                         if wanted.is_of(data):
                             self._first(turn)

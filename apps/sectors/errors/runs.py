@@ -18,6 +18,15 @@ class UnsealFailed(Conflict):
     code = "unseal_failed"
 
 
+class UnsealsUnderWay(Conflict):
+    """Other pieces are unsealed first."""
+
+    code = "unseals_under_way"
+
+    def __init__(self) -> None:
+        super().__init__(gettext("other pieces are unsealed first"), field="piece_cid")
+
+
 class RunUnknown(NotFound):
     """Nothing of this kind is under way for the sector."""
 

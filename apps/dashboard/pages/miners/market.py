@@ -28,7 +28,7 @@ from poolsite.filecoin.policy import MAINNET
 
 TICKS: Final = (
     *("is_open", "is_verified_only", "takes_http", "takes_put", "takes_offline", "takes_libp2p"),
-    *("serves_data", "accepts_unfiltered"),
+    *("serves_data", "unseals_data", "accepts_unfiltered"),
 )
 
 INDEXER: Final = "https://cid.contact/ingest/announce"
@@ -72,6 +72,7 @@ class MarketForm(PageForm):
     takes_libp2p = Tick()
     libp2p_port = Integer()
     serves_data = Tick()
+    unseals_data = Tick()
     indexers = Lines()
     filter_url = Text()
     accepts_unfiltered = Tick()

@@ -27,7 +27,7 @@ from apps.pieces.services.restored_data import (
 )
 from apps.pieces.states import PieceState
 from apps.sectors.errors.jobs import BadReport, JobUnknown, LeaseLost, NoRoomYet, StateDiffers
-from apps.sectors.errors.runs import NotUnsealed, UnsealFailed
+from apps.sectors.errors.runs import NotUnsealed, UnsealFailed, UnsealsUnderWay
 from apps.sectors.models import Job, Sector, Worker
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.jobs import unseal_inputs
@@ -42,6 +42,8 @@ from poolsite.wire.pipeline import UNSEAL_NEXT, UNSEAL_STAGES, Owner, UnsealStag
 
 RETRY_AFTER: Final = timedelta(minutes=10)
 """So long a failure is answered before the piece is unsealed again."""
+RETRIEVALS_MAX: Final = 1
+"""Pieces of a miner that are unsealed at a time, for whatever reason, when somebody retrieves another."""
 OPEN: Final = (JobState.READY, JobState.LEASED, JobState.WAITING, JobState.PAUSED)
 
 
@@ -93,6 +95,20 @@ def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False) -> Jo
     )
     publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))
     return job
+
+
+@transaction.atomic
+def unseal_for_retrieval(piece: Piece, *, now: datetime) -> None:
+    """Unseal a piece for somebody who retrieves it, unless the miner unseals enough others for such people.
+
+    Anybody can ask for anything: so a flood of requests costs a host one piece at a time.
+    Raises UnsealsUnderWay, and what `unseal_request` raises.
+    """
+    quota_lock(piece.miner.tenant_id)
+    others = Job.objects.filter(kind=JobKind.UNSEAL, miner=piece.miner, state__in=OPEN)
+    if others.exclude(inputs__piece=str(piece.uuid)).count() >= RETRIEVALS_MAX:
+        raise UnsealsUnderWay
+    unseal_request(piece, now=now)
 
 
 @transaction.atomic

@@ -22,6 +22,7 @@ from apps.miners.models import Miner
 from apps.pieces.data.blocks import index_unlink
 from apps.pieces.data.files import piece_path, piece_unlink
 from apps.pieces.models import Piece
+from apps.sectors.models import Job
 from poolsite.ipld.cids import text_write
 from tests import factories, people
 from tests.cars import blocks_of, car_of, cid_of, golden, link, names_of, piece_of
@@ -327,6 +328,24 @@ def test_no_block_of_another_piece_is_served(client: Client, miner: Miner, chang
     assert client.get(f"/ipfs/{root}?format=car").status_code == 404
     if change == "damaged":
         assert car(client, subdir)[0] == subdir
+
+
+def test_a_block_is_unsealed_for_whoever_retrieves_it_where_the_miner_does_that(
+    client: Client, miner: Miner
+) -> None:
+    piece = piece_of(miner, golden("subdir-with-two-single-block-files"))
+    root = names("subdir-with-two-single-block-files")[0]
+    piece_unlink(factories.sealed_piece(piece))
+    assert client.get(f"/ipfs/{root}?format=car").status_code == 404
+    market_set(miner, values={"unseals_data": True}, by=people.principal())
+
+    none = client.get(f"/ipfs/{text_write(cid_of(b'none'))}?format=raw")
+    answers = [client.get(f"/ipfs/{root}{rest}") for rest in ("?format=car", "/subdir/ascii.txt?format=car")]
+
+    assert none.status_code == 404
+    assert [(answer.status_code, answer["Retry-After"]) for answer in answers] == [(503, "300")] * 2
+    assert [job.inputs["piece"] for job in Job.objects.filter(kind="unseal")] == [str(piece.uuid)]
+    assert SLOTS._counts.total() == 0
 
 
 def test_retrievals_share_slots_and_counts_with_those_by_piece(client: Client, miner: Miner) -> None:

@@ -11,6 +11,7 @@ import pytest
 from django.test import Client
 
 from apps.api.piece_gateway import ANSWERS_MAX, ANSWERS_PER_ADDRESS, SLOTS
+from apps.core import clock
 from apps.core.metrics import RETRIEVALS, RETRIEVED_BYTES
 from apps.core.streams import Throttle
 from apps.market.models import MinerMarket
@@ -18,6 +19,7 @@ from apps.market.services.markets import market_set
 from apps.miners.models import Miner
 from apps.pieces.data.files import piece_path
 from apps.pieces.models import Piece
+from apps.sectors.models import Job, Worker
 from tests import factories, people
 
 pytestmark = pytest.mark.django_db
@@ -119,6 +121,32 @@ def test_no_other_piece_is_retrieved(client: Client, piece: Piece, settings: Any
 
     assert (answer.status_code, "no unsealed copy" in answer.content.decode()) == (404, True)
     assert client.head(path_of(piece)).status_code == 404
+
+
+def test_a_piece_is_unsealed_for_whoever_retrieves_it_where_its_miner_does_that(
+    client: Client, piece: Piece, tmp_path: Path
+) -> None:
+    other = factories.piece(piece.miner)
+    for one in (piece, other):
+        factories.sealed_piece(one)
+    assert client.get(path_of(piece)).status_code == 404
+    market_set(piece.miner, values={"unseals_data": True}, by=people.principal())
+
+    head = client.head(path_of(piece))
+    jobs = [job.inputs["piece"] for job in Job.objects.filter(kind="unseal")]
+    first, second = client.get(path_of(piece)), client.get(path_of(piece))
+    busy = client.get(path_of(other))
+
+    assert (head.status_code, jobs) == (503, [])
+    assert [job.inputs["piece"] for job in Job.objects.filter(kind="unseal")] == [str(piece.uuid)]
+    for answer, says in ((first, "takes minutes"), (second, "takes minutes"), (busy, "other pieces")):
+        assert (answer.status_code, answer["Retry-After"]) == (503, "300")
+        assert says in answer.content.decode()
+    Job.objects.filter(kind="unseal").update(state="FAILED")
+    assert client.get(path_of(piece)).status_code == 404
+    Worker.objects.update(retired_at=clock.now())
+    assert client.get(path_of(other)).status_code == 404, "no host has its store"
+    assert Job.objects.filter(kind="unseal").count() == 1
 
 
 def test_retrievals_of_one_address_leave_room_for_others(client: Client, piece: Piece) -> None:
