@@ -28,7 +28,7 @@ from apps.pieces.data.ranges import PieceBytes, piece_data
 from apps.pieces.errors import PieceSealed, PieceUnknown
 from apps.pieces.selectors import piece_name, piece_retrievable, piece_unsealable
 from apps.sectors.errors.runs import NotUnsealed, UnsealFailed, UnsealsUnderWay
-from apps.sectors.services.runs.unsealing import unseal_for_retrieval
+from apps.sectors.services.runs.unsealing import retrieval_unseal_request
 from poolsite.filecoin.cids import BadCid, cid_parse
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def sealed_answer(request: HttpRequest, piece: Piece | None) -> HttpResponse:
     reason = gettext("this piece is unsealed when it is asked for: it takes minutes to hours, try again")
     if request.method == "GET":
         try:
-            unseal_for_retrieval(piece, now=clock.now())
+            retrieval_unseal_request(piece, now=clock.now())
         except UnsealsUnderWay:
             reason = gettext("other pieces are unsealed first: try again later")
         except (NotUnsealed, UnsealFailed):

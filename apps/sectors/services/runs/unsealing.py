@@ -98,7 +98,7 @@ def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False) -> Jo
 
 
 @transaction.atomic
-def unseal_for_retrieval(piece: Piece, *, now: datetime) -> None:
+def retrieval_unseal_request(piece: Piece, *, now: datetime) -> None:
     """Unseal a piece for somebody who retrieves it, unless the miner unseals enough others for such people.
 
     Anybody can ask for anything: so a flood of requests costs a host one piece at a time.

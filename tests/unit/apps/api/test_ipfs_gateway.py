@@ -330,9 +330,7 @@ def test_no_block_of_another_piece_is_served(client: Client, miner: Miner, chang
         assert car(client, subdir)[0] == subdir
 
 
-def test_a_block_is_unsealed_for_whoever_retrieves_it_where_the_miner_does_that(
-    client: Client, miner: Miner
-) -> None:
+def test_a_block_is_unsealed_where_the_miner_does_that(client: Client, miner: Miner) -> None:
     piece = piece_of(miner, golden("subdir-with-two-single-block-files"))
     root = names("subdir-with-two-single-block-files")[0]
     piece_unlink(factories.sealed_piece(piece))

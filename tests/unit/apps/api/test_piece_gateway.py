@@ -123,9 +123,7 @@ def test_no_other_piece_is_retrieved(client: Client, piece: Piece, settings: Any
     assert client.head(path_of(piece)).status_code == 404
 
 
-def test_a_piece_is_unsealed_for_whoever_retrieves_it_where_its_miner_does_that(
-    client: Client, piece: Piece, tmp_path: Path
-) -> None:
+def test_a_piece_is_unsealed_where_its_miner_does_that(client: Client, piece: Piece, tmp_path: Path) -> None:
     other = factories.piece(piece.miner)
     for one in (piece, other):
         factories.sealed_piece(one)
