@@ -41,6 +41,7 @@ from apps.dashboard.pagination import (
     page_newest,
 )
 from apps.dashboard.refusals import field_refusal_text
+from apps.dashboard.registry import navigation
 from apps.dashboard.scope import SCOPE, href_in_scope, scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.users.rules.principals import Principal
@@ -248,6 +249,12 @@ class ListPage:
             download = require_http_methods(methods)(sign_in_required(self.view_csv))
             own.append(path(f"{place}.csv", download, name=f"{self.name}-csv"))
         return own
+
+    @property
+    def above(self) -> StrOrPromise:
+        """Return the label of the page above it in the rail; empty if it has a place there itself."""
+        items = (item for group in navigation() for item in group)
+        return next((item.label for item in items if item.key == self.section), "")
 
     @property
     def live_pages(self) -> dict[str, LivePage]:
@@ -484,6 +491,7 @@ class ListPage:
             act_error=refused,
             page_href=(f"{here}?{full}" if full else here) if refused else request.get_full_path(),
             list=self,
+            above=self.above,
             base="live_page.html" if is_live else "page.html",
             heads=self.heads(request, data, hide),
             lines=[self.line(row, data=data, hide=hide, token=token) for row in laid],

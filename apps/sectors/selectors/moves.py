@@ -10,8 +10,10 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import clock
+from apps.core.errors import BadValue
 from apps.core.filters import Choices, ListFilters, Words
 from apps.miners.selectors.miners import miner_get
+from apps.sectors.errors.stores import StoreAmbiguous, StoreUnknown
 from apps.sectors.models import Sector, Store, StoreMove, WorkerCommand
 from apps.sectors.selectors.leftovers import removals_open
 from apps.sectors.selectors.stores import store_get
@@ -46,8 +48,11 @@ class MoveFilters(ListFilters):
     tenant = Words(field_name="worker__tenant__name", about="name of the tenant whose host copies")
 
     def of_store(self, rows: QuerySet[StoreMove], _name: str, value: str) -> QuerySet[StoreMove]:
-        """Narrow to moves out of a store and into it.  Raises StoreUnknown, StoreAmbiguous."""
-        return rows.filter(_touches(store_get(self.viewer, value, now=clock.now())))
+        """Narrow to moves out of a store and into it.  Raises BadValue."""
+        try:
+            return rows.filter(_touches(store_get(self.viewer, value, now=clock.now())))
+        except (StoreUnknown, StoreAmbiguous) as unknown:
+            raise BadValue(unknown.reason, field="store") from None
 
     def of_miner(self, rows: QuerySet[StoreMove], _name: str, value: str) -> QuerySet[StoreMove]:
         """Narrow to a miner's sectors.  Raises MinerUnknown."""

@@ -194,7 +194,9 @@ def test_moves_of_a_store(ann: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(f"store={other.name}&state=FAILED&miner=f02001&tenant=alice") == [["0"]]
     assert "disk full" in text_of(browser.get(f"{here}?state=FAILED"))
     assert shown("tenant=bob") == [[]]
-    assert browser.get(f"{here}?store=nowhere").status_code == 422
+    unknown = browser.get(f"{here}?store=nowhere")
+    assert (unknown.status_code, "store: there is no store nowhere here" in text_of(unknown)) == (422, True)
+    assert f'<a href="{reverse("stores")}">Storage</a>' in text_of(unknown)
     assert ",disk,other,box,FAILED,disk full," in browser.get("/storage/moves.csv").getvalue().decode()
     text = text_of(browser.get(reverse("store", args=[store.uuid])))
     assert f"{here}?store={store.uuid}" in text

@@ -127,7 +127,7 @@ RECORDS: Final = ListPage(
     ),
     none=Empty(_("No matching sign records"), _("Choose another filter.")),
     columns=(
-        Column(head=_("What"), cell=attrgetter("what"), is_name=True),
+        Column(head=_("What"), cell=attrgetter("what"), css="keep", is_name=True),
         Column(head=_("Result"), cell=lambda row: cells.chip(row.label), css="tight c-state", is_plain=True),
         Column(head=_("Key"), cell=attrgetter("key"), css="keep", key="wallet", by="address"),
         Column(
