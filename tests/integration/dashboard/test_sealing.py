@@ -156,7 +156,7 @@ def test_a_push_keeps_the_pages_filter() -> None:
     assert "alpha" in frame
     assert "beta" not in frame
     assert 'id="f-sealing-gantt" hx-swap-oob="true"' in " ".join(frame.split())
-    assert 'id="f-sealing-hosts" hx-swap-oob="true"' in " ".join(frame.split())
+    assert 'id="f-sealing-hosts" data-fold="4" hx-swap-oob="true"' in " ".join(frame.split())
 
 
 def reading(worker: Worker, share: float, *, hours: int = 0) -> None:
