@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 def test_a_record_names_the_receiver_however_long_its_address_is(ann, to, words):
     factories.sign_record(factories.bls(1), what=MESSAGE(method=0, to=to))
 
-    answer = signed_in().get(reverse("wallets"))
+    answer = signed_in().get(reverse("sign-records"))
 
     assert answer.status_code == 200
     assert words in text_of(answer)
