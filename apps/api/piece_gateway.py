@@ -126,7 +126,7 @@ def piece_retrieve(request: HttpRequest, cid: str) -> HttpResponse | DiskAnswer:
         requested = range_requested(request, piece) if request.method == "GET" else None
         found = piece_data(piece, requested)
     except (PieceUnknown, PieceSealed):
-        return sealed_answer(request, piece_unsealable(piece_name(cid).committed))
+        return sealed_answer(request, _sealed_named(cid))
     except RangeUnsatisfiable as beyond:
         return refusal(416, beyond.reason, **{"Content-Range": f"bytes */{beyond.size}"})
     address = request_source(request)
@@ -141,6 +141,13 @@ def piece_retrieve(request: HttpRequest, cid: str) -> HttpResponse | DiskAnswer:
     answer["Cache-Control"] = FOREVER
     answer.wait_s = wait_s
     return answer
+
+
+def _sealed_named(cid: str) -> Piece | None:
+    try:
+        return piece_unsealable(piece_name(cid).committed)
+    except PieceUnknown:  # a CID that names no piece at all
+        return None
 
 
 def sealed_answer(request: HttpRequest, piece: Piece | None) -> HttpResponse:
