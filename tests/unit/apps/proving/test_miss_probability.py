@@ -235,7 +235,7 @@ def test_a_proof_that_the_signers_policy_would_refuse_is_forecast(monkeypatch: p
     readiness = readiness_check(of, context=look(OneDeadline()))
     deadline = Deadline.objects.get()
 
-    text = f"the signer would refuse deadline {deadline.index}'s proof: rule “sealing” allows fees of 200 FIL a day"
+    text = f"the signer would refuse deadline {deadline.index}'s proof: rule “sealing” allows fees of 200"
     assert unmet_preconditions_find(deadline, readiness=readiness)["policy"].startswith(text)
     address, message = asked[0]
     assert (str(message.from_), str(message.to), message.value) == (address, of.address, 0)
