@@ -9,6 +9,7 @@ import pytest
 
 from poolsite.wire.job_reports import Level, StageOutputs
 from tests.unit.workers.agent.storing import Host
+from tests.unit.workers.processors.post import flip
 from workers.agent.journal import Failure
 from workers.storage import store
 from workers.storage.checksums import Checksums
@@ -25,7 +26,7 @@ def disk_break(monkeypatch: pytest.MonkeyPatch, *, folder: str, ends: str) -> li
         root = target.parents[1] if folder == "sealed" else target.parents[2]
         if folder in target.parts and ends in target.name and (not damaged or ends == "" or root in damaged):
             damaged.append(root)
-            target.write_bytes(target.read_bytes()[:-1] + b"\xff")
+            flip(target)
 
     monkeypatch.setattr(store, "copy_file", copy)
     return damaged

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from poolsite.filecoin.porep.parameters import seal_parameters
+from tests.unit.workers.processors.post import flip
 from workers.storage import moves
 from workers.storage.attachment import NotAttached
 from workers.storage.checksums import file_digest
@@ -163,7 +164,7 @@ def test_a_damaged_file_is_not_written_over_a_good_copy(stores: Stores, tmp_path
         (there / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(here / file, there / file)
     good = (there / "sealed" / NAME).read_bytes()
-    (here / "sealed" / NAME).write_bytes(good[:-1] + b"\xff")
+    flip(here / "sealed" / NAME)
 
     with pytest.raises(DamagedFile, match="does not match its recorded checksum: rebuild the sector"):
         sector_copy(stores, sector_of(stores))
@@ -210,7 +211,7 @@ def test_the_old_copy_stays_if_the_new_one_has_another_sum(
     if not has_notes:
         shutil.rmtree(tmp_path / "worker" / "moves")
     copy = tmp_path / "b" / "sealed" / NAME
-    copy.write_bytes(copy.read_bytes()[:-1] + b"\xff")
+    flip(copy)
 
     with pytest.raises(DamagedFile, match="have different checksums"):
         sector_remove(stores, sector)

@@ -10,6 +10,7 @@ import pytest
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.store_checks import FileState
+from tests.unit.workers.processors.post import flip
 from workers.storage import moves
 from workers.storage.attachment import NotAttached
 from workers.storage.files import DamagedFile
@@ -231,7 +232,7 @@ def test_a_part_that_differs_from_its_copy_is_kept(
     sector_copy(stores, sector)
     files = files_in(tmp_path / "d", replica)
     spoilt = files.sealed if part == "a" else files.tree_r_last(0)
-    spoilt.write_bytes(spoilt.read_bytes()[:-1] + b"\xff")
+    flip(spoilt)
 
     with pytest.raises(DamagedFile, match="the original is kept"):
         sector_remove(stores, sector)
