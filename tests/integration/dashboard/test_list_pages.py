@@ -162,6 +162,7 @@ def test_sign_records(ann: None) -> None:
     assert shown("tenant=bob") == [[]]
     assert "no rule allows it" in browser.get(f"{here[:-1]}.csv?state=refused").getvalue().decode()
     assert f"{here}?tenant=alice" in text_of(browser.get(f"{reverse('wallets')}?tenant=alice"))
+    assert f'<a href="{reverse("wallets")}">Wallets</a>' in text_of(browser.get(here))
 
 
 def moved() -> Any:
