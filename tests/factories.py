@@ -25,7 +25,7 @@ from apps.pieces.models import Piece
 from apps.pieces.states import UNCOMMITTED, PieceState
 from apps.proving.models import Deadline, Partition
 from apps.proving.states import Forecast
-from apps.sectors.models import Batch, Job, JobEvent, Sector, Store, StoreAttachment, Worker
+from apps.sectors.models import Batch, HostReport, Job, JobEvent, Sector, Store, StoreAttachment, Worker
 from apps.sectors.states import BatchKind, BatchState, JobState
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import SignRecord, Wallet
@@ -263,6 +263,19 @@ def measured_hardware(*, reads_s: int = 14_400_000, nodes_s: int = 1_161_000, **
             **more,
         },
     }
+
+
+def host_report(worker: Worker) -> None:
+    """A host's report: two settings and a line of its log."""
+    HostReport.objects.create(
+        worker=worker,
+        settings=[
+            {"key": "slots.PC1", "value": "1", "origin": "default"},
+            {"key": "sector_room_bytes", "value": str(16 << 30), "origin": "proposed"},
+        ],
+        log=["one <b>line</b>"],
+        log_at=now(),
+    )
 
 
 def store(worker: Worker, name: str = "store", **overrides: Any) -> Store:

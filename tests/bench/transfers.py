@@ -36,7 +36,7 @@ class Figure:
 
 
 class Source(BaseHTTPRequestHandler):
-    """Gives a file, whole or a range of it."""
+    """An HTTP server of one file, whole or a range."""
 
     protocol_version = "HTTP/1.1"
     path_of: Path

@@ -27,7 +27,7 @@ class CardField:
         self.modulus, self.words = modulus, words
         self.modulus_words = [modulus >> 32 * i & _WORD for i in range(words)]
         self._factor = -pow(modulus, -1, 1 << 32) & _WORD
-        """What a word is multiplied by to get its step's factor."""
+        """-1 / modulus, modulo 2^32: a word times it is how often the modulus is added to clear that word."""
         self._evens, self._odds = range(2 * words), range(1, 2 * words - 1)
         self._carries = range(words, 2 * words + 1)
         """Weights of the words of each row of a sum."""

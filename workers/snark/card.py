@@ -217,18 +217,18 @@ class Piece:
     """A piece of a proof's work, and its two ways."""
 
     kind: str
-    """What one trial decides for: "h", or a group."""
+    """The kind of work: "h", or the name of a group; each kind has its own trial."""
     by_card: Callable[[ProofCard], Words]
     """Returns memory of its own, as a card that hangs may write to it at any time."""
     by_cpu: Callable[[], Words]
-    """Tells its progress itself."""
+    """Computes the same on the CPU, and reports progress."""
     is_good: Callable[[Words], bool]
     done: Callable[[], None]
     """Called after a result of the card's."""
 
 
 class CardWork:
-    """Gives pieces of proofs to the card of this process, or to the CPU."""
+    """Runs pieces of proofs on this process' card, or on the CPU."""
 
     def __init__(self, model: str, card: ProofCard | None = None) -> None:
         """`model`: empty without a card; None for `card`: it is opened with the first piece."""

@@ -69,7 +69,7 @@ def charges_csv_url(**wanted: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DuesRow:
-    """What one tenant owes."""
+    """One tenant in the list of charges: its terms and its dues."""
 
     row: Tenant
     terms: str

@@ -54,7 +54,7 @@ class MoveRow:
 
     row: StoreMove
     awaited: Removal | None
-    """What a host has to remove before it goes on."""
+    """The removal that must end before the move goes on; None: it waits for none."""
 
     @property
     def name(self) -> str:
