@@ -3,6 +3,7 @@
 Each layer's digest and comm_r of every sixteenth sector are compared, of a batch that went on after a kill;
 memory, reads and labels are those of one without.  Drives are files beside the compiled kernels.
 Run: python -m tests.bench page_batch
+By hand, without the kill: python -m tests.bench.page_batch 512MiB 16 (its size; its sectors)
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -30,11 +33,11 @@ from workers.processors.page_layers import layer_files_write
 from workers.processors.pc1 import sealed_begin
 from workers.processors.pc2 import seal_trees
 from workers.processors.sector_record import sector_files
+from workers.processors.terminal import size_argument
 from workers.processors.tree_d import ZERO_SOURCE, tree_d_build
 from workers.storage.checksums import Checksums
 from workers.storage.page_drives import FILE_NAME, drives_open
 
-SIZE: Final = 8 << 20
 DRIVES: Final = 4
 MODEL_READS: Final = 5.07
 """Reads a node, the mean of two layers with this ring, by the parents alone."""
@@ -43,6 +46,18 @@ RESIDENT_MIB: Final = 300.0
 SEALED_EACH: Final = 16
 GROUP: Final = 4
 """Sectors that are labelled alone, four streams together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is labelled: bytes of a sector, and sectors."""
+
+    sector: int = 8 << 20
+    sectors: int = BATCH_MAX
+
+    def words(self) -> list[str]:
+        """Return them as arguments of a command."""
+        return [str(self.sector), str(self.sectors)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +89,27 @@ def run(case: str) -> Figure:
     }[case]
 
 
-def batch_of(folder: Path) -> PageBatch:
+def batch_of(folder: Path, size: Size) -> PageBatch:
     """Open the batch of a folder, or begin it."""
-    parameters = parameters_of_size(SIZE)
+    parameters = parameters_of_size(size.sector)
     paths, state = [folder / f"drive-{number}" for number in range(DRIVES)], folder / "batch.json"
     for path in paths:
         path.mkdir(exist_ok=True)
         (path / FILE_NAME).touch()
-    extent = shape_of(parameters, BATCH_MAX, DRIVES).extent_bytes
+    extent = shape_of(parameters, size.sectors, DRIVES).extent_bytes
     drives = drives_open(paths, store="bench", extent_bytes=extent, is_new=not state.exists())
-    return PageBatch(parameters, replica_ids(), drives, state)
+    return PageBatch(parameters, replica_ids(size.sectors), drives, state)
 
 
-def replica_ids() -> list[bytes]:
+def replica_ids(sectors: int) -> list[bytes]:
     """Return made-up replica ids."""
-    return [sha256(bytes([sector])).digest()[:31] + b"\0" for sector in range(BATCH_MAX)]
+    return [sha256(bytes([sector])).digest()[:31] + b"\0" for sector in range(sectors)]
 
 
-def child(folder: Path, word: str) -> int:
+def child(folder: Path, size: Size, word: str) -> int:
     """Label; kill this process at three quarters of it with `begin`, else print what it took."""
     cache_use()
-    batch = batch_of(folder)
+    batch = batch_of(folder, size)
     first = (batch.position.layer - 1) * batch.shape.nodes + batch.position.chunk * batch.shape.chunk
 
     def progress(done: int, total: int) -> None:
@@ -119,43 +134,71 @@ def child(folder: Path, word: str) -> int:
 
 @functools.cache
 def _measured() -> dict[str, Any]:
-    base = cache_base().parent / "page-batch"
-    base.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=base) as name:
-        folder = Path(name)
-        command = [sys.executable, "-m", "tests.bench.page_batch", "child", name]
-        whole = subprocess.run([*command, "whole"], stdout=subprocess.PIPE, text=True, check=True).stdout
-        told = json.loads(whole.splitlines()[-1])
-        batch = batch_of(folder)
+    size = Size()
+    with _folder() as folder:
+        told = _told(folder, size, "whole")
+        batch = batch_of(folder, size)
         batch.close()
         batch.remove()
         batch.drives.close()
-        begun = subprocess.run([*command, "begin"], check=False)
+        begun = subprocess.run(_command(folder, size, "begin"), check=False)
         assert begun.returncode == -signal.SIGKILL
-        done = subprocess.run([*command, "continue"], stdout=subprocess.PIPE, text=True, check=True)
-        again = json.loads(done.stdout.splitlines()[-1])
+        again = _told(folder, size, "continue")
         assert again["first"] > 0, "it began anew after the kill"
-        equal = _equal(folder)
-    labels = told["labelled"] * BATCH_MAX
+        equal = _equal(folder, size)
+    return _figures(size, told, equal) | {"resident": max(told["resident"], again["resident"])}
+
+
+def _figures(size: Size, told: dict[str, Any], equal: int) -> dict[str, Any]:
     return {
-        "unequal": BATCH_MAX - equal,
-        "share": told["memory"] / (2 * SIZE * BATCH_MAX),
-        "resident": max(told["resident"], again["resident"]),
+        "unequal": size.sectors - equal,
+        "share": told["memory"] / (2 * size.sector * size.sectors),
+        "resident": told["resident"],
         "reads": told["reads"] / told["labelled"],
-        "labels": labels / told["cpu"] / 1e6,
+        "labels": told["labelled"] * size.sectors / told["cpu"] / 1e6,
     }
 
 
-def _equal(folder: Path) -> int:
+def by_hand(size: Size) -> dict[str, Any]:
+    """Label once, without a kill; return the figures, and seconds of labels and of all comparisons."""
+    with _folder() as folder:
+        started = time.monotonic()
+        told = _told(folder, size, "whole")
+        labelled = time.monotonic()
+        equal = _equal(folder, size)
+        spans = {"labels_s": round(labelled - started), "compared_s": round(time.monotonic() - labelled)}
+    return _figures(size, told, equal) | spans
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder on the disk of the compiled kernels."""
+    base = cache_base().parent / "page-batch"
+    base.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=base) as name:
+        yield Path(name)
+
+
+def _command(folder: Path, size: Size, word: str) -> list[str]:
+    return [sys.executable, "-m", "tests.bench.page_batch", "child", str(folder), *size.words(), word]
+
+
+def _told(folder: Path, size: Size, word: str) -> dict[str, Any]:
+    done = subprocess.run(_command(folder, size, word), stdout=subprocess.PIPE, text=True, check=True)
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def _equal(folder: Path, size: Size) -> int:
     """Return how many sectors have the same layers and the same comm_r from the batch and alone."""
-    parameters, equal = parameters_of_size(SIZE), 0
-    batch = batch_of(folder)
-    own = [sector_files(parameters, folder / f"paged-{number}") for number in range(BATCH_MAX)]
+    parameters, equal = parameters_of_size(size.sector), 0
+    batch = batch_of(folder, size)
+    own = [sector_files(parameters, folder / f"paged-{number}") for number in range(size.sectors)]
     for files in own:
         files.cache.mkdir(parents=True)
     layer_files_write(batch, own)
     batch.close()
-    for first in range(0, BATCH_MAX, GROUP):
+    for first in range(0, size.sectors, GROUP):
         numbers = range(first, first + GROUP)
         alone = [sector_files(parameters, folder / f"alone-{number}") for number in numbers]
         for files in alone:
@@ -185,5 +228,7 @@ def _comm_r(files: Any, replica_id: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    _, _, given, how = sys.argv
-    sys.exit(child(Path(given), how))
+    if sys.argv[1] == "child":
+        _, _, given, *numbers, how = sys.argv
+        sys.exit(child(Path(given), Size(*map(int, numbers)), how))
+    sys.stdout.write(json.dumps(by_hand(Size(size_argument(sys.argv[1]), int(sys.argv[2])))) + "\n")
