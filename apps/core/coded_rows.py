@@ -279,8 +279,8 @@ def _uncoded(text: str) -> Reason:
 def rows_recode(model: Any, field: str) -> None:
     """Write codes and values of a column's texts that were read by templates.
 
-    These are refusals, texts within reasons, and what a version from before codes wrote meanwhile.  In steps,
-    as `rows_code`; what matches none stays as it is.
+    These are refusals, texts within reasons, and what stands without a code.  In steps, as `rows_code`; what
+    matches none stays as it is, as does a code whose text an older version has written over: that is English.
     """
     name = field + CODED
     rows = model._base_manager.exclude(**{field: ""})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from apps.core.errors import BadValue, Conflict
+from apps.core.languages import list_text
 from apps.core.marked_texts import gettext
 
 
@@ -50,13 +51,14 @@ class ProofFormMissing(Conflict):
     def __init__(self, network: str, form: str, *, missing: Sequence[str] = ()) -> None:
         words = (
             gettext(
-                "the network {network} requires {form} proofs, and no {programs} here makes them: "
-                "nothing is pledged, so no deposit is locked."
-            ).format(network=network, form=form, programs=gettext(" and no ").join(missing))
+                "the network {network} requires {form} proofs, and none is made here by: {programs}. "
+                "Nothing is pledged, so no deposit is locked. Start them with --snark groth16 and the "
+                "circuits' parameters (docs/snark.md)"
+            ).format(network=network, form=form, programs=list_text(missing))
             if missing
             else gettext(
-                "the network {network} requires {form} proofs: nothing is pledged, so no deposit is locked."
+                "the network {network} requires {form} proofs: nothing is pledged, so no deposit is locked. "
+                "Start sealers and provers with --snark groth16 and the circuits' parameters (docs/snark.md)"
             ).format(network=network, form=form)
         )
-        remedy = gettext("Start them with --snark groth16 and the circuits' parameters (docs/snark.md)")
-        super().__init__(f"{words} {remedy}", field="miner")
+        super().__init__(words, field="miner")

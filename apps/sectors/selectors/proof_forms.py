@@ -182,11 +182,13 @@ def parameters_error(hardware: dict[str, Any]) -> str:
 
 def _files_refused(hardware: dict[str, Any]) -> str:
     """Return which files of a host a public network does not take, and why."""
-    names = hardware.get("parameters_foreign", "")
-    named = f" ({names})" if names else ""
-    if TOXIC_GROTH16 in hardware.get("proofs", ()):
-        return gettext("its Groth16 parameters come from a known seed") + named
-    return gettext("its Groth16 parameters are not the files published for the network") + named
+    reason = (
+        gettext("its Groth16 parameters come from a known seed")
+        if TOXIC_GROTH16 in hardware.get("proofs", ())
+        else gettext("its Groth16 parameters are not the files published for the network")
+    )
+    files = hardware.get("parameters_foreign", "")
+    return gettext("{reason} ({files})").format(reason=reason, files=files) if files else reason
 
 
 def proof_form_check(network: Network, proof: bytes) -> None:

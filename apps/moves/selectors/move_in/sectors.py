@@ -137,9 +137,10 @@ def _checked_text(files: SectorFiles) -> str:
     )
     if not files.bad:
         return text
-    return text + gettext("; {count} missing or damaged: {numbers}").format(
+    bad = gettext("{count} missing or damaged: {numbers}").format(
         count=_at_most(files.bad), numbers=numbers_format(files.bad)
     )
+    return clauses_text([text, bad])
 
 
 def _rows_text(files: SectorFiles, miner: Miner) -> str:
@@ -166,6 +167,6 @@ def _provers_text(ready: Readiness, files: SectorFiles) -> str:
     text = gettext("{provers} with {stores}").format(
         provers=plural(len(ready.provers), "prover"), stores=plural(len(stores), "store")
     )
-    if files.unread:
-        text += gettext("; none can read {stores}").format(stores=", ".join(files.unread))
-    return text
+    if not files.unread:
+        return text
+    return clauses_text([text, gettext("none can read {stores}").format(stores=list_text(files.unread))])

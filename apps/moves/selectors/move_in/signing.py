@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from apps.checks.findings.results import Link
+from apps.core.languages import clauses_text, list_text
 from apps.core.marked_texts import gettext
 from apps.moves.rules.steps import Step
 from apps.moves.selectors.readings import MoveReadings
@@ -20,10 +21,14 @@ def signing_steps(read: MoveReadings, ready: Readiness) -> Iterator[Step]:
         key="keys",
         title=gettext("Keys in the pool's signer"),
         is_done=bool(keys) and not needed & set(missing),
-        figure=gettext("{held} of {all} keys are held by a connected signer").format(
-            held=len(keys) - len(missing), all=len(keys)
-        )
-        + (gettext("; not: {addresses}").format(addresses=", ".join(missing)) if missing else ""),
+        figure=clauses_text(
+            [
+                gettext("{held} of {all} keys are held by a connected signer").format(
+                    held=len(keys) - len(missing), all=len(keys)
+                ),
+                *([gettext("not: {addresses}").format(addresses=list_text(missing))] if missing else ()),
+            ]
+        ),
         risk=gettext(
             "Without the worker's key, nothing is proven and no blocks are made. Without the owner's, "
             "nothing can be withdrawn. An exported file contains the key: delete it at once."

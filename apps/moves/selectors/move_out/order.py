@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from apps.checks.findings.results import Link
 from apps.core.formatting import plural, time_left, whole
+from apps.core.languages import list_text
 from apps.core.marked_texts import gettext
 from apps.moves.rules.steps import Step
 from apps.moves.selectors.readings import MoveReadings
@@ -232,7 +233,7 @@ def sealing_steps(read: MoveReadings) -> Iterator[Step]:
         title=gettext("Nothing in progress"),
         is_done=not left,
         figure=gettext("in progress: {what}").format(
-            what=", ".join(
+            what=list_text(
                 plural(count, what, "recoveries" if what == "recovery" else "")
                 for what, count in left.items()
             )

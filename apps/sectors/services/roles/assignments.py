@@ -10,6 +10,7 @@ from django.db.models import Count, Q
 
 from apps.core.errors import NotAllowed
 from apps.core.formatting import plural
+from apps.core.languages import list_text
 from apps.core.marked_texts import gettext
 from apps.miners.errors import RoleBusy, RoleOfGroup
 from apps.miners.models import Miner, Role
@@ -180,7 +181,7 @@ def _idle_require(miner: Miner, *, besides: str, now: datetime) -> None:
 
 def _tasks_text(tasks: dict[str, int]) -> str:
     nouns = {RoleKind.WINDOW.value: "proof", RoleKind.SEAL.value: "sector"}
-    return gettext(" and ").join(plural(count, nouns[kind]) for kind, count in tasks.items())
+    return list_text(plural(count, nouns[kind]) for kind, count in tasks.items())
 
 
 def _audit(principal: Principal, action: str, role: Role, *, before: str = "") -> None:

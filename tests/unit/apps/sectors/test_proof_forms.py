@@ -42,10 +42,10 @@ pytestmark = pytest.mark.django_db
 
 def test_groth16_is_made_once_a_sealer_and_a_prover_say_so() -> None:
     assert proof_form_for(DEMO) == ProofForm.VANILLA
-    with pytest.raises(ProofFormMissing, match="requires groth16 proofs, and no sealer and no prover here"):
+    with pytest.raises(ProofFormMissing, match="and none is made here by: sealer, prover"):
         proof_form_for(MAINNET)
     factories.worker(hardware={"proofs": ["vanilla", "groth16"]})
-    with pytest.raises(ProofFormMissing, match="and no prover here makes them: nothing is pledged"):
+    with pytest.raises(ProofFormMissing, match="and none is made here by: prover"):
         proof_form_for(MAINNET)
     factories.worker(kinds=["window_post"], hardware={"proofs": ["groth16"]})
     assert proof_form_for(MAINNET) == ProofForm.GROTH16
@@ -56,7 +56,7 @@ def test_toxic_parameters_prove_nothing_on_a_public_network() -> None:
         factories.worker(kinds=kinds, hardware={"proofs": ["vanilla", "groth16_toxic"]})
     toxic = {"proofs": ["groth16_toxic"]}
 
-    with pytest.raises(ProofFormMissing, match="requires groth16 proofs, and no sealer and no prover here"):
+    with pytest.raises(ProofFormMissing, match="and none is made here by: sealer, prover"):
         proof_form_for(MAINNET)
     own_devnet = replace(MAINNET, name="localnet-0f3c")
     assert proof_form_for(own_devnet) == ProofForm.GROTH16

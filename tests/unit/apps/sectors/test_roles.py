@@ -276,7 +276,7 @@ def test_combine_waits_for_tasks_in_progress() -> None:
         host_roles_combine(miner, host="a", principal=person, now=NOON)
     proof_job(miner)
     prove(a)
-    with pytest.raises(RoleBusy, match="1 proof and 1 sector in progress"):
+    with pytest.raises(RoleBusy, match="1 proof, 1 sector in progress"):
         host_roles_separate(miner, principal=person, now=NOON)
     Job.objects.filter(kind=JobKind.SEAL).delete()
 
