@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from apps.core.formatting import whole
+from apps.core.marked_texts import gettext
 from apps.miners.errors import MinerNotReady
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
@@ -43,3 +45,19 @@ def is_pending(miner: Miner, *, height: int) -> bool:
     """Return whether the height that was set last is still to come, so that it can be cancelled."""
     ahead = miner.works_from if miner.works_until is None else miner.works_until
     return ahead is not None and height < ahead
+
+
+def height_refusal(miner: Miner, *, head: int, direction: Direction) -> str:
+    """Return why no height can be set for a way now, whichever it is; empty if one can."""
+    until = miner.works_until
+    if until is not None and until > head:
+        return gettext("it moves out at height {height}: cancel that first").format(height=whole(until))
+    if direction == Direction.IN and until is None:
+        return gettext("the pool proves this miner, or will from the height set: cancel that first")
+    if direction == Direction.OUT and until is not None:
+        return gettext("another program already proves this miner")
+    if direction == Direction.OUT and is_pending(miner, height=head):
+        return gettext("it moves in at height {height}: cancel that instead").format(
+            height=whole(miner.works_from)
+        )
+    return ""

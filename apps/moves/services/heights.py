@@ -26,7 +26,7 @@ from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_with_restored_moves
 from apps.moves.errors import MoveRefused
 from apps.moves.rules.steps import HEIGHT_DISTANCE, Direction
-from apps.moves.selectors.moves import is_pending
+from apps.moves.selectors.moves import height_refusal, is_pending
 from apps.proving.models import WindowPost
 from apps.sectors.services.numbers import counter_load
 from apps.sectors.services.reservations import sectorid_export
@@ -47,18 +47,7 @@ def miner_move_in(miner: Miner, *, height: int, by: Principal) -> Miner:
         if row.works_from == height and row.works_until is None:
             return row
         height_check(height, head=head, direction=Direction.IN)
-        if row.works_until is None:
-            raise MoveRefused(
-                gettext("the pool proves this miner, or will from the height set: cancel that first"),
-                field="height",
-            )
-        if row.works_until > head:
-            raise MoveRefused(
-                gettext("it moves out at height {height}: cancel that first").format(
-                    height=whole(row.works_until)
-                ),
-                field="height",
-            )
+        _require_free(row, head=head, direction=Direction.IN)
         if not keys_served(row.tenant.name, [row.worker]):
             raise MoveRefused(
                 gettext("no connected signer holds the key of {worker}").format(worker=row.worker),
@@ -84,22 +73,7 @@ def miner_move_out(miner: Miner, *, height: int, by: Principal, allocated: Seque
         if row.works_until == height:
             return row
         height_check(height, head=head, direction=Direction.OUT)
-        if row.works_until is not None:
-            raise MoveRefused(
-                gettext("another program already proves this miner")
-                if row.works_until <= head
-                else gettext("it moves out at height {height}: cancel that first").format(
-                    height=whole(row.works_until)
-                ),
-                field="height",
-            )
-        if is_pending(row, height=head):
-            raise MoveRefused(
-                gettext("it moves in at height {height}: cancel that instead").format(
-                    height=whole(row.works_from)
-                ),
-                field="height",
-            )
+        _require_free(row, head=head, direction=Direction.OUT)
         started = WindowPost.objects.filter(miner=row, open_epoch__gte=height).order_by("-open_epoch").first()
         if started is not None:
             raise MoveRefused(
@@ -184,6 +158,12 @@ def height_check(height: int, *, head: int, direction: Direction) -> None:
             ),
             field="height",
         )
+
+
+def _require_free(row: Miner, *, head: int, direction: Direction) -> None:
+    refusal = height_refusal(row, head=head, direction=direction)
+    if refusal:
+        raise MoveRefused(refusal, field="height")
 
 
 def _last_block(row: Miner, *, since: int) -> Block | None:

@@ -202,10 +202,12 @@ def test_numbers_are_taken_over_and_given_back_on_the_pages(chain: MovingChain) 
     assert "from 42 on" in text_of(asked)
     browser.post(into, {"act": "numbers", "sectorid": "41", "sure": "yes"})
     assert SectorNumbers.objects.get().exported_at is None
+    assert 'value="numbers"' not in browser.get(into).content.decode()
 
     assert "The pool pledges no more" in text_of(browser.post(out, {"act": "numbers"}))
     browser.post(out, {"act": "numbers", "sure": "yes"})
     assert SectorNumbers.objects.get().exported_at is not None
+    assert 'value="numbers"' not in browser.get(out).content.decode()
     assert browser.post(out, {"act": "other"}).status_code == 404
 
 

@@ -11,6 +11,7 @@ from django.urls import path, reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
+from apps.blocks.selectors.mining_miners import miners_on
 from apps.checks.report.objects import report_of_miner
 from apps.core import formatting
 from apps.core.reasons import shown_text
@@ -204,6 +205,10 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
     )
     tenant = gettext("Tenant {tenant}.").format(tenant=miner.tenant.name)
     may_pledge = data.viewer.may("write") and miner.state == MinerState.ACTIVE
+    way = direction_of(miner)
+    is_proven_here = data.head is not None and miner.works_at(data.head.height)
+    if way == Direction.IN and is_proven_here and miners_on([miner]):
+        way = Direction.OUT  # it has moved in
 
     def page(name: str) -> str:
         return reverse(f"miner-{name}", args=[miner.address]) if miner.state == MinerState.ACTIVE else ""
@@ -227,8 +232,8 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         market_href=page("market"),
         target_href=page("target"),
         roles_href=page("roles"),
-        move_href=page(f"move-{direction_of(miner)}"),
-        is_moving_in=direction_of(miner) == Direction.IN,
+        move_href=page(f"move-{way}"),
+        is_moving_in=way == Direction.IN,
         money_href=page("money"),
         withdraw_href=page("withdraw"),
         transfer_href=page("transfer") if may_transfer(data.viewer) else "",

@@ -29,7 +29,7 @@ from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.miners.states import MinerState
 from apps.moves.rules.steps import Direction, Move, Step, StepState
-from apps.moves.selectors.moves import move_of
+from apps.moves.selectors.moves import height_refusal, move_of
 from apps.moves.services.acts import HEIGHT, NUMBERS, move_step_do
 from apps.moves.services.heights import height_check, move_cancel
 from apps.users.rules.principals import Principal
@@ -188,8 +188,11 @@ def state_of(miner: Miner, viewer: Principal, direction: Direction, data: PageDa
     except DomainError as refusal:
         return {"move": None, "say": refusal_text(refusal), "steps": (), "windows": ()}
     epoch_s = 30.0 if data.network is None else data.network.epoch_s
+    numbers = next(step for step in move.steps if step.key == NUMBERS)
     return {
         "move": move,
+        "height_refusal": height_refusal(miner, head=move.height, direction=direction),
+        "numbers_done": numbers.figure if numbers.state == StepState.DONE else "",
         "say": verdict(move),
         "tone": "ok" if not move.left else "warn",
         "steps": [step_row(step) for step in move.steps],

@@ -50,7 +50,7 @@ def blocks_steps(read: MoveReadings) -> Iterator[Step]:
         needs=("height", "node"),
         command=f".venv/bin/python -m workers {close}" if close else "",
         link=Link("blocks"),
-        button=gettext("Start making blocks, warm up…"),
+        button=gettext("Blocks") if is_making else gettext("Start making blocks, warm up…"),
     )
     if start is not None:
         yield _first_window(read, start)
