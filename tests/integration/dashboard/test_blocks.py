@@ -19,6 +19,7 @@ from apps.chain.models import Node
 from apps.chain.states import NodeCondition
 from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render
+from apps.miners.models import Miner
 from apps.users.models import MinerGrant
 from apps.users.services.grants import miner_grant
 from tests import factories, people
@@ -220,6 +221,24 @@ def test_mining_is_stopped_and_started(won):
     assert MinerGrant.objects.get(actor_id=2001).open_mining
     people.person("bea", of="bob")
     assert signed_in("bea").post(href, {"on": "0"}).status_code == 404
+
+
+def test_a_miner_without_power_is_started_and_one_elsewhere_is_not(won):
+    ann, href = signed_in("ann"), reverse("blocks-mining", args=[won.miner.uuid])
+    MinerGrant.objects.update(open_mining=False)
+    Miner.objects.update(qa_power=0, works_from=1)
+    text = ann.get("/blocks/").content.decode()
+    assert "1 other miner" in text
+    assert f'hx-post="{href}"' in text
+    assert ann.post(href, {"on": "1"}).status_code == 302
+    assert "its first sector is not proven yet" in ann.get("/blocks/").content.decode()
+
+    MinerGrant.objects.update(open_mining=False)
+    Miner.objects.update(works_until=0)
+    assert f'hx-post="{href}"' not in ann.get("/blocks/").content.decode()
+    answer = ann.post(href, {"on": "1"}, follow=True).content.decode()
+    assert "another program makes its blocks at this height: if both did" in answer
+    assert not MinerGrant.objects.get(actor_id=2001).open_mining
 
 
 def test_without_power_the_page_says_what_is_needed():

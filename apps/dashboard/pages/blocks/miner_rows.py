@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -13,11 +13,9 @@ from apps.blocks.selectors.luck import Luck, lucks_shared
 from apps.blocks.selectors.mining_miners import miners_on
 from apps.blocks.selectors.mining_status import MiningStatus, mining_status_of
 from apps.blocks.selectors.rounds import rounds_latest
-from apps.blocks.states import NotDrawn, RoundState
-from apps.checks.findings.text import named
+from apps.blocks.states import RoundState
 from apps.core import formatting
 from apps.core.formatting import plural
-from apps.core.languages import colon_text
 from apps.core.reasons import shown_text
 from apps.dashboard.charts import Strip, StripEntry, strip
 from apps.dashboard.page_data import PageData
@@ -78,22 +76,44 @@ LUCK_SHOWN: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
-class MinerBlocks:
-    """One miner's block production."""
+class MinerMining:
+    """Whether blocks are made for a miner, why it takes no part in the election, and the acts for that."""
 
     key: str
     name: str
     href: str
-    strip: Strip
-    luck: LuckBand
-    to_win: str
-    """Mean time to the next win."""
     why_not: str
     """Why its rounds are not drawn, in words."""
     is_on: bool
     may_set: bool
+    """Not to start while another program makes its blocks."""
+    may_warm_up: bool
     set_href: str
     warm_up_href: str
+
+
+@dataclass(frozen=True, slots=True)
+class MinerBlocks:
+    """One miner's block production."""
+
+    mining: MinerMining
+    strip: Strip
+    luck: LuckBand
+    to_win: str
+    """Mean time to the next win."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherMiners:
+    """Miners without a strip: those without power, and those with less of it than the ones that have one."""
+
+    rows: tuple[MinerMining, ...]
+    is_open: bool
+    """Whether the list is unfolded: one that moved in waits to be started, or no miner has a strip."""
+
+    @property
+    def title(self) -> str:
+        return plural(len(self.rows), "other miner")
 
 
 def round_entry(row: Round) -> StripEntry:
@@ -126,54 +146,58 @@ def rounds_strip(rows: Sequence[Round], *, last: int) -> Strip:
     )
 
 
-def miner_blocks(
-    miner: Miner, *, strip: Strip, luck: Luck, status: MiningStatus, data: PageData
-) -> MinerBlocks:
-    """Lay out one miner."""
-    return MinerBlocks(
+def miner_mining(miner: Miner, status: MiningStatus, *, data: PageData) -> MinerMining:
+    """Lay out a miner's part in the election."""
+    may = data.viewer.may("write")
+    is_ours = data.head is None or miner.works_at(data.head.height + 1)
+    return MinerMining(
         key=str(miner.uuid),
         name=miner.name or miner.address,
         href=reverse("miner", args=[miner.address]),
-        strip=strip,
-        luck=luck_band(luck),
-        to_win=formatting.time_left(status.to_win_s),
         why_not=status.reason,
         is_on=status.is_on,
-        may_set=data.viewer.may("write"),
+        may_set=may and (status.is_on or is_ours),
+        may_warm_up=may,
         set_href=reverse("blocks-mining", args=[miner.uuid]),
         warm_up_href=reverse("blocks-warm-up", args=[miner.uuid]),
     )
 
 
-def miners_blocks(data: PageData) -> list[MinerBlocks]:
-    """Lay out the miners with most power."""
-    miners = [miner for miner in data.miners if miner.actor_id is not None and miner.qa_power][:STRIPS_MAX]
-    rows = rounds_latest(miners, epochs=STRIP_EPOCHS)
+def miners_of_rounds(data: PageData) -> dict[str, Any]:
+    """Lay out the miners with most power, with a strip each, and the others."""
+    miners = [miner for miner in data.miners if miner.actor_id is not None]
+    drawn = [miner for miner in miners if miner.qa_power][:STRIPS_MAX]
+    rows = rounds_latest(drawn, epochs=STRIP_EPOCHS)
     last = max((row.epoch for of_miner in rows.values() for row in of_miner), default=0)
-    lucks = lucks_shared(miners, now=data.at)
+    lucks = lucks_shared(drawn, now=data.at)
     is_on = miners_on(miners)
-    return [
-        miner_blocks(
+
+    def status_of(miner: Miner) -> MiningStatus:
+        return mining_status_of(
             miner,
-            strip=rounds_strip(rows.get(miner.pk, ()), last=last),
-            luck=lucks[miner.pk][LUCK_SHOWN],
-            status=mining_status_of(
-                miner,
-                is_on=miner.pk in is_on,
-                latest=next(iter(reversed(rows.get(miner.pk, ()))), None),
-                is_unbegun=miner in data.miners_without_rounds,
-                reward=data.reward,
-                epoch_s=30.0 if data.network is None else data.network.epoch_s,
-                height=data.head.height if data.head else None,
-            ),
-            data=data,
+            is_on=miner.pk in is_on,
+            latest=next(iter(reversed(rows.get(miner.pk, ()))), None),
+            is_unbegun=miner in data.miners_without_rounds,
+            reward=data.reward,
+            epoch_s=30.0 if data.network is None else data.network.epoch_s,
+            height=data.head.height if data.head else None,
         )
-        for miner in miners
-    ]
 
-
-def powerless_text(data: PageData) -> str:
-    """Name the miners without power, of whose rounds there is no row."""
-    names = [miner.name or str(miner) for miner in data.miners if not miner.qa_power]
-    why = NotDrawn.NO_POWER.label
-    return colon_text(shown_text(named(names)), why) if names else ""
+    shown = []
+    for miner in drawn:
+        status = status_of(miner)
+        shown.append(
+            MinerBlocks(
+                mining=miner_mining(miner, status, data=data),
+                strip=rounds_strip(rows.get(miner.pk, ()), last=last),
+                luck=luck_band(lucks[miner.pk][LUCK_SHOWN]),
+                to_win=formatting.time_left(status.to_win_s),
+            )
+        )
+    left = [miner for miner in miners if miner not in drawn]
+    others = tuple(miner_mining(miner, status_of(miner), data=data) for miner in left)
+    waits = any(
+        miner.works_from is not None and not row.is_on and row.may_set
+        for miner, row in zip(left, others, strict=True)
+    )
+    return {"miners": shown, "others": OtherMiners(others, is_open=waits or not shown)}

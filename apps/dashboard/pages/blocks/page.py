@@ -35,9 +35,11 @@ from apps.dashboard.cards import Fact, Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.blocks.miner_rows import STRIPS_MAX, miners_blocks, powerless_text
+from apps.dashboard.pages.blocks.miner_rows import STRIPS_MAX, miners_of_rounds
 from apps.dashboard.pages.blocks.states import STATES
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
@@ -384,9 +386,7 @@ def verdict(context: FragmentContext) -> Iterable[str]:
 
 
 def miners_fragment(context: FragmentContext) -> Iterable[str]:
-    yield fragment(
-        "blocks/_miners.html", miners=miners_blocks(context.data), powerless=powerless_text(context.data)
-    )
+    yield fragment("blocks/_miners.html", **miners_of_rounds(context.data))
 
 
 def finality_fragment(context: FragmentContext) -> Iterable[str]:
@@ -410,8 +410,7 @@ def blocks(request: HttpRequest, viewer: Principal) -> HttpResponse:
         page_key="blocks",
         data=data,
         verdict=verdict_of(data),
-        miners=miners_blocks(data),
-        powerless=powerless_text(data),
+        **miners_of_rounds(data),
         wins=win_rows(data),
         finality=finality_facts(data),
         **course_of(data),
@@ -424,9 +423,12 @@ def mining(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
     """Start or stop making blocks for a miner."""
     try:
         miner = miner_get(viewer, str(uuid))
-        mining_set(miner, is_on=request.POST.get("on") == "1", principal=viewer)
     except DomainError:
         raise Http404 from None
+    try:
+        mining_set(miner, is_on=request.POST.get("on") == "1", principal=viewer)
+    except DomainError as error:
+        notice_leave(request, refusal_text(error), tone="bad")
     return redirect("blocks")
 
 
