@@ -14,7 +14,7 @@ from apps.core import clock
 from apps.dashboard.pages.sectors import chain
 from apps.dashboard.pages.sectors.chain import comparisons
 from apps.messages.models import Message
-from apps.sectors.models import Sector
+from apps.sectors.models import Sector, SectorChange
 from apps.sectors.onchain.live_sectors import LiveSector
 from apps.sectors.onchain.sectors import OnPreCommit
 from apps.sectors.states import BatchKind
@@ -158,3 +158,12 @@ def test_sector_shows_its_share_of_each_message(full: Pool) -> None:
     assert "Gas so far 0.2433 FIL" in words_of(
         signed_in("ann").get(reverse("sector", args=[full.active.uuid]))
     )
+
+    end = factories.batch(full.miner, BatchKind.TERMINATE, method=0)
+    change = SectorChange.objects.create(
+        sector=full.active, kind="TERMINATE", state="TERMINATE_SENT", batch=end, fee=FIL // 4, queued_height=1
+    )
+    assert "Termination fee" not in words_of(signed_in("ann").get(reverse("sector", args=[full.active.uuid])))
+    SectorChange.objects.filter(pk=change.pk).update(state="TERMINATE_LANDED")
+    words = words_of(signed_in("ann").get(reverse("sector", args=[full.active.uuid])))
+    assert "Termination fee 0.2500 FIL as priced when it was requested Paid so far 0.4933 FIL" in words

@@ -13,9 +13,10 @@ from apps.core.formatting import NOTHING, fil, plural
 from apps.core.languages import colon_text
 from apps.sectors.selectors.sector_costs import SectorCost
 from apps.sectors.states import BatchKind
+from poolsite.wire.pipeline.changes import ChangeState
 
 if TYPE_CHECKING:
-    from apps.sectors.models import Sector
+    from apps.sectors.models import Sector, SectorChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +30,29 @@ class CostLine:
     """The whole cost of which this is a share."""
 
 
-def cost_lines(sector: Sector, costs: Sequence[SectorCost]) -> list[CostLine]:
-    """Lay out the gas of each message, its sum, and the pledge."""
+def cost_lines(sector: Sector, costs: Sequence[SectorCost], change: SectorChange | None) -> list[CostLine]:
+    """Lay out the gas of each message, its sum, the fee of a termination that landed, and the pledge."""
     lines = [_gas_line(one) for one in costs]
-    if len(landed := [one.share for one in costs if one.share is not None]) > 1:
+    landed = [one.share for one in costs if one.share is not None]
+    if len(landed) > 1:
         lines.append(CostLine(gettext("Gas so far"), _amount(sum(landed))))
+    if change is not None and change.state == ChangeState.TERMINATE_LANDED:
+        lines += _fee_lines(change, gas=sum(landed))
     pledge = int(sector.initial_pledge)
     lines.append(CostLine(gettext("Pledge"), _amount(pledge) if pledge else NOTHING))
     return lines
+
+
+def _fee_lines(change: SectorChange, *, gas: int) -> list[CostLine]:
+    """Return the fee, with the message that brought it, and all that was paid."""
+    fee, message = int(change.fee), "" if change.batch is None else change.batch.message_id
+    href = reverse("message", args=[message]) if message else ""
+    if not fee:  # the change was read back from its message, after a restore
+        return [CostLine(gettext("Termination fee"), gettext("not known"), href, gettext("message"))]
+    return [
+        CostLine(gettext("Termination fee"), _amount(fee), href, gettext("as priced when it was requested")),
+        CostLine(gettext("Paid so far"), _amount(gas + fee)),
+    ]
 
 
 def _gas_line(one: SectorCost) -> CostLine:
