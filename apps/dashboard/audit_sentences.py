@@ -9,9 +9,11 @@ from string import Formatter
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.uuids import is_uuid
 from apps.sectors.rules.sector_names import sector_name_parse
 
 if TYPE_CHECKING:
@@ -248,6 +250,39 @@ OTHER: Final = _("{actor}: {action} {object}")
 HOST: Final = re.compile(r"(?P<name>.+) \((?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\)")
 MESSAGE: Final = re.compile(r"(?:.* \()?(?P<id>[^\s()]+)\)?")
 ADDRESS: Final = re.compile(r"[ft]0\d+")
+CID: Final = re.compile(r"b[a-z2-7]{30,}")
+NAMED: Final = {
+    "billing": "tenants",
+    "person": "people",
+    "ratelimit": "tenants",
+    "service": "tenants",
+    "signer": "wallets",
+    "store": "stores",
+    "tenant": "tenants",
+    "token": "tokens",
+    "wallet": "wallets",
+    "worker": "hosts",
+}
+"""Lists that `q` narrows to the name that the log has, by the first part of an action."""
+WHOLE: Final = {
+    "account": "gateway",
+    "approval": "approvals",
+    "console": "consoles",
+    "gas": "gas",
+    "gateway": "gateway",
+    "multisig": "multisigs",
+    "node": "chain",
+    "offline": "offline",
+    "remote-wallet": "gateway",
+    "rules": "gas",
+    "statement": "charges",
+    "status": "status",
+}
+"""Pages with all objects of a kind."""
+BY_UUID: Final = {"auto-rule": "auto-rule", "deal": "deal"}
+"""Pages of one object, where the log has its uuid."""
+ENDED: Final = re.compile(r".*[.-](?:remove|delete|forget|retire)")
+"""Actions after which the object has no page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,14 +317,30 @@ def sentence_text(entry: AuditEntry) -> str:
 def _object(entry: AuditEntry) -> Part:
     """Return what an entry is about, with its page as far as its name tells it."""
     noun, target = entry.action.partition(".")[0], entry.target or "–"
-    if (sector := sector_name_parse(target)) is not None:
-        return Part(target, href=reverse("sector-named", args=[f"f0{sector[0]}-{sector[1]}"]))
-    if ADDRESS.fullmatch(target):
-        return Part(target, href=reverse("miner", args=[f"f{target[1:]}"]))
     if noun == "worker" and (host := HOST.fullmatch(target)) is not None:
         return Part(host["name"], href=reverse("host", args=[host["uuid"]]))
+    return Part(target, href=_page(noun, target, is_over=ENDED.fullmatch(entry.action) is not None))
+
+
+def _page(noun: str, target: str, *, is_over: bool) -> str:
+    """Return the address of the page of what the log calls `target`; empty if it has none."""
+    if (sector := sector_name_parse(target)) is not None:
+        return reverse("sector-named", args=[f"f0{sector[0]}-{sector[1]}"])
+    if ADDRESS.fullmatch(target):
+        return reverse("miner", args=[f"f{target[1:]}"])
     if noun == "message" and (message := MESSAGE.fullmatch(target)) is not None:
-        return Part(target, href=reverse("message", args=[message["id"]]))
-    if noun in ("sender", "policy"):
-        return Part(target, href=reverse("sender", args=[target]) if " " not in target else "")
-    return Part(target)
+        return reverse("message", args=[message["id"]])
+    if " " not in target and noun in ("sender", "policy", "client"):
+        return reverse("client" if noun == "client" else "sender", args=[target])
+    if noun == "piece" and CID.fullmatch(target):
+        return f"{reverse('pieces')}?{urlencode({'piece_cid': target})}"
+    if is_over or target == "–":
+        return ""
+    if noun == "check":
+        return reverse("check-settings", args=[target])
+    if noun in BY_UUID:
+        return reverse(BY_UUID[noun], args=[target]) if is_uuid(target) else ""
+    if noun in NAMED:
+        name = target.rpartition("/")[2]  # a token is named with its tenant
+        return f"{reverse(NAMED[noun])}?{urlencode({'q': name})}"
+    return reverse(WHOLE[noun]) if noun in WHOLE else ""

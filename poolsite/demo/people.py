@@ -12,6 +12,7 @@ from django.contrib.auth.hashers import make_password
 
 from apps.core.reasons import quoted
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
+from apps.sectors.selectors.hosts import worker_target
 from apps.users.models import AuditEntry, SignerGrant, Tenant, Token, User
 from apps.users.selectors.audit import audit_hash
 from apps.users.services.tenants import tenant_create
@@ -268,8 +269,8 @@ def _done(world: World) -> Iterator[Done]:
             yield Done(days, operator, "person.create", person.username, tenant, None, after)
     for number, host in enumerate(world.hosts):
         days = (number * 7 + 2) % world.scale.days + 0.3
-        yield Done(days, operator, "worker.pause", host.name, host.tenant, resumed, paused)
-        yield Done(days - 0.1, operator, "worker.resume", host.name, host.tenant, paused, resumed)
+        yield Done(days, operator, "worker.pause", worker_target(host), host.tenant, resumed, paused)
+        yield Done(days - 0.1, operator, "worker.resume", worker_target(host), host.tenant, paused, resumed)
     for number, miner in enumerate(world.miners):
         days, who = (number * 5 + 1) % world.scale.days + 0.6, names.get(miner.tenant_id, operator)
         after = {"count": 8 + number % 9}

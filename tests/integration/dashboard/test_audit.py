@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -17,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.core.redis_clients import redis_client
-from apps.dashboard.audit_sentences import SENTENCES
+from apps.dashboard.audit_sentences import BY_UUID, NAMED, SENTENCES, WHOLE
 from apps.dashboard.pages.audit.page import GROUPS, ChangeRow, change_rows
 from apps.users.models import AuditEntry
 from apps.users.selectors import audit_search
@@ -281,6 +282,27 @@ def test_an_entry_is_a_sentence_with_links() -> None:
     assert "ann paused sector f01000 / 7" in text
     assert f'href="{reverse("sector-named", args=["f01000-7"])}"' in page
     assert "ann: no.such thing" in text
+
+
+def test_what_an_entry_names_is_linked_to_a_page_that_opens() -> None:
+    people.operator_person("root")
+    named = {*NAMED, *WHOLE, *BY_UUID} - {"auto-rule", "deal"}
+    for action in sorted(one for one in SENTENCES if one.partition(".")[0] in named):
+        did(action, "alice/sealer-2", actor="ann")
+    did("auto-rule.set", "0e7f6a3e-5a0f-4f6c-8a5e-0d3f6a1b2c3d", actor="ann")
+    client = signed_in("root")
+
+    page = client.get("/audit/").content.decode() + client.get("/audit/?what=person").content.decode()
+    links = {html.unescape(one) for one in re.findall(r'<a\s+href="([^"]+)"\s*>alice/sealer-2', page)}
+
+    assert {
+        "/hosts/?q=sealer-2",
+        "/storage/?q=sealer-2",
+        "/tokens/?q=sealer-2",
+        "/people/?q=sealer-2",
+    } <= links
+    assert {link: client.get(link).status_code for link in links} == dict.fromkeys(links, 200)
+    assert "/automation/0e7f6a3e" in page
 
 
 def test_a_filter_that_there_is_not_is_refused_by_its_name() -> None:
