@@ -27,6 +27,7 @@ from apps.proving.models import Deadline
 from apps.sectors.models import PipelineRun, Sector, Worker
 from apps.sectors.selectors.failures import FailureGroup
 from apps.users.states import Perm
+from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.amounts import fil_format
 
 ACTS_MAX: Final = 3
@@ -40,7 +41,8 @@ MESSAGE_ACTS: Final[dict[str, tuple[str, str, bool]]] = {
     "raise-fee": ("message-replace", gettext_noop("Raise fee of"), True),
 }
 """Of the doctor's actions those with a route of their own: its name, the label, whether it asks first."""
-
+MENDS: Final = frozenset({*MESSAGE_ACTS, "fund", "policy", "fee-rules", "replace-earlier"})
+"""The doctor's actions that end a cause by themselves."""
 FREE_ACTS: Final = ("retry-now", "republish")
 """Actions that sign nothing anew, and so cost nothing for however many messages."""
 
@@ -147,12 +149,19 @@ def funds_send(to: str, name: str, *, label: str = "", value: int = 0) -> Act:
 
 
 def message_mend(message: Message, data: CheckData) -> tuple[Act, ...]:
-    """Return the doctor's first action for a stuck message, where it is one click."""
+    """Return the first of the doctor's actions for a stuck message that has a page or a route."""
     diagnosis = message_diagnose(message, head=data.head)
-    action, key = next(iter(diagnosis.actions), ""), message.pk
+    action, key = next((one for one in diagnosis.actions if one in MENDS), ""), message.pk
+    sender = message.from_addr
+    name = data.wallet_names.get(sender) or shortened(sender)
     if action == "fund":
-        sender = message.from_addr
-        return (funds_send(sender, data.wallet_names.get(sender) or shortened(sender)),)
+        return (funds_send(sender, name),)
+    if action == "policy" and wallets_visible(data.viewer).filter(address=sender).exists():
+        link = Link("policy", (sender,))
+        return (Act(link, gettext_noop("Change the signing policy of"), name, opens_page=True),)
+    if action == "fee-rules" and sender_may_set(data.viewer, sender):
+        link = Link("sender", (sender,))
+        return (Act(link, gettext_noop("Change the fee rules of"), name, opens_page=True),)
     if action == "replace-earlier" and "earlier_id" in diagnosis.evidence:
         action, key = "replace", str(diagnosis.evidence["earlier_id"])
     if action not in MESSAGE_ACTS:

@@ -20,8 +20,11 @@ from apps.checks.report.cache import codes_write, report_read, report_write
 from apps.checks.report.evaluate import evaluate, evaluate_some
 from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
+from apps.core.reasons import refused
 from apps.dashboard.live_fragments import fragments_render
+from apps.gateway.errors import SignerRefused
 from apps.messages.models import Message, Sender
+from apps.messages.reasons import SIGN_FAILED
 from apps.messages.states import MessageState, NoncesBy, SenderState, Wait
 from apps.miners.models import Miner
 from apps.sectors.models import PipelineRun, Sector, WorkerCommand
@@ -30,6 +33,7 @@ from apps.users.rules.principals import SYSTEM
 from apps.users.services.grants import signer_grant
 from apps.users.states import Role
 from poolsite.wire.pipeline import SectorState
+from poolsite.wire.policy_refusals import VALUE, LimitRefusal
 from tests import factories
 from tests.integration.dashboard.check_scenes import SCENES
 from tests.messaging import pool_world
@@ -175,6 +179,7 @@ def test_a_debt_is_paid_by_a_transfer_that_is_filled_in(quiet):
         (MessageState.UNFILLED, Wait.ESTIMATE, "Retry Send"),
         (MessageState.UNFILLED, Wait.FEE_LIMIT, "Raise fee of Send…"),
         (MessageState.UNFILLED, Wait.FUNDS, "Send FIL to till…"),
+        (MessageState.UNFILLED, Wait.GAS_CAP, "Change the fee rules of till…"),
         (MessageState.FILLED, Wait.FEE_CAP, "Raise fees of Send"),
         (MessageState.FILLED, Wait.NODE_REFUSES, "Raise fees of Send"),
         (MessageState.FILLED, Wait.NODE_AWAY, "Republish Send"),
@@ -191,6 +196,17 @@ def test_a_stuck_message_has_the_doctors_first_action(quiet, state, wait, words)
         Message.objects.filter(pk=row.pk).update(gas_fee_cap=10**18 if wait != Wait.FEE_CAP else 1)
 
     assert [act.text for act in acts_of("messages_stuck")] == [words]
+
+
+def test_a_message_that_its_policy_refuses_again_leads_to_the_policy(quiet):
+    wallet = factories.wallet(label="till")
+    refusal = SIGN_FAILED(reason=refused(SignerRefused(str(LimitRefusal("small", VALUE, "5 FIL", "1 FIL")))))
+    factories.message("held", from_addr=wallet.address, wait=Wait.POLICY, attempts=3, error=refusal)
+
+    [act] = acts_of("messages_stuck")
+
+    assert act.text == "Change the signing policy of till…"
+    assert act.link.address == reverse("policy", args=[wallet.address])
 
 
 def test_the_message_that_holds_up_another_is_replaced(quiet):

@@ -22,6 +22,7 @@ from apps.messages.selectors.diagnosis import Diagnosis
 from apps.messages.selectors.fees import GUARD, LEVELS, MESSAGE, METHOD, POOL, TENANT, WHERE
 from apps.messages.selectors.message_limits import QUOTA, Limit, message_limits
 from apps.messages.states import Wait
+from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.amounts import fil_format
 
@@ -115,7 +116,12 @@ def policy_href(diagnosis: Diagnosis, message: Message, data: PageData) -> str:
     """Return the rule of the signing policy that refuses a message, else the policy; empty if not visible."""
     if not wallets_visible(data.viewer).filter(address=message.from_addr).exists():
         return ""
-    if diagnosis.refusal.rule and data.viewer.may("admin"):
+    return visible_policy_href(diagnosis, message, data.viewer)
+
+
+def visible_policy_href(diagnosis: Diagnosis, message: Message, viewer: Principal) -> str:
+    """Return the same of a sender whose wallet the viewer sees."""
+    if diagnosis.refusal.rule and viewer.may("admin"):
         query = urlencode({"name": diagnosis.refusal.rule})
         return f"{reverse('policy-rule', args=[message.from_addr])}?{query}"
     return reverse("policy", args=[message.from_addr])

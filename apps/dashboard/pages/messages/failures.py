@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from django.http import HttpRequest, HttpResponse
@@ -18,7 +19,8 @@ from apps.core.formatting import plural
 from apps.core.languages import clauses_text, colon_text, list_text
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import AddressNames, PageData
-from apps.dashboard.pages.messages.detail import CLICKS
+from apps.dashboard.pages.messages.detail import CLICKS, HEADLINE_ACTS
+from apps.dashboard.pages.messages.diagnosis_checks import visible_policy_href
 from apps.dashboard.pages.messages.rows import message_why
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.rules.methods import method_text
@@ -35,6 +37,7 @@ from apps.messages.selectors.remedies import DOES
 from apps.messages.selectors.stuck import STUCK_IN_FLIGHT
 from apps.messages.services.bulk import BULK_STATES
 from apps.users.rules.principals import Principal
+from apps.wallets.selectors import wallets_visible
 
 GROUPS_SHOWN: Final = 40
 SENDERS_SHOWN: Final = 4
@@ -54,7 +57,12 @@ ACT_LABELS: Final = {
 
 
 def group_row(
-    group: MessageGroup, cost: MessagesCost | None, names: AddressNames, *, may_sign: bool
+    group: MessageGroup,
+    cost: MessagesCost | None,
+    names: AddressNames,
+    *,
+    viewer: Principal,
+    policies: Collection[str],
 ) -> dict[str, object]:
     """Lay out one group."""
     newest, messages = group.newest, plural(group.count, "message")
@@ -79,15 +87,20 @@ def group_row(
         "count": group.count,
         "href": f"{reverse('messages')}?{query}",
         "one": reverse("message", args=[newest.pk]),
-        "acts": group_acts(group, query, messages=messages) if may_sign else [],
+        "acts": group_acts(group, query, messages=messages, viewer=viewer, policies=policies)
+        if viewer.may("sign")
+        else [],
     }
 
 
-def group_acts(group: MessageGroup, query: str, *, messages: str) -> list[tuple[str, str, str]]:
-    """Return address, label and kind of the reviews of what helps all of a group; nothing that cannot."""
-    if group.count == 1 or group.view != STUCK:
-        return []
-    return [
+def group_acts(
+    group: MessageGroup, query: str, *, messages: str, viewer: Principal, policies: Collection[str]
+) -> list[tuple[str, str, str]]:
+    """Return address, label and kind of what helps all of a group; nothing that cannot."""
+    found = mends(group, viewer=viewer, policies=policies)
+    if group.view != STUCK:
+        return found
+    return found + [
         (
             f"{reverse('messages-bulk', args=[action])}?{query}",
             str(ACT_LABELS[action][0]).format(messages=messages),
@@ -96,6 +109,37 @@ def group_acts(group: MessageGroup, query: str, *, messages: str) -> list[tuple[
         for action in group.diagnosis.actions
         if action in ACT_LABELS and group.newest.state in BULK_STATES[action] and _fits(action, group)
     ]
+
+
+def mends(group: MessageGroup, *, viewer: Principal, policies: Collection[str]) -> list[tuple[str, str, str]]:
+    """Return the pages that end the cause: of one sender, or of the only message."""
+    newest, actions = group.newest, group.diagnosis.actions
+    if group.count == 1:
+        pages = [HEADLINE_ACTS[action] for action in actions if action in HEADLINE_ACTS]
+        if pages:
+            label, page = pages[0]
+            return [(reverse(page, args=[newest.pk]), str(label), "primary")]
+    if len(group.senders) > 1:
+        return []
+    if "policy" in actions and newest.from_addr in policies:
+        label = (
+            gettext("Change the rule…")
+            if group.diagnosis.refusal.rule
+            else gettext("Open the signing policy")
+        )
+        return [(visible_policy_href(group.diagnosis, newest, viewer), label, "primary")]
+    if "fund" in actions:
+        query = urlencode({"to": newest.from_addr})
+        return [(f"{reverse('message-compose')}?{query}", gettext("Send FIL…"), "primary")]
+    return []
+
+
+def policies_of(groups: Iterable[MessageGroup], viewer: Principal) -> set[str]:
+    """Return the senders of the groups whose signing policies may mend them, and the viewer may see."""
+    senders = [str(one.newest.from_addr) for one in groups if "policy" in one.diagnosis.actions]
+    if not senders:
+        return set()
+    return set(wallets_visible(viewer).filter(address__in=senders).values_list("address", flat=True))
 
 
 def _fits(action: str, group: MessageGroup) -> bool:
@@ -109,8 +153,9 @@ def failures(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the groups."""
     data = PageData(viewer)
     groups = groups_priced(data, messages_grouped(viewer, head=data.head, network=data.network))
-    names, may_sign = data.names, viewer.may("sign")
-    rows = [group_row(group, cost, names, may_sign=may_sign) for group, cost in groups[:GROUPS_SHOWN]]
+    shown = groups[:GROUPS_SHOWN]
+    policies = policies_of([group for group, _cost in shown], viewer)
+    rows = [group_row(group, cost, data.names, viewer=viewer, policies=policies) for group, cost in shown]
     total = sum(group.count for group, _cost in groups)
     return page_render(
         request,

@@ -195,6 +195,22 @@ def test_the_page_offers_one_act_for_what_it_can_help_and_none_else() -> None:
     assert "Retry: 2 messages" in review
 
 
+def test_a_single_message_has_the_acts_of_several() -> None:
+    people.person("ann")
+    wallet = factories.wallet(label="till")
+    stuck("barred", BARRED, wait=Wait.POLICY, from_addr=wallet.address)
+    factories.message("lost", state=MessageState.REPLACED, wait=Wait.NONCE_TAKEN)
+    poor("a", "b", from_addr=wallet.address)
+
+    page = text_of(signed_in("ann").get(reverse("messages-failures")))
+
+    assert f'href="{reverse("policy", args=[wallet.address])}"' in page
+    assert "Mark 1 message as failed…" in page
+    assert f'href="{reverse("message-push-again", args=["lost"])}"' in page
+    assert f'href="{reverse("message-compose")}?to={wallet.address}"' in page
+    assert "Retry 2 messages…" in page
+
+
 def test_the_check_names_each_cause_once() -> None:
     factories.head(1000)
     for number in range(3):
