@@ -179,7 +179,8 @@ def next_rows(data: PageData) -> list[NextRow]:
     for miner in data.miners:
         ahead = [row for row in data.deadlines_of(miner) if row.live and row.close_epoch > epoch]
         found += sorted(ahead, key=lambda row: row.close_epoch)[:OF_MINER_MAX]
-    found.sort(key=lambda row: (row.forecast != Forecast.AT_RISK, -(row.miss or 0), row.close_epoch))
+    # Of whole percents: below that the order of time is what one looks for.
+    found.sort(key=lambda row: (row.forecast != Forecast.AT_RISK, -round(row.miss or 0, 2), row.close_epoch))
     hosts = hosts_proving({row.miner_id for row in found[:NEXT_MAX]})
     return [_next_row(row, miners[row.miner_id], data, hosts) for row in found[:NEXT_MAX]]
 
