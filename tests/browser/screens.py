@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.axe import findings
 from tests.browser.chrome import FLAGS, chrome_find
@@ -48,6 +48,8 @@ SHOWN: Final = (
 """Pictures that the documentation shows; they are kept with it, of what one window shows alone."""
 WINDOW: Final = "-window"
 """Ends the names of these: full pages of a large pool would be megabytes."""
+SETTLED_MS: Final = 30_000
+"""Longest wait for a page's requests: the pool may have just started, on a machine that does other work."""
 NARROW: Final = 360
 """No page may be scrolled sideways at this width."""
 
@@ -221,7 +223,10 @@ def pictures_take(browser: Browser, pool: Pool, folder: Path) -> list[str]:
             if f"{name}-{mode}" in SHOWN:
                 page.page.screenshot(path=folder / f"{name}-{mode}{WINDOW}.png")
             picture_take(page, folder / f"{name}-{mode}.png")
-            wrong += look_over(page, f"{name}-{mode}")
+            found = look_over(page, f"{name}-{mode}")
+            for line in found:
+                say(line)
+            wrong += found
         context.close()
         say(f"{len(pages) + 1} pictures at {mode}")
     return wrong
@@ -242,14 +247,13 @@ def main(argv: list[str]) -> int:
         say(f"There is no demo in {choices.var}: start one by make up DEMO=1.")
         return 1
     folder.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=SETTLED_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         wrong = pictures_take(browser, Pool.of(choices.var), folder)
         browser.close()
     for name in SHOWN:
         shutil.copy(folder / f"{name}{WINDOW}.png", SITE / "docs" / "screens" / f"{name}.png")
-    for line in wrong:
-        say(line)
     return 1 if wrong else 0
 
 
