@@ -36,6 +36,7 @@ from apps.messages.selectors.alike import (
 from apps.messages.selectors.remedies import DOES
 from apps.messages.selectors.stuck import STUCK_IN_FLIGHT
 from apps.messages.services.bulk import BULK_STATES
+from apps.messages.states import Wait
 from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallets_visible
 
@@ -104,7 +105,7 @@ def group_acts(
         (
             f"{reverse('messages-bulk', args=[action])}?{query}",
             str(ACT_LABELS[action][0]).format(messages=messages),
-            ACT_LABELS[action][1],
+            "" if found and ACT_LABELS[action][1] == "primary" else ACT_LABELS[action][1],
         )
         for action in group.diagnosis.actions
         if action in ACT_LABELS and group.newest.state in BULK_STATES[action] and _fits(action, group)
@@ -128,6 +129,8 @@ def mends(group: MessageGroup, *, viewer: Principal, policies: Collection[str]) 
             else gettext("Open the signing policy")
         )
         return [(visible_policy_href(group.diagnosis, newest, viewer), label, "primary")]
+    if group.diagnosis.reason == Wait.EARLIER_NONCE:
+        return [(reverse("sender", args=[newest.from_addr]), gettext("Show the sender"), "primary")]
     if "fund" in actions:
         query = urlencode({"to": newest.from_addr})
         return [(f"{reverse('message-compose')}?{query}", gettext("Send FIL…"), "primary")]
