@@ -117,8 +117,8 @@ class Journal:
         return failure if failure is not None and failure.token == token else None
 
     def progress_write(self, job_id: str, progress: Progress) -> None:
-        """Write down how far a stage is."""
-        _write(self.folder(job_id) / PROGRESS, document_encode(progress))
+        """Write down how far a stage is, without waiting for the disk: nothing is lost if it says less."""
+        _write(self.folder(job_id) / PROGRESS, document_encode(progress), is_awaited=False)
 
     def progress_read(self, job_id: str, *, token: int, stage: str) -> Progress | None:
         """Read how far a stage is; None if nobody has said."""
@@ -224,12 +224,13 @@ def _locked(descriptor: int, *, until: float) -> bool:
             return True
 
 
-def _write(path: Path, data: dict[str, Any]) -> None:
+def _write(path: Path, data: dict[str, Any], *, is_awaited: bool = True) -> None:
     fresh = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with fresh.open("w") as handle:
         json.dump(data, handle)
-        handle.flush()
-        os.fsync(handle.fileno())
+        if is_awaited:
+            handle.flush()
+            os.fsync(handle.fileno())
     fresh.replace(path)
 
 

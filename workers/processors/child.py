@@ -48,6 +48,8 @@ TREE_STAGES = {"pc2", "snap_encode"}
 """Stages that make trees, which a card may do."""
 PROGRESS_PAUSE_S = 0.2
 """Shortest time between two progress lines of one request."""
+PROGRESS_LINES_S = 20
+"""Progress lines a second of all requests: their reader writes a file for each; a full pipe stops a batch."""
 
 
 class Child:
@@ -58,6 +60,7 @@ class Child:
         self._runs = {stage.name: stage.run for stage in stages}  # loaded now, not under the first request
         self._out = out
         self._lock = threading.Lock()
+        self._running = 0
         self._trees: TreesTrial | None = None
 
     def precompile(self) -> None:
@@ -94,6 +97,7 @@ class Child:
             sys.stderr.write(f"bad request: {error}: {line[:100]}\n")
             return
         answer = {"id": number, "err_msg": None, "output": None}
+        self._running_add(1)
         try:
             answer["output"] = self._run(request)
         except Exception as error:  # noqa: BLE001  # the outermost place: every failure is an answer
@@ -103,6 +107,7 @@ class Child:
                 "err_kind": type(failure).__name__,
                 "err_level": failure.level,
             }
+        self._running_add(-1)
         self._write(json.dumps(answer, separators=(",", ":")))
 
     def _run(self, request: dict[str, Any]) -> Any:
@@ -113,13 +118,17 @@ class Child:
         def progress(done: int, total: int) -> None:
             nonlocal reported_at
             now = time.monotonic()
-            if now - reported_at >= PROGRESS_PAUSE_S:
+            if now - reported_at >= max(PROGRESS_PAUSE_S, self._running / PROGRESS_LINES_S):
                 reported_at = now
                 self._write(json.dumps({"id": number, "progress": {"done": done, "total": total}}))
 
         output = output_encode(stage, self._runs[stage.name](task, progress=progress))
         self.card_report()
         return output
+
+    def _running_add(self, change: int) -> None:
+        with self._lock:
+            self._running += change
 
     def _stage_of(self, request: dict[str, Any]) -> Stage:
         name = request.get("stage")

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import io
+import json
+from threading import Barrier
+from types import SimpleNamespace
 
 from poolsite.wire.hardware import TreesTrial
 from workers.console.host_report import HostReport
@@ -131,3 +134,30 @@ def test_a_child_says_how_far_it_is_before_it_greets(tmp_path, monkeypatch):
         CompileProgress(2, 2),
         "tree_d+add_piece processor ready",
     ]
+
+
+def test_requests_side_by_side_share_the_lines_of_progress(monkeypatch):
+    requests, second, lines = 40, [0], []
+    begun, told = Barrier(requests), Barrier(requests + 1)
+
+    def run(task, *, progress):
+        begun.wait(60)
+        while task == 0 and second[0] < 10:
+            second[0] += 1
+            progress(second[0], 10)
+        told.wait(60)
+
+    class Out(io.StringIO):
+        def write(self, line):
+            lines.append(json.loads(line))
+            return len(line)
+
+    monkeypatch.setattr(child, "time", SimpleNamespace(monotonic=lambda: second[0]))
+    monkeypatch.setattr(child, "task_decode", lambda _stage, task: task)
+    one = Child([STAGES["pc1"]], Out())
+    one._runs["pc1"] = run
+    asked = (json.dumps({"id": number, "task": number}) for number in range(requests))
+    one.serve(io.StringIO("\n".join(asked)))
+    told.wait(60)
+
+    assert [line["progress"]["done"] for line in lines if "progress" in line] == [2, 4, 6, 8, 10]
