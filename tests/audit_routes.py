@@ -14,6 +14,7 @@ NUMBERS_TESTED: Final = "tests/unit/apps/sectors/test_reservations.py"
 FAILURES_TESTED: Final = "tests/integration/dashboard/test_failures.py"
 TARGETS_TESTED: Final = "tests/integration/sealing/test_targets.py"
 FILES_TESTED: Final = "tests/integration/sealing/test_file_removals.py"
+DRIVES_TESTED: Final = "tests/unit/apps/sectors/test_drives_reset.py"
 LEFTOVERS_TESTED: Final = "tests/integration/stores/test_store_scans.py"
 ADOPTIONS_TESTED: Final = "tests/integration/dashboard/test_adoptions.py"
 MOVES_TESTED: Final = "tests/integration/dashboard/test_moves.py"
@@ -105,6 +106,7 @@ ELSEWHERE: Final = {
     "POST sectors:remove-files": FILES_TESTED,
     "POST stores/<str:uuid>/findings:remove": LEFTOVERS_TESTED,
     "POST workers/<str:uuid>/leftovers:remove": "tests/unit/apps/sectors/test_sealing_leftovers.py",
+    "POST workers/<str:uuid>/drives:reset": DRIVES_TESTED,
     "POST sectors/<str:uuid>/snap-up": RUNS_TESTED,
     "POST sectors:snap-up": "tests/integration/dashboard/test_snap_up_many.py",
     "POST sectors/<str:uuid>/snap-up/retry": RUNS_TESTED,
@@ -187,6 +189,7 @@ PAGES_ELSEWHERE: Final = {
     FILES_TESTED: r"sectors-remove-files",
     LEFTOVERS_TESTED: r"store-leftovers",
     "tests/unit/apps/sectors/test_sealing_leftovers.py": r"host-leftovers",
+    DRIVES_TESTED: r"host-drives",
     TARGETS_TESTED: r"miner-target",
     ADOPTIONS_TESTED: r"miner-adopt",
     MOVES_TESTED: r"miner-move",

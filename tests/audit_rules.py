@@ -164,6 +164,7 @@ DOES: Final = frozenset(
             "console.join",
         ),
         *("piece.unseal-retry", "worker.pings-forget", "worker.register", "worker.remove_leftovers"),
+        "worker.reset_drives",
         *("console.join", "worker.retire_drained"),
     }
 )

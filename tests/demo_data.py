@@ -122,7 +122,8 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
     )
     Deadline.objects.filter(pk=rows[1].pk).update(faulty=1)
     factories.partition(rows[1], all_sectors=[1], live=[1], faulty=[1])
-    sealer = factories.worker(f"{of}-sealer", of=of, hardware=factories.measured_hardware())
+    hardware = factories.measured_hardware() | {"batch_size": {"sectors": 128, "why": "best"}}
+    sealer = factories.worker(f"{of}-sealer", of=of, hardware=hardware)
     prover = factories.worker(f"{of}-prover", of=of, kinds=[JobKind.WINDOW_POST])
     store = factories.store(sealer)
     factories.store(prover)
@@ -370,6 +371,7 @@ OBJECTS = (
     "store-adopt",
     "store-check",
     "store-leftovers",
+    "host-drives",
     "host-leftovers",
     "host-setting",
     "store-redeclare",
@@ -500,6 +502,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         "sector-restore": reverse("sector-restore", args=[pool.paused.uuid]),
         "sector-state-set": reverse("sector-state-set", args=[pool.paused.uuid]),
         "host": reverse("host", args=[pool.sealer.uuid]),
+        "host-drives": reverse("host-drives", args=[pool.sealer.uuid]),
         "host-leftovers": reverse("host-leftovers", args=[pool.sealer.uuid]),
         "host-setting": reverse("host-setting", args=[pool.sealer.uuid]),
         "store": reverse("store", args=[pool.store.uuid]),

@@ -1,4 +1,6 @@
-"""`python -m workers reset-drives`: begin anew on the drives of [layers], once one was replaced or emptied.
+"""Begin anew on the drives of [layers], once one was replaced or emptied.
+
+By `python -m workers reset-drives`, or by an order of the console.
 
 Each batch lies on all drives, so that what a lost one held is lost of all: their sectors are labelled again.
 Drives that only failed for a while need nothing of this.
@@ -7,10 +9,15 @@ Drives that only failed for a while need nothing of this.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import structlog
 
 from workers.config_mistakes import BadConfig
 from workers.host_file import LAYERS, host_file
@@ -19,9 +26,70 @@ from workers.processors.errors import BadFile
 from workers.processors.layer_drives import BATCH_SUFFIX, MEMBERS_SUFFIX, STORE
 from workers.processors.page_stripes import batch_read
 from workers.processors.terminal import error_text
+from workers.storage.files import write_file
 from workers.storage.page_drives import drives_open
 
+if TYPE_CHECKING:
+    from poolsite.wire.commands import Command
+    from workers.processors.layer_drives import LayerDrives
+
+log = structlog.get_logger(__name__)
+
 NOT_NAMED: Final = "names no drives in [layers]"
+ORDERED: Final = "reset"
+"""The file in the folder of a host's batches that has the console's last order, and the batches of then."""
+
+
+class DrivesReset:
+    """Carries out the console's orders, in a thread: a drive may not answer."""
+
+    def __init__(self, layers: LayerDrives | None) -> None:
+        self._layers = layers
+        self._orders: dict[str, str | None] = {}
+        """By command: None while it is carried out, then why it could not be; empty: it was."""
+        self._lock = threading.Lock()
+
+    def order(self, command: Command) -> str | None:
+        """Return whether an order was carried out: None while it is, why not, or nothing."""
+        if self._layers is None:
+            return f"the host's file {NOT_NAMED}"
+        with self._lock:
+            if command.id in self._orders:
+                return self._orders[command.id]
+            self._orders[command.id] = None
+        work = threading.Thread(target=self._carry_out, args=(command.id, self._layers), name="reset-drives")
+        work.daemon = True
+        work.start()
+        return None
+
+    def _carry_out(self, order: str, layers: LayerDrives) -> None:
+        folder = Path(layers.folder)
+        try:
+            _reset(folder, _batches_ordered(folder, order), layers.drives)
+            fault = ""
+        except BadConfig as error:
+            fault = str(error)
+        except OSError as error:
+            fault = error_text(error)
+        with self._lock:
+            self._orders[order] = fault
+        log.info("drives_reset", reason=fault)
+
+
+def _batches_ordered(folder: Path, order: str) -> list[Path]:
+    """Return the batches that were there when an order came first: repeated after a kill it forgets no more.
+
+    Raises OSError.
+    """
+    if not (folder / STORE).exists():
+        return []
+    path, batches = folder / ORDERED, _batches(folder)
+    with suppress(FileNotFoundError, ValueError, KeyError):
+        known = json.loads(path.read_bytes())
+        if known["order"] == order:
+            return [folder / name for name in known["batches"]]
+    write_file(path, json.dumps({"order": order, "batches": [one.name for one in batches]}).encode())
+    return batches
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,7 +112,7 @@ def main(arguments: Sequence[str]) -> int:
                 f"sectors of the batches there: {count}; their layers are lost, to be made again:"
                 " add --yes for that"
             )
-        _reset(folder, batches, [Path(drive) for drive in layers.drives])
+        _reset(folder, batches, layers.drives)
     except (BadConfig, OSError) as error:
         text = error_text(error) if isinstance(error, OSError) else str(error)
         sys.stderr.write(f"reset-drives: {text}\n")
@@ -66,7 +134,7 @@ def _sectors_of(batch: Path) -> int:
         return 0
 
 
-def _reset(folder: Path, batches: Sequence[Path], drives: Sequence[Path]) -> None:
+def _reset(folder: Path, batches: Sequence[Path], drives: Sequence[str]) -> None:
     """Forget batches, and divide drives anew.
 
     Raises OSError, before any change if a drive is not ours, and BadConfig if there is another batch by now.
@@ -74,7 +142,8 @@ def _reset(folder: Path, batches: Sequence[Path], drives: Sequence[Path]) -> Non
     store = folder / STORE
     if not store.exists():
         return  # nothing was ever labelled: the first batch takes the drives
-    opened = drives_open(drives, store=store.read_text(), extent_bytes=None, is_new=True)
+    paths = [Path(drive) for drive in drives]
+    opened = drives_open(paths, store=store.read_text(), extent_bytes=None, is_new=True)
     try:
         if not set(_batches(folder)) <= set(batches):
             raise BadConfig("a batch was begun meanwhile: try again")

@@ -239,6 +239,7 @@ SENTENCES: Final[dict[str, StrOrPromise]] = {
     "worker.register": _("{actor} registered host {object}"),
     "worker.remove_leftovers": _("{actor} had leftovers of host {object} removed"),
     "worker.resume": _("{actor} resumed host {object}"),
+    "worker.reset_drives": _("{actor} had host {object} begin anew on its drives"),
     "worker.retire": _("{actor} retired host {object}"),
     "worker.retire_drained": _("{actor} drains host {object} and retires it then"),
     "worker.settings": _("{actor} changed the settings of host {object}"),

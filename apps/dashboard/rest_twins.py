@@ -43,6 +43,7 @@ TWINS: Final = {
     "gas-guard-new": "POST gas/guards",
     "gas-rules": "GET gas/guards",
     "host": "GET workers/{uuid}",
+    "host-drives": "POST workers/{uuid}/drives:reset",
     "host-leftovers": "GET workers/{uuid}/leftovers",
     "host-setting": "PUT workers/{uuid}/settings",
     "host-settings": "GET host-settings",

@@ -60,6 +60,8 @@ class Operation(StrEnum):
     REMOVE_SEALING = "remove_sealing"
     """Remove from a sealing folder what no job knows, as {"folder": path, "miner_id": "1000",
     "number": "7"}."""
+    RESET_DRIVES = "reset_drives"
+    """Forget all batches on the drives of `[layers]`, and take the drives as they are."""
 
 
 MOVE_OPERATIONS: Final = (Operation.COPY_SECTOR, Operation.REMOVE_COPY, Operation.DROP_COPY)

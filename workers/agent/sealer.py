@@ -56,6 +56,7 @@ from workers.machine import config_text, machine_read
 from workers.machine_report import RATES_FILE, MachineReport, rates_write
 from workers.processors.compile_progress import HostCompileProgress
 from workers.processors.snark_choice import HostProofs, Snark
+from workers.reset_drives import DrivesReset
 from workers.snark.files import CircuitKind
 from workers.stage_processors import LOCATIONS_VARIABLE, PROCESSORS_VARIABLE
 from workers.storage.store_mark import BadMark
@@ -135,6 +136,7 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
     machine.report_with(leases)
     leases.watch_stores(watch)
     removals, leftovers = _files_report(leases, places=places, stores=stores, journal=journal)
+    leases.drives_reset = DrivesReset(config.children.layers).order
     own = [stage for stage in KERNEL_STAGES if stage not in config.children.stages]
     compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, own)
     bell = WorkBell(console, leases)

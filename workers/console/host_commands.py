@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from workers.store_watch import StoreWatch
 
 log = structlog.get_logger(__name__)
+
+RESET_DRIVES: Final = "reset-drives: "
+"""Begin of the error of an order to begin anew on the drives; a later one that succeeds takes it back."""
 
 
 class HostCommands:
@@ -35,6 +38,8 @@ class HostCommands:
         """Ends what computes a job's stage."""
         self.leftover_remove: Callable[[Command], str | None] = _no_sealing
         """Removes a leftover of sealing; gives None while it does, then why it could not, or nothing."""
+        self.drives_reset: Callable[[Command], str | None] = _no_sealing
+        """Begins anew on the drives for layers; answers as `leftover_remove`."""
         self.is_paused = self.is_draining = self.is_upgrading = False
         self.last_error = ""
         self._done_commands: list[str] = []
@@ -53,6 +58,7 @@ class HostCommands:
             Operation.UPGRADE: self._upgrade,
             Operation.REMOVE: self.files_remove,
             Operation.REMOVE_SEALING: self._leftover_order,
+            Operation.RESET_DRIVES: self._drives_order,
             Operation.END_STAGE: self.stage_end,
             **dict.fromkeys(STORE_OPERATIONS, self._store_order),
         }
@@ -101,6 +107,15 @@ class HostCommands:
     def _leftover_order(self, command: Command) -> bool:
         """Return whether a leftover was removed, or cannot be."""
         return self._ordered(command, self.leftover_remove(command))
+
+    def _drives_order(self, command: Command) -> bool:
+        """Return whether the drives were taken anew, or cannot be."""
+        fault = self.drives_reset(command)
+        if fault:
+            self.last_error = f"{RESET_DRIVES}{fault}"
+        elif fault is not None and self.last_error.startswith(RESET_DRIVES):
+            self.last_error = ""
+        return self._ordered(command, fault)
 
     def _ordered(self, command: Command, fault: str | None) -> bool:
         if fault:

@@ -32,7 +32,8 @@ FILE_NAME: Final = "poolsite-pages"
 """The file in a folder that is named as a drive; an empty one says that the drive may be used."""
 KIND: Final = "poolsite pages 1"
 REMEDY: Final = (
-    "once it answers again, retry its sectors; if it was replaced, first run “python -m workers reset-drives”"
+    "once it answers again, retry its sectors; if it was replaced, first “Reset drives…” on the host's page,"
+    " or “python -m workers reset-drives” on the host"
 )
 FAILED: Final = {errno.EIO, errno.ENXIO, errno.ENODEV, errno.EROFS}
 """Errors of a drive that does not answer, is gone, or whose file system takes no more writes after errors."""
@@ -268,7 +269,8 @@ def _difference(found: Header | None, wanted: Header) -> str:
     if found is None:
         return (
             f"drive {wanted.drive + 1} is blank: what it held is lost;"
-            " if it was replaced, run “python -m workers reset-drives” and retry its sectors"
+            " if it was replaced, “Reset drives…” on the host's page,"
+            " or “python -m workers reset-drives” on the host, and retry its sectors"
         )
     if found.store != wanted.store:
         return f"drive {wanted.drive + 1} belongs to another store of pages"

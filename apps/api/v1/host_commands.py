@@ -21,10 +21,11 @@ from poolsite.wire.commands import STORE_OPERATIONS, Operation
 NOT_PLAIN: Final = (
     Operation.REMOVE,
     Operation.REMOVE_SEALING,
+    Operation.RESET_DRIVES,
     Operation.END_STAGE,
     *STORE_OPERATIONS,
 )
-"""Operations that name files: their own requests look first whether these may go."""
+"""Operations that name files, or lose some: their own requests look first whether these may go."""
 RETIRE: Final = "retire"
 """Drain, then retire: the host is told to drain, the rest is the console's."""
 OPERATIONS: Final = [*(str(op) for op in Operation if op not in NOT_PLAIN), RETIRE]

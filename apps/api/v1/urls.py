@@ -105,6 +105,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.worker_jobs")),
     path("", include("apps.api.v1.host_settings")),
     path("", include("apps.api.v1.host_leftovers")),
+    path("", include("apps.api.v1.host_drives")),
     path("", include("apps.api.v1.hosts")),
     path("", include("apps.api.v1.host_commands")),
 ]

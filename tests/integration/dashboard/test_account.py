@@ -386,6 +386,7 @@ def test_an_auditor_reads_every_page_and_changes_nothing(monkeypatch):
         "store-adopt",
         "store-check",
         "store-leftovers",
+        "host-drives",
         "host-leftovers",
         "host-setting",
         "store-redeclare",

@@ -59,6 +59,7 @@ ACTS: Final[dict[str, str]] = {
     "host-settings": "PUT host-settings",
     "host-group": "PUT workers/<str:uuid>/group",
     "host-retire": "DELETE workers/<str:uuid>",
+    "host-drives": "POST workers/<str:uuid>/drives:reset",
     "host-leftovers": "POST workers/<str:uuid>/leftovers:remove",
     **dict.fromkeys(("host-act", "host-command"), "POST workers/<str:uuid>/commands"),
     "host-join": "POST join-tokens",

@@ -293,7 +293,7 @@ def host_detail(worker: Worker, data: PageData) -> HostDetail:
         leftovers=leftovers_card(worker),
         log=() if report is None else tuple(report.log),
         log_at="" if report is None or report.log_at is None else str(time_html(report.log_at)),
-        actions=host_actions(worker, is_away=worker_is_away(worker, now=data.at)) if may_act else (),
+        actions=host_actions(worker, data) if may_act else (),
         may_act=may_act,
         may_sign=data.viewer.may("sign"),
     )
@@ -367,8 +367,9 @@ def failure_rows(record: HostRecord) -> Iterable[Event]:
         )
 
 
-def host_actions(worker: Worker, *, is_away: bool) -> tuple[Action, ...]:
+def host_actions(worker: Worker, data: PageData) -> tuple[Action, ...]:
     """Return what a person can do to a host; of one that is offline what matters before it is back."""
+    is_away = worker_is_away(worker, now=data.at)
 
     def act(op: str, label: StrOrPromise, icon: str) -> Action:
         return Action(key=op, label=label, href=reverse("host-command", args=[worker.uuid, op]), icon=icon)
@@ -381,11 +382,15 @@ def host_actions(worker: Worker, *, is_away: bool) -> tuple[Action, ...]:
             first.append(act("drain", _("Drain"), "wait"))
     if not is_away:
         first += [act("measure", _("Measure disks"), "retry"), act("upgrade", _("Upgrade"), "up")]
-    retire = reverse("host-retire", args=[worker.uuid])
-    return (
-        *first,
-        Action(key="retire", label=_("Retire…"), href=retire, icon="close", kind="danger", opens_page=True),
-    )
+        if data.viewer.may("sign") and worker.hardware.get("batch_size") is not None:
+            first.append(_page_action(worker, "drives", _("Reset drives…"), "retry"))
+    return (*first, _page_action(worker, "retire", _("Retire…"), "close"))
+
+
+def _page_action(worker: Worker, key: str, label: StrOrPromise, icon: str) -> Action:
+    """Return what a page of its own asks before."""
+    href = reverse(f"host-{key}", args=[worker.uuid])
+    return Action(key=key, label=label, href=href, icon=icon, kind="danger", opens_page=True)
 
 
 def detail_fragments(context: FragmentContext) -> Iterable[str]:

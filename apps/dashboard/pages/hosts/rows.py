@@ -83,6 +83,7 @@ COMMAND_TEXTS: Final[dict[str, StrOrPromise]] = {
     Operation.REMOVE_LEFTOVER: _("removes leftovers from a store"),
     Operation.END_STAGE: _("ends a stage of a sector"),
     Operation.REMOVE_SEALING: _("removes leftovers from its sealing folder"),
+    Operation.RESET_DRIVES: _("begins anew on its drives"),
 }
 """Commands that ride on the answer to a heartbeat."""
 

@@ -12,6 +12,7 @@ from apps.core.live import Change, publish
 from apps.sectors.errors.hosts import UpgradeUnknown
 from apps.sectors.models import Worker, WorkerCommand
 from apps.sectors.services.audit import worker_audit
+from apps.sectors.services.hosts.drives import drives_orders_withdraw
 from apps.sectors.services.hosts.leftovers import sealing_orders_withdraw
 from apps.sectors.services.hosts.retirement import retirement_cancel
 from apps.sectors.services.hosts.settings import SLOTS, values_read, worker_settings_set
@@ -42,6 +43,7 @@ def commands_open(worker: Worker, *, now: datetime) -> tuple[Command, ...]:
     assert connection.in_atomic_block, "an order is withdrawn together with what it was for"
     rows = list(worker.commands.filter(done_at=None).order_by("pk"))
     withdrawn = removals_withdraw(rows, now=now) | sealing_orders_withdraw(worker, orders=rows, now=now)
+    withdrawn |= drives_orders_withdraw(rows, now=now)
     remaining = (row for row in rows if row.pk not in withdrawn)
     return tuple(Command(id=str(row.uuid), op=row.op, args=row.args) for row in remaining)
 

@@ -122,6 +122,20 @@ def test_a_newer_consoles_command_is_over_with_the_remedy(host: Host) -> None:
     assert (beat.last_error, beat.is_paused) == (remedy, True)
 
 
+def test_drives_that_could_not_be_reset_are_the_last_error_until_they_are(host: Host) -> None:
+    answers = [None, "drive 2 is in use", ""]
+    host.leases.drives_reset = lambda _: answers.pop(0)
+    told = [Command(id=one, op=Operation.RESET_DRIVES) for one in ("c1", "c1", "c2")]
+    host.console.beats = [HeartbeatAnswer(commands=(one,)) for one in told]
+
+    for _ in range(4):
+        host.leases.heartbeat()
+
+    said = [(beat.done_commands, beat.last_error) for _, beat in host.console.said[-4:]]
+    error = "reset-drives: drive 2 is in use"
+    assert said == [((), ""), ((), ""), (("c1",), error), (("c2",), "")]
+
+
 def test_a_paused_host_claims_nothing(host: Host) -> None:
     host.console.beats = [HeartbeatAnswer(commands=(Command(id="c", op=Operation.PAUSE),))]
     host.leases.heartbeat()
