@@ -103,7 +103,8 @@ bench-rust: test-environment
 	@code=0; $(VENV) -m tests.bench.rust_proofs || code=1; \
 	$(VENV) -m tests.bench.rust_sector 512MiB || code=1; \
 	$(VENV) -m tests.bench.rust_snark || code=1; \
-	$(VENV) -m tests.bench.rust_groth16 || code=1; exit $$code
+	$(VENV) -m tests.bench.rust_groth16 || code=1; \
+	$(VENV) -m tests.bench.rust_processor || code=1; exit $$code
 
 # In an environment of its own: compiler and assembler take a gigabyte.
 gpu:

@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -107,15 +108,22 @@ def ours(kinds: list[str], folder: Path, *, core: int, environment: dict[str, st
 
 def theirs_check(kinds: list[str], folder: Path, environment: dict[str, str]) -> None:
     """Check the proofs of theirs, and that they hold for nothing else.  Raises Disagreement."""
-    good, bad = [], []
+    statements = {}
     for what in kinds:
-        statement: Statement = json.loads((folder / "ours" / f"{what}.json").read_text())
+        statements[what] = json.loads((folder / "ours" / f"{what}.json").read_text())
         proof = (folder / "theirs" / f"{what}.proof").read_bytes()
-        statement["proof"] = base64.b64encode(proof).decode()
-        good.append(folder / f"{what}.json")
+        statements[what]["proof"] = base64.b64encode(proof).decode()
+    statements_check(statements, folder, environment)
+
+
+def statements_check(statements: Mapping[str, Statement], folder: Path, environment: dict[str, str]) -> None:
+    """Check proofs made by others, and that they hold for nothing else.  Raises Disagreement."""
+    good, bad = [], []
+    for name, statement in statements.items():
+        good.append(folder / f"{name}.json")
         good[-1].write_text(json.dumps(statement))
-        field = {"porep": "seed", "update": "comm_d_new"}.get(what, "randomness")
-        bad.append(folder / f"{what}-other.json")
+        field = {"porep": "seed", "update": "comm_d_new"}.get(statement["kind"], "randomness")
+        bad.append(folder / f"{name}-other.json")
         bad[-1].write_text(json.dumps(statement | {field: "05" * 32}))
     told = json.loads(ran("verify", *map(str, good), environment=environment)) if good else {"errors": []}
     if told["errors"]:

@@ -111,7 +111,7 @@ pub fn run(folder: &Path, comm_r: &str, comm_d: &str, kinds: &[String]) -> Resul
     Ok(())
 }
 
-fn porep_config() -> PoRepConfig {
+pub fn porep_config() -> PoRepConfig {
     let mut porep_id = [0u8; 32];
     porep_id[0] = 5; // StackedDrg2KiBV1_1
     PoRepConfig::new_groth16(SECTOR_SIZE_2_KIB, porep_id, ApiVersion::V1_1_0)

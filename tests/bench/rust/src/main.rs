@@ -4,9 +4,11 @@
 //! With arguments `BYTES PIECE FOLDER` it seals one sector of that many bytes in FOLDER, on all cores it
 //! may use: wall seconds and CPU seconds of each stage, and comm_r as a name.  With `groth16 FOLDER COMM_R
 //! COMM_D KIND…` it proves a sector that we have sealed, and checks our proofs of it (`groth16.rs`); with
-//! `snark NAME…` it does what Groth16's kernels do (`snark.rs`).
+//! `snark NAME…` it does what Groth16's kernels do (`snark.rs`); with `processor c2` it is a host's own program
+//! for C2 (`processor.rs`).
 
 mod groth16;
+mod processor;
 mod snark;
 
 use std::fs::{create_dir_all, File};
@@ -217,11 +219,12 @@ fn main() -> Result<()> {
     match arguments.as_slice() {
         [] => {}
         [word, names @ ..] if word == "snark" => return snark::run(names),
+        [word, stage] if word == "processor" => return processor::serve(stage),
         [size, piece, folder] => return whole_sector(size.parse()?, Path::new(piece), Path::new(folder)),
         [word, folder, comm_r, comm_d, kinds @ ..] if word == "groth16" => {
             return groth16::run(Path::new(folder), comm_r, comm_d, kinds)
         }
-        _ => bail!("wants no arguments, BYTES PIECE FOLDER, groth16 FOLDER COMM_R COMM_D KIND…, or snark NAME…"),
+        _ => bail!("wants no arguments, BYTES PIECE FOLDER, groth16 FOLDER COMM_R COMM_D KIND…, snark NAME…, or processor c2"),
     }
     bytes_rates()?;
     poseidon!("poseidon arity 2", U2, 2);
