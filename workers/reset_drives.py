@@ -11,13 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from workers.config_mistakes import BadConfig
 from workers.host_file import LAYERS, host_file
@@ -29,51 +26,9 @@ from workers.processors.terminal import error_text
 from workers.storage.files import write_file
 from workers.storage.page_drives import drives_open
 
-if TYPE_CHECKING:
-    from poolsite.wire.commands import Command
-    from workers.processors.layer_drives import LayerDrives
-
-log = structlog.get_logger(__name__)
-
 NOT_NAMED: Final = "names no drives in [layers]"
 ORDERED: Final = "reset"
 """The file in the folder of a host's batches that has the console's last order, and the batches of then."""
-
-
-class DrivesReset:
-    """Carries out the console's orders, in a thread: a drive may not answer."""
-
-    def __init__(self, layers: LayerDrives | None) -> None:
-        self._layers = layers
-        self._orders: dict[str, str | None] = {}
-        """By command: None while it is carried out, then why it could not be; empty: it was."""
-        self._lock = threading.Lock()
-
-    def order(self, command: Command) -> str | None:
-        """Return whether an order was carried out: None while it is, why not, or nothing."""
-        if self._layers is None:
-            return f"the host's file {NOT_NAMED}"
-        with self._lock:
-            if command.id in self._orders:
-                return self._orders[command.id]
-            self._orders[command.id] = None
-        work = threading.Thread(target=self._carry_out, args=(command.id, self._layers), name="reset-drives")
-        work.daemon = True
-        work.start()
-        return None
-
-    def _carry_out(self, order: str, layers: LayerDrives) -> None:
-        folder = Path(layers.folder)
-        try:
-            _reset(folder, _batches_ordered(folder, order), layers.drives)
-            fault = ""
-        except BadConfig as error:
-            fault = str(error)
-        except OSError as error:
-            fault = error_text(error)
-        with self._lock:
-            self._orders[order] = fault
-        log.info("drives_reset", reason=fault)
 
 
 def _batches_ordered(folder: Path, order: str) -> list[Path]:
@@ -98,6 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--dir", type=Path, default=Path("var/sealer"), help="the host's own folder")
     parser.add_argument("--config", type=Path, help="its file, if it is not in that folder")
     parser.add_argument("--yes", action="store_true", help="lose the layers that are on the drives")
+    parser.add_argument("--order", default="", help="the console's order that this carries out")
     wanted = parser.parse_args(arguments)
     try:
         path = config_path(wanted.dir, wanted.config)
@@ -105,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         if layers is None:
             raise BadConfig(f"{path} {NOT_NAMED}")
         folder = wanted.dir / LAYERS
-        batches = _batches(folder)
+        batches = _batches_ordered(folder, wanted.order) if wanted.order else _batches(folder)
         if batches and not wanted.yes:
             count = sum(map(_sectors_of, batches))
             raise BadConfig(

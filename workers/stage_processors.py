@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE, TREES_VARIABLE, trees_path
+from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE, TRIALS_VARIABLE
 from workers.processors.layer_drives import BATCH_MINUTES, LAYERS_VARIABLE, LayerDrives
 from workers.processors.pool_child import READY_S, SECTORS_VARIABLE, ChildSpec
 from workers.processors.snark_choice import SNARK_VARIABLE
@@ -105,7 +105,7 @@ class HostProcessors(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         The first says in the file `compiling` how many of its kernels are compiled.
         """
         rest = tuple(stage for stage in all_stages if stage not in self.stages)
-        common = {SNARK_VARIABLE: snark, TREES_VARIABLE: str(trees_path(compiling))}
+        common = {SNARK_VARIABLE: snark, TRIALS_VARIABLE: str(compiling.parent)}
         if self.layers is not None:
             common[LAYERS_VARIABLE] = msgspec.json.encode(self.layers).decode()
         own = [one.spec(common) for one in self.children]

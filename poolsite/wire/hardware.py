@@ -80,6 +80,30 @@ class TreesTrial(Document, frozen=True, kw_only=True):
     """Why it cannot be used."""
 
 
+class ProofTrial(Document, frozen=True, kw_only=True):
+    """Result of a host's trial of its card at one kind of work of Groth16 proofs."""
+
+    kind: Text
+    """h: the quotient; G1 or G2: sums of points of that group."""
+    is_gpu: bool = False
+    """Whether the card makes its large pieces; False: the CPU does."""
+    gpu_ms: Int = 0
+    """Milliseconds of the card for the first piece."""
+    cpu_ms: Int = 0
+    """The same of all cores."""
+
+
+class ProofsTrial(Document, frozen=True, kw_only=True):
+    """Results of a host's trials of its card at Groth16 proofs."""
+
+    gpu: Text
+    """Its model."""
+    kinds: tuple[ProofTrial, ...] = ()
+    """Kinds of work of which a piece was large enough."""
+    error: Text = ""
+    """Why it is left alone; empty: it is not."""
+
+
 class LayerBatch(Document, frozen=True, kw_only=True):
     """A batch that a host labels with its layers on drives."""
 
@@ -180,6 +204,8 @@ class Hardware(Document, frozen=True, kw_only=True):
     """None: not looked at yet, or a host of an older version."""
     trees: TreesTrial | None = None
     """None: no card, or not tried yet."""
+    groth16: ProofsTrial | None = None
+    """None: no card, or no proof had a large piece yet."""
     batch: LayerBatch | None = None
     """None: it labels none with its layers on drives."""
     drives_measured: DrivesMeasured | None = None

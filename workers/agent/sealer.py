@@ -25,6 +25,7 @@ from poolsite.wire.commands import UPGRADE_EXIT
 from poolsite.wire.jobs import STAGED
 from workers.agent.children import ChildCommand, Children, ProgramMissing, broker_command
 from workers.agent.deal_folder import DealFolder
+from workers.agent.drives_reset import DrivesReset
 from workers.agent.inventory import sectors_here, stored_here
 from workers.agent.journal import Journal, journal_open
 from workers.agent.loop import Agent
@@ -56,7 +57,6 @@ from workers.machine import config_text, machine_read
 from workers.machine_report import RATES_FILE, MachineReport, rates_write
 from workers.processors.compile_progress import HostCompileProgress
 from workers.processors.snark_choice import HostProofs, Snark
-from workers.reset_drives import DrivesReset
 from workers.snark.files import CircuitKind
 from workers.stage_processors import LOCATIONS_VARIABLE, PROCESSORS_VARIABLE
 from workers.storage.store_mark import BadMark
@@ -136,7 +136,7 @@ def run(config: SealerConfig, *, stop: threading.Event, folder_require: Callable
     machine.report_with(leases)
     leases.watch_stores(watch)
     removals, leftovers = _files_report(leases, places=places, stores=stores, journal=journal)
-    leases.drives_reset = DrivesReset(config.children.layers).order
+    leases.drives_reset = DrivesReset(config.folder, config.file).order
     own = [stage for stage in KERNEL_STAGES if stage not in config.children.stages]
     compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, own)
     bell = WorkBell(console, leases)
@@ -224,7 +224,7 @@ def _seal(
             log.info("upgrade", code=UPGRADE_EXIT)
             return UPGRADE_EXIT
         children.tick()
-        leases.report.kernels_report(**asdict(compiling.read()), trees=compiling.trees())
+        leases.report.kernels_report(**asdict(compiling.read()), trials=compiling.trials())
         proofs_follow(proofs, agent=agent, leases=leases)
         stop.wait(agent.tick() if leases.registered is not None else 0.1)
     return 0

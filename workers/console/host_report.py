@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from poolsite.wire.hardware import Hardware, TreesTrial
+from poolsite.wire.hardware import Hardware, ProofsTrial, TreesTrial
 from workers.host_folder import UID_FILE
 from workers.storage.memory import memory_bytes
 
@@ -25,7 +25,8 @@ class HostReport:
         """What is known of the machine, as fields of `Hardware`; read anew each time."""
         self.removing_bytes: Callable[[], int] = int
         self.kernels = 0, 0
-        self.trees: TreesTrial | None = None
+        self.trials: tuple[TreesTrial | None, ProofsTrial | None] = None, None
+        """What was found of a card at trees and at Groth16 proofs."""
         self.proofs: tuple[str, ...] = ("vanilla",)
         self.parameters = 0, 0
         self.parameters_error = self.parameters_foreign = self.update_error = ""
@@ -57,7 +58,8 @@ class HostReport:
             winning_ms=int(1000 * self.winning_proof[1]),
             update_sizes=self.update_sizes,
             removing_bytes=self.removing_bytes(),
-            trees=self.trees,
+            trees=self.trials[0],
+            groth16=self.trials[1],
             **self.machine(),
         )
 
@@ -85,11 +87,13 @@ class HostReport:
         errors = self.parameters_error, self.parameters_foreign, self.update_error
         return self.proofs, self.winning_proof[0], self.update_sizes, errors
 
-    def kernels_report(self, *, done: int, total: int, trees: TreesTrial | None = None) -> None:
-        """Report with the next heartbeat how many kernels are compiled, and who makes trees."""
+    def kernels_report(
+        self, *, done: int, total: int, trials: tuple[TreesTrial | None, ProofsTrial | None] = (None, None)
+    ) -> None:
+        """Report with the next heartbeat how many kernels are compiled, and who makes trees and proofs."""
         with self._lock:
-            self.has_news |= (self.kernels, self.trees) != ((done, total), trees)
-            self.kernels, self.trees = (done, total), trees
+            self.has_news |= (self.kernels, self.trials) != ((done, total), trials)
+            self.kernels, self.trials = (done, total), trials
 
 
 def disk_of(folder: Path) -> tuple[int, int]:

@@ -23,12 +23,14 @@ from typing import Any, TextIO
 from numba.core.event import install_recorder
 
 from poolsite.open_files import files_limit_raise
-from poolsite.wire.hardware import TreesTrial
+from poolsite.wire.hardware import ProofsTrial, TreesTrial
 from workers.kernels.precompile import precompile
 from workers.loading import loaded
 from workers.processors.compile_progress import (
     COMPILE_PROGRESS_VARIABLE,
-    TREES_VARIABLE,
+    GROTH16_FILE,
+    TREES_FILE,
+    TRIALS_VARIABLE,
     CompileProgress,
     progress_write,
 )
@@ -46,6 +48,8 @@ SECOND_VARIABLE = "POOLSITE_KERNELS_COMPILED"
 """Set for the process that follows the one that compiled; it serves even where no cache can be written."""
 TREE_STAGES = {"pc2", "snap_encode"}
 """Stages that make trees, which a card may do."""
+PROOF_CARD = "workers.snark.card"
+"""The module that gives work of proofs to a card."""
 PROGRESS_PAUSE_S = 0.2
 """Shortest time between two progress lines of one request."""
 PROGRESS_LINES_S = 20
@@ -61,7 +65,8 @@ class Child:
         self._out = out
         self._lock = threading.Lock()
         self._running = 0
-        self._trees: TreesTrial | None = None
+        self._trials: dict[str, TreesTrial | ProofsTrial] = {}
+        """What was said of a card, by file."""
 
     def precompile(self) -> None:
         """Compile what the stages need, or load it from the cache."""
@@ -73,11 +78,15 @@ class Child:
         """Try a card, where a stage makes trees, and say what was found, or that it has failed since."""
         has_drives = bool(os.environ.get(LAYERS_VARIABLE))  # pc1 makes the trees of a batch there
         if TREE_STAGES & set(self._stages) or (has_drives and "pc1" in self._stages):
-            trees = loaded("workers.processors.card_trees:tree_maker")().trial
-            path = os.environ.get(TREES_VARIABLE)
-            if path and trees != self._trees:
-                self._trees = trees
-                progress_write(Path(path), trees)
+            self._trial_say(TREES_FILE, loaded("workers.processors.card_trees:tree_maker")().trial)
+        if PROOF_CARD in sys.modules:  # a proof was made here, which tries the card
+            self._trial_say(GROTH16_FILE, loaded(f"{PROOF_CARD}:card_work")().result)
+
+    def _trial_say(self, name: str, trial: TreesTrial | ProofsTrial | None) -> None:
+        folder = os.environ.get(TRIALS_VARIABLE)
+        if folder and trial is not None and trial != self._trials.get(name):
+            self._trials[name] = trial
+            progress_write(Path(folder) / name, trial)
 
     def greet(self) -> None:
         """Write that the stages are ready."""

@@ -10,17 +10,22 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
-from poolsite.wire.hardware import TreesTrial
+from poolsite.wire.hardware import ProofsTrial, TreesTrial
 from workers.storage.files import temporary_name
+
+Trial = TypeVar("Trial", TreesTrial, ProofsTrial)
 
 COMPILE_PROGRESS_VARIABLE = "POOLSITE_COMPILE_PROGRESS_FILE"
 """Environment variable of a child: where it says how far it is; unset: to nobody."""
 
-TREES_VARIABLE = "POOLSITE_TREES_FILE"
-"""Environment variable of every child of ours: where one that makes trees says what it found of a card."""
+TRIALS_VARIABLE = "POOLSITE_TRIALS_FOLDER"
+"""Environment variable of every child of ours: the folder in which files say what it found of a card."""
+TREES_FILE, GROTH16_FILE = "trees.json", "groth16.json"
+"""What was found at trees, and at Groth16 proofs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +45,7 @@ NOT_STARTED = CompileProgress()
 """Nobody has said anything yet."""
 
 
-def trees_path(compiling: Path) -> Path:
-    """Return the file in which children say what they found of a card, beside that of their progress."""
-    return compiling.with_name("trees.json")
-
-
-def progress_write(path: Path, progress: CompileProgress | TreesTrial) -> None:
+def progress_write(path: Path, progress: CompileProgress | TreesTrial | ProofsTrial) -> None:
     """Write what a child says; nothing if its host has no such file: its folder is gone, or another one."""
     if not path.exists():
         return
@@ -62,7 +62,7 @@ class HostCompileProgress:
         self.stages = frozenset(stage.upper() for stage in stages)
         """Stages that need kernels of ours."""
         self._known = NOT_STARTED
-        for file in (path, trees_path(path)):
+        for file in (path, path.with_name(TREES_FILE), path.with_name(GROTH16_FILE)):
             file.write_bytes(b"")  # whatever an earlier start said; an empty file fits on a full disk
 
     def read(self) -> CompileProgress:
@@ -80,10 +80,13 @@ class HostCompileProgress:
             self._known = NOT_STARTED
         return self._known
 
-    def trees(self) -> TreesTrial | None:
-        """Return what a child found of a card; None: there is none, or it was not tried yet."""
+    def trials(self) -> tuple[TreesTrial | None, ProofsTrial | None]:
+        """Return what a child found of a card at trees and at proofs; None: no card, or not tried yet."""
+        return self._found(TREES_FILE, TreesTrial), self._found(GROTH16_FILE, ProofsTrial)
+
+    def _found(self, name: str, kind: type[Trial]) -> Trial | None:
         try:
-            return msgspec.json.decode(trees_path(self.path).read_bytes(), type=TreesTrial)
+            return msgspec.json.decode(self.path.with_name(name).read_bytes(), type=kind)
         except (OSError, UnicodeDecodeError, msgspec.MsgspecError):
             return None
 

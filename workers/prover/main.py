@@ -24,7 +24,11 @@ from workers.console.work_bell import WorkBell
 from workers.host_folder import COMPILE_PROGRESS_FILE
 from workers.logs import logs_set_up
 from workers.machine_report import MachineReport
-from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE, HostCompileProgress
+from workers.processors.compile_progress import (
+    COMPILE_PROGRESS_VARIABLE,
+    TRIALS_VARIABLE,
+    HostCompileProgress,
+)
 from workers.processors.errors import BadFile
 from workers.processors.pool import ProcessorPool
 from workers.processors.pool_child import ChildSpec
@@ -181,7 +185,7 @@ def _prove(
             log.info("upgrade", code=UPGRADE_EXIT)
             return UPGRADE_EXIT
         compiled = compiling.read()
-        leases.report.kernels_report(**asdict(compiled))
+        leases.report.kernels_report(**asdict(compiled), trials=compiling.trials())
         leases.report.proofs_report(
             proofs.forms(),
             parameters=proofs.progress,
@@ -212,7 +216,7 @@ def specs_of(config: HostConfig, own: tuple[str, ...], *, compiling: Path) -> li
         for stage in STAGES
         if stage in config.processors
     ]
-    snark = {SNARK_VARIABLE: config.snark}
+    snark = {SNARK_VARIABLE: config.snark, TRIALS_VARIABLE: str(compiling.parent)}
     telling = snark | {COMPILE_PROGRESS_VARIABLE: str(compiling)}
     rest = tuple(stage for stage in own if stage != WINNING)
     if config.snark == Snark.VANILLA or WINNING not in own or not rest:

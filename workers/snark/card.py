@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from poolsite.filecoin.scalars import SCALAR_MODULUS
+from poolsite.wire.hardware import ProofsTrial, ProofTrial
 from workers.gpus import (
     FAILURES,
     CardError,
@@ -237,6 +238,23 @@ class CardWork:
         self._lock = threading.Lock()
         self.trials: dict[str, Trial] = {}
         """By kinds of work."""
+        self._error = ""
+
+    @property
+    def result(self) -> ProofsTrial | None:
+        """Return what was found of the card so far; None: nothing."""
+        if not self.trials and not self._error:
+            return None
+        kinds = [
+            ProofTrial(
+                kind=kind,
+                is_gpu=trial.is_card,
+                gpu_ms=max(1, round(1000 * trial.card_s)),
+                cpu_ms=max(1, round(1000 * trial.cpu_s)),
+            )
+            for kind, trial in sorted(self.trials.items())
+        ]
+        return ProofsTrial(gpu=self._model, kinds=tuple(kinds), error=self._error)
 
     def takes(self, kind: str, size: int) -> bool:
         """Return whether the card may get a piece of so many rows or points."""
@@ -310,7 +328,7 @@ class CardWork:
         return known
 
     def _leave(self, reason: str) -> None:
-        self._is_on, self._card = False, None
+        self._is_on, self._card, self._error = False, None, reason
         card_say(f"the CPU makes all of the proofs from here on: {reason}")
 
 

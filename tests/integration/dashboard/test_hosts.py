@@ -215,6 +215,30 @@ def test_the_page_of_a_host_with_a_card_says_who_makes_its_trees_and_why(ann, tr
     assert "<dt>GPU memory</dt> <dd>24 GiB</dd>" in text
 
 
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (
+            {
+                "kinds": [
+                    {"kind": "G1", "is_gpu": True, "gpu_ms": 120, "cpu_ms": 2_400},
+                    {"kind": "h", "gpu_ms": 900, "cpu_ms": 100},
+                ]
+            },
+            "sums in G1: RTX 9: 120 ms for a piece that takes all cores 2.4 s; "
+            "h: CPU: 100 ms for a piece that takes RTX 9 900 ms",
+        ),
+        ({"kinds": [], "error": "out of memory"}, "CPU: RTX 9 cannot be used: out of memory"),
+    ],
+)
+def test_the_page_of_a_host_with_a_card_says_who_makes_its_proofs_and_why(ann, found, words):
+    worker = factories.worker("box", hardware={"groth16": {"gpu": "RTX 9"} | found})
+
+    text = text_of(signed_in().get(reverse("host", args=[worker.uuid])))
+
+    assert f"<dt>Groth16 proofs</dt> <dd>{words}</dd>" in text
+
+
 def test_disks_of_a_host_say_how_it_seals_there(ann):
     store = SealingFolder(sectors=3, total_bytes=1 << 40, weight=2, allow_miners=(1000,))
     disk = Disk(folder="/nvme", total_bytes=1 << 40, free_bytes=1 << 39, sealing=store)

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core import clock, formatting
 from apps.core.formatting import plural
-from apps.core.languages import clauses_text, list_text, sentence_text
+from apps.core.languages import clauses_text, colon_text, list_text, sentence_text
 from apps.core.reasons import shown_text
 from apps.dashboard.cards import Action, Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -126,7 +126,7 @@ def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
     if count := sectors_by_disk(worker, report):
         yield Fact(_("Room for new sectors"), count)
     yield Fact(_("GPUs"), list_text(hardware.get("gpus") or ()) or gettext("none"))
-    yield from card_facts(hardware.get("trees") or {})
+    yield from card_facts(hardware)
     yield Fact(_("Proofs"), list_text(hardware.get("proofs") or ()) or formatting.NOTHING)
     if win := winning_text(hardware):
         yield Fact(_("WinningPoSt"), win)
@@ -145,24 +145,42 @@ def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
     yield Fact(_("Id"), str(worker.uuid), mono=True)
 
 
-def card_facts(trees: dict[str, Any]) -> Iterable[Fact]:
-    """Yield the memory of the card that a host tried at its trees, and who makes them, and why."""
-    if not trees:
-        return
+PROOF_WORK: Final[dict[str, StrOrPromise]] = {
+    "h": _("h"),
+    "G1": _("sums in G1"),
+    "G2": _("sums in G2"),
+}
+"""Kinds of work of a Groth16 proof."""
+
+
+def card_facts(hardware: dict[str, Any]) -> Iterable[Fact]:
+    """Yield the memory of the card that a host tried, and who makes its trees and proofs, and why."""
+    trees, proofs = hardware.get("trees") or {}, hardware.get("groth16") or {}
     if memory := trees.get("memory_bytes"):
         yield Fact(_("GPU memory"), " ".join(formatting.size(memory)))
-    yield Fact(_("Trees of PC2"), trees_text(trees))
+    if trees:
+        yield Fact(_("Trees of PC2"), maker_text(trees))
+    if proofs.get("error"):
+        yield Fact(_("Groth16 proofs"), maker_text(proofs))
+    elif proofs:
+        texts = (
+            colon_text(
+                str(PROOF_WORK.get(one["kind"], one["kind"])), maker_text(one | {"gpu": proofs["gpu"]})
+            )
+            for one in proofs["kinds"]
+        )
+        yield Fact(_("Groth16 proofs"), clauses_text(texts))
 
 
-def trees_text(trees: dict[str, Any]) -> str:
-    """Return who makes a host's trees, and why."""
-    gpu, error, gpu_ms = trees["gpu"], trees.get("error"), trees.get("gpu_ms")
+def maker_text(trial: dict[str, Any]) -> str:
+    """Return whether card or CPU makes what a host tried both at, and why."""
+    gpu, error, gpu_ms = trial["gpu"], trial.get("error"), trial.get("gpu_ms")
     if error:
         return gettext("CPU: {gpu} cannot be used: {error}").format(gpu=gpu, error=error)
     if not gpu_ms:
         return gettext("{gpu}, as the host's environment says").format(gpu=gpu)
-    card, cores = formatting.duration(gpu_ms / 1000), formatting.duration(trees.get("cpu_ms", 0) / 1000)
-    if trees.get("is_gpu"):
+    card, cores = formatting.duration(gpu_ms / 1000), formatting.duration(trial.get("cpu_ms", 0) / 1000)
+    if trial.get("is_gpu"):
         return gettext("{gpu}: {card} for a piece that takes all cores {cores}").format(
             gpu=gpu, card=card, cores=cores
         )

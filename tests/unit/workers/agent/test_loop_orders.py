@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -13,6 +14,8 @@ from poolsite.wire.host_settings import Setting
 from poolsite.wire.hosts import VERSION, HeartbeatAnswer, Lost
 from poolsite.wire.job_reports import EventAnswer
 from tests.unit.workers.agent.scripted_host import Host, inputs
+from tests.waiting import until
+from workers.agent.drives_reset import DrivesReset
 from workers.config import DEFAULT_SLOTS
 from workers.console.refusals import ConsoleAway
 from workers.host_settings import HostSettings
@@ -134,6 +137,17 @@ def test_drives_that_could_not_be_reset_are_the_last_error_until_they_are(host: 
     said = [(beat.done_commands, beat.last_error) for _, beat in host.console.said[-4:]]
     error = "reset-drives: drive 2 is in use"
     assert said == [((), ""), ((), ""), (("c1",), error), (("c2",), "")]
+
+
+def test_drives_are_reset_by_a_program_whose_error_is_the_answer(tmp_path: Path) -> None:
+    file, command = tmp_path / "config.toml", Command(id="c1", op=Operation.RESET_DRIVES)
+    file.touch()
+    resets = DrivesReset(tmp_path, file)
+
+    assert resets.order(command) is None
+    until(lambda: resets.order(command) is not None)
+
+    assert resets.order(command) == f"{file} names no drives in [layers]"
 
 
 def test_a_paused_host_claims_nothing(host: Host) -> None:

@@ -5,7 +5,7 @@ import json
 from threading import Barrier
 from types import SimpleNamespace
 
-from poolsite.wire.hardware import TreesTrial
+from poolsite.wire.hardware import ProofsTrial, ProofTrial, TreesTrial
 from workers.console.host_report import HostReport
 from workers.processors import card_trees, child
 from workers.processors.card_trees import TreeMaker
@@ -13,13 +13,15 @@ from workers.processors.child import Child
 from workers.processors.compile_progress import (
     COMPILE_PROGRESS_VARIABLE,
     NOT_STARTED,
-    TREES_VARIABLE,
+    TRIALS_VARIABLE,
     CompileProgress,
     HostCompileProgress,
     progress_write,
 )
 from workers.processors.layer_drives import LAYERS_VARIABLE
 from workers.processors.stages import STAGES
+from workers.snark import card
+from workers.snark.card import CardWork, Trial
 from workers.stage_processors import HostProcessors, StageProcessor
 
 
@@ -69,23 +71,28 @@ def test_what_a_child_found_of_a_card_reaches_its_host(tmp_path, monkeypatch):
     host = HostCompileProgress(tmp_path / "compile_progress.json", ["pc2"])
     own = HostProcessors(children=(StageProcessor(stage="pc2"),))
     (pc2, _) = own.specs(["pc1", "pc2"], compiling=host.path, snark="auto")
-    monkeypatch.setenv(TREES_VARIABLE, pc2.environment[TREES_VARIABLE])
+    monkeypatch.setenv(TRIALS_VARIABLE, pc2.environment[TRIALS_VARIABLE])
+    work = CardWork("RTX 9")
+    monkeypatch.setattr(card, "card_work", lambda: work)
     maker = TreeMaker(None, TreesTrial(gpu="RTX 9", is_gpu=True, gpu_ms=100, cpu_ms=900))
     monkeypatch.setattr(card_trees, "tree_maker", lambda: maker)
     one = Child([STAGES["pc2"]], io.StringIO())
     report = HostReport(tmp_path)
-    assert host.trees() is None
+    assert host.trials() == (None, None)
 
     one.card_report()
-    report.kernels_report(done=3, total=3, trees=host.trees())
-    assert report.hardware().trees == maker.trial
+    report.kernels_report(done=3, total=3, trials=host.trials())
+    assert (report.hardware().trees, report.hardware().groth16) == (maker.trial, None)
     maker.trial = TreesTrial(gpu="RTX 9", error="lost")
+    work.trials["h"] = Trial(True, 0.1, 2.0)
     one.card_report()
-    report.kernels_report(done=3, total=3, trees=host.trees())
+    report.kernels_report(done=3, total=3, trials=host.trials())
 
     assert report.hardware().trees == maker.trial
+    kinds = (ProofTrial(kind="h", is_gpu=True, gpu_ms=100, cpu_ms=2000),)
+    assert report.hardware().groth16 == ProofsTrial(gpu="RTX 9", kinds=kinds)
     assert report.has_news
-    assert HostCompileProgress(host.path, ["pc2"]).trees() is None, (
+    assert HostCompileProgress(host.path, ["pc2"]).trials() == (None, None), (
         "what an earlier start said does not count"
     )
 
@@ -93,7 +100,7 @@ def test_what_a_child_found_of_a_card_reaches_its_host(tmp_path, monkeypatch):
 def test_only_a_child_that_makes_trees_tries_a_card(tmp_path, monkeypatch):
     trees = tmp_path / "trees.json"
     trees.touch()
-    monkeypatch.setenv(TREES_VARIABLE, str(trees))
+    monkeypatch.setenv(TRIALS_VARIABLE, str(tmp_path))
     maker = TreeMaker(None, TreesTrial(gpu="RTX 9"))
     monkeypatch.setattr(card_trees, "tree_maker", lambda: maker)
 

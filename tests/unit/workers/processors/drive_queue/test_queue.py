@@ -17,11 +17,9 @@ import msgspec
 import pytest
 
 from poolsite.wire.batch_model import BEST, LEAST, SET, UNMEASURED
-from poolsite.wire.commands import Command, Operation
 from poolsite.wire.hardware import BatchSize, DrivesMeasured, LayerBatch, PagesMeasured
 from poolsite.wire.page_shape import FIRST_EXTENT, shape_of
 from tests.unit.workers.processors.drive_queue.sectors import SECTORS, SMALL, layers, sector
-from tests.waiting import until
 from workers import reset_drives
 from workers.__main__ import main as workers_main
 from workers.processors import batch_rates, drive_queue, page_batch
@@ -41,7 +39,6 @@ from workers.processors.drive_queue import DriveQueue, label_line
 from workers.processors.errors import BadFile, PermanentError, TemporaryError, TicketTooOld
 from workers.processors.label_queue import LABEL_QUEUE, TicketLife
 from workers.processors.layer_drives import LAYERS_VARIABLE
-from workers.reset_drives import DrivesReset
 from workers.stage_processors import HostProcessors
 from workers.storage import page_drives
 from workers.storage.files import NotEnoughSpace, write_file
@@ -346,34 +343,29 @@ def test_batches_begin_anew_on_a_drive_that_was_replaced(tmp_path, settings, poo
     assert "names no drives in [layers]" in capsys.readouterr().err
 
 
-def ordered(resets, order):
-    """What an order of the console gives in the end, asked as with each heartbeat."""
-    command = Command(id=order, op=Operation.RESET_DRIVES)
-    until(lambda: resets.order(command) is not None)
-    return resets.order(command)
-
-
 def test_an_order_of_the_console_that_is_repeated_after_a_kill_forgets_no_later_batch(
-    tmp_path, settings, pool, monkeypatch
+    tmp_path, settings, pool, monkeypatch, capsys
 ):
-    assert ordered(DrivesReset(None), "a") == "the host's file names no drives in [layers]"
-    assert ordered(DrivesReset(settings), "a") == ""  # nothing was ever labelled
-    labelled = partial(layers_keep, DriveQueue(settings), pool=pool, monkeypatch=monkeypatch)
-    labelled([sector(0, tmp_path)])
-    folder = tmp_path / "host" / "layers"
+    own = tmp_path / "host"
+    folder, file, labelled = own / "layers", own / "config.toml", partial(layers_keep, pool=pool)
+
+    def ordered(order):
+        return workers_main(["reset-drives", "--dir", str(own), "--yes", "--order", order])
+
+    labelled(DriveQueue(settings), [sector(0, tmp_path)], monkeypatch=monkeypatch)
+    file.write_text(f"[layers]\ndrives = {json.dumps(settings.drives)}\n")
     with monkeypatch.context() as patch:
         patch.setattr(page_drives.PageDrives, "clear", lambda _: 1 // 0)  # a kill, before it is reported
-        patch.setattr(threading, "excepthook", lambda _: None)
-        DrivesReset(settings).order(Command(id="b", op=Operation.RESET_DRIVES))
-        until(lambda: not list(folder.glob("*.json")))
-    labelled([sector(1, tmp_path)])
-
-    assert ordered(DrivesReset(settings), "b") == "a batch was begun meanwhile: try again"
-    assert len(list(folder.glob("*.json"))) == 1
-    assert ordered(DrivesReset(settings), "c") == ""
+        with pytest.raises(ZeroDivisionError):
+            ordered("b")
     assert not list(folder.glob("*.json"))
-    (tmp_path / "drive-1" / FILE_NAME).write_bytes(b"a partition table")
-    assert "holds something else: nothing of it was changed" in ordered(DrivesReset(settings), "d")
+    labelled(DriveQueue(settings), [sector(1, tmp_path)], monkeypatch=monkeypatch)
+
+    assert ordered("b") == 1
+    assert "a batch was begun meanwhile: try again" in capsys.readouterr().err
+    assert len(list(folder.glob("*.json"))) == 1
+    assert ordered("c") == 0
+    assert not list(folder.glob("*.json"))
 
 
 def test_a_drive_that_does_not_write_for_a_while_is_tried_again(tmp_path, settings, pool, monkeypatch):
