@@ -72,18 +72,7 @@ def drives_reset_plan(worker: Worker, *, now: datetime) -> LostLayers:
         )
     if worker.commands.filter(op=Operation.RESET_DRIVES, done_at=None).exists():
         raise DrivesNotReset(gettext("the host has yet to carry out the last order"))
-    return layers_lost(worker)
-
-
-def layers_lost(worker: Worker) -> LostLayers:
-    """Return the sectors whose layers may lie on a host's drives."""
-    over = (JobState.DONE, JobState.FAILED)
-    sectors = Sector.objects.filter(job__sticky_worker=worker).exclude(job__state__in=over)
-    sectors = sectors.select_related("miner").order_by("miner__actor_id", "number")
-    return LostLayers(
-        labelling=tuple(sectors.filter(job__stage=Stage.PC1)),
-        labelled=tuple(one for one in sectors.filter(state__in=LABELLED) if _needs_layers(one)),
-    )
+    return _layers_lost(worker)
 
 
 @transaction.atomic
@@ -120,6 +109,17 @@ def drives_orders_withdraw(orders: Iterable[WorkerCommand], *, now: datetime) ->
     if withdrawn:
         WorkerCommand.objects.filter(pk__in=withdrawn).delete()
     return withdrawn
+
+
+def _layers_lost(worker: Worker) -> LostLayers:
+    """Return the sectors whose layers may lie on a host's drives."""
+    over = (JobState.DONE, JobState.FAILED)
+    sectors = Sector.objects.filter(job__sticky_worker=worker).exclude(job__state__in=over)
+    sectors = sectors.select_related("miner").order_by("miner__actor_id", "number")
+    return LostLayers(
+        labelling=tuple(sectors.filter(job__stage=Stage.PC1)),
+        labelled=tuple(one for one in sectors.filter(state__in=LABELLED) if _needs_layers(one)),
+    )
 
 
 def _needs_layers(sector: Sector) -> bool:

@@ -343,9 +343,7 @@ def test_batches_begin_anew_on_a_drive_that_was_replaced(tmp_path, settings, poo
     assert "names no drives in [layers]" in capsys.readouterr().err
 
 
-def test_an_order_of_the_console_that_is_repeated_after_a_kill_forgets_no_later_batch(
-    tmp_path, settings, pool, monkeypatch, capsys
-):
+def test_an_order_repeated_after_a_kill_forgets_no_later_batch(tmp_path, settings, pool, monkeypatch, capsys):
     own = tmp_path / "host"
     folder, file, labelled = own / "layers", own / "config.toml", partial(layers_keep, pool=pool)
 
