@@ -421,6 +421,8 @@ def blocks(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @sign_in_required
 def mining(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
     """Start or stop making blocks for a miner."""
+    if not viewer.may("write"):
+        raise Http404
     try:
         miner = miner_get(viewer, str(uuid))
     except DomainError:
