@@ -7,6 +7,7 @@ Source: ipfs/specs src/http-gateways/trustless-gateway.md, as boost and Curio se
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import structlog
@@ -28,10 +29,13 @@ from apps.api.piece_gateway import (
     wait_s,
 )
 from apps.api.v1.piece_data import range_of
+from apps.core import clock
+from apps.core.errors import DomainError
 from apps.core.marked_texts import gettext
-from apps.core.streams import DiskAnswer, StreamCut
-from apps.pieces.data.blocks import BlockStore
-from apps.pieces.selectors import blocks_retrievable, is_any_served, piece_unsealable
+from apps.core.streams import DiskAnswer, StreamCut, stream_connection
+from apps.pieces.data.blocks import ServedIndex
+from apps.pieces.selectors import block_store, is_any_served, piece_unsealable
+from apps.sectors.services.runs.unsealing import retrieval_unseal_request
 from poolsite.ipld.car import header_write, section_write
 from poolsite.ipld.walk import (
     BadDag,
@@ -66,14 +70,13 @@ class Source:
     """The blocks of a request, and the miner of the first."""
 
     def __init__(self) -> None:
-        self._rows = blocks_retrievable()
-        self.store = BlockStore(self._rows)
+        self.store = block_store()
         self.miner = NOWHERE
 
     def root_get(self, cid: bytes) -> bytes:
         """Return the root's block.  Raises LookupError."""
         if is_virtual(cid):
-            if not self._rows and not is_any_served():
+            if not is_any_served():
                 raise LookupError
             return block_get(self.store.get, cid)
         data, row = self.store.root_get(cid)
@@ -187,9 +190,19 @@ def _sections(source: Source, wanted: Wanted, found: list[Found]) -> Iterator[by
     except (LookupError, BadDag) as error:
         yield b"".join(pending)
         log.info("car_cut", path=wanted.content_path[:200], reason=str(error)[:200])
+        if store.sealed is not None:  # for whoever tries again
+            with stream_connection(), suppress(DomainError):
+                _unseal(store.sealed)
         raise StreamCut from None
     if pending:
         yield b"".join(pending)
+
+
+def _unseal(row: ServedIndex) -> None:
+    """Order a piece to be unsealed, if its miner does that.  Raises DomainError."""
+    piece = piece_unsealable(Q(pk=row.piece))
+    if piece is not None:
+        retrieval_unseal_request(piece, now=clock.now())
 
 
 def _headed(answer: Answer, wanted: Wanted) -> Answer:

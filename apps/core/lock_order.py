@@ -68,6 +68,7 @@ LOCK_ORDER: Final[tuple[tuple[str | int, ...], ...]] = (
     ("market_deal", "market_dealchunk"),
     ("market_dealcount",),
     ("pieces_piece", "pieces_blockindex"),
+    ("pieces_blockvolume",),
     ("pieces_piecequota",),
     ("sectors_numberreservation",),
     ("sectors_sectornumbers",),

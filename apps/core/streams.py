@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final
 
+from django.db import connection
 from django.http import StreamingHttpResponse
 
 from apps.core.marked_texts import gettext
@@ -101,12 +102,24 @@ class Throttle:
         return begin - now
 
 
+@contextlib.contextmanager
+def stream_connection() -> Iterator[None]:
+    """Allow the thread of an answer's iterator to ask the database; it keeps no connection."""
+    try:
+        yield
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()
+
+
 class StreamCut(Exception):
     """The rest of an answer cannot be sent: its connection is closed, so that nobody takes it for whole."""
 
 
 class DiskAnswer(StreamingHttpResponse):
-    """An answer that is read from a disk: in threads, and never whole; its iterator asks no database.
+    """An answer that is read from a disk: in threads, and never whole.
+
+    Its iterator asks the database within `stream_connection` only.
 
     Django's own class reads a plain iterator to its end before ASGI sends the first byte.
     """

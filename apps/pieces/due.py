@@ -16,8 +16,11 @@ INDEX: Final = """
             OR (made.is_due OR made.blocks > 0 AND made.entries = '')
                 AND (made.tried_at IS NULL OR made.tried_at < $2 - interval '10 minutes')
             OR made.outcome = 'INDEXED' AND NOT made.is_due AND made.sampled_at < $2 - interval '1 day')
+    UNION ALL
+    SELECT 1 FROM pieces_blockindex
+        WHERE volume IS NULL AND outcome = 'INDEXED' AND NOT is_due HAVING count(*) >= 16
 """
-"""A piece of a miner that serves its data has no block index, or a sample of one is due."""
+"""A piece of a miner that serves its data has no block index, one is to be sampled, or some to be merged."""
 DELIVER: Final = """
     SELECT 1 FROM pieces_piecedelivery delivery JOIN pieces_piece piece ON piece.id = delivery.piece_id
         WHERE delivery.state = 'WAITING' AND (delivery.not_before IS NULL OR delivery.not_before <= $2)

@@ -236,14 +236,35 @@ class BlockIndex(WithReasons, models.Model):
     tried_at = models.DateTimeField(null=True)
     made_at = models.DateTimeField(null=True)
     """Names the file's version; None: there is no file."""
+    volume = models.UUIDField(null=True)
+    """Name of the volume that has its blocks, too; None: a lookup asks this index itself."""
     sampled_at = models.DateTimeField(null=True)
     """When some of its blocks were compared with the piece."""
     reason = ReasonTextField(blank=True)
     """Why there is no index, or what the comparison found."""
     reason_coded = CodedField()
 
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["piece"],
+                name="block_indexes_single",
+                condition=models.Q(volume=None, outcome="INDEXED"),
+            )
+        ]
+
     def __str__(self) -> str:
         return f"blocks of {self.piece_id}"
+
+
+class BlockVolume(models.Model):
+    """A file of the blocks of many indexes, each with its piece: a lookup asks it instead of them."""
+
+    name = models.UUIDField(primary_key=True)
+    blocks = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.blocks} blocks in {self.name}"
 
 
 class HashChunk(models.Model):

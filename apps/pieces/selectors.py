@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from collections.abc import Collection, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -19,16 +21,18 @@ from apps.core.disk import disk_space
 from apps.core.errors import BadValue
 from apps.core.filters import Choices, Words
 from apps.core.marked_texts import gettext
+from apps.core.streams import stream_connection
 from apps.core.uuids import is_uuid
 from apps.messages.models import Recovery
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import MinerFilters
-from apps.pieces.data.blocks import ServedIndex, index_files_bare
+from apps.pieces.data.blocks import VOLUMES, BlockStore, ServedIndex, index_files_bare
 from apps.pieces.data.files import is_stored
 from apps.pieces.errors import PieceAmbiguous, PieceUnknown
 from apps.pieces.models import (
     CLIENT_ACTOR,
     BlockIndex,
+    BlockVolume,
     HashChunk,
     Piece,
     PieceDelivery,
@@ -51,6 +55,7 @@ TENANT_PART: Final = 2
 """A tenant without a quota may use half of the disk of pieces."""
 INDEXED_AT_ONCE: Final = 20
 """Pieces that one head indexes or samples."""
+VOLUME_TRIES: Final = 3
 UNKNOWN_RETENTION: Final = timedelta(days=30)
 """After a restore, for index files of pieces that the database does not know."""
 PLACE_MAX: Final = 64 << 30
@@ -220,14 +225,43 @@ def piece_unsealable(which: Q) -> Piece | None:
     return rows.filter(**market).select_related("miner__tenant").order_by("pk").first()
 
 
-def blocks_retrievable() -> list[ServedIndex]:
-    """Return the block indexes by which anybody may retrieve: of active pieces of miners that serve them."""
+def block_store() -> BlockStore:
+    """Return the blocks that anybody may retrieve: of active pieces of miners that serve them.
+
+    The indexes in no volume are read before the volumes' names: one that is merged meanwhile is in both.
+    """
+    rows, request_thread = _indexes_retrievable(), threading.get_ident()
+
+    def read(keys: Collection[int] | None) -> list[ServedIndex]:
+        is_streaming = threading.get_ident() != request_thread
+        with stream_connection() if is_streaming else nullcontext():
+            return _served(rows if keys is None else rows.filter(piece__in=keys))
+
+    for _try in range(VOLUME_TRIES):  # the file of one that was merged meanwhile is gone
+        singles = _served(rows.filter(volume=None))
+        volumes = VOLUMES.get(list(BlockVolume.objects.values_list("name", flat=True)))
+        if volumes is not None:
+            return BlockStore(singles, volumes, read)
+    return BlockStore(read(None), [], read)
+
+
+def _indexes_retrievable() -> QuerySet[BlockIndex]:
     rows = BlockIndex.objects.filter(outcome=IndexOutcome.INDEXED, made_at__isnull=False)
     rows = rows.filter(piece__state=PieceState.ACTIVE, piece__miner__market__serves_data=True)
-    rows = rows.filter(Q(piece__has_data=True) | Q(piece__miner__market__unseals_data=True))
+    return rows.filter(Q(piece__has_data=True) | Q(piece__miner__market__unseals_data=True))
+
+
+def _served(rows: QuerySet[BlockIndex]) -> list[ServedIndex]:
     columns = ("uuid", "payload_size", "miner__actor_id", "has_data")
-    read = rows.values_list("piece_id", "made_at", *(f"piece__{name}" for name in columns))
-    return [ServedIndex(*row) for row in read]  # each request reads all: a tuple of each, not three objects
+    return [
+        ServedIndex(*row) for row in rows.values_list("piece_id", *(f"piece__{name}" for name in columns))
+    ]
+
+
+def indexes_single(limit: int) -> list[BlockIndex]:
+    """Return indexes in no volume that can be merged, oldest pieces first."""
+    rows = BlockIndex.objects.filter(outcome=IndexOutcome.INDEXED, made_at__isnull=False, volume=None)
+    return list(rows.filter(is_due=False).select_related("piece").order_by("pk")[:limit])
 
 
 def hash_chunks(miner: int, cid: str) -> list[HashChunk]:

@@ -3,12 +3,13 @@
 Written by a process of its own (`python -m poolsite.ipld.indexer`).  A lookup of a block that is not there
 reads one byte, of one that is there a few hundred more, however many blocks there are:
 
-    header    magic, number of blocks, sizes of the next two parts (powers of two)
+    header    magic, number of blocks, sizes of the next two parts (powers of two), CRC-32 of the entries
     filter    a bit for each of 16 to 32 values a block, by the last bits of its key
     starts    of each group of keys by their first bits, the number of the first; 16 to 32 keys a group
     entries   key (the first 16 bytes of the hash), offset, size: 28 bytes each, sorted
 
-Decision 59.
+A volume has the entries of many indexes: with the number of a piece's row where they have the offset, and 0
+for the size.  Decision 59.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from __future__ import annotations
 import os
 import struct
 import weakref
+import zlib
 from array import array
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 MAGIC: Final = b"PSBLOCK1"
-HEADER: Final = struct.Struct(">8sQBB14x")
+HEADER: Final = struct.Struct(">8sQBBI10x")
 ENTRY: Final = struct.Struct(">16sQI")
 START: Final = struct.Struct(">II")
 KEY_BYTES: Final = 16
@@ -32,6 +34,8 @@ FILTER_BITS: Final = 16
 FILTER_LOG_MIN: Final = 10
 GROUP: Final = 16
 """Least blocks of a group."""
+READ_BYTES: Final = 1024 * ENTRY.size
+"""Read of a file at a time that is read whole."""
 BLOCKS_MAX: Final = 4_000_000
 """Blocks of one index: 112 MB, of a piece of 32 GiB blocks of 8 KiB on average."""
 
@@ -67,28 +71,37 @@ class IndexWriter:
 
         Of a block that a CAR has a million times a lookup would read as many entries.
         """
-        most, self.count = self.count, 0
-        filter_log = max(FILTER_LOG_MIN, (most * FILTER_BITS - 1).bit_length() if most else 0)
-        start_log = max(0, (most // GROUP).bit_length() - 1)
-        bits, starts = bytearray(1 << (filter_log - 3)), array("I", bytes(4 * ((1 << start_log) + 1)))
-        mask, shift = (1 << filter_log) - 1, 64 - start_log
-        file.seek(HEADER.size + len(bits) + 4 * len(starts))
+        self.count = entries_write(file, self._entries(), most=self.count)
+
+    def _entries(self) -> Iterator[bytearray]:
         for group in self._groups:
             listed = sorted(group[at : at + ENTRY.size] for at in range(0, len(group), ENTRY.size))
             group.clear()
-            entries = [next(same) for _, same in groupby(listed, key=lambda entry: entry[:KEY_BYTES])]
-            self.count += len(entries)
-            for entry in entries:
-                place = int.from_bytes(entry[8:16], "big") & mask
-                bits[place >> 3] |= 1 << (place & 7)
-                starts[(int.from_bytes(entry[:8], "big") >> shift) + 1] += 1
-            file.write(b"".join(entries))
-        for number in range(1, len(starts)):
-            starts[number] += starts[number - 1]
-        starts.byteswap()  # written as the other numbers, whatever this machine has
-        file.seek(0)
-        file.write(HEADER.pack(MAGIC, self.count, filter_log, start_log) + bits)
-        starts.tofile(file)
+            yield from (next(same) for _, same in groupby(listed, key=lambda entry: entry[:KEY_BYTES]))
+
+
+def entries_write(file: BinaryIO, entries: Iterator[bytes | bytearray], *, most: int) -> int:
+    """Write an index of sorted entries, of which there are `most` at most; return how many there were."""
+    filter_log = max(FILTER_LOG_MIN, (most * FILTER_BITS - 1).bit_length() if most else 0)
+    start_log = max(0, (most // GROUP).bit_length() - 1)
+    bits, starts = bytearray(1 << (filter_log - 3)), array("I", bytes(4 * ((1 << start_log) + 1)))
+    mask, shift, count, crc = (1 << filter_log) - 1, 64 - start_log, 0, 0
+    file.seek(HEADER.size + len(bits) + 4 * len(starts))
+    while some := list(islice(entries, 1024)):
+        for entry in some:
+            place = int.from_bytes(entry[8:16], "big") & mask
+            bits[place >> 3] |= 1 << (place & 7)
+            starts[(int.from_bytes(entry[:8], "big") >> shift) + 1] += 1
+        data = b"".join(some)
+        crc, count = zlib.crc32(data, crc), count + len(some)
+        file.write(data)
+    for number in range(1, len(starts)):
+        starts[number] += starts[number - 1]
+    starts.byteswap()  # written as the other numbers, whatever this machine has
+    file.seek(0)
+    file.write(HEADER.pack(MAGIC, count, filter_log, start_log, crc) + bits)
+    starts.tofile(file)
+    return count
 
 
 def file_open(owner: object, path: Path) -> int:
@@ -107,7 +120,7 @@ class IndexReader:
         head = os.pread(self._fd, HEADER.size, 0)
         if len(head) < HEADER.size or not head.startswith(MAGIC):
             raise BadIndex(f"{path.name} is no index")
-        _, self.count, self._filter_log, self._start_log = HEADER.unpack(head)
+        _, self.count, self._filter_log, self._start_log, self._crc = HEADER.unpack(head)
         if not (FILTER_LOG_MIN <= self._filter_log < 40 and self._start_log < 40):
             raise BadIndex(f"{path.name} is no index")
         self._starts = HEADER.size + (1 << self._filter_log - 3)
@@ -133,6 +146,17 @@ class IndexReader:
         """Return an entry by its number, with its key.  Raises OSError."""
         [(key, at, size)] = self._entries_read(number, number + 1)
         return key, Place(number, at, size)
+
+    def entries(self) -> Iterator[bytes]:
+        """Yield all entries.  Raises OSError, BadIndex: some of them are not what was written."""
+        crc = 0
+        for at in range(self._entries, self._entries + self.count * ENTRY.size, READ_BYTES):
+            size = min(READ_BYTES, self._entries + self.count * ENTRY.size - at)
+            data = os.pread(self._fd, size, at)
+            crc = zlib.crc32(data, crc)
+            yield from (data[first : first + ENTRY.size] for first in range(0, len(data), ENTRY.size))
+        if self._crc not in (crc, 0):  # older indexes have none
+            raise BadIndex("the entries of an index have changed")
 
     def _entries_read(self, first: int, end: int) -> Iterator[tuple[bytes, int, int]]:
         size = (end - first) * ENTRY.size

@@ -50,15 +50,15 @@ def car_index(source: Path, target: Path) -> dict[str, Any]:
         most = writer.count
         with index.open("wb") as file:
             writer.write(file)
-            _sync(file)
+            sync(file)
         if writer.count < most:
             _repeated_drop(hashes, IndexReader(index))
         with hashes.open("r+b") as file:
             chunks = _chunks(file)
-            _sync(file)
+            sync(file)
         hashes.rename(hashes_path(target))
         index.rename(target)
-        _folder_sync(target.parent)
+        folder_sync(target.parent)
     except NotCar:
         return {"fault": "none", "at": 0}
     except BadCar as bad:
@@ -97,12 +97,14 @@ def _chunks(file: BinaryIO) -> list[tuple[str, int, int, int]]:
     return chunks
 
 
-def _sync(file: BinaryIO) -> None:
+def sync(file: BinaryIO) -> None:
+    """Write a file down to the disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
-def _folder_sync(path: Path) -> None:
+def folder_sync(path: Path) -> None:
+    """Write a folder's names down to the disk."""
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)

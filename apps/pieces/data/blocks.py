@@ -10,12 +10,13 @@ import subprocess
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, islice
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import structlog
@@ -26,12 +27,11 @@ from apps.pieces.data.files import WithUuid, piece_path, room_require
 from apps.pieces.models import BlockIndex, HashChunk, Piece
 from apps.pieces.states import IndexOutcome
 from poolsite.filecoin.cids import BadCid, cid_parse
-from poolsite.ipld.block_index import BLOCKS_MAX, BadIndex, IndexReader, file_open
+from poolsite.ipld.block_index import BLOCKS_MAX, BadIndex, IndexReader, Place, file_open
 from poolsite.ipld.car import BLOCK_MAX, BadCar, NotCar, header_read
 from poolsite.ipld.cids import CODES, cid_parts, hash_of, multihash_read, multihashes_split, text_write
 from poolsite.ipld.indexer import hashes_path
 from poolsite.libp2p.ipni import chunk_make
-from poolsite.open_files import files_limit
 
 log = structlog.get_logger(__name__)
 
@@ -41,10 +41,16 @@ INDEX_BYTES_MAX: Final = (34 + 67) * BLOCKS_MAX
 """Bound for one's files: its filter takes at most 4 bytes a block, the longest multihash 67."""
 KINDS: Final = ("blocks", "hashes")
 """Ends of the names of an index' files."""
-OPEN_MAX: Final = 10_000
-"""Indexes that a process keeps open, if it may open four times as many files."""
 FILES_MAX: Final = 4
 """Pieces that one answer has open."""
+INDEXES_MAX: Final = 32
+"""Indexes that one answer has open."""
+ROWS_READ: Final = 64
+"""Rows of pieces that are read at a time: a block that is in many is soon found in one of the first."""
+VOLUME_BLOCKS_MAX: Final = 1 << 25
+"""Entries of one volume: a GiB, written with 75 MB of memory."""
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,52 @@ def hash_chunk_read(chunk: HashChunk, before: str) -> bytes | None:
     return made.body if str(made.cid) == chunk.cid else None
 
 
+def volume_path(name: UUID) -> Path:
+    """Return where a volume lies."""
+    return Path(settings.PIECES_DIR) / f"{name}.volume"
+
+
+def volume_files() -> dict[Path, UUID]:
+    """Return the files of volumes, and what a kill left of one, with their names."""
+    found = dict[Path, UUID]()
+    for path in Path(settings.PIECES_DIR).glob("*.volume*"):
+        with suppress(ValueError):
+            found[path] = UUID(path.name.partition(".")[0])
+    return found
+
+
+def volume_is_whole(name: UUID, *, blocks: int) -> bool:
+    """Return whether the file of a volume is there with so many blocks.  Raises OSError."""
+    try:
+        return bool(IndexReader(volume_path(name)).count == blocks)
+    except (FileNotFoundError, BadIndex):
+        return False
+
+
+def volume_has(row: BlockIndex, count: int) -> bool:
+    """Return whether the volume of an index names its piece for some blocks.  Raises OSError, BadIndex."""
+    assert row.volume is not None
+    index, volume = IndexReader(index_path(row.piece)), IndexReader(volume_path(row.volume))
+    keys = (index.entry(number)[0] for number in random.sample(range(index.count), min(count, index.count)))
+    return all(row.piece_id in [place.at for place in volume.find(key)] for key in keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Merging:
+    """Outcome of merging indexes into a volume."""
+
+    blocks: int = 0
+    damaged: str = ""
+    """Path of a source that is gone or damaged; then there is no volume."""
+
+
+def volume_make(name: UUID, sources: list[dict[str, object]]) -> Merging | None:
+    """Merge indexes and volumes in a process of its own; None if that failed, and the log says why."""
+    command = [sys.executable, "-m", "poolsite.ipld.merger", str(volume_path(name))]
+    made = _program_run(command, room=INDEX_BYTES_MAX, text=json.dumps(sources))
+    return None if made is None else Merging(**made)
+
+
 def index_make(piece: Piece) -> Indexing | None:
     """Index a piece in a process of its own; None if that failed, and the log says why.
 
@@ -136,17 +188,30 @@ def index_make(piece: Piece) -> Indexing | None:
     """
     _leftovers_unlink(piece)
     command = [sys.executable, "-m", "poolsite.ipld.indexer", str(piece_path(piece)), str(index_path(piece))]
+    made = _program_run(command, room=min(INDEX_BYTES_MAX, piece.payload_size or 0))
+    return None if made is None else Indexing(**made)
+
+
+def _program_run(command: list[str], *, room: int, text: str = "") -> dict[str, Any] | None:
+    """Return what a program prints that writes into the folder of pieces; None if it failed."""
     try:
-        room_require(min(INDEX_BYTES_MAX, piece.payload_size or 0))
-        done = subprocess.run(  # noqa: S603  # the paths are made of a uuid
-            command, capture_output=True, cwd=settings.BASE_DIR, timeout=INDEX_S, check=False
+        room_require(room)
+        done = subprocess.run(  # noqa: S603  # the paths are made of uuids
+            command,
+            input=text,
+            capture_output=True,
+            cwd=settings.BASE_DIR,
+            timeout=INDEX_S,
+            check=False,
+            text=True,
         )
         if not done.returncode:
-            return Indexing(**json.loads(done.stdout))
-        reason = done.stderr.decode(errors="replace").strip()[-500:]
-    except (DiskFull, OSError, subprocess.SubprocessError, ValueError, TypeError) as error:
+            made: dict[str, Any] = json.loads(done.stdout)
+            return made
+        reason = done.stderr.strip()[-500:]
+    except (DiskFull, OSError, subprocess.SubprocessError, ValueError) as error:
         reason = repr(error)[:500]
-    log.error("index_failed", piece=str(piece.uuid), reason=reason)
+    log.error("index_failed", file=command[-1], reason=reason)
     return None
 
 
@@ -155,8 +220,6 @@ class ServedIndex(NamedTuple):
 
     piece: int
     """Key of the piece."""
-    made_at: datetime
-    """Names the file's version."""
     uuid: UUID
     size: int
     """Raw bytes of the piece."""
@@ -169,6 +232,10 @@ class ServedIndex(NamedTuple):
     def miner(self) -> str:
         """Return its miner's address."""
         return f"f0{self.actor_id}"
+
+
+RowsRead = Callable[[Collection[int] | None], list[ServedIndex]]
+"""Reads the indexes by which anybody may retrieve: of some pieces, by their keys, or all."""
 
 
 class PieceFile:
@@ -186,64 +253,56 @@ class PieceFile:
         return os.pread(self._fd, min(size, BLOCK_MAX), at)
 
 
-class OpenIndexes:
-    """The indexes that a process has open, those in which blocks were found last.
-
-    Only indexes: whoever had a piece open would keep its room on the disk once it is removed.
-    """
+class OpenVolumes:
+    """The volumes that a process has open."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: OrderedDict[int, tuple[datetime, IndexReader]] = OrderedDict()
-        self._most = min(OPEN_MAX, files_limit() // 4)
+        self._open: dict[UUID, IndexReader] = {}
 
-    def get(self, row: ServedIndex) -> IndexReader:
-        """Return an index, opened if it is not.  Raises OSError, BadIndex."""
-        found = self._open.get(row.piece)
-        if found is not None and found[0] == row.made_at:
-            return found[1]
-        opened = IndexReader(index_path(row))
+    def get(self, names: Collection[UUID]) -> list[IndexReader] | None:
+        """Return these volumes, and close all others; None if one cannot be read."""
         with self._lock:
-            self._open[row.piece] = row.made_at, opened
-            self._open.move_to_end(row.piece, last=False)
-            if len(self._open) > self._most:  # closed once no thread reads it
-                del self._open[next(piece for piece in self._open if piece != row.piece)]
-        return opened
+            for name in self._open.keys() - set(names):  # closed once no thread reads it
+                del self._open[name]
+            try:
+                for name in set(names) - self._open.keys():
+                    self._open[name] = IndexReader(volume_path(name))
+            except (OSError, BadIndex) as error:
+                log.warning("volume_unread", volume=str(name), reason=repr(error)[:200])
+                return None
+            return list(self._open.values())
 
-    def use(self, row: ServedIndex) -> None:
-        """Note that a block was found in an index."""
+    def clear(self) -> None:
+        """Close all."""
         with self._lock:
-            if row.piece in self._open:
-                self._open.move_to_end(row.piece)
-
-    def sort(self, rows: list[ServedIndex]) -> list[ServedIndex]:
-        """Return indexes, those in which blocks were found last first, and close all others."""
-        waiting = {row.piece: row for row in rows}
-        with self._lock:
-            for piece in [piece for piece in self._open if piece not in waiting]:
-                del self._open[piece]
-            recent = [waiting.pop(piece) for piece in reversed(self._open)]
-        return [*recent, *sorted(waiting.values())]
+            self._open.clear()
 
 
-OPEN: Final = OpenIndexes()
-"""This process' open indexes.  (Module state: requests of one client ask for blocks of one piece.)"""
+VOLUMES: Final = OpenVolumes()
+"""This process' open volumes.  (Module state: they are the same for every request.)"""
 
 
 class BlockStore:
-    """The blocks of some pieces for one request, each verified; notes which of them were sent.
+    """The blocks of all served pieces for one request, each verified; notes which of them were sent.
 
-    The piece of the last block is asked first, and one that cannot be read no more.
+    The pieces of the last blocks are asked first, then volumes and the indexes that are in none name the
+    pieces where a block may be.  No piece stays open after a request: its room on the disk would be kept.
     """
 
-    def __init__(self, rows: list[ServedIndex]) -> None:
-        self._rows = OPEN.sort(rows)
+    def __init__(self, singles: list[ServedIndex], volumes: list[IndexReader], read: RowsRead) -> None:
+        """Start with the indexes in no volume, and the volumes; `read` reads rows of the pieces they name."""
+        self._singles, self._volumes, self._read = singles, volumes, read
+        self._rows: dict[int, ServedIndex | None] = {row.piece: row for row in singles}
+        """By piece; None: nobody may retrieve it."""
+        self._recent: OrderedDict[int, ServedIndex] = OrderedDict()
+        self._indexes: OrderedDict[int, IndexReader] = OrderedDict()
         self._files: OrderedDict[int, PieceFile] = OrderedDict()
-        self._sent: dict[int, tuple[ServedIndex, bytearray]] = {}
+        self._sent: dict[int, bytearray] = {}
         """By piece, with a bit for each entry of its index."""
         self._last: tuple[bytes, ServedIndex, int] | None = None
         self.sealed: ServedIndex | None = None
-        """A piece that has a block which was not found, and has to be unsealed first."""
+        """A piece that has the block which was not found last, and has to be unsealed first."""
 
     def root_get(self, cid: bytes) -> tuple[bytes, ServedIndex]:
         """Return a block and whose it is.  Raises LookupError."""
@@ -256,12 +315,14 @@ class BlockStore:
 
     def has(self, cid: bytes) -> bool:
         """Return whether a block was sent, of whichever piece; it is not read."""
-        wanted = multihash_read(cid_parts(cid).multihash)
-        for row, sent in self._sent.values():
-            with suppress(OSError, BadIndex):
-                for place in OPEN.get(row).find(wanted.digest):
-                    if place.number >> 3 < len(sent) and sent[place.number >> 3] >> (place.number & 7) & 1:
-                        return True
+        digest = multihash_read(cid_parts(cid).multihash).digest
+        rows = map(self._rows.get, self._sent)
+        for row in rows if len(self._sent) <= FILES_MAX else self._rows_of(digest):
+            if row is None or (sent := self._sent.get(row.piece)) is None:
+                continue
+            for place in self._places(row, digest):
+                if place.number >> 3 < len(sent) and sent[place.number >> 3] >> (place.number & 7) & 1:
+                    return True
         return False
 
     def add(self, cid: bytes) -> None:
@@ -271,48 +332,73 @@ class BlockStore:
             self._find(cid)
         assert self._last is not None
         _, row, number = self._last
-        _, sent = self._sent.setdefault(row.piece, (row, bytearray()))
+        sent = self._sent.setdefault(row.piece, bytearray())
         sent.extend(bytes(max(0, (number >> 3) + 1 - len(sent))))
         sent[number >> 3] |= 1 << (number & 7)
 
     def _find(self, cid: bytes) -> tuple[bytes, ServedIndex, int]:
-        multihash = cid_parts(cid).multihash
+        multihash, self.sealed = cid_parts(cid).multihash, None
         wanted = multihash_read(multihash)
-        unread = set()
-        try:
-            for turn, row in enumerate(self._rows if wanted.is_verifiable else ()):
-                try:
-                    for place in OPEN.get(row).find(wanted.digest):
-                        if not row.has_data:
-                            self.sealed = row
-                            continue
-                        data = self._file(row).read(place.at, place.size)
-                        if wanted.is_of(data):
-                            self._first(turn)
-                            self._last = (multihash, row, place.number)
-                            return data, row, place.number
-                except (OSError, BadIndex) as error:  # gone or cut: the samples find that
-                    log.warning("index_unread", piece=str(row.uuid), reason=repr(error)[:200])
-                    unread.add(row)
-        finally:
-            if unread:
-                self._rows = [row for row in self._rows if row not in unread]
+        if wanted.is_verifiable:
+            for row in chain(reversed(tuple(self._recent.values())), self._rows_of(wanted.digest)):
+                for place in self._places(row, wanted.digest):
+                    if not row.has_data:
+                        self.sealed = row
+                    elif wanted.is_of(data := self._bytes(row, place)):
+                        self._last = (multihash, row, place.number)
+                        _keep(self._recent, row.piece, row, FILES_MAX)
+                        return data, row, place.number
         raise LookupError(text_write(cid))
 
-    def _file(self, row: ServedIndex) -> PieceFile:
-        """Return the bytes of a piece.  Raises OSError, BadIndex."""
-        found = self._files.get(row.piece)
-        if found is None:
-            found = self._files[row.piece] = PieceFile(row, size=row.size)
-            if len(self._files) > FILES_MAX:
-                self._files.popitem(last=False)
-        return found
+    def _rows_of(self, digest: bytes) -> Iterator[ServedIndex]:
+        """Yield the indexes in which a block may be."""
+        yield from self._singles
+        try:
+            places = (place.at for volume in self._volumes for place in volume.find(digest))
+            while keys := list(islice(places, ROWS_READ)):
+                if unknown := [key for key in keys if key not in self._rows]:
+                    self._rows |= dict.fromkeys(unknown) | {row.piece: row for row in self._read(unknown)}
+                yield from (row for key in keys if (row := self._rows[key]) is not None)
+        except (OSError, BadIndex) as error:  # a head makes it anew
+            log.warning("volume_unread", reason=repr(error)[:200])
+            VOLUMES.clear()
+            self._volumes, self._singles = [], self._read(None)
+            self._rows = {row.piece: row for row in self._singles}
+            yield from self._singles
 
-    def _first(self, turn: int) -> None:
-        """Note that this piece has the block: it is asked first from now on."""
-        if turn:
-            self._rows.insert(0, self._rows.pop(turn))
-        OPEN.use(self._rows[0])
+    def _places(self, row: ServedIndex, digest: bytes) -> list[Place]:
+        try:
+            index = self._indexes.get(row.piece) or IndexReader(index_path(row))
+            _keep(self._indexes, row.piece, index, INDEXES_MAX)
+            return index.find(digest)
+        except (OSError, BadIndex) as error:
+            self._drop(row, error)
+            return []
+
+    def _bytes(self, row: ServedIndex, place: Place) -> bytes:
+        """Return what lies at a place; nothing if the piece cannot be read."""
+        try:
+            file = self._files.get(row.piece) or PieceFile(row, size=row.size)
+            _keep(self._files, row.piece, file, FILES_MAX)
+            return file.read(place.at, place.size)
+        except (OSError, BadIndex) as error:
+            self._drop(row, error)
+            return b""
+
+    def _drop(self, row: ServedIndex, error: Exception) -> None:
+        """Skip a piece from now on whose bytes or index are gone or cut: the samples find that."""
+        log.warning("index_unread", piece=str(row.uuid), reason=repr(error)[:200])
+        self._rows[row.piece] = None
+        self._singles = [single for single in self._singles if single != row]
+        self._recent.pop(row.piece, None)
+
+
+def _keep(cache: OrderedDict[int, Value], key: int, value: Value, most: int) -> None:
+    """Keep the values that were used last."""
+    cache[key] = value
+    cache.move_to_end(key)
+    if len(cache) > most:
+        cache.popitem(last=False)
 
 
 def blocks_sample(row: BlockIndex, count: int) -> tuple[int, int]:

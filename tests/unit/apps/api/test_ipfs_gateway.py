@@ -15,14 +15,17 @@ import pytest
 from django.test import Client
 
 from apps.api.piece_gateway import ANSWERS_PER_ADDRESS, SLOTS
+from apps.core import clock
 from apps.core.metrics import RETRIEVED_BYTES
 from apps.core.streams import StreamCut
 from apps.market.services.markets import market_set
 from apps.miners.models import Miner
-from apps.pieces.data.blocks import index_unlink
+from apps.pieces.data.blocks import index_unlink, volume_files
 from apps.pieces.data.files import piece_path, piece_unlink
-from apps.pieces.models import Piece
+from apps.pieces.models import BlockVolume, Piece
+from apps.pieces.services.indexes import indexes_update
 from apps.sectors.models import Job
+from poolsite.ipld.block_index import ENTRY
 from poolsite.ipld.cids import text_write
 from tests import factories, people
 from tests.cars import blocks_of, car_of, cid_of, golden, link, names_of, piece_of
@@ -47,6 +50,12 @@ def miner(settings: Any, tmp_path: Path) -> Miner:
     row = factories.miner(2001)
     market_set(row, values={"serves_data": True}, by=people.principal())
     return row
+
+
+@pytest.fixture
+def merged_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have two indexes merged into a volume."""
+    monkeypatch.setattr("apps.pieces.services.indexes.SINGLES_MAX", 2)
 
 
 def body(answer: Any) -> bytes:
@@ -136,20 +145,50 @@ def test_no_process_keeps_a_piece_or_an_index_open_that_was_removed(client: Clie
         files = [target_of(file) for file in Path("/proc/self/fd").iterdir()]
         return [Path(file.removesuffix(" (deleted)")).suffix for file in files if str(piece.uuid) in file]
 
-    assert held() == [".blocks"]
-    Piece.objects.all().delete()
-    client.get(f"/ipfs/{root}?format=car")
     assert held() == []
 
 
-def test_a_request_reads_the_indexes_in_one_query(
-    client: Client, miner: Miner, django_assert_max_num_queries: Any
-) -> None:
-    for number in range(20):
-        piece_of(miner, car_of([(cid_of(bytes([number])), bytes([number]))]))
+@pytest.mark.parametrize("state", ["single", "merged", "twice", "lost", "cut", "changed"])
+@pytest.mark.usefixtures("merged_early")
+def test_a_block_is_found_whatever_became_of_the_volumes(client: Client, miner: Miner, state: str) -> None:
+    data = [b"0", b"1"]
+    for one in data:
+        piece_of(miner, car_of([(cid_of(one), one), (cid_of(b"everywhere"), b"everywhere")]))
+    if state != "single":
+        indexes_update(now=clock.now())
+        [volume] = volume_files()
+        whole = volume.read_bytes()
+    if state == "twice":
+        for one in (b"more", *data[1:]):
+            piece_of(miner, car_of([(cid_of(one), one)]))
+        indexes_update(now=clock.now())
+        assert [BlockVolume.objects.get().blocks, len(volume_files())] == [6, 1]
+    if state == "lost":
+        volume.unlink()
+    if state == "cut":
+        volume.write_bytes(whole[:-1])
+    if state == "changed":  # the starts of groups, while it is open
+        client.get(f"/ipfs/{text_write(cid_of(b'none'))}?format=raw")
+        at = len(whole) - ENTRY.size * 4
+        volume.write_bytes(whole[: at - 8] + b"\xff" * 8 + whole[at:])
 
-    with django_assert_max_num_queries(1):
+    for one in (*data, b"everywhere"):
+        assert body(client.get(f"/ipfs/{text_write(cid_of(one))}?format=raw")) == one
+    assert client.get(f"/ipfs/{text_write(cid_of(b'none'))}?format=raw").status_code == 404
+
+
+@pytest.mark.usefixtures("merged_early")
+def test_a_request_asks_as_much_of_many_pieces_as_of_few(
+    client: Client, miner: Miner, django_assert_num_queries: Any
+) -> None:
+    for number in range(4):
+        piece_of(miner, car_of([(cid_of(bytes([number])), bytes([number]))]))
+    indexes_update(now=clock.now())
+
+    with django_assert_num_queries(2):  # indexes in no volume, and volumes
         assert client.get(f"/ipfs/{text_write(cid_of(b'none'))}?format=raw").status_code == 404
+    with django_assert_num_queries(3):
+        assert body(client.get(f"/ipfs/{text_write(cid_of(bytes([3])))}?format=raw"))
 
 
 def test_blocks_that_occur_twice_come_as_often_as_wanted(client: Client, miner: Miner) -> None:
@@ -344,6 +383,22 @@ def test_a_block_is_unsealed_where_the_miner_does_that(client: Client, miner: Mi
     assert [(answer.status_code, answer["Retry-After"]) for answer in answers] == [(503, "300")] * 2
     assert [job.inputs["piece"] for job in Job.objects.filter(kind="unseal")] == [str(piece.uuid)]
     assert SLOTS._counts.total() == 0
+
+
+def test_a_car_is_cut_at_a_sealed_block_which_is_unsealed(client: Client, miner: Miner) -> None:
+    market_set(miner, values={"unseals_data": True}, by=people.principal())
+    root, *below = blocks_of(golden("subdir-with-two-single-block-files"))
+    piece_of(miner, car_of([root]))
+    sealed = piece_of(miner, car_of(below))
+    piece_unlink(factories.sealed_piece(sealed))
+
+    answer: Any = client.get(f"/ipfs/{text_write(root[0])}?format=car")
+    came = next(answer._iterator)
+    with pytest.raises(StreamCut):
+        next(answer._iterator)
+
+    assert names_of(came) == [text_write(root[0])]
+    assert [job.inputs["piece"] for job in Job.objects.filter(kind="unseal")] == [str(sealed.uuid)]
 
 
 def test_retrievals_share_slots_and_counts_with_those_by_piece(client: Client, miner: Miner) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
@@ -19,14 +19,23 @@ from apps.core import clock
 from apps.market.services.markets import market_set
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.miners.models import Miner
-from apps.pieces.data.blocks import index_make, index_path
+from apps.pieces.data.blocks import Merging, index_make, index_path, volume_files, volume_make, volume_path
 from apps.pieces.data.files import piece_path
 from apps.pieces.due import INDEX
-from apps.pieces.models import BlockIndex, Piece
+from apps.pieces.models import BlockIndex, BlockVolume, Piece
 from apps.pieces.selectors import indexes_wrong
-from apps.pieces.services.indexes import index_renew, index_verify, indexes_update
+from apps.pieces.services.indexes import (
+    SINGLES_MAX,
+    index_renew,
+    index_update,
+    index_verify,
+    indexes_combine,
+    indexes_update,
+)
 from apps.pieces.services.uploads import PieceSpec, piece_remove, piece_upload
 from apps.users.models import AuditEntry
+from poolsite.ipld.block_index import HEADER, IndexReader
+from poolsite.ipld.cids import cid_parts, multihash_read, text_write
 from tests import factories, people
 from tests.cars import blocks_of, car_of, cid_of, golden, piece_of
 from tests.page_client import signed_in, text_of
@@ -277,3 +286,109 @@ def test_the_page_shows_what_a_piece_holds_and_indexes_it_anew(miner: Miner) -> 
 
     assert BlockIndex.objects.get(pk=piece.pk).is_due
     assert "to be indexed" in text_of(browser.get("/pieces/"))
+
+
+def volumes_of(pieces: list[Piece]) -> list[int]:
+    """Return how often the only volume names each of some pieces for the block that all of them have."""
+    [volume] = BlockVolume.objects.all()
+    wanted = multihash_read(cid_parts(cid_of(b"same")).multihash).digest
+    named = [place.at for place in IndexReader(volume_path(volume.name)).find(wanted)]
+    return [named.count(piece.pk) for piece in pieces]
+
+
+def same_pieces(miner: Miner, count: int) -> list[Piece]:
+    """Return pieces, each with a block of its own and one that all have."""
+    blocks = [(cid_of(data), data) for data in (uuid4().bytes for _ in range(count))]
+    return [piece_of(miner, car_of([block, (cid_of(b"same"), b"same")])) for block in blocks]
+
+
+def test_volumes_hold_each_index_once_while_it_counts(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.pieces.services.indexes.SINGLES_MAX", 2)
+    pieces = same_pieces(miner, 4)
+    indexes_update(now=clock.now())
+    assert volumes_of(pieces) == [1] * 4
+    left = volume_path(uuid4())
+    for path in (left, left.with_name(f"{left.name}.7")):  # of a merger that was killed
+        path.write_bytes(b"")
+        os.utime(path, (1, 1))
+
+    BlockIndex.objects.filter(pk=pieces[0].pk).update(volume=None, outcome="NO_CAR")
+    index_update(pieces[1])
+    pieces += same_pieces(miner, 2)
+    indexes_update(now=clock.now())
+
+    assert volumes_of(pieces) == [0, *[1] * 5]
+    assert BlockIndex.objects.filter(volume=None, outcome="INDEXED").count() == 0
+    assert len(volume_files()) == 1
+
+
+def test_indexes_are_merged_once_they_are_enough(miner: Miner) -> None:
+    values = {
+        "outcome": "INDEXED",
+        "blocks": 1,
+        "entries": text_write(cid_of(b"")),
+        "sampled_at": clock.now(),
+    }
+    pieces = [factories.piece(miner, allocation=number, client=5) for number in range(SINGLES_MAX)]
+    BlockIndex.objects.bulk_create(BlockIndex(piece=piece, **values) for piece in pieces[1:])
+    Piece.objects.filter(pk=pieces[0].pk).update(has_data=False)
+    assert not is_due()
+
+    BlockIndex.objects.create(piece=pieces[0], **values)
+
+    assert is_due()
+
+
+@pytest.mark.parametrize("fault", ["gone", "changed", "blind"])
+def test_a_damaged_volume_is_made_anew_of_the_indexes(
+    miner: Miner, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.pieces.services.indexes.SINGLES_MAX", 2)
+    pieces, now = same_pieces(miner, 2), clock.now()
+    indexes_update(now=now)
+    [old] = BlockVolume.objects.all()
+    path = volume_path(old.name)
+    whole = path.read_bytes()
+    if fault == "gone":
+        path.unlink()
+    if fault == "changed":  # an entry, which the next merge reads
+        path.write_bytes(whole[:-1] + b"\x01")
+        pieces += same_pieces(miner, 2)
+    if fault == "blind":  # the filter, by which nothing would be found any more
+        path.write_bytes(whole[: HEADER.size] + bytes(128) + whole[HEADER.size + 128 :])
+        now += timedelta(days=1, minutes=1)
+
+    for _ in range(2):
+        indexes_update(now=now)
+
+    assert not BlockVolume.objects.filter(name=old.name).exists()
+    assert volumes_of(pieces) == [1] * len(pieces)
+
+
+def test_a_lost_index_does_not_keep_others_from_being_merged(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.pieces.services.indexes.SINGLES_MAX", 2)
+    pieces = same_pieces(miner, 3)
+    index_path(pieces[0]).unlink()
+
+    indexes_update(now=clock.now())
+
+    assert volumes_of(pieces) == [0, 1, 1]
+    assert str(BlockIndex.objects.get(is_due=True).reason) == "the index file is gone or cut"
+
+
+def test_what_another_merger_has_done_meanwhile_stays(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.pieces.services.indexes.SINGLES_MAX", 2)
+    pieces = same_pieces(miner, 2)
+
+    def merged_beside(name: UUID, sources: list[dict[str, object]]) -> Merging | None:
+        with monkeypatch.context() as patch:
+            patch.setattr("apps.pieces.services.indexes.volume_make", volume_make)
+            assert indexes_combine()
+        return volume_make(name, sources)
+
+    monkeypatch.setattr("apps.pieces.services.indexes.volume_make", merged_beside)
+
+    assert not indexes_combine()
+    assert (volumes_of(pieces), len(volume_files())) == ([1, 1], 1)
