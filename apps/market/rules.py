@@ -208,6 +208,16 @@ def terms_check(proposal: Proposal, *, market: MinerMarket, facts: Facts) -> Non
         )
 
 
+COLLATERAL_FACTOR: Final = 2
+"""Most times the chain's least collateral that a miner locks for a deal.
+
+Clients offer 1.2 times; a stranger could otherwise have all of a miner's money locked, and burnt.
+Source: lotus markets/storageadapter/provider.go defaultMaxProviderCollateralMultiplier.
+"""
+COLLATERAL_ALWAYS: Final = 10**15
+"""attoFIL that may be locked where the least is next to nothing: small pieces, young networks."""
+
+
 def published_check(proposal: Proposal, *, balances: Balances) -> None:
     """Refuse what the market actor would not publish.  Raises DealRefused, DealBusy.
 
@@ -220,6 +230,12 @@ def published_check(proposal: Proposal, *, balances: Balances) -> None:
         proposal_check(terms, now=balances.height, least_collateral=balances.least_collateral)
     except BadDeal as bad:
         raise DealRefused(f"invalid deal proposal: {bad}") from None
+    most = max(COLLATERAL_FACTOR * balances.least_collateral, COLLATERAL_ALWAYS)
+    if terms.provider_collateral > most:
+        raise DealRefused(
+            f"proposed provider collateral above maximum: {terms.provider_collateral} > {most}",
+            kind=RefusalKind.REJECTED,
+        )
     if balances.client_free < client_lockup(terms):
         raise DealRefused(
             f"clientMarketBalance.Available too small: {balances.client_free} < {client_lockup(terms)}",

@@ -109,6 +109,8 @@ def proposal_decide(proposal: Proposal, *, client: ChainClient, now: datetime) -
             raise NotReachable("the chain's head is not known yet")
         allocation = _checked(proposal, miner, market, head, client)
         balances = _balances(proposal, miner, head, client)
+        if market.filter_target:  # it is asked about what all other rules allow
+            _use_check(proposal, miner, market, balances)
         unfiltered = proposal_filter(proposal, miner=miner, market=market)
         return _accept(
             proposal,
@@ -130,6 +132,8 @@ def _repeated(known: Deal, proposal: Proposal) -> Deal:
     """Return the deal that a proposal repeats.  Raises DealRefused for another one of the same name."""
     if known.digest != proposal.digest or known.client != proposal.client:
         raise DealRefused("deal with this identifier already exists")
+    if known.state in (DealState.FAILED, DealState.ENDED):
+        raise DealRefused(f"deal with this identifier is over: {known.reason or known.state.lower()}")
     return known
 
 
@@ -214,9 +218,7 @@ def _accept(
     try:
         with transaction.atomic():
             TENANT_LOCK.rows(tenant=miner.tenant_id)
-            use = use_read(miner, client=proposal.client)
-            _room_check(proposal, miner, market, use=use)
-            _money_check(proposal, balances, use=use)
+            _use_check(proposal, miner, market, balances)
             if known is None:
                 deal = Deal.objects.create(
                     uuid=proposal.uuid, miner=miner, state=DealState.ACCEPTED, **values
@@ -232,6 +234,13 @@ def _accept(
         return _repeated(again, proposal)
     log.info("deal_accepted", deal=str(deal.uuid), miner=str(miner), client=proposal.client)
     return deal
+
+
+def _use_check(proposal: Proposal, miner: Miner, market: MinerMarket, balances: Balances | None) -> None:
+    """Refuse what there is no room or money for beside other deals.  Raises DealRefused, DealBusy."""
+    use = use_read(miner, client=proposal.client)
+    _room_check(proposal, miner, market, use=use)
+    _money_check(proposal, balances, use=use)
 
 
 def _room_check(proposal: Proposal, miner: Miner, market: MinerMarket, *, use: Use) -> None:

@@ -327,6 +327,12 @@ def _batches(deals: Sequence[Deal], work: Publishing) -> list[list[Deal]]:
     return [*_batches(left[:middle], work), *_batches(left[middle:], work)]
 
 
+def _published_until(deals: Sequence[Deal], work: Publishing) -> int:
+    """Return the last epoch at which publishing leaves time to seal all: later it costs their collateral."""
+    sealing = max((work.first_epoch or 0) - work.head.height, 1)
+    return min(deal.start_epoch or 0 for deal in deals) - sealing
+
+
 def _write(deals: Sequence[Deal], work: Publishing) -> None:
     """Write that deals are in one message, and push it; all or nothing."""
     name = f"{KIND}:{uuid.uuid4()}"
@@ -341,7 +347,7 @@ def _write(deals: Sequence[Deal], work: Publishing) -> None:
                 method=message.method,
                 params=message.params,
                 kind=KIND,
-                expire_epoch=min(deal.start_epoch or 0 for deal in deals) - 1,
+                expire_epoch=_published_until(deals, work),
             )
             for deal in sorted(deals, key=lambda one: one.pk):
                 deal_move(deal, event="PUBLISH", piece=deal.piece)

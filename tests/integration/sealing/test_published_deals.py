@@ -170,7 +170,10 @@ def test_good_deals_share_a_message_that_a_bad_one_spoils_not(desk: Desk) -> Non
     ("changes", "reason"),
     [
         ({"provider_collateral": 0}, "invalid deal proposal: Provider collateral out of bounds."),
-        ({"provider_collateral": 6 * FIL}, "its collateral is 6 FIL, and the miner's"),
+        (
+            {"provider_collateral": 2 * 10**15},
+            "proposed provider collateral above maximum: 2000",
+        ),
         (
             {"storage_price_per_epoch": 10**13},
             "clientMarketBalance.Available too small: 5000000000000000000 <",
@@ -191,7 +194,10 @@ def test_what_would_not_be_published_is_refused(desk: Desk, changes: dict[str, A
     assert states() == ["REFUSED"]
 
 
-def test_a_proposal_makes_one_deal_and_money_is_reserved_once(desk: Desk) -> None:
+def test_a_proposal_makes_one_deal_and_money_is_reserved_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.market.rules.COLLATERAL_ALWAYS", 5 * FIL)
     half = desk.signed(STRANGER, LARGE, provider_collateral=3 * FIL)
     desk.propose(half, LARGE)
 

@@ -157,6 +157,16 @@ def test_what_the_filter_accepts_is_a_deal(miner: Miner, own: Filter) -> None:
     assert len(own.asked) == 1
 
 
+def test_it_is_not_asked_about_what_there_is_no_room_for(miner: Miner, own: Filter) -> None:
+    set_(miner, waiting_deals=1)
+    propose(proposal(miner))
+
+    with pytest.raises(DealBusy):
+        propose(proposal(miner))
+
+    assert len(own.asked) == 1
+
+
 def test_what_it_refuses_is_refused_in_its_words(miner: Miner, own: Filter) -> None:
     own.answer = NO
     one = proposal(miner)

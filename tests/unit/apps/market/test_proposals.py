@@ -223,6 +223,18 @@ def test_a_proposal_that_was_refused_may_come_again(miner: Miner) -> None:
     assert (deal.state, deal.reason, Deal.objects.count()) == ("ACCEPTED", "", 1)
 
 
+@pytest.mark.parametrize("state", ["FAILED", "ENDED"])
+def test_a_deal_that_is_over_is_not_accepted_again(miner: Miner, state: str) -> None:
+    one = proposal(miner)
+    deal = propose(one)
+    Deal.objects.filter(pk=deal.pk).update(state=state, reason="its data did not come")
+
+    with pytest.raises(DealRefused, match="deal with this identifier is over: its data did not come"):
+        propose(one)
+
+    assert list(Deal.objects.values_list("state", flat=True)) == [state]
+
+
 def test_what_there_is_no_room_for_is_told_to_come_again(miner: Miner) -> None:
     market_set(miner, values={"waiting_deals": 1}, by=people.principal())
     propose(proposal(miner))
