@@ -153,6 +153,9 @@ def test_the_three_pages_say_the_same(month: Miner, monkeypatch: pytest.MonkeyPa
 
     whole = chain_sum()
     assert sum(int(row["cost_atto"]) for row in by_tenant) == whole
+    days = list(csv.DictReader(io.StringIO(text_of(client.get(reverse("money-csv"), query)))))
+    assert sum(int(row["gas_atto"]) for row in days) == whole
+    assert sum(int(row["net_atto"]) for row in days) == accounts_read(SYSTEM, month_days(MONTH)).total.net
     assert int(rest["total"]["gas"]) == whole
     assert sum(int(row["gas"]) for row in rest["tenants"]) == whole
     assert sum(int(row["gas"]) for row in rest["miners"]) + int(rest["not_of_a_miner"]) == whole

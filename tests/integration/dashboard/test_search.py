@@ -60,7 +60,7 @@ LEADS: dict[str, tuple[Callable[[Pool], str], Callable[[Pool], str]]] = {
     ),
     "a message's id": (lambda pool: pool.stuck.id, lambda pool: reverse("message", args=[pool.stuck.id])),
     "a message's CID": (lambda pool: pool.landed.cid, lambda pool: reverse("message", args=[pool.landed.id])),
-    "a host's name": (lambda pool: "alice-seal", lambda pool: f"{reverse('hosts')}#f-host-{pool.sealer.pk}"),
+    "a host's name": (lambda pool: "alice-seal", lambda pool: reverse("host", args=[pool.sealer.uuid])),
     "an epoch": (lambda pool: "1 000", lambda pool: reverse("chain-tipset", args=[1000])),
     "a page": (lambda pool: "gat", lambda pool: reverse("gateway")),
 }
@@ -84,7 +84,7 @@ def test_an_address_is_found_as_wallet_and_sender(ann, pool):
     text = text_of(asked(pool.wallet.address))
 
     assert f'href="{reverse("sender", args=[pool.wallet.address])}"' in text
-    assert f'href="{reverse("wallets")}#f-wallet-{pool.wallet.pk}"' in text
+    assert f'href="{reverse("wallets")}?q={pool.wallet.address}"' in text
 
 
 def test_several_things_stand_in_a_list(ann, pool):

@@ -88,15 +88,26 @@ def tenant_of(request: HttpRequest, viewer: Principal) -> Tenant | None:
     return found
 
 
-def money_stats(account: Account, *, is_of_tenant: bool, url: str, worth: str) -> Iterable[Stat]:
+def money_stats(
+    account: Account, *, is_of_tenant: bool, url: str, worth: str, is_of_miner: bool = False
+) -> Iterable[Stat]:
     """Yield what came in and what it cost as tiles."""
+    sent = (
+        gettext("of messages that call the miner") if is_of_miner else gettext("of all messages that landed")
+    )
     blocks = plural(account.blocks, "block")
     if account.unknown_rewards:
         unknown = gettext("{blocks} not known yet").format(blocks=plural(account.unknown_rewards, "block"))
         blocks = list_text((blocks, unknown))
     cells = [
-        ("reward", gettext("Rewards"), account.reward - account.penalty, blocks, reverse("blocks")),
-        ("gas", gettext("Gas"), -account.gas, gettext("of all messages that landed"), reverse("gas")),
+        (
+            "reward",
+            gettext("Rewards less penalties"),
+            account.reward - account.penalty,
+            blocks,
+            reverse("blocks"),
+        ),
+        ("gas", gettext("Gas"), -account.gas, sent, reverse("gas")),
         ("fees", gettext("Fees and others"), -account.fees, gettext("burnt, or moved elsewhere"), url),
     ]
     if account.deals:
@@ -173,7 +184,7 @@ def miner_money(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
     rows = day_rows(found, prices=prices)
     account = account_of_lines([found])
     worth = worth_text(prices, account.net_by_day)
-    stats = money_stats(account, is_of_tenant=False, url=url, worth=worth)
+    stats = money_stats(account, is_of_tenant=False, url=url, worth=worth, is_of_miner=True)
     return page_render(
         request,
         "money/page.html",
@@ -255,16 +266,21 @@ def money_csv(request: HttpRequest, viewer: Principal) -> Download:
             miner = miner_get(viewer, address)
         except DomainError:
             raise Http404 from None
-        found = [(miner, money_of(miner, viewer=viewer, days=days))]
+        found, elsewhere = [(miner, money_of(miner, viewer=viewer, days=days))], {}
     else:
         accounts = accounts_read(viewer, days, tenant=tenant)
         found = [(accounts.miners[pk], one) for pk, one in accounts.by_miner.items()]
-    seen = {miner.pk for miner in data.miners}
-    cells = (
-        cells_of(miner, line, name=miner.name if miner.pk in seen else "")
-        for miner, one in found
-        for line in one.lines
-    )
+        elsewhere = accounts.gas_elsewhere
+    names = {miner.pk: miner.name for miner in data.miners}
+    cells = [
+        *(cells_of(miner, line, name=names.get(miner.pk, "")) for miner, one in found for line in one.lines),
+        *(
+            gas_cells(miner.address, day, cost, name=names.get(miner.pk, ""))
+            for miner, one in found
+            for day, cost in sorted(one.gas_by_day.items(), reverse=True)
+        ),
+        *(gas_cells("", day, cost) for day, cost in sorted(elsewhere.items(), reverse=True)),
+    ]
     return csv_answer("money.csv", COLUMNS, cells)
 
 
@@ -282,6 +298,14 @@ def cells_of(miner: Miner, line: MoneyLine, *, name: str) -> Sequence[Any]:
         name,
         *(fil_format(amount, unit="") for amount in amounts),
     )
+
+
+def gas_cells(address: str | None, day: date, cost: int, *, name: str = "") -> Sequence[Any]:
+    """Return the cells of a day's gas that is in no line; without an address it is of no miner."""
+    amounts = [{"gas": cost, "net": -cost}.get(amount) for amount in AMOUNTS]
+    written = ["" if amount is None else fil_format(amount, unit="") for amount in amounts]
+    known = ["" if amount is None else amount for amount in amounts]
+    return address, day.isoformat(), "", "", 0, 0, *known, name, *written
 
 
 NAV: Final = NavItem("money", _("Money"), "money", place=(5, 4), jump="f")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
@@ -173,7 +174,7 @@ def target_url(miner: Miner | None, goal: Goal, answer: GoalAnswer) -> str:
     if miner is None or not miner.address or answer.per_day <= 0:
         return ""
     size = Size(required=False)
-    bytes_day = max(int(answer.per_day), 1) * miner.sector_size
+    bytes_day = ceil(answer.per_day) * miner.sector_size  # fewer would miss the plan's date
     filled: dict[str, Any] = {
         "day_bytes": size.prepare_value(bytes_day),
         "power_max": size.prepare_value(int(miner.qa_power) + answer.sectors * miner.sector_size),

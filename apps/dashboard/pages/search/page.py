@@ -130,10 +130,10 @@ def _wallet_finds(data: PageData, known: Q) -> Iterator[SearchResult]:
     """Wallets, each with the sender that it may be."""
     for wallet in wallets_visible(data.viewer).filter(known)[:MOST]:
         balance = list_text((formatting.shortened(wallet.address), f"{formatting.fil(wallet.balance)} FIL"))
-        name, here = wallet.label or formatting.shortened(wallet.address), f"#f-wallet-{wallet.pk}"
+        name, query = wallet.label or formatting.shortened(wallet.address), urlencode({"q": wallet.address})
         if senders_visible(data.viewer).filter(address=wallet.address).exists():
             yield _sender_find(data, wallet.address)
-        yield SearchResult(gettext("Wallet"), "wallets", name, balance, reverse("wallets") + here)
+        yield SearchResult(gettext("Wallet"), "wallets", name, balance, f"{reverse('wallets')}?{query}")
 
 
 def sectors(data: PageData, text: str) -> Iterator[SearchResult]:
@@ -234,7 +234,7 @@ def hosts(data: PageData, text: str) -> Iterator[SearchResult]:
             "hosts",
             worker.name,
             gettext("tenant {tenant}").format(tenant=worker.tenant.name),
-            f"{reverse('hosts')}#f-host-{worker.pk}",
+            reverse("host", args=[worker.uuid]),
         )
 
 
