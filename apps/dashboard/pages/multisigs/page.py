@@ -241,6 +241,7 @@ def confirm_of(
 ) -> ConfirmPage:
     """Return the question, with the act and the price."""
     return ConfirmPage(
+        is_danger=False,
         title=title,
         text=_("This sends one message to the multisig."),
         label=_("Send message"),

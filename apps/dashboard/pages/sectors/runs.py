@@ -115,6 +115,7 @@ def rebuild_question(row: Sector) -> ConfirmPage:
     plan = rebuild_plan(row)
     made = gettext("its ticket and zeros") if not plan.payload else gettext("its ticket and the client data")
     return ConfirmPage(
+        is_danger=False,
         title=gettext("Rebuild sector {number}").format(number=row.number),
         text=_(
             "A host labels and encodes the sector again, then replaces the files in the store, but only if "

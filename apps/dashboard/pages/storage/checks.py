@@ -77,6 +77,7 @@ def cancel(request: HttpRequest, viewer: Principal, key: UUID, check: UUID) -> H
         request,
         viewer,
         ConfirmPage(
+            is_danger=False,
             title=_("Cancel the check of {store}").format(store=store.name),
             text=_("Results so far are kept."),
             label=_("Cancel check"),

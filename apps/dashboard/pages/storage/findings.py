@@ -57,6 +57,7 @@ def adopt(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         request,
         viewer,
         ConfirmPage(
+            is_danger=False,
             title=_("Adopt sectors found in {store}").format(store=store.name),
             text=_(
                 "A host compares comm_r and sizes. Sectors that match are listed in this store from then on."

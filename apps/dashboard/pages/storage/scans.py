@@ -159,6 +159,7 @@ def cancel(request: HttpRequest, viewer: Principal, key: UUID, scan: UUID) -> Ht
         request,
         viewer,
         ConfirmPage(
+            is_danger=False,
             title=_("Cancel the scan of {store}").format(store=store.name),
             text=_("The findings of the previous scan are kept."),
             label=_("Cancel scan"),
