@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-_MOVED: Final = """(
+_TERM_OVER: Final = "deal.chain_deal IS NOT NULL AND deal.start_epoch + deal.duration <= $1"
+"""The market actor has paid a deal to its end and forgotten it, though its sector may live longer."""
+
+_MOVED: Final = f"""(
     deal.state IN ('VERIFIED', 'SEALING', 'ACTIVE') AND deal.state IS DISTINCT FROM
         CASE piece.state WHEN 'READY' THEN 'VERIFIED' WHEN 'PACKED' THEN 'SEALING' ELSE piece.state END
     OR deal.state = 'ENDED' AND piece.state IN ('PACKED', 'ACTIVE')
-        AND piece.sector_number = deal.sector_number
+        AND piece.sector_number = deal.sector_number AND ({_TERM_OVER}) IS NOT TRUE
 )"""
 """A deal's piece has gone on."""
 
@@ -33,6 +36,7 @@ FOLLOWED: Final = f"""
     UNION SELECT deal.id FROM market_deal deal LEFT JOIN pieces_piece piece ON piece.id = deal.piece_id
         WHERE deal.state IN ('VERIFIED', 'SEALING') AND {_MOVED}
     UNION SELECT id FROM market_deal WHERE state = 'ACTIVE' AND piece_id IS NULL
+    UNION SELECT deal.id FROM market_deal deal WHERE deal.state = 'ACTIVE' AND {_TERM_OVER}
     UNION SELECT deal.id FROM pieces_piece piece JOIN market_deal deal ON deal.piece_id = piece.id
         WHERE piece.state_since > $2::timestamptz - interval '1 day' AND {_MOVED}
 """  # noqa: S608  # constants

@@ -213,6 +213,11 @@ class Deal(WithReasons, Named, Timestamped):
                 name="deals_going_on",
                 condition=models.Q(state__in=["VERIFIED", "SEALING"]) | models.Q(state="ACTIVE", piece=None),
             ),
+            models.Index(
+                models.F("start_epoch") + models.F("duration"),
+                name="deals_by_end",
+                condition=models.Q(state="ACTIVE", chain_deal__isnull=False),
+            ),
             models.Index(fields=["miner", "state"], name="deals_by_miner"),
             models.Index(fields=["client"], name="deals_by_client"),
             models.Index(

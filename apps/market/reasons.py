@@ -9,6 +9,7 @@ from apps.core.reasons import ngettext_noop, reason
 LATE_FOR_START = reason(
     "market.late_for_start", gettext_noop("its data did not come before its start epoch {epoch}")
 )
+TERM_OVER = reason("market.term_over", gettext_noop("its term ended at epoch {epoch}"))
 LATE = reason("market.late", gettext_noop("its data did not come in time"))
 ADDRESSES_GONE = reason(
     "market.addresses_gone", gettext_noop("its data are gone, and its client's URLs are not kept any more")

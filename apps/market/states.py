@@ -25,7 +25,7 @@ class DealState(models.TextChoices):
     SEALING = "SEALING", _("Being sealed")
     ACTIVE = "ACTIVE", _("Active")
     ENDED = "ENDED", _("Ended")
-    """Its sector was terminated or has expired."""
+    """Its term is over, or its sector was terminated or has expired."""
     FAILED = "FAILED", _("Failed")
 
 

@@ -126,7 +126,7 @@ USE: Compiled[tuple[int, ...]] = Compiled(
 """By tenant, in the order of `Use`."""
 
 FOLLOWED = Prepared("deals_followed", due.FOLLOWED, ["bigint", "timestamptz"], plan=Plan.ANEW)
-ALL_MOVED = Prepared("deals_moved", due.ALL_MOVED, [])
+ALL_MOVED = Prepared("deals_moved", due.ALL_MOVED, ["bigint"])
 WHOLE_EPOCHS = 3000
 """So often all deals are compared with their pieces, at one of the heads at which every step is sent."""
 DOOR_SILENCE = timedelta(seconds=30)
@@ -312,7 +312,7 @@ def deals_followed(*, height: int, now: datetime) -> list[Deal]:
     """Return the deals that go on with a head, oldest first; once a day all are looked through."""
     keys = {key for (key,) in FOLLOWED.rows([height, now])}
     if height % WHOLE_EPOCHS < EVERY_STEP_EPOCHS:
-        keys |= {key for (key,) in ALL_MOVED.rows([])}
+        keys |= {key for (key,) in ALL_MOVED.rows([height])}
     rows = Deal.objects.filter(pk__in=keys)
     return list(rows.select_related("miner__tenant", "piece__miner__tenant").order_by("pk"))
 

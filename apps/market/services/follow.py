@@ -14,7 +14,7 @@ from apps.core.disk import DiskFull
 from apps.core.errors import BadValue, DomainError
 from apps.core.reasons import Reason, as_reason, reason_of, refused
 from apps.market.models import Deal
-from apps.market.reasons import ADDRESSES_GONE, DATA_GONE, LATE, LATE_FOR_START, SHORT_SECTOR
+from apps.market.reasons import ADDRESSES_GONE, DATA_GONE, LATE, LATE_FOR_START, SHORT_SECTOR, TERM_OVER
 from apps.market.selectors.deals import deals_followed, piece_of_deal, sector_end_of, sector_terminated_at
 from apps.market.services.transfers import (
     chunks_discard,
@@ -62,6 +62,8 @@ def deal_advance(deal: Deal, *, height: int, now: datetime) -> None:
     if deal.state == DealState.FAILED:
         _held_end(deal)
         return
+    if _term_follow(deal, height=height):
+        return
     if deal.state in WITHOUT_DATA and deal.is_whole:
         _join(deal)
     piece = piece_of_deal(deal)
@@ -85,6 +87,18 @@ def deal_fail(deal: Deal, *, reason: Reason | str) -> None:
     _held_end(deal)
     deals_tidy(deal.miner, state=DealState.FAILED)
     log.warning("deal_failed", deal=str(deal.uuid), reason=reason[:200])
+
+
+def _term_follow(deal: Deal, *, height: int) -> bool:
+    """End an active deal that the market actor has paid to its end; return whether a deal is over by that."""
+    if deal.state not in (DealState.ACTIVE, DealState.ENDED) or deal.chain_deal is None:
+        return False
+    end = (deal.start_epoch or 0) + deal.duration
+    if end > height:
+        return False
+    if deal.state == DealState.ACTIVE:
+        deal_move(deal, event="END", piece=deal.piece, reason=TERM_OVER(epoch=end), height=end)
+    return True
 
 
 def _held_end(deal: Deal) -> None:

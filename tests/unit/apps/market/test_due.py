@@ -13,6 +13,7 @@ from apps.core import clock
 from apps.market import due
 from apps.market.models import Deal
 from apps.market.selectors.deals import WHOLE_EPOCHS, deals_followed
+from apps.market.services.follow import deals_advance
 from tests import factories
 from tests.mk20 import sized
 from tests.query_plans import plan_run, rows_read
@@ -32,9 +33,10 @@ ENDED = """
     )
     INSERT INTO market_deal (uuid, created_at, updated_at, miner_id, state, state_since, door, digest, client,
         piece_cid, padded_size, raw_size, duration, is_indexed, is_announced, source, places, place_at,
-        is_whole, reason, collateral, lockup, piece_id, sector_number)
+        is_whole, reason, collateral, lockup, piece_id, sector_number, start_epoch, chain_deal)
     SELECT gen_random_uuid(), now(), now(), %(miner)s, state, now() - interval '30 days', 'mk20', '', 'f01',
-        '', 128, 127, 1000, false, false, 'put', '', 0, false, '', 0, 0, id, sector_number FROM old
+        '', 128, 127, 1000, false, false, 'put', '', 0, false, '', 0, 0, id, sector_number, 10000000, id
+    FROM old
 """
 """Deals, half of them active and half ended, each with its piece in the same state."""
 
@@ -114,6 +116,23 @@ def test_a_deal_whose_data_come_is_followed_once_they_are_here(piece_state: str)
     factories.deal(miner, sized(b"x"), state="TRANSFERRING", piece=piece)
 
     assert bool(keys()) == (piece_state in ("HELD", "FAILED", "READY"))
+
+
+def test_a_deal_ends_with_its_term_though_its_sector_lives() -> None:
+    miner, height = factories.miner(2001), WHOLE_EPOCHS + 100
+    piece = factories.piece(miner, state="ACTIVE", sector_number=7)
+    terms = {"state": "ACTIVE", "piece": piece, "sector_number": 7, "start_epoch": height - 1000}
+    over = factories.deal(miner, sized(b"x"), **terms, chain_deal=1, duration=1000)
+    factories.deal(miner, sized(b"x"), **terms, chain_deal=2, duration=1001)
+    factories.deal(miner, sized(b"x"), **terms, allocation=3, duration=1000)
+    assert keys(height=height) == {over.pk}
+
+    deals_advance(height=height, now=clock.now())
+
+    over.refresh_from_db()
+    assert (over.state, over.reason) == ("ENDED", f"its term ended at epoch {height}")
+    assert sorted(Deal.objects.values_list("state", flat=True)) == ["ACTIVE", "ACTIVE", "ENDED"]
+    assert keys(height=height) == set(), "it stays so"
 
 
 def test_a_piece_that_went_on_long_ago_is_noticed_once_a_day() -> None:
