@@ -323,7 +323,9 @@ def _batches(deals: Sequence[Deal], work: Publishing) -> list[list[Deal]]:
     if len(left) == 1:
         deal_note(left[0], reason=LEFT_OUT())
         return []
-    middle = len(left) // 2
+    middle, most = len(left) // 2, work.market.publish_most
+    if len(left) > most:  # parts of whole messages: two halves of three would take four
+        middle = -(-middle // most) * most
     return [*_batches(left[:middle], work), *_batches(left[middle:], work)]
 
 

@@ -199,14 +199,18 @@ def test_a_deal_that_would_spoil_a_message_waits_with_the_reason(miner: Miner, n
     assert all(one.reason.startswith("the chain would leave it out: for its signature") for one in waiting)
 
 
-def test_what_does_not_fit_into_one_message_goes_into_the_next(miner: Miner, node: Chain) -> None:
-    for number in range(6):
+@pytest.mark.parametrize(("count", "most", "sizes"), [(6, 500, [3, 3]), (9, 3, [3, 3, 3])])
+def test_what_does_not_fit_into_one_message_goes_into_the_next(
+    miner: Miner, node: Chain, count: int, most: int, sizes: list[int]
+) -> None:
+    market_set(miner, values={"publish_most": most}, by=people.principal())
+    for number in range(count):
         deal(miner, str(number))
     node.most = 3
 
     publish(node)
 
-    assert [len(one) for one in labels()] == [3, 3]
+    assert sorted(len(one) for one in labels()) == sizes
 
 
 @pytest.mark.parametrize(
