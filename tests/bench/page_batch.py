@@ -50,7 +50,7 @@ GROUP: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is labelled: bytes of a sector, and sectors."""
+    """Size of the batch that is labelled: bytes of a sector, and number of sectors."""
 
     sector: int = 8 << 20
     sectors: int = BATCH_MAX

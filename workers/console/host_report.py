@@ -26,7 +26,7 @@ class HostReport:
         self.removing_bytes: Callable[[], int] = int
         self.kernels = 0, 0
         self.trials: tuple[TreesTrial | None, ProofsTrial | None] = None, None
-        """What was found of a card at trees and at Groth16 proofs."""
+        """Trials of the card: at trees, and at Groth16 proofs; None where it was not tried."""
         self.proofs: tuple[str, ...] = ("vanilla",)
         self.parameters = 0, 0
         self.parameters_error = self.parameters_foreign = self.update_error = ""

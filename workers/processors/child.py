@@ -66,7 +66,7 @@ class Child:
         self._lock = threading.Lock()
         self._running = 0
         self._trials: dict[str, TreesTrial | ProofsTrial] = {}
-        """What was said of a card, by file."""
+        """Last trial of a card that was written, by the name of its file."""
 
     def precompile(self) -> None:
         """Compile what the stages need, or load it from the cache."""

@@ -25,7 +25,7 @@ COMPILE_PROGRESS_VARIABLE = "POOLSITE_COMPILE_PROGRESS_FILE"
 TRIALS_VARIABLE = "POOLSITE_TRIALS_FOLDER"
 """Environment variable of every child of ours: the folder in which files say what it found of a card."""
 TREES_FILE, GROTH16_FILE = "trees.json", "groth16.json"
-"""What was found at trees, and at Groth16 proofs."""
+"""Names of the files with the trials of a card: at trees, and at Groth16 proofs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from apps.sectors.services.hosts.drives import drives_reset, drives_reset_plan
 
 
 class DrivesResetInput(InputSerializer):
-    """How many sectors may lose layers, and why."""
+    """Most sectors that may lose layers, and the reason for the audit log."""
 
     sectors = serializers.IntegerField(
         required=False, allow_null=True, default=None, min_value=0, help_text="refused if more may by now"

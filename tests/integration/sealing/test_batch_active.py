@@ -153,7 +153,7 @@ def test_sectors_of_one_batch_become_active_with_the_comm_r_of_each_alone(
     world.agent.app = hints
 
     def hosts_work() -> None:
-        """Let sealer and prover do all that they can do now, however long it takes."""
+        """Run sealer and prover until neither has anything to do; sealing may take hours."""
 
         def is_idle() -> bool:
             world.agent.claim_after = 0.0

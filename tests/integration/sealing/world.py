@@ -243,7 +243,7 @@ class World:
         return Prover(console=self.console, leases=leases, pool=self.pool, stores=self.stores)
 
     def hosts_work(self) -> None:
-        """Let sealer and prover do all that they can do now."""
+        """Run sealer and prover until neither has anything to do."""
         for _ in range(60):
             agents = (self.agent, *self.others)
             for agent in agents:

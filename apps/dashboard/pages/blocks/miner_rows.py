@@ -86,7 +86,7 @@ class MinerMining:
     """Why its rounds are not drawn, in words."""
     is_on: bool
     may_set: bool
-    """Not to start while another program makes its blocks."""
+    """Whether *Start* or *Stop* is offered; no *Start* while another program makes its blocks."""
     may_warm_up: bool
     set_href: str
     warm_up_href: str

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class DrivesForm(PageForm):
-    """How many sectors were shown; what was typed."""
+    """Confirmation of a reset: the number of sectors on the page, and the phrase that was typed."""
 
     reason = Text()
     count = Integer()
@@ -59,7 +59,7 @@ def sector_row(sector: Sector, text: str) -> dict[str, str]:
 
 @sign_in_required
 def drives(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
-    """Show what is lost; order the host to begin anew after the second click."""
+    """Show which sectors lose layers; order the reset once that is confirmed."""
     if not viewer.may("sign"):
         raise Http404
     worker, form = worker_get(viewer, str(key)), DrivesForm(request.POST or request.GET)

@@ -54,7 +54,7 @@ def miner(settings: Any, tmp_path: Path) -> Miner:
 
 @pytest.fixture
 def merged_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have two indexes merged into a volume."""
+    """Merge indexes once there are two, instead of sixteen."""
     monkeypatch.setattr("apps.pieces.services.indexes.SINGLES_MAX", 2)
 
 
