@@ -48,3 +48,11 @@ def killed_writes(play: Callable[[], object], *, after: int) -> bool:
         except Killed:
             return True
     return False
+
+
+def killed_until_done(play: Callable[[], object]) -> int:
+    """Kill something at each of its writes in turn, until it comes to its end; return how often."""
+    after = 0
+    while killed_writes(play, after=after):
+        after += 1
+    return after

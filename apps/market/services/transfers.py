@@ -56,6 +56,8 @@ UPLOAD_WAIT: Final = timedelta(days=7)
 """For so long a client may take to bring its data, where no start epoch comes before."""
 PAUSE_WAIT: Final = timedelta(hours=24)
 """For so long an upload that has begun may stand still."""
+ARRIVED: Final = (PieceState.RECEIVED, PieceState.READY, PieceState.HELD)
+"""States of a piece whose bytes are all here; a head checks those that nobody has."""
 CHUNK_LEAST: Final = 1 << 20
 CHUNK_MOST: Final = 1 << 30
 """Bytes of a chunk, a power of two, as Curio has them (deps/config MK20Config; the least is smaller here)."""
@@ -161,6 +163,8 @@ def _whole_write(deal: Deal, source: Source, *, by: Principal, file_name: str) -
     elif piece.state == PieceState.UPLOADING:
         with piece_opened(piece):  # no other request is sending them
             received_note(piece, received=0)
+    elif piece.state in ARRIVED:  # who sent them got no answer
+        return
     _part_take(deal, piece, source, offset=0, by=by)
 
 

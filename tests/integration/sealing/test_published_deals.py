@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import replace
 from functools import partial
-from itertools import count
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from apps.chain.node.client import chain_client
-from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.market.errors import DealBusy, DealRefused
-from apps.market.models import Deal, DealMessage
+from apps.market.models import Deal, DealIncome, DealMessage
 from apps.market.rules import Proposal
-from apps.market.services.follow import deals_advance
+from apps.market.selectors.deals import use_read
 from apps.market.services.markets import market_set
 from apps.market.services.proposals import proposal_decide
-from apps.market.services.publishing import deals_publish
 from apps.market.states import DealDoor, DealSource
 from apps.messages.models import Message
 from apps.miners.models import Miner
@@ -40,7 +37,7 @@ from poolsite.filecoin.deals import MIN_DURATION
 from tests import people
 from tests.integration.sealing.pieces import LARGE, SMALL, at_once, data_of, granted
 from tests.integration.sealing.world import PERIOD, SKIP, World
-from tests.killed_writes import killed_writes
+from tests.killed_writes import Killed, killed_until_done
 from tests.mk20 import sized
 from tests.unit.devnet.deals import signed_by
 from tests.unit.devnet.people import OWNER, STRANGER, Person
@@ -210,37 +207,39 @@ def test_a_proposal_makes_one_deal_and_money_is_reserved_once(
 def test_a_kill_at_any_write_publishes_nothing_twice_and_loses_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = desk.world
+    """Each step of the market is killed at each of its writes in turn, until it comes to its end."""
+    world, plain, kills = desk.world, desk.world.task_now, Counter[str]()
+
+    def killed(name: str, **more: Any) -> None:
+        if name == "market.advance":
+            killed_until_done(partial(step, **more))
+        else:
+            plain(name, **more)
+
+    def step(**more: Any) -> None:
+        try:
+            plain("market.advance", **more)
+        except Killed:
+            kills.update(states())
+            assert len(states()) == 2
+            assert max(use_read(desk.miner, client="").miner_reserved, locked()) <= 2 * COLLATERAL
+            raise
+
+    def locked() -> int:
+        return int(world.ask("StateMarketBalance", desk.miner.address, None)["Locked"])
+
+    monkeypatch.setattr(world, "task_now", killed)
+    monkeypatch.setattr("poolsite.celery.app.send_task", killed)
     for data in (LARGE, SMALL):
         desk.stored(desk.signed(STRANGER, data), data)
-    deals_advance(height=world.height, now=clock.now())
-    assert states() == ["UNPUBLISHED", "UNPUBLISHED"]
 
-    kills = killed_until_done(publish)
+    world.until(lambda: states() == ["ACTIVE", "ACTIVE"], epochs=5 * PERIOD, stride=SKIP)
+    assert (published(), DealMessage.objects.count(), locked()) == ([2], 2, 2 * COLLATERAL)
+    Piece.objects.update(state="ENDED")
+    world.epoch(2)
 
-    assert kills > 2
-    assert (states(), published()) == (["PUBLISHING", "PUBLISHING"], [2])
-    plain = world.task_now
-    with monkeypatch.context() as patch:
-        patch.setattr(world, "task_now", lambda name, **more: name == "market.advance" or plain(name, **more))
-        world.until(lambda: Message.objects.filter(kind="publish", state="LANDED").exists(), epochs=30)
-        world.epoch(12)
-    assert killed_until_done(publish) > 2
-    assert states() == ["VERIFIED", "VERIFIED"]
-    assert set(Piece.objects.values_list("state", flat=True)) == {"READY"}
-    assert (published(), DealMessage.objects.count()) == ([2], 2)
-    world.until(lambda: states() == ["ACTIVE", "ACTIVE"], epochs=4 * PERIOD, stride=SKIP)
-
-
-def publish() -> None:
-    head = head_current()
-    assert head is not None
-    deals_publish(client=chain_client(), head=head, now=clock.now())
-
-
-def killed_until_done(play: Callable[[], None]) -> int:
-    """Kill something at each of its writes in turn, until it comes to its end; return how often."""
-    for after in count():
-        if not killed_writes(partial(play), after=after):
-            return after
-    raise AssertionError
+    assert states() == ["ENDED", "ENDED"]
+    assert set(kills) >= {"TRANSFERRING", "UNPUBLISHED", "PUBLISHING", "VERIFIED", "SEALING", "ACTIVE"}
+    assert set(world.ask("StateMarketDeals", None)) == {str(deal.chain_deal) for deal in Deal.objects.all()}
+    incomes = {(int(row.rate), int(row.moment)) for row in DealIncome.objects.all()}
+    assert incomes == {(0, 0)}, "what begins, ends"

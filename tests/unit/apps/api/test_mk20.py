@@ -9,25 +9,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from apps.api.mk20 import views
 from apps.api.mk20.auth import BadAuth, auth_digest, client_authenticate
 from apps.core import clock
 from apps.market.models import Deal
+from apps.market.rules import ulid_decode
 from apps.market.services import transfers
 from apps.market.services.follow import deals_advance
 from apps.market.services.markets import market_set
 from apps.miners.models import Miner
+from apps.pieces.data.files import piece_path
 from apps.pieces.models import Piece
+from apps.pieces.services.retention import RESUMABLE_RETENTION, pieces_tidy
 from apps.users.services import rate_limit_buckets
 from poolsite.filecoin.piece_cids import SizedPiece
 from tests import factories, people
+from tests.killed_writes import killed_until_done
 from tests.mk20 import PATH, Mk20Client, document, ulid
 
 pytestmark = pytest.mark.django_db
 
 DATA = bytes(number % 251 for number in range(1500))
+OTHER = DATA[::-1]
 
 
 @pytest.fixture
@@ -456,3 +462,41 @@ def test_a_miner_with_too_many_waiting_deals_says_to_come_again(
     answer = who.ask(client, "POST", "/deal", document(who, miner, DATA))
 
     assert (answer.status_code, answer.content) == (429, b"Reason: Please retry in some time.")
+
+
+def test_a_door_killed_at_any_write_makes_one_deal_of_one_piece(
+    client: Client, miner: Miner, who: Mk20Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client repeats each request that was cut off, as one does who got no answer."""
+    monkeypatch.setattr(transfers, "CHUNK_LEAST", 512)
+    whole, parts = ulid(), ulid()
+    documents = [
+        document(who, miner, data, identifier=name) for name, data in ((whole, DATA), (parts, OTHER))
+    ]
+    kills, answers = 0, []
+
+    def sent(method: str, path: str, body: Any = None) -> int:
+        nonlocal kills
+        kills += killed_until_done(lambda: answers.append(who.ask(client, method, path, body)))
+        return int(answers[-1].status_code)
+
+    assert [sent("POST", "/deal", body) for body in documents] == [200, 200]
+    assert sent("PUT", f"/upload/{whole}", DATA) == 200
+    assert sent("POST", f"/upload/{whole}") == 200
+    sizes = {"raw_size": len(OTHER), "chunk_size": 512}
+    assert sent("POST", f"/uploads/{parts}", sizes) in (200, 409)
+    for number in (2, 1, 3):
+        part = OTHER[512 * (number - 1) : 512 * number]
+        assert sent("PUT", f"/uploads/{parts}/{number}", part) in (200, 409)
+    assert sent("POST", f"/uploads/finalize/{parts}") == 200
+    kills += killed_until_done(go_on)
+    pieces_tidy(now=clock.now() + 2 * RESUMABLE_RETENTION)
+    go_on()
+
+    rows = list(Deal.objects.order_by("pk").values_list("uuid", "state", "piece__state"))
+    assert rows == [(ulid_decode(name), "VERIFIED", "READY") for name in (whole, parts)]
+    pieces = [deal.piece for deal in Deal.objects.order_by("pk")]
+    assert [piece and piece_path(piece).read_bytes() for piece in pieces] == [DATA, OTHER]
+    assert kills > 10
+    assert Piece.objects.count() == 2
+    assert not list(Path(settings.PIECES_DIR).glob("*.chunk"))
