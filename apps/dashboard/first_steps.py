@@ -279,8 +279,8 @@ class _StepsReader:
             text = gettext("being sealed: done with its first proof")
             links = [Link(_("Open the sector"), reverse("sector", args=[row.uuid]))]
         elif self.made and self.viewer.may("write"):
-            filled = urlencode({"miner": self.made[0].address}) if len(self.made) == 1 else ""
-            links = [Link(_("Pledge…"), f"{reverse('pledge')}{'?' if filled else ''}{filled}")]
+            filled = {"tenant": self._name} | ({"miner": self.made[0].address} if len(self.made) == 1 else {})
+            links = [Link(_("Pledge…"), f"{reverse('pledge')}?{urlencode(filled)}")]
         return Step("sector", _("First sector"), text, False, links)
 
 

@@ -118,6 +118,10 @@ class TextList(Text):
         """Write them into one field."""
         return " ".join(value) if isinstance(value, list) else value or ""
 
+    def ticked(self, shown: Any) -> list[str]:
+        """Return those that are ticked."""
+        return self.prepare_value(shown).replace(",", " ").split()
+
 
 class Lines(Text):
     """Several texts, at commas and line ends."""
@@ -134,6 +138,23 @@ class Lines(Text):
     def prepare_value(self, value: Any) -> str:
         """Write them into one field."""
         return value if isinstance(value, str) else self.separator.join(value or ())
+
+
+class Names(Lines):
+    """Several names, which may have spaces: ticked one by one, or typed with commas."""
+
+    widget = forms.SelectMultiple
+
+    def __init__(self) -> None:
+        super().__init__(separator=", ")
+
+    def clean(self, value: Any) -> tuple[str, ...]:
+        """Return them."""
+        return super().clean(self.prepare_value(value))
+
+    def ticked(self, shown: Any) -> list[str]:
+        """Return those that are ticked."""
+        return [one for part in self.prepare_value(shown).split(",") if (one := part.strip())]
 
 
 class MultiChoice(Text):

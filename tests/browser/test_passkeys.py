@@ -134,6 +134,7 @@ def test_an_open_browser_asks_before_a_token_and_keeps_the_form(visit: Visit, al
     left_open(alice)
     page.go("/tokens/new/")
     page.see("#name").fill("miner one")
+    page.see("#part").select_option("all")
     page.page.get_by_role("button", name="Create token").click()
     expect(page.see("h1")).to_have_text("Confirm your identity")
     assert findings(page) == []

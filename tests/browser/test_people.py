@@ -99,6 +99,7 @@ def test_a_new_token_is_copied_by_one_click(visit: Visit, alice: User) -> None:
     type(alice).objects.filter(pk=alice.pk).update(role=Role.TENANT_ADMIN)
     page = visit(alice, permissions=["clipboard-read"]).go("/tokens/new/")
     page.see("#name").fill("miner one")
+    page.see("#part").select_option("all")
     page.page.get_by_role("button", name="Create token").click()
     page.see("#confirm-password").fill(PASSWORD)
     page.page.get_by_role("button", name="Confirm", exact=True).click()

@@ -244,7 +244,14 @@ def signed_in(name: str, role: str) -> Client:
 def test_a_token_is_made_on_the_page_and_shown_once():
     client = signed_in("adam", "TENANT_ADMIN")
     signer = factories.bls(1)
-    form = {"name": "miner one", "perm": "sign", "life": "30", "miners": "f01000, t01001", "signers": signer}
+    form = {
+        "name": "miner one",
+        "part": "all",
+        "perm": "sign",
+        "life": "30",
+        "miners": "f01000, t01001",
+        "signers": signer,
+    }
 
     made = client.post("/tokens/new/", {**form, "methods": "Gateway.*"})
     page = client.get(made["Location"]).content.decode()
@@ -261,7 +268,7 @@ def test_miners_and_signers_of_a_token_are_ticked_from_a_list():
     client = signed_in("adam", "TENANT_ADMIN")
     miners = [factories.miner(of="alice", worker=factories.bls(9)).address for _ in range(2)]
     other = factories.miner(of="bob", worker=factories.bls(8)).address
-    form = {"name": "two", "perm": "sign", "life": "30", "methods": ""}
+    form = {"name": "two", "part": "all", "perm": "sign", "life": "30", "methods": ""}
 
     page = " ".join(client.get("/tokens/new/").content.decode().split())
     assert all(f'name="miners" value="{address}"' in page for address in miners)
@@ -279,12 +286,20 @@ def test_miners_and_signers_of_a_token_are_ticked_from_a_list():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"name": ""}, {"perm": "king"}, {"life": "7000"}, {"part": "x"}, {"miners": "f1x"}, {"signers": "no"}],
+    [
+        {"name": ""},
+        {"part": ""},
+        {"perm": "king"},
+        {"life": "7000"},
+        {"part": "x"},
+        {"miners": "f1x"},
+        {"signers": "no"},
+    ],
 )
 def test_a_wrong_form_makes_nothing_and_says_why(wrong):
     client = signed_in("adam", "TENANT_ADMIN")
 
-    answer = client.post("/tokens/new/", {"name": "x", "perm": "read", "life": "1", **wrong})
+    answer = client.post("/tokens/new/", {"name": "x", "part": "all", "perm": "read", "life": "1", **wrong})
 
     assert answer.status_code == 422
     assert 'class="error"' in answer.content.decode()

@@ -29,28 +29,41 @@ F3_GRACE: Final = timedelta(minutes=5)
 
 
 def lost(data: CheckData) -> Iterator[Finding]:
-    """Wins without a block on the chain, by miner."""
-    by_miner: dict[int, list[Round]] = {}
-    for row in data.wins_lost:
-        by_miner.setdefault(row.miner_id, []).append(row)
-    for group in grouped(list(by_miner.values())):
-        rows = [row for of_miner in group for row in of_miner]
+    """Wins without a block on the chain, by miner; those that a tenant's signer lost together."""
+    for group in grouped(_lost_together(data.wins_lost)):
+        rows = [row for of_cause in group for row in of_cause]
+        miners = list({row.miner_id: row.miner for row in rows}.values())
         missing = data.reward_per_win * sum(row.win_count for row in rows)
         last = rows[0]
+        by_signer = f"signer-{last.miner.tenant_id}" if _is_signers(group[0]) else ""
         yield Finding(
-            f"wins-lost-{last.miner.address or last.miner_id}",
-            reasons.WINS_LOST(
-                wins=counted(len(rows), "win"), group=miners_named(of[0].miner for of in group)
-            ),
+            f"wins-lost-{by_signer or last.miner.address or last.miner_id}",
+            reasons.WINS_LOST(wins=counted(len(rows), "win"), group=miners_named(miners)),
             _lost_reason(last, missing),
-            link=Link("block-round", (str(last.uuid),)) if len(group) == 1 else None,
-            button=gettext_noop("Round") if len(group) == 1 else "",
+            link=Link("block-round", (str(last.uuid),)) if len(miners) == 1 else None,
+            button=gettext_noop("Round") if len(miners) == 1 else "",
             count=len(rows),
             per_day=missing,
-            acts=_acts([of[0].miner for of in group], last, data),
+            acts=_acts(miners, last, data),
             needs=needs_of(round_parts(row.miner, row) for row in rows),
             seen_s=int(last.at.timestamp()),
         )
+
+
+def _lost_together(lost: Sequence[Round]) -> list[list[Round]]:
+    """Return lost wins by miner, where a signer lost all of a miner's with those of its tenant's others."""
+    by_miner: dict[int, list[Round]] = {}
+    for row in lost:
+        by_miner.setdefault(row.miner_id, []).append(row)
+    found: dict[tuple[str, int], list[Round]] = {}
+    for miner_id, rows in by_miner.items():
+        key = ("tenant", rows[0].miner.tenant_id) if _is_signers(rows) else ("miner", miner_id)
+        found.setdefault(key, []).extend(rows)
+    return [sorted(rows, key=lambda row: row.at, reverse=True) for rows in found.values()]
+
+
+def _is_signers(rows: Sequence[Round]) -> bool:
+    return all(row.state in (RoundState.SIGNER_AWAY, RoundState.SIGNER_REFUSED) for row in rows)
 
 
 def _lost_reason(last: Round, missing: int) -> str:

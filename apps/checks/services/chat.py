@@ -16,6 +16,7 @@ from urllib.parse import quote_plus, urlsplit
 
 from apps.checks.models import Notification
 from apps.checks.reasons import REFUSED, UNEXPECTED
+from apps.checks.services.notification_texts import cost_write, page_write
 from apps.core.reasons import quoted
 
 KEYWORD: Final = "Poolsite"
@@ -92,6 +93,19 @@ SERVICES: Final = {
 """By the host of a webhook's URL."""
 OWN_FORMATS: Final = ("/slack", "/github")
 """How paths of Discord end that take what those services take."""
+TEXT_HOSTS: Final = ("hooks.slack.com",)
+TEXT_PATHS: Final = ("/hooks/",)
+"""How paths of Mattermost's webhooks begin, on whatever host it runs."""
+
+
+def reads_text(url: str) -> bool:
+    """Return whether a service shows the text of our JSON and nothing else of it, as Slack does."""
+    parts = urlsplit(url)
+    return (
+        parts.hostname in TEXT_HOSTS
+        or parts.path.startswith(TEXT_PATHS)
+        or parts.path.endswith(OWN_FORMATS[0])
+    )
 
 
 def chat_find(url: str) -> ChatService | None:
@@ -108,16 +122,16 @@ def chat_body_write(service: ChatService, *, row: Notification) -> dict[str, Any
     return service.body(chat_text_write(row, head=f"{KEYWORD}: "))
 
 
-def chat_text_write(
-    row: Notification, *, head: str = "", most: int = TEXT_MAX, calls_nobody: bool = False
-) -> str:
-    """Return a notification as plain text of so many bytes, with its page if that has a host.
+def chat_text_write(row: Notification, *, head: str = "") -> str:
+    """Return a notification as plain text, with its cost, and its page if that has a host."""
+    cost = cost_write(row.body)
+    end = (f"\n{cost}" if cost else "") + page_write(row)
+    return text_fit(f"{head}{row.text}", end=end, most=TEXT_MAX)
 
-    `calls_nobody`: no `@` in it begins a name.
-    """
-    page = row.body.get("page", "")
-    end = f"\n{page}" if page.startswith("http") else ""
-    text, room = f"{head}{row.text}", most - len(end.encode())
+
+def text_fit(text: str, *, end: str, most: int, calls_nobody: bool = False) -> str:
+    """Return a text of at most so many bytes with its end; `calls_nobody`: no `@` in it begins a name."""
+    room = most - len(end.encode())
     text = text.replace("@", "@\u200b") if calls_nobody else text
     if len(text.encode()) > room:
         text = text.encode()[: room - len("…".encode())].decode(errors="ignore") + "…"

@@ -8,7 +8,6 @@ import smtplib
 import time
 from base64 import b64encode
 from collections.abc import Mapping
-from datetime import datetime
 from http.client import HTTPException
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -26,13 +25,15 @@ from apps.checks.services.chat import (
     chat_reason_read,
     chat_refusal_read,
     chat_request_sign,
+    chat_text_write,
+    reads_text,
 )
+from apps.checks.services.notification_texts import details_write, subject_write
 from apps.checks.services.pagerduty import pagerduty_events_build, pagerduty_reason_read
 from apps.checks.services.push import push_send
 from apps.checks.states import ChannelKind
 from apps.core import clock
 from apps.core.connection_faults import fault_reason
-from apps.core.formatting import fil
 from apps.core.marked_texts import gettext as say
 from apps.core.reasons import Reason, quoted
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt
@@ -40,7 +41,6 @@ from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 15.0
 ANSWER_MAX: Final = 64 * 1024
-SUBJECT_MAX: Final = 150
 
 
 class NotDelivered(Exception):
@@ -77,7 +77,8 @@ def webhook_send(row: Notification, *, url: str, secret: str, to_public: bool) -
     Any answer from 200 to 299 is good, unless a chat service says in it that it refused the text.
     """
     chat = chat_find(url)
-    request = ChatRequest(url, row.body if chat is None else chat_body_write(chat, row=row))
+    ours = {**row.body, "text": chat_text_write(row)} if reads_text(url) else row.body
+    request = ChatRequest(url, ours if chat is None else chat_body_write(chat, row=row))
     if chat is not None:
         request = chat_request_sign(chat, request=request, secret=secret, at=clock.now())
     body = json.dumps(request.body).encode()
@@ -146,44 +147,13 @@ def url_open(
         connections.close()
 
 
-def _mail_text(row: Notification) -> str:
-    """Return what an e-mail says below its subject: each finding once, what it costs, and where to look."""
-    body, findings = row.body, row.body.get("findings", ())
-    lines = (
-        [body.get("text") or row.text]  # the column has so much of it as a list shows
-        if not findings
-        else [
-            say("Failing since {since}. Condition: {title}").format(
-                title=body["title"], since=_time_text(body["since"])
-            ),
-            "",
-        ]
-    )
-    lines += [f"- {one}" for one in findings]
-    effects = [one for effect in body.get("explains", ()) for one in effect["findings"]]
-    lines += ["", say("Because of it:"), *(f"- {one}" for one in effects)] if effects else []
-    costs = [
-        f"{fil(int(body[name]))} FIL {label}"
-        for name, label in (("at_risk", "at risk"), ("per_day", "lost per day"))
-        if int(body.get(name, 0))
-    ]
-    if costs:
-        cost = ", ".join(costs)
-        lines += ["", say("At least {cost}").format(cost=cost) if body.get("has_more") else cost]
-    lines += ["", say("Details: {page}").format(page=body["page"])] if body.get("page") else []
-    return "\n".join(lines)
-
-
-def _time_text(text: str) -> str:
-    """Return a moment of a body as people read it."""
-    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"
-
-
 def mail_send(row: Notification, *, address: str) -> None:
     """Send an e-mail through the server of `EMAIL_URL`.  Raises NotDelivered."""
+    page = row.body.get("page")
+    end = f"\n\n{say('Details: {page}').format(page=page)}" if page else ""
     message = EmailMessage(
-        subject=" ".join(row.text.split())[:SUBJECT_MAX],
-        body=_mail_text(row),
+        subject=subject_write(row),
+        body=details_write(row) + end,
         to=[address],
         headers={"Message-ID": f"<{row.uuid}@poolsite>"},
     )

@@ -22,7 +22,8 @@ from apps.checks.reasons import (
     STATUS,
     STATUS_SAID,
 )
-from apps.checks.services.chat import chat_reason_read, chat_text_write
+from apps.checks.services.chat import chat_reason_read, text_fit
+from apps.checks.services.notification_texts import details_write, page_write, subject_write
 from apps.checks.services.push_services import PushTarget, push_url_find
 from apps.core.connection_faults import fault_reason
 from apps.core.reasons import quoted
@@ -33,7 +34,6 @@ BESIDE_MAX: Final = 4
 """Processes at once: each takes 40 MiB."""
 WORD_MIN: Final = 6
 """Letters of a word that is left out of a reason if a part of the URL has it."""
-TITLE: Final = "Poolsite"
 
 _slots: Final = BoundedSemaphore(BESIDE_MAX)
 
@@ -47,8 +47,11 @@ def push_send(row: Notification, *, url: str) -> str:
     if target is None:
         return PUSH_REFUSED(what="its URL")
     service = target.service
-    text = chat_text_write(row, most=service.text_max, calls_nobody=service.pings)
-    request = {"url": url, "title": TITLE, "text": text}
+    title, text = (
+        text_fit(part, end=end, most=service.text_max, calls_nobody=service.pings)
+        for part, end in ((subject_write(row), ""), (details_write(row), page_write(row)))
+    )
+    request = {"url": url, "title": title, "text": text}
     try:
         outcome = _child_run(request)
     except (TimeoutError, subprocess.TimeoutExpired):

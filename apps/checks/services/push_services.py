@@ -77,7 +77,7 @@ PUSH_SERVICES: Final = (
         {"webhook_id": r"\d+", "token": _WORD},
         frozenset({"discord.com"}),
         "discord:NotifyDiscord",
-        text_max=1900,  # of 2000 characters with the title
+        text_max=1750,  # of 2000 characters with the title
         pings=True,
         options="avatar=no",
     ),

@@ -214,6 +214,17 @@ def picker_several(context: Context, name: str, label: str, picker: Picker, **op
     return field(context, name, label, picker=picker, **options)
 
 
+@register.inclusion_tag("core/_ticks.html", takes_context=True)
+def ticks(context: Context, name: str, label: str, offered: Sequence[tuple[str, str]], **more: Any) -> Shown:
+    """Return a folded line of the page's form whose values are ticked; none is all."""
+    bound = context["form"][name]
+    chosen = bound.field.ticked(bound.shown)
+    known = {value for value, _text in offered}
+    options = [*((value, value) for value in chosen if value not in known), *offered]
+    summary = list_text([str(text) for value, text in options if value in chosen])
+    return field(context, name, label, options=options, chosen=chosen, summary=summary, **more)
+
+
 @register.inclusion_tag("core/_row_acts.html")
 def row_acts(actions: Sequence[Action], key: object, target: str, end: str = "") -> Shown:
     """Return what can be done to a row; `target`, its key and `end` are the id of what answers."""

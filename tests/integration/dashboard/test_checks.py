@@ -14,6 +14,7 @@ import pytest
 from django.urls import reverse
 
 from apps.blocks.selectors.finality import F3Participation
+from apps.blocks.states import RoundState
 from apps.checks.findings.chain import f3_stalled
 from apps.checks.findings.results import Finding, Severity, Topic
 from apps.checks.report.cache import key_of
@@ -43,6 +44,7 @@ from tests.integration.dashboard.check_scenes import (
     SCENES,
     network_is_public,
     recoveries_capped,
+    round_of,
     sectors_faulty,
     windows_missed,
     wins_lost,
@@ -456,6 +458,18 @@ def test_a_lost_win_says_why_by_which_sector_and_what_it_cost(quiet):
     )
     assert finding.link is not None
     assert finding.link.page == "block-round"
+
+
+def test_wins_that_one_signer_lost_are_one_finding(quiet):
+    for epoch in (990, 991):
+        round_of(state=RoundState.SIGNER_AWAY, win_count=1, epoch=epoch, reason="no signer is connected")
+    round_of(state=RoundState.PROOF_TIMEOUT, win_count=1, epoch=992, reason="no answer in time")
+    assert Miner.objects.count() == 3
+
+    result = evaluate_some(["wins_lost"], CheckData(SYSTEM)).result("wins_lost")
+
+    assert result is not None
+    assert sorted(finding.count for finding in result.findings) == [1, 2]
 
 
 def test_only_a_sealing_folder_that_cannot_be_read_is_away() -> None:

@@ -112,8 +112,15 @@ def test_every_link_has_the_tenant_and_later_the_miner_filled_in():
             assert not re.search(r'value="(bob|pool)"\s+selected', shown), href
     assert "part=signer" in hrefs(steps_of(alice)["signer"])[0]
     miner = factories.miner(of="bob")
-    assert hrefs(steps_of(bob)["sector"]) == [f"{reverse('pledge')}?{urlencode({'miner': miner.address})}"]
+    assert hrefs(steps_of(bob)["sector"]) == [
+        f"{reverse('pledge')}?{urlencode({'tenant': 'bob', 'miner': miner.address})}"
+    ]
     assert hrefs(steps_of(alice)["sector"]) == []
+    factories.miner(of="alice")
+    second = factories.miner(of="bob")
+    [href] = hrefs(steps_of(bob)["sector"])
+    offered = re.findall(r'<option value="(f0[0-9]+)"', text_of(olga.get(href)))
+    assert sorted(offered) == sorted([miner.address, second.address])
 
 
 def test_nothing_is_chosen_where_a_wrong_choice_gives_rights():

@@ -131,6 +131,9 @@ def test_shared_settings_are_set_and_taken_away(db):
     browser, here = signed_in("olga"), reverse("host-settings")
     tenant = worker.tenant
     places = {"pool": "|", "tenant": f"{tenant.pk}|", "group": f"{tenant.pk}|east"}
+    begun = text_of(browser.get(here))
+    assert ('name="slots.PC1"' in begun, "Choose…" in begun) == (False, True)
+    assert browser.post(here, {"slots.PC1": "1"}).status_code == 422
 
     for number, place in enumerate(places.values(), start=1):
         browser.post(here, {"place": place, "slots.PC1": str(number)})

@@ -344,16 +344,25 @@ def test_a_store_of_unknown_size_refuses_nothing(ann, node, monkeypatch):
     assert "no store is large enough" not in text_of(review)
 
 
-def test_what_no_store_can_hold_is_refused(ann, node):
+@pytest.mark.parametrize(
+    ("has_store", "said"),
+    [
+        (True, "no store is large enough for a sector of 2 KiB"),
+        (False, "alice has no store: sealed sectors would have no place to go"),
+    ],
+)
+def test_what_no_store_can_hold_is_refused(ann, node, has_store, said):
     factories.head()
     miner = factories.miner()
-    served(total_bytes=1 << 10, free_bytes=1 << 10)
+    store = served(total_bytes=1 << 10, free_bytes=1 << 10)
+    if not has_store:
+        store.delete()
 
     review = signed_in().post(reverse("pledge"), pledge_form(miner, sure=""))
     sent = signed_in().post(reverse("pledge"), pledge_form(miner))
 
     for answer in (review, sent):
         assert answer.status_code == 422
-        assert "no store is large enough for a sector of 2 KiB" in text_of(answer)
+        assert said in text_of(answer)
         assert 'id="miner-error"' in text_of(answer)
     assert not Sector.objects.exists()

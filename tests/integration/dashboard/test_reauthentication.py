@@ -27,7 +27,7 @@ from tests.people import PASSWORD, bearer
 
 pytestmark = pytest.mark.django_db
 
-TOKEN = {"name": "miner one", "perm": "sign", "life": "30", "methods": 'Gateway.* "&<x>'}
+TOKEN = {"name": "miner one", "part": "all", "perm": "sign", "life": "30", "methods": 'Gateway.* "&<x>'}
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_component_token_has_its_scopes_and_the_start_command(adam):
 )
 def test_a_token_of_level_sign_shows_once_how_a_lotus_miner_connects(adam, perm, limits, is_shown):
     client = signed_in("adam")
-    form = {"name": "miner", "part": "", "life": "90", "tenant": "alice", "perm": perm, **limits}
+    form = {"name": "miner", "part": "all", "life": "90", "tenant": "alice", "perm": perm, **limits}
 
     made = text_of(client.post("/tokens/new/", form, follow=True))
 

@@ -94,6 +94,9 @@ def test_fail_over_asks_first_and_then_moves_it(miner: Miner) -> None:
 
     asked = signed_in("ann").get("/miners/f02001/roles/fail-over/?kind=window&host=rack-b")
     assert "Fail WindowPoSt over to rack-b" in text_of(asked)
+    assert 'data-kind="danger"' in text_of(asked)
+    removed = signed_in("ann").get("/miners/f02001/roles/remove/?kind=window&host=rack-a")
+    assert 'data-kind="danger"' not in text_of(removed)
     assert holder() == "rack-a"
     assert act("fail-over", kind="window", host="rack-b", sure="yes").status_code == 302
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.urls import reverse
@@ -161,4 +162,23 @@ def test_acts_are_offered_to_those_who_may(pool: Pool) -> None:
 
 def test_every_act_has_its_page() -> None:
     for act in ACTS:
-        assert reverse(act.page, args=["f01000"] if act.of_miner == "path" else [])
+        args: list[Any] = {"host": [uuid4()], "sector": [uuid4()], "message": ["x"]}.get(act.of_object, [])
+        assert reverse(act.page, args=["f01000"] if act.of_miner == "path" else args)
+
+
+def test_objects_and_acts_on_them_are_found_by_name(pool: Pool) -> None:
+    people.operator_person("olga")
+    sealer, sector = pool.sealer, pool.sealing
+    name = f"{pool.miner.address}-{sector.number}"
+    wanted = {
+        f"pause {sealer.name}": f"{reverse('host', args=[sealer.uuid])}#pause",
+        f"Terminate sector {name}": f"{reverse('sector', args=[sector.uuid])}#terminate",
+        f"retry message {pool.stuck.id}": f"{reverse('message', args=[pool.stuck.id])}#retry",
+        "alic": reverse("tenant", args=[pool.miner.tenant.uuid]),
+        "olg": f"{reverse('people')}?q=olga",
+    }
+
+    for words, href in wanted.items():
+        assert href in dict(suggested(words, "olga")), words
+    people.person("bill", of="bob")
+    assert [words for words in wanted if suggested(words, "bill")] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from apps.core import clock
 from apps.dashboard.pages.sectors import chain
 from apps.dashboard.pages.sectors.chain import comparisons
 from apps.messages.models import Message
+from apps.miners.models import RewardEstimate
 from apps.sectors.models import Sector, SectorChange
 from apps.sectors.onchain.live_sectors import LiveSector
 from apps.sectors.onchain.sectors import OnPreCommit
@@ -159,11 +161,16 @@ def test_sector_shows_its_share_of_each_message(full: Pool) -> None:
         signed_in("ann").get(reverse("sector", args=[full.active.uuid]))
     )
 
+    reward = {"reward_position": 1, "reward_velocity": 0, "power_position": 1, "power_velocity": 0}
+    RewardEstimate.objects.create(**reward, height=1, circulating=600_000_000 * FIL)
     end = factories.batch(full.miner, BatchKind.TERMINATE, method=0)
     change = SectorChange.objects.create(
         sector=full.active, kind="TERMINATE", state="TERMINATE_SENT", batch=end, fee=FIL // 4, queued_height=1
     )
-    assert "Termination fee" not in words_of(signed_in("ann").get(reverse("sector", args=[full.active.uuid])))
+    live = words_of(signed_in("ann").get(reverse("sector", args=[full.active.uuid])))
+    assert "Termination fee" not in live
+    assert re.search(r"Daily fees so far about [0-9.]+ FIL [0-9.]+ FIL a day by the present supply", live)
+    assert re.search(r"Paid so far about [0-9.]+ FIL", live)
     SectorChange.objects.filter(pk=change.pk).update(state="TERMINATE_LANDED")
     words = words_of(signed_in("ann").get(reverse("sector", args=[full.active.uuid])))
     assert "Termination fee 0.2500 FIL as priced when it was requested Paid so far 0.4933 FIL" in words

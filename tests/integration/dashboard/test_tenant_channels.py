@@ -90,13 +90,20 @@ def test_tenants_admin_edits_a_channel_and_a_refusal_keeps_what_was_ticked() -> 
     refused = page.post(here, {"repeat_s": "900", "critical_only": "1", "target": "x"})
     assert refused.status_code == 422
     ticked = [part.partition(">")[0] for part in refused.content.decode().split('type="checkbox"')[1:]]
-    assert ["checked" in box for box in ticked] == [True, False, False]
+    switches = [box for box in ticked if 'name="only_' not in box]
+    assert ["checked" in box for box in switches] == [True, False, False]
+    assert "No miner owes fees" in text_of(refused)
+    assert not any('value="nodes_foreign"' in box for box in ticked), "a check of the pool"
 
-    saved = page.post(here, {"repeat_s": "900", "critical_only": "1"})
+    checks = ["fee_debt", "windows_missed"]
+    saved = page.post(here, {"repeat_s": "900", "critical_only": "1", "only_checks": checks})
 
     assert saved["Location"] == address_of("tenant")
     row.refresh_from_db()
     assert (row.repeat_s, row.critical_only, row.with_actions) == (900, True, False)
+    assert row.only_checks == checks
+    boxes = text_of(page.get(here)).split('type="checkbox"')
+    assert sum('name="only_checks"' in box and " checked" in box.partition(">")[0] for box in boxes) == 2
     assert row.target == target, "an empty field leaves it"
     people.person("ann")
     assert signed_in("ann").get(here).status_code == 404

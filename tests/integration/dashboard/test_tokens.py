@@ -71,7 +71,7 @@ def test_all_tokens_are_counted_and_shown_page_by_page(admin: Client) -> None:
     assert shown == [f"{word}-{n}" for word in ("valid", "expired") for n in reversed(range(ROWS + 5))]
 
 
-FORM = {"name": "prober", "part": "", "perm": "", "life": "90"}
+FORM = {"name": "prober", "part": "all", "perm": "", "life": "90"}
 
 
 def offered(text: str, field: str) -> list[str]:

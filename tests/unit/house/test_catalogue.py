@@ -31,7 +31,7 @@ HOLES: Final = re.compile(r"\{[^{}]*\}|%\([a-zA-Z_0-9]+\)[sd]|%[sd%]|</?[a-z][^>
 """Values, tags and entities: what a translation takes over as it stands."""
 
 
-REPLACED: Final = re.compile("中签|截止窗口|数据片(?!段)|活跃|质押(?!币)")
+REPLACED: Final = re.compile("中签|截止窗口|数据片(?!段)|活跃|激活|质押(?!币)")
 """Words for win, deadline, piece, active and pledge that the glossary replaced."""
 HALF_WIDTH: Final = re.compile(r"(?<=[一-鿿])[,;:?!]|[,;:?!] ?(?=[一-鿿])|(?<=[一-鿿].)[,:;](?=[{%])")
 """Latin marks beside Chinese words or between values among them, which have their own."""

@@ -29,23 +29,29 @@ from apps.checks.services.channels import (
 )
 from apps.checks.services.push_services import PUSH_BY_NAME, PUSH_SERVICES, PushService
 from apps.checks.states import ChannelKind
+from apps.checks.table.checks import CHECKS
 from apps.core import clock
 from apps.core.formatting import plural
 from apps.core.languages import colon_text
 from apps.core.local_time import zone_names
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.first_steps import tenant_only
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.pages.alerts.page import OPS, every_text
+from apps.dashboard.pickers import miner_label, tenant_choices
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Choice, Lines, Text, TextList, Tick
+from apps.dashboard.text_fields import Choice, Names, Text, TextList, Tick
+from apps.miners.selectors.miners import miners_visible
+from apps.miners.states import MinerState
 from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.checks.models import AlertChannel
+    from apps.users.models import Tenant
 
 
 PARTS: Final = ("part_1", "part_2", "part_3")
@@ -64,6 +70,8 @@ PART_LABELS: Final = {
 }
 SHOWN_PARTS: Final = ("channel", "chat_id", "user", "webhook_id", "workspace", "webhook", "space")
 """Parts of a service's URL that are typed in plain sight: they let nobody send."""
+OFFERED_MAX: Final = 500
+"""Tenants or miners that a form offers, each."""
 PAGES: Final = {"edit": "alert-channel-settings", "callback": "alert-channel-callback"}
 """What is done with a channel on a page of its own: act and page."""
 
@@ -76,7 +84,7 @@ class EditForm(PageForm):
     repeat_s = Choice([(seconds, seconds) for seconds in REPEATS_S], initial=3600, coerce=int)
     critical_only = Tick()
     with_actions = Tick()
-    only_tenants = Lines(separator=", ")
+    only_tenants = Names()
     only_miners = TextList()
     only_checks = TextList()
     wait_min = Choice([("", ""), *((minutes, minutes) for minutes in WAITS_MIN)], coerce=int, empty=0)
@@ -132,7 +140,13 @@ def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 
 def channel_form_render(
-    request: HttpRequest, viewer: Principal, template: str, form: ChannelForm, *, section: str, **context: Any
+    request: HttpRequest,
+    viewer: Principal,
+    template: str,
+    form: ChannelForm,
+    *,
+    section: str,
+    tenant: Tenant | None = None,
 ) -> HttpResponse:
     """Show the form for a channel."""
     service = PUSH_BY_NAME.get(str(form.typed["service"]))
@@ -148,8 +162,9 @@ def channel_form_render(
         services=PUSH_SERVICES,
         service=service,
         parts=() if service is None else service_parts(service),
+        offered=scope_offered(viewer, tenant),
+        tenant=tenant,
         **repeats_offered(),
-        **context,
     )
 
 
@@ -159,6 +174,19 @@ def service_parts(service: PushService) -> list[tuple[str, StrOrPromise, str]]:
         (field, PART_LABELS[part], "text" if part in SHOWN_PARTS else "password")
         for field, part in zip(PARTS, service.parts, strict=False)
     ]
+
+
+def scope_offered(viewer: Principal, tenant: Tenant | None) -> dict[str, list[tuple[str, StrOrPromise]]]:
+    """Return what a channel can be limited to, by field: value and name."""
+    own = viewer if tenant is None else tenant_only(viewer, tenant)
+    miners = miners_visible(own).filter(state=MinerState.ACTIVE)
+    told = [one for one in CHECKS if tenant is None or not (one.operator_only or one.is_pool_wide)]
+    tenants = [] if tenant is not None else tenant_choices(viewer, "", OFFERED_MAX)
+    return {
+        "only_tenants": [(one.value, one.label) for one in tenants],
+        "only_miners": [(row.address, miner_label(row)) for row in miners[:OFFERED_MAX]],
+        "only_checks": [(one.name, one.title) for one in sorted(told, key=lambda one: str(one.title))],
+    }
 
 
 def repeats_offered() -> dict[str, Any]:
@@ -253,6 +281,7 @@ def channel_settings(request: HttpRequest, viewer: Principal, key: UUID) -> Http
         section="alerts" if row.tenant is None else "tenants",
         channel=row,
         back=back,
+        offered=scope_offered(viewer, row.tenant),
         **repeats_offered(),
     )
 

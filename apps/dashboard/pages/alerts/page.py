@@ -230,7 +230,10 @@ def scope_text(row: AlertChannel) -> str:
     parts = [
         (tenants, gettext("; only of tenants {names}")),
         (chosen["only_miners"], gettext("; only of miners {names}")),
-        (chosen["only_checks"], gettext("; only of checks {names}")),
+        (
+            [str(CHECKS_BY_NAME[name].title) for name in chosen["only_checks"] if name in CHECKS_BY_NAME],
+            gettext("; only of checks {names}"),
+        ),
     ]
     text = "".join(part.format(names=list_text(names)) for names, part in parts if names)
     if row.only_tenants and not tenants:

@@ -168,10 +168,11 @@ def host_settings(request: HttpRequest, viewer: Principal) -> HttpResponse:
     typed = PlaceForm.from_address(request).typed["place"]
     if request.method == "POST" and typed and typed not in places:
         raise Http404
-    chosen = typed if typed in places else next(iter(places), "")
+    only = next(iter(places)) if len(places) == 1 else ""
+    chosen = typed if typed in places else only
     shared = {(row.tenant_id, row.group): row for row in shared_settings_visible(viewer)}
     place = places[chosen][1] if chosen else (None, "")
-    own = shared.get(place)
+    own = shared.get(place) if chosen else None
     form = SettingsForm.of_values(request, SETTABLE, {} if own is None else own.values)
     if form.is_valid():
         with form.refusals():
@@ -197,7 +198,7 @@ def host_settings(request: HttpRequest, viewer: Principal) -> HttpResponse:
         rows=list(shared_rows(shared)),
         places=[(key, name) for key, (name, _place) in places.items()],
         place=chosen,
-        groups=form.groups(shared_notes(viewer, place, shared)) if may_act else {},
+        groups=form.groups(shared_notes(viewer, place, shared)) if may_act and chosen else {},
         may_act=may_act,
     )
 

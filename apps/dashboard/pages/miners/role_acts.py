@@ -126,6 +126,7 @@ def confirm_of(
             back=reverse("miner-roles", args=[miner.address]),
             page=str(_("Roles")),
             section="roles",
+            is_danger=act == "fail-over",  # it ends jobs; all else is undone by another click
             hidden_fields=(("host", host), ("group", group), ("kind", str(values["kind"])[:20])),
         ),
     )

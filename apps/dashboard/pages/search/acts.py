@@ -12,8 +12,12 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
+from apps.core.formatting import shortened
+from apps.messages.selectors.messages import messages_visible
 from apps.miners.selectors.miners import miners_visible
 from apps.sectors.rules.sector_names import sector_name_parse
+from apps.sectors.selectors.host_groups import hosts_called, hosts_known
+from apps.sectors.selectors.sectors import sectors_visible
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.address import ID, BadAddress
 from poolsite.filecoin.eth_text import any_address_parse
@@ -37,8 +41,16 @@ class Act:
     """Level that it needs."""
     of_miner: str = ""
     """`path`: its address holds the miner; `query`: its form does; empty: it is of no miner."""
+    of_object: str = ""
+    """Kind of the object that it is done to, whose key its address holds: host, sector, message."""
     is_of_pool: bool = False
     """Whether only the operator does it."""
+
+    @property
+    def english(self) -> str:
+        """Return its words in English, in which it is found in every language."""
+        with override("en"):
+            return str(self.label).lower()
 
 
 ACTS: Final = (
@@ -55,6 +67,17 @@ ACTS: Final = (
     Act(_("Market settings"), "miner-market", "sign", of_miner="path"),
     Act(_("Move a miner in"), "miner-move-in", "sign", of_miner="path"),
     Act(_("Move a miner out"), "miner-move-out", "sign", of_miner="path"),
+    Act(_("Pause a host"), "host", "write", of_object="host"),
+    Act(_("Resume a host"), "host", "write", of_object="host"),
+    Act(_("Drain a host"), "host", "write", of_object="host"),
+    Act(_("Retire a host"), "host-retire", "write", of_object="host"),
+    Act(_("Settings of a host"), "host-setting", "write", of_object="host"),
+    Act(_("Retry a sector"), "sector", "write", of_object="sector"),
+    Act(_("Terminate a sector"), "sector", "sign", of_object="sector"),
+    Act(_("Extend a sector"), "sector", "sign", of_object="sector"),
+    Act(_("Retry a message"), "message", "sign", of_object="message"),
+    Act(_("Replace a message"), "message-replace", "sign", of_object="message"),
+    Act(_("Cancel a message"), "message", "sign", of_object="message"),
     Act(_("Extend expiring sectors"), "sectors-expirations", "sign"),
     Act(_("Retry failed sectors"), "sectors-failures", "write"),
     Act(_("Retry stuck messages"), "messages-failures", "sign"),
@@ -70,31 +93,34 @@ ACTS: Final = (
 )
 
 
-def acts_found(viewer: Principal, text: str) -> Iterator[tuple[Act, Miner | None, str]]:
-    """Yield each act that `text` begins to name, with the miner that it names beside it, and the address.
+def acts_found(viewer: Principal, text: str) -> Iterator[tuple[Act, str, str]]:
+    """Yield each act that `text` begins to name, with what it names beside it, and the address.
 
-    `withdraw f01004` is one act; `withdraw` one for each of the first miners.
+    `withdraw f01004` is one act; `withdraw` one for each of the first miners, `pause` one for each of the
+    first hosts.  An act with a button on the object's page leads there.
     """
-    words = text.lower().split()
+    words = text.split()
     for act in ACTS:
         if not viewer.may(act.perm) or (act.is_of_pool and not viewer.sees_pool):
             continue
         rest = _rest(act, words)
-        if rest is None or (rest and not act.of_miner):
+        if rest is None or (rest and not (act.of_miner or act.of_object)):
             continue
-        if not act.of_miner:
-            yield act, None, reverse(act.page)
-            continue
-        for miner in _miners(viewer, " ".join(rest)):
-            yield act, miner, _address(act, miner)
+        named = " ".join(rest)
+        if act.of_object:
+            for key, name in OBJECTS[act.of_object](viewer, named):
+                yield act, name, f"{reverse(act.page, args=[key])}#{act.english.split()[0]}"
+        elif act.of_miner:
+            for miner in _miners(viewer, named.lower()):
+                yield act, f"{miner.name} {miner.address}".strip(), _address(act, miner)
+        else:
+            yield act, "", reverse(act.page)
 
 
 def _rest(act: Act, words: list[str]) -> list[str] | None:
     """Return the words that are not the act's own; None if none is, in this language or in English."""
-    with override("en"):
-        english = str(act.label).lower()
-    own = [str(act.label).lower(), *english.split()]
-    rest = [word for word in words if not any(one.startswith(word) for one in own)]
+    own = [str(act.label).lower(), *act.english.split()]
+    rest = [word for word in words if not any(one.startswith(word.lower()) for one in own)]
     return None if len(rest) == len(words) else rest
 
 
@@ -112,6 +138,27 @@ def _miners(viewer: Principal, name: str) -> list[Miner]:
     except BadAddress:
         pass
     return list(rows.filter(known)[:MOST])
+
+
+def _hosts(viewer: Principal, name: str) -> Iterator[tuple[object, str]]:
+    for row in hosts_called(hosts_known(viewer), name).filter(retired_at=None)[:MOST]:
+        yield row.uuid, row.name
+
+
+def _sectors(viewer: Principal, name: str) -> Iterator[tuple[object, str]]:
+    if (place := sector_name_parse(name)) is not None:
+        rows = sectors_visible(viewer).filter(miner__actor_id=place[0], number=place[1])
+        yield from ((row.uuid, f"{row.miner.address} / {row.number}") for row in rows[:1])
+
+
+def _messages(viewer: Principal, name: str) -> Iterator[tuple[object, str]]:
+    if name:
+        fits = Q(push_id=name) | Q(pk=name) | Q(cid=name) | Q(unsigned_cid=name)
+        yield from ((row.pk, shortened(row.pk)) for row in messages_visible(viewer).filter(fits)[:1])
+
+
+OBJECTS: Final = {"host": _hosts, "sector": _sectors, "message": _messages}
+"""Finds what an act is done to by the words beside it: its key and its name."""
 
 
 def _address(act: Act, miner: Miner) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +26,9 @@ from apps.dashboard.layout import nav_of, page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.rows import message_row
 from apps.dashboard.pages.pieces.rows import LABELS
+from apps.dashboard.pages.search import objects
 from apps.dashboard.pages.search.acts import acts_found
+from apps.dashboard.pages.search.objects import MOST, SearchResult
 from apps.dashboard.pages.sectors.rows import sector_label
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors.messages import message_keys_by_cid, messages_visible
@@ -36,7 +37,6 @@ from apps.messages.selectors.stuck import stuck_marked
 from apps.miners.selectors.miners import miners_visible
 from apps.pieces.selectors import pieces_of_cid
 from apps.sectors.rules.sector_names import sector_name_parse
-from apps.sectors.selectors.hosts import workers_visible
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallets_visible
@@ -45,12 +45,12 @@ from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.filecoin.eth_text import any_address_parse
 
 if TYPE_CHECKING:
-    from django_stubs_ext import StrOrPromise
-
     from apps.miners.models import Miner
 
-MOST: Final = 8
-"""Things of one kind that are shown."""
+NAMED: Final = (
+    *(objects.hosts, objects.stores, objects.tenants, objects.people),
+    *(objects.deals, objects.clients, objects.nodes, objects.consoles),
+)
 SUGGESTED: Final = 12
 """Things that are suggested while a person types."""
 QUERY_MAX: Final = 256
@@ -60,23 +60,12 @@ NUMBER: Final = re.compile(rf"[0-9]{{1,{DIGITS_MAX}}}")
 """A sector's number without its miner."""
 
 
-@dataclass(frozen=True, slots=True)
-class SearchResult:
-    """Something that fits."""
-
-    kind: str
-    icon: str
-    name: str
-    sub: StrOrPromise
-    href: str
-
-
 def search_results(data: PageData, text: str) -> list[SearchResult]:
     """Return what matches `text`, what they name exactly before what only has them in its name."""
     text = text.strip()
     if not text or len(text) > QUERY_MAX:
         return []
-    sources = (addresses, sectors, messages, pieces, epochs, miners, wallets, hosts, pages, acts)
+    sources = (addresses, sectors, messages, pieces, epochs, miners, wallets, *NAMED, pages, acts)
     found: dict[str, SearchResult] = {}
     for source in sources:
         for result in source(data, text):
@@ -226,18 +215,6 @@ def wallets(data: PageData, text: str) -> Iterator[SearchResult]:
     return _wallet_finds(data, Q(label__icontains=text))
 
 
-def hosts(data: PageData, text: str) -> Iterator[SearchResult]:
-    """Hosts by their names."""
-    for worker in workers_visible(data.viewer).filter(name__icontains=text)[:MOST]:
-        yield SearchResult(
-            gettext("Host"),
-            "hosts",
-            worker.name,
-            gettext("tenant {tenant}").format(tenant=worker.tenant.name),
-            reverse("host", args=[worker.uuid]),
-        )
-
-
 def pages(data: PageData, text: str) -> Iterator[SearchResult]:
     """Pages by their names."""
     for item in (link.item for group in nav_of(data) for link in group.links):
@@ -247,8 +224,7 @@ def pages(data: PageData, text: str) -> Iterator[SearchResult]:
 
 def acts(data: PageData, text: str) -> Iterator[SearchResult]:
     """Yield what can be done by these words, and to which miner."""
-    for act, miner, href in islice(acts_found(data.viewer, text), MOST):
-        sub = "" if miner is None else f"{miner.name} {miner.address}".strip()
+    for act, sub, href in islice(acts_found(data.viewer, text), MOST):
         yield SearchResult(gettext("Act"), "run", str(act.label), sub, href)
 
 

@@ -11,8 +11,12 @@ from django.utils.translation import gettext
 
 from apps.core.formatting import NOTHING, fil, plural
 from apps.core.languages import colon_text
+from apps.miners.selectors.miners import reward_estimate
 from apps.sectors.selectors.sector_costs import SectorCost
 from apps.sectors.states import BatchKind
+from poolsite.filecoin.pledge import daily_fee
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
+from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import ChangeState
 
 if TYPE_CHECKING:
@@ -30,14 +34,21 @@ class CostLine:
     """The whole cost of which this is a share."""
 
 
-def cost_lines(sector: Sector, costs: Sequence[SectorCost], change: SectorChange | None) -> list[CostLine]:
-    """Lay out the gas of each message, its sum, the fee of a termination that landed, and the pledge."""
+def cost_lines(
+    sector: Sector, costs: Sequence[SectorCost], change: SectorChange | None, *, height: int | None
+) -> list[CostLine]:
+    """Lay out the gas of each message, its sum, the fees, and the pledge.
+
+    Daily fees until `height`, those of a live sector, and the fee of a termination that landed.
+    """
     lines = [_gas_line(one) for one in costs]
     landed = [one.share for one in costs if one.share is not None]
     if len(landed) > 1:
         lines.append(CostLine(gettext("Gas so far"), _amount(sum(landed))))
     if change is not None and change.state == ChangeState.TERMINATE_LANDED:
         lines += _fee_lines(change, gas=sum(landed))
+    elif height is not None:
+        lines += _daily_lines(sector, gas=sum(landed), height=height)
     pledge = int(sector.initial_pledge)
     lines.append(CostLine(gettext("Pledge"), _amount(pledge) if pledge else NOTHING))
     return lines
@@ -52,6 +63,30 @@ def _fee_lines(change: SectorChange, *, gas: int) -> list[CostLine]:
     return [
         CostLine(gettext("Termination fee"), _amount(fee), href, gettext("as priced when it was requested")),
         CostLine(gettext("Paid so far"), _amount(gas + fee)),
+    ]
+
+
+def _daily_lines(sector: Sector, *, gas: int, height: int) -> list[CostLine]:
+    """Return the daily fees of a live sector until a height, and all that was paid.
+
+    A sector's power is its miner's mean, and its fee that of the present supply, as on *Money*: the chain has
+    set it by the supply at its activation, and a node is asked for it on the page of that comparison.
+    """
+    reward = reward_estimate() if sector.state == SectorState.PROVING else None
+    if reward is None or reward.circulating is None or sector.activation is None:
+        return []
+    mean = sector.miner.qa_power // max(sector.miner.active_sectors, 1)
+    fee = int(daily_fee(mean, int(reward.circulating)))
+    paid = fee * max(height - sector.activation, 0) // EPOCHS_PER_DAY_MAINNET
+    about = gettext("about {fil} FIL")
+    return [
+        CostLine(
+            gettext("Daily fees so far"),
+            about.format(fil=fil(paid)),
+            reverse("sector-chain", args=[sector.uuid]),
+            gettext("{fil} FIL a day by the present supply").format(fil=fil(fee)),
+        ),
+        CostLine(gettext("Paid so far"), about.format(fil=fil(gas + paid))),
     ]
 
 

@@ -111,7 +111,14 @@ def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
         events=(*(event_row(event) for event in reversed(events)), pledged_row(sector)),
         messages=tuple(message_row(message, data.names) for message in messages),
         facts=tuple(sector_facts(sector)),
-        costs=tuple(cost_lines(sector, sector_costs([*earlier, *sent]), change)),
+        costs=tuple(
+            cost_lines(
+                sector,
+                sector_costs([*earlier, *sent]),
+                change,
+                height=None if data.head is None else data.head.height,
+            )
+        ),
         actions=tuple(
             act
             for act in (

@@ -28,7 +28,7 @@ from apps.dashboard.confirm_page import (
 )
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import AddressNames, PageData
-from apps.dashboard.pickers import miner_label, picker
+from apps.dashboard.pickers import miner_label, picker, tenant_named, tenant_picker
 from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text, new_key
@@ -185,6 +185,8 @@ def life_text(price: PledgePrice, *, epoch_s: int, height: int, count: int) -> s
 class PledgeForm(PageForm):
     """How many sectors of which miner; the key makes a double click one pledge."""
 
+    tenant = Text()
+    """Whose miners alone are offered; empty: all that the viewer sees."""
     miner = Text()
     count = Text(initial="1")
     key = Text(initial=new_key)
@@ -202,12 +204,18 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the form for new sectors, and pledge them."""
     if not viewer.may("write"):
         raise Http404
-    choices = picker(viewer, "miner", value=(request.POST or request.GET).get("miner", ""))
+    sent = request.POST or request.GET
+    tenant, address = tenant_named(viewer, sent.get("tenant", "")), sent.get("miner", "")
+    choices = (
+        tenant_picker(viewer, "miner", tenant=tenant, value=address)
+        if tenant
+        else picker(viewer, "miner", value=address)
+    )
     address = request.GET.get("miner", "")
     # The only miner is preselected: no other can be meant.
     if len(choices.choices) == 1 and not choices.is_searched:
         address = address or choices.choices[0].value
-    form = PledgeForm.from_address(request, miner=address)
+    form = PledgeForm.from_address(request, tenant=tenant, miner=address)
     if form.is_valid():
         with form.refusals():
             if not is_confirm_submitted(request):

@@ -38,11 +38,12 @@ from apps.users.services.tokens import TokenSpec, token_create
 from apps.users.states import PART_PERMS, Perm
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 
+ANY: Final = "all"
 PARTS: Final = (
-    ("", _("All components")),
     ("signer", _("Signer")),
     ("sealer", _("Sealing host")),
     ("prover", _("Prover")),
+    (ANY, _("All components")),
 )
 LEVELS: Final = (
     ("", _("Minimum for this component")),
@@ -82,6 +83,11 @@ class TokenForm(PageForm):
     methods = TextList()
     miners = TextList()
     signers = TextList()
+
+    def clean_part(self) -> str:
+        """Return the one component that the token is for; empty: all."""
+        chosen = str(self.cleaned_data["part"])
+        return "" if chosen == ANY else chosen
 
     def clean_miners(self) -> list[int]:
         """Read ID addresses.  Raises ValidationError."""

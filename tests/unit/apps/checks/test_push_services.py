@@ -244,8 +244,27 @@ def test_long_text_is_cut_to_what_the_service_takes(network: Network) -> None:
     network.says(status=200, answer="{}")
     assert sent(POVER, "x" * 5000) == ""
     (request,) = network.requests
-    assert 900 < request.count("x") <= 1000
+    assert 900 < request.count("x") <= 1150
     assert "pool.example" in request
+
+
+def test_title_says_what_is_wrong_and_the_text_which_object_and_what_it_costs(network: Network) -> None:
+    body = {
+        "title": "No win is lost",
+        "since": T0.isoformat(),
+        "findings": ["f01000 lost 2 wins"],
+        "per_day": str(7 * 10**18),
+        "page": "https://pool.example/blocks/",
+    }
+    row = Notification(event="STARTED", text="[mainnet] Critical: 2 wins lost", body=body)
+    network.says(status=200, answer="")
+
+    assert push.push_send(row, url=target_of("discord").url) == ""
+
+    content = json.loads(network.requests[0].partition(" ")[2])["content"]
+    assert "[mainnet] Critical: 2 wins lost" in content.splitlines()[0]
+    assert "- f01000 lost 2 wins" in content
+    assert content.endswith("7 FIL lost per day\nhttps://pool.example/blocks/")
 
 
 def test_long_text_for_discord_fits_with_its_title_and_what_calls_nobody(network: Network) -> None:
