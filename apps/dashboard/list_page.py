@@ -461,6 +461,7 @@ class ListPage:
         """
         data = PageData(viewer)
         saved = saved_views_of(request.user, self.name)
+        is_chosen = "" in saved or "hide" in request.GET  # then a narrow page shows all of them, too
         hide = self.hidden(request.GET, saved)
         rows, wrong = self.rows(data), ""
         wanted = self.wanted(request.GET, data, rows)
@@ -495,7 +496,13 @@ class ListPage:
             base="live_page.html" if is_live else "page.html",
             heads=self.heads(request, data, hide),
             lines=[self.line(row, data=data, hide=hide, token=token) for row in laid],
-            choice={"columns": columns, "views": views, "query": full, "typed": typed},
+            choice={
+                "columns": columns,
+                "views": views,
+                "query": full,
+                "typed": typed,
+                "is_chosen": is_chosen,
+            },
             pager=pager,
             oldest=None
             if self.order_of is None or self.order(request)[0]

@@ -11,8 +11,10 @@ from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 from django.http import HttpRequest
+from django.urls import ResolverMatch
 from django.utils.dateparse import parse_datetime
 
+from apps.history.states import Kind
 from poolsite.command.acts import JSON, ROOT, Act, acts_read
 
 TWINS: Final = {
@@ -40,15 +42,18 @@ TWINS: Final = {
     "deal": "GET deals/{uuid}",
     "deals": "GET deals",
     "gas": "GET gas",
+    "gas-auto-bump": "GET gas/auto-bump",
     "gas-guard-new": "POST gas/guards",
     "gas-rules": "GET gas/guards",
     "host": "GET workers/{uuid}",
     "host-drives": "POST workers/{uuid}/drives:reset",
     "host-leftovers": "GET workers/{uuid}/leftovers",
+    "host-retire": "GET workers/{uuid}",
     "host-setting": "PUT workers/{uuid}/settings",
     "host-settings": "GET host-settings",
     "hosts": "GET workers",
     "message": "GET messages/{id}",
+    "message-approve": "GET messages/{id}/approval",
     "message-cancel": "POST messages/{id}/cancel",
     "message-compose": "POST messages",
     "message-replace": "POST messages/{id}/replace",
@@ -61,6 +66,8 @@ TWINS: Final = {
     "miner-batches-send": "POST miners/{address}/batches/send",
     "miner-market": "GET miners/{address}/market",
     "miner-money": "GET miners/{address}/money",
+    "miner-move-in": "GET miners/{address}/move",
+    "miner-move-out": "GET miners/{address}/move",
     "miner-new": "POST miners",
     "miner-pieces-seal": "POST miners/{address}/pieces/seal",
     "miner-proving-settings": "PATCH miners/{address}/proving",
@@ -78,6 +85,7 @@ TWINS: Final = {
     "pieces": "GET pieces",
     "planner": "GET planner",
     "policy": "GET wallets/{address}/policy",
+    "policy-version": "GET wallets/{address}/policy/versions/{number}",
     "proving-compact": "POST miners/{address}/deadlines/{index}/compact",
     "proving-deadline": "GET miners/{address}/deadlines/{index}",
     "proving-settings": "GET proving/settings",
@@ -99,13 +107,16 @@ TWINS: Final = {
     "senders": "GET senders",
     "sign-records": "GET wallets/records",
     "statement": "GET statements/{uuid}",
+    "statement-print": "GET statements/{uuid}",
     "statements": "GET statements",
     "status": "GET status",
     "store": "GET stores/{uuid}",
     "store-attach": "POST stores",
+    "store-adopt": "GET stores/{uuid}/findings",
     "store-change": "PATCH stores/{uuid}",
     "store-check": "POST stores/{uuid}/checks",
     "store-forget": "POST stores/{uuid}/forget",
+    "store-leftovers": "GET stores/{uuid}/findings",
     "store-move": "POST stores/{uuid}/moves",
     "store-moves": "GET store-moves",
     "store-redeclare": "POST stores/{uuid}/redeclare",
@@ -119,6 +130,41 @@ TWINS: Final = {
     "wallets": "GET wallets",
 }
 """REST request by the name of the page's URL; the URL's values fill the request's path in order."""
+PARTLY: Final = {
+    "alert-channel-callback": "PATCH alert-channels/{uuid}",
+    "alert-channel-settings": "PATCH alert-channels/{uuid}",
+    "auto-rule-edit": "PATCH auto-rules/{uuid}",
+    "blocks": "GET miners/{address}/rounds",
+    "chain-sender": "GET senders/{address}",
+    "charges-tenant": "GET tenants/{name}/terms",
+    "charges-terms": "POST tenants/{name}/terms",
+    "gateway": "GET signer-approvals",
+    "multisig-propose": "POST multisigs/{address}/proposals",
+    "pledge": "GET miners/{address}/pledge-price",
+    "proving": "GET miners/{address}/deadlines",
+    "proving-partition": "GET miners/{address}/deadlines/{index}",
+    "proving-test": "POST miners/{address}/sectors/{number}/test",
+    "roles": "GET miners/{address}/roles",
+    "sectors-change": "POST sector-changes",
+    "sectors-expirations": "GET miners/{address}/expiring",
+    "sectors-remove-files": "POST sectors:remove-files",
+    "sectors-snap-up": "POST sectors:snap-up",
+    "tenant": "GET tenants",
+    "tenant-channel-new": "POST alert-channels",
+    "tenant-service": "GET service-levels",
+    "tenant-timeline": "GET tenants/{name}/timeline",
+    "today": "GET checks",
+}
+"""The same of pages that show more, or by another key: values of the same name fill the path."""
+TRENDS: Final = {
+    Kind.MINER: "GET miners/{address}/history",
+    Kind.HOST: "GET workers/{uuid}/history",
+    Kind.STORE: "GET stores/{uuid}/history",
+    Kind.WALLET: "GET wallets/{address}/history",
+    Kind.GAS: "GET gas/history",
+    Kind.SEALING: "GET sealing/history",
+}
+"""That of the page of trends, by its kind; the page's key fills the path."""
 OF_LIST_PAGES: Final = ("cursor", "limit", "offset")
 DRY_RUN: Final = ("dry_run", "true")
 """What is pasted as it stands only says what it would do."""
@@ -134,10 +180,9 @@ class Twin(NamedTuple):
 def twin_of(request: HttpRequest) -> Twin | None:
     """Return a page's command and curl line, with the filters that REST has too; None without a request."""
     match = request.resolver_match
-    act = _acts().get(TWINS.get(match.view_name, "")) if match is not None else None
-    if match is None or act is None:
+    if match is None or (act := _acts().get(_way(match))) is None:
         return None
-    values = dict(zip(act.arguments, map(str, match.kwargs.values()), strict=True))
+    values = _values(act, match)
     query = list(_filters(act, request))
     path = act.path
     for name, value in values.items():
@@ -155,6 +200,21 @@ def twin_of(request: HttpRequest) -> Twin | None:
         " ".join(["poolsite", act.noun, act.verb, *map(shlex.quote, values.values()), *options]),
         f'curl -H "Authorization: Bearer $TOKEN" {method}{body}{shlex.quote(address)}',
     )
+
+
+def _way(match: ResolverMatch) -> str:
+    if match.view_name == "trends":
+        return TRENDS.get(match.kwargs["kind"], "")
+    return TWINS.get(match.view_name, "") or PARTLY.get(match.view_name, "")
+
+
+def _values(act: Act, match: ResolverMatch) -> dict[str, str]:
+    """Return what fills the path of the request; in capitals what the page's address does not hold."""
+    if match.view_name == "trends":
+        return dict.fromkeys(act.arguments, match.kwargs["key"])
+    if match.view_name in PARTLY:
+        return {name: str(match.kwargs.get(name, name.upper())) for name in act.arguments}
+    return dict(zip(act.arguments, map(str, match.kwargs.values()), strict=True))
 
 
 def _filters(act: Act, request: HttpRequest) -> Iterator[tuple[str, str]]:

@@ -22,6 +22,8 @@ from apps.sectors.selectors.hosts import workers_visible
 from apps.sectors.selectors.store_groups import stores_called, stores_known
 from apps.users.selectors.people import people_visible
 from apps.users.selectors.tenants import tenants_visible
+from poolsite.filecoin.address import BadAddress
+from poolsite.filecoin.eth_text import any_address_parse
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -81,7 +83,11 @@ def deals(data: PageData, text: str) -> Iterator[SearchResult]:
 
 def clients(data: PageData, text: str) -> Iterator[SearchResult]:
     """Clients of deals by their address."""
-    for row in clients_visible(data.viewer).filter(client=text)[:1]:
+    try:
+        address = str(any_address_parse(text))
+    except BadAddress:
+        return
+    for row in clients_visible(data.viewer).filter(client=address)[:1]:
         name, href = formatting.shortened(row["client"]), reverse("client", args=[row["client"]])
         yield SearchResult(gettext("Client"), "storage", name, "", href)
 
