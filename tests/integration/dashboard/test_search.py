@@ -162,7 +162,8 @@ def test_acts_are_offered_to_those_who_may(pool: Pool) -> None:
 
 def test_every_act_has_its_page() -> None:
     for act in ACTS:
-        args: list[Any] = {"host": [uuid4()], "sector": [uuid4()], "message": ["x"]}.get(act.of_object, [])
+        keys: dict[str, list[Any]] = {"host": [uuid4()], "sector": [uuid4()], "message": ["x"]}
+        args = keys.get(act.of_object, [])
         assert reverse(act.page, args=["f01000"] if act.of_miner == "path" else args)
 
 
