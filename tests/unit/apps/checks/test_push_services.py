@@ -264,7 +264,7 @@ def test_title_says_what_is_wrong_and_the_text_which_object_and_what_it_costs(ne
     content = json.loads(network.requests[0].partition(" ")[2])["content"]
     assert "[mainnet] Critical: 2 wins lost" in content.splitlines()[0]
     assert "- f01000 lost 2 wins" in content
-    assert content.endswith("7 FIL lost per day\nhttps://pool.example/blocks/")
+    assert content.endswith("7.0000 FIL lost per day\nhttps://pool.example/blocks/")
 
 
 def test_long_text_for_discord_fits_with_its_title_and_what_calls_nobody(network: Network) -> None:
