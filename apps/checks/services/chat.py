@@ -98,7 +98,7 @@ TEXT_PATHS: Final = ("/hooks/",)
 """How paths of Mattermost's webhooks begin, on whatever host it runs."""
 
 
-def reads_text(url: str) -> bool:
+def is_text_reader(url: str) -> bool:
     """Return whether a service shows the text of our JSON and nothing else of it, as Slack does."""
     parts = urlsplit(url)
     return (

@@ -26,7 +26,7 @@ from apps.checks.services.chat import (
     chat_refusal_read,
     chat_request_sign,
     chat_text_write,
-    reads_text,
+    is_text_reader,
 )
 from apps.checks.services.notification_texts import details_write, subject_write
 from apps.checks.services.pagerduty import pagerduty_events_build, pagerduty_reason_read
@@ -77,8 +77,8 @@ def webhook_send(row: Notification, *, url: str, secret: str, to_public: bool) -
     Any answer from 200 to 299 is good, unless a chat service says in it that it refused the text.
     """
     chat = chat_find(url)
-    ours = {**row.body, "text": chat_text_write(row)} if reads_text(url) else row.body
-    request = ChatRequest(url, ours if chat is None else chat_body_write(chat, row=row))
+    body_sent = {**row.body, "text": chat_text_write(row)} if is_text_reader(url) else row.body
+    request = ChatRequest(url, body_sent if chat is None else chat_body_write(chat, row=row))
     if chat is not None:
         request = chat_request_sign(chat, request=request, secret=secret, at=clock.now())
     body = json.dumps(request.body).encode()

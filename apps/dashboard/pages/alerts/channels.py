@@ -180,12 +180,14 @@ def scope_offered(viewer: Principal, tenant: Tenant | None) -> dict[str, list[tu
     """Return what a channel can be limited to, by field: value and name."""
     own = viewer if tenant is None else tenant_only(viewer, tenant)
     miners = miners_visible(own).filter(state=MinerState.ACTIVE)
-    told = [one for one in CHECKS if tenant is None or not (one.operator_only or one.is_pool_wide)]
+    offered_checks = [one for one in CHECKS if tenant is None or not (one.operator_only or one.is_pool_wide)]
     tenants = [] if tenant is not None else tenant_choices(viewer, "", OFFERED_MAX)
     return {
         "only_tenants": [(one.value, one.label) for one in tenants],
         "only_miners": [(row.address, miner_label(row)) for row in miners[:OFFERED_MAX]],
-        "only_checks": [(one.name, one.title) for one in sorted(told, key=lambda one: str(one.title))],
+        "only_checks": [
+            (one.name, one.title) for one in sorted(offered_checks, key=lambda one: str(one.title))
+        ],
     }
 
 

@@ -248,7 +248,7 @@ def test_long_text_is_cut_to_what_the_service_takes(network: Network) -> None:
     assert "pool.example" in request
 
 
-def test_title_says_what_is_wrong_and_the_text_which_object_and_what_it_costs(network: Network) -> None:
+def test_title_says_what_is_wrong_and_the_text_where_and_the_cost(network: Network) -> None:
     body = {
         "title": "No win is lost",
         "since": T0.isoformat(),
