@@ -38,6 +38,7 @@ type DDOV1 struct {
 	Provider            address.Address `json:"provider"`
 	StartEpoch          *abi.ChainEpoch `json:"start_epoch"`
 	Duration            abi.ChainEpoch  `json:"duration"`
+	AllocationID        *uint64         `json:"allocation_id,omitempty"`
 	MarketAddress       string          `json:"market_address"`
 	MarketDealID        *uint64         `json:"market_deal_id"`
 	NotificationAddress address.Address `json:"notification_address"`

@@ -1,6 +1,7 @@
 // A client of market 2.0 in Go: proposes deals, uploads their data whole and in chunks, and asks how far they are.
 //
-// Usage: mk20 URL MINER; prints one JSON object for each step.  The piece commitments are go-fil-commp-hashhash's.
+// Usage: mk20 URL MINER [ORDER]; prints one JSON object for each step.  The piece commitments are
+// go-fil-commp-hashhash's.  With an order as JSON it proposes that one deal, or asks how far it is.
 package main
 
 import (
@@ -49,6 +50,10 @@ type wallet struct {
 func newWallet() *wallet {
 	key, err := fcrypto.GenerateKey()
 	must(err)
+	return walletOf(key)
+}
+
+func walletOf(key []byte) *wallet {
 	owner, err := address.NewSecp256k1Address(fcrypto.PublicKey(key))
 	must(err)
 	return &wallet{key, owner}
@@ -90,12 +95,52 @@ func dealOf(w *wallet, miner address.Address, data []byte) *Deal {
 	}
 }
 
+// order is a deal that the test asks for, or the name of one that it asked for before.
+type order struct {
+	Key, Data  []byte
+	Offline    bool
+	Allocation *uint64
+	Start      *abi.ChainEpoch
+	Duration   abi.ChainEpoch
+	Identifier string
+}
+
+func oneDeal(ctx context.Context, url string, miner address.Address, text string) {
+	var wanted order
+	must(json.Unmarshal([]byte(text), &wanted))
+	w := walletOf(wanted.Key)
+	c := newClient(url, w)
+	if wanted.Identifier != "" {
+		id, err := ulid.Parse(wanted.Identifier)
+		must(err)
+		status, answer := c.Status(ctx, id)
+		say("status", answer, status)
+		return
+	}
+	deal := dealOf(w, miner, wanted.Data)
+	deal.Products.DDOV1.AllocationID = wanted.Allocation
+	deal.Products.DDOV1.StartEpoch = wanted.Start
+	deal.Products.DDOV1.Duration = wanted.Duration
+	if wanted.Offline {
+		deal.Data.SourceHttpPut, deal.Data.SourceOffline = nil, &DataSourceOffline{}
+	}
+	say("proposed", c.SubmitDeal(ctx, deal), deal)
+	if !wanted.Offline {
+		say("uploaded", c.UploadSerial(ctx, deal.Identifier, bytes.NewReader(wanted.Data)), nil)
+		say("finalized", c.UploadSerialFinalize(ctx, deal.Identifier, nil), nil)
+	}
+}
+
 func main() {
 	address.CurrentNetwork = address.Mainnet
 	miner, err := address.NewFromString(os.Args[2])
 	must(err)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	if len(os.Args) > 3 {
+		oneDeal(ctx, os.Args[1], miner, os.Args[3])
+		return
+	}
 	w := newWallet()
 	c, stranger := newClient(os.Args[1], w), newClient(os.Args[1], newWallet())
 

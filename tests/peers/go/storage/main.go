@@ -2,7 +2,7 @@
 //
 // It is given a provider's multiaddress and a kind of key, proposes two deals to f01000 and prints one JSON object
 // for each step.  With `deal` and a JSON object as second and third word it proposes that one deal, and asks how far
-// it is.
+// it is; without a URL the deal is an offline one.
 package main
 
 import (
@@ -156,15 +156,20 @@ func (c *client) ordered(o order) boostly.DealParams {
 	}
 	var data bytes.Buffer
 	must(terms.MarshalCBOR(&data))
-	params, err := json.Marshal(boostly.HttpRequest{URL: o.URL, Headers: o.Headers})
-	must(err)
+	transfer := boostly.Transfer{Size: o.Size}
+	if o.URL != "" {
+		transfer.Type = "http"
+		transfer.Params, err = json.Marshal(boostly.HttpRequest{URL: o.URL, Headers: o.Headers})
+		must(err)
+	}
 	name, err := uuid.Parse(o.UUID)
 	must(err)
 	return boostly.DealParams{
 		DealUUID:           name,
 		ClientDealProposal: market.ClientDealProposal{Proposal: terms, ClientSignature: c.sign(data.Bytes())},
 		DealDataRoot:       root,
-		Transfer:           boostly.Transfer{Type: "http", Params: params, Size: o.Size},
+		IsOffline:          o.URL == "",
+		Transfer:           transfer,
 	}
 }
 
