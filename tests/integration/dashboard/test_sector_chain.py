@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +11,11 @@ from django.utils.html import strip_tags
 
 from apps.chain.errors import NodeUnavailable
 from apps.core import clock
+from apps.core.formatting import fil
 from apps.dashboard.pages.sectors import chain
 from apps.dashboard.pages.sectors.chain import comparisons
 from apps.messages.models import Message
-from apps.miners.models import RewardEstimate
+from apps.miners.models import Miner, RewardEstimate
 from apps.sectors.models import Sector, SectorChange
 from apps.sectors.onchain.live_sectors import LiveSector
 from apps.sectors.onchain.sectors import OnPreCommit
@@ -23,6 +23,8 @@ from apps.sectors.states import BatchKind
 from poolsite.filecoin.actors.miner_sectors import PreCommitSectorBatch2Params, SectorPreCommitInfo
 from poolsite.filecoin.cids import cid_parse
 from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.pledge import daily_fee
+from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 from tests import factories
 from tests.demo_data import Pool, busy_pool
 from tests.page_client import signed_in
@@ -163,14 +165,19 @@ def test_sector_shows_its_share_of_each_message(full: Pool) -> None:
 
     reward = {"reward_position": 1, "reward_velocity": 0, "power_position": 1, "power_velocity": 0}
     RewardEstimate.objects.create(**reward, height=1, circulating=600_000_000 * FIL)
+    Sector.objects.filter(pk=full.active.pk).update(activation=10)
+    Miner.objects.filter(pk=full.miner.pk).update(qa_power=64 << 30, active_sectors=1)
+    fee = int(daily_fee(64 << 30, 600_000_000 * FIL))
+    paid = fee * (1000 - 10) // EPOCHS_PER_DAY_MAINNET
     end = factories.batch(full.miner, BatchKind.TERMINATE, method=0)
     change = SectorChange.objects.create(
         sector=full.active, kind="TERMINATE", state="TERMINATE_SENT", batch=end, fee=FIL // 4, queued_height=1
     )
     live = words_of(signed_in("ann").get(reverse("sector", args=[full.active.uuid])))
     assert "Termination fee" not in live
-    assert re.search(r"Daily fees so far about [0-9.]+ FIL [0-9.]+ FIL a day by the present supply", live)
-    assert re.search(r"Paid so far about [0-9.]+ FIL", live)
+    assert paid > 0
+    assert f"Daily fees so far about {fil(paid)} FIL {fil(fee)} FIL a day by the present supply" in live
+    assert f"Paid so far about {fil(FIL // 30 + FIL // 100 + FIL // 5 + paid)} FIL" in live
     SectorChange.objects.filter(pk=change.pk).update(state="TERMINATE_LANDED")
     words = words_of(signed_in("ann").get(reverse("sector", args=[full.active.uuid])))
     assert "Termination fee 0.2500 FIL as priced when it was requested Paid so far 0.4933 FIL" in words
