@@ -7,15 +7,19 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
 from drf_spectacular.plumbing import force_instance
+from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer2
 from drf_spectacular.utils import Direction, extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import APISettings
+from rest_framework.views import APIView
 
+from apps.api.mk20.openapi import document_build
 from apps.api.v1.message_input import Base64Field
 from apps.api.v1.views import PoolView
 from apps.core.marked_texts import gettext
@@ -106,3 +110,30 @@ class DocsView(SpectacularSwaggerSplitView):
             "img-src 'self'", "img-src 'self' data:"
         )
         return answer
+
+
+class MarketJson(APIView):
+    """`/market/mk20/info/swagger.json`: the document of market 2.0, where Curio's providers have it."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    renderer_classes: tuple[type[BaseRenderer], ...] = (OpenApiJsonRenderer2,)
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
+        """Return the document."""
+        return Response(document_build())
+
+
+class MarketYaml(MarketJson):
+    """`/market/mk20/info/swagger.yaml`."""
+
+    renderer_classes = (OpenApiYamlRenderer2,)
+
+
+class MarketDocs(DocsView):
+    """`/market/mk20/info/`: the document as a page."""
+
+    authentication_classes = ()
+    title = "Market 2.0"
+    url_name = "mk20-swagger-json"

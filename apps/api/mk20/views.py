@@ -93,6 +93,10 @@ def _refusal_of(error: DomainError) -> HttpResponse:
     return _refusal(status, RETRY if status in (503, 507) else error.reason)
 
 
+METHODS: Final[dict[Callable[..., Any], tuple[str, ...]]] = {}
+"""Methods of each route, by its view."""
+
+
 def door(*methods: str, a_second: int = A_SECOND) -> Callable[..., Any]:
     """Return a decorator: the route has these methods, so many requests a second, and a client who signed."""
 
@@ -119,6 +123,7 @@ def door(*methods: str, a_second: int = A_SECOND) -> Callable[..., Any]:
             except DomainError as refusal:
                 return _refusal_of(refusal)
 
+        METHODS[answered] = methods
         return answered
 
     return decorate
@@ -161,16 +166,27 @@ def deal_status(request: HttpRequest, *, client: str, name: str) -> HttpResponse
     return JsonResponse({"ddo_v1": {"status": status_word(row), "errorMsg": message}})
 
 
+UPLOADING: Final = "uploading"
+STATUS_WORDS: Final = {
+    DealState.ACCEPTED: "accepted",
+    DealState.TRANSFERRING: "processing",
+    DealState.UNPUBLISHED: "processing",
+    DealState.PUBLISHING: "processing",
+    DealState.VERIFIED: "processing",
+    DealState.SEALING: "sealing",
+    DealState.ACTIVE: "complete",
+    DealState.ENDED: "complete",
+    DealState.FAILED: "failed",
+}
+"""Source: filecoin-project/curio market/mk20/types.go DealState."""
+
+
 def status_word(row: Deal) -> str:
     """Return a deal's state in market 2.0's words."""
-    if row.state in WITHOUT_DATA:
-        is_awaited = row.piece is None or row.piece.state == PieceState.UPLOADING
-        if row.source == DealSource.PUT and is_awaited and not row.is_whole:
-            return "uploading"
-        return "accepted" if row.state == DealState.ACCEPTED else "processing"
-    words = {DealState.UNPUBLISHED: "processing", DealState.PUBLISHING: "processing"}
-    words |= {DealState.VERIFIED: "processing", DealState.SEALING: "sealing", DealState.FAILED: "failed"}
-    return words.get(DealState(row.state), "complete")
+    is_awaited = row.piece is None or row.piece.state == PieceState.UPLOADING
+    if row.state in WITHOUT_DATA and row.source == DealSource.PUT and is_awaited and not row.is_whole:
+        return UPLOADING
+    return STATUS_WORDS[DealState(row.state)]
 
 
 @door("POST")
