@@ -71,6 +71,7 @@ ELSEWHERE: Final = {
     "DELETE pieces/uploads/<str:uuid>": "tests/unit/apps/api/v1/test_pieces.py",
     "POST pieces/<str:piece_cid>/index": "tests/unit/apps/pieces/test_indexes.py",
     "PUT pieces/uploads/<str:uuid>/purpose": "tests/unit/apps/api/v1/test_pieces.py",
+    "POST deals/<str:uuid>/data:fetch": "tests/unit/apps/api/v1/test_deals.py",
     "POST deals/<str:uuid>/data": "tests/unit/apps/api/v1/test_deals.py",
     "PUT workers/<str:uuid>/deal-files/<str:deal>": "tests/unit/apps/api/v1/test_deal_files.py",
     "PATCH miners/<str:address>/market": "tests/unit/apps/api/v1/test_deals.py",

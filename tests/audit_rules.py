@@ -97,6 +97,7 @@ MAKES: Final = frozenset(
             "person.create",
             "person.invite",
             "piece.add",
+            "deal.fetch",
             "deal.import",
             "piece.begin",
         ),

@@ -51,6 +51,7 @@ SENTENCES: Final[dict[str, StrOrPromise]] = {
     "client.token-revoke": _("{actor} revoked a token of client {object}"),
     "console.join": _("{actor} added console machine {object}"),
     "console.remove": _("{actor} removed console machine {object}"),
+    "deal.fetch": _("{actor} had the data of deal {object} downloaded"),
     "deal.import": _("{actor} imported the data of deal {object}"),
     "devnet.reset_faults": _("{actor} ended the injected faults of {object}"),
     "devnet.set_faults": _("{actor} injected faults into {object}"),

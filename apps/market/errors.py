@@ -89,6 +89,15 @@ class DealNeedsNoData(Conflict):
     code = "deal_needs_no_data"
 
 
+class DealDataComing(Conflict):
+    """The data of a deal are coming already, another way."""
+
+    code = "deal_data_coming"
+
+    def __init__(self) -> None:
+        super().__init__(gettext("its data are coming already"))
+
+
 class ChunkRefused(Conflict):
     """A chunk that the upload has no place for."""
 

@@ -174,6 +174,8 @@ class Deal(WithReasons, Named, Timestamped):
     """Whether the client wants its blocks to be found."""
     is_announced = models.BooleanField(default=False)
     """Whether it wants them announced to indexers."""
+    removes_copy = models.BooleanField(default=False, db_default=False)
+    """Whether it wants no unsealed copy kept once the deal is active."""
     source = models.CharField(max_length=8, choices=DealSource.choices)
     places = models.TextField(blank=True)
     """Encrypted JSON of the client's URLs with their headers, in the order of trying; empty once the data are

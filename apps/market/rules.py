@@ -6,11 +6,13 @@ In the order, and in the words, of Curio market/mk20/mk20.go sanitizeDDODeal.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from apps.core.errors import BadValue
+from apps.core.marked_texts import gettext
 from apps.market.errors import DealBusy, DealRefused, RefusalKind
 from apps.market.models import MinerMarket
 from apps.market.onchain import AllocationTerms, Balances
@@ -25,6 +27,8 @@ from poolsite.filecoin.piece_cids import SizedPiece
 SEAL_LOOKBACK: Final = 900
 """Epochs.  Source: lotus chain/actors/policy SealRandomnessLookback (ChainFinality)."""
 GIB: Final = 1 << 30
+HEADERS_MAX: Final = 10
+"""HTTP headers of a URL."""
 ULID_LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 ULID: Final = re.compile(f"[0-7][{ULID_LETTERS}]{{25}}")
 
@@ -56,6 +60,8 @@ class Proposal:
     places: tuple[Place, ...] = ()
     is_indexed: bool = False
     is_announced: bool = False
+    removes_copy: bool = False
+    """Whether the client wants no unsealed copy kept of what is in a sector."""
     digest: str = ""
 
     @property
@@ -272,6 +278,19 @@ def ulid_decode(text: str) -> UUID:
 def ulid_encode(key: UUID) -> str:
     """Return the ULID of 128 bits."""
     return "".join(ULID_LETTERS[key.int >> shift & 31] for shift in range(125, -1, -5))
+
+
+def headers_read(lines: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Read HTTP headers as people write them, `Name: value`; empty lines are none.  Raises BadValue."""
+    found = []
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not line.strip():
+            continue
+        if not colon:
+            raise BadValue(gettext("a header is written as Name: value"), field="headers")
+        found.append((name.strip(), value.strip()))
+    return tuple(found)
 
 
 def chain_path(peer_id: str) -> str:

@@ -24,7 +24,7 @@ from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.market.errors import RETRY, DealRefused
-from apps.market.selectors.deals import deal_by_uuid, deal_message_cid, market_of
+from apps.market.selectors.deals import deal_by_uuid, deal_message_cid, market_of, sector_state_of
 from apps.market.services.proposals import proposal_decide
 from apps.market.states import DealSource, DealState
 from apps.miners.selectors.miners import miner_get
@@ -37,6 +37,8 @@ from poolsite.filecoin.cids import Cid, cid_of_cbor, cid_parse
 from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.kinds import AMOUNT
 from poolsite.filecoin.signature import BadSignature, signature_encode, signature_verify
+from poolsite.wire.pipeline.sealing_states import SectorState
+from poolsite.wire.pipeline.snapping import SnapState
 
 if TYPE_CHECKING:
     from apps.market.models import Deal, MinerMarket
@@ -64,11 +66,36 @@ STATUS_WORDS: Final = {
 """Source: filecoin-project/boost storagemarket/types/dealcheckpoints/checkpoints.go."""
 SEALING_WORDS: Final = {
     DealState.VERIFIED: "WaitDeals",
-    DealState.SEALING: "PreCommit1",
     DealState.ACTIVE: "Proving",
     DealState.ENDED: "Removed",
 }
-"""Source: lotus storage/pipeline/sector_state.go."""
+"""Of deals that are not being sealed.  Source: lotus storage/pipeline/sector_state.go."""
+SECTOR_WORDS: Final[dict[str, str]] = {
+    SectorState.ALLOCATED: "AddPiece",
+    SectorState.PIECE_ADDED: "Packing",
+    SectorState.TREE_D_BUILT: "GetTicket",
+    SectorState.TICKET_ASSIGNED: "PreCommit1",
+    SectorState.PC1_DONE: "PreCommit2",
+    SectorState.PC2_DONE: "PreCommit2",
+    SectorState.PERSISTED: "SubmitPreCommitBatch",
+    SectorState.PRECOMMIT_SENT: "PreCommitBatchWait",
+    SectorState.PRECOMMIT_LANDED: "WaitSeed",
+    SectorState.SEED_ASSIGNED: "Committing",
+    SectorState.C1_DONE: "Committing",
+    SectorState.C2_DONE: "SubmitCommitAggregate",
+    SectorState.COMMIT_SENT: "CommitAggregateWait",
+    SectorState.COMMIT_LANDED: "FinalizeSector",
+    SectorState.PROVING: "Proving",
+    SnapState.PIECES_ASSIGNED: "UpdateReplica",
+    SnapState.SNAP_ENCODED: "ProveReplicaUpdate",
+    SnapState.SNAP_PROVED: "FinalizeReplicaUpdate",
+    SnapState.SNAP_STORED: "SubmitReplicaUpdate",
+    SnapState.UPDATE_SENT: "ReplicaUpdateWait",
+    SnapState.UPDATE_LANDED: "UpdateActivating",
+    SnapState.UPDATE_FINAL: "ReleaseSectorKey",
+    SnapState.SNAPPED: "Proving",
+}
+"""From what has been done for a sector to what lotus calls the sector then.  Source: as above."""
 
 
 @dataclass(slots=True)
@@ -209,6 +236,13 @@ def ask_sign(miner: Miner, *, terms: tuple[int, ...], height: int) -> bytes:
     return cbor.encode({"Ask": signed})
 
 
+def _sealing_word(deal: Deal) -> str:
+    """Return how far the sector of a deal is, in lotus' words; empty where there is none."""
+    if deal.state != DealState.SEALING:
+        return SEALING_WORDS.get(DealState(deal.state), "")
+    return SECTOR_WORDS.get(sector_state_of(deal) or "", "")
+
+
 def _status_of(deal: Deal) -> dict[str, Any]:
     """Return how far a deal is, in boost's words."""
     signed = from_cbor(ClientDealProposal, bytes(deal.proposal or b""))
@@ -218,7 +252,7 @@ def _status_of(deal: Deal) -> dict[str, Any]:
     status = {
         "Error": deal.reason if deal.state == DealState.FAILED else "",
         "Status": STATUS_WORDS.get(DealState(deal.state), ""),
-        "SealingStatus": SEALING_WORDS.get(DealState(deal.state), ""),
+        "SealingStatus": _sealing_word(deal),
         "Proposal": cbor.Encoded(to_cbor(signed.proposal)),
         "SignedProposalCid": cid_of_cbor(bytes(deal.proposal or b"")),
         "PublishCid": message,

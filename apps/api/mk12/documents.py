@@ -15,7 +15,7 @@ from uuid import UUID
 
 from apps.core.errors import BadValue
 from apps.market.errors import DealRefused
-from apps.market.rules import Place, Proposal
+from apps.market.rules import HEADERS_MAX, Place, Proposal
 from apps.market.states import DealDoor, DealSource
 from apps.pieces.data.sources import headers_check, url_check
 from poolsite.filecoin import cbor
@@ -34,7 +34,6 @@ STATUS: Final = "/fil/storage/status/1.2.0"
 ASK: Final = "/fil/storage/ask/1.1.0"
 TRANSPORTS: Final = "/fil/retrieval/transports/1.0.0"
 HTTP: Final = "http"
-HEADERS_MAX: Final = 10
 UUID_BYTES: Final = 16
 SIZE_MAX: Final = 1 << 62
 """Bytes of the largest piece that a row can hold, were there such sectors."""
@@ -51,6 +50,7 @@ class DealParams:
     transfer_params: bytes
     transfer_size: int
     is_announced: bool
+    removes_copy: bool
     digest: str
 
 
@@ -108,6 +108,7 @@ def params_read(data: bytes) -> DealParams:
         transfer_params=transfer["Params"],
         transfer_size=transfer["Size"],
         is_announced=row.get("SkipIPNIAnnounce") is not True,
+        removes_copy=row.get("RemoveUnsealedCopy") is True,
         digest=hashlib.sha256(data).hexdigest(),
     )
 
@@ -146,6 +147,7 @@ def proposal_build(params: DealParams, *, client: Address) -> Proposal:
         places=() if params.is_offline else (_place(params),),
         is_indexed=True,
         is_announced=params.is_announced,
+        removes_copy=params.removes_copy,
         digest=params.digest,
     )
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from apps.core.errors import BadValue
 from apps.market.errors import DealRefused, RefusalKind
-from apps.market.rules import Place, Proposal, ulid_decode
+from apps.market.rules import HEADERS_MAX, Place, Proposal, ulid_decode
 from apps.market.states import DealDoor, DealSource
 from apps.pieces.data.sources import headers_check, url_check
 from apps.pieces.selectors import PLACE_MAX
@@ -21,7 +21,6 @@ from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.filecoin.piece_cids import SizedPiece, is_sized_cid, sized_cid_read
 
 URLS_MAX: Final = 10
-HEADERS_MAX: Final = 10
 NOBODY: Final = ("", "<empty>")
 """How Go writes an address that is not set."""
 SOURCES: Final = {

@@ -14,8 +14,8 @@ from django.urls import URLPattern
 
 from apps.api.mk20 import views
 from apps.api.mk20.auth import KEY_TYPES
-from apps.api.mk20.documents import EPOCH_MAX, HEADERS_MAX, SOURCES, URLS_MAX
-from apps.market.rules import ULID_LETTERS
+from apps.api.mk20.documents import EPOCH_MAX, SOURCES, URLS_MAX
+from apps.market.rules import HEADERS_MAX, ULID_LETTERS
 from apps.market.services.transfers import CHUNK_LEAST, CHUNK_MOST
 from apps.market.states import DealSource
 

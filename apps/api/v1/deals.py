@@ -15,14 +15,14 @@ from rest_framework.response import Response
 from apps.api.v1.list_filters import ListView, parameters_of
 from apps.api.v1.pagination import CURSOR, LIMIT
 from apps.api.v1.piece_uploads import FILE_NAME, UploadView
-from apps.api.v1.serializers import CODE_HELP, AmountField
+from apps.api.v1.serializers import CODE_HELP, AmountField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.chain.selectors.heads import head_current
 from apps.core.reasons import code_of
-from apps.market.rules import ulid_encode
+from apps.market.rules import HEADERS_MAX, headers_read, ulid_encode
 from apps.market.selectors.deals import DealFilters, deal_get, deals_visible, transfer_of
 from apps.market.selectors.earnings import deal_payments
-from apps.market.services.transfers import deal_import
+from apps.market.services.transfers import deal_fetch, deal_import
 from apps.market.states import DealDoor, DealSource, DealState
 
 if TYPE_CHECKING:
@@ -63,6 +63,9 @@ class DealOutput(serializers.Serializer[Any]):
     lockup = AmountField(help_text="attoFIL that it locks in the client's")
     start_epoch = serializers.IntegerField(allow_null=True)
     duration = serializers.IntegerField(help_text="epochs")
+    removes_copy = serializers.BooleanField(
+        help_text="whether its client wants no unsealed copy kept once it is active"
+    )
     source = serializers.ChoiceField(choices=DealSource.values)  # type: ignore[assignment]  # a field of DRF's
     data_until = serializers.DateTimeField(allow_null=True, help_text="until when its data may come")
     sector = serializers.IntegerField(allow_null=True)
@@ -91,7 +94,16 @@ def deal_body(deal: Deal) -> dict[str, Any]:
     """Return one deal as JSON."""
     names = (
         *("state", "state_since", "reason", "door", "client", "piece_cid", "padded_size", "raw_size"),
-        *("allocation", "chain_deal", "start_epoch", "duration", "source", "data_until", "created_at"),
+        *(
+            "allocation",
+            "chain_deal",
+            "start_epoch",
+            "duration",
+            "source",
+            "data_until",
+            "created_at",
+            "removes_copy",
+        ),
     )
     return {
         "uuid": str(deal.uuid),
@@ -161,8 +173,35 @@ class DealDataView(UploadView):
         return Response(deal_body(deal))
 
 
+class DealFetchInput(InputSerializer):
+    """Where the data of an offline deal lie."""
+
+    url = serializers.CharField(max_length=2_000)
+    headers = serializers.ListField(
+        child=serializers.CharField(max_length=4_200),
+        required=False,
+        max_length=HEADERS_MAX,
+        help_text="sent to the URL's host, each as `Name: value`; kept encrypted",
+    )
+
+
+class DealFetchView(PoolView):
+    """`/deals/{uuid}/data:fetch`: the data of an offline deal that lie behind a URL."""
+
+    @extend_schema(request=DealFetchInput, responses=DealOutput)
+    def post(self, request: Request, uuid: str) -> Response:
+        """Download them; until all are here its state is TRANSFERRING, and after a failure it waits again."""
+        body = DealFetchInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        deal = deal_get(self.principal, uuid)
+        headers = headers_read(body.validated_data.get("headers", ()))
+        deal_fetch(deal, url=body.validated_data["url"], headers=headers, by=self.principal)
+        return Response(deal_body(deal))
+
+
 urlpatterns = [
     path("deals", DealsView.as_view(), name="v1-deals"),
     path("deals/<str:uuid>", DealView.as_view(), name="v1-deal"),
     path("deals/<str:uuid>/data", DealDataView.as_view(), name="v1-deal-data"),
+    path("deals/<str:uuid>/data:fetch", DealFetchView.as_view(), name="v1-deal-fetch"),
 ]

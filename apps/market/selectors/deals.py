@@ -117,6 +117,7 @@ USE: Compiled[tuple[int, ...]] = Compiled(
             pool_promised_bytes=Sum("raw_size", filter=PROMISED),
             miner_reserved=Sum("collateral", filter=Q(miner=miner) & LOCKING),
             client_reserved=Sum("lockup", filter=Q(client=client) & LOCKING),
+            client_cap_reserved=Sum("padded_size", filter=Q(client=client, is_verified=True) & LOCKING),
         )
     ),
     miner="bigint",
@@ -153,6 +154,8 @@ class Use:
     """attoFIL that deals will lock at the market actor."""
     client_reserved: int
     """The same of the one client, with any miner."""
+    client_cap_reserved: int
+    """Bytes of that client's data cap that deals with any miner will spend."""
 
 
 class DealFilters(MinerFilters):
@@ -334,6 +337,20 @@ def sector_end_of(piece: Piece) -> int | None:
         return None
     rows = Sector.objects.filter(miner=piece.miner_id, number=piece.sector_number)
     return rows.values_list("expiration", flat=True).first()
+
+
+def sector_state_of(deal: Deal) -> str | None:
+    """Return the state of the sector that holds a deal's data; None if there is none."""
+    if deal.sector_number is None:
+        return None
+    rows = Sector.objects.filter(miner=deal.miner_id, number=deal.sector_number)
+    return rows.values_list("state", flat=True).first()
+
+
+def deal_of_allocation(client: str, number: int) -> Deal | None:
+    """Return the deal that an allocation is promised to; None where it came to nothing, or has ended."""
+    over = (DealState.REFUSED, DealState.FAILED, DealState.ENDED)
+    return Deal.objects.filter(client=client, allocation=number).exclude(state__in=over).first()
 
 
 def sector_terminated_at(piece: Piece) -> int | None:

@@ -30,6 +30,7 @@ from apps.market.states import WITH_PIECE, WITHOUT_DATA, DealSource, DealState
 from apps.pieces.errors import PieceBusy, PieceMismatch, PieceQuotaExceeded, PieceTooLarge, PieceTooLate
 from apps.pieces.models import Piece
 from apps.pieces.services.reservations import RoomAwaited
+from apps.pieces.services.restored_data import data_drop, piece_data_lock
 from apps.pieces.services.uploads import piece_fail, piece_release, piece_term_set
 from apps.pieces.states import PieceState
 from apps.users.rules.encryption import DecryptionFailed
@@ -192,14 +193,24 @@ def _piece_follow(deal: Deal, piece: Piece, *, height: int) -> None:
     if deal.state == target:
         return
     event = EVENTS[target] if EVENTS[target] in Deal.TRANSITIONS[deal.state] else "SEAL"
-    if event in Deal.TRANSITIONS[deal.state]:
-        if is_new:  # the same data may have come in another way
-            chunks_discard(deal)
-        reason = as_reason(piece.error) if deal.allocation else ""
-        ended = sector_terminated_at(piece) or height if event == "END" else None
-        deal_move(deal, event=event, piece=piece, reason=reason, height=ended)
-        if is_new:
-            chunks_discard(deal)  # one may have come in between
+    if event not in Deal.TRANSITIONS[deal.state]:
+        return
+    if is_new:  # the same data may have come in another way
+        chunks_discard(deal)
+    _follow_move(deal, piece, event=event, height=height)
+    if is_new:
+        chunks_discard(deal)  # one may have come in between
+
+
+@transaction.atomic
+def _follow_move(deal: Deal, piece: Piece, *, event: str, height: int) -> None:
+    """Move a deal with its piece; the unsealed copy goes where its client wants none of an active one."""
+    reason = as_reason(piece.error) if deal.allocation else ""
+    ended = sector_terminated_at(piece) or height if event == "END" else None
+    deal_move(deal, event=event, piece=piece, reason=reason, height=ended)
+    if event == "ACTIVATE" and deal.removes_copy:  # a published deal has a piece of its own
+        piece_data_lock(piece)
+        data_drop(piece)
 
 
 def _piece_failed(deal: Deal, piece: Piece) -> None:

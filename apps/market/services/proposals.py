@@ -35,11 +35,13 @@ from apps.market.rules import (
     size_check,
     start_check,
     terms_check,
+    ulid_encode,
 )
 from apps.market.selectors.deals import (
     Use,
     deal_by_uuid,
     deal_identical,
+    deal_of_allocation,
     market_of,
     miner_ids_of_pool,
     miner_of_provider,
@@ -262,13 +264,21 @@ def _room_check(proposal: Proposal, miner: Miner, market: MinerMarket, *, use: U
 
 def _money_check(proposal: Proposal, balances: Balances | None, *, use: Use) -> None:
     """Refuse what would not be published, or repeats another deal.  Raises DealRefused, DealBusy."""
+    if proposal.allocation is not None:
+        other = deal_of_allocation(proposal.client, proposal.allocation)
+        if other is not None:
+            raise DealRefused(
+                f"Allocation {proposal.allocation} is already used by deal {ulid_encode(other.uuid)}"
+            )
     if proposal.signed is None or balances is None:
         return
     same = deal_identical(str(deal_cid(proposal.signed.proposal)))
     if same is not None:
         raise DealRefused(f"deal proposal is identical to deal {same.uuid}")
+    cap = balances.data_cap
     left = replace(
         balances,
+        data_cap=None if cap is None else cap - use.client_cap_reserved,
         client_free=balances.client_free - use.client_reserved,
         miner_free=balances.miner_free - use.miner_reserved,
     )
@@ -321,5 +331,6 @@ def _columns(proposal: Proposal) -> dict[str, Any]:
         "duration": proposal.duration,
         "is_indexed": proposal.is_indexed,
         "is_announced": proposal.is_announced,
+        "removes_copy": proposal.removes_copy,
         "source": proposal.source,
     }

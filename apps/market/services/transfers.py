@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from apps.core.marked_texts import gettext
 from apps.core.reason_fields import is_kept, with_codes
 from apps.core.reasons import Reason, as_reason, refused
 from apps.core.transitions import advance, columns_set
-from apps.market.errors import ChunkRefused, DealNeedsNoData
+from apps.market.errors import ChunkRefused, DealDataComing, DealNeedsNoData
 from apps.market.models import Deal, DealChunk
 from apps.market.reasons import CHUNK_GONE
 from apps.market.rules import Place
@@ -31,6 +31,7 @@ from apps.market.states import WITHOUT_DATA, DealSource, DealState
 from apps.miners.selectors.miners import miner_principal
 from apps.pieces.data.commitments import GROWING
 from apps.pieces.data.files import Source, bytes_write, file_locked, piece_opened
+from apps.pieces.data.sources import url_shown
 from apps.pieces.errors import PieceBusy, PieceMismatch, PieceTooLarge, UploadIncomplete
 from apps.pieces.models import CLIENT_ACTOR, Piece
 from apps.pieces.services.fetches import piece_fetch_begin
@@ -176,6 +177,21 @@ def deal_import(deal: Deal, *, source: Source, by: Principal, file_name: str = "
     _data_require(deal, DealSource.PUT, DealSource.OFFLINE)
     _whole_write(deal, source, by=by, file_name=file_name)
     audit_record(principal=by, action="deal.import", target=str(deal.uuid), after={"bytes": deal.raw_size})
+
+
+@transaction.atomic
+def deal_fetch(deal: Deal, *, url: str, headers: Sequence[tuple[str, str]], by: Principal) -> None:
+    """Download the data of an offline deal from where its miner's people say; it fails back to waiting.
+
+    Raises DealNeedsNoData, DealDataComing, BadValue, and what downloads of pieces do.
+    """
+    _data_require(deal, DealSource.OFFLINE)
+    if deal.state != DealState.ACCEPTED or deal.piece is not None:
+        raise DealDataComing
+    piece, _ = piece_fetch_begin(deal.miner, spec=piece_spec_build(deal), url=url, headers=headers, by=by)
+    deal_move(deal, event="TRANSFER", piece=piece)
+    after = {"url": url_shown(url), "headers": [name for name, _value in headers]}
+    audit_record(principal=by, action="deal.fetch", target=str(deal.uuid), after=after)
 
 
 def chunks_begin(deal: Deal, *, raw_size: int, chunk_size: int) -> None:

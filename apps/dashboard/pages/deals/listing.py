@@ -5,29 +5,32 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods
 
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard import cells
 from apps.dashboard.cards import Fact, Verdict
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext
 from apps.dashboard.html_time import time_html
-from apps.dashboard.layout import page_render
 from apps.dashboard.list_page import Column, Empty, ListPage
+from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.deals.rows import LABELS, DealRow, deal_row, reason_text, terms_text
 from apps.dashboard.pages.pieces.rows import uploader_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.market.rules import ulid_encode
+from apps.dashboard.text_fields import Text
+from apps.market.rules import headers_read, ulid_encode
 from apps.market.selectors.deals import (
     DealFilters,
     Transfer,
@@ -38,7 +41,8 @@ from apps.market.selectors.deals import (
     transfer_of,
 )
 from apps.market.selectors.earnings import deal_payments
-from apps.market.states import DealState
+from apps.market.services.transfers import deal_fetch
+from apps.market.states import DealSource, DealState
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.amounts import fil_format
 
@@ -166,19 +170,41 @@ DEALS: Final = ListPage(
 )
 
 
-@require_safe
+class FetchForm(PageForm):
+    """Where the data of an offline deal lie."""
+
+    url = Text()
+    headers = Text(is_secret=True)
+    """One a line."""
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def deal(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
-    """Return one deal."""
+    """Return one deal; download the data of an offline one from a URL."""
     row, data = deal_get(viewer, uuid), PageData(viewer)
+    if request.method == "POST" and not viewer.may("write"):
+        raise Http404
+    form = FetchForm.of(request)
+    if request.method == "POST" and form.is_valid():
+        with form.refusals():
+            headers = headers_read(form.cleaned_data["headers"].splitlines())
+            deal_fetch(row, url=form.cleaned_data["url"], headers=headers, by=viewer)
+            notice_leave(request, gettext("Its data are being downloaded."))
+            return redirect("deal", row.uuid)
     transfer, facts = transfer_of(row), facts_of(row, data)
     if row.piece is not None:
         name, uploader = row.piece.file_name, uploader_text(row.piece)
         facts += [Fact(_("File"), name)] if name else []
         facts += [Fact(_("Uploader"), uploader)] if uploader else []
-    return page_render(
+    return form_render(
         request,
+        viewer,
         "deals/detail.html",
+        form,
+        may_fetch=viewer.may("write")
+        and row.source == DealSource.OFFLINE
+        and row.state == DealState.ACCEPTED,
         title=gettext("Deal {name}").format(name=ulid_encode(row.uuid)),
         section="deals",
         data=data,
@@ -211,6 +237,8 @@ def facts_of(row: Deal, data: PageData) -> list[Fact]:
         Fact(_("Proposed"), time_html(row.created_at)),
         Fact(_("In this state since"), time_html(row.state_since)),
     ]
+    if row.removes_copy:
+        facts.append(Fact(_("Unsealed copy"), gettext("removed once it is active, as its client wants")))
     if row.is_published:
         number = formatting.NOTHING if row.chain_deal is None else str(row.chain_deal)
         facts += [

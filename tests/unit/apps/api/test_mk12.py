@@ -23,6 +23,7 @@ from apps.market.models import Deal
 from apps.market.services.markets import market_set
 from apps.market.services.transfers import places_decode
 from apps.miners.models import Miner
+from apps.sectors.models import Sector
 from poolsite.filecoin import cbor
 from poolsite.filecoin.actors.market import ClientDealProposal, DealProposal
 from poolsite.filecoin.address import address_parse
@@ -34,6 +35,8 @@ from poolsite.filecoin.signature import Signature, signature_verify
 from poolsite.filecoin.storage_market import ASK_RESPONSE, STORAGE_ASK, map_decode
 from poolsite.libp2p.identity import Identity
 from poolsite.libp2p.listener import Listener
+from poolsite.wire.pipeline.sealing_states import SectorState
+from poolsite.wire.pipeline.snapping import SnapState
 from tests import factories, people
 from tests.killed_writes import killed_writes
 from tests.libp2p_client import Client, connections_close
@@ -82,9 +85,8 @@ def proposed(miner: Miner, request: bytes) -> tuple[bool, str]:
 
 def test_an_online_deal_is_accepted_with_its_url_and_headers(miner: Miner) -> None:
     key, one = uuid.uuid4(), signed(miner)
-    request = params(
-        one, key=key, url="https://a.example/x.car", headers={"Authorization": "secret"}, size=len(DATA)
-    )
+    place = {"url": "https://a.example/x.car", "headers": {"Authorization": "secret"}, "size": len(DATA)}
+    request = params(one, key=key, **place, RemoveUnsealedCopy=True)
 
     assert proposed(miner, request) == proposed(miner, request) == (True, "")
 
@@ -95,6 +97,7 @@ def test_an_online_deal_is_accepted_with_its_url_and_headers(miner: Miner) -> No
         True,
     )
     assert (deal.collateral, deal.lockup, deal.is_announced) == (5, MIN_DURATION, False)
+    assert deal.removes_copy
     assert bytes(deal.proposal or b"") == to_cbor(one)
     [place] = places_decode(deal)
     assert (place.url, place.headers) == ("https://a.example/x.car", (("Authorization", "secret"),))
@@ -119,7 +122,7 @@ def test_an_offline_deal_of_an_older_client_that_names_itself_by_number(miner: M
 
     deal = Deal.objects.get()
     assert (deal.client, deal.source, deal.is_sized) == (str(STRANGER.address), "offline", False)
-    assert (deal.raw_size, deal.is_announced) == (1016, True)
+    assert (deal.raw_size, deal.is_announced, deal.removes_copy) == (1016, True, False)
 
 
 def _fields(terms: DealProposal) -> dict[str, Any]:
@@ -203,6 +206,7 @@ def test_status_is_told_to_the_clients_key_alone(miner: Miner) -> None:
     assert own["DealStatus"]["SignedProposalCid"] == signed_cid(one)
     assert own["DealStatus"]["Proposal"][5] == "a"
     assert (own["DealStatus"]["PublishCid"], own["DealStatus"]["ChainDealID"]) == (None, 0)
+    assert own["DealStatus"]["SealingStatus"] == ""
     assert (other["Error"], other["DealStatus"]) == ("signature verification failed", None)
     assert unknown["Error"].startswith("no storage deal found with deal UUID")
     Deal.objects.update(state="FAILED", reason="it came to nothing")
@@ -212,6 +216,40 @@ def test_status_is_told_to_the_clients_key_alone(miner: Miner) -> None:
     refused = cbor.decode(door.status(status_request(key, signer=STRANGER.key)))
     assert refused["Error"] == f"no storage deal found with deal UUID {key}"
     assert refused["DealStatus"] is None
+
+
+def test_status_of_a_deal_being_sealed_says_where_its_sector_is(miner: Miner) -> None:
+    key = uuid.uuid4()
+    proposed(miner, params(signed(miner), key=key))
+    sector = factories.sector(miner, number=7)
+    Deal.objects.update(state="SEALING", sector_number=7)
+    told: dict[str, str] = {}
+
+    for state in ("TREE_D_BUILT", "TICKET_ASSIGNED", "PRECOMMIT_LANDED", "COMMIT_SENT", "UPDATE_SENT"):
+        Sector.objects.filter(pk=sector.pk).update(state=state)
+        answer = cbor.decode(Door(miner.address or "").status(status_request(key, signer=STRANGER.key)))
+        told[state] = answer["DealStatus"]["SealingStatus"]
+
+    assert list(told.values()) == [
+        *("GetTicket", "PreCommit1", "WaitSeed", "CommitAggregateWait", "ReplicaUpdateWait")
+    ]
+    over = {"ABORTED", "TERMINATED", "SNAP_ABORTED"}
+    assert {str(state) for state in (*SectorState, *SnapState)} - over == set(answers.SECTOR_WORDS)
+
+
+def test_deals_that_are_not_published_use_up_the_clients_data_cap(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = sized(DATA).padded_size
+    monkeypatch.setitem(Chain.ANSWERS, "StateVerifiedClientStatus", str(2 * size + 1))
+    first, second, third = (params(signed(miner, label=label)) for label in "abc")
+
+    assert proposed(miner, first) == proposed(miner, second) == (True, "")
+    refused = (False, "verified deal DataCap too small for proposed piece size")
+    assert proposed(miner, third) == refused
+    assert proposed(miner, params(signed(miner, label="d", verified_deal=False)))[0]
+    Deal.objects.filter(is_verified=True, state="ACCEPTED").update(state="VERIFIED")  # the chain counts them
+    assert proposed(miner, third) == (True, "")
 
 
 def test_the_ask_is_signed_by_the_worker_once_until_its_terms_change(

@@ -211,6 +211,16 @@ def test_a_good_allocation_is_noted_with_its_client(miner: Miner) -> None:
     assert deal.terms == {"client": 1005, "allocation": 3}
 
 
+def test_an_allocation_is_promised_to_one_deal_at_a_time(miner: Miner) -> None:
+    first = propose(proposal(miner, allocation=3), allocation())
+
+    with pytest.raises(DealRefused, match="Allocation 3 is already used by deal"):
+        propose(proposal(miner, allocation=3), allocation())
+    Deal.objects.filter(pk=first.pk).update(state="FAILED")
+
+    assert propose(proposal(miner, allocation=3), allocation()).state == "ACCEPTED"
+
+
 def test_a_proposal_that_was_refused_may_come_again(miner: Miner) -> None:
     market_set(miner, values={"is_verified_only": True}, by=people.principal())
     one = proposal(miner)

@@ -16,7 +16,7 @@ import pytest
 
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.market.errors import ChunkRefused, DealNeedsNoData
+from apps.market.errors import ChunkRefused, DealDataComing, DealNeedsNoData
 from apps.market.models import Deal
 from apps.market.rules import Place
 from apps.market.selectors.deals import chunks_received
@@ -27,6 +27,7 @@ from apps.market.services.transfers import (
     chunk_upload,
     chunks_begin,
     client_principal_make,
+    deal_fetch,
     deal_import,
     deal_upload,
     upload_complete,
@@ -430,6 +431,47 @@ def test_the_operator_imports_what_came_on_a_disk(miner: Miner) -> None:
 
     assert go_on(one).state == "VERIFIED"
     assert AuditEntry.objects.filter(action="deal.import").count() == 1
+
+
+def test_data_of_an_offline_deal_come_from_the_url_that_the_operator_names(miner: Miner, site: Site) -> None:
+    one = deal(miner, source=DealSource.OFFLINE)
+    site.statuses = {"/gone?key=k": 404}
+    headers = (("Authorization", "Bearer s3cret"),)
+
+    deal_fetch(one, url=f"{site.base}/gone?key=k", headers=headers, by=people.principal())
+    with pytest.raises(DealDataComing):
+        deal_fetch(one, url=f"{site.base}/x", headers=(), by=people.principal())
+    fetched()
+    assert go_on(one).state == "ACCEPTED", "it waits on, with the reason"
+    assert "404" in str(one.reason)
+    deal_fetch(one, url=f"{site.base}/x", headers=headers, by=people.principal())
+    fetched()
+
+    assert go_on(one).state == "VERIFIED"
+    assert site.asked[-1] == ("/x", "Bearer s3cret")
+    entries = list(AuditEntry.objects.filter(action="deal.fetch").order_by("pk"))
+    assert [entry.after for entry in entries] == [
+        {"url": f"{site.base}/{name}", "headers": ["Authorization"]} for name in ("gone", "x")
+    ]
+    with pytest.raises(DealNeedsNoData):
+        deal_fetch(one, url=f"{site.base}/x", headers=(), by=people.principal())
+
+
+@pytest.mark.parametrize("removes_copy", [True, False])
+def test_unsealed_copy_is_removed_once_the_deal_is_active_where_its_client_wants(
+    miner: Miner, removes_copy: bool, django_capture_on_commit_callbacks: Any
+) -> None:
+    one = deal(miner, removes_copy=removes_copy)
+    upload(one)
+    piece = go_on(one).piece
+    assert piece is not None
+    for state, is_here in (("PACKED", True), ("ACTIVE", not removes_copy)):
+        Piece.objects.update(state=state, sector_number=7)
+        with django_capture_on_commit_callbacks(execute=True):
+            go_on(one)
+        piece.refresh_from_db()
+        assert one.state == {"PACKED": "SEALING", "ACTIVE": "ACTIVE"}[state]
+        assert piece.has_data == piece_path(piece).exists() == is_here
 
 
 def test_data_that_the_miner_has_already_are_not_asked_for_again(miner: Miner) -> None:

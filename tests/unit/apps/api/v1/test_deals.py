@@ -16,6 +16,7 @@ from apps.market.rules import ulid_decode
 from apps.market.services.follow import deals_advance
 from apps.miners.models import Miner
 from apps.pieces.models import Piece
+from apps.pieces.selectors import headers_decode
 from apps.users.models import AuditEntry
 from tests import factories, people
 from tests.mk20 import sized
@@ -115,6 +116,34 @@ def test_the_data_of_an_offline_deal_are_imported(client: Client, miner: Miner) 
     assert get(client, f"deals/{one.uuid}").json()["state"] == "VERIFIED"
     entry = AuditEntry.objects.get(action="deal.import")
     assert (entry.target, entry.after) == (str(one.uuid), {"bytes": 1500})
+
+
+def test_the_data_of_an_offline_deal_are_downloaded_by_rest_and_page(client: Client, miner: Miner) -> None:
+    first, second = (factories.deal(miner, sized(name * 999), source="offline") for name in (b"a", b"b"))
+    path, url = f"/api/v1/deals/{first.uuid}/data:fetch", "https://data.example/x.car?key=k"
+
+    def post(values: dict[str, Any], perm: str = "write") -> Any:
+        headers = people.bearer(people.token(perm))
+        return client.post(path, values, content_type="application/json", headers=headers)
+
+    for values, field in (({"url": "ftp://x"}, "url"), ({"url": url, "headers": ["x"]}, "headers")):
+        answer = post(values)
+        assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert post({"url": url}, perm="read").status_code == 403
+    answer = post({"url": url, "headers": ["Authorization: Bearer t"]})
+    assert (answer.status_code, answer.json()["state"]) == (200, "TRANSFERRING")
+    assert post({"url": url}).status_code == 409
+
+    people.person("ann")
+    page = signed_in("ann")
+    wrong = page.post(f"/deals/{second.uuid}/", {"url": "ftp://x", "headers": ""})
+    assert (wrong.status_code, "must be an http:// or https:// URL" in text_of(wrong)) == (422, True)
+    answer = page.post(f"/deals/{second.uuid}/", {"url": url, "headers": "A: b\r\n\r\nC: d"})
+    assert answer.status_code == 302
+    piece = Deal.objects.get(pk=second.pk).piece
+    assert piece is not None
+    assert (piece.state, piece.source_url) == ("FETCHING", url)
+    assert headers_decode(piece) == (("A", "b"), ("C", "d"))
 
 
 def test_a_market_is_closed_until_its_people_open_it(client: Client, miner: Miner) -> None:
