@@ -85,8 +85,15 @@ def proposed(miner: Miner, request: bytes) -> tuple[bool, str]:
 
 def test_an_online_deal_is_accepted_with_its_url_and_headers(miner: Miner) -> None:
     key, one = uuid.uuid4(), signed(miner)
-    place = {"url": "https://a.example/x.car", "headers": {"Authorization": "secret"}, "size": len(DATA)}
-    request = params(one, key=key, **place, RemoveUnsealedCopy=True)
+    headers = {"Authorization": "secret"}
+    request = params(
+        one,
+        key=key,
+        url="https://a.example/x.car",
+        headers=headers,
+        size=len(DATA),
+        RemoveUnsealedCopy=True,
+    )
 
     assert proposed(miner, request) == proposed(miner, request) == (True, "")
 

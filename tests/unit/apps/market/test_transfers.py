@@ -433,7 +433,7 @@ def test_the_operator_imports_what_came_on_a_disk(miner: Miner) -> None:
     assert AuditEntry.objects.filter(action="deal.import").count() == 1
 
 
-def test_data_of_an_offline_deal_come_from_the_url_that_the_operator_names(miner: Miner, site: Site) -> None:
+def test_data_of_an_offline_deal_come_from_a_url_of_the_operator(miner: Miner, site: Site) -> None:
     one = deal(miner, source=DealSource.OFFLINE)
     site.statuses = {"/gone?key=k": 404}
     headers = (("Authorization", "Bearer s3cret"),)
@@ -458,7 +458,7 @@ def test_data_of_an_offline_deal_come_from_the_url_that_the_operator_names(miner
 
 
 @pytest.mark.parametrize("removes_copy", [True, False])
-def test_unsealed_copy_is_removed_once_the_deal_is_active_where_its_client_wants(
+def test_unsealed_copy_goes_once_the_deal_is_active_if_its_client_wants(
     miner: Miner, removes_copy: bool, django_capture_on_commit_callbacks: Any
 ) -> None:
     one = deal(miner, removes_copy=removes_copy)

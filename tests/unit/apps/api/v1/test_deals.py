@@ -118,7 +118,7 @@ def test_the_data_of_an_offline_deal_are_imported(client: Client, miner: Miner) 
     assert (entry.target, entry.after) == (str(one.uuid), {"bytes": 1500})
 
 
-def test_the_data_of_an_offline_deal_are_downloaded_by_rest_and_page(client: Client, miner: Miner) -> None:
+def test_data_of_an_offline_deal_are_downloaded_by_rest_and_page(client: Client, miner: Miner) -> None:
     first, second = (factories.deal(miner, sized(name * 999), source="offline") for name in (b"a", b"b"))
     path, url = f"/api/v1/deals/{first.uuid}/data:fetch", "https://data.example/x.car?key=k"
 
