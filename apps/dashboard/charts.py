@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from apps.dashboard.area_charts import Tick
-
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
@@ -17,6 +15,16 @@ CELL_SHARE: Final = 0.78
 MARKS: Final = {"warn": "!", "bad": "\u00d7"}
 EMPTY_HEIGHT_PX: Final = 2.0
 WAITING_HEIGHT_PX: Final = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark on an axis."""
+
+    at: float
+    """Percent of the width, or px from the top."""
+    label: str
+    anchor: str = "middle"
 
 
 @dataclass(frozen=True, slots=True)

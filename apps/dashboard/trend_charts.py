@@ -17,12 +17,14 @@ from django.utils.translation import gettext
 
 from apps.core.formatting import NOTHING
 from apps.core.local_time import day_text, here_of
-from apps.dashboard.area_charts import AREA_HEIGHT_PX, AREA_TOP_PX, Tick
+from apps.dashboard.charts import Tick
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 Number = int | float
+Band = tuple[Sequence[Number], Sequence[Number]]
+"""Lowest and highest value of each step."""
 DAY: Final = timedelta(days=1)
 DASHES: Final = ("", "6 4", "2 3")
 """Lines differ by more than their colours."""
@@ -30,6 +32,8 @@ MARKS: Final = 4
 """Parts of the time axis on a wide screen."""
 BAR_SHARE: Final = 0.8
 """Part of its step that a bar fills, and a line of one step alone."""
+PLOT_TOP_PX: Final = 8.0
+PLOT_HEIGHT_PX: Final = 140.0
 TOP: Final = 4.0
 FOOT: Final = 98.0
 """Heights at which the highest and the lowest value are drawn, in a box of 100; 0 is at the top."""
@@ -42,6 +46,10 @@ class Axis:
     steps: Sequence[datetime]
     """When each begins."""
     step: timedelta
+    shade: tuple[datetime, datetime] | None = None
+    """A time that is told apart."""
+    is_ahead: bool = False
+    """Whether it lies ahead: then its first step is told, else the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,8 @@ class Line:
     tone: str = "run"
     dash: str = ""
     is_bars: bool = False
+    bands: Sequence[Band] = ()
+    """Between what it may be, the wider before the narrower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,10 @@ class Trend:
     label: str
     """The chart in words, for screen readers."""
     note: StrOrPromise = ""
+    bands: tuple[str, ...] = ()
+    """Between what a line may be, the wider before the narrower, as path data."""
+    shade: tuple[float, float] | None = None
+    """Beginning and width of a time that is told apart, in percent of the width."""
 
     @property
     def table_rows(self) -> SafeString:
@@ -114,13 +128,15 @@ def trend(
     """Lay out lines and bars of one unit; `low` and `high` are always inside, bars stand on 0, in a pile."""
     tops = _piled(lines)
     values = [value for line in tops for value in line if value is not None]
+    bands = [band for line in lines for band in line.bands]
+    values += [value for band in bands for side in band for value in side]
     bounds = (low, high, 0 if any(line.is_bars for line in lines) else None)
     scale = Scale.of([*values, *(bound for bound in bounds if bound is not None)])
     rows = tuple(
         (step_text(at, axis.step), tuple((line.label, _text(line.values[place], text)) for line in lines))
         for place, at in enumerate(axis.steps)
     )
-    newest = _newest(lines, rows)
+    newest = row_text(rows[0]) if axis.is_ahead and rows else _newest(lines, rows)
     return Trend(
         key=key,
         title=title,
@@ -133,6 +149,8 @@ def trend(
         if newest
         else gettext("{title}: nothing known yet").format(title=title),
         note=note,
+        bands=tuple(_band(band, y=scale.y) for band in bands),
+        shade=_shade(axis),
     )
 
 
@@ -159,7 +177,7 @@ class Scale:
         half = self.least + (self.most - self.least) / 2
         middle = round(half) if isinstance(self.least, int) else half
         for mark in dict.fromkeys((self.most, middle, self.least)):
-            yield Tick(round(AREA_TOP_PX + AREA_HEIGHT_PX * self.y(mark) / 100, 1), text(mark))
+            yield Tick(round(PLOT_TOP_PX + PLOT_HEIGHT_PX * self.y(mark) / 100, 1), text(mark))
 
 
 def _drawn(lines: Sequence[Line], tops: Sequence[Sequence[Number | None]], scale: Scale) -> Iterator[Drawn]:
@@ -242,13 +260,31 @@ def _bars(tops: Sequence[Number | None], below: Sequence[Number], *, y: Callable
     )
 
 
+def _band(band: Band, *, y: Callable[[Number], float]) -> str:
+    """Return the area between the lowest and the highest values."""
+    lows, highs = band
+    width = 100 / max(len(lows), 1)
+    way = [*enumerate(highs), *reversed(list(enumerate(lows)))]
+    points = "L".join(f"{(place + 0.5) * width:.2f} {y(value):.2f}" for place, value in way)
+    return f"M{points}Z"
+
+
+def _shade(axis: Axis) -> tuple[float, float] | None:
+    """Return where the time that is told apart lies, and how wide it is, in percent."""
+    if axis.shade is None or not axis.steps:
+        return None
+    whole = axis.step * len(axis.steps)
+    start, end = (min(max((at - axis.steps[0]) / whole, 0.0), 1.0) for at in axis.shade)
+    return round(100 * start, 2), round(100 * (end - start), 2)
+
+
 def _x_ticks(axis: Axis) -> Iterator[Tick]:
     """Yield the marks of the time axis: times of a day, else days."""
     steps, step = axis.steps, axis.step
     if not steps:
         return
     places = sorted({round(part * (len(steps) - 1) / MARKS) for part in range(MARKS + 1)})
-    is_short = step * len(steps) <= DAY
+    is_short = step * (len(steps) - 1) <= DAY
     for place in places:
         at = steps[place]
         if is_short:

@@ -30,6 +30,8 @@ class BaseFeeSpan:
     mean: int
     high: int
     heads: int
+    width_s: int
+    """Each begins in another of the pieces of this width since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def base_fee_history(*, head: Head, epoch_s: int) -> list[BaseFeeSpan]:
         )
     )
     return [
-        BaseFeeSpan(row["begins"], int(row["low"]), int(row["mean"]), int(row["high"]), row["heads"])
+        BaseFeeSpan(row["begins"], int(row["low"]), int(row["mean"]), int(row["high"]), row["heads"], span_s)
         for row in pieces.order_by("piece")
     ]
 

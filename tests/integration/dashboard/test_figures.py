@@ -38,7 +38,7 @@ pytestmark = pytest.mark.django_db
 )
 def test_gas_is_dear_only_where_it_was_lower(dearer: int, cheaper: int, verdict: str) -> None:
     fees = [150] * dearer + [50] * cheaper + [100] * (100 - dearer - cheaper)
-    history = [BaseFeeSpan(900 * at, fee, fee, fee, 30) for at, fee in enumerate(fees)]
+    history = [BaseFeeSpan(900 * at, fee, fee, fee, 30, 900) for at, fee in enumerate(fees)]
     factories.head()
 
     said = verdict_of(Forecast(history, None, 100, base_fee_shares(history, 100), []), PageData(principal()))

@@ -120,7 +120,6 @@ OWN = {
     },
     "dashboard": {
         *(
-            "area_charts",
             "audit_sentences",
             "bell",
             "bulk_bar",

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
-from django.utils.timezone import localtime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
@@ -26,11 +25,9 @@ from apps.checks.findings.results import Topic
 from apps.checks.findings.text import miner_name
 from apps.core import formatting
 from apps.core.errors import DomainError
-from apps.core.formatting import DAY_S, plural
+from apps.core.formatting import plural
 from apps.core.languages import list_text
-from apps.core.local_time import day_text, moment_text
 from apps.core.reasons import shown_text
-from apps.dashboard.area_charts import AREA_HEIGHT_PX, AREA_TOP_PX, Area, Tick, area
 from apps.dashboard.cards import Fact, Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
@@ -43,6 +40,7 @@ from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
+from apps.dashboard.trend_charts import DASHES, Axis, Band, Line, Number, Trend, trend
 from apps.miners.selectors.miners import miner_get
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.pledge import VESTING_DAYS, locked_reward
@@ -53,171 +51,84 @@ if TYPE_CHECKING:
 
     from apps.blocks.models import F3Lease, Round
 
-X_TICKS: Final = 4
-YOUNG_S: Final = 2 * DAY_S
-"""Of a shorter course the ticks need the time of day."""
-VESTING_POINTS: Final = 60
+VESTING_STEPS: Final = 60
+NO_TIME: Final = timedelta(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column, x and w in percent of the width, y and h in px."""
-
-    x: float
-    w: float
-    y: float
-    h: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class LuckCourse:
-    """Wins so far against those expected so far; path data in a 100 by 100 box."""
-
-    wins: str
-    expected: str
-    half: str
-    most: str
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class RewardColumns:
-    """Rewards side by side on one time axis."""
-
-    columns: tuple[Column, ...]
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    label: str
-
-
-def time_ticks(first_s: float, last_s: float) -> tuple[Tick, ...]:
-    """Return marks on a time axis, by day or by minute."""
-    anchors = {0: "start", X_TICKS - 1: "end"}
-    shares = [index / (X_TICKS - 1) for index in range(X_TICKS)]
-    return tuple(
-        Tick(
-            round(100 * share, 2),
-            tick_text(first_s + share * (last_s - first_s), is_young=last_s - first_s <= YOUNG_S),
-            anchors.get(index, "middle"),
+def luck_trend(spans: Sequence[MiningSpan], *, axis: Axis) -> Trend:
+    """Draw wins and expected wins, summed up; empty where nothing was to be expected."""
+    is_empty = not any(span.expected for span in spans)
+    wins, expected = (
+        [None] * len(spans) if is_empty else list(accumulate(sums))
+        for sums in ((span.wins for span in spans), (span.expected for span in spans))
+    )
+    note = gettext("The chart starts with the first round of a miner with power.")
+    bands: list[Band] = []
+    if not is_empty:
+        most_low, half_low, half_high, most_high = (
+            [quantile(one, share) for one in expected if one is not None]
+            for share in (0.05, 0.25, 0.75, 0.95)
         )
-        for index, share in enumerate(shares)
+        bands = [(most_low, most_high), (half_low, half_high)]
+        note = gettext(
+            "50 % of pools with this power have {half_low} to {half_high} wins, "
+            "90 % {most_low} to {most_high}."
+        ).format(
+            half_low=half_low[-1], half_high=half_high[-1], most_low=most_low[-1], most_high=most_high[-1]
+        )
+    return trend(
+        "luck",
+        gettext("Luck"),
+        [
+            Line(gettext("wins"), wins),
+            Line(gettext("expected"), expected, tone="idle", dash=DASHES[1], bands=bands),
+        ],
+        axis=axis,
+        text=lambda value: f"{value}" if isinstance(value, int) else f"{value:.1f}",
+        low=0,
+        note=note,
     )
 
 
-def tick_text(at_s: float, *, is_young: bool) -> str:
-    """Return a day, or on a young chain a time of day."""
-    here = localtime(datetime.fromtimestamp(at_s, tz=UTC))
-    return f"{here:%H:%M}" if is_young else day_text(here)
-
-
-def height_ticks(top: float, texts: Sequence[str]) -> tuple[Tick, ...]:
-    """Return marks from 0 up to the chart's top, one for each text."""
-    last = max(len(texts) - 1, 1)
-    places = [AREA_TOP_PX + AREA_HEIGHT_PX * (100 - 92 * index / last) / 100 for index in range(len(texts))]
-    return tuple(Tick(round(at, 1), text) for at, text in zip(places, texts, strict=True)) if top else ()
-
-
-def luck_course(spans: Sequence[MiningSpan], *, now_s: float) -> LuckCourse | None:
-    """Draw wins and expected wins, summed up; None where nothing was to be expected."""
-    if not spans or not any(span.expected for span in spans):
-        return None
-    first = spans[0].start_s
-    ends = [span.start_s for span in spans[1:]] + [now_s]
-    places = [0.0, *(100 * (end - first) / max(now_s - first, 1) for end in ends)]
-    wins = [0, *accumulate(span.wins for span in spans)]
-    expected = [0.0, *accumulate(span.expected for span in spans)]
-    bands = [[quantile(one, share) for one in expected] for share in (0.05, 0.25, 0.75, 0.95)]
-    top = max(wins[-1], bands[3][-1], 1)
-
-    def line(values: Sequence[float]) -> str:
-        return "L".join(f"{x:.2f} {100 - 92 * y / top:.2f}" for x, y in zip(places, values, strict=True))
-
-    def band_path(low: Sequence[float], high: Sequence[float]) -> str:
-        back = [f"{x:.2f} {100 - 92 * y / top:.2f}" for x, y in zip(places, low, strict=True)][::-1]
-        return f"M{line(high)}L{'L'.join(back)}Z"
-
-    return LuckCourse(
-        wins=f"M{line(wins)}",
-        expected=f"M{line(expected)}",
-        half=band_path(bands[1], bands[2]),
-        most=band_path(bands[0], bands[3]),
-        x_ticks=time_ticks(first, now_s),
-        y_ticks=height_ticks(top, ["0", f"{top / 2:.0f}", f"{top:.0f}"] if top > 1 else ["0", "1"]),
-        label=(
-            gettext(
-                "{wins}, {expected:.1f} expected; 50 % of pools with this power have {half_low} "
-                "to {half_high}, 90 % {most_low} to {most_high}"
-            ).format(
-                wins=formatting.plural(wins[-1], "win"),
-                expected=expected[-1],
-                half_low=bands[1][-1],
-                half_high=bands[2][-1],
-                most_low=bands[0][-1],
-                most_high=bands[3][-1],
-            )
-        ),
-    )
-
-
-def reward_columns(spans: Sequence[MiningSpan], *, now_s: float) -> RewardColumns | None:
-    """Draw what each part of the course brought; None before the first reward."""
-    top = max((span.reward for span in spans), default=0)
-    if top <= 0:
-        return None
-    width = 100 / len(spans)
-    columns = []
-    for index, span in enumerate(spans):
-        height = round(AREA_HEIGHT_PX * 0.92 * max(span.reward, 0) / top, 2)
-        at = datetime.fromtimestamp(span.start_s, tz=UTC)
-        columns.append(
-            Column(
-                x=round(width * (index + 0.1), 3),
-                w=round(width * 0.8, 3),
-                y=round(AREA_TOP_PX + AREA_HEIGHT_PX - height, 2),
-                h=height,
-                text=gettext("from {at}: {reward}").format(
-                    at=moment_text(at), reward=formatting.amount_text(span.reward)
-                ),
-            )
-        )
+def reward_trend(spans: Sequence[MiningSpan], *, axis: Axis) -> Trend:
+    """Draw what each part of the course brought; empty before the first reward."""
+    rewards: list[Number | None] = [span.reward for span in spans]
+    is_empty = not any(rewards)
     total = formatting.amount_text(sum(span.reward for span in spans))
-    first = datetime.fromtimestamp(spans[0].start_s, tz=UTC)
-    return RewardColumns(
-        columns=tuple(columns),
-        x_ticks=time_ticks(spans[0].start_s, now_s),
-        y_ticks=height_ticks(top, ["0", formatting.amount_text(top)]),
-        label=gettext("{total} since {first}").format(total=total, first=moment_text(first)),
+    return trend(
+        "rewards",
+        gettext("Rewards"),
+        [Line(gettext("reward"), [None] * len(rewards) if is_empty else rewards, is_bars=True)],
+        axis=axis,
+        text=lambda value: formatting.amount_text(round(value)),
+        note=gettext("A block's reward is recorded once the chain has executed the block.")
+        if is_empty
+        else gettext("{total} in 30 days, including tips, minus penalties.").format(total=total),
     )
 
 
-def vesting_area(rewards: Sequence[tuple[datetime, int]], *, now_s: float, epoch_s: float) -> Area | None:
-    """Draw how what is locked now becomes free; None where nothing is locked.
+def vesting_trend(rewards: Sequence[tuple[datetime, int]], *, data: PageData) -> Trend:
+    """Draw how what is locked now becomes free; empty where nothing is locked.
 
     By the day on which each block was won; the chain's own steps are in `Block.vesting`.
     """
-    period_s = VESTING_DAYS * EPOCHS_PER_DAY_MAINNET * epoch_s
-    locked = [(day.timestamp(), int(locked_reward(reward))) for day, reward in rewards]
-
-    def left(at_s: float) -> float:
-        return sum(amount * max(0.0, 1 - max(at_s - day, 0.0) / period_s) for day, amount in locked)
-
-    if left(now_s) <= 0:
-        return None
-    points = [
-        (index / VESTING_POINTS, left(now_s + period_s * index / VESTING_POINTS))
-        for index in range(VESTING_POINTS + 1)
+    epoch_s = 30.0 if data.network is None else data.network.epoch_s
+    period = timedelta(seconds=VESTING_DAYS * EPOCHS_PER_DAY_MAINNET * epoch_s)
+    step = period / VESTING_STEPS
+    locked = [(day, int(locked_reward(reward))) for day, reward in rewards]
+    steps = [data.at + step * place for place in range(VESTING_STEPS + 1)]
+    left = [
+        sum(round(amount * max(0.0, 1 - max(at - day, NO_TIME) / period)) for day, amount in locked)
+        for at in steps
     ]
-    ticks = list(time_ticks(now_s, now_s + period_s))
-    return area(
-        points,
-        label=gettext("{points} vesting until {label}").format(
-            points=formatting.amount_text(round(points[0][1])), label=ticks[-1].label
-        ),
-        x_ticks=ticks,
-        y_text=lambda value: formatting.amount_text(round(value)),
+    return trend(
+        "vesting",
+        gettext("Vesting"),
+        [Line(gettext("locked"), left if left[0] > 0 else [])],
+        axis=Axis(steps if left[0] > 0 else [], step, is_ahead=True),
+        text=lambda value: formatting.amount_text(round(value)),
+        low=0,
+        note=gettext("Three quarters of each reward vest over {span}.").format(span=data.vesting_text),
     )
 
 
@@ -367,18 +278,19 @@ def day_verdict(data: PageData) -> Verdict:
     )
 
 
-def course_of(data: PageData) -> dict[str, Any]:
+def course_of(data: PageData) -> list[Trend]:
     """Return the charts of luck, rewards and vesting."""
     miners = [miner for miner in data.miners if miner.actor_id is not None]
-    spans, now_s = mining_course(miners, now=data.at), data.at.timestamp()
+    spans = mining_course(miners, now=data.at)
+    starts = [datetime.fromtimestamp(span.start_s, tz=UTC) for span in spans]
+    step = (starts[1] if len(starts) > 1 else data.at) - starts[0] if starts else NO_TIME
+    axis = Axis(starts, step)
     rewards = rewards_by_day(miners, since=data.at - timedelta(days=VESTING_DAYS))
-    epoch_s = 30.0 if data.network is None else data.network.epoch_s
-    return {
-        "vesting_span": data.vesting_text,
-        "luck": luck_course(spans, now_s=now_s),
-        "rewards": reward_columns(spans, now_s=now_s),
-        "vesting": vesting_area(rewards, now_s=now_s, epoch_s=epoch_s),
-    }
+    return [
+        luck_trend(spans, axis=axis),
+        reward_trend(spans, axis=axis),
+        vesting_trend(rewards, data=data),
+    ]
 
 
 def verdict(context: FragmentContext) -> Iterable[str]:
@@ -413,7 +325,7 @@ def blocks(request: HttpRequest, viewer: Principal) -> HttpResponse:
         **miners_of_rounds(data),
         wins=win_rows(data),
         finality=finality_facts(data),
-        **course_of(data),
+        charts=course_of(data),
     )
 
 

@@ -14,9 +14,8 @@ from apps.blocks.selectors.rounds import round_get
 from apps.core import formatting
 from apps.core.errors import NotFound
 from apps.core.reasons import shown_text
-from apps.dashboard.area_charts import Tick
 from apps.dashboard.cards import Fact
-from apps.dashboard.charts import Gantt, GanttRow, gantt_bar
+from apps.dashboard.charts import Gantt, GanttRow, Tick, gantt_bar
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.refusals import refusal_text

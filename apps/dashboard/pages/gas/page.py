@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
@@ -18,7 +18,6 @@ from django.views.decorators.http import require_safe
 from apps.checks.findings.results import Topic
 from apps.core import formatting
 from apps.core.formatting import plural
-from apps.dashboard.area_charts import Area, AreaBand, Tick, area
 from apps.dashboard.cards import Stat, Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
@@ -33,6 +32,7 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.scope import scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
+from apps.dashboard.trend_charts import Axis, Line, Trend, trend
 from apps.messages.selectors.base_fee import (
     BaseFeeSpan,
     CheapWindow,
@@ -45,40 +45,41 @@ from apps.messages.selectors.queue_costs import QueueCost, queue_costs
 from apps.messages.selectors.spend import spend_since, spend_summed
 from apps.users.rules.principals import Principal
 
-X_TICKS: Final = 5
-SECONDS_BELOW_S: Final = 600
-"""On a chain that is so young the ticks of its chart need seconds."""
+
+def time_of(at_s: float) -> datetime:
+    """Return the time of so many seconds since 1970."""
+    return datetime.fromtimestamp(at_s, tz=UTC)
 
 
-def clock_text(at_s: float, *, form: str = "%H:%M") -> str:
+def clock_text(at_s: float) -> str:
     """Time of day: `14:30`."""
-    return f"{localtime(datetime.fromtimestamp(at_s, tz=UTC)):{form}}"
+    return f"{localtime(time_of(at_s)):%H:%M}"
 
 
-def base_fee_area(history: Sequence[BaseFeeSpan], window: CheapWindow | None) -> Area | None:
-    """Draw the day's base fee; None if there are fewer than two points to join."""
+def base_fee_trends(history: Sequence[BaseFeeSpan], window: CheapWindow | None) -> list[Trend]:
+    """Draw the day's base fee; nothing if there are fewer than two points to join."""
     if len(history) < 2:
-        return None
-    start, end = history[0].start_s, history[-1].start_s
-    span = max(end - start, 1)
-    points = [((one.start_s - start) / span, float(one.mean)) for one in history]
-    low, high = min(one.low for one in history), max(one.high for one in history)
-    label = gettext("base fee between {low} and {high}").format(
-        low=formatting.fee_text(low), high=formatting.fee_text(high)
-    )
-    band = None
+        return []
+    step_s = history[0].width_s
+    by_step = {span.start_s // step_s: span for span in history}
+    steps = range(min(by_step), max(by_step) + 1)
+    means = [None if (span := by_step.get(step)) is None else span.mean for step in steps]
+    extremes = ([span.low for span in history], [span.high for span in history])
+    note = shade = None
     if window is not None:
-        here = (max(window.start_s - start, 0) / span, min(window.end_s - start, span) / span)
-        label += gettext(", cheapest from {start_s} to {end_s}").format(
-            start_s=clock_text(window.start_s), end_s=clock_text(window.end_s)
+        note = gettext("Cheapest from {start} to {end}.").format(
+            start=clock_text(window.start_s), end=clock_text(window.end_s)
         )
-        band = AreaBand(x=round(100 * here[0], 2), w=round(100 * (here[1] - here[0]), 2), label="cheapest")
-    form = "%H:%M:%S" if span < SECONDS_BELOW_S else "%H:%M"
-    shares = [index / (X_TICKS - 1) for index in range(X_TICKS)]
-    ticks = [Tick(round(100 * share, 2), clock_text(start + span * share, form=form)) for share in shares]
-    return area(
-        points, label=label, x_ticks=ticks, y_text=lambda value: formatting.fee_text(round(value)), band=band
+        shade = (time_of(window.start_s), time_of(window.end_s))
+    shown = trend(
+        "base-fee",
+        gettext("Base fee"),
+        [Line(gettext("mean"), means, bands=[extremes] if len(history) == len(steps) else [])],
+        axis=Axis([time_of(step * step_s) for step in steps], timedelta(seconds=step_s), shade=shade),
+        text=lambda value: formatting.fee_text(round(value)),
+        note=note or "",
     )
+    return [shown]
 
 
 CHEAP_SHARE: Final = 0.75
@@ -202,11 +203,6 @@ def stats_of(forecast: Forecast, data: PageData) -> list[Stat]:
     ]
 
 
-def chart_of(forecast: Forecast) -> Area | None:
-    """Return the day's base fee."""
-    return base_fee_area(forecast.history, forecast.window)
-
-
 def queue_of(forecast: Forecast, data: PageData) -> list[dict[str, Any]]:
     """Return the forecast by kind of message."""
     return queue_rows(forecast.costs, base_fee=forecast.base_fee, window=forecast.window, data=data)
@@ -218,7 +214,7 @@ def live_context(data: PageData) -> dict[str, Any]:
     return {
         "verdict": verdict_of(forecast, data),
         "stats": stats_of(forecast, data),
-        "area": chart_of(forecast),
+        "charts": base_fee_trends(forecast.history, forecast.window),
         "queue": queue_of(forecast, data),
         "queue_now": formatting.fil(forecast.cost_now),
         "queue_cheap": "" if forecast.cost_cheap is None else formatting.fil(forecast.cost_cheap),
@@ -230,7 +226,7 @@ def live_fragment(context: FragmentContext) -> Iterable[str]:
     shown = live_context(context.data)
     yield fragment("dashboard/_verdict.html", verdict=shown["verdict"])
     yield fragment("dashboard/_stats.html", stats=shown["stats"])
-    yield fragment("gas/_base_fee.html", area=shown["area"])
+    yield fragment("gas/_base_fee.html", charts=shown["charts"])
     yield fragment(
         "gas/_queue.html",
         queue=shown["queue"],

@@ -20,7 +20,7 @@ from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.core.local_time import moment_text
-from apps.dashboard.area_charts import Tick
+from apps.dashboard.charts import Tick
 from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render

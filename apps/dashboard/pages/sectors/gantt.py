@@ -13,8 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.languages import colon_text
-from apps.dashboard.area_charts import Tick
-from apps.dashboard.charts import Gantt, GanttRow, gantt_bar
+from apps.dashboard.charts import Gantt, GanttRow, Tick, gantt_bar
 from apps.dashboard.labels import STAGES
 from apps.sectors.states import JobState
 from poolsite.wire.pipeline import SectorEvent, SectorState

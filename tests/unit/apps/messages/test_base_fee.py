@@ -19,7 +19,7 @@ START = 1_800_000_000
 
 
 def spans(fees: list[int], *, step: int = HOUR) -> list[BaseFeeSpan]:
-    return [BaseFeeSpan(START + at * step, fee, fee, fee, 1) for at, fee in enumerate(fees)]
+    return [BaseFeeSpan(START + at * step, fee, fee, fee, 1, step) for at, fee in enumerate(fees)]
 
 
 def test_the_cheapest_two_hours_are_found() -> None:
