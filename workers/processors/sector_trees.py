@@ -19,6 +19,7 @@ from workers.storage.mapped import (
     NodesFile,
     as_nodes,
     file_write,
+    pages_release,
     sealed_nodes,
     tree_c_nodes,
     tree_r_last_rows,
@@ -128,16 +129,16 @@ class ReadTreeRLast(ReplicaTree):
 
 
 def rows_place(small: Nodes, tree: Nodes, *, levels: int, skipped: int, piece: int) -> None:
-    """Copy the rows of one piece's tree to their places in the file, which lacks the `skipped` lowest."""
+    """Copy the rows of a piece's tree into the mapped file, which lacks the `skipped` lowest."""
     lowest = (len(tree) * (BASE_ARITY - 1) + 1) // BASE_ARITY  # width of the lowest row in the file
     pieces = lowest // BASE_ARITY ** (levels - skipped)
     start = start_small = 0
     for level in range(levels + 1):
         width = BASE_ARITY ** (levels - level)
         if level >= skipped:
-            tree[start + piece * width : start + (piece + 1) * width] = small[
-                start_small : start_small + width
-            ]
+            part = tree[start + piece * width : start + (piece + 1) * width]
+            part[:] = small[start_small : start_small + width]
+            pages_release(part)
             start += pieces * width
         start_small += width
 
