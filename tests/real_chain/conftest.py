@@ -72,7 +72,7 @@ def pool(node: RealNode, line: NodeLine) -> Iterator[RunningPool]:
     assert os.environ.get(FOLDER_VARIABLE), (
         f"{FOLDER_VARIABLE} must name the folder whose keys the node reads"
     )
-    running = pool_on(line.text)
+    running = pool_on(line.text, PIECE_URLS_PRIVATE="1")
     running.chain = node
     with running:
         yield running

@@ -19,6 +19,13 @@ from tests.real_chain.node import STEP_S, Hurry, RealNode
 
 SECTOR_BYTES: Final = 2 << 10
 DISPUTE_METHOD: Final = 24
+TERMINATIONS: Final = """
+[[rule]]
+name = "terminations of {miner}"
+methods = ["miner.TerminateSectors"]
+to = ["{miner}"]
+fee_max = "1 FIL"
+"""
 
 
 def pool_on(chain: str, **env: Any) -> RunningPool:
@@ -132,3 +139,19 @@ def dispute_fails(node: RealNode, miner: str, deadline: int, partition: int) -> 
     params = params_encode("miner", DISPUTE_METHOD, {"Deadline": deadline, "PoStIndex": partition})
     with pytest.raises(NodeRefused, match="failed to dispute valid post"):
         node.send(miner, method=DISPUTE_METHOD, params=base64.b64encode(params).decode())
+
+
+def change_wait(pool: RunningPool, path: str, wish: dict[str, Any], state: str) -> dict[str, Any]:
+    """Ask for a change of a sector; return its message once it is in this state."""
+    answer = pool.ask("POST", path, json=wish)
+    assert answer.status_code == 201, answer.text
+    [asked] = answer.json()["changes"]
+
+    def row() -> dict[str, Any]:
+        found: dict[str, Any] = pool.read(f"/api/v1/sector-changes/{asked['uuid']}")
+        return found
+
+    wait_until(lambda: row()["state"] == state, within_s=STEP_S, what=lambda: f"{row()}\n{pool.diagnosis()}")
+    message: dict[str, Any] = pool.read(f"/api/v1/messages/{row()['message']}")
+    assert message["receipt"]["exit_code"] == 0
+    return message

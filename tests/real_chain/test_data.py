@@ -5,42 +5,31 @@ The node's wallet must hold the key of the verified registry's root, as a devnet
 
 from __future__ import annotations
 
-import base64
-from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
 
 from apps.miners.due import ESTIMATE_EPOCHS
-from poolsite.filecoin.actors.allocations import (
-    DATACAP_PER_BYTE,
-    AllocationRequest,
-    AllocationRequests,
-    AllocationsResponse,
-)
-from poolsite.filecoin.actors.datacap import Method as TokenMethod
-from poolsite.filecoin.actors.datacap import TransferParams, TransferReturn
-from poolsite.filecoin.actors.verifreg import Method, VerifierParams
-from poolsite.filecoin.address import address_parse
-from poolsite.filecoin.cids import cid_parse, commd_cid, commr_cid
-from poolsite.filecoin.codec import from_cbor, to_cbor
+from poolsite.filecoin.cids import commd_cid, commr_cid
 from poolsite.filecoin.pledge import fault_fee, termination_fee
 from poolsite.filecoin.power import Estimate, quality_power
 from tests.acceptance.chain import COMMIT_METHODS
 from tests.acceptance.pool import RunningPool
 from tests.integration.pools import wait_until
 from tests.naive.pieces import data_commitment, staged_sector
+from tests.real_chain.clients import DAY, TERM_MIN, Client, client_make
 from tests.real_chain.node import STEP_S, Hurry, RealNode
 from tests.real_chain.steps import (
     SECTOR_BYTES,
+    TERMINATIONS,
     Proven,
+    change_wait,
     dispute_fails,
     landed,
     miner_make,
     rule_allow,
     sector_first_window,
     sector_prove,
-    sent,
 )
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]
@@ -50,57 +39,12 @@ SMALL: Final = b"small" * 20
 LATER: Final = bytes(number % 241 for number in range(1016))
 PADDED: Final = 1024
 """Bytes of LARGE and of LATER as pieces."""
-GRANT: Final = 1 << 20
-DAY: Final = 2880
-TERM_MIN: Final = 180 * DAY
-TERM_MAX: Final = 5 * 365 * DAY
 SHORT_TERM_MAX: Final = 270 * DAY
 """Of a deal of 180 days on the built-in market; a sector without data lives 540."""
 VERIFIED_WEIGHT: Final = 10
 """So many times verified data count."""
 BEHIND: Final = 5
 """So many epochs the pool's head may be behind the node's."""
-TERMINATIONS: Final = """
-[[rule]]
-name = "terminations of {miner}"
-methods = ["miner.TerminateSectors"]
-to = ["{miner}"]
-fee_max = "1 FIL"
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """A client with data cap, whose key the node has."""
-
-    node: RealNode
-    address: str
-
-    @property
-    def id(self) -> str:
-        """Its actor's address."""
-        return self.node.identity(self.address)
-
-    def allocate(self, miner: str, data: bytes, *, term_max: int = TERM_MAX) -> int:
-        """Allocate data cap to a piece at a miner; return the allocation's number."""
-        request = AllocationRequest(
-            provider=address_parse(miner).actor_id,
-            data=cid_parse(piece_cid(data)),
-            size=PADDED,
-            term_min=TERM_MIN,
-            term_max=term_max,
-            expiration=self.node.height() + 10 * DAY,
-        )
-        wish = TransferParams(
-            to=address_parse("f06"),
-            amount=PADDED * DATACAP_PER_BYTE,
-            operator_data=to_cbor(AllocationRequests((request,), ())),
-        )
-        method = int(TokenMethod.TRANSFER_EXPORTED)
-        receipt = sent(self.node, "f07", sender=self.address, method=method, params=to_cbor(wish))
-        answer = from_cbor(TransferReturn, base64.b64decode(receipt["Return"]))
-        [number] = from_cbor(AllocationsResponse, answer.recipient_data).new_allocations
-        return int(number)
 
 
 def piece_cid(data: bytes) -> str:
@@ -112,18 +56,7 @@ def piece_cid(data: bytes) -> str:
 @pytest.fixture(scope="module")
 def client(node: RealNode) -> Client:
     """Somebody to whom a verifier gave data cap."""
-    root = node.call("StateAccountKey", node.call("StateVerifiedRegistryRootKey", None), None)
-    assert node.call("WalletHas", root), f"the node's wallet lacks the verified registry's root {root}"
-    verifier, address = (node.call("WalletNew", "secp256k1") for _ in range(2))
-    for who in (root, verifier, address):
-        sent(node, who, fil=10)
-    for sender, method, who in (
-        (root, Method.ADD_VERIFIER, verifier),
-        (verifier, Method.ADD_VERIFIED_CLIENT, address),
-    ):
-        params = VerifierParams(address_parse(who), GRANT)
-        sent(node, "f06", sender=sender, method=int(method), params=to_cbor(params))
-    return Client(node, address)
+    return client_make(node, node.call("WalletNew", "secp256k1"))
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +68,7 @@ def miner(pool: RunningPool, keys: dict[str, str]) -> str:
 @pytest.fixture(scope="module")
 def filled(pool: RunningPool, node: RealNode, miner: str, client: Client) -> Proven:
     """A sector with a piece of verified data and one of other data, proven in its first window."""
-    number = client.allocate(miner, LARGE, term_max=SHORT_TERM_MAX)
+    number = client.allocate(miner, piece_cid(LARGE), PADDED, term_max=SHORT_TERM_MAX)
     add(pool, miner, LARGE, client=client.id, allocation=number)
     add(pool, miner, SMALL)
     answer = pool.ask("POST", f"/api/v1/miners/{miner}/pieces/seal", json={})
@@ -152,7 +85,7 @@ def filled(pool: RunningPool, node: RealNode, miner: str, client: Client) -> Pro
 def snapped(pool: RunningPool, node: RealNode, miner: str, client: Client, filled: Proven) -> Proven:
     """A proven sector of zeros into which verified data were put."""
     proven = sector_prove(pool, node, miner, beside=filled.deadline)
-    number = client.allocate(miner, LATER)
+    number = client.allocate(miner, piece_cid(LATER), PADDED)
     add(pool, miner, LATER, client=client.id, allocation=number, purpose="snap-up")
     path = f"/api/v1/sectors/{proven.uuid}/snap-up"
     price: Any = None
@@ -320,22 +253,6 @@ def test_a_termination_wants_a_rule_and_costs_what_was_said(
     )
     change_wait(pool, f"/api/v1/sectors/{filled.uuid}/terminate", {}, "TERMINATE_LANDED")
     assert node.raw_power(miner) == 0
-
-
-def change_wait(pool: RunningPool, path: str, wish: dict[str, Any], state: str) -> dict[str, Any]:
-    """Ask for a change of a sector; return its message once it is in this state."""
-    answer = pool.ask("POST", path, json=wish)
-    assert answer.status_code == 201, answer.text
-    [asked] = answer.json()["changes"]
-
-    def row() -> dict[str, Any]:
-        found: dict[str, Any] = pool.read(f"/api/v1/sector-changes/{asked['uuid']}")
-        return found
-
-    wait_until(lambda: row()["state"] == state, within_s=STEP_S, what=lambda: f"{row()}\n{pool.diagnosis()}")
-    message: dict[str, Any] = pool.read(f"/api/v1/messages/{row()['message']}")
-    assert message["receipt"]["exit_code"] == 0
-    return message
 
 
 def tipset_at(node: RealNode, height: int) -> dict[str, Any]:
