@@ -20,7 +20,7 @@ from apps.sectors.models import Batch, Job, Sector, SectorChange
 from apps.sectors.selectors.change_prices import ChangeRequest, SectorPrice
 from apps.sectors.services.changes.plans import ChangePlan, accepted_require, changes_plan
 from apps.sectors.services.sealing.console_steps import sectors_group_by_miner
-from apps.sectors.services.sealing.placements import unlanded_snap_ups_find
+from apps.sectors.services.sealing.placements import placements_compare, unlanded_snap_ups_find
 from apps.sectors.services.sealing.steps import job_lock, sector_step
 from apps.sectors.services.timeline import job_event_write
 from apps.users.rules.principals import Principal
@@ -216,6 +216,8 @@ def _sector_follow(
     step = SectorEvent.TERMINATE if is_landed else SectorEvent.REVERT_TERMINATE
     if step in Sector.TRANSITIONS[sector.state]:  # a deep reorganisation may have taken its commit too
         sector_step(sector, event=step, job=job, now=now, actor="console", note=note)
+        # It left the chain's active sectors when its message was executed, which may be read before.
+        placements_compare(sector.miner, numbers=[sector.number], now=now)
 
 
 @transaction.atomic

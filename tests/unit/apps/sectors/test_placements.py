@@ -8,10 +8,12 @@ import pytest
 
 from apps.pieces.models import Piece
 from apps.sectors.errors.runs import NotUnsealed
-from apps.sectors.models import Sector
+from apps.sectors.models import Sector, SectorChange
+from apps.sectors.services.changes.steps import change_step
 from apps.sectors.services.runs.unsealing import unseal_request, unsealed_remove
 from apps.sectors.services.sealing.placements import placements_compare, placements_follow
 from poolsite.filecoin.policy import network_by_name
+from poolsite.wire.pipeline.changes import ChangeEvent
 from tests import factories, people
 from tests.unit.apps.sectors.sealing import NOON
 
@@ -45,6 +47,21 @@ def test_a_piece_ends_with_a_termination_and_comes_back_with_its_sector() -> Non
     assert [follow(piece), follow(piece)] == ["ENDED", "ENDED"]
     Sector.objects.filter(pk=sector.pk).update(state="PROVING", active=True)
     assert follow(piece) == "ACTIVE"
+
+
+def test_a_piece_ends_where_the_chain_was_read_before_the_termination_landed() -> None:
+    sector, piece = sealed()
+    Sector.objects.filter(pk=sector.pk).update(active=False)
+    assert follow(piece) == "ACTIVE", "it might be faulty"
+    change = SectorChange.objects.create(
+        sector=sector, kind="TERMINATE", state="TERMINATE_SENT", queued_height=900
+    )
+
+    assert change_step(change, event=ChangeEvent.LAND, now=NOON)
+
+    placements_follow(height=1_000, network=NETWORK, now=NOON)
+    piece.refresh_from_db()
+    assert piece.state == "ENDED"
 
 
 def test_a_piece_ends_with_its_sectors_life_and_not_with_a_fault() -> None:
