@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
 from apps.core.formatting import shortened
+from apps.dashboard.pages.search.objects import message_named
 from apps.messages.selectors.messages import messages_visible
 from apps.miners.selectors.miners import miners_visible
 from apps.sectors.rules.sector_names import sector_name_parse
@@ -153,8 +154,8 @@ def _sectors(viewer: Principal, name: str) -> Iterator[tuple[object, str]]:
 
 def _messages(viewer: Principal, name: str) -> Iterator[tuple[object, str]]:
     if name:
-        fits = Q(push_id=name) | Q(pk=name) | Q(cid=name) | Q(unsigned_cid=name)
-        yield from ((row.pk, shortened(row.pk)) for row in messages_visible(viewer).filter(fits)[:1])
+        rows = messages_visible(viewer).filter(message_named(name))
+        yield from ((row.pk, shortened(row.pk)) for row in rows[:1])
 
 
 OBJECTS: Final = {"host": _hosts, "sector": _sectors, "message": _messages}

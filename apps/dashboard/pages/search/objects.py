@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
@@ -18,11 +19,13 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.consoles.page import can_manage_consoles
 from apps.dashboard.pages.deals.rows import LABELS
 from apps.market.selectors.deals import clients_visible, deals_visible
+from apps.messages.selectors.messages import message_keys_by_cid
 from apps.sectors.selectors.hosts import workers_visible
 from apps.sectors.selectors.store_groups import stores_called, stores_known
 from apps.users.selectors.people import people_visible
 from apps.users.selectors.tenants import tenants_visible
 from poolsite.filecoin.address import BadAddress
+from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.filecoin.eth_text import any_address_parse
 
 if TYPE_CHECKING:
@@ -41,6 +44,21 @@ class SearchResult:
     name: str
     sub: StrOrPromise
     href: str
+
+
+def cid_read(text: str) -> str:
+    """Read a CID; empty for anything else."""
+    try:
+        return str(cid_parse(text))
+    except BadCid:
+        return ""
+
+
+def message_named(text: str) -> Q:
+    """Return which message has an id, or a CID of any of its versions, signed or not."""
+    if cid := cid_read(text):
+        return Q(cid=cid) | Q(unsigned_cid=cid) | Q(pk__in=message_keys_by_cid(cid))
+    return Q(push_id=text) | Q(pk=text)
 
 
 def hosts(data: PageData, text: str) -> Iterator[SearchResult]:
@@ -102,8 +120,7 @@ def consoles(data: PageData, text: str) -> Iterator[SearchResult]:
     """Machines of the console by their names, for its operator."""
     for seen in consoles_seen() if can_manage_consoles(data.viewer) else ():
         if text.lower() in seen.row.machine.lower():
-            href = f"{reverse('consoles')}?{urlencode({'machine': seen.row.machine})}"
-            yield SearchResult(gettext("Console"), "hosts", seen.row.machine, "", href)
+            yield SearchResult(gettext("Console"), "hosts", seen.row.machine, "", reverse("consoles"))
 
 
 def _tenant_text(name: str) -> str:

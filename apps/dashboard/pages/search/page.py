@@ -31,7 +31,7 @@ from apps.dashboard.pages.search.acts import acts_found
 from apps.dashboard.pages.search.objects import MOST, SearchResult
 from apps.dashboard.pages.sectors.rows import sector_label
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.selectors.messages import message_keys_by_cid, messages_visible
+from apps.messages.selectors.messages import messages_visible
 from apps.messages.selectors.senders import senders_visible
 from apps.messages.selectors.stuck import stuck_marked
 from apps.miners.selectors.miners import miners_visible
@@ -41,7 +41,6 @@ from apps.sectors.selectors.sectors import sectors_visible
 from apps.users.rules.principals import Principal
 from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.address import ID, Address, BadAddress
-from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.filecoin.eth_text import any_address_parse
 
 if TYPE_CHECKING:
@@ -152,12 +151,8 @@ def sectors(data: PageData, text: str) -> Iterator[SearchResult]:
 
 def messages(data: PageData, text: str) -> Iterator[SearchResult]:
     """Yield the message of an id or of a CID: of any version of it, signed or not."""
-    cid = cid_read(text)
-    fits = Q(push_id=text) | Q(pk=text)
-    if cid:
-        fits = Q(cid=cid) | Q(unsigned_cid=cid) | Q(pk__in=message_keys_by_cid(cid))
     rows = stuck_marked(messages_visible(data.viewer), head=data.head, network=data.network)
-    for row in rows.filter(fits)[:MOST]:
+    for row in rows.filter(objects.message_named(text))[:MOST]:
         shown = message_row(row, data.names)
         yield SearchResult(
             gettext("Message"),
@@ -170,7 +165,7 @@ def messages(data: PageData, text: str) -> Iterator[SearchResult]:
 
 def pieces(data: PageData, text: str) -> Iterator[SearchResult]:
     """Pieces of a CID of either version."""
-    if not cid_read(text):
+    if not objects.cid_read(text):
         return
     with suppress(BadValue):  # malformed within
         for piece in pieces_of_cid(data.viewer, text)[:MOST]:
@@ -181,14 +176,6 @@ def pieces(data: PageData, text: str) -> Iterator[SearchResult]:
                 list_text((piece.miner, LABELS[piece.state].word)),
                 f"{reverse('pieces')}?{urlencode({'piece_cid': text})}#f-piece-{piece.uuid}",
             )
-
-
-def cid_read(text: str) -> str:
-    """Read a CID; empty for anything else."""
-    try:
-        return str(cid_parse(text))
-    except BadCid:
-        return ""
 
 
 def epochs(_scene: PageData, text: str) -> Iterator[SearchResult]:
