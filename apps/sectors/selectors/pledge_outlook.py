@@ -81,7 +81,7 @@ def _store_obstacles(miner: Miner, *, count: int, now: datetime) -> Iterator[Obs
     """Yield that there is no room, or that nobody proves what is put into a store."""
     stores = stores_to_prove(miner_principal(miner), now=now)
     if not stores:
-        yield from _no_store(miner, now=now)
+        yield _no_store(miner, now=now)
         return
     unproved = [row.name for row in stores if not getattr(row, "proved", False)]
     if unproved:
@@ -103,16 +103,14 @@ def _store_obstacles(miner: Miner, *, count: int, now: datetime) -> Iterator[Obs
         )
 
 
-def _no_store(miner: Miner, *, now: datetime) -> Iterator[Obstacle]:
-    """Yield that no store takes a sealed sector now; hosts that would begin at once have none at all."""
-    viewer, tenant = miner_principal(miner), miner.tenant.name
-    if stores_visible(viewer, now=now).exists():
-        text = gettext("no store of {tenant} takes new sectors now: sealed ones will wait for one")
-        yield Obstacle(text.format(tenant=tenant), "stores")
-        return
-    served = {stage for _, stage in stages_served(viewer, now=now)}
-    text = gettext("{tenant} has no store: sealed sectors would have no place to go")
-    yield Obstacle(text.format(tenant=tenant), "stores", is_final=bool(served))
+def _no_store(miner: Miner, *, now: datetime) -> Obstacle:
+    """Return that no store takes a sealed sector now: sealing takes hours, one may be attached meanwhile."""
+    text = (
+        gettext("no store of {tenant} takes new sectors now: sealed ones will wait for one")
+        if stores_visible(miner_principal(miner), now=now).exists()
+        else gettext("{tenant} has no store: sealed sectors will wait for one")
+    )
+    return Obstacle(text.format(tenant=miner.tenant.name), "stores")
 
 
 def _size(count: int) -> str:
