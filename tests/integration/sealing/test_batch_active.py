@@ -47,7 +47,7 @@ LANES = -(-SECTORS // 16) * 16
 WAIT_MINUTES = 5 if SECTORS == LANES else 0
 """A full batch waits until a host has claimed all of it, 20 at a time."""
 HOURS_S = 4 * 3600
-EPOCHS = (3 + SECTORS // 8) * PERIOD
+EPOCHS = (3 + SECTORS // 2) * PERIOD
 
 
 @pytest.fixture(scope="module")
