@@ -24,7 +24,7 @@ from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.market.errors import RETRY, DealRefused
-from apps.market.selectors.deals import deal_by_uuid, deal_message_cid, market_of, sector_state_of
+from apps.market.selectors.deals import deal_by_uuid, deal_message_cid, market_of, sealing_state_of
 from apps.market.services.proposals import proposal_decide
 from apps.market.states import DealSource, DealState
 from apps.miners.selectors.miners import miner_get
@@ -240,7 +240,7 @@ def _sealing_word(deal: Deal) -> str:
     """Return how far the sector of a deal is, in lotus' words; empty where there is none."""
     if deal.state != DealState.SEALING:
         return SEALING_WORDS.get(DealState(deal.state), "")
-    return SECTOR_WORDS.get(sector_state_of(deal) or "", "")
+    return SECTOR_WORDS.get(sealing_state_of(deal) or "", "")
 
 
 def _status_of(deal: Deal) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from django.db.models import (
     BigIntegerField,
     Count,
     Exists,
+    F,
     Max,
     Min,
     OuterRef,
     Prefetch,
     Q,
     QuerySet,
+    Subquery,
     Sum,
     Value,
 )
@@ -61,13 +63,15 @@ from apps.miners.states import RoleKind
 from apps.pieces.models import Piece
 from apps.pieces.selectors import piece_held, piece_same
 from apps.pieces.states import PieceState
-from apps.sectors.models import Sector, SectorChange
+from apps.sectors.models import PipelineRun, Sector, SectorChange
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.actors.market import Method
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 from poolsite.filecoin.multiaddr import BadMultiaddr
 from poolsite.libp2p.ipni import http_multiaddr
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline.changes import ChangeState
+from poolsite.wire.pipeline.snapping import SnapState
 
 UNLOCKED = (*WITHOUT_DATA, DealState.UNPUBLISHED, DealState.PUBLISHING)
 """Accepted, and its collateral is not locked on the chain for certain."""
@@ -339,12 +343,14 @@ def sector_end_of(piece: Piece) -> int | None:
     return rows.values_list("expiration", flat=True).first()
 
 
-def sector_state_of(deal: Deal) -> str | None:
-    """Return the state of the sector that holds a deal's data; None if there is none."""
+def sealing_state_of(deal: Deal) -> str | None:
+    """Return how far the sector is that a deal's data go into, or its snap-up; None if there is none."""
     if deal.sector_number is None:
         return None
     rows = Sector.objects.filter(miner=deal.miner_id, number=deal.sector_number)
-    return rows.values_list("state", flat=True).first()
+    snap_up = PipelineRun.objects.filter(sector=OuterRef("pk"), kind=JobKind.SNAP_UP)
+    newest = snap_up.exclude(state=SnapState.SNAP_ABORTED).order_by("-pk").values("state")[:1]
+    return rows.annotate(now=Coalesce(Subquery(newest), F("state"))).values_list("now", flat=True).first()
 
 
 def deal_of_allocation(client: str, number: int) -> Deal | None:

@@ -18,12 +18,13 @@ from apps.api.mk12 import answers
 from apps.api.mk12.answers import Door
 from apps.api.mk12.streams import Streams
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.core import clock
 from apps.gateway.errors import SignerAway
 from apps.market.models import Deal
 from apps.market.services.markets import market_set
 from apps.market.services.transfers import places_decode
 from apps.miners.models import Miner
-from apps.sectors.models import Sector
+from apps.sectors.models import PipelineRun, Sector
 from poolsite.filecoin import cbor
 from poolsite.filecoin.actors.market import ClientDealProposal, DealProposal
 from poolsite.filecoin.address import address_parse
@@ -35,6 +36,7 @@ from poolsite.filecoin.signature import Signature, signature_verify
 from poolsite.filecoin.storage_market import ASK_RESPONSE, STORAGE_ASK, map_decode
 from poolsite.libp2p.identity import Identity
 from poolsite.libp2p.listener import Listener
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline.sealing_states import SectorState
 from poolsite.wire.pipeline.snapping import SnapState
 from tests import factories, people
@@ -232,13 +234,24 @@ def test_status_of_a_deal_being_sealed_says_where_its_sector_is(miner: Miner) ->
     Deal.objects.update(state="SEALING", sector_number=7)
     told: dict[str, str] = {}
 
-    for state in ("TREE_D_BUILT", "TICKET_ASSIGNED", "PRECOMMIT_LANDED", "COMMIT_SENT", "UPDATE_SENT"):
-        Sector.objects.filter(pk=sector.pk).update(state=state)
+    def tell(state: str) -> None:
         answer = cbor.decode(Door(miner.address or "").status(status_request(key, signer=STRANGER.key)))
         told[state] = answer["DealStatus"]["SealingStatus"]
 
+    for state in ("TREE_D_BUILT", "TICKET_ASSIGNED", "PRECOMMIT_LANDED", "COMMIT_SENT", "PROVING"):
+        Sector.objects.filter(pk=sector.pk).update(state=state)
+        tell(state)
+    job = factories.proof_job(sector.miner, worker=factories.worker(), state="DONE", lease_until=None)
+    run = PipelineRun.objects.create(
+        sector=sector, job=job, kind=JobKind.SNAP_UP, state=SnapState.UPDATE_SENT, state_since=clock.now()
+    )
+    tell("UPDATE_SENT")
+    PipelineRun.objects.filter(pk=run.pk).update(state="SNAP_ABORTED")
+    tell("SNAP_ABORTED")
+
     assert list(told.values()) == [
-        *("GetTicket", "PreCommit1", "WaitSeed", "CommitAggregateWait", "ReplicaUpdateWait")
+        *("GetTicket", "PreCommit1", "WaitSeed", "CommitAggregateWait", "Proving"),
+        *("ReplicaUpdateWait", "Proving"),
     ]
     over = {"ABORTED", "TERMINATED", "SNAP_ABORTED"}
     assert {str(state) for state in (*SectorState, *SnapState)} - over == set(answers.SECTOR_WORDS)
