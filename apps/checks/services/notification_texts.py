@@ -13,9 +13,16 @@ from apps.core.marked_texts import gettext
 SUBJECT_MAX: Final = 150
 
 
-def subject_write(row: Notification) -> str:
-    """Return what is wrong, on one line."""
-    return " ".join(row.text.split())[:SUBJECT_MAX]
+def subject_write(row: Notification, *, most: int = SUBJECT_MAX) -> str:
+    """Return what is wrong, on one line of so many characters."""
+    whole = " ".join(row.text.split())
+    return whole if len(whole) <= most else f"{whole[: most - 1]}…"
+
+
+def end_write(row: Notification) -> str:
+    """Return what no cut takes away: its cost, and its page if that has a host, each on a line of its own."""
+    page, cost = row.body.get("page", ""), cost_write(row.body)
+    return "".join(f"\n{line}" for line in (cost, page if page.startswith("http") else "") if line)
 
 
 def cost_write(body: Mapping[str, Any]) -> str:
@@ -29,13 +36,18 @@ def cost_write(body: Mapping[str, Any]) -> str:
     return gettext("At least {cost}").format(cost=cost) if cost and body.get("has_more") else cost
 
 
-def details_write(row: Notification) -> str:
-    """Return what is said below the subject: each finding once, and what all cost."""
+def details_write(row: Notification, *, subject: str) -> str:
+    """Return what is said below a subject, and before the cost: each finding once.
+
+    A subject that was cut stands in full before them: what somebody did with the alert is at its end.
+    """
     body, findings = row.body, row.body.get("findings", ())
+    whole = " ".join(row.text.split())
     lines = (
         [body.get("text") or row.text]  # the column has so much of it as a list shows
         if not findings
         else [
+            *([] if subject == whole else [whole, ""]),
             gettext("Failing since {since}. Condition: {title}").format(
                 title=body["title"], since=_time_text(body["since"])
             ),
@@ -45,15 +57,7 @@ def details_write(row: Notification) -> str:
     lines += [f"- {one}" for one in findings]
     effects = [one for effect in body.get("explains", ()) for one in effect["findings"]]
     lines += ["", gettext("Because of it:"), *(f"- {one}" for one in effects)] if effects else []
-    if cost := cost_write(body):
-        lines += ["", cost]
     return "\n".join(lines)
-
-
-def page_write(row: Notification) -> str:
-    """Return the address of its page, if that has a host, on a line of its own."""
-    page = row.body.get("page", "")
-    return f"\n{page}" if page.startswith("http") else ""
 
 
 def _time_text(text: str) -> str:

@@ -28,7 +28,7 @@ from apps.checks.services.chat import (
     chat_text_write,
     is_text_reader,
 )
-from apps.checks.services.notification_texts import details_write, subject_write
+from apps.checks.services.notification_texts import cost_write, details_write, subject_write
 from apps.checks.services.pagerduty import pagerduty_events_build, pagerduty_reason_read
 from apps.checks.services.push import push_send
 from apps.checks.states import ChannelKind
@@ -77,8 +77,8 @@ def webhook_send(row: Notification, *, url: str, secret: str, to_public: bool) -
     Any answer from 200 to 299 is good, unless a chat service says in it that it refused the text.
     """
     chat = chat_find(url)
-    body_sent = {**row.body, "text": chat_text_write(row)} if is_text_reader(url) else row.body
-    request = ChatRequest(url, body_sent if chat is None else chat_body_write(chat, row=row))
+    shown = {"text": chat_text_write(row, calls_nobody=True)} if is_text_reader(url) else {}
+    request = ChatRequest(url, row.body | shown if chat is None else chat_body_write(chat, row=row))
     if chat is not None:
         request = chat_request_sign(chat, request=request, secret=secret, at=clock.now())
     body = json.dumps(request.body).encode()
@@ -149,11 +149,12 @@ def url_open(
 
 def mail_send(row: Notification, *, address: str) -> None:
     """Send an e-mail through the server of `EMAIL_URL`.  Raises NotDelivered."""
-    page = row.body.get("page")
-    end = f"\n\n{say('Details: {page}').format(page=page)}" if page else ""
+    subject, page = subject_write(row), row.body.get("page")
+    details = say("Details: {page}").format(page=page) if page else ""
+    parts = (details_write(row, subject=subject), cost_write(row.body), details)
     message = EmailMessage(
-        subject=subject_write(row),
-        body=details_write(row) + end,
+        subject=subject,
+        body="\n\n".join(part for part in parts if part),
         to=[address],
         headers={"Message-ID": f"<{row.uuid}@poolsite>"},
     )

@@ -23,7 +23,7 @@ from apps.checks.reasons import (
     STATUS_SAID,
 )
 from apps.checks.services.chat import chat_reason_read, text_fit
-from apps.checks.services.notification_texts import details_write, page_write, subject_write
+from apps.checks.services.notification_texts import details_write, end_write, subject_write
 from apps.checks.services.push_services import PushTarget, push_url_find
 from apps.core.connection_faults import fault_reason
 from apps.core.reasons import quoted
@@ -47,9 +47,10 @@ def push_send(row: Notification, *, url: str) -> str:
     if target is None:
         return PUSH_REFUSED(what="its URL")
     service = target.service
+    subject = subject_write(row, most=service.title_max)
     title, text = (
         text_fit(part, end=end, most=service.text_max, calls_nobody=service.pings)
-        for part, end in ((subject_write(row), ""), (details_write(row), page_write(row)))
+        for part, end in ((subject, ""), (details_write(row, subject=subject), end_write(row)))
     )
     request = {"url": url, "title": title, "text": text}
     try:

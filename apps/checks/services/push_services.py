@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 PARTS_MAX: Final = 3
 """No service has more parts than that."""
 TEXT_MAX: Final = 2000
+TITLE_MAX: Final = 150
 SAFE: Final = ":@"
 """Characters of a part that stand in its URL as they are."""
 
@@ -34,6 +35,8 @@ class PushService:
     """Module and class in `apprise.plugins`."""
     text_max: int = TEXT_MAX
     """Bytes of a text that it takes beside the title."""
+    title_max: int = TITLE_MAX
+    """Characters of a title that it takes."""
     pings: bool = False
     """Whether `@` in a text calls people, whoever wrote it."""
     options: str = ""
@@ -129,6 +132,7 @@ PUSH_SERVICES: Final = (
         {"token": "SCT[A-Za-z0-9]+"},
         frozenset({"sctapi.ftqq.com"}),
         "serverchan:NotifyServerChan",
+        title_max=32,
     ),
     PushService(
         "wxpusher",
@@ -137,6 +141,7 @@ PUSH_SERVICES: Final = (
         {"token": r"AT_\w+", "user": r"UID_\w+|\d+"},
         frozenset({"wxpusher.zjiecode.com"}),
         "wxpusher:NotifyWxPusher",
+        title_max=20,
     ),
     PushService(
         "pushplus",
@@ -145,6 +150,7 @@ PUSH_SERVICES: Final = (
         {"token": "[A-Za-z0-9]{32}"},
         frozenset({"www.pushplus.plus"}),
         "pushplus:NotifyPushplus",
+        title_max=100,
     ),
 )
 PUSH_BY_NAME: Final = {one.name: one for one in PUSH_SERVICES}

@@ -265,6 +265,16 @@ def test_title_says_what_is_wrong_and_the_text_where_and_the_cost(network: Netwo
     assert "[mainnet] Critical: 2 wins lost" in content.splitlines()[0]
     assert "- f01000 lost 2 wins" in content
     assert content.endswith("7.0000 FIL lost per day\nhttps://pool.example/blocks/")
+    body["findings"] = [f"f0{number} lost 2 wins" for number in range(1000, 1100)]
+    row.text = f"[mainnet] Critical: {'2 wins lost; ' * 20}(acknowledged by ann)"
+    network.says(status=200, answer=json.dumps({"code": CODES["pushplus"]}))
+
+    assert push.push_send(row, url=target_of("pushplus").url) == ""
+
+    *_, long = network.requests
+    assert '2\\xe2\\x80\\xa6", "content"' in long, "its title is cut"
+    assert "(acknowledged&nbsp;by&nbsp;ann)<br/>" in long
+    assert "7.0000&nbsp;FIL&nbsp;lost&nbsp;per&nbsp;day<br/>https://pool.example/blocks/" in long
 
 
 def test_long_text_for_discord_fits_with_its_title_and_what_calls_nobody(network: Network) -> None:
