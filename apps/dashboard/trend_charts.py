@@ -145,7 +145,7 @@ def trend(
         y_ticks=tuple(scale.ticks(text)) if newest else (),
         rows=rows,
         newest=newest,
-        label=gettext("{title}, newest: {newest}").format(title=title, newest=newest)
+        label=gettext("{title}: {newest}").format(title=title, newest=newest)
         if newest
         else gettext("{title}: nothing known yet").format(title=title),
         note=note,
@@ -284,7 +284,7 @@ def _x_ticks(axis: Axis) -> Iterator[Tick]:
     if not steps:
         return
     places = sorted({round(part * (len(steps) - 1) / MARKS) for part in range(MARKS + 1)})
-    is_short = step * (len(steps) - 1) <= DAY
+    is_short = step < DAY and step * (len(steps) - 1) <= DAY
     for place in places:
         at = steps[place]
         if is_short:

@@ -49,7 +49,7 @@ def mining_course(miners: Sequence[Miner], *, now: datetime) -> list[MiningSpan]
     if earliest := days.first():
         width = float(DAY_S)
         first = min(datetime.combine(earliest.day, time(), tzinfo=UTC).timestamp(), first // width * width)
-    count = int((now.timestamp() - first) // width) + 1
+    count = min(int((now.timestamp() - first) // width) + 1, COURSE_SPANS)  # none that only begins now
     spans = [MiningSpan(first + index * width) for index in range(count)]
     place = Floor((Extract("at", "epoch") - Value(first)) / Value(width), output_field=IntegerField())
     sums = rounds.annotate(place=place).values("place")
