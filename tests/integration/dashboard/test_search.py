@@ -171,15 +171,25 @@ def test_objects_and_acts_on_them_are_found_by_name(pool: Pool) -> None:
     people.operator_person("olga")
     sealer, sector = pool.sealer, pool.sealing
     name = f"{pool.miner.address}-{sector.number}"
-    wanted = {
-        f"pause {sealer.name}": f"{reverse('host', args=[sealer.uuid])}#pause",
-        f"Terminate sector {name}": f"{reverse('sector', args=[sector.uuid])}#terminate",
-        f"retry message {pool.stuck.id}": f"{reverse('message', args=[pool.stuck.id])}#retry",
+    acts = {
+        f"pause {sealer.name}": (reverse("host", args=[sealer.uuid]), "action-pause"),
+        f"Extend sector {pool.miner.address}-{pool.active.number}": (
+            reverse("sector", args=[pool.active.uuid]),
+            "action-extend",
+        ),
+    }
+    wanted = {words: f"{page}#{button}" for words, (page, button) in acts.items()} | {
+        f"Terminate sector {name}": f"{reverse('sector', args=[sector.uuid])}#action-terminate",
+        f"retry message {pool.stuck.id}": f"{reverse('message', args=[pool.stuck.id])}#action-retry-now",
+        "join a host": reverse("host-join"),
         "alic": reverse("tenant", args=[pool.miner.tenant.uuid]),
         "olg": f"{reverse('people')}?q=olga",
     }
 
     for words, href in wanted.items():
         assert href in dict(suggested(words, "olga")), words
+    assert reverse("host-join") in dict(suggested("host", "olga"))
+    for page, button in acts.values():
+        assert f'id="{button}"' in signed_in("olga").get(page).content.decode(), button
     people.person("bill", of="bob")
     assert [words for words in wanted if suggested(words, "bill")] == []

@@ -44,6 +44,8 @@ class Act:
     """`path`: its address holds the miner; `query`: its form does; empty: it is of no miner."""
     of_object: str = ""
     """Kind of the object that it is done to, whose key its address holds: host, sector, message."""
+    button: str = ""
+    """Key of its button on that page; empty: the page is the act's own, or has no such button."""
     is_of_pool: bool = False
     """Whether only the operator does it."""
 
@@ -68,17 +70,6 @@ ACTS: Final = (
     Act(_("Market settings"), "miner-market", "sign", of_miner="path"),
     Act(_("Move a miner in"), "miner-move-in", "sign", of_miner="path"),
     Act(_("Move a miner out"), "miner-move-out", "sign", of_miner="path"),
-    Act(_("Pause a host"), "host", "write", of_object="host"),
-    Act(_("Resume a host"), "host", "write", of_object="host"),
-    Act(_("Drain a host"), "host", "write", of_object="host"),
-    Act(_("Retire a host"), "host-retire", "write", of_object="host"),
-    Act(_("Settings of a host"), "host-setting", "write", of_object="host"),
-    Act(_("Retry a sector"), "sector", "write", of_object="sector"),
-    Act(_("Terminate a sector"), "sector", "sign", of_object="sector"),
-    Act(_("Extend a sector"), "sector", "sign", of_object="sector"),
-    Act(_("Retry a message"), "message", "sign", of_object="message"),
-    Act(_("Replace a message"), "message-replace", "sign", of_object="message"),
-    Act(_("Cancel a message"), "message", "sign", of_object="message"),
     Act(_("Extend expiring sectors"), "sectors-expirations", "sign"),
     Act(_("Retry failed sectors"), "sectors-failures", "write"),
     Act(_("Retry stuck messages"), "messages-failures", "sign"),
@@ -91,6 +82,17 @@ ACTS: Final = (
     Act(_("Create a tenant"), "tenant-new", "admin", is_of_pool=True),
     Act(_("Add a node"), "chain-node-new", "admin", is_of_pool=True),
     Act(_("Add a console machine"), "console-join", "admin", is_of_pool=True),
+    Act(_("Pause a host"), "host", "write", of_object="host", button="pause"),
+    Act(_("Resume a host"), "host", "write", of_object="host", button="resume"),
+    Act(_("Drain a host"), "host", "write", of_object="host"),
+    Act(_("Retire a host"), "host-retire", "write", of_object="host"),
+    Act(_("Settings of a host"), "host-setting", "write", of_object="host"),
+    Act(_("Retry a sector"), "sector", "write", of_object="sector"),
+    Act(_("Terminate a sector"), "sector", "sign", of_object="sector", button="terminate"),
+    Act(_("Extend a sector"), "sector", "sign", of_object="sector", button="extend"),
+    Act(_("Retry a message"), "message", "sign", of_object="message", button="retry-now"),
+    Act(_("Replace a message"), "message-replace", "sign", of_object="message"),
+    Act(_("Cancel a message"), "message", "sign", of_object="message"),
 )
 
 
@@ -108,14 +110,24 @@ def acts_found(viewer: Principal, text: str) -> Iterator[tuple[Act, str, str]]:
         if rest is None or (rest and not (act.of_miner or act.of_object)):
             continue
         named = " ".join(rest)
-        if act.of_object:
+        if act.of_object and (named or _is_verb(act, words)):
+            at = f"#action-{act.button}" if act.button else ""
             for key, name in OBJECTS[act.of_object](viewer, named):
-                yield act, name, f"{reverse(act.page, args=[key])}#{act.english.split()[0]}"
+                yield act, name, f"{reverse(act.page, args=[key])}{at}"
+        elif act.of_object:
+            continue
         elif act.of_miner:
             for miner in _miners(viewer, named.lower()):
                 yield act, f"{miner.name} {miner.address}".strip(), _address(act, miner)
         else:
             yield act, "", reverse(act.page)
+
+
+def _is_verb(act: Act, words: list[str]) -> bool:
+    """Return whether a word begins what the act does, not what it does it to, which many acts share."""
+    return any(
+        verb.startswith(word.lower()) for verb in (act.english, str(act.label).lower()) for word in words
+    )
 
 
 def _rest(act: Act, words: list[str]) -> list[str] | None:

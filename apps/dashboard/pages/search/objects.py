@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,10 +15,11 @@ from django.utils.translation import gettext
 from apps.chain.selectors.nodes import nodes_pool
 from apps.core import formatting
 from apps.core.consoles import consoles_seen
-from apps.core.uuids import is_uuid
+from apps.core.uuids import uuid_read
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.consoles.page import can_manage_consoles
 from apps.dashboard.pages.deals.rows import LABELS
+from apps.market.rules import ulid_decode
 from apps.market.selectors.deals import clients_visible, deals_visible
 from apps.messages.selectors.messages import message_keys_by_cid
 from apps.sectors.selectors.hosts import workers_visible
@@ -91,8 +93,12 @@ def people(data: PageData, text: str) -> Iterator[SearchResult]:
 
 
 def deals(data: PageData, text: str) -> Iterator[SearchResult]:
-    """Deals by their id."""
-    for deal in deals_visible(data.viewer).filter(uuid=text)[:MOST] if is_uuid(text) else ():
+    """Deals by their id, as a UUID or as pages write it."""
+    key = uuid_read(text)
+    if key is None:
+        with suppress(ValueError):
+            key = ulid_decode(text)
+    for deal in deals_visible(data.viewer).filter(uuid=key)[:MOST] if key is not None else ():
         name = formatting.shortened(str(deal.piece_cid))
         yield SearchResult(
             gettext("Deal"), "storage", name, LABELS[deal.state].word, reverse("deal", args=[deal.uuid])
