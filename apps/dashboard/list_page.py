@@ -461,7 +461,6 @@ class ListPage:
         """
         data = PageData(viewer)
         saved = saved_views_of(request.user, self.name)
-        is_chosen = "" in saved or "hide" in request.GET  # then a narrow page shows all of them, too
         hide = self.hidden(request.GET, saved)
         rows, wrong = self.rows(data), ""
         wanted = self.wanted(request.GET, data, rows)
@@ -471,8 +470,7 @@ class ListPage:
         except DomainError as refusal:
             wrong = field_refusal_text(refusal)
             shown, pager = [], Pager(shown=0, newer="", older="")
-        token = get_token(request)
-        laid = self.lay_out(shown, data)
+        token, laid = get_token(request), self.lay_out(shown, data)
         # A refusal follows nothing: fetched again it would say that the pool is away.
         is_live = bool(self.live) and not wrong
         here = reverse(self.name)
@@ -496,13 +494,8 @@ class ListPage:
             base="live_page.html" if is_live else "page.html",
             heads=self.heads(request, data, hide),
             lines=[self.line(row, data=data, hide=hide, token=token) for row in laid],
-            choice={
-                "columns": columns,
-                "views": views,
-                "query": full,
-                "typed": typed,
-                "is_chosen": is_chosen,
-            },
+            choice={"columns": columns, "views": views, "query": full, "typed": typed},
+            is_chosen="" in saved or "hide" in request.GET,  # then a narrow page shows all columns, too
             pager=pager,
             oldest=None
             if self.order_of is None or self.order(request)[0]

@@ -49,7 +49,7 @@ def test_a_piece_ends_with_a_termination_and_comes_back_with_its_sector() -> Non
     assert follow(piece) == "ACTIVE"
 
 
-def test_a_piece_ends_where_the_chain_was_read_before_the_termination_landed() -> None:
+def test_a_piece_ends_where_the_chain_showed_the_termination_before() -> None:
     sector, piece = sealed()
     Sector.objects.filter(pk=sector.pk).update(active=False)
     assert follow(piece) == "ACTIVE", "it might be faulty"
