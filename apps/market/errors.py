@@ -18,14 +18,12 @@ class RefusalKind(enum.StrEnum):
 
     BAD_PROPOSAL = "bad_proposal"
     UNAUTHORIZED = "unauthorized"
-    NOT_FOUND = "not_found"
     BAD_SOURCE = "bad_source"
     UNSUPPORTED_SOURCE = "unsupported_source"
     UNSUPPORTED_PRODUCT = "unsupported_product"
     BAD_PRODUCT = "bad_product"
     REJECTED = "rejected"
     OVERLOADED = "overloaded"
-    NOT_OPEN = "not_open"
     TOO_SHORT = "too_short"
 
 

@@ -223,6 +223,11 @@ class Deal(WithReasons, Named, Timestamped):
             models.Index(fields=["miner", "state"], name="deals_by_miner"),
             models.Index(fields=["client"], name="deals_by_client"),
             models.Index(
+                fields=["allocation"],
+                name="deals_by_allocation",
+                condition=models.Q(allocation__isnull=False),
+            ),
+            models.Index(
                 fields=["miner", "earns_from"],
                 name="deals_by_first_payment",
                 condition=models.Q(earns_from__isnull=False),

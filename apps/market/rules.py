@@ -290,6 +290,8 @@ def headers_read(lines: Iterable[str]) -> tuple[tuple[str, str], ...]:
         if not colon:
             raise BadValue(gettext("a header is written as Name: value"), field="headers")
         found.append((name.strip(), value.strip()))
+    if len(found) > HEADERS_MAX:
+        raise BadValue(gettext("at most {most} headers").format(most=HEADERS_MAX), field="headers")
     return tuple(found)
 
 

@@ -75,6 +75,8 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 removed: it waits for others.  VERIFY of a deal that is being sealed follows an aborted sector; SEAL of an
 active or ended one a reorganisation.  RETURN: its message came to nothing; an earlier one may still LAND."""
 
+OVER: Final = (DealState.REFUSED, DealState.FAILED, DealState.ENDED)
+"""Nothing is promised, kept or awaited for it any more."""
 WITHOUT_DATA: Final = (DealState.ACCEPTED, DealState.TRANSFERRING)
 """Accepted, and its data are not all here."""
 WITH_PIECE: Final = {

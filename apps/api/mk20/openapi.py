@@ -154,29 +154,31 @@ ANSWERS: Final[dict[tuple[str, str], Schema]] = {
 REASONS: Final = {
     400: "The proposal, or the body, is wrong.",
     401: "The signature is missing or wrong, or the deal is not this client's.",
-    404: "There is no such deal or chunk, or it awaits no data.",
-    409: "The upload has begun already, or the chunk is here.",
+    404: "There is no such chunk, or the deal awaits no data.",
+    409: "It has begun, is here, was cut off, or is being written by another request, or there is no room.",
+    413: "There are more bytes than the deal has.",
     422: "The provider does not take data that way.",
     423: "The provider does not offer the product.",
-    425: "The product's terms are wrong, or the upload has not begun.",
+    425: "The product's terms are wrong, the provider is disabled, or the upload has not begun.",
     426: "The provider's rules refuse it.",
     429: "Too many requests, or too many deals wait: try again later.",
     430: "The source of the data is wrong.",
-    440: "The provider makes no deals.",
     441: "The duration is too short.",
     503: "Try again later.",
 }
 UPLOAD_STATUSES: Final = (400, 401, 404, 409, 429, 503)
+TERMS_STATUSES: Final = (422, 423, 425, 430)
+"""Of a request whose body is read as a proposal."""
 STATUSES: Final[dict[str, tuple[int, ...]]] = {
-    "mk20-deal": (*sorted(set(views.CODES.values()) - {404}), 503),
+    "mk20-deal": (*sorted(views.CODES.values()), 503),
     "mk20-status": (400, 401, 429, 503),
-    "mk20-update": (400, 401, 422, 423, 425, 429, 430, 503),
-    "mk20-upload": UPLOAD_STATUSES,
+    "mk20-update": (400, 401, 429, *TERMS_STATUSES, 503),
+    "mk20-upload": (*UPLOAD_STATUSES, 413, *TERMS_STATUSES),
     "mk20-uploads": (*UPLOAD_STATUSES, 425),
-    "mk20-chunk": UPLOAD_STATUSES,
-    "mk20-uploads-finalize": UPLOAD_STATUSES,
+    "mk20-chunk": (*UPLOAD_STATUSES, 413),
+    "mk20-uploads-finalize": (*UPLOAD_STATUSES, *TERMS_STATUSES),
 }
-"""By which a route refuses; the lists have the two that all have."""
+"""By which a route refuses; `/products`, `/sources` and `/contracts` by 401 and 429 alone."""
 PARAMETERS: Final[dict[str, Schema]] = {
     "name": {**ULID, "description": "identifier of the deal"},
     "number": {"type": "integer", "minimum": 1, "description": "number of the chunk"},

@@ -52,14 +52,12 @@ PRODUCTS: Final = ("ddo_v1", "retrieval_v1")
 CODES: Final = {
     RefusalKind.BAD_PROPOSAL: 400,
     RefusalKind.UNAUTHORIZED: 401,
-    RefusalKind.NOT_FOUND: 404,
     RefusalKind.UNSUPPORTED_SOURCE: 422,
     RefusalKind.UNSUPPORTED_PRODUCT: 423,
     RefusalKind.BAD_PRODUCT: 425,
     RefusalKind.REJECTED: 426,
     RefusalKind.OVERLOADED: 429,
     RefusalKind.BAD_SOURCE: 430,
-    RefusalKind.NOT_OPEN: 440,
     RefusalKind.TOO_SHORT: 441,
 }
 """Source: filecoin-project/curio market/mk20/types.go DealCode."""

@@ -190,7 +190,10 @@ class DealFetchView(PoolView):
 
     @extend_schema(request=DealFetchInput, responses=DealOutput)
     def post(self, request: Request, uuid: str) -> Response:
-        """Download them; until all are here its state is TRANSFERRING, and after a failure it waits again."""
+        """Download an offline deal's data from a URL.
+
+        Until all are here its state is TRANSFERRING, unless the miner has them.  If that fails, it waits.
+        """
         body = DealFetchInput(data=request.data)
         body.is_valid(raise_exception=True)
         deal = deal_get(self.principal, uuid)

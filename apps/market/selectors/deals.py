@@ -53,7 +53,7 @@ from apps.market.reasons import (
     DOOR_SILENT,
     DOOR_UNSERVED,
 )
-from apps.market.states import PUBLISHED, WITHOUT_DATA, ClientsRule, DealState
+from apps.market.states import OVER, PUBLISHED, WITHOUT_DATA, ClientsRule, DealState
 from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.miners.models import Miner
@@ -353,10 +353,19 @@ def sealing_state_of(deal: Deal) -> str | None:
     return rows.annotate(now=Coalesce(Subquery(newest), F("state"))).values_list("now", flat=True).first()
 
 
+def is_copy_spare(deal: Deal, piece: Piece) -> bool:
+    """Return whether no other deal keeps an unsealed copy, and its sector has a file to make one from."""
+    others = Deal.objects.filter(piece=piece, removes_copy=False).exclude(pk=deal.pk)
+    if piece.sector_number is None:
+        return False
+    sealed = Sector.objects.filter(miner=piece.miner_id, number=piece.sector_number).exclude(store="")
+    return sealed.exists() and not others.exclude(state__in=OVER).exists()
+
+
 def deal_of_allocation(client: str, number: int) -> Deal | None:
     """Return the deal that an allocation is promised to; None where it came to nothing, or has ended."""
-    over = (DealState.REFUSED, DealState.FAILED, DealState.ENDED)
-    return Deal.objects.filter(client=client, allocation=number).exclude(state__in=over).first()
+    rows = Deal.objects.filter(client=client, allocation=number).exclude(state__in=OVER)
+    return next(iter(rows.order_by()[:1]), None)
 
 
 def sector_terminated_at(piece: Piece) -> int | None:

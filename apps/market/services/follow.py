@@ -15,7 +15,13 @@ from apps.core.errors import BadValue, DomainError
 from apps.core.reasons import Reason, as_reason, reason_of, refused
 from apps.market.models import Deal
 from apps.market.reasons import ADDRESSES_GONE, DATA_GONE, LATE, LATE_FOR_START, SHORT_SECTOR, TERM_OVER
-from apps.market.selectors.deals import deals_followed, piece_of_deal, sector_end_of, sector_terminated_at
+from apps.market.selectors.deals import (
+    deals_followed,
+    is_copy_spare,
+    piece_of_deal,
+    sector_end_of,
+    sector_terminated_at,
+)
 from apps.market.services.transfers import (
     chunks_discard,
     chunks_join,
@@ -204,13 +210,14 @@ def _piece_follow(deal: Deal, piece: Piece, *, height: int) -> None:
 
 @transaction.atomic
 def _follow_move(deal: Deal, piece: Piece, *, event: str, height: int) -> None:
-    """Move a deal with its piece; the unsealed copy goes where its client wants none of an active one."""
+    """Move a deal with its piece; the unsealed copy of an active one goes where nobody needs it."""
     reason = as_reason(piece.error) if deal.allocation else ""
     ended = sector_terminated_at(piece) or height if event == "END" else None
     deal_move(deal, event=event, piece=piece, reason=reason, height=ended)
-    if event == "ACTIVATE" and deal.removes_copy:  # a published deal has a piece of its own
+    if event == "ACTIVATE" and deal.removes_copy:
         piece_data_lock(piece)
-        data_drop(piece)
+        if is_copy_spare(deal, piece):
+            data_drop(piece)
 
 
 def _piece_failed(deal: Deal, piece: Piece) -> None:

@@ -266,14 +266,14 @@ def _money_check(proposal: Proposal, balances: Balances | None, *, use: Use) -> 
     """Refuse what would not be published, or repeats another deal.  Raises DealRefused, DealBusy."""
     if proposal.allocation is not None:
         other = deal_of_allocation(proposal.client, proposal.allocation)
-        if other is not None:
+        if other is not None and other.uuid != proposal.uuid:  # it may be sent twice at once
             raise DealRefused(
                 f"Allocation {proposal.allocation} is already used by deal {ulid_encode(other.uuid)}"
             )
     if proposal.signed is None or balances is None:
         return
     same = deal_identical(str(deal_cid(proposal.signed.proposal)))
-    if same is not None:
+    if same is not None and same.uuid != proposal.uuid:
         raise DealRefused(f"deal proposal is identical to deal {same.uuid}")
     cap = balances.data_cap
     left = replace(

@@ -149,13 +149,15 @@ def deal_fetch_begin(deal: Deal) -> None:
 def deal_upload(deal: Deal, *, source: Source, by: Principal, file_name: str = "") -> None:
     """Store all bytes of a deal at once; what came of an upload that was cut off is written anew.
 
-    Raises DealNeedsNoData, ChunkRefused, PieceBusy, PieceMismatch, and what uploads of pieces do.
+    Raises DealNeedsNoData, DealDataComing, ChunkRefused, PieceBusy, PieceMismatch, and what uploads of pieces
+    do.
     """
     _data_require(deal)
     _whole_write(deal, source, by=by, file_name=file_name)
 
 
-def _whole_write(deal: Deal, source: Source, *, by: Principal, file_name: str) -> None:
+def _whole_write(deal: Deal, source: Source, *, by: Principal, file_name: str) -> bool:
+    """Store all bytes of a deal; False if they are here: who sent them got no answer."""
     if deal.chunk_size is not None:
         raise ChunkRefused(gettext("it is being uploaded in chunks"))
     piece = deal.piece
@@ -164,9 +166,12 @@ def _whole_write(deal: Deal, source: Source, *, by: Principal, file_name: str) -
     elif piece.state == PieceState.UPLOADING:
         with piece_opened(piece):  # no other request is sending them
             received_note(piece, received=0)
-    elif piece.state in ARRIVED:  # who sent them got no answer
-        return
+    elif piece.state in ARRIVED:
+        return False
+    elif piece.state == PieceState.FETCHING:
+        raise DealDataComing
     _part_take(deal, piece, source, offset=0, by=by)
+    return True
 
 
 def deal_import(deal: Deal, *, source: Source, by: Principal, file_name: str = "") -> None:
@@ -175,7 +180,8 @@ def deal_import(deal: Deal, *, source: Source, by: Principal, file_name: str = "
     Raises what `deal_upload` does.
     """
     _data_require(deal, DealSource.PUT, DealSource.OFFLINE)
-    _whole_write(deal, source, by=by, file_name=file_name)
+    if not _whole_write(deal, source, by=by, file_name=file_name):
+        raise DealDataComing
     audit_record(principal=by, action="deal.import", target=str(deal.uuid), after={"bytes": deal.raw_size})
 
 
@@ -183,13 +189,15 @@ def deal_import(deal: Deal, *, source: Source, by: Principal, file_name: str = "
 def deal_fetch(deal: Deal, *, url: str, headers: Sequence[tuple[str, str]], by: Principal) -> None:
     """Download the data of an offline deal from where its miner's people say; it fails back to waiting.
 
+    Data that the miner has are taken with the next head, if their sector lives long enough.
     Raises DealNeedsNoData, DealDataComing, BadValue, and what downloads of pieces do.
     """
     _data_require(deal, DealSource.OFFLINE)
     if deal.state != DealState.ACCEPTED or deal.piece is not None:
         raise DealDataComing
     piece, _ = piece_fetch_begin(deal.miner, spec=piece_spec_build(deal), url=url, headers=headers, by=by)
-    deal_move(deal, event="TRANSFER", piece=piece)
+    if piece.state in (PieceState.FETCHING, PieceState.RECEIVED):
+        deal_move(deal, event="TRANSFER", piece=piece)
     after = {"url": url_shown(url), "headers": [name for name, _value in headers]}
     audit_record(principal=by, action="deal.fetch", target=str(deal.uuid), after=after)
 

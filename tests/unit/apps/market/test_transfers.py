@@ -457,15 +457,31 @@ def test_data_of_an_offline_deal_come_from_a_url_of_the_operator(miner: Miner, s
         deal_fetch(one, url=f"{site.base}/x", headers=(), by=people.principal())
 
 
-@pytest.mark.parametrize("removes_copy", [True, False])
-def test_unsealed_copy_goes_once_the_deal_is_active_if_its_client_wants(
-    miner: Miner, removes_copy: bool, django_capture_on_commit_callbacks: Any
+@pytest.mark.parametrize(
+    ("removes_copy", "has_other", "store", "goes"),
+    [
+        (True, False, "s", True),
+        (False, False, "s", False),
+        (True, True, "s", False),
+        (True, False, "", False),
+    ],
+)
+def test_unsealed_copy_goes_once_the_deal_is_active_if_nobody_needs_it(
+    miner: Miner,
+    removes_copy: bool,
+    has_other: bool,
+    store: str,
+    goes: bool,
+    django_capture_on_commit_callbacks: Any,
 ) -> None:
     one = deal(miner, removes_copy=removes_copy)
     upload(one)
     piece = go_on(one).piece
     assert piece is not None
-    for state, is_here in (("PACKED", True), ("ACTIVE", not removes_copy)):
+    if has_other:
+        assert go_on(deal(miner, client=factories.secp(6), source=DealSource.OFFLINE)).piece == piece
+    factories.sector(miner, number=7, store=store)
+    for state, is_here in (("PACKED", True), ("ACTIVE", not goes)):
         Piece.objects.update(state=state, sector_number=7)
         with django_capture_on_commit_callbacks(execute=True):
             go_on(one)
