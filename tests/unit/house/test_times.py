@@ -13,7 +13,7 @@ BY_HAND: Final = re.compile(r"%b|%B|%[YHM][^\"']* UTC\b|\|date:\"[^\"]*[FMNbEDl]
 """A month's name in English, or a time that always says UTC."""
 OUTGOING: Final = {
     "apps/checks/services/quiet_hours.py": "so is what waited in quiet hours",
-    "apps/checks/services/outgoing.py": "alerts are sent in UTC",
+    "apps/checks/services/notification_texts.py": "alerts are sent in UTC",
     "apps/miners/services/role_leases.py": "told to hosts",
 }
 
