@@ -65,7 +65,7 @@ class DealClient:
         self.client = str(key_address(self.key))
 
     def market_open(self) -> None:
-        """Let the signer publish deals, and open the miner's door."""
+        """Allow the signer to publish deals, and open the miner's door."""
         wished = self.pool.base / "wished.toml"
         wished.write_text((self.pool.var / "signer" / "policy.toml").read_text() + rule_text(PUBLISHING_RULE))
         signer_verb(self.pool, "policy", "--take", str(wished), "--by", "test")
@@ -121,7 +121,7 @@ class DealClient:
         return {row["step"]: row for row in map(json.loads, text.splitlines())}
 
     def state(self, order: dict[str, Any]) -> str:
-        """How far a deal is; empty if there is none."""
+        """Return the state of a deal; empty if there is none."""
         sql = "select state from market_deal where uuid = %s and state <> 'REFUSED'"
         rows = self.pool.rows_of(sql, order["UUID"])
         assert len(rows) <= 1

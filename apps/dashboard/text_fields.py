@@ -131,7 +131,7 @@ class Lines(Text):
         self.separator = separator
 
     def clean(self, value: Any) -> tuple[str, ...]:
-        """Return them."""
+        """Return the names."""
         typed = super().clean(value)
         return tuple(one for row in typed.splitlines() for part in row.split(",") if (one := part.strip()))
 
@@ -149,7 +149,7 @@ class Names(Lines):
         super().__init__(separator=", ")
 
     def clean(self, value: Any) -> tuple[str, ...]:
-        """Return them."""
+        """Return the names."""
         return super().clean(self.prepare_value(value))
 
     def ticked(self, shown: Any) -> list[str]:
@@ -163,7 +163,7 @@ class MultiChoice(Text):
     widget = forms.SelectMultiple
 
     def clean(self, value: Any) -> tuple[str, ...]:
-        """Return them."""
+        """Return the names."""
         return tuple(value or ())
 
     def prepare_value(self, value: Any) -> list[str]:

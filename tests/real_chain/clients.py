@@ -62,7 +62,7 @@ class Client:
 
 
 def client_make(node: RealNode, address: str) -> Client:
-    """Give an address of the node's wallet FIL, and data cap by a verifier of its own."""
+    """Send FIL to an address of the node's wallet, and grant it data cap by a verifier of its own."""
     root = node.call("StateAccountKey", node.call("StateVerifiedRegistryRootKey", None), None)
     assert node.call("WalletHas", root), f"the node's wallet lacks the verified registry's root {root}"
     verifier = node.call("WalletNew", "secp256k1")

@@ -69,7 +69,7 @@ SEALING_WORDS: Final = {
     DealState.ACTIVE: "Proving",
     DealState.ENDED: "Removed",
 }
-"""Of deals that are not being sealed.  Source: lotus storage/pipeline/sector_state.go."""
+"""Sealing states of deals that are not being sealed.  Source: lotus storage/pipeline/sector_state.go."""
 SECTOR_WORDS: Final[dict[str, str]] = {
     SectorState.ALLOCATED: "AddPiece",
     SectorState.PIECE_ADDED: "Packing",

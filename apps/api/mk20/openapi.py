@@ -168,7 +168,7 @@ REASONS: Final = {
 }
 UPLOAD_STATUSES: Final = (400, 401, 404, 409, 429, 503)
 TERMS_STATUSES: Final = (422, 423, 425, 430)
-"""Of a request whose body is read as a proposal."""
+"""Refusals of a body that is read as a proposal."""
 STATUSES: Final[dict[str, tuple[int, ...]]] = {
     "mk20-deal": (*sorted(views.CODES.values()), 503),
     "mk20-status": (400, 401, 429, 503),

@@ -174,7 +174,7 @@ class DealDataView(UploadView):
 
 
 class DealFetchInput(InputSerializer):
-    """Where the data of an offline deal lie."""
+    """URL and headers of the data of an offline deal."""
 
     url = serializers.CharField(max_length=2_000)
     headers = serializers.ListField(

@@ -95,7 +95,7 @@ OWN_FORMATS: Final = ("/slack", "/github")
 """How paths of Discord end that take what those services take."""
 TEXT_HOSTS: Final = ("hooks.slack.com",)
 TEXT_PATHS: Final = ("/hooks/",)
-"""How paths of Mattermost's webhooks begin, on whatever host it runs."""
+"""Beginnings of paths of Mattermost's webhooks, on whatever host it runs."""
 
 
 def is_text_reader(url: str) -> bool:

@@ -171,7 +171,7 @@ DEALS: Final = ListPage(
 
 
 class FetchForm(PageForm):
-    """Where the data of an offline deal lie."""
+    """URL and headers of the data of an offline deal."""
 
     url = Text()
     headers = Text(is_secret=True)

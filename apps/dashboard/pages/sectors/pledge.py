@@ -186,7 +186,7 @@ class PledgeForm(PageForm):
     """How many sectors of which miner; the key makes a double click one pledge."""
 
     tenant = Text()
-    """Whose miners alone are offered; empty: all that the viewer sees."""
+    """Tenant whose miners are offered; empty: all that the viewer sees."""
     miner = Text()
     count = Text(initial="1")
     key = Text(initial=new_key)
