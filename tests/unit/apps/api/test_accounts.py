@@ -308,7 +308,14 @@ def test_a_token_has_the_same_facts_in_the_log_wherever_it_was_made() -> None:
         Client().post("/api/v1/tokens", made, content_type="application/json", headers=by),
         Client().post("/genToken", {"name": "alice", "perm": "read"}, "application/json", headers=by),
     ]
-    page = {"name": "newer", "perm": "read", "tenant": "alice", "miners": "f01000", "life": "0"}
+    page = {
+        "name": "newer",
+        "part": "all",
+        "perm": "read",
+        "tenant": "alice",
+        "miners": "f01000",
+        "life": "0",
+    }
     answers.append(signed_in("olga").post("/tokens/new/", page))
     assert [answer.status_code for answer in answers] == [201, 200, 302]
     join_token_issue(tenant=people.tenant("alice"), part="sealer", by=SYSTEM)

@@ -45,7 +45,7 @@ PAGES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "token created": (
         "users.services.tokens",
         "/tokens/new/",
-        {"name": "new", "perm": "read", "life": "30", "tenant": "alice"},
+        {"name": "new", "part": "all", "perm": "read", "life": "30", "tenant": "alice"},
     ),
     "token revoked": ("users.services.tokens", "/tokens/{token}/revoke/", {CONFIRM_FIELD: "yes"}),
     "approval revoked": ("gateway.services.connection_test", "/gateway/approvals/{approval}/refuse/", {}),
