@@ -192,7 +192,10 @@ def deal_fetch(deal: Deal, *, url: str, headers: Sequence[tuple[str, str]], by: 
     Data that the miner has are taken with the next head, if their sector lives long enough.
     Raises DealNeedsNoData, DealDataComing, BadValue, and what downloads of pieces do.
     """
-    _data_require(deal, DealSource.OFFLINE)
+    try:
+        _data_require(deal, DealSource.OFFLINE)
+    except DealNeedsNoData:
+        raise DealNeedsNoData(gettext("it awaits no data of its miner")) from None
     if deal.state != DealState.ACCEPTED or deal.piece is not None:
         raise DealDataComing
     piece, _ = piece_fetch_begin(deal.miner, spec=piece_spec_build(deal), url=url, headers=headers, by=by)

@@ -162,7 +162,7 @@ def test_the_day_is_drawn_and_its_cheap_hours_are_named():
     page = text_of(signed_in("olga").get(reverse("gas")))
 
     assert 'class="t-ok faint"' in page
-    assert "cheapest from" in page
+    assert "Cheapest from" in page
     assert "Cheapest two hours" in page
 
 

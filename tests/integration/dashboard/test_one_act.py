@@ -168,7 +168,7 @@ def test_token_and_miner_for_a_tenant_that_is_not_there(operator: dict[str, str]
     for answer in answers:
         assert (answer.status_code, answer.json()["field"]) == (404, "tenant")
     for path, form in (
-        ("/tokens/new/", {**token, "life": "0"}),
+        ("/tokens/new/", {**token, "part": "all", "life": "0"}),
         ("/miners/add/", {**miner, "how": "import"}),
     ):
         answer = page(path, form)

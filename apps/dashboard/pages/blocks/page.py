@@ -98,7 +98,7 @@ def reward_trend(spans: Sequence[MiningSpan], *, axis: Axis) -> Trend:
     return trend(
         "rewards",
         gettext("Rewards"),
-        [Line(gettext("reward"), [None] * len(rewards) if is_empty else rewards, is_bars=True)],
+        [Line(gettext("Reward"), [None] * len(rewards) if is_empty else rewards, is_bars=True)],
         axis=axis,
         text=lambda value: formatting.amount_text(round(value)),
         note=gettext("A block's reward is recorded once the chain has executed the block.")
