@@ -71,7 +71,7 @@ def _daily_lines(sector: Sector, *, gas: int, height: int) -> list[CostLine]:
 
     A sector's power is its miner's mean, and its fee that of the present supply, as on *Money*: the chain has
     set it by the supply at its activation, and a node is asked for it on the page of that comparison.
-    Not of an adopted one: committed before FIP-0100, it pays none until it is extended.
+    Not of an adopted one: one from before FIP-0100 pays none until it is extended.
     """
     is_ours = sector.state == SectorState.PROVING and sector.commit_batch_id is not None
     reward = reward_estimate() if is_ours else None
