@@ -159,6 +159,7 @@ ELSEWHERE: Final = {
 
 PAGES_ELSEWHERE: Final = {
     "tests/unit/apps/api/v1/test_clients.py": r"client$",
+    "tests/unit/apps/api/v1/test_deals.py": r"deal$",
     "tests/unit/apps/api/v1/test_client_tokens.py": r"client-token-",
     "tests/integration/dashboard/test_tenants.py": r"tenant|token|person|gateway",
     CHARGES_TESTED: r"charges-terms|charges-correction|statement-act",

@@ -32,7 +32,7 @@ NAMES: Final = frozenset(
         *("account", "cron", "datacap", "eam", "evm", "init", "market", "miner", "multisig", "paych"),
         *("power", "reward", "verifreg"),
         *("anybody", "except", "only"),
-        *("alice", "because", "main", "store"),
+        *("alice", "because", "main", "prover", "sealer", "store"),
     }
 )
 """Words that are the same in every language: of the chain, kinds of actors, choices as REST has them, and

@@ -144,6 +144,8 @@ def test_data_of_an_offline_deal_are_downloaded_by_rest_and_page(client: Client,
     assert piece is not None
     assert (piece.state, piece.source_url) == ("FETCHING", url)
     assert headers_decode(piece) == (("A", "b"), ("C", "d"))
+    lines = AuditEntry.objects.filter(action="deal.fetch").order_by("pk")
+    assert [line.target for line in lines] == [str(first.uuid), str(second.uuid)]
 
 
 def test_a_market_is_closed_until_its_people_open_it(client: Client, miner: Miner) -> None:
