@@ -24,6 +24,7 @@ from apps.api.piece_gateway import (
     RETRY_AFTER_S,
     SLOTS,
     HeldChunks,
+    over_limit,
     refusal,
     sealed_answer,
     wait_s,
@@ -47,6 +48,7 @@ from poolsite.ipld.walk import (
     is_virtual,
     path_walk,
 )
+from poolsite.network_addresses import source_of
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +73,7 @@ class Source:
 
     def __init__(self) -> None:
         self.store = block_store()
-        self.miner = NOWHERE
+        self.miner, self.day_bytes = NOWHERE, 0
 
     def root_get(self, cid: bytes) -> bytes:
         """Return the root's block.  Raises LookupError."""
@@ -80,7 +82,7 @@ class Source:
                 raise LookupError
             return block_get(self.store.get, cid)
         data, row = self.store.root_get(cid)
-        self.miner = row.miner
+        self.miner, self.day_bytes = row.miner, row.day_bytes
         return data
 
 
@@ -88,7 +90,7 @@ class Source:
 @require_safe
 def ipfs_retrieve(request: HttpRequest, cid: str, path: str = "") -> HttpResponse | DiskAnswer:
     """Return a block, or the blocks of a DAG as a CAR."""
-    address = request_source(request)
+    address = source_of(request_source(request))
     if not SLOTS.acquire(address):
         wait = {"Retry-After": str(RETRY_AFTER_S)}
         return refusal(429, gettext("too many retrievals are under way: try again later"), **wait)
@@ -115,6 +117,9 @@ def _answer(
     found = _found(request, source, wanted)
     if request.headers.get("If-None-Match", "") in (wanted.etag, wanted.etag.removeprefix("W/"), "*"):
         return _headed(HttpResponse(status=304), wanted), None
+    over = over_limit(source.miner, address, limit=source.day_bytes)
+    if over is not None and request.method != "HEAD":
+        return over, None
     if wanted.format == CAR:
         return _car(request, source, wanted, found, address)
     data = found[-1].data

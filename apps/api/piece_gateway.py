@@ -27,9 +27,11 @@ from apps.core.streams import DiskAnswer, Throttle
 from apps.pieces.data.ranges import PieceBytes, piece_data
 from apps.pieces.errors import PieceSealed, PieceUnknown
 from apps.pieces.selectors import piece_name, piece_retrievable, piece_unsealable
+from apps.pieces.services.retrieval_counts import limit_wait_s, retrieved_add
 from apps.sectors.errors.runs import NotUnsealed, UnsealFailed, UnsealsUnderWay
 from apps.sectors.services.runs.unsealing import retrieval_unseal_request
 from poolsite.filecoin.cids import BadCid, cid_parse
+from poolsite.network_addresses import source_of
 
 if TYPE_CHECKING:
     from apps.pieces.models import Piece
@@ -38,6 +40,8 @@ ANSWERS_MAX: Final = 32
 """Answers at a time in one web process."""
 ANSWERS_PER_ADDRESS: Final = 4
 """Of these to one network address: whoever reads slowly leaves room for others."""
+COUNTED_BYTES: Final = 64 << 20
+"""After so many an answer's bytes are counted for its address, before its end."""
 RETRY_AFTER_S: Final = 5
 UNSEAL_AGAIN_S: Final = 300
 """After which somebody asks again for a piece that is unsealed."""
@@ -85,6 +89,7 @@ class HeldChunks:
         self._chunks = chunks
         self._bytes = RETRIEVED_BYTES.labels(miner)
         RETRIEVALS.labels(miner).inc()
+        self._miner, self._uncounted = miner, 0
         self._address = address
 
     def __iter__(self) -> HeldChunks:
@@ -99,11 +104,20 @@ class HeldChunks:
             self.close()
             raise
         self._bytes.inc(len(chunk))
+        self._uncounted += len(chunk)
+        if self._uncounted >= COUNTED_BYTES:
+            self._count()
         return chunk
+
+    def _count(self) -> None:
+        if self._address is not None and self._uncounted:
+            retrieved_add(self._miner, self._address, self._uncounted, now=clock.now())
+        self._uncounted = 0
 
     def close(self) -> None:
         """Free the slot and close the file; once more is fine."""
         if self._address is not None:
+            self._count()
             SLOTS.release(self._address)
             self._address = None
         self._chunks = iter(())
@@ -129,10 +143,13 @@ def piece_retrieve(request: HttpRequest, cid: str) -> HttpResponse | DiskAnswer:
         return sealed_answer(request, _sealed_named(cid))
     except RangeUnsatisfiable as beyond:
         return refusal(416, beyond.reason, **{"Content-Range": f"bytes */{beyond.size}"})
-    address = request_source(request)
+    address = source_of(request_source(request))
     if request.method == "HEAD":
         headers = data_response(piece, found, None).headers
         return HttpResponse(headers={**headers, "Cache-Control": FOREVER})
+    limit = piece.miner.market.retrieval_day_bytes
+    if (over := over_limit(str(piece.miner), address, limit=limit)) is not None:
+        return over
     if not SLOTS.acquire(address):
         wait = {"Retry-After": str(RETRY_AFTER_S)}
         return refusal(429, gettext("too many retrievals are under way: try again later"), **wait)
@@ -165,6 +182,15 @@ def sealed_answer(request: HttpRequest, piece: Piece | None) -> HttpResponse:
         except DomainError:  # no room for its bytes
             reason = gettext("there is no room to unseal this piece now: try again later")
     return refusal(503, reason, **{"Retry-After": str(UNSEAL_AGAIN_S)})
+
+
+def over_limit(miner: str, address: str, *, limit: int) -> HttpResponse | None:
+    """Return the refusal of an address that retrieved a miner's bytes of a day; None: it did not."""
+    wait = limit_wait_s(miner, address, limit=limit, now=clock.now())
+    if not wait:
+        return None
+    reason = gettext("this address has retrieved its bytes of today: try again tomorrow (UTC)")
+    return refusal(429, reason, **{"Retry-After": str(wait)})
 
 
 def wait_s(count: int) -> float:

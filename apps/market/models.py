@@ -79,6 +79,8 @@ class MinerMarket(Timestamped):
     """Whether anybody may retrieve the data of its active sectors."""
     unseals_data = models.BooleanField(default=False, db_default=False)
     """Whether that unseals what no unsealed copy is kept of, one piece at a time."""
+    retrieval_day_bytes = models.BigIntegerField(default=0, db_default=0)
+    """Bytes that one network address may retrieve a day (UTC); 0: no limit."""
     indexers = ArrayField(models.CharField(max_length=200), default=list, blank=True, db_default=[])
     """URLs at which indexers are told of the miner's advertisements."""
     filter_url = models.CharField(max_length=300, blank=True, default="", db_default="")

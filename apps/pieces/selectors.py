@@ -211,7 +211,7 @@ def piece_retrievable(piece_cid: str) -> Piece:
     Raises PieceUnknown.
     """
     rows = Piece.objects.filter(piece_name(piece_cid).committed, state=PieceState.ACTIVE, has_data=True)
-    rows = rows.filter(miner__market__serves_data=True).order_by("pk")
+    rows = rows.filter(miner__market__serves_data=True).select_related("miner__market").order_by("pk")
     piece = next(filter(is_stored, rows), None)  # a file may be gone that a restored row speaks of
     if piece is None:
         raise PieceUnknown(piece_cid)
@@ -252,7 +252,7 @@ def _indexes_retrievable() -> QuerySet[BlockIndex]:
 
 
 def _served(rows: QuerySet[BlockIndex]) -> list[ServedIndex]:
-    columns = ("uuid", "payload_size", "miner__actor_id", "has_data")
+    columns = ("uuid", "payload_size", "miner__actor_id", "has_data", "miner__market__retrieval_day_bytes")
     return [
         ServedIndex(*row) for row in rows.values_list("piece_id", *(f"piece__{name}" for name in columns))
     ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from poolsite.libp2p import identify, multistream, noise, tls, yamux
 from poolsite.libp2p.connections import RawPipe, SecurePipe
 from poolsite.libp2p.identity import Identity
 from poolsite.libp2p.limits import Limits
+from poolsite.network_addresses import source_of
 
 Handler = Callable[[yamux.Stream], Awaitable[None]]
 
@@ -204,14 +204,3 @@ async def ping(stream: yamux.Stream) -> None:
     with contextlib.suppress(yamux.StreamEnded):
         while True:
             await stream.write(await stream.read_exactly(PING_BYTES))
-
-
-def source_of(host: str) -> str:
-    """Return by what connections of one stranger are counted."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if address.version == 6 and address.ipv4_mapped is None:
-        return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
-    return str(getattr(address, "ipv4_mapped", None) or address)

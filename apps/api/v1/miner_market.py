@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -34,9 +35,12 @@ from apps.market.services.markets import (
 from apps.market.states import ClientsRule
 from apps.miners.selectors.miners import miner_get
 from apps.pieces.data.sources import URL_MAX
+from apps.pieces.services.retrieval_counts import retrieved_list
 
 if TYPE_CHECKING:
     from apps.market.models import MinerMarket
+
+RETRIEVALS_MAX: Final = 100
 
 
 class MarketInput(InputSerializer):
@@ -101,6 +105,12 @@ class MarketInput(InputSerializer):
     unseals_data = serializers.BooleanField(
         required=False,
         help_text="whether that unseals what no unsealed copy is kept of, one piece at a time",
+    )
+    retrieval_day_bytes = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=NUMBER_MAX,
+        help_text="bytes that one network address may retrieve a day (UTC); 0: no limit",
     )
     indexers = serializers.ListField(
         child=serializers.CharField(max_length=200),
@@ -208,6 +218,33 @@ class MinerEscrowView(PoolView):
         return Response({**amounts, "rules": [str(rule.uuid) for rule in rules]})
 
 
+class RetrievedOutput(serializers.Serializer[Any]):
+    """What one network address retrieved of a miner."""
+
+    address = serializers.CharField(help_text="IPv4 address, or network of an IPv6 one")
+    day_bytes = serializers.IntegerField(help_text="since midnight UTC")
+    week_bytes = serializers.IntegerField(help_text="in seven days, with today")
+
+
+class RetrievalsOutput(serializers.Serializer[Any]):
+    """Who retrieved the most of a miner's data."""
+
+    results = RetrievedOutput(many=True, help_text="most bytes first")
+
+
+class MinerRetrievalsView(PoolView):
+    """`/miners/{address}/retrievals`: which network addresses retrieve a miner's data."""
+
+    filters = ()
+
+    @extend_schema(responses=RetrievalsOutput)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """List the hundred that retrieved the most in seven days; figures are lost with Redis."""
+        miner = miner_get(self.principal, address)
+        rows = retrieved_list(str(miner), now=clock.now(), most=RETRIEVALS_MAX)
+        return Response({"results": [asdict(row) for row in rows]})
+
+
 class IndexerOutput(serializers.Serializer[Any]):
     """The last answer of an indexer."""
 
@@ -289,5 +326,6 @@ class MinerDiscoveryView(PoolView):
 urlpatterns = [
     path("miners/<str:address>/discovery", MinerDiscoveryView.as_view(), name="v1-miner-discovery"),
     path("miners/<str:address>/market", MinerMarketView.as_view(), name="v1-miner-market"),
+    path("miners/<str:address>/retrievals", MinerRetrievalsView.as_view(), name="v1-miner-retrievals"),
     path("miners/<str:address>/escrow", MinerEscrowView.as_view(), name="v1-miner-escrow"),
 ]

@@ -29,12 +29,12 @@ FIELDS: Final = (
     *("clients_rule", "clients", "start_wait", "start_within", "waiting_deals", "waiting_bytes"),
     *("client_deals", "publish_wait", "publish_most", "publish_base_fee"),
     *("takes_http", "takes_put", "takes_offline", "takes_libp2p", "libp2p_port", "indexers"),
-    *("serves_data", "unseals_data"),
+    *("serves_data", "unseals_data", "retrieval_day_bytes"),
     *("filter_url", "accepts_unfiltered"),
 )
 UNITS: Final = {
     **dict.fromkeys(("price", "verified_price"), "attoFIL per GiB and epoch"),
-    **dict.fromkeys(("least_size", "most_size", "waiting_bytes"), "bytes"),
+    **dict.fromkeys(("least_size", "most_size", "waiting_bytes", "retrieval_day_bytes"), "bytes"),
     **dict.fromkeys(("start_wait", "start_within"), "epochs"),
     **dict.fromkeys(("waiting_deals", "client_deals", "publish_most"), "deals"),
     "publish_wait": "epochs",
@@ -186,6 +186,7 @@ def _check(row: MinerMarket) -> None:
             raise BadValue(gettext("must be from 0 to {most}").format(most=NUMBER_MAX), field=name)
     for name, least, most in (
         ("client_deals", 1, COUNT_MAX),
+        ("retrieval_day_bytes", 0, NUMBER_MAX),
         ("publish_wait", 0, NUMBER_MAX),
         ("publish_most", 1, MESSAGE_MAX),
         ("publish_base_fee", 0, NUMBER_MAX),

@@ -227,6 +227,8 @@ class ServedIndex(NamedTuple):
     """ID of its miner."""
     has_data: bool
     """Whether the raw bytes are here; else they have to be unsealed first."""
+    day_bytes: int = 0
+    """Bytes of its miner that an address may retrieve a day; 0: no limit."""
 
     @property
     def miner(self) -> str:

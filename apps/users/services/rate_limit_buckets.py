@@ -15,6 +15,7 @@ from apps.core.redis_clients import redis_client
 from apps.users.rules.principals import Principal
 from apps.users.rules.rate_limits import Rule, Usage, usage_of
 from apps.users.selectors.rate_limits import RULES
+from poolsite.network_addresses import source_of
 
 log = structlog.get_logger(__name__)
 
@@ -55,11 +56,11 @@ def address_request_count(
 ) -> Usage | None:
     """Count one request of a network address to what anybody may ask; None if Redis is away.
 
-    `capacity`: so many in `reset_us` microseconds; 0: `PER_MINUTE`.
+    An IPv6 network of 64 bits is one.  `capacity`: so many in `reset_us` microseconds; 0: `PER_MINUTE`.
     """
     try:
         return bucket_fill(
-            Rule(f"{what}:{address}", "", "", capacity=capacity or PER_MINUTE, reset_us=reset_us)
+            Rule(f"{what}:{source_of(address)}", "", "", capacity=capacity or PER_MINUTE, reset_us=reset_us)
         )
     except (RedisError, OSError):
         return None

@@ -13,10 +13,11 @@ import pytest
 from poolsite.filecoin.varint import uvarint_read
 from poolsite.libp2p.identity import Identity, peer_id_text
 from poolsite.libp2p.limits import Limits
-from poolsite.libp2p.listener import Connection, Listener, source_of
+from poolsite.libp2p.listener import Connection, Listener
 from poolsite.libp2p.multistream import VERSION, line_write
 from poolsite.libp2p.protobuf import fields_read
 from poolsite.libp2p.yamux import DATA, PING, SYN, Stream
+from poolsite.network_addresses import source_of
 from tests.libp2p_client import Client, connection_open, connections_close
 
 ECHO = "/echo/1"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -11,26 +12,34 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from apps.chain.selectors.network import network_bound
+from apps.core import clock
+from apps.core.errors import DomainError
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Integer, Size
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.discovery_facts import discovery_facts
 from apps.dashboard.pages.miners.market_facts import door_facts, escrow_facts, publishing_refused
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Choice, Text, Tick, new_key
 from apps.market.selectors.deals import market_of
 from apps.market.services.markets import FIELDS, market_set
 from apps.market.states import ClientsRule
 from apps.miners.selectors.miners import miner_get
+from apps.pieces.services.retrieval_counts import Retrieved, retrieved_list
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.policy import MAINNET
+
+if TYPE_CHECKING:
+    from apps.market.models import MinerMarket
 
 TICKS: Final = (
     *("is_open", "is_verified_only", "takes_http", "takes_put", "takes_offline", "takes_libp2p"),
     *("serves_data", "unseals_data", "accepts_unfiltered"),
 )
 
+RETRIEVED_SHOWN: Final = 10
 INDEXER: Final = "https://cid.contact/ingest/announce"
 """The public indexer, proposed to miners of the main network."""
 
@@ -73,6 +82,7 @@ class MarketForm(PageForm):
     libp2p_port = Integer()
     serves_data = Tick()
     unseals_data = Tick()
+    retrieval_day_bytes = Size()
     indexers = Lines()
     filter_url = Text()
     accepts_unfiltered = Tick()
@@ -82,6 +92,26 @@ def _indexer_proposed() -> str:
     """Return an indexer to propose; empty where the network has no public one, or is not known yet."""
     network = network_bound()
     return INDEXER if network is not None and network.name == MAINNET.name else ""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievedFacts:
+    """Which network addresses retrieve a miner's data."""
+
+    rows: tuple[Retrieved, ...] = ()
+    away: str = ""
+    """Why they are not known."""
+
+
+def _retrieved(row: MinerMarket) -> RetrievedFacts | None:
+    """Return who retrieves the most; None where nothing is served."""
+    if not row.serves_data:
+        return None
+    try:
+        found = retrieved_list(str(row.miner), now=clock.now(), most=RETRIEVED_SHOWN)
+    except DomainError as refusal:
+        return RetrievedFacts(away=refusal_text(refusal))
+    return RetrievedFacts(tuple(found))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -111,6 +141,7 @@ def market(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         door=door_facts(row, viewer, is_reach_asked="reach" in request.GET),
         escrow=escrow_facts(miner, data),
         discovery=discovery_facts(row),
+        retrieved=_retrieved(row),
         indexer=_indexer_proposed(),
         refusing=publishing_refused(row, viewer),
         key=new_key(),

@@ -413,3 +413,21 @@ def test_retrievals_share_slots_and_counts_with_those_by_piece(client: Client, m
     sizes = [len(body(answer)) for answer in slow]
     assert body(client.get(f"/ipfs/{root}?format=raw"))
     assert RETRIEVED_BYTES.labels("f02001")._value.get() - before >= sum(sizes)
+
+
+def test_a_dag_counts_for_the_address_and_its_limit(
+    client: Client, miner: Miner, shared_reports: str
+) -> None:
+    data = golden("file-3k-and-3-blocks-missing-block")
+    whole = blocks_of(data)
+    piece_of(miner, data)
+    market_set(miner, values={"retrieval_day_bytes": 1}, by=people.principal())
+    path = f"/ipfs/{text_write(whole[-1][0])}?format=raw"
+
+    first = client.get(path)
+    assert (first.status_code, body(first)) == (200, whole[-1][1])
+    second = client.get(path)
+
+    assert second.status_code == 429
+    assert int(second["Retry-After"]) > 0
+    assert client.head(path).status_code == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from apps.market.services.markets import market_set
 from apps.miners.models import Miner
 from apps.pieces.data.files import piece_path
 from apps.pieces.models import Piece
+from apps.pieces.services.retrieval_counts import Retrieved, retrieved_list
 from apps.sectors.models import Job, Worker
 from tests import factories, people
+from tests.page_client import signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -218,3 +221,54 @@ def test_retrievals_of_a_process_share_its_rate(
     assert [retrieve(), retrieve(), retrieve()] == [DATA, DATA, DATA]
 
     assert waited == [0, 0, 0, 2, 4]
+
+
+def test_bytes_are_counted_by_address_and_limited_a_day(
+    client: Client, piece: Piece, shared_reports: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market_set(piece.miner, values={"retrieval_day_bytes": 150}, by=people.principal())
+    at = datetime(2026, 12, 1, 23, 0, tzinfo=UTC)
+    monkeypatch.setattr("apps.core.clock.now", lambda: at)
+
+    def get(address: str, **headers: str) -> Any:
+        return client.get(path_of(piece), REMOTE_ADDR=address, headers=headers)
+
+    for address, times in (("2001:db8::1", 1), ("2001:db8::2", 1), ("192.0.2.1", 1)):
+        for _ in range(times):
+            assert body(get(address)) == DATA
+    over = get("2001:db8::3")
+    assert (over.status_code, over["Retry-After"]) == (429, "3600")
+    assert b"has retrieved its bytes of today" in over.content
+    assert body(get("192.0.2.1", range="bytes=0-9")) == DATA[:10]
+    assert client.head(path_of(piece), REMOTE_ADDR="2001:db8::3").status_code == 200
+
+    monkeypatch.setattr("apps.core.clock.now", lambda: at + timedelta(hours=2))
+    assert body(get("2001:db8::3")) == DATA
+    rows = retrieved_list(str(piece.miner), now=at + timedelta(hours=2), most=2)
+    assert rows == [Retrieved("2001:db8::/64", 100, 300), Retrieved("192.0.2.1", 0, 110)]
+
+    address = piece.miner.address
+    headers = people.bearer(people.token("read"))
+    told = client.get(f"/api/v1/miners/{address}/retrievals", headers=headers).json()["results"]
+    assert told[0] == {"address": "2001:db8::/64", "day_bytes": 100, "week_bytes": 300}
+    stranger = people.bearer(people.token("read", of="bob"))
+    assert client.get(f"/api/v1/miners/{address}/retrievals", headers=stranger).status_code == 404
+    people.person("ann")
+    page = text_of(signed_in("ann").get(f"/miners/{address}/market/"))
+    assert "2001:db8::/64" in page
+    assert "300 B" in page
+
+
+def test_without_redis_data_are_served_and_nobody_is_named(
+    client: Client, piece: Piece, settings: Any
+) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    market_set(piece.miner, values={"retrieval_day_bytes": 1}, by=people.principal())
+
+    assert [body(client.get(path_of(piece))) for _ in range(2)] == [DATA, DATA]
+    path, headers = f"/api/v1/miners/{piece.miner.address}/retrievals", people.bearer(people.token("read"))
+    answer = client.get(path, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_reachable")
+    people.person("ann")
+    page = text_of(signed_in("ann").get(f"/miners/{piece.miner.address}/market/"))
+    assert "Redis does not answer" in page
