@@ -17,6 +17,9 @@ VERBATIM: Final = frozenset({"code", "pre", "script", "style", "kbd"})
 HOLE: Final = re.compile(r"\{[^{}]*\}|%\([a-zA-Z_0-9]+\)[sd]|<[^>]*>|&[a-z]+;")
 SENTENCE: Final = re.compile(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}")
 """English words in a row, which no name or figure of a page is."""
+LETTERS: Final = re.compile(r"(?<![\w./:@-])[A-Za-z]{2,}(?![\w/@-]|\.\w)")
+"""A word of letters alone, which is no part of an address, a number or a file's name."""
+ADDRESS: Final = re.compile(r"https?://\S+")
 DATA: Final = frozenset({"Send", "pool"})
 """Names of a method and a tenant, which are also words of pages."""
 
@@ -72,3 +75,8 @@ def untranslated(html: str) -> set[str]:
 def english_of(html: str) -> set[str]:
     """Return what is English on a page: texts of the catalogue, and sentences that nobody marked."""
     return untranslated(html) | {text for text in Words(html).texts if SENTENCE.search(text)}
+
+
+def latin_words(text: str, *, names: frozenset[str] = frozenset()) -> set[str]:
+    """Return the words in Latin letters of a text that are none of these names."""
+    return {*LETTERS.findall(ADDRESS.sub("", text))} - names

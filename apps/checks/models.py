@@ -37,6 +37,8 @@ class AlertChannel(models.Model):
     with_actions = models.BooleanField(default=False)
     """Of a webhook: whether it is also told that somebody acknowledged an alert, or commented on it, that an
     acknowledgement ended, and by events of their own that an alert began again or became worse."""
+    language = models.CharField(max_length=16, default="en", db_default="en")
+    """In which people are told: a code of `LANGUAGES`.  What programs read is English."""
     is_enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     only_tenants = models.JSONField(default=list, db_default=Value([], models.JSONField()))
@@ -196,6 +198,8 @@ class Notification(WithReasons):
     text_coded = CodedField()
     body = models.JSONField()
     """As a webhook gets it."""
+    finding_codes = models.JSONField(null=True)
+    """Codes of the body's findings, and after them of those that these explain, as `coded` writes them."""
     keys = models.JSONField(default=list)
     """Keys of the findings that it tells of; empty if it tells of none, or was written before they were."""
     created_at = models.DateTimeField()

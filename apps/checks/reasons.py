@@ -732,6 +732,7 @@ STORES_PROMISED = reason(
 HEAD_AGAIN = reason("checks.head_again", gettext_noop("{severity} again"))
 HEAD_WORSE = reason("checks.head_worse", gettext_noop("{severity}, worse"))
 FROM_POOL = reason("checks.from_pool", "[{pool}] {text}")
+NO_CHAIN = reason("checks.no_chain", gettext_noop("no chain"))
 ACKNOWLEDGED_BY = reason("checks.acknowledged_by", gettext_noop("Acknowledged by {actor}: {found}"))
 ACKNOWLEDGEMENT_ENDED = reason(
     "checks.acknowledgement_ended", gettext_noop("Acknowledgement ended by {actor}: {found}")

@@ -7,6 +7,7 @@ import time
 from celery import shared_task
 
 from apps.chain.node.isolation import for_each_isolated
+from apps.checks.reasons import NO_CHAIN
 from apps.checks.report.cache import all_asked_evaluate, report_evaluate, requested_evaluate
 from apps.checks.report.components import components_found
 from apps.checks.selectors.data import CheckData
@@ -34,7 +35,7 @@ def alerts_run() -> None:
     database_sample()
     data = CheckData(SYSTEM)
     data.__dict__["alerts_last_run"] = data.at  # they are evaluated now, however long the pool was stopped
-    network = data.network.name if data.network is not None else "no chain"
+    network = data.network.name if data.network is not None else NO_CHAIN()
     report = report_evaluate(data)
     # First, as slow channels would look like time in which nothing was evaluated.
     for_each_isolated(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.urls import path
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -37,8 +38,13 @@ if TYPE_CHECKING:
 
 
 class ScopeInput(InputSerializer):
-    """The alerts that a channel is told of, and when."""
+    """The alerts that a channel is told of, when, and in which language."""
 
+    language = serializers.ChoiceField(
+        choices=[code for code, _ in settings.LANGUAGES],
+        required=False,
+        help_text="Of e-mails, chats and apps; the JSON of a webhook and PAGERDUTY are English.",
+    )
     only_tenants = serializers.ListField(
         child=serializers.CharField(max_length=50),
         required=False,
@@ -154,6 +160,7 @@ class ChannelOutput(serializers.Serializer[Any]):
     repeat_s = serializers.IntegerField()
     critical_only = serializers.BooleanField()
     with_actions = serializers.BooleanField()
+    language = serializers.CharField()
     only_tenants = serializers.SerializerMethodField(help_text="Names.")
     only_miners = serializers.SerializerMethodField(help_text="ID addresses.")
     only_checks = serializers.ListField(child=serializers.CharField())

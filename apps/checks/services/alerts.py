@@ -26,6 +26,7 @@ from apps.checks.selectors.quiet_hours import waits_quietly
 from apps.checks.services.acknowledgements import EFFECT, EXTENT, acknowledgement_check
 from apps.checks.services.alert_entries import alerts_end, change_note, entry_add
 from apps.checks.services.channels import REPEATS_S
+from apps.checks.services.notification_texts import findings_read
 from apps.checks.services.notifications import finding_describe, notification_build
 from apps.checks.services.quiet_hours import quiet_hours_wait
 from apps.checks.states import FAILING, AlertEntryKind, AlertEvent, ChannelKind
@@ -437,5 +438,5 @@ def _ended_unreported(channel: AlertChannel, *, now: datetime) -> list[Alert]:
 
 def _say_as_told(alert: Alert) -> None:
     """Put into an alert what a channel was told of it last: it is to hear that this is over, and no more."""
-    body = Notification.objects.get(pk=getattr(alert, "last_failing")).body  # noqa: B009  # annotated
-    alert.say = "; ".join(body.get("findings", ())) or alert.say
+    told = Notification.objects.get(pk=getattr(alert, "last_failing"))  # noqa: B009  # annotated
+    alert.say = clauses(*findings_read(told)[0]) or alert.say

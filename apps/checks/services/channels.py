@@ -47,7 +47,7 @@ REPEATS_S: Final = (900, 3600, 6 * 3600, DAY_S)
 TARGET_MAX: Final = 2000
 SIGNED: Final = (ChannelKind.WEBHOOK, ChannelKind.PAGERDUTY)
 """Kinds with a key beside their target."""
-CHOSEN: Final = ("repeat_s", "critical_only", "with_actions", *SCOPE)
+CHOSEN: Final = ("repeat_s", "critical_only", "with_actions", "language", *SCOPE)
 """Fields of a channel that say which notifications it gets."""
 CHANNELS_MAX: Final = 10
 """Channels of one tenant."""
@@ -150,6 +150,8 @@ class ChannelSpec:
     repeat_s: int = REPEATS_S[1]
     critical_only: bool = False
     with_actions: bool = False
+    language: str = settings.LANGUAGE_CODE
+    """Of what people read; what programs read is English."""
     only_tenants: Sequence[str] = ()
     """Names; only of the operator's channels."""
     only_miners: Sequence[str] = ()
@@ -200,6 +202,7 @@ def channel_add(spec: ChannelSpec, *, principal: Principal, tenant: Tenant | Non
                 repeat_s=spec.repeat_s,
                 critical_only=spec.critical_only,
                 with_actions=spec.with_actions,
+                language=spec.language,
                 **scope,
             )
     except IntegrityError:
@@ -207,6 +210,7 @@ def channel_add(spec: ChannelSpec, *, principal: Principal, tenant: Tenant | Non
     repeated = value_with_unit("repeat_s", spec.repeat_s)
     after = {"kind": spec.kind, "repeat_s": repeated, "critical_only": spec.critical_only}
     after |= {"with_actions": True} if spec.with_actions else {}
+    after |= {"language": spec.language} if spec.language != settings.LANGUAGE_CODE else {}
     facts, none = scope_describe(scope_write(row)), scope_describe(ChannelSpec(name="", kind="").scope)
     after |= {name: value for name, value in facts.items() if value != none[name]}
     audit_record(
@@ -221,6 +225,11 @@ def _spec_check(spec: ChannelSpec) -> None:
         raise BadValue(gettext("enter the integration key of an Events API v2 integration"), field="secret")
     if spec.with_actions and spec.kind != ChannelKind.WEBHOOK:
         raise BadValue(gettext("only a webhook is told of actions"), field="with_actions")
+    if spec.language not in dict(settings.LANGUAGES):
+        text = gettext("{language!r} is not a language").format(language=spec.language)
+        raise BadValue(text, field="language")
+    if spec.kind == ChannelKind.PAGERDUTY and spec.language != settings.LANGUAGE_CODE:
+        raise BadValue(gettext("PagerDuty is told in English"), field="language")
     if spec.repeat_s not in REPEATS_S:
         raise BadValue(gettext("choose one of the intervals"), field="repeat_s")
     if len(spec.secret) > TARGET_MAX:

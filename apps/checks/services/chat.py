@@ -16,7 +16,7 @@ from urllib.parse import quote_plus, urlsplit
 
 from apps.checks.models import Notification
 from apps.checks.reasons import REFUSED, UNEXPECTED
-from apps.checks.services.notification_texts import end_write
+from apps.checks.services.notification_texts import end_write, text_write
 from apps.core.reasons import quoted
 
 KEYWORD: Final = "Poolsite"
@@ -124,7 +124,7 @@ def chat_body_write(service: ChatService, *, row: Notification) -> dict[str, Any
 
 def chat_text_write(row: Notification, *, head: str = "", calls_nobody: bool = False) -> str:
     """Return a notification as plain text, with its cost, and its page if that has a host."""
-    return text_fit(f"{head}{row.text}", end=end_write(row), most=TEXT_MAX, calls_nobody=calls_nobody)
+    return text_fit(f"{head}{text_write(row)}", end=end_write(row), most=TEXT_MAX, calls_nobody=calls_nobody)
 
 
 def text_fit(text: str, *, end: str, most: int, calls_nobody: bool = False) -> str:

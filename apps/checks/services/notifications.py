@@ -20,14 +20,16 @@ from apps.checks.reasons import (
     FROM_POOL,
     HEAD_AGAIN,
     HEAD_WORSE,
+    NO_CHAIN,
     OF_MINER,
 )
 from apps.checks.report.report import Report, Result
 from apps.checks.selectors.channel_scopes import channels_told
+from apps.checks.services.notification_texts import findings_read
 from apps.checks.services.quiet_hours import quiet_hours_wait
 from apps.checks.states import FAILING, AlertEvent
 from apps.core.marked_texts import gettext
-from apps.core.reasons import MARKED, Reason, clauses, colon, cut
+from apps.core.reasons import MARKED, Reason, clauses, coded, colon, cut
 
 ACTIONS: Final = {
     AlertEvent.ACKNOWLEDGED: ACKNOWLEDGED_BY,
@@ -75,6 +77,8 @@ def notification_build(
     row.keys = alert.keys if result is not None else []
     if report is not None and result is not None and event != AlertEvent.ENDED:
         row.body |= _found(result, effects, report)
+        others = [one for effect in effects for one in effect.findings]
+        row.finding_codes = [coded(finding_describe(one)) for one in (*result.findings, *others)]
     return row
 
 
@@ -92,7 +96,7 @@ def action_notifications_write(
     narrow = ~Q(only_checks=[]) | ~Q(only_miners=[]) | Q(wait_min__gt=0)
     channels = channels.exclude(narrow & ~Q(pk__in=notified))
     network = network_known()
-    pool = "no chain" if network is None else network.name
+    pool = NO_CHAIN() if network is None else network.name
     rows = []
     for channel in channels.order_by("pk"):
         found = _tenant_named(channel, alert, _said_to(channel, alert))
@@ -125,7 +129,7 @@ def _said_to(channel: AlertChannel, alert: Alert) -> str:
         found: str = alert.say
         return found
     last = alert.notifications.filter(channel=channel, event__in=FAILING).order_by("-pk").first()
-    return "; ".join(last.body.get("findings", ()) if last is not None else ()) or alert.title
+    return (clauses(*findings_read(last)[0]) if last is not None else "") or MARKED(text=alert.title)
 
 
 def _written(

@@ -28,13 +28,12 @@ from apps.checks.services.chat import (
     chat_text_write,
     is_text_reader,
 )
-from apps.checks.services.notification_texts import cost_write, details_write, subject_write
+from apps.checks.services.notification_texts import cost_write, details_write, page_write, subject_write
 from apps.checks.services.pagerduty import pagerduty_events_build, pagerduty_reason_read
 from apps.checks.services.push import push_send
 from apps.checks.states import ChannelKind
 from apps.core import clock
 from apps.core.connection_faults import fault_reason
-from apps.core.marked_texts import gettext as say
 from apps.core.reasons import Reason, quoted
 from apps.users.rules.encryption import DecryptionFailed, text_decrypt
 
@@ -149,9 +148,8 @@ def url_open(
 
 def mail_send(row: Notification, *, address: str) -> None:
     """Send an e-mail through the server of `EMAIL_URL`.  Raises NotDelivered."""
-    subject, page = subject_write(row), row.body.get("page")
-    details = say("Details: {page}").format(page=page) if page else ""
-    parts = (details_write(row, subject=subject), cost_write(row.body), details)
+    subject = subject_write(row)
+    parts = (details_write(row, subject=subject), cost_write(row), page_write(row))
     message = EmailMessage(
         subject=subject,
         body="\n\n".join(part for part in parts if part),

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from apps.checks.findings.results import Link, Severity
 from apps.checks.models import AlertChannel, Notification
-from apps.checks.reasons import FROM_POOL
+from apps.checks.reasons import FROM_POOL, NO_CHAIN
 from apps.checks.selectors.quiet_hours import quiet_until, waits_quietly
 from apps.checks.states import FAILING, AlertEvent
 from apps.core.marked_texts import gettext
@@ -85,7 +85,9 @@ def _summary(channel: AlertChannel, rows: Sequence[Notification], *, now: dateti
     pool = next((row.body["pool"] for row in rows if row.body.get("pool")), "")
     texts = [_own_text(row, pool) for row in rows[:SUMMED_MAX]]
     head = gettext("[{pool}] {count} notifications of the quiet hours since {since}:").format(
-        pool=pool, count=len(rows), since=f"{since:%Y-%m-%d %H:%M} UTC"
+        pool=NO_CHAIN() if NO_CHAIN.made(pool) else pool,
+        count=len(rows),
+        since=f"{since:%Y-%m-%d %H:%M} UTC",
     )
     more = len(rows) - len(texts)
     end = [gettext("and {rest} more").format(rest=more)] if more else []
@@ -107,6 +109,7 @@ def _summary(channel: AlertChannel, rows: Sequence[Notification], *, now: dateti
 def _own_text(row: Notification, pool: str) -> str:
     """Return what a notification says, without the pool's name before it."""
     text = row.text
-    if isinstance(text, Reason) and text.code == FROM_POOL.code and text.values["pool"] == pool:
-        return as_reason(text.values["text"])
-    return str(text.removeprefix(f"[{pool}] "))
+    if not isinstance(text, Reason):
+        return str(text.removeprefix(f"[{pool}] "))
+    is_of_pool = text.code == FROM_POOL.code and text.values["pool"] == pool
+    return as_reason(text.values["text"]) if is_of_pool else text

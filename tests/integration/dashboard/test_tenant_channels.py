@@ -96,12 +96,16 @@ def test_tenants_admin_edits_a_channel_and_a_refusal_keeps_what_was_ticked() -> 
     assert not any('value="nodes_foreign"' in box for box in ticked), "a check of the pool"
 
     checks = ["fee_debt", "windows_missed"]
-    saved = page.post(here, {"repeat_s": "900", "critical_only": "1", "only_checks": checks})
+    given = {"repeat_s": "900", "critical_only": "1", "only_checks": checks, "language": "zh-hans"}
+    saved = page.post(here, given)
 
     assert saved["Location"] == address_of("tenant")
     row.refresh_from_db()
     assert (row.repeat_s, row.critical_only, row.with_actions) == (900, True, False)
     assert row.only_checks == checks
+    assert row.language == "zh-hans"
+    assert '<option value="zh-hans" selected>简体中文</option>' in text_of(page.get(here))
+    assert "; in 简体中文" in text_of(page.get(address_of("tenant")))
     boxes = text_of(page.get(here)).split('type="checkbox"')
     assert sum('name="only_checks"' in box and " checked" in box.partition(">")[0] for box in boxes) == 2
     assert row.target == target, "an empty field leaves it"

@@ -84,6 +84,7 @@ class EditForm(PageForm):
     repeat_s = Choice([(seconds, seconds) for seconds in REPEATS_S], initial=3600, coerce=int)
     critical_only = Tick()
     with_actions = Tick()
+    language = Choice([("", ""), *settings.LANGUAGES], empty=settings.LANGUAGE_CODE)
     only_tenants = Names()
     only_miners = TextList()
     only_checks = TextList()
@@ -202,6 +203,7 @@ def repeats_offered() -> dict[str, Any]:
         "soon": every_text(REPEATS_S[0]),
         "waits": waits,
         "zones": zone_names(),
+        "languages": settings.LANGUAGES,
     }
 
 
@@ -264,7 +266,8 @@ def channel_settings(request: HttpRequest, viewer: Principal, key: UUID) -> Http
     """Show which notifications a channel gets, and change that, or where they go."""
     row, back = channel_managed(viewer, key)
     ticks = {name: "1" for name in ("critical_only", "with_actions", "quiet_critical") if getattr(row, name)}
-    form = EditForm.of(request, repeat_s=row.repeat_s, **{**scope_write(row), "quiet_critical": ""} | ticks)
+    chosen = {"repeat_s": row.repeat_s, "language": row.language, **scope_write(row), "quiet_critical": ""}
+    form = EditForm.of(request, **chosen | ticks)
     if form.is_valid():
         if (held := reauthenticate_first(request, viewer)) is not None:
             return held

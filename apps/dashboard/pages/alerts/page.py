@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext, ngettext
@@ -216,6 +217,9 @@ def channel_what(row: AlertChannel) -> str:
         what += gettext("; critical ones that fail again or become worse: at most once every {soon}").format(
             soon=every_text(REPEATS_S[0])
         )
+    if row.language != settings.LANGUAGE_CODE:
+        language = dict(settings.LANGUAGES).get(row.language, row.language)
+        what += gettext("; in {language}").format(language=language)
     what += scope_text(row)
     if row.callback_secret:
         what += gettext("; acknowledgements come back")

@@ -107,7 +107,9 @@ def guarded(attempt: str) -> str:
 
 
 def sent(url: str = POVER, text: str = "2 wins lost") -> str:
-    row = Notification(event="STARTED", text=text, body={"page": "https://pool.example/alerts/"})
+    row = Notification(
+        channel=AlertChannel(), event="STARTED", text=text, body={"page": "https://pool.example/alerts/"}
+    )
     return push.push_send(row, url=url)
 
 
@@ -256,7 +258,9 @@ def test_title_says_what_is_wrong_and_the_text_where_and_the_cost(network: Netwo
         "per_day": str(7 * 10**18),
         "page": "https://pool.example/blocks/",
     }
-    row = Notification(event="STARTED", text="[mainnet] Critical: 2 wins lost", body=body)
+    row = Notification(
+        channel=AlertChannel(), event="STARTED", text="[mainnet] Critical: 2 wins lost", body=body
+    )
     network.says(status=200, answer="")
 
     assert push.push_send(row, url=target_of("discord").url) == ""

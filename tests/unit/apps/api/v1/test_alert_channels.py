@@ -146,6 +146,7 @@ def test_a_token_for_some_miners_sees_and_adds_none(client: Client) -> None:
         ({"target": ""}, "target"),
         ({"repeat_s": 7}, "repeat_s"),
         ({"critical_only": "perhaps"}, "critical_only"),
+        ({"language": "fr"}, "language"),
         ({"colour": "red"}, "colour"),
     ],
 )
@@ -166,7 +167,7 @@ def test_a_channel_is_edited_and_what_waits_goes_where_it_leads_then(
     row = channel("ops", tenant=people.tenant("alice"))
     path = f"/{row.uuid}"
     ask(client, "POST", f"{path}/test", by=alice)
-    told = {"repeat_s": 900, "critical_only": True, "with_actions": True}
+    told = {"repeat_s": 900, "critical_only": True, "with_actions": True, "language": "zh-hans"}
 
     answer = ask(client, "PATCH", path, by=alice, body={**told, "target": hook.url, "secret": "S1GN"})
 
@@ -176,7 +177,8 @@ def test_a_channel_is_edited_and_what_waits_goes_where_it_leads_then(
     assert [body["event"] for body in hook.bodies] == ["test"]
     assert hook.got[0][0]["X-Poolsite-Signature"].startswith("sha256=")
     line = AuditEntry.objects.get(action="alerts.channel.set")
-    assert line.before == {"repeat_s": "3600 s", "critical_only": False, "with_actions": False}
+    before = {"repeat_s": "3600 s", "critical_only": False, "with_actions": False, "language": "en"}
+    assert line.before == before
     assert line.after == {**told, "repeat_s": "900 s", "target": "another", "secret": "another"}
     assert ask(client, "PATCH", path, by=alice, body={"secret": ""}).status_code == 200
     assert AlertChannel.objects.get().secret == ""
