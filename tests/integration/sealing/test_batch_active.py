@@ -47,7 +47,9 @@ LANES = -(-SECTORS // 16) * 16
 WAIT_MINUTES = 5 if SECTORS == LANES else 0
 """A full batch waits until a host has claimed all of it, 20 at a time."""
 HOURS_S = 4 * 3600
-EPOCHS = (3 + SECTORS // 2) * PERIOD
+EPOCHS = 60 * PERIOD
+FUNDS = 400 * SECTORS
+"""FIL of each wallet: the pledge of a sector is some 180 on so small a chain."""
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,14 @@ def kernels(layers: LayerDrives) -> Iterator[ProcessorPool]:
     made = ProcessorPool(
         [ChildSpec(stages=("pc1",), environment=environment, silence_s=HOURS_S), ChildSpec(stages=others)]
     )
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path, kernels: ProcessorPool, db: None, monkeypatch: Any) -> Iterator[World]:
+    """A pool on a new chain that can pledge all sectors at once."""
+    made = World(tmp_path, kernels, monkeypatch, funds=FUNDS)
     yield made
     made.close()
 

@@ -140,7 +140,7 @@ def wsgi_application() -> Any:
 class World:
     """The pool and its chain; `epoch` lets one epoch pass and does everything that it makes due."""
 
-    def __init__(self, folder: Path, pool: ProcessorPool, monkeypatch: Any) -> None:
+    def __init__(self, folder: Path, pool: ProcessorPool, monkeypatch: Any, *, funds: int = FUNDS) -> None:
         self.folder = folder
         self.pool = pool
         self.keys: dict[str, KeyInfo] = {}
@@ -148,8 +148,8 @@ class World:
             key = key_generate(KEY_BLS, random_bytes=partial(repeated, seed))
             self.keys[str(key_address(key))] = key
         self.owner, self.worker = self.keys
-        funds = {key_address(key): FUNDS * FIL for key in self.keys.values()}
-        self.node = Node(folder / CHAIN, funds=funds)
+        owned = {key_address(key): funds * FIL for key in self.keys.values()}
+        self.node = Node(folder / CHAIN, funds=owned)
         poolsite.celery.app.loader.import_default_modules()
         monkeypatch.setattr("apps.wallets.services.sign.wallet_sign_all", self.sign_all)
         self.ids: dict[str, IdFound] = {}
