@@ -26,6 +26,13 @@ from poolsite.filecoin.piece_cids import SizedPiece
 
 SEAL_LOOKBACK: Final = 900
 """Epochs.  Source: lotus chain/actors/policy SealRandomnessLookback (ChainFinality)."""
+CONFIRM_EPOCHS: Final = 10
+"""So much later the number of a published deal is taken to stay.
+
+Source: boost node/config PublishDealsConfidence, 2 * MessageConfidence.
+"""
+PUBLISH_EPOCHS: Final = CONFIRM_EPOCHS + 2
+"""From the epoch in which a publish message lands to that at which its data go into a sector."""
 GIB: Final = 1 << 30
 HEADERS_MAX: Final = 10
 """HTTP headers of a URL."""

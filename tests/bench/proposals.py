@@ -172,6 +172,7 @@ class Desk:
         jobs = importlib.import_module("poolsite.wire.jobs").JobKind
         stages = epochs.STAGES[jobs.SEAL]
         name = f"work-seconds-{self.miner.tenant_id}-{self.miner.sector_size}-{jobs.SEAL}-{stages[0]}"
+        name = f"{name}-{epochs.SLOWEST}"
         epochs.cache.set(name, 10_000.0, 3_600)  # as where sectors were sealed before
         self.web = importlib.import_module("tests.hub").WebProcess()
         self.web.start()

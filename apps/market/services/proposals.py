@@ -26,6 +26,7 @@ from apps.market.models import Deal, MinerMarket
 from apps.market.onchain import AllocationTerms, Balances, allocation_read, proposal_balances_read
 from apps.market.reasons import BYTES_WAIT, CLIENT_WAITS, DEALS_WAIT, QUOTA_FULL
 from apps.market.rules import (
+    PUBLISH_EPOCHS,
     Facts,
     Proposal,
     allocation_check,
@@ -55,9 +56,8 @@ from apps.miners.models import Miner
 from apps.pieces.data.files import room_require
 from apps.pieces.models import Piece
 from apps.pieces.selectors import storage_use
-from apps.pieces.states import PiecePurpose
 from apps.sectors.rules.lifetimes import lifetime_refusal
-from apps.sectors.selectors.first_epochs import first_data_epoch
+from apps.sectors.selectors.first_epochs import first_deal_epoch
 from apps.users.models import Tenant
 from apps.users.rules.encryption import text_encrypt
 from poolsite.filecoin.codec import to_cbor
@@ -151,7 +151,8 @@ def _checked(
     network = network_current()
     facts = Facts(
         height=head.height,
-        first_epoch=first_data_epoch(miner, purpose=PiecePurpose.ANY, height=head.height, network=network),
+        first_epoch=first_deal_epoch(miner, height=head.height, network=network)
+        + (PUBLISH_EPOCHS if proposal.signed else 0),
         least_duration=network.min_sector_expiration,
         longest_term=network.max_sector_expiration_extension,
         allocation=allocation,

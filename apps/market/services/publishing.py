@@ -34,6 +34,7 @@ from apps.market.reasons import (
     NOT_CARRIED_OUT,
     PUBLISHED_LATE,
 )
+from apps.market.rules import CONFIRM_EPOCHS, PUBLISH_EPOCHS
 from apps.market.selectors.deals import (
     deals_publishing,
     deals_unpublished,
@@ -54,9 +55,9 @@ from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.pieces.services.uploads import piece_release
-from apps.pieces.states import PiecePurpose, PieceState
+from apps.pieces.states import PieceState
 from apps.sectors.onchain.sectors import trial_message
-from apps.sectors.selectors.first_epochs import first_data_epoch_read
+from apps.sectors.selectors.first_epochs import first_deal_epoch
 from apps.sectors.selectors.restored import miners_unrecovered
 from poolsite.filecoin.actors.market import (
     ClientDealProposal,
@@ -73,11 +74,6 @@ log = structlog.get_logger(__name__)
 
 MARKET: Final = "f05"
 KIND: Final = "publish"
-CONFIRM_EPOCHS: Final = 10
-"""So much later the number of a published deal is taken to stay.
-
-Source: boost node/config PublishDealsConfidence, 2 * MessageConfidence.
-"""
 SOON: Final = 60
 """Epochs: a deal whose sealing must begin within them waits for no others, and for no base fee."""
 MESSAGES_MAX: Final = 5
@@ -95,8 +91,8 @@ class Publishing:
     client: ChainClient
     head: Head
     now: datetime
-    first_epoch: int | None
-    """The first at which data that are published now can be active; None: not known."""
+    first_epoch: int
+    """The first at which the data of a deal that is published now can be active."""
     collaterals: dict[tuple[int, bool], int] = field(default_factory=dict)
     """Least collaterals that were read, by padded size and whether the data are verified."""
 
@@ -208,7 +204,7 @@ def miner_publish(
         client,
         head,
         now,
-        first_data_epoch_read(miner, purpose=PiecePurpose.ANY),
+        first_deal_epoch(miner, height=head.height, network=network_current()) + PUBLISH_EPOCHS,
     )
     in_time = [deal for deal in deals if not _given_up(deal, work)]
     if not is_due(in_time, work=work):
@@ -234,7 +230,7 @@ def _given_up(deal: Deal, work: Publishing) -> bool:
     if len(deal.messages.all()) >= MESSAGES_MAX:  # fetched with the deals
         deal_fail(deal, reason=deal.reason)
         return True
-    if start > max(work.head.height, work.first_epoch or 0):
+    if start > work.first_epoch:
         return False
     late = PUBLISHED_LATE(epoch=start)
     deal_fail(deal, reason=COLON(one=late, other=as_reason(deal.reason)) if deal.reason else late)
@@ -245,7 +241,7 @@ def is_due(deals: Sequence[Deal], *, work: Publishing) -> bool:
     """Return whether deals are published now: there are many, one has waited long, or must be sealed soon."""
     if not deals:
         return False
-    first = max(work.head.height, work.first_epoch or 0)
+    first = work.first_epoch
     if min(deal.start_epoch or 0 for deal in deals) - first <= SOON:
         return True
     limit = int(work.market.publish_base_fee)
@@ -331,8 +327,7 @@ def _batches(deals: Sequence[Deal], work: Publishing) -> list[list[Deal]]:
 
 def _published_until(deals: Sequence[Deal], work: Publishing) -> int:
     """Return the last epoch at which publishing leaves time to seal all: later it costs their collateral."""
-    sealing = max((work.first_epoch or 0) - work.head.height, 1)
-    return min(deal.start_epoch or 0 for deal in deals) - sealing
+    return min(deal.start_epoch or 0 for deal in deals) - (work.first_epoch - work.head.height)
 
 
 def _write(deals: Sequence[Deal], work: Publishing) -> None:

@@ -21,6 +21,7 @@ from apps.pieces.models import Piece
 from apps.pieces.states import PiecePurpose
 from apps.sectors.models import JobEvent, PipelineRun, Sector
 from apps.sectors.rules.first_epochs import first_epoch_compute
+from apps.sectors.selectors.batch_settings import batch_policy
 from apps.sectors.selectors.percentiles import percentile
 from poolsite.filecoin.deadlines import DeadlineInfo
 from poolsite.filecoin.policy import Network
@@ -34,6 +35,8 @@ FINISHED: Final = 40
 """Newest finished sectors, or runs, from which the time of one is learnt."""
 FASTEST: Final = 0.1
 """Share of them that is faster than the time that is assumed: what a fast host can do is not refused."""
+SLOWEST: Final = 0.9
+"""The same of what costs money when it comes late: deals of which a miner's collateral burns."""
 SHARED_S: Final = 300
 
 
@@ -117,6 +120,29 @@ def first_data_epoch_read(miner: Miner, *, purpose: str) -> int | None:
     return None
 
 
+def first_deal_epoch(miner: Miner, *, height: int, network: Network) -> int:
+    """Return the first epoch at which a deal's data that may go into a sector now can be active.
+
+    A committed sector counts only where the pool fills those by itself, and has done so before.
+    """
+    kinds = [JobKind.SEAL]
+    if (
+        ZERO_SECTOR.rows(miner=miner.pk, comm_d=sha254_zero(miner.sector_size))
+        and batch_policy(miner).snap_up_first
+        and work_seconds(miner, JobKind.SNAP_UP, stages=STAGES[JobKind.SNAP_UP])
+    ):
+        kinds.append(JobKind.SNAP_UP)
+    return min(
+        first_epoch_compute(
+            kind,
+            height=height,
+            work_s=work_seconds(miner, kind, stages=STAGES[kind], share=SLOWEST),
+            network=network,
+        )
+        for kind in kinds
+    )
+
+
 def first_epoch_now_read(miner: Miner, kind: JobKind) -> int | None:
     """Return the first epoch at which work that begins now can be on chain; None: no head is known."""
     head = head_current()
@@ -128,13 +154,13 @@ def first_epoch_now_read(miner: Miner, kind: JobKind) -> int | None:
         return None
 
 
-def work_seconds(miner: Miner, kind: JobKind, *, stages: tuple[str, ...]) -> float:
+def work_seconds(miner: Miner, kind: JobKind, *, stages: tuple[str, ...], share: float = FASTEST) -> float:
     """Return the seconds that hosts take for these stages of a sector, snap-up or rebuild, without waits.
 
-    Nine of ten of the newest of the tenant's sectors of this size took longer; 0 while none is finished.
+    So large a share of the newest of the tenant's sectors of this size was faster; 0 while none is finished.
     Kept for `SHARED_S`, once there is one.
     """
-    name = f"work-seconds-{miner.tenant_id}-{miner.sector_size}-{kind}-{stages[0]}"
+    name = f"work-seconds-{miner.tenant_id}-{miner.sector_size}-{kind}-{stages[0]}-{share}"
     # Without Redis each caller computes them anew.
     with suppress(RedisError, OSError):
         if (known := cache.get(name)) is not None:
@@ -143,7 +169,7 @@ def work_seconds(miner: Miner, kind: JobKind, *, stages: tuple[str, ...]) -> flo
     took: dict[int, dict[str, int]] = defaultdict(dict)
     for job, stage, ms in events.exclude(ms=None).values_list("job_id", "stage", "ms"):
         took[job][stage] = ms or 0  # what was done again counts once
-    found = percentile(sorted(sum(times.values()) / 1000 for times in took.values()), FASTEST) or 0.0
+    found = percentile(sorted(sum(times.values()) / 1000 for times in took.values()), share) or 0.0
     if found:
         with suppress(RedisError, OSError):
             cache.set(name, found, SHARED_S)

@@ -16,10 +16,11 @@ from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.reasons import code_of, shown_text
 from apps.market.models import Deal, DealMessage
+from apps.market.rules import CONFIRM_EPOCHS, PUBLISH_EPOCHS
 from apps.market.selectors.deals import Escrow, escrow_of
 from apps.market.services.follow import deals_advance
 from apps.market.services.markets import market_set
-from apps.market.services.publishing import CONFIRM_EPOCHS, KIND, MESSAGES_MAX, deals_publish
+from apps.market.services.publishing import KIND, MESSAGES_MAX, deals_publish
 from apps.market.states import DealDoor, DealSource
 from apps.messages.models import Message, Receiver
 from apps.miners.models import Miner
@@ -164,7 +165,7 @@ def test_many_deals_share_one_message_with_one_trial(miner: Miner, node: Chain) 
     assert (labels(), node.trials) == ([["0", "1", "2", "3", "4"]], [5])
     assert set(Deal.objects.values_list("state", flat=True)) == {"PUBLISHING"}
     [message] = Message.objects.filter(kind=KIND)
-    sealing = 4  # epochs from publishing until data can be active on this network
+    sealing = PUBLISH_EPOCHS + 4  # epochs from publishing until data can be active on this network
     assert (message.to, message.method, message.expire_epoch) == ("f05", 4, START - sealing)
     assert {row.message_id for row in DealMessage.objects.filter(deal__in=deals)} == {message.pk}
     publish(node)
@@ -316,7 +317,7 @@ def test_a_message_of_before_a_restore_is_found_by_its_deals(miner: Miner, node:
 def test_what_cannot_be_sealed_in_time_is_not_published(
     miner: Miner, node: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.market.services.publishing.first_data_epoch_read", lambda *_, **__: START)
+    monkeypatch.setattr("apps.market.services.publishing.first_deal_epoch", lambda *_, **__: START)
     late = deal(miner)
 
     publish(node)

@@ -17,8 +17,9 @@ from apps.sectors.errors.runs import LifeTooShort, NoPieces
 from apps.sectors.models import PipelineRun, Sector
 from apps.sectors.rules.first_epochs import first_epoch_compute
 from apps.sectors.rules.policy import SealingPolicy
-from apps.sectors.selectors.first_epochs import STAGES, first_data_epoch_read, work_seconds
+from apps.sectors.selectors.first_epochs import STAGES, first_data_epoch_read, first_deal_epoch, work_seconds
 from apps.sectors.selectors.sealing_context import SealingContext
+from apps.sectors.services.batches.settings import batch_settings_set
 from apps.sectors.services.runs.rebuild import rebuild_plan
 from apps.sectors.services.runs.snap_up import snap_up_begin
 from apps.sectors.services.runs.snap_up_due import pieces_snap
@@ -207,6 +208,27 @@ def test_the_first_epoch_is_told_at_the_entry(miner: Any) -> None:
     assert first_data_epoch_read(miner, purpose="snap-up") == HEIGHT + 1
     committed(miner)
     assert first_data_epoch_read(miner, purpose="any") == HEIGHT + 1, "somebody may put it there"
+
+
+def test_a_deal_counts_on_what_the_pool_does_by_itself(miner: Any) -> None:
+    factories.head(HEIGHT)
+    for minutes in range(1, 12):
+        finished(miner, PC1=minutes * 60)
+    slow = -(-10 * 60 // NETWORK.epoch_s)
+    made = committed(miner)
+
+    def first() -> int:
+        cache.clear()
+        return first_deal_epoch(miner, height=HEIGHT, network=NETWORK)
+
+    assert first() == HEIGHT + SOON + slow, "nine of ten were as fast"
+    batch_settings_set(miner, values={"snap_up_first": True}, by=people.principal())
+    assert first() == HEIGHT + SOON + slow, "none was snapped up here yet"
+    PipelineRun.objects.create(
+        sector=made, job=made.job, kind=JobKind.SNAP_UP, state="SNAPPED", state_since=NOON
+    )
+    factories.events(made, [("SNAP_ENCODE", "SNAP_ENCODE", 10 * NETWORK.epoch_s)])
+    assert first() == HEIGHT + 11
 
 
 def test_a_sector_that_ends_before_it_is_proven_again_is_not_rebuilt(miner: Any) -> None:
