@@ -65,7 +65,7 @@ FETCH_LOCK: Final = 0x5046
 AGAIN_AFTER: Final = timedelta(minutes=1)
 """A download that failed begins again after that."""
 TRIED_FOR: Final = timedelta(hours=1)
-"""Since the first failure; a source that fails then has failed for good."""
+"""Since the first failure after which no more bytes came; a source that fails then has failed for good."""
 POLL_S: Final = 2.0
 """Pause before further ones are read, and removed ones stopped, while others are under way."""
 
@@ -121,8 +121,14 @@ class _Fetch:
     """HTTP headers that the client wants sent to the source."""
     stopped: threading.Event = field(default_factory=threading.Event)
     first: int = 0
+    """Bytes that were there before, and are not read again."""
+    kept: int = field(init=False)
     """Bytes that were there before."""
     began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        """Note what was there before."""
+        self.kept = self.received
 
     def begin(self, body: Body, *, most: int) -> None:
         """Note what comes, and reserve room for it.  Raises DiskFull, RoomAwaited, PieceTooLarge."""
@@ -147,6 +153,16 @@ class _Fetch:
             raise PieceTooLarge(most)
 
     @property
+    def is_kept(self) -> bool:
+        """Whether the next try goes on from here."""
+        return is_resumable(self.piece, tag=self.tag)
+
+    @property
+    def has_advanced(self) -> bool:
+        """Whether this try brought further bytes that the next one does not read again."""
+        return self.is_kept and self.first == self.kept and self.received > self.kept
+
+    @property
     def rate(self) -> int:
         """Bytes a second since it began."""
         return round((self.received - self.first) / max(time.monotonic() - self.began, 0.001))
@@ -155,6 +171,14 @@ class _Fetch:
         """Note how many bytes are on the disk: called by the thread that writes them."""
         self.received = received
         GROWING.note(piece_path(self.piece), received)
+
+
+def is_resumable(piece: Piece, *, tag: str) -> bool:
+    """Return whether a download may go on where it was cut off: its source names the bytes that it has.
+
+    Where size and commitment are announced, that is not needed: other bytes would be noticed at the end.
+    """
+    return bool(tag) or bool(piece.payload_size and piece.announced_cid)
 
 
 class _Downloaded(NamedTuple):
@@ -221,7 +245,7 @@ class _Fetches:
                 return
             stated = piece.most_bytes if piece.payload_size or piece.padded_size else None
             size = self.sizes.get(piece.pk, stated)
-            is_here = bool(piece.source_tag) and file.seek(0, os.SEEK_END) >= piece.received
+            is_here = is_resumable(piece, tag=piece.source_tag) and file.seek(0, os.SEEK_END) >= piece.received
             first = piece.received if is_here else 0
             room = stack.enter_context(Room(piece_path(piece)))
             try:
@@ -253,7 +277,13 @@ class _Fetches:
             if fetch.piece.pk not in wanted:
                 fetch.stopped.set()
             elif (fetch.received, fetch.tag) != (fetch.piece.received, fetch.piece.source_tag):
-                received_note(fetch.piece, received=fetch.received, source_tag=fetch.tag, rate=fetch.rate)
+                received_note(
+                    fetch.piece,
+                    received=fetch.received,
+                    source_tag=fetch.tag,
+                    rate=fetch.rate,
+                    ends_error=fetch.has_advanced,
+                )
                 piece_change_publish(fetch.piece)
 
     def _end(self, future: Future[_Downloaded]) -> None:
@@ -279,21 +309,23 @@ class _Fetches:
                 piece_finish(piece, commitment=commitment)
 
     def _failed(self, piece: Piece, error: Exception, *, fetch: _Fetch | None = None) -> None:
-        """Retry a download later, or end it: the source refuses, or failed before and for long.
+        """Retry a download later, or end it: the source refuses, or failed for long without a further byte.
 
-        It goes on from where it was cut off if the source names its bytes; else from the start, and so it
+        It goes on from where it was cut off if it can; else from the start, and so it
         does where the disk is full: what came so far may be what fills it.
         """
         now = clock.now()
+        if fetch is not None and fetch.has_advanced:
+            piece.error = ""
         is_final = error.is_final if isinstance(error, SourceAway) else not isinstance(error, DiskFull)
         if is_final or (piece.error and now - piece.state_since >= TRIED_FOR):
             piece_fail(piece, reason=reason_of(error))
             return
-        is_kept = fetch is not None and bool(fetch.tag) and isinstance(error, SourceAway)
+        is_kept = fetch is not None and fetch.is_kept and isinstance(error, SourceAway)
         values = {"error": reason_of(error), "received": 0, "source_tag": "", "rate": None, "updated_at": now}
         if fetch is not None and is_kept:
             values |= {"received": fetch.received, "source_tag": fetch.tag}
-        if not piece.error:  # from the first failure on its time runs
+        if not piece.error:  # from this failure on its time runs
             values["state_since"] = now
         Piece.objects.filter(pk=piece.pk, state=PieceState.FETCHING).update(**values)
         if not is_kept:

@@ -322,10 +322,22 @@ def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
     return piece.received
 
 
-def received_note(piece: Piece, *, received: int, source_tag: str = "", rate: int | None = None) -> None:
-    """Note how many bytes of a piece are on the disk, what a download's source named them, and its rate."""
+def received_note(
+    piece: Piece,
+    *,
+    received: int,
+    source_tag: str = "",
+    rate: int | None = None,
+    ends_error: bool = False,
+) -> None:
+    """Note how many bytes of a piece are on the disk, what a download's source named them, and its rate.
+
+    `ends_error`: what went wrong before is over.
+    """
     piece.received, piece.source_tag, piece.rate = received, source_tag, rate
-    values = {"received": received, "source_tag": source_tag, "rate": rate}
+    values: dict[str, object] = {"received": received, "source_tag": source_tag, "rate": rate}
+    if ends_error:
+        piece.error = values["error"] = ""
     Piece.objects.filter(pk=piece.pk).update(**values, updated_at=clock.now())
 
 

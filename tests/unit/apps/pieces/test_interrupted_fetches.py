@@ -197,3 +197,62 @@ def test_a_download_that_was_cut_off_goes_on_when_it_is_tried_again(source: Sour
 
     assert ended(piece) == ("RECEIVED", DATA)
     assert source.asked == ["", f"bytes={CUT}-"]
+
+
+def tried_long_ago(piece: Piece) -> None:
+    """Wind the last failure of a piece, and the first, back by hours."""
+    Piece.objects.update(
+        updated_at=clock.now() - 2 * fetches.AGAIN_AFTER, state_since=clock.now() - 2 * fetches.TRIED_FOR
+    )
+
+
+def test_a_download_that_goes_on_has_an_hour_after_each_cut(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.let_go.set()
+    monkeypatch.setattr(f"{__name__}.CUT", 500)
+    piece = piece_of(source)
+    for received in (500, 1000):
+        pieces_fetch()
+        piece.refresh_from_db()
+        assert (piece.state, piece.received) == ("FETCHING", received)
+        assert clock.now() - piece.state_since < fetches.TRIED_FOR
+        tried_long_ago(piece)
+    monkeypatch.setattr(f"{__name__}.CUT", 0)
+    pieces_fetch()
+    piece.refresh_from_db()
+
+    assert piece.state == "FAILED"
+
+
+def test_while_bytes_flow_again_no_error_is_shown(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    piece = piece_of(source, error="cut off")
+    tried_long_ago(piece)
+    killed(piece, monkeypatch, at=CUT)
+    piece.refresh_from_db()
+
+    assert piece.error == ""
+
+
+def test_without_a_tag_a_known_piece_goes_on_where_it_was_cut(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.tag = ""
+    piece = piece_of(source, payload_size=len(DATA), announced_cid=factories.piece_cid(1))
+    killed(piece, monkeypatch, at=CUT)
+    source.is_whole = True
+    pieces_fetch()
+
+    assert source.asked == ["", f"bytes={CUT}-"]
+
+
+def test_without_a_tag_or_commitment_a_second_cut_an_hour_later_ends_it(source: Source) -> None:
+    source.tag = ""
+    source.let_go.set()
+    piece = piece_of(source)
+    pieces_fetch()
+    tried_long_ago(piece)
+    pieces_fetch()
+    piece.refresh_from_db()
+
+    assert piece.state == "FAILED"
