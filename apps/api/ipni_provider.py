@@ -14,12 +14,14 @@ from django.views.decorators.http import require_safe
 from apps.api.callers import request_source
 from apps.core import clock
 from apps.market.selectors.discovery import ad_body, chain_of_peer
-from apps.market.services.advertisements import chunk_read, fetch_note
+from apps.market.services.advertisements import ChunkUnread, chunk_read, fetch_note
 from apps.users.services.rate_limit_buckets import address_request_count
 from poolsite.filecoin.cids import BadCid, cid_parse
 
 A_SECOND: Final = 100
 """Requests of one network address."""
+UNREAD_AGAIN_S: Final = 300
+"""After which indexers request again what cannot be read: a disk comes back, or the index is made anew."""
 FOREVER: Final = "public, max-age=29030400, immutable"
 HEAD: Final = "head"
 
@@ -44,9 +46,13 @@ def advertisement(request: HttpRequest, peer_id: str, name: str) -> HttpResponse
             cid = str(cid_parse(name))
         except BadCid:
             return _refusal(400, "not a cid")
-        if (body := ad_body(chain, cid)) is not None:
+        try:
+            chunk = None if (body := ad_body(chain, cid)) is not None else chunk_read(chain, cid=cid)
+        except ChunkUnread:  # not 404: an indexer would never read that advertisement again
+            return _refusal(503, "not readable now", **{"Retry-After": str(UNREAD_AGAIN_S)})
+        if body is not None:
             answer = _answer(body, "application/json", FOREVER, ETag=f'"{cid}"')
-        elif (chunk := chunk_read(chain, cid=cid)) is not None:
+        elif chunk is not None:
             body, hashes = chunk
             answer, cid = _answer(body, "application/cbor", FOREVER, ETag=f'"{cid}"'), ""
         else:

@@ -76,6 +76,10 @@ RETRY_MOST: Final = timedelta(hours=1)
 """Between two announcements to an indexer that does not take them."""
 
 
+class ChunkUnread(Exception):
+    """A chunk that is advertised cannot be read from the disk now."""
+
+
 def advertisements_advance(*, now: datetime) -> None:
     """Bring each chain up to what its miner gives out, and tell indexers of new heads."""
     for peer in peers_without_chain():
@@ -212,14 +216,20 @@ def _chunks_drop(chain: AdChain, removal: Advertisement) -> None:
 
 
 def chunk_read(chain: AdChain, *, cid: str) -> tuple[bytes, int] | None:
-    """Return a chunk of multihashes of a chain, with their number; None if it has none of this CID."""
+    """Return a chunk of multihashes of a chain, with their number; None if it has none of this CID.
+
+    Raises ChunkUnread if it has one that cannot be read now.
+    """
     own = chunk_body(chain, cid)
     if own is not None:
         return own, len(cbor.decode(own)["Entries"])
-    for chunk in blocks_chunks(chain, cid):
+    chunks = blocks_chunks(chain, cid)
+    for chunk in chunks:
         body = hash_chunk_load(chunk)
         if body is not None:
             return body, chunk.count
+    if chunks:
+        raise ChunkUnread(cid)
     return None
 
 

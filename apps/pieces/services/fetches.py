@@ -245,7 +245,8 @@ class _Fetches:
                 return
             stated = piece.most_bytes if piece.payload_size or piece.padded_size else None
             size = self.sizes.get(piece.pk, stated)
-            is_here = is_resumable(piece, tag=piece.source_tag) and file.seek(0, os.SEEK_END) >= piece.received
+            is_here = file.seek(0, os.SEEK_END) >= piece.received
+            is_here = is_here and is_resumable(piece, tag=piece.source_tag)
             first = piece.received if is_here else 0
             room = stack.enter_context(Room(piece_path(piece)))
             try:

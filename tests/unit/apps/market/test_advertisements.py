@@ -216,7 +216,7 @@ def test_blocks_of_a_piece_that_is_damaged_are_taken_back(miner: Miner) -> None:
     listed = hashes_path(index_path(piece))
     whole = listed.read_bytes()
     listed.write_bytes(bytes([whole[0], whole[1], whole[2] ^ 1]) + whole[3:])
-    assert Client().get(where).status_code == 404  # not other bytes than its CID says
+    assert Client().get(where).status_code == 503  # not other bytes than its CID says
 
     index_verify(BlockIndex.objects.get())
     assert BlockIndex.objects.get().is_due
@@ -227,6 +227,46 @@ def test_blocks_of_a_piece_that_is_damaged_are_taken_back(miner: Miner) -> None:
     assert kinds() == ["ADD", "REMOVE", "ADD"]
     assert hashes_of(nodes()[2]) == names(piece)
     assert Client().get(where).status_code == 404
+
+
+@pytest.mark.parametrize("fault", ["folder away", "file gone", "not readable"])
+def test_a_chunk_that_cannot_be_read_now_is_not_said_to_be_gone(
+    miner: Miner, fault: str, settings: Any, tmp_path: Path
+) -> None:
+    piece = offer(miner, CAR)
+    index_update(piece)
+    turn()
+    blocks = cbor.decode(read(nodes()[0]["Entries"]["/"]))["Next"]
+    where = f"/ipni-provider/{IDENTITY.text}/ipni/v1/ad/{blocks}"
+    listed = hashes_path(index_path(piece))
+    whole = listed.read_bytes()
+    if fault == "folder away":
+        settings.PIECES_DIR = str(tmp_path / "other")
+    else:
+        listed.unlink()
+    if fault == "not readable":
+        listed.mkdir()
+    answer = Client().get(where)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "300")
+
+    settings.PIECES_DIR = str(tmp_path)
+    if fault == "not readable":
+        listed.rmdir()
+    listed.write_bytes(whole)
+    assert Client().get(where).status_code == 200
+    BlockIndex.objects.all().delete()
+    assert Client().get(where).status_code == 404
+
+
+def test_an_index_made_anew_with_other_chunks_is_advertised_once_more(miner: Miner) -> None:
+    piece = offer(miner, CAR)
+    index_update(piece)
+    turn()
+    Advertisement.objects.update(blocks_entries=factories.piece_cid(7))  # as those of the lost index
+    turn()
+
+    assert kinds() == ["ADD", "REMOVE", "ADD"]
+    assert hashes_of(nodes()[2]) == [*names(piece), *of_blocks(CAR)]
 
 
 def test_nobody_elses_chain_has_the_blocks(miner: Miner) -> None:
