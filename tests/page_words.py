@@ -17,7 +17,7 @@ VERBATIM: Final = frozenset({"code", "pre", "script", "style", "kbd"})
 HOLE: Final = re.compile(r"\{[^{}]*\}|%\([a-zA-Z_0-9]+\)[sd]|<[^>]*>|&[a-z]+;")
 SENTENCE: Final = re.compile(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}")
 """English words in a row, which no name or figure of a page is."""
-LETTERS: Final = re.compile(r"(?<![\w./:@-])[A-Za-z]{2,}(?![\w/@-]|\.\w)")
+LETTERS: Final = re.compile(r"(?<![\w./:@…-])[A-Za-z]{2,}(?![\w/@…-]|\.\w)")
 """A word of letters alone, which is no part of an address, a number or a file's name."""
 ADDRESS: Final = re.compile(r"https?://\S+")
 DATA: Final = frozenset({"Send", "pool"})

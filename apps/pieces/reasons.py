@@ -13,6 +13,7 @@ ALLOCATION_EXPIRED = reason(
     "pieces.allocation_expired",
     gettext_noop("{name} expired before the sector was committed: stored without it"),
 )
+UPLOAD = reason("pieces.upload", gettext_noop("upload {uuid}"))
 UNSEALED_LATE = reason("pieces.unsealed_late", gettext_noop("it was not unsealed in time"))
 CAR_CUT = reason("pieces.car_cut", gettext_noop("the CAR ends within the block at byte {at}"))
 CAR_LENGTH = reason("pieces.car_length", gettext_noop("the length at byte {at} of the CAR is none"))

@@ -15,6 +15,7 @@ from apps.checks.selectors.rare import COUNTED_MAX, rare_rows
 from apps.core.formatting import DAY_S, fil
 from apps.core.reasons import clauses, colon, counted, cut
 from apps.pieces.models import Piece
+from apps.pieces.reasons import UPLOAD
 from apps.pieces.selectors import pieces_failed as pieces_failed_of
 from apps.pieces.selectors import pieces_visible
 from apps.pieces.states import PiecePurpose
@@ -145,7 +146,7 @@ def pieces_failed(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "pieces",
             reasons.FAILED(count=at_least(len(rows), "piece", has_more=has_more)),
-            colon(first, first.error or reasons.NO_REASON()),
+            colon(_piece_name(first), first.error or reasons.NO_REASON()),
             count=len(rows),
             has_more=has_more,
             due_s=data.clock.starts_at(due) if due is not None and data.clock is not None else None,
@@ -169,12 +170,17 @@ def pieces_stopped(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "pieces-stopped",
             reasons.PIECES_STOPPED(pieces=at_least(len(rows), "piece", has_more=has_more)),
-            colon(first, first.error or _stopped_text(first)),
+            colon(_piece_name(first), first.error or _stopped_text(first)),
             count=len(rows),
             has_more=has_more,
             due_s=data.clock.starts_at(due),
             due_label=reasons.UNTIL_ACTIVE(),
         )
+
+
+def _piece_name(piece: Piece) -> str:
+    """Return its CID, or which upload it is while it has none."""
+    return piece.piece_cid or UPLOAD(uuid=str(piece.uuid))
 
 
 def _stopped_text(piece: Piece) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from apps.automation.reasons import NOT_CARRIED_OUT
 from apps.blocks.models import F3Lease, Round
 from apps.blocks.selectors.finality import F3Participation
 from apps.blocks.states import RoundState
@@ -18,10 +19,14 @@ from apps.checks.selectors.data import CheckData
 from apps.core.clock import now
 from apps.core.database_times import SlowDatabase
 from apps.core.disk import DiskSpace
+from apps.core.marked_texts import gettext
 from apps.core.models import Console
+from apps.core.reasons import refused
+from apps.gateway.errors import SignerAway
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.market.models import MinerMarket
 from apps.messages.models import Recovery
+from apps.messages.reasons import DATABASE_OTHER
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.messages.states import MessageState, NoncesBy, SenderState, Wait
 from apps.miners.models import Role
@@ -29,6 +34,7 @@ from apps.miners.states import RoleKind, RoleState
 from apps.pieces.models import BlockIndex
 from apps.pieces.reasons import INDEX_WRONG
 from apps.proving.models import Dispute, SectorCheck, WindowPost
+from apps.proving.reasons import NO_PROVER
 from apps.proving.states import Forecast
 from apps.users.models import LoginAttempt, MinerGrant
 from apps.users.selectors.guessed_factors import SUSPICIOUS
@@ -56,9 +62,9 @@ def nodes_unreadable(_: Any) -> None:
 
 
 def nodes_foreign(_: Any) -> None:
-    Node.objects.create(
-        url="http://one", name="one", condition=NodeCondition.WRONG_NETWORK, error="another genesis"
-    )
+    said = gettext("the node is on {name}; this pool belongs to {network}")
+    error = said.format(name="mainnet", network="testnet")
+    Node.objects.create(url="http://one", name="one", condition=NodeCondition.WRONG_NETWORK, error=error)
 
 
 def nodes_unhealthy(_: Any) -> None:
@@ -147,7 +153,7 @@ def windows_missed(_: Any) -> None:
         deadline_index=1,
         randomness=b"r",
         state="MISSED",
-        error="no prover has its files",
+        error=NO_PROVER(),
         **times,
     )
 
@@ -160,7 +166,7 @@ def windows_at_risk(_: Any) -> None:
         open_epoch=999,
         close_epoch=1009,
         forecast=Forecast.AT_RISK,
-        reason="no prover",
+        reason=NO_PROVER(),
     )
 
 
@@ -190,7 +196,7 @@ def doors_down(_: Any) -> None:
 
 def moves_restored(_: Any) -> None:
     factories.miner(works_from=960)
-    recovery_begin("the database was restored", now=now())
+    recovery_begin(DATABASE_OTHER(), now=now())
     Recovery.objects.update(since=None, sectors_since=None)
 
 
@@ -231,12 +237,12 @@ def miners_created(_: Any) -> None:
 
 
 def recovery(_: Any) -> None:
-    recovery_begin("the database was restored", now=now())
+    recovery_begin(DATABASE_OTHER(), now=now())
 
 
 def sector_recovery(_: Any) -> None:
     factories.worker("sealer-9")
-    recovery_begin("the database was restored", now=now())
+    recovery_begin(DATABASE_OTHER(), now=now())
     Recovery.objects.update(since=None)
 
 
@@ -259,7 +265,7 @@ def messages_replaced(_: Any) -> None:
 
 
 def rules_hindered(_: Any) -> None:
-    auto_rule(stopped="its message m-1 was not carried out")
+    auto_rule(stopped=NOT_CARRIED_OUT(id="m-1"))
 
 
 def factors_guessed(_: Any) -> None:
@@ -351,7 +357,7 @@ def rounds_unbegun(_: Any) -> None:
 
 
 def rounds_undrawn(_: Any) -> None:
-    round_of(state=RoundState.SIGNER_AWAY, reason="no signer of the worker is connected")
+    round_of(state=RoundState.SIGNER_AWAY, reason=refused(SignerAway(factories.bls(1))))
 
 
 def wins_rare(_: Any) -> None:

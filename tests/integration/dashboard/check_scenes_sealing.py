@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from apps.core.clock import now
+from apps.core.reasons import as_reason
+from apps.pieces.reasons import UNSEALED_LATE
 from apps.pieces.states import PieceState
 from apps.sectors.models import (
     ClaimsEnding,
@@ -19,11 +21,13 @@ from apps.sectors.models import (
     Store,
     StoreMove,
 )
+from apps.sectors.reasons import BASE_FEE_HIGH, MESSAGE_ENDED
 from apps.sectors.services.runs.rebuild import rebuild_begin
 from apps.sectors.services.runs.steps import run_fail
 from apps.sectors.services.stores.reported import stores_note
 from apps.sectors.states import JobState, MoveState
 from apps.users.rules.principals import SYSTEM
+from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import STAGED, JobKind
 from poolsite.wire.pipeline import SectorState
@@ -79,12 +83,12 @@ def changes_failed(_: Any) -> None:
         state="EXTEND_FAILED",
         queued_height=900,
         actor="ann",
-        error="exit code 16",
+        error=MESSAGE_ENDED(exit_code=as_reason(exit_code_text(16))),
     )
 
 
 def pieces_failed(_: Any) -> None:
-    factories.piece(factories.miner(), state=PieceState.FAILED, error="it has another commitment")
+    factories.piece(factories.miner(), state=PieceState.FAILED, error=UNSEALED_LATE())
 
 
 def pieces_stopped(_: Any) -> None:
@@ -223,7 +227,11 @@ def allocations_ending(_: Any) -> None:
 
 
 def targets_paused(_: Any) -> None:
-    held = {"held_by": "PRICE", "reason": "the base fee is high", "held_since": now()}
+    held = {
+        "held_by": "PRICE",
+        "reason": BASE_FEE_HIGH(fee="2 nanoFIL", most="1 nanoFIL"),
+        "held_since": now(),
+    }
     SealTarget.objects.create(miner=factories.miner(), in_work=1, since=now(), look_at=now(), **held)
 
 

@@ -256,7 +256,7 @@ def test_missed_windows_and_faults_reach_tiles_and_the_sectors_page(quiet):
         tile = text[text.index(f'id="f-stat-{stat}"') :].partition("</a>")[0]
         assert "needs action" in tile, stat
     miner = Miner.objects.get(window_posts__state="MISSED")
-    assert f"deadline 1 of {miner.name}: no prover has its files" in text
+    assert f"deadline 1 of {miner.name}: no prover whose proofs the network accepts is connected" in text
     assert f"1 deadline of {miner.name} missed" in verdict_on("sectors")
     faulty = Miner.objects.get(faulty_sectors=3)
     assert f"3 sectors of {faulty.name} faulty" in verdict_on("sectors")
