@@ -16,8 +16,8 @@ WITH_FINDINGS: Final = frozenset(
         *("alert_pages", "bell", "chain", "check_limits", "checks", "chinese_checks", "chinese_pages"),
         "chinese_texts",
         *("filled_pages", "fragments", "growth", "hanging_node", "hosts", "languages", "large_lists"),
-        *("metrics", "pages", "proving", "roles", "sectors", "stored_reports", "today", "todo_acts"),
-        "wallets",
+        *("metrics", "pages", "proving", "roles", "scope_pages", "sectors", "stored_reports"),
+        *("today", "todo_acts", "wallets"),
     )
 )
 """Files of pages whose tests look at what the checks find: to evaluate them is half of a page."""

@@ -68,7 +68,7 @@ def bell_of(data: PageData) -> Bell:
 
 def badges_of(found: Iterable[Todo], data: PageData) -> dict[str, Badge]:
     """Count issues by the page that they lead to."""
-    hrefs = {item.key: item.href for group in navigation() for item in group if item.shown(data)}
+    hrefs = {item.key: item.href for group in navigation() for item in group if item.shown(data.whole)}
     counts: dict[str, int] = dict.fromkeys(hrefs, 0)
     costly: set[str] = set()
     for todo in found:

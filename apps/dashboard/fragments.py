@@ -10,7 +10,7 @@ from typing import Any
 from django.template.loader import render_to_string
 
 from apps.core.live import CHECKS
-from apps.dashboard.page_data import PageData
+from apps.dashboard.page_data import PageData, data_of
 from apps.users.rules.principals import Principal
 
 
@@ -23,6 +23,8 @@ class FragmentContext:
     """The object's key in the page's address; empty on lists."""
     changed: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Keys of the changed rows by kind."""
+    seen: Principal | None = None
+    """Who sees what is in the page's scope alone; None: all of the viewer's is shown."""
 
     def has_changed(self, kind: str, *keys: object) -> bool:
         """Return whether one of these rows has changed."""
@@ -31,7 +33,7 @@ class FragmentContext:
     @cached_property
     def data(self) -> PageData:
         """One look for all fragments of a frame."""
-        return PageData(self.viewer)
+        return data_of(self.viewer, self.seen or self.viewer)
 
 
 FragmentRenderer = Callable[[FragmentContext], Iterable[str]]
@@ -52,6 +54,8 @@ class LivePage:
     """What renders the changed rows of a kind."""
     findings: FragmentRenderer | None = None
     """What shows the findings of checks, rendered anew when they differ."""
+    is_scoped: bool = False
+    """Whether all of it is narrowed to the scope in the page's address."""
 
     def renderers(self, kind: str) -> tuple[FragmentRenderer, ...]:
         """Return what a change of this kind alters as a whole."""

@@ -15,10 +15,11 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.local_time import page_zone
 from apps.dashboard.bell import Badge, bell_of
 from apps.dashboard.notices import Notice, banner_notes, made_up_notes, notice_pop
-from apps.dashboard.page_data import PageData
+from apps.dashboard.page_data import PageData, data_of
 from apps.dashboard.registry import GROUPS, NavItem, navigation
-from apps.dashboard.scope import Scope, scope_of
+from apps.dashboard.scope import Scope, scope_chosen, scope_of
 from apps.dashboard.sessions import person_of
+from apps.miners.selectors.scope import viewer_in_or_whole
 from poolsite.wire.hosts import VERSION
 
 if TYPE_CHECKING:
@@ -74,6 +75,12 @@ def _notice_left(request: HttpRequest) -> Notice | None:
     return None if getattr(request, "htmx", False) else notice_pop(request)
 
 
+def frame_data(request: HttpRequest, data: PageData) -> PageData:
+    """Return what the bell of a page counts that is not narrowed itself: what is in the scope."""
+    seen = viewer_in_or_whole(data.viewer, scope_chosen(request))
+    return data if seen == data.viewer else data_of(data.viewer, seen)
+
+
 def page_render(
     request: HttpRequest,
     template: str,
@@ -90,16 +97,18 @@ def page_render(
 
     `act_error` is what was refused of an act on a page that follows changes: it stands above what is fetched
     anew.  In `context`, `page_href` is the page's own address where an act at another one answers with it,
-    and `scoped` which of `SCOPE` the page is narrowed by.
+    and `scoped` which of `SCOPE` the page is narrowed by.  One whose `data` are in the scope says so.
     """
-    bell, theme = bell_of(data), request.COOKIES.get(THEME_COOKIE, "")
-    scope = scope_of(request, context.pop("scoped", ()), is_found=status != HTTPStatus.NOT_FOUND)
+    is_found, is_narrowed = status != HTTPStatus.NOT_FOUND, data.asker is not None
+    scope = scope_of(request, context.pop("scoped", ()), is_found=is_found, is_narrowed=is_narrowed)
+    bell = bell_of(data if is_narrowed or not is_found else frame_data(request, data))
+    theme = request.COOKIES.get(THEME_COOKIE, "")
     theme = theme if theme in {value for value, _ in THEMES} else ""
     layout = {
         "title": title,
         "section": section,
         "page_key": page_key,
-        "nav": nav_of(data, bell.badges, scope=scope),
+        "nav": nav_of(data.whole, bell.badges, scope=scope),
         "tabs": [(item, scope.href(item.href)) for group in navigation() for item in group if item.is_tab],
         "page_scope": scope,
         "chain_status": data.chain_status,

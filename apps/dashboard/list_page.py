@@ -28,7 +28,7 @@ from apps.dashboard.cells import EMPTY, title_of
 from apps.dashboard.csv_export import Download, csv_answer, rows_in_turn
 from apps.dashboard.fragments import FragmentContext, FragmentsByKind, LivePage, fragment
 from apps.dashboard.layout import page_render
-from apps.dashboard.page_data import PageData
+from apps.dashboard.page_data import PageData, data_in_scope
 from apps.dashboard.pagination import (
     COUNT_MAX,
     Facet,
@@ -211,6 +211,10 @@ class ListPage:
     below: Callable[[Any], SafeString] = lambda _row: EMPTY
     """Element below a row that is not replaced with the row."""
     links: Callable[[PageData], Iterable[Link]] = _nothing
+    is_scoped: bool = False
+    """Whether all of the page is in the scope, its sentence and what else it shows, not the rows alone."""
+    scope_note: Callable[[PageData], StrOrPromise] = lambda _data: ""
+    """What the page says of a scope that does not narrow all of it."""
     template: str = "core/list.html"
     """The page; one with more than the list extends that."""
     more: Callable[[HttpRequest, PageData], Mapping[str, Any]] = lambda _request, _data: {}
@@ -264,7 +268,8 @@ class ListPage:
             kind: (*((self.push_verdict,) if kind in self.verdict_on else ()), *self.live_too.get(kind, ()))
             for kind in (*self.verdict_on, *self.live_too)
         }
-        return {self.name: LivePage(pushed, rows=rows, findings=self.push_verdict)} if self.live else {}
+        followed = LivePage(pushed, rows=rows, findings=self.push_verdict, is_scoped=self.is_scoped)
+        return {self.name: followed} if self.live else {}
 
     # Rows
 
@@ -423,7 +428,8 @@ class ListPage:
     def facet_counts(self, wanted: ListFilters, data: PageData) -> dict[str, int | str]:
         """Return how many rows each chip has, beside the other filters."""
         rows, beside, known = self.rows(data), self.beside(wanted.given), self.counts(data)
-        is_narrowed = any(name != "state" for name in wanted.given)
+        shared = ("state", *(self.scoped if self.is_scoped else ()))  # what `counts` has narrowed, too
+        is_narrowed = any(name not in shared for name in wanted.given)
         counted = {}
         for key in (*self.counted, *(known if is_narrowed else ())):
             values = {**wanted.given, "state": key}
@@ -448,6 +454,10 @@ class ListPage:
             found.append(Head(text, css, f"?{urlencode(query, doseq=True)}", order))
         return found
 
+    def data(self, request: HttpRequest, viewer: Principal) -> PageData:
+        """Return what the page reads.  Raises MinerUnknown."""
+        return data_in_scope(viewer, scope_chosen(request)) if self.is_scoped else PageData(viewer)
+
     def view(self, request: HttpRequest, viewer: Principal) -> HttpResponse:
         """Return the page."""
         return self.show(request, viewer)
@@ -459,7 +469,7 @@ class ListPage:
 
         `refused`: why an act was not done, or a view not saved under the name that was `typed`.
         """
-        data = PageData(viewer)
+        data = self.data(request, viewer)
         saved = saved_views_of(request.user, self.name)
         hide = self.hidden(request.GET, saved)
         rows, wrong = self.rows(data), ""
@@ -501,7 +511,11 @@ class ListPage:
             if self.order_of is None or self.order(request)[0]
             else pager.oldest([self.order_of(row) for row in laid]),
             verdict=self.verdict(data),
-            is_verdict_of_all=wanted is not None and any(wanted[name] for name in self.scoped),
+            is_verdict_of_all=not self.is_scoped
+            and wanted is not None
+            and any(wanted[name] for name in self.scoped),
+            scope_note=self.scope_note(data),
+            is_scope_alone=wanted is not None and bool(wanted) and set(wanted.given) <= set(self.scoped),
             links=[replace(one, href=href_in_scope(one.href, request.GET)) for one in self.links(data)],
             wanted=wanted,
             bar=self.bar(request, wanted, data, views=views, is_counted=not wrong),
@@ -565,7 +579,7 @@ class ListPage:
 
     def view_csv(self, request: HttpRequest, viewer: Principal) -> HttpResponse | Download:
         """Return the list as CSV, as it is narrowed."""
-        data = PageData(viewer)
+        data = self.data(request, viewer)
         try:
             if request.method == "POST" and self.picked is not None:
                 rows = self.picked(data, request.POST)

@@ -65,6 +65,8 @@ class Audience:
     """In which the page was rendered."""
     zone: tzinfo = UTC
     """In which its times are."""
+    scope: str = ""
+    """Query of the tenant and miner to which it is narrowed."""
 
 
 class AudiencePages:
@@ -102,6 +104,7 @@ class AudiencePages:
                 page=self.audience.page,
                 language=self.audience.language,
                 zone=self.audience.zone,
+                scope=self.audience.scope,
             )
             # The old tenant can no longer read a transferred row, so its page must reload to drop it.
             return update + RESYNC if any(kind == MOVED for kind, _ in rows) else update
@@ -294,13 +297,15 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close(code=SIGNED_OUT if seen is None else TOO_MANY)
             return
         query = parse_qs(self.scope["query_string"].decode("latin-1"))
-        page, language, zone = (query.get(name, [""])[0] for name in ("page", "language", "zone"))
+        names = ("page", "language", "zone", "scope")
+        page, language, zone, scope = (query.get(name, [""])[0] for name in names)
         self.viewer = seen
         self.audience = Audience(
             viewer=seen.principal,
             page=page[:PAGE_KEY_MAX].replace("\0", ""),
             language=language if is_language(language) else settings.LANGUAGE_CODE,
             zone=zone_named(zone),
+            scope=scope[:PAGE_KEY_MAX].replace("\0", ""),
         )
         live_updates().join(self)
         # A page fetches itself once its socket is open: whatever is committed after that must find it here.

@@ -7,16 +7,20 @@ what they may show: permission is in the selectors, which take the viewer.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Final
 
 from django.conf import settings
 from django.utils import timezone, translation
 
+from apps.core.errors import DomainError
 from apps.core.live import CHECKS
 from apps.dashboard.bell import bell
 from apps.dashboard.fragments import FragmentContext, FragmentRenderer, FragmentsByKind, LivePage, fragment
 from apps.dashboard.registry import live_pages
+from apps.dashboard.scope import scope_read
+from apps.miners.selectors.scope import viewer_in
 from apps.users.rules.principals import Principal
 
 
@@ -40,31 +44,40 @@ def fragments_render(
     page: str,
     language: str = settings.LANGUAGE_CODE,
     zone: tzinfo = UTC,
+    scope: str = "",
 ) -> str:
     """Render what these changed rows alter on this page: all table rows first, then everything else.
 
-    The order matters: the browser's parser drops table parts that follow other content.
+    The order matters: the browser's parser drops table parts that follow other content.  `scope` is the
+    query of the page's scope.
     """
     with translation.override(language), timezone.override(zone):
-        return _fragments(changes, viewer=viewer, page=page)
+        return _fragments(changes, viewer=viewer, page=page, scope=scope)
 
 
-def _fragments(changes: set[tuple[str, str]], *, viewer: Principal, page: str) -> str:
+def _fragments(changes: set[tuple[str, str]], *, viewer: Principal, page: str, scope: str) -> str:
     name, _, key = page.partition(":")
     live = live_pages().get(name, LivePage({}))
     kinds: dict[str, list[str]] = {}
     for kind, pk in sorted(changes):
         kinds.setdefault(kind, []).append(pk)
-    context = FragmentContext(viewer=viewer, key=key, changed=kinds)
+    try:
+        seen = viewer_in(viewer, scope_read(scope))
+    except DomainError:  # its miner has moved away meanwhile: no more of such a page
+        if live.is_scoped:
+            return ""
+        seen = viewer
+    frame = FragmentContext(viewer=viewer, key=key, changed=kinds, seen=seen)
+    context = frame if live.is_scoped or seen == viewer else replace(frame, seen=None)
     rows = [
         html
         for kind, keys in kinds.items()
         if (render := live.rows.get(kind))
         for html in render(context, keys)
     ]
-    renderers: dict[FragmentRenderer, None] = {}
+    renderers: dict[FragmentRenderer, FragmentContext] = {}
     for kind in kinds:
-        for renderer in (*EVERYWHERE.get(kind, ()), *live.renderers(kind)):
-            renderers[renderer] = None
-    parts = [*rows, *(html for renderer in renderers for html in renderer(context))]
+        renderers |= dict.fromkeys(EVERYWHERE.get(kind, ()), frame)
+        renderers |= dict.fromkeys(live.renderers(kind), context)
+    parts = [*rows, *(html for renderer, of in renderers.items() for html in renderer(of))]
     return "".join(sorted(parts, key=lambda html: not html.lstrip().startswith("<tbody")))

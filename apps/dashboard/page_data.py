@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -14,13 +14,15 @@ from apps.checks.selectors.alerts import alerts_open
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import senders_needed
 from apps.core.formatting import DAY_S, plural
+from apps.miners.selectors.scope import viewer_in
 from apps.proving.selectors.faults import sectors_faulty
 from apps.proving.selectors.posts import posts_opened
 from apps.sectors.selectors.host_groups import tenants_of_kind
 from apps.sectors.selectors.host_speed import HostSpeed, host_speeds
 from apps.sectors.selectors.hosts import commands_open
 from apps.sectors.selectors.sector_changes import changes_open
-from apps.wallets.selectors import wallets_by_balance, wallets_visible
+from apps.users.rules.principals import Principal
+from apps.wallets.selectors import wallet_labels, wallets_by_balance, wallets_visible
 from poolsite.filecoin.pledge import VESTING_DAYS
 from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 from poolsite.wire.jobs import JobKind
@@ -40,6 +42,33 @@ LOWEST_SHOWN: Final = 8
 @dataclass(frozen=True)
 class PageData(CheckData):
     """What one viewer's page reads: what the checks read too, and what only pages show."""
+
+    asker: Principal | None = None
+    """Who looks, where `viewer` is only what is in the chosen scope; None: all of the viewer's is shown."""
+
+    @property
+    def person(self) -> Principal:
+        """Whoever looks: what may be done does not depend on what is shown."""
+        return self.viewer if self.asker is None else self.asker
+
+    @cached_property
+    def whole(self) -> PageData:
+        """The same look at all that the viewer has."""
+        if self.asker is None:
+            return self
+        found = PageData(self.asker)
+        vars(found).update(at=self.at, nodes=self.nodes)
+        return found
+
+    @property
+    def is_of_miner(self) -> bool:
+        """Return whether one miner is in the scope."""
+        return self.asker is not None and bool(self.viewer.miners)
+
+    @cached_property
+    def of_tenant(self) -> Principal:
+        """Who sees all of the tenant: signers and wallets belong to one, never to a miner."""
+        return replace(self.viewer, miners=()) if self.is_of_miner else self.viewer
 
     @cached_property
     def has_devnet(self) -> bool:
@@ -137,7 +166,7 @@ class PageData(CheckData):
     @cached_property
     def alerts(self) -> dict[str, Alert]:
         """Open alerts of the viewer by check; read only where something was found."""
-        return alerts_open(self.viewer) if self.report.found else {}
+        return alerts_open(self.of_tenant) if self.report.found else {}
 
     @cached_property
     def wallets(self) -> list[Wallet]:
@@ -155,7 +184,16 @@ class PageData(CheckData):
     @cached_property
     def lowest_wallets(self) -> list[Wallet]:
         """The few wallets with the lowest balances."""
-        return list(wallets_by_balance(self.viewer)[:LOWEST_SHOWN])
+        rows = wallets_by_balance(self.of_tenant)
+        if self.is_of_miner:
+            named = {text for one in self.miners for text in (one.worker, one.owner, *one.control)}
+            rows = rows.filter(address__in=named)
+        return list(rows[:LOWEST_SHOWN])
+
+    @cached_property
+    def wallet_names(self) -> dict[str, str]:
+        """Labels of wallets that have one, by address; in a miner's scope those of its tenant."""
+        return wallet_labels(self.of_tenant)
 
     @cached_property
     def names(self) -> AddressNames:
@@ -164,6 +202,16 @@ class PageData(CheckData):
             wallets=self.wallet_names,
             miners={miner.address: miner.name or miner.address for miner in self.miners if miner.address},
         )
+
+
+def data_in_scope(viewer: Principal, chosen: Mapping[str, str]) -> PageData:
+    """Return a look at what of the viewer's is in a scope.  Raises MinerUnknown."""
+    return data_of(viewer, viewer_in(viewer, chosen))
+
+
+def data_of(viewer: Principal, seen: Principal) -> PageData:
+    """Return a look of `viewer` at what `seen` sees."""
+    return PageData(viewer) if seen == viewer else PageData(seen, asker=viewer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
 
+from apps.core.languages import list_text
+
 SCOPE: Final = ("tenant", "miner")
 """Parameters of an address that say it; a page that has no such filter takes them along."""
 NAME_MAX: Final = 100
@@ -41,6 +43,12 @@ class Scope:
     """Name and value of what was chosen."""
     fields: tuple[tuple[str, str], ...]
     """Name and value of what no filter of the page has: its forms send it along."""
+    say: str
+    """What was chosen, in a sentence; empty if nothing was."""
+    whole_href: str
+    """The page without any of it."""
+    is_narrowed: bool
+    """Whether all of the page is, not only rows by a filter of its own."""
 
     def href(self, href: str) -> str:
         """Return the address of a page in this scope."""
@@ -49,8 +57,23 @@ class Scope:
 
 def scope_chosen(request: HttpRequest) -> dict[str, str]:
     """Return what the address says."""
-    given = {name: request.GET.get(name, "").strip()[:NAME_MAX] for name in SCOPE}
+    return scope_read(request.GET.urlencode())
+
+
+def scope_read(query: str) -> dict[str, str]:
+    """Return what the query of an address says."""
+    params = QueryDict(query)
+    given = {name: params.get(name, "").strip()[:NAME_MAX] for name in SCOPE}
     return {name: text for name, text in given.items() if text}
+
+
+def scope_text(chosen: Mapping[str, str]) -> str:
+    """`tenant bob, miner f02002`."""
+    parts = {
+        "tenant": gettext("tenant {tenant}").format(tenant=chosen.get("tenant", "")),
+        "miner": gettext("miner {miner}").format(miner=chosen.get("miner", "")),
+    }
+    return list_text(parts[name] for name in SCOPE if chosen.get(name))
 
 
 def href_in_scope(href: str, given: Mapping[str, str]) -> str:
@@ -59,8 +82,13 @@ def href_in_scope(href: str, given: Mapping[str, str]) -> str:
     return f"{href}{'&' if '?' in href else '?'}{query}" if query else href
 
 
-def scope_of(request: HttpRequest, filters: Collection[str], *, is_found: bool = True) -> Scope:
-    """Return the scope of a page that has the filters `filters`; from one that is none it leads to Today."""
+def scope_of(
+    request: HttpRequest, filters: Collection[str], *, is_found: bool = True, is_narrowed: bool = False
+) -> Scope:
+    """Return the scope of a page that has the filters `filters`; from one that is none it leads to Today.
+
+    `is_narrowed`: all of the page is in the scope, and says so.
+    """
     chosen = scope_chosen(request)
     labels = {
         "tenant": gettext("Tenant {tenant}").format(tenant=chosen.get("tenant", "")),
@@ -76,7 +104,16 @@ def scope_of(request: HttpRequest, filters: Collection[str], *, is_found: bool =
         params = {"next": here, **chosen} if is_found else chosen
         choose = f"{choose}?{urlencode(params)}" if params else choose
     fields = tuple((name, text) for name, text in chosen.items() if name not in filters)
-    return Scope(parts, urlencode(chosen), choose, tuple(chosen.items()), fields)
+    return Scope(
+        parts,
+        query=urlencode(chosen),
+        choose_href=choose,
+        pairs=tuple(chosen.items()),
+        fields=fields,
+        say=scope_text(chosen),
+        whole_href=address_with(request, {}),
+        is_narrowed=is_narrowed,
+    )
 
 
 def address_with(request: HttpRequest, chosen: Mapping[str, str]) -> str:

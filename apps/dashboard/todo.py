@@ -100,7 +100,7 @@ def todo_of(found: Found, data: PageData) -> Todo:
         until=finding.due_s,
         left=formatting.time_left(left) if left is not None else "",
         until_label=shown_text(finding.due_label),
-        acts=tuple(act for act in finding.acts if data.viewer.may(act.perm)),
+        acts=tuple(act for act in finding.acts if data.person.may(act.perm)),
     )
 
 
@@ -139,7 +139,7 @@ def todo_with_alert(todo: Todo, found: Found, data: PageData) -> Todo:
         todo,
         alert_href=reverse("alert", args=[alert.uuid]),
         acknowledged=acknowledged_text(alert),
-        can_acknowledge=can_acknowledge(data.viewer, tenant_id=alert.tenant_id),
+        can_acknowledge=can_acknowledge(data.person, tenant_id=alert.tenant_id),
     )
 
 

@@ -27,6 +27,7 @@ from apps.checks.models import Alert, AlertEntry, Notification
 from apps.checks.selectors.alerts import alerts_own, channels_visible
 from apps.checks.states import AlertEntryKind
 from apps.core.filters import Choices, DayFilters, Words
+from apps.miners.selectors.miners import miner_alone
 from apps.users.models import AuditEntry
 from apps.users.rules.principals import Principal
 from apps.users.selectors.audit_search import AuditFilter, audit_page
@@ -53,6 +54,7 @@ class AlertFilters(DayFilters):
     check = Words(field_name="check_name", label=_("Check"), about="name of the check that failed")
     severity = Choices(SEVERITIES, lookup_expr="in", label=_("Severity"), about="how urgent its check is")
     tenant = Words(field_name="tenant__name", about="name of the tenant whose alerts they are")
+    miner = Words(method="of_miner", about="a miner that they name, of its tenant's alerts")
 
     def in_state(self, rows: QuerySet[Alert], _name: str, value: list[str]) -> QuerySet[Alert]:
         """Narrow to alerts that are open, that somebody has, or that have ended."""
@@ -60,10 +62,15 @@ class AlertFilters(DayFilters):
         fits = {"open": is_open, "acknowledged": is_open & ~Q(acknowledged_at=None), "ended": ~is_open}
         return rows.filter(reduce(or_, [fits[word] for word in value]))
 
+    def of_miner(self, rows: QuerySet[Alert], _name: str, value: str) -> QuerySet[Alert]:
+        """Narrow to its tenant's alerts that name a miner.  Raises MinerUnknown."""
+        miner = miner_alone(self.viewer, value)
+        return rows.filter(tenant=miner.tenant_id, object_names__contains=[miner.address])
+
     def rows(self) -> QuerySet[Alert]:
-        """Return the alerts that fit.  Raises BadValue."""
+        """Return the alerts that fit.  Raises BadValue, MinerUnknown."""
         rows: QuerySet[Alert] = super().rows()
-        is_of_pool = self.page is not None and self.viewer.sees_pool and not self["tenant"]
+        is_of_pool = self.page is not None and self.viewer.sees_pool and not (self["tenant"] or self["miner"])
         return rows.filter(tenant=None) if is_of_pool else rows
 
 

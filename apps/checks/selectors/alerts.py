@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
@@ -184,12 +185,18 @@ def alert_began(alert: Alert) -> dict[str, float]:
     return {keys[0]: alert.since.timestamp()} if len(keys) == 1 else {}
 
 
-def alerts_recent(viewer: Principal, limit: int) -> list[Alert]:
+def alerts_recent(
+    viewer: Principal, limit: int, *, failing: Collection[str] = (), of: str = ""
+) -> list[Alert]:
     """Return the caller's open alerts, critical ones first, and up to the limit the newest that ended.
 
     Of open ones there is one for each check at most: none is left out, as it may be the most expensive.
+    `of`: only open ones of checks that are `failing`, and of those that ended the ones that name this miner.
     """
     own = alerts_own(viewer)
+    if of:
+        past = Q(ended_at__isnull=False, object_names__contains=[of])
+        own = own.filter(Q(ended_at=None, check_name__in=failing) | past)
     open_ones = list(own.filter(ended_at=None).order_by("severity", "-since"))
     ended = own.exclude(ended_at=None).order_by("-ended_at")
     return open_ones + list(ended[: max(limit - len(open_ones), 0)])

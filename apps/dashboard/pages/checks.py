@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.checks.findings.results import Severity
+from apps.checks.findings.results import Check, Severity, Topic
 from apps.checks.report.report import Result
 from apps.checks.selectors.check_settings import mutes_active
 from apps.checks.services.check_settings import can_set_checks
@@ -24,7 +24,8 @@ from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
-from apps.dashboard.page_data import PageData
+from apps.dashboard.page_data import PageData, data_in_scope
+from apps.dashboard.scope import SCOPE, scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import Todo, checked_text, todo_of
 from apps.users.rules.principals import Principal
@@ -52,6 +53,47 @@ class CheckRow:
     href: str
     label: StrOrPromise
     todos: tuple[Todo, ...]
+    reach: str = ""
+    """What it is about, where that is more than the scope."""
+
+
+NOT_OF_MINER: Final = frozenset(
+    (
+        *("nonce_gaps", "senders_foreign", "senders_left", "senders_paused"),
+        *("balances_short", "signers_away", "policies_advised", "rules_hindered"),
+    )
+)
+"""Checks of signers, senders and rules, which belong to a tenant: they find nothing for a miner alone."""
+OF_TENANT: Final = {Topic.HOSTS, Topic.STORES}
+"""These are evaluated for the tenant of a miner."""
+
+
+def reach_of(check: Check, data: PageData) -> str:
+    """Return what a check is about, if the scope does not narrow it to itself."""
+    if data.asker is None:
+        return ""
+    if check.is_pool_wide:
+        return gettext("of the whole pool")
+    if data.is_of_miner and OF_TENANT.intersection(check.topics):
+        return gettext("of tenant {tenant}").format(tenant=data.viewer.tenant_name)
+    return ""
+
+
+def is_left_out(check: Check, data: PageData) -> bool:
+    """Return whether nothing of a check is evaluated in the scope."""
+    return data.is_of_miner and check.name in NOT_OF_MINER
+
+
+def scope_note(data: PageData) -> str:
+    """Return what is not checked in the scope."""
+    parts = []
+    if data.person.sees_pool:
+        parts.append(gettext("Checks of the console itself are shown without it."))
+    if data.is_of_miner:
+        parts.append(
+            gettext("Signers, wallets and senders belong to a tenant: choose it to see their checks.")
+        )
+    return " ".join(parts)
 
 
 def check_row(
@@ -73,10 +115,11 @@ def check_row(
         severity=str(check.severity),
         own_severity=own if own != str(check.severity) else "",
         mute=mute,
-        settings_href=reverse("check-settings", args=[check.name]) if can_set_checks(data.viewer) else "",
+        settings_href=reverse("check-settings", args=[check.name]) if can_set_checks(data.person) else "",
         href=check.link.address,
         label=check.button,
         todos=found,
+        reach=reach_of(check, data),
     )
 
 
@@ -96,7 +139,7 @@ def checks_verdict(data: PageData) -> Verdict:
 
 def checks_context(data: PageData) -> dict[str, Any]:
     """Everything on the page; failed checks first."""
-    mutes = mutes_active(data.at) if data.viewer.sees_pool else {}
+    mutes = mutes_active(data.at) if data.person.sees_pool else {}
     incidents = data.report.incidents
     because = {
         one.finding.key: shown_text(incident.cause.finding.say)
@@ -106,7 +149,8 @@ def checks_context(data: PageData) -> dict[str, Any]:
     places: dict[str, int] = {}
     for one in (one for incident in incidents for one in incident.found):
         places.setdefault(one.check.name, len(places))
-    rows = [check_row(result, data, mutes.get(result.check.name), because) for result in data.report.results]
+    shown = [row for row in data.report.results if row.findings or not is_left_out(row.check, data)]
+    rows = [check_row(result, data, mutes.get(result.check.name), because) for result in shown]
     return {
         "verdict": checks_verdict(data),
         "rows": sorted(rows, key=lambda row: (places.get(row.name, len(places)), row.severity)),
@@ -124,7 +168,7 @@ def checks_fragment(context: FragmentContext) -> Iterable[str]:
 @sign_in_required
 def checks(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Every check with its result."""
-    data = PageData(viewer)
+    data = data_in_scope(viewer, scope_chosen(request))
     return page_render(
         request,
         "dashboard/checks.html",
@@ -132,6 +176,8 @@ def checks(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="today",
         page_key="checks",
         data=data,
+        scoped=SCOPE,
+        scope_note=scope_note(data),
         **checks_context(data),
     )
 
@@ -156,4 +202,6 @@ KINDS: Final = (
 urlpatterns: Final = [
     path("status/checks/", checks, name="checks"),
 ]
-LIVE: Final = {"checks": LivePage(dict.fromkeys(KINDS, (checks_fragment,)), findings=checks_fragment)}
+LIVE: Final = {
+    "checks": LivePage(dict.fromkeys(KINDS, (checks_fragment,)), findings=checks_fragment, is_scoped=True)
+}

@@ -33,7 +33,16 @@ def miner_get(viewer: Principal, address: str) -> Miner:
 
     Raises MinerUnknown, also for a miner that the viewer may not see.
     """
-    row = miners_visible(viewer).filter(_named(address)).first()
+    return _first(miners_visible(viewer), address)
+
+
+def miner_alone(viewer: Principal, address: str) -> Miner:
+    """Return the same with its tenant, without what sends for it."""
+    return _first(miners_visible(viewer).prefetch_related(None), address)
+
+
+def _first(rows: QuerySet[Miner], address: str) -> Miner:
+    row = rows.filter(_named(address)).first()
     if row is None:
         raise MinerUnknown(address[:100])
     return row
@@ -53,6 +62,17 @@ class MinerFilters(ListFilters):
         """Narrow to a tenant: its miners' keys come first, as the rows have an index by miner."""
         miners = miners_visible(self.viewer).filter(tenant__name=value)
         return rows.filter(miner__in=list(miners.order_by().values_list("pk", flat=True)))
+
+
+class TenantFilters(ListFilters):
+    """The filters by tenant, and by a miner of one, of a list whose rows belong to a tenant."""
+
+    tenant = Words(field_name="tenant__name", about="name of the tenant to which they belong")
+    miner = Words(method="of_miners_tenant", about="a miner: those of its tenant, as none is a miner's alone")
+
+    def of_miners_tenant(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """Narrow to those of a miner's tenant.  Raises MinerUnknown."""
+        return rows.filter(tenant=miner_alone(self.viewer, value).tenant_id)
 
 
 def miners_of_addresses(addresses: Collection[str]) -> dict[str, Miner]:

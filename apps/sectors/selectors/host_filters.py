@@ -11,7 +11,8 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.clock import now
-from apps.core.filters import Choices, ListFilters, Words
+from apps.core.filters import Choices, Words
+from apps.miners.selectors.miners import TenantFilters
 from apps.sectors.models import Worker
 from apps.sectors.selectors.host_groups import away_since, hosts_called
 from apps.sectors.selectors.host_speed import host_speeds
@@ -29,7 +30,7 @@ HOST_STATES: Final[dict[str, Callable[[HostFilters], Q]]] = {
 }
 
 
-class HostFilters(ListFilters):
+class HostFilters(TenantFilters):
     """Filters of hosts."""
 
     name = Words(method="called", about="part of the name, or of the machine's name")

@@ -414,6 +414,7 @@ def test_hosts_of_different_hardware_read_the_network_once(ann):
 
 
 def test_a_group_keeps_order_hidden_columns_and_scope_in_its_address(ann):
+    factories.miner(2001)
     factories.worker("alpha", group="east")
 
     shown = signed_in().get(f"{reverse('hosts')}?sort=name&hide=pace&miner=f02001").context["bar"]["facets"]

@@ -70,7 +70,7 @@ def times_row(found: CheckTimes) -> TimesRow:
 
 def listed(data: PageData) -> QuerySet[Alert]:
     """Return the viewer's alerts with who acknowledged each first, and when."""
-    return acknowledged_first(alerts_visible(data.viewer))
+    return acknowledged_first(alerts_visible(data.of_tenant))
 
 
 def changed(context: FragmentContext, keys: list[str]) -> QuerySet[Alert]:
@@ -109,7 +109,7 @@ def first_text(shown: AlertRow) -> str:
 
 def more(_request: HttpRequest, data: PageData) -> dict[str, Any]:
     """Return what stands below the list."""
-    times = [times_row(row) for row in check_times(data.viewer, now=data.at)]
+    times = [times_row(row) for row in check_times(data.of_tenant, now=data.at)]
     return {"times": times, "times_over": TIMES_OVER.days}
 
 
@@ -130,6 +130,7 @@ HISTORY: Final = ListPage(
     order_of=attrgetter("row.pk"),
     live={"alert": changed},
     filters=AlertFilters,
+    is_scoped=True,
     places=("check", "severity"),
     places_label=_("Filter"),
     options={

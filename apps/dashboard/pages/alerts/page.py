@@ -41,8 +41,9 @@ from apps.dashboard.cards import Action, Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
-from apps.dashboard.page_data import PageData
+from apps.dashboard.page_data import PageData, data_in_scope
 from apps.dashboard.registry import NavItem
+from apps.dashboard.scope import SCOPE, scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import Todo, acknowledged_text, checked_text, cost_text, todo_of
 from apps.users.rules.principals import Principal
@@ -113,7 +114,7 @@ def alert_rows(data: PageData) -> list[AlertRow]:
 
     Of open ones the critical stand first, then what costs most.
     """
-    found = alerts_recent(data.viewer, ALERTS_SHOWN)
+    found = recent(data)
     open_ones = {row.check_name for row in found if row.ended_at is None}
     parts: dict[str, list[Alert]] = {}
     for row in found:
@@ -138,7 +139,7 @@ def alert_rows(data: PageData) -> list[AlertRow]:
                 shown,
                 parts=tuple(parts.get(row.check_name, ())),
                 cost=texts.get(row.check_name, "") if row.check_name in parts else "",
-                can_acknowledge=can_acknowledge(data.viewer, tenant_id=row.tenant_id),
+                can_acknowledge=can_acknowledge(data.person, tenant_id=row.tenant_id),
                 mute_href=reverse("check-act", args=[row.check_name, "mute" if mute is None else "unmute"])
                 if may_mute and row.check_name in CHECKS_BY_NAME
                 else "",
@@ -146,6 +147,15 @@ def alert_rows(data: PageData) -> list[AlertRow]:
             )
         rows.append(shown)
     return rows
+
+
+def recent(data: PageData) -> list[Alert]:
+    """Return the alerts that are shown; of a miner those of its tenant that are about it."""
+    miner = next(iter(data.miners), None) if data.is_of_miner else None
+    if miner is None:
+        return [] if data.is_of_miner else alerts_recent(data.viewer, ALERTS_SHOWN)
+    failing = {row.check.name for row in data.report.results if not row.passed}
+    return alerts_recent(data.of_tenant, ALERTS_SHOWN, failing=failing, of=miner.address)
 
 
 def _costs_of(data: PageData) -> tuple[Counter[str], dict[str, str]]:
@@ -317,7 +327,7 @@ def mute_hours_offered() -> list[tuple[str, str]]:
 def alerts_context(data: PageData) -> dict[str, Any]:
     """Everything on the page; the operator's channels are no tenant's."""
     is_operator = data.viewer.is_operator
-    channels = list(channels_visible(data.viewer))
+    channels = list(channels_visible(data.of_tenant))
     if is_operator:
         channels = [row for row in channels if row.tenant_id is None]
     sent = notifications_recent(NOTIFICATIONS_SHOWN) if is_operator else []
@@ -345,15 +355,24 @@ def alerts_fragment(context: FragmentContext) -> Iterable[str]:
     shown = alerts_context(context.data)
     yield fragment("dashboard/_verdict.html", verdict=shown["verdict"])
     yield fragment("alerts/_alerts.html", alerts=shown["alerts"], mute_hours=shown["mute_hours"])
-    if context.viewer.is_operator:
+    if context.data.viewer.is_operator:
         yield fragment("alerts/_notifications.html", notifications=shown["notifications"])
+
+
+def scope_note(data: PageData) -> str:
+    """Return what the page does not show in a scope."""
+    whole = gettext("Alerts of the whole pool and its channels are shown without it.")
+    if not data.is_of_miner:
+        return whole if data.person.sees_pool else ""
+    own = gettext("An alert is a tenant's: these are those that are about the miner.")
+    return f"{own} {whole}" if data.person.sees_pool else own
 
 
 @require_safe
 @sign_in_required
 def alerts(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Alerts; for the operator also channels and notifications, for which tenants have their own page."""
-    data = PageData(viewer)
+    data = data_in_scope(viewer, scope_chosen(request))
     return page_render(
         request,
         "alerts/list.html",
@@ -361,8 +380,10 @@ def alerts(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="alerts",
         page_key="alerts",
         data=data,
+        scoped=SCOPE,
+        scope_note=scope_note(data),
         may_create=can_manage_channels(viewer, tenant_id=None),
-        is_operator=viewer.is_operator,
+        is_operator=data.viewer.is_operator,
         **alerts_context(data),
     )
 
@@ -373,6 +394,8 @@ urlpatterns: Final = [
 ]
 LIVE: Final = {
     "alerts": LivePage(
-        {"notification": (alerts_fragment,), "alert": (alerts_fragment,)}, findings=alerts_fragment
+        {"notification": (alerts_fragment,), "alert": (alerts_fragment,)},
+        findings=alerts_fragment,
+        is_scoped=True,
     )
 }

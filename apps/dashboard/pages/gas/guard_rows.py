@@ -97,8 +97,8 @@ def auto_bump_row(rule: AutoBumpRule) -> AutoBumpLine:
 def guard_rows(data: PageData) -> list[GuardRow]:
     """Return the guards that hold for the viewer, with what their days have cost."""
     base_fee = 0 if data.head is None else int(data.head.base_fee)
-    viewer = data.viewer
-    guards = list(guards_visible(viewer))
+    viewer = data.person
+    guards = list(guards_visible(data.viewer))
     # Spending under the pool's own guards would reveal what other tenants spend.
     own = {guard.pk for guard in guards if viewer.is_operator or guard.tenant_id == viewer.own_id}
     spent = guards_spent([guard for guard in guards if guard.pk in own], base_fee=base_fee, now=data.at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -19,8 +20,9 @@ from apps.dashboard.forms import FeeRulesForm, PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, fragment
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Integer
-from apps.dashboard.page_data import PageData
+from apps.dashboard.page_data import data_in_scope
 from apps.dashboard.pages.gas.guard_rows import auto_bump_rows, guard_rows
+from apps.dashboard.scope import scope_read
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Choice, Text
 from apps.messages.selectors.fees import shared_rules_load
@@ -117,7 +119,8 @@ def guard_drop(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespon
     except DomainError:  # a tenant may not edit the pool's guard
         raise Http404 from None
     if getattr(request, "htmx", False):
-        data = PageData(viewer)
+        page = urlsplit(request.headers.get("HX-Current-URL", ""))
+        data = data_in_scope(viewer, scope_read(page.query))
         shown = {"guards": guard_rows(data), "auto_bumps": auto_bump_rows(data)}
         return render(request, "gas/_guards.html", shown)
     return redirect(f"{reverse('gas')}#h-guards")

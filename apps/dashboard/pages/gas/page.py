@@ -21,7 +21,7 @@ from apps.core.formatting import plural
 from apps.dashboard.cards import Stat, Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
-from apps.dashboard.page_data import PageData
+from apps.dashboard.page_data import PageData, data_in_scope
 from apps.dashboard.pages.gas.guard_rows import auto_bump_rows, guard_rows
 from apps.dashboard.pages.gas.guards import guards_fragment
 from apps.dashboard.pages.gas.methods import method_rule_rows
@@ -29,7 +29,7 @@ from apps.dashboard.pages.gas.queue import queue_rows
 from apps.dashboard.pages.gas.spending import DAYS, GROUPS, HEADS, period_of, spend_rows, spend_total
 from apps.dashboard.pagination import Facet
 from apps.dashboard.registry import NavItem
-from apps.dashboard.scope import scope_chosen
+from apps.dashboard.scope import SCOPE, scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.dashboard.trend_charts import Axis, Line, Trend, trend
@@ -235,18 +235,27 @@ def live_fragment(context: FragmentContext) -> Iterable[str]:
     )
 
 
+def scope_note(data: PageData) -> str:
+    """Return what of the page is the same in every scope, and what a miner's gas is."""
+    shared = gettext("The base fee, the rules per method and the pool's guards are the same for everybody.")
+    if not data.is_of_miner:
+        return shared
+    return gettext("Of a miner: the messages sent to it. {shared}").format(shared=shared)
+
+
 @require_safe
 @sign_in_required
 def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the page."""
     by = request.GET.get("by", "")
-    by, url, data = by if by in dict(GROUPS) else "method", reverse("gas"), PageData(viewer)
-    period, scope = period_of(request, data), scope_chosen(request)
+    by, url, scope = by if by in dict(GROUPS) else "method", reverse("gas"), scope_chosen(request)
+    data = data_in_scope(viewer, scope)
+    period = period_of(request, data)
 
     def part(**query: str) -> str:
         return f"{url}?{urlencode({'by': by, **period.query, **query, **scope})}"
 
-    spend = spend_rows(spend_summed(viewer, by=by, days=period.days), by=by, data=data)
+    spend = spend_rows(spend_summed(data.viewer, by=by, days=period.days), by=by, data=data)
     return page_render(
         request,
         "gas/page.html",
@@ -254,11 +263,13 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="gas",
         page_key="gas",
         data=data,
+        scoped=SCOPE,
+        scope_note=scope_note(data),
         **live_context(data),
         guards=guard_rows(data),
         auto_bumps=auto_bump_rows(data),
         methods=method_rule_rows(),
-        used=method_gas(viewer, miners=data.names.miners, now=data.at),
+        used=method_gas(data.viewer, miners=data.names.miners, now=data.at),
         sampled=SAMPLED,
         sampled_days=SAMPLED_DAYS,
         may_change_methods=viewer.is_operator and viewer.may("sign"),
@@ -275,7 +286,7 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
         since=period.since.isoformat() if period.since else "",
         until=period.until.isoformat() if period.until else "",
         spans=period.facets(url, choices=DAYS, by=by, **scope),
-        csv=f"{reverse('gas-csv')}?{urlencode(period.query)}",
+        csv=f"{reverse('gas-csv')}?{urlencode(period.query | scope)}",
         can_set=viewer.may("sign"),
         is_operator=viewer.is_operator,
     )
@@ -294,5 +305,6 @@ LIVE: Final = {
             "guard": (guards_fragment,),
         },
         findings=live_fragment,
+        is_scoped=True,
     )
 }

@@ -15,8 +15,9 @@ from django.views.decorators.http import require_safe
 from apps.core import formatting
 from apps.dashboard.csv_export import Download, csv_answer, rows_in_turn
 from apps.dashboard.day_spans import Period, period_read
-from apps.dashboard.page_data import PageData
+from apps.dashboard.page_data import PageData, data_in_scope
 from apps.dashboard.pages.gas.queue import what_text
+from apps.dashboard.scope import scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors.spend import SpendSum, spend_on
 from apps.users.rules.principals import Principal
@@ -107,7 +108,8 @@ def period_of(request: HttpRequest, data: PageData) -> Period:
 @sign_in_required
 def gas_csv(request: HttpRequest, viewer: Principal) -> Download:
     """Return the spending as CSV, one line per day, sender and method."""
-    rows = spend_on(viewer, period_of(request, PageData(viewer)).days).select_related("tenant")
+    data = data_in_scope(viewer, scope_chosen(request))
+    rows = spend_on(data.viewer, period_of(request, data).days).select_related("tenant")
     cells = (
         (
             row.day.isoformat(),

@@ -80,18 +80,18 @@ def named(keys: list[str]) -> Q:
 
 def changed(context: FragmentContext, keys: list[str]) -> QuerySet[Worker]:
     """Return the workers that changed."""
-    return workers_visible(context.viewer).filter(named(keys))
+    return workers_visible(context.data.viewer).filter(named(keys))
 
 
 def changed_by_jobs(context: FragmentContext, keys: list[str]) -> QuerySet[Worker]:
     """Return the workers whose jobs changed."""
-    return workers_visible(context.viewer).filter(pk__in=list(hosts_of_jobs(named(keys))))
+    return workers_visible(context.data.viewer).filter(pk__in=list(hosts_of_jobs(named(keys))))
 
 
 def links(data: PageData) -> Iterable[Link]:
     """Return the buttons above the list."""
     yield Link(_("Settings"), reverse("host-settings"))
-    if can_manage_people(data.viewer):
+    if can_manage_people(data.person):
         yield Link(_("Join a host…"), reverse("host-join"), icon="plus", kind="primary")
 
 
@@ -99,6 +99,15 @@ def groups(data: PageData, wanted: HostFilters, beside: Query) -> Iterable[Facet
     """Return a filter for each group."""
     query = {**wanted.given, **beside, "group": wanted["group"]}
     return tags_of(reverse("hosts"), groups_of_hosts(data.viewer, GROUPS_MAX), field="group", query=query)
+
+
+def scope_note(data: PageData) -> str:
+    """Return that hosts are no miner's."""
+    if not data.is_of_miner:
+        return ""
+    return gettext(
+        "A host belongs to a tenant: these are all of {tenant}, with their jobs of this miner alone."
+    ).format(tenant=data.viewer.tenant_name)
 
 
 def name(row: HostRow) -> SafeString:
@@ -130,6 +139,8 @@ HOSTS: Final = ListPage(
     live={"worker": changed, "job": changed_by_jobs},
     links=links,
     filters=HostFilters,
+    is_scoped=True,
+    scope_note=scope_note,
     search=_("Name of host or machine"),
     search_hint=_("Name"),
     facets=(

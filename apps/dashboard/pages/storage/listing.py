@@ -107,6 +107,15 @@ def orders(context: FragmentContext) -> Iterable[str]:
     yield fragment("storage/_orders.html", **orders_of(context.data))
 
 
+def scope_note(data: PageData) -> str:
+    """Return that stores are no miner's."""
+    if not data.is_of_miner:
+        return ""
+    return gettext("A store belongs to a tenant: these are all of {tenant}.").format(
+        tenant=data.viewer.tenant_name
+    )
+
+
 def name(row: StoreRow) -> SafeString:
     """Return what a store is called, its folder and its labels."""
     return cells.joined(
@@ -158,6 +167,8 @@ STORES: Final = ListPage(
     live_too={"store": (orders,)},
     links=links,
     filters=StoreFilters,
+    is_scoped=True,
+    scope_note=scope_note,
     search=_("Name or folder of a store"),
     search_hint=_("Name or folder"),
     facets=(

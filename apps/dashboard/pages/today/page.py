@@ -14,10 +14,10 @@ from django.views.decorators.http import require_safe
 
 from apps.chain.selectors.read_cache import chain_read_once
 from apps.dashboard.cards import Verdict
-from apps.dashboard.first_steps import own_first_steps
+from apps.dashboard.first_steps import FirstSteps, own_first_steps
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
-from apps.dashboard.page_data import PageData
+from apps.dashboard.page_data import PageData, data_in_scope
 from apps.dashboard.pages.hosts.rows import host_row
 from apps.dashboard.pages.messages.rows import message_row
 from apps.dashboard.pages.miners.listing import MinerRow, miner_rows
@@ -28,7 +28,7 @@ from apps.dashboard.pages.today.processes import processes_context, processes_fr
 from apps.dashboard.pages.today.stats import stats_of
 from apps.dashboard.pages.wallets.rows import wallet_row
 from apps.dashboard.registry import NavItem
-from apps.dashboard.scope import scope_chosen
+from apps.dashboard.scope import SCOPE, scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import Todo, checked_text, issues_verdict, todos, verdict_by
 from apps.messages.selectors.messages import messages_visible
@@ -112,6 +112,20 @@ def hosts_context(data: PageData) -> dict[str, Any]:
     }
 
 
+def first_of(data: PageData) -> FirstSteps | None:
+    """Return the first steps of the viewer's own tenant, where all that it has is shown."""
+    return own_first_steps(data) if data.asker is None else None
+
+
+def scope_note(data: PageData) -> str:
+    """Return what of the page is no miner's."""
+    if not data.is_of_miner:
+        return ""
+    return gettext(
+        "Hosts belong to a tenant: these are all of {tenant}. Senders are checked for a whole tenant."
+    ).format(tenant=data.viewer.tenant_name)
+
+
 def page_context(data: PageData) -> dict[str, Any]:
     """Everything on the page, for its first showing."""
     return (
@@ -119,7 +133,7 @@ def page_context(data: PageData) -> dict[str, Any]:
             "verdict": verdict_of(data),
             "stats": stats_of(data),
             **todo_context(data),
-            "first": own_first_steps(data),
+            "first": first_of(data),
             "strips": strips_of(data),
         }
         | sectors_context(data)
@@ -138,7 +152,7 @@ def vital_signs(context: FragmentContext) -> Iterable[str]:
 
 
 def first_steps_fragment(context: FragmentContext) -> Iterable[str]:
-    yield fragment("dashboard/_first_steps.html", first=own_first_steps(context.data))
+    yield fragment("dashboard/_first_steps.html", first=first_of(context.data))
 
 
 def scope_query(key: str) -> str:
@@ -172,7 +186,8 @@ def hosts_fragment(context: FragmentContext) -> Iterable[str]:
 @sign_in_required
 def today(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Is everything well, what runs, what waits."""
-    data, scope = PageData(viewer), urlencode(scope_chosen(request))
+    chosen = scope_chosen(request)
+    data, scope = data_in_scope(viewer, chosen), urlencode(chosen)
     return page_render(
         request,
         "dashboard/today.html",
@@ -180,6 +195,8 @@ def today(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="today",
         page_key=f"today:{scope}" if scope else "today",
         data=data,
+        scoped=SCOPE,
+        scope_note=scope_note(data),
         can_pledge=viewer.may("write"),
         **page_context(data),
         query=scope_query(scope),
@@ -217,5 +234,6 @@ LIVE: Final = {
             "process": (vital_signs, processes_fragment),
         },
         findings=vital_signs,
+        is_scoped=True,
     )
 }

@@ -38,5 +38,5 @@ def processes_context(data: PageData) -> dict[str, Any]:
 
 
 def processes_fragment(context: FragmentContext) -> Iterable[str]:
-    if context.viewer.is_operator:
+    if context.data.viewer.is_operator:
         yield fragment("dashboard/_processes.html", **processes_context(context.data))
