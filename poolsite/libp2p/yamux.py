@@ -147,7 +147,6 @@ class Session:
         self.peer_id, self.source = pipe.peer_id, source
         self._streams: dict[int, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._last = 0
 
     async def run(self) -> None:
         """Read frames until the connection ends.  Raises BadMuxing, EOFError, TimeoutError."""
@@ -198,10 +197,12 @@ class Session:
             stream.end(is_reset=bool(flags & RST))
 
     async def _begin(self, number: int) -> None:
-        """Begin a stream, or refuse it: there are too many."""
-        if number % 2 == 0 or number <= self._last:
+        """Begin a stream, or refuse it: there are too many.
+
+        Numbers need not rise: go-yamux draws one before it sends the frame, so that two may come swapped.
+        """
+        if number % 2 == 0 or number in self._streams:
             raise BadMuxing(f"stream {number} is begun anew")
-        self._last = number
         if len(self._streams) >= self._limits.streams:
             await self.send(WINDOW, RST, number)
             return

@@ -16,7 +16,7 @@ from poolsite.libp2p.limits import Limits
 from poolsite.libp2p.listener import Connection, Listener
 from poolsite.libp2p.multistream import VERSION, line_write
 from poolsite.libp2p.protobuf import fields_read
-from poolsite.libp2p.yamux import DATA, PING, SYN, Stream
+from poolsite.libp2p.yamux import DATA, PING, SYN, WINDOW, Stream
 from poolsite.network_addresses import source_of
 from tests.libp2p_client import Client, connection_open, connections_close
 
@@ -76,6 +76,28 @@ def test_a_client_proves_its_key_and_is_answered_on_many_streams() -> None:
         assert listener.counts.streams == {ECHO: 41}
         await client.frame(PING, SYN, 0, length=7)
         while not client.pongs:
+            await client.take()
+
+    run(play)
+
+
+def test_streams_may_begin_in_another_order_than_their_numbers() -> None:
+    """go-yamux draws a number before it sends the frame: of two streams at once the second may be first."""
+
+    async def play(_: Listener, port: int) -> None:
+        client = await Client.connect(port)
+        for number in (5, 1, 3):
+            await client.frame(WINDOW, SYN, number)
+        for number in (1, 3, 5):
+            await client.frame(DATA, 0, number, line_write(VERSION) + line_write(ECHO) + b"four")
+        while len(client.ended) < 3:
+            await client.take()
+        assert client.ended == dict.fromkeys((1, 3, 5), "closed")
+        assert all(data.endswith(b"four") for data in client.received.values())
+        await client.frame(WINDOW, SYN, 7)
+        await client.frame(WINDOW, SYN, 7)  # it is open
+        await client.take()  # its acknowledgement
+        with pytest.raises(EOFError):
             await client.take()
 
     run(play)
