@@ -39,7 +39,7 @@ from apps.market.reasons import (
     DOOR_NOT_LISTENING,
     DOOR_STOPPED,
 )
-from apps.market.selectors.deals import DOOR_SILENCE, doors_reported, doors_switched_on
+from apps.market.selectors.deals import DOOR_SILENCE, console_address, doors_reported, doors_switched_on
 from apps.market.selectors.discovery import peers_unsigned
 from apps.market.services.advertisements import advertisements_sign
 from apps.market.services.doors import door_report
@@ -47,6 +47,7 @@ from apps.miners.selectors.miners import miners_active
 from apps.miners.selectors.roles import roles_of_miners
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.services.roles.assignments import host_roles_renew
+from poolsite.filecoin.multiaddr import multiaddr_encode, multiaddr_parse
 from poolsite.libp2p.identity import Identity
 from poolsite.libp2p.listener import Listener
 from poolsite.libp2p.multistream import HELLO
@@ -100,9 +101,11 @@ class OpenDoor:
 
 
 def plan_of(market: MinerMarket) -> DoorPlan:
-    """Return the door that a miner's page asks for."""
+    """Return the door that a miner's page asks for; it names the console's address if the data are served."""
     key = keys_folder() / f"{market.miner.address}.key"
-    return DoorPlan(market.miner, ANYWHERE, market.libp2p_port, key)
+    address = console_address() if market.serves_data else ""
+    http = (multiaddr_encode(multiaddr_parse(address)),) if address else ()
+    return DoorPlan(market.miner, ANYWHERE, market.libp2p_port, key, http=http)
 
 
 def key_fault(plan: DoorPlan, report: MinerDoor | None) -> str:

@@ -29,6 +29,8 @@ from apps.miners.services.roles import RoleGrant
 from apps.miners.states import ROLE_LEASE_S, RoleKind
 from apps.sectors.services.roles.assignments import host_role_assign, host_role_remove
 from apps.users.rules.principals import SYSTEM
+from poolsite.filecoin import cbor
+from poolsite.filecoin.multiaddr import multiaddr_encode, multiaddr_parse
 from poolsite.libp2p.identity import Identity
 from poolsite.libp2p.multistream import HELLO
 from tests import factories, people
@@ -121,6 +123,34 @@ def test_a_door_is_served_while_it_is_switched_on(miner: Miner, tmp_path: Path) 
     play(game)
 
     assert MinerDoor.objects.get().peer_id == identity_read(tmp_path / "peers" / "f02001.key").text
+
+
+@pytest.mark.parametrize(
+    ("is_served", "url", "named"),
+    [
+        (True, "https://pool.example", "/dns/pool.example/tcp/443/https"),
+        (False, "https://pool.example", ""),
+        (True, "http://127.0.0.1:8000", ""),
+    ],
+    ids=["served", "not served", "nobody reaches it"],
+)
+def test_a_door_names_where_data_are_served_over_http(
+    miner: Miner, settings: Any, url: str, named: str, *, is_served: bool
+) -> None:
+    settings.CONSOLE_URL, settings.PIECE_URLS_PRIVATE = url, False
+    market_set(miner, values={"serves_data": is_served}, by=people.principal())
+
+    async def game() -> None:
+        async with Running():
+            await until(lambda: MinerDoor.objects.filter(reason="").exists())
+            client = await Client.connect(port_of_miner)
+            documents.append(cbor.decode(await client.ask("/fil/retrieval/transports/1.0.0")))
+
+    port_of_miner, documents = port_of(miner), list[Any]()
+    play(game)
+
+    addresses = [multiaddr_encode(multiaddr_parse(named))] if named else []
+    assert documents == [{"Protocols": [{"Name": "http", "Addresses": addresses}] if named else []}]
 
 
 class WebSocket:
