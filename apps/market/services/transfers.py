@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -57,6 +58,8 @@ UPLOAD_WAIT: Final = timedelta(days=7)
 """For so long a client may take to bring its data, where no start epoch comes before."""
 PAUSE_WAIT: Final = timedelta(hours=24)
 """For so long an upload that has begun may stand still."""
+NOTED_S: Final = 60.0
+"""Between two notes that bytes of an upload come."""
 ARRIVED: Final = (PieceState.RECEIVED, PieceState.READY, PieceState.HELD)
 """States of a piece whose bytes are all here; a head checks those that nobody has."""
 CHUNK_LEAST: Final = 1 << 20
@@ -170,7 +173,7 @@ def _whole_write(deal: Deal, source: Source, *, by: Principal, file_name: str) -
         return False
     elif piece.state == PieceState.FETCHING:
         raise DealDataComing
-    _part_take(deal, piece, source, offset=0, by=by)
+    _part_take(deal, piece, AwaitedSource(source, deal), offset=0, by=by)
     return True
 
 
@@ -233,7 +236,10 @@ def chunk_upload(deal: Deal, *, number: int, source: Source) -> None:
         _chunk_require(deal, number)  # another request may have sent it this moment
         room.reserve(size)
         try:
-            is_all = bytes_write(file, source, at=0, most=size, note=lambda _: None)
+            is_all = bytes_write(file, AwaitedSource(source, deal), at=0, most=size, note=lambda _: None)
+        except DealNeedsNoData:
+            path.unlink(missing_ok=True)
+            raise
         except OSError as error:
             raise UploadIncomplete(
                 gettext("the upload was cut off: {error}").format(error=fault_text(error))
@@ -320,10 +326,30 @@ def deal_wait(deal: Deal, *, reason: Reason | str, place_at: int | None = None) 
             deal_note(deal, reason=reason)
 
 
-def data_wait_renew(deal: Deal, *, now: datetime) -> None:
-    """Note that bytes of an upload have come: its client has as long again for the next ones."""
+def data_wait_renew(deal: Deal, *, now: datetime) -> bool:
+    """Note that bytes of an upload come: its client has as long again for the next ones.
+
+    Returns whether the deal awaits them.
+    """
     until = min(now + PAUSE_WAIT, deal.created_at + UPLOAD_WAIT)
-    Deal.objects.filter(pk=deal.pk, source=DealSource.PUT).update(data_until=until)
+    rows = Deal.objects.filter(pk=deal.pk, state__in=WITHOUT_DATA)
+    return bool(rows.filter(source=DealSource.PUT).update(data_until=until)) or rows.exists()
+
+
+class AwaitedSource:
+    """The bytes of a deal while they come: for long, and only while the deal awaits them."""
+
+    def __init__(self, source: Source, deal: Deal) -> None:
+        self._source, self._deal = source, deal
+        self._noted_at = time.monotonic()
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes.  Raises DealNeedsNoData once the deal has failed, or has others."""
+        if time.monotonic() - self._noted_at >= NOTED_S:
+            if not data_wait_renew(self._deal, now=clock.now()):
+                raise DealNeedsNoData("deal not found")
+            self._noted_at = time.monotonic()
+        return self._source.read(size)
 
 
 def deal_note(deal: Deal, *, reason: Reason | str) -> None:
@@ -392,11 +418,17 @@ def _piece_begin(deal: Deal, *, by: Principal, is_resumable: bool, file_name: st
 
 
 def _part_take(deal: Deal, piece: Piece, source: Source | BinaryIO, *, offset: int, by: Principal) -> None:
-    """Write bytes of a deal; all together must have its commitment.  Raises PieceMismatch."""
+    """Write bytes of a deal; all together must have its commitment.
+
+    Raises PieceMismatch, DealNeedsNoData.
+    """
     try:
         stored, is_whole = part_upload(piece, source=source, offset=offset, by=by)
         if not is_whole and piece.payload_size is None:  # nobody said how many bytes there are
             stored, _ = upload_end(stored, by=by)
+    except DealNeedsNoData:
+        piece_discard(piece)
+        raise
     except (PieceMismatch, PieceTooLarge) as refusal:
         piece_discard(piece)
         deal.refresh_from_db()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from apps.market.services.transfers import (
     chunk_upload,
     chunks_begin,
     client_principal_make,
+    data_wait_renew,
     deal_fetch,
     deal_import,
     deal_upload,
@@ -616,6 +618,56 @@ def test_a_removed_piece_whose_urls_are_not_kept_any_more_ends_its_deal(miner: M
     assert go_on(one).places == ""
     assert piece_gone(one, "PACKED", "READY").state == "FAILED"
     assert one.reason == "its data are gone, and its client's URLs are not kept any more"
+
+
+class Long(io.BytesIO):
+    """Bytes that come over hours: before each part, something happens."""
+
+    def __init__(self, data: bytes, meanwhile: Callable[[], object]) -> None:
+        super().__init__(data)
+        self.meanwhile = meanwhile
+
+    def read(self, _size: int | None = -1) -> bytes:
+        if self.tell():
+            self.meanwhile()
+        return super().read(500)
+
+
+def test_an_upload_that_goes_on_has_another_day(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfers, "NOTED_S", 0.0)
+    one = deal(miner)
+    nearly = clock.now() + timedelta(minutes=1)
+
+    def wound_on() -> None:
+        assert Deal.objects.get().data_until > clock.now() + timedelta(hours=23)
+        Deal.objects.update(data_until=nearly)
+
+    deal_upload(one, source=Long(DATA, wound_on), by=client_principal_make(one))
+
+    assert go_on(one, hours=1).state == "VERIFIED"
+    Deal.objects.update(created_at=clock.now() - timedelta(days=6, hours=12), state="TRANSFERRING")
+    assert data_wait_renew(Deal.objects.get(), now=clock.now())
+    assert Deal.objects.get().data_until < clock.now() + timedelta(hours=13)
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_an_upload_ends_once_its_deal_has_failed(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch, settings: Any, *, is_chunked: bool
+) -> None:
+    monkeypatch.setattr(transfers, "NOTED_S", 0.0)
+    monkeypatch.setattr(transfers, "CHUNK_LEAST", 512)
+    one = deal(miner, start_epoch=1200)
+    source = Long(DATA, lambda: go_on(Deal.objects.get(), height=1200))
+    send = partial(deal_upload, by=client_principal_make(one))
+    if is_chunked:
+        chunks_begin(one, raw_size=1500, chunk_size=2048)
+        send = partial(chunk_upload, number=1)
+    with pytest.raises(DealNeedsNoData):
+        send(one, source=source)
+
+    assert (source.tell(), Deal.objects.get().state) == (1000, "FAILED")
+    assert not Piece.objects.exists()
+    assert not list(Path(settings.PIECES_DIR).glob("*"))
 
 
 @pytest.mark.parametrize(
