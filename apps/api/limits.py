@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import Counter
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ from django.http import HttpRequest, parse_cookie
 from django.utils.encoding import escape_uri_path
 
 from apps.api.callers import token_text
-from apps.api.mk20.auth import PREFIX, BadAuth, client_authenticate
+from apps.api.mk20.auth import PREFIX, BadAuth, client_authenticate, client_named
 from apps.api.rpc import limits
 from apps.api.rpc.callers import caller_cache
 from apps.api.rpc.limits import FREE_BYTES, MemoryBudget, Overloaded
@@ -31,6 +32,7 @@ from apps.core.streams import STREAM_MAX_BYTES, STREAMS_MAX, drain, is_streamed
 from apps.market.errors import DealUnknown
 from apps.market.rules import ulid_decode
 from apps.market.selectors.deals import deal_of_client
+from apps.pieces.data.sources import SLOW_RATE, SLOW_S
 from apps.users.errors import TokenRefused
 
 if TYPE_CHECKING:
@@ -117,14 +119,37 @@ def person_of(session_key: str) -> str:
     return f"person {user.pk}" if user.is_authenticated and user.is_active else ""
 
 
+class Pace:
+    """How fast a body comes: as a download, at `SLOW_RATE` over all, beside `SLOW_S` to stand still.
+
+    Only what is waited for its sender counts, not what is written to the disk meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.left_s = SLOW_S
+        """For so long the sender may be waited for now."""
+
+    def note(self, *, waited_s: float, count: int) -> None:
+        """Note that so many bytes were waited for so long."""
+        self.left_s = min(self.left_s - waited_s + count / SLOW_RATE, SLOW_S)
+
+
 class Body:
-    """The body of one request while it arrives."""
+    """The body of one request while it arrives; `clients` counts streams of deals' clients by client."""
 
     def __init__(
-        self, scope: dict[str, Any], receive: Receive, owner_of: OwnerOf, reservation: limits.Reservation
+        self,
+        scope: dict[str, Any],
+        receive: Receive,
+        owner_of: OwnerOf,
+        reservation: limits.Reservation,
+        clients: Counter[str],
     ) -> None:
         self.scope, self.receive, self.owner_of, self.reservation = scope, receive, owner_of, reservation
+        self.clients, self.client = clients, ""
         self.is_streamed = is_streamed(scope.get("method", ""), scope["path"])
+        self.is_clients = self.is_streamed and DEAL.match(scope["path"]) is not None
+        self.pace = Pace() if self.is_clients else None
         self.limit = STREAM_MAX_BYTES if self.is_streamed else body_limit(scope["path"])
         self.is_complete = False
         self.refusal: Refused | None = None
@@ -146,6 +171,25 @@ class Body:
             if not self.owner:
                 reason = f"without a valid token or session the body may have at most {FREE_BYTES} bytes"
                 raise Refused(413, "body_too_large", reason)
+            if self.is_clients:
+                self.client_count()
+
+    def client_count(self) -> None:
+        """Count a stream for its client, whose signature is verified.  Raises Refused, BadAuth."""
+        headers = {name.lower(): value.decode("latin-1") for name, value in self.scope["headers"]}
+        name = client_named(headers.get(b"authorization", ""))
+        if self.clients[name] >= STREAMS_PER_CLIENT:
+            raise crowded()
+        self.clients[name] += 1
+        self.client = name
+
+    def client_release(self) -> None:
+        """Count a stream no longer."""
+        if self.client:
+            self.clients.subtract([self.client])
+            if not self.clients[self.client]:
+                del self.clients[self.client]
+            self.client = ""
 
     async def event(self) -> dict[str, Any]:
         """Return the next piece; once refused, what an app is told of a caller who left, so that it ends."""
@@ -158,8 +202,16 @@ class Body:
 
     async def piece(self) -> dict[str, Any]:
         """Return the next piece.  Raises Refused."""
+        began = asyncio.get_running_loop().time()
         if self.is_complete or self.scope["path"].startswith(RPC):
             event = await self.receive()
+        elif self.pace is not None:
+            try:
+                async with asyncio.timeout(self.pace.left_s):
+                    event = await self.receive()
+            except TimeoutError as error:
+                reason = f"the body comes with less than {SLOW_RATE >> 10} KiB a second"
+                raise Refused(SLOW, "body_too_slow", reason) from error
         else:
             try:
                 async with asyncio.timeout_at(self.until):
@@ -170,6 +222,8 @@ class Body:
         if self.is_streamed:  # an upload may take hours: only a pause between two chunks ends it
             self.until = asyncio.get_running_loop().time() + limits.ARRIVAL_S
         size = len(event.get("body", b""))
+        if self.pace is not None:
+            self.pace.note(waited_s=asyncio.get_running_loop().time() - began, count=size)
         self.received += size
         self.is_complete = self.is_complete or not event.get("more_body")
         await self.require(self.received)
@@ -183,6 +237,13 @@ class Body:
 
 CLIENT_STREAMS_MAX: Final = STREAMS_MAX // 2
 """Streamed bodies of deals' clients among all: others stay for tenants and sealing hosts."""
+STREAMS_PER_CLIENT: Final = 4
+"""Of these of one client: others have theirs."""
+
+
+def crowded() -> Refused:
+    """Return the refusal of a streamed body beside too many others."""
+    return Refused(503, "overloaded", "too many concurrent uploads: try again", **{"retry-after": "5"})
 
 
 class BodyLimit:
@@ -197,6 +258,8 @@ class BodyLimit:
         """Streamed bodies that are on their way."""
         self.client_streams = 0
         """Those of deals' clients among them."""
+        self.clients: Counter[str] = Counter()
+        """Those by client."""
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Pass a request on, watching its body."""
@@ -204,23 +267,21 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         with MEMORY.reservation() as reservation:
-            body = Body(scope, receive, self.owner_of, reservation)
-            is_clients = body.is_streamed and DEAL.match(scope["path"]) is not None
+            body = Body(scope, receive, self.owner_of, reservation, self.clients)
             self.streams += body.is_streamed
-            self.client_streams += is_clients
+            self.client_streams += body.is_clients
             try:
                 is_full = self.streams > STREAMS_MAX and body.is_streamed
-                if is_full or (is_clients and self.client_streams > CLIENT_STREAMS_MAX):
-                    raise Refused(
-                        503, "overloaded", "too many concurrent uploads: try again", **{"retry-after": "5"}
-                    )
+                if is_full or (body.is_clients and self.client_streams > CLIENT_STREAMS_MAX):
+                    raise crowded()
                 await body.require(declared_length(scope))
                 await self.app(scope, body.event, send)
             except Refused as refusal:
                 body.refusal = refusal
             finally:
                 self.streams -= body.is_streamed
-                self.client_streams -= is_clients
+                self.client_streams -= body.is_clients
+                body.client_release()
             if (refused := body.refusal) is not None:
                 log.warning("body_refused", path=scope["path"], status=refused.status, bytes=body.received)
                 await refuse(scope["path"], refused, None if body.is_complete else receive, send)

@@ -57,6 +57,15 @@ def client_authenticate(header: str, *, method: str, path: str, now: datetime) -
     raise BadAuth("invalid signature")
 
 
+def client_named(header: str) -> str:
+    """Return the address of the client that a header names, whoever signed it.  Raises BadAuth."""
+    try:
+        owner = base64.b64decode(header.removeprefix(PREFIX).split(":")[1], validate=True)
+        return address_format(address_from_bytes(owner))
+    except (IndexError, ValueError) as error:
+        raise BadAuth("invalid auth format") from error
+
+
 def auth_digest(owner: bytes, *, method: str, path: str, now: datetime) -> bytes:
     """Return the 32 bytes that a client signs."""
     minute = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:00Z")

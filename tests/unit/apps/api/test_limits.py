@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from typing import Any
 
 import pytest
 
-from apps.api.limits import CLIENT_STREAMS_MAX, MEMORY, MIB, BodyLimit, body_limit
+from apps.api.limits import CLIENT_STREAMS_MAX, MEMORY, MIB, STREAMS_PER_CLIENT, BodyLimit, Pace, body_limit
+from apps.pieces.data.sources import SLOW_RATE
+from poolsite.filecoin.address import address_parse
 
 
 class Server:
@@ -157,3 +160,94 @@ async def test_clients_of_deals_leave_half_of_the_uploads_to_others():
     assert [one.sent[0]["status"] for one in clients] == [200] * CLIENT_STREAMS_MAX + [503]
     assert host.sent[0]["status"] == 200
     assert not limit.client_streams
+
+
+GREEDY, OTHER = "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za", "f17uoq6tp427uzv7fztkbsnn64iwotfrristwpryy"
+
+
+def authorization(name: str) -> tuple[bytes, bytes]:
+    key = base64.b64encode(bytes(address_parse(name))).decode()
+    return b"authorization", f"CurioAuth secp256k1:{key}:c2ln".encode()
+
+
+async def client_bodies(limit: BodyLimit, names: list[str], *, go_on: asyncio.Event) -> list[int]:
+    """Send a large body for each of some clients at once; return the statuses of their answers."""
+
+    def server(number: int, name: str) -> Server:
+        found = Server(b"x" * 100_000, path=f"/market/mk20/uploads/01J/{number}")
+        found.scope["method"] = "PUT"
+        found.scope["headers"] = [authorization(name), (b"content-length", b"100000")]
+        return found
+
+    servers = [server(number, name) for number, name in enumerate(names, 1)]
+    tasks = [asyncio.create_task(limit(one.scope, one.receive, one.send)) for one in servers]
+    await asyncio.sleep(0.01)
+    go_on.set()
+    await asyncio.gather(*tasks)
+    return [one.sent[0]["status"] for one in servers]
+
+
+async def test_one_client_has_four_uploads_at_a_time():
+    go_on = asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await go_on.wait()
+        await echo(scope, receive, send)
+
+    limit = BodyLimit(slow, owner_of=tenant)
+
+    statuses = await client_bodies(limit, [GREEDY] * (STREAMS_PER_CLIENT + 2) + [OTHER], go_on=go_on)
+
+    assert statuses == [200] * STREAMS_PER_CLIENT + [503, 503, 200]
+    assert not limit.clients
+    assert await client_bodies(limit, [GREEDY], go_on=go_on) == [200]
+
+
+class Dripping(Server):
+    """Sends a body with pauses between its pieces."""
+
+    def __init__(self, *pieces: bytes, path: str, pause_s: float) -> None:
+        super().__init__(*pieces, path=path)
+        self.scope |= {"method": "PUT", "headers": [authorization(OTHER)]}
+        self.pause_s = pause_s
+
+    async def receive(self) -> dict[str, Any]:
+        await asyncio.sleep(self.pause_s)
+        return await super().receive()
+
+
+CLIENTS = "/market/mk20/upload/01J"
+HOSTS = "/api/v1/jobs/1/data"
+
+
+@pytest.mark.parametrize(
+    ("path", "pause_s", "size", "status"),
+    [
+        (CLIENTS, 0.1, 1_000, 408),
+        (CLIENTS, 0.1, 50_000, 200),
+        (HOSTS, 0.1, 1_000, 200),
+        (CLIENTS, 0.7, 9, 408),
+    ],
+    ids=["too slow", "fast enough", "of a sealing host", "stalled"],
+)
+async def test_a_clients_upload_comes_at_a_least_rate(monkeypatch, path, pause_s, size, status):
+    monkeypatch.setattr("apps.api.limits.SLOW_S", 0.5)
+    server = Dripping(*[b"x" * size] * 10, path=path, pause_s=pause_s)
+
+    await BodyLimit(echo, owner_of=tenant)(server.scope, server.receive, server.send)
+
+    assert server.sent[0]["status"] == status
+    if status == 408:
+        assert json.loads(server.sent[1]["body"])["code"] == "body_too_slow"
+
+
+def test_a_stall_is_made_up_for_by_what_comes_then():
+    pace = Pace()
+    for _ in range(20):
+        pace.note(waited_s=50.0, count=0)
+        pace.note(waited_s=1.0, count=60 * SLOW_RATE)
+        assert pace.left_s > 50
+
+    for _ in range(3):
+        pace.note(waited_s=20.0, count=100 << 10)
+    assert pace.left_s < 2
