@@ -75,6 +75,7 @@ ELSEWHERE: Final = {
     "POST deals/<str:uuid>/data": "tests/unit/apps/api/v1/test_deals.py",
     "PUT workers/<str:uuid>/deal-files/<str:deal>": "tests/unit/apps/api/v1/test_deal_files.py",
     "PATCH miners/<str:address>/market": "tests/unit/apps/api/v1/test_deals.py",
+    "POST miners/<str:address>/settlements": "tests/unit/apps/market/test_settling.py",
     "PATCH clients/<str:address>": "tests/unit/apps/api/v1/test_clients.py",
     "POST clients/<str:address>/tokens": "tests/unit/apps/api/v1/test_client_tokens.py",
     "DELETE clients/<str:address>/tokens/<uuid:uuid>": "tests/unit/apps/api/v1/test_client_tokens.py",

@@ -89,6 +89,7 @@ MAKES: Final = frozenset(
         ),
         *(
             "miner.import",
+            "market.settle",
             "miner.withdraw",
             "multisig.propose",
             "offline.key-add",

@@ -632,7 +632,9 @@ LIMIT_SHARED = reason(
 )
 ANYBODYS_ESCROW = reason("checks.anybodys_escrow", gettext_noop("AddBalance may pay into anybody's escrow"))
 VOTES_BARRED = reason("checks.votes_barred", gettext_noop("no rule allows the F3 votes of {miners}"))
-DEALS_BARRED = reason("checks.deals_barred", gettext_noop("no rule allows publishing the deals of {miners}"))
+DEALS_BARRED = reason(
+    "checks.deals_barred", gettext_noop("no rule allows publishing, or settling, the deals of {miners}")
+)
 POLICY_ADVICE = reason("checks.policy_advice", gettext_noop("the policy of {tenant}'s signer needs a change"))
 GRANTS_UNCHOSEN = reason(
     "checks.grants_unchosen",

@@ -25,6 +25,7 @@ from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.sectors.models import Worker
 from apps.users.models import Tenant
+from poolsite.filecoin.amounts import FIL
 
 PLACE_MIN = 128
 """Padded bytes of the smallest piece."""
@@ -68,6 +69,10 @@ class MinerMarket(Timestamped):
     """Deals of one message at most; so many do not wait."""
     publish_base_fee = AttoFilField(default=0, db_default=0)
     """Deals wait while the base fee (attoFIL per gas) is above it, unless they start soon; 0: no limit."""
+    settle_days = models.PositiveIntegerField(default=7, db_default=7)
+    """Days after which what a deal has earned is settled; 0: only by hand."""
+    settle_day_fee = AttoFilField(default=FIL, db_default=FIL)
+    """attoFIL of fees at most that settling by itself may cost in a UTC day; 0: no limit."""
     takes_http = models.BooleanField(default=True)
     takes_put = models.BooleanField(default=True)
     takes_offline = models.BooleanField(default=True)
@@ -245,6 +250,16 @@ class Deal(WithReasons, Named, Timestamped):
                 condition=models.Q(settled_to__lt=models.F("earns_until")),
             ),
             models.Index(
+                fields=["miner", "settled_to"],
+                name="deals_owing_longest",
+                condition=models.Q(settled_to__lt=models.F("earns_until")),
+            ),
+            models.Index(
+                fields=["miner", "earns_until"],
+                name="deals_owing_after_end",
+                condition=models.Q(settled_to__lt=models.F("earns_until")),
+            ),
+            models.Index(
                 fields=["proposal_cid"], name="deals_by_proposal", condition=~models.Q(proposal_cid="")
             ),
         ]
@@ -363,6 +378,71 @@ class DealMessage(models.Model):
 
     def __str__(self) -> str:
         return f"message {self.message_id} of {self.deal_id}"
+
+
+class Settlement(models.Model):
+    """A message that settles deals of a miner: the market actor pays what they have earned (FIP-0074)."""
+
+    miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="settlements")
+    message = models.ForeignKey(
+        Message, null=True, on_delete=models.SET_NULL, related_name="+", db_constraint=False
+    )
+    is_open = models.BooleanField(default=True)
+    """Whether its outcome is not noted yet."""
+    fee = AttoFilField()
+    """attoFIL that it costs, as its trial and the base fee of then said."""
+    owed = AttoFilField()
+    """attoFIL that its trial paid."""
+    paid = AttoFilField(default=0)
+    """attoFIL that it has paid, once it has landed."""
+    height = models.BigIntegerField(null=True)
+    """Epoch in which it has landed; None: it has not, or came to nothing."""
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["id"], name="settlements_open", condition=models.Q(is_open=True)),
+            models.Index(fields=["miner", "created_at"], name="settlements_by_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"settlement {self.pk} of {self.miner_id}"
+
+
+class DealSettlement(models.Model):
+    """One deal of such a message."""
+
+    settlement = models.ForeignKey(Settlement, on_delete=models.CASCADE, related_name="deals")
+    deal = models.ForeignKey(Deal, on_delete=models.CASCADE, related_name="settlements")
+    is_open = models.BooleanField(default=True)
+    """As of the settlement: a deal is in one open settlement at most."""
+    payment = AttoFilField(default=0)
+    """attoFIL that it has paid for this deal."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["deal"], condition=models.Q(is_open=True), name="one_open_settlement_per_deal"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"settlement {self.settlement_id} of {self.deal_id}"
+
+
+class SettlementCheck(WithReasons, models.Model):
+    """When it was last seen what a miner's deals are owed, and why nothing of it is settled."""
+
+    miner = models.OneToOneField(
+        Miner, on_delete=models.CASCADE, primary_key=True, related_name="settlement_check"
+    )
+    height = models.BigIntegerField()
+    reason = ReasonTextField(blank=True)
+    """Why what is due was not settled then; empty if it was."""
+    reason_coded = CodedField()
+
+    def __str__(self) -> str:
+        return f"settling of {self.miner_id}"
 
 
 class DealChunk(models.Model):

@@ -6,6 +6,7 @@ Source: lotus node/impl/full/state.go StateGetAllocation, which looks the client
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
 from poolsite.filecoin.actors.market import PublishStorageDealsReturn
+from poolsite.filecoin.actors.market_deals import DealSettlement, SettleDealPaymentsReturn
 from poolsite.filecoin.cids import cid_from_json
 from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.message import Message
@@ -135,6 +137,40 @@ def published_read(client: ChainClient, message: Message, *, key: str) -> tuple[
         return code, []
     answer = from_cbor(PublishStorageDealsReturn, base64.b64decode(receipt["Return"]))
     return code, list(answer.valid_deals)
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementTrial:
+    """The outcome of a message that settles deals, before it is sent."""
+
+    exit_code: int
+    gas_used: int
+    """Without the message's inclusion."""
+    settled: dict[int, DealSettlement]
+    """By the deal's number."""
+    refused: dict[int, int]
+    """Exit codes by the number of a deal that is left out."""
+
+
+def settlement_try(
+    client: ChainClient, message: Message, *, deals: Sequence[int], key: str
+) -> SettlementTrial:
+    """Try a message that settles deals, whose numbers rise."""
+    receipt = client.state_call(message, key).get("MsgRct") or {}
+    code, gas = int(receipt.get("ExitCode", -1)), int(receipt.get("GasUsed", 0))
+    if code:
+        return SettlementTrial(code, gas, {}, {})
+    answer = from_cbor(SettleDealPaymentsReturn, base64.b64decode(receipt["Return"]))
+    return SettlementTrial(code, gas, *settlements_match(answer, deals))
+
+
+def settlements_match(
+    answer: SettleDealPaymentsReturn, deals: Sequence[int]
+) -> tuple[dict[int, DealSettlement], dict[int, int]]:
+    """Return what was settled, and why others were not, by the deals' numbers, which rise."""
+    refused = {deals[fail.idx]: int(fail.code) for fail in answer.results.fail_codes}
+    fine = [number for number in deals if number not in refused]
+    return dict(zip(fine, answer.settlements, strict=True)), refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,23 @@ MESSAGE_FAILED = reason(
 )
 LEFT_OUT_OF = reason("market.left_out_of", gettext_noop("the chain left it out of message {id}"))
 
+# Settling
+NOTHING_OWED = reason("market.nothing_owed", gettext_noop("the market actor owes nothing for its deals"))
+NOT_WORTH = reason(
+    "market.not_worth",
+    gettext_noop("the fee of {fee} FIL is more than the {owed} FIL that it brings"),
+)
+SETTLE_LIMIT = reason(
+    "market.settle_limit",
+    gettext_noop("settling has cost {spent} FIL today, and its limit of a day does not allow {fee} FIL more"),
+)
+SETTLE_REFUSED = reason(
+    "market.settle_refused", gettext_noop("the chain refuses to settle deal {number}: exit code {exit_code}")
+)
+SETTLE_FAILED = reason(
+    "market.settle_failed", gettext_noop("message {id}, which was to settle deals, was not carried out")
+)
+
 # Files in hosts' folders
 FILE_GROWING = reason("market.file_growing", gettext_noop("it is still growing"))
 FILE_WAITS = reason("market.file_waits", gettext_noop("its piece CID is being computed"))

@@ -13,19 +13,21 @@ from apps.market.services.counts import counts_add_up
 from apps.market.services.earnings import earnings_record, settlements_read
 from apps.market.services.follow import deals_advance
 from apps.market.services.publishing import deals_publish
+from apps.market.services.settling import settlements_advance
 from apps.messages.selectors.recovery import recovery_now
 
 
 @shared_task(name="market.advance")
 @single_flight
 def market_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Start downloads, put uploads together, publish deals, and note how far they have come."""
+    """Start downloads, put uploads together, publish and settle deals, and note how far they have come."""
     counts_add_up()
     deals_advance(height=height, now=clock.now())
     earnings_record(height=height, now=clock.now())
     head = head_current()
     if head is not None and recovery_now() is None:  # what was sent before is not read back yet
         deals_publish(client=chain_client(), head=head, now=clock.now())
+        settlements_advance(client=chain_client(), head=head, now=clock.now())
         settlements_read(chain_client(), height=head.height, key=head.key)
 
 

@@ -147,7 +147,7 @@ STEP_KINDS: Final = ("precommit", "commit", "snap_up", "terminate", "extend", "c
 """Steps of sectors: past `expire_epoch` the chain refuses them, and deposit, proof or sector is lost."""
 
 
-DONE_ANEW: Final = (*KIND_PRIORITIES, *(kind for kind in STEP_KINDS if kind != "compact"), "cancel")
+DONE_ANEW: Final = (*KIND_PRIORITIES, *(kind for kind in STEP_KINDS if kind != "compact"), "cancel", "settle")
 """Kinds for which the pool sends another message by itself if one was not carried out, or needs none.
 
 A compaction is not among them: only a person orders one.

@@ -35,6 +35,8 @@ SUPPLY_SHARE: Final = (1, 100)
 """Share of the circulating supply that the collateral of the whole network's data would be."""
 UNDEFINED_EPOCH: Final = -1
 """An event that has not happened."""
+DEAL_EXPIRED: Final = 32
+"""Exit code of the market actor: it has the deal no more.  Source: builtin-actors EX_DEAL_EXPIRED."""
 
 
 class BadDeal(ValueError):

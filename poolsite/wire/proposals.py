@@ -26,6 +26,7 @@ SEALING_OR_PROVING: Final = (
 PROOFS: Final = ("miner.SubmitWindowedPoSt", "miner.DeclareFaults", "miner.DeclareFaultsRecovered")
 ADD_BALANCE: Final = "market.AddBalance"
 PUBLISH_DEALS: Final = "market.PublishStorageDeals"
+SETTLE_DEALS: Final = "market.SettleDealPaymentsExported"
 SEND: Final = "Send"
 ADDRESS_CHANGES: Final = (
     "ChangeWorkerAddress",
@@ -56,7 +57,7 @@ PROOFS_RULE: Final = RuleForm(
 
 PUBLISHING_RULE: Final = RuleForm(
     name="publishing deals",
-    methods=(PUBLISH_DEALS,),
+    methods=(PUBLISH_DEALS, SETTLE_DEALS),
     to=(str(MARKET_ACTOR),),
     value_max="0 FIL",
     fee_max="5 FIL",
@@ -64,7 +65,10 @@ PUBLISHING_RULE: Final = RuleForm(
     premium_max="1 FIL",
     premium_per_day="5 FIL",
 )
-"""Allows messages that lock the miner's market balance as collateral; `signer init` writes none."""
+"""Allows messages that lock the miner's market balance as collateral, or fill it with clients' fees.
+
+`signer init` writes none.
+"""
 
 
 def is_allowed(rule: RuleForm, method: str) -> bool:
@@ -97,16 +101,24 @@ def proofs_edit(rules: Sequence[RuleForm]) -> PolicyEdit | None:
 
 
 def publishing_edit(rules: Sequence[RuleForm]) -> PolicyEdit | None:
-    """Return the edit that adds a rule for publishing deals; None if one allows it."""
-    for rule in rules:
-        is_receiver = not rule.to or any(fnmatchcase(str(MARKET_ACTOR), one) for one in rule.to)
-        if is_receiver and is_allowed(rule, PUBLISH_DEALS):
-            return None
+    """Return the edit that adds a rule for publishing and settling deals; None if both are allowed."""
+
+    def is_for_market(rule: RuleForm) -> bool:
+        return not rule.to or any(fnmatchcase(str(MARKET_ACTOR), one) for one in rule.to)
+
+    of_market = [rule for rule in rules if is_for_market(rule)]
+    missing = tuple(
+        method
+        for method in PUBLISHING_RULE.methods
+        if not any(is_allowed(rule, method) for rule in of_market)
+    )
+    if not missing:
+        return None
     names = {rule.name for rule in rules}
-    name = PUBLISHING_RULE.name
+    name = PUBLISHING_RULE.name if PUBLISH_DEALS in missing else "settling deals"
     while name in names:
         name += " of miners"
-    return PolicyEdit(op=PUT, rule=replace(PUBLISHING_RULE, name=name))
+    return PolicyEdit(op=PUT, rule=replace(PUBLISHING_RULE, name=name, methods=missing))
 
 
 def has_votes(rules: Sequence[RuleForm]) -> bool:

@@ -22,6 +22,7 @@ from apps.core.reasons import code_of
 from apps.market.rules import HEADERS_MAX, headers_read, ulid_encode
 from apps.market.selectors.deals import DealFilters, deal_get, deals_visible, transfer_of
 from apps.market.selectors.earnings import deal_payments
+from apps.market.selectors.settlements import settlements_of_deal
 from apps.market.services.transfers import deal_fetch, deal_import
 from apps.market.states import DealDoor, DealSource, DealState
 
@@ -73,6 +74,18 @@ class DealOutput(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
+class DealSettlementOutput(serializers.Serializer[Any]):
+    """A message that has settled the deal, or is to."""
+
+    message = serializers.CharField(allow_null=True, help_text="its id; null: it is not kept any more")
+    created_at = serializers.DateTimeField()
+    is_open = serializers.BooleanField(help_text="whether its outcome is not known yet")
+    payment = AmountField(help_text="attoFIL that it has paid for this deal")
+    height = serializers.IntegerField(
+        allow_null=True, help_text="epoch in which it landed; null: it has not, or came to nothing"
+    )
+
+
 class DealDetailOutput(DealOutput):
     """One deal, and how far its data have come."""
 
@@ -81,6 +94,7 @@ class DealDetailOutput(DealOutput):
     settled = AmountField(
         help_text="attoFIL of it that the market actor has paid, as a node said within a day"
     )
+    settlements = DealSettlementOutput(many=True, help_text="of this pool, newest first")
 
 
 class DealPage(serializers.Serializer[Any]):
@@ -128,6 +142,16 @@ def detail_body(deal: Deal) -> dict[str, Any]:
         "transfer": None if found is None else asdict(found),
         "earned": str(paid.earned),
         "settled": str(paid.settled),
+        "settlements": [
+            {
+                "message": None if row.settlement.message is None else row.settlement.message.push_id,
+                "created_at": row.settlement.created_at,
+                "is_open": row.is_open,
+                "payment": str(row.payment),
+                "height": row.settlement.height,
+            }
+            for row in settlements_of_deal(deal)
+        ],
     }
 
 

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.serializers import AmountField, InputSerializer, checked
+from apps.api.v1.serializers import CODE_HELP, AmountField, InputSerializer, checked
 from apps.api.v1.views import PoolView
 from apps.automation.selectors.auto_rules import escrow_rules
 from apps.chain.errors import NetworkUnknown
@@ -19,9 +19,11 @@ from apps.chain.node.client import page_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.marked_texts import gettext
+from apps.core.reasons import code_of
 from apps.market.rules import chain_path
 from apps.market.selectors.deals import doors_status, escrow_of, market_of
 from apps.market.selectors.discovery import discovery_of
+from apps.market.selectors.settlements import settling_of
 from apps.market.services.markets import (
     COUNT_MAX,
     FIELDS,
@@ -30,15 +32,17 @@ from apps.market.services.markets import (
     NUMBER_MAX,
     PORT_MAX,
     PORT_MIN,
+    SETTLE_DAYS_MAX,
     market_set,
 )
+from apps.market.services.settling import deals_settle_now
 from apps.market.states import ClientsRule
 from apps.miners.selectors.miners import miner_get
 from apps.pieces.data.sources import URL_MAX
 from apps.pieces.services.retrieval_counts import retrieved_list
 
 if TYPE_CHECKING:
-    from apps.market.models import MinerMarket
+    from apps.market.models import MinerMarket, Settlement
 
 RETRIEVALS_MAX: Final = 100
 
@@ -89,6 +93,16 @@ class MarketInput(InputSerializer):
     publish_base_fee = AmountField(
         required=False,
         help_text="attoFIL per gas above which deals wait, unless they start soon; 0: no limit",
+    )
+    settle_days = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=SETTLE_DAYS_MAX,
+        help_text="days after which what a deal has earned is settled; 0: only by hand",
+    )
+    settle_day_fee = AmountField(
+        required=False,
+        help_text="attoFIL of fees at most that settling by itself may cost in a day; 0: no limit",
     )
     takes_http = serializers.BooleanField(required=False, help_text="data from the client's URLs")
     takes_put = serializers.BooleanField(required=False, help_text="data that the client uploads")
@@ -150,7 +164,8 @@ class MarketOutput(MarketInput):
 def market_body(market: MinerMarket) -> dict[str, Any]:
     """Return the settings as JSON."""
     values = {name: getattr(market, name) for name in FIELDS}
-    prices = {name: str(values[name]) for name in ("price", "verified_price", "publish_base_fee")}
+    names = ("price", "verified_price", "publish_base_fee", "settle_day_fee")
+    prices = {name: str(values[name]) for name in names}
     return {"miner": market.miner.address, **values, **prices, "door": door_body(market)}
 
 
@@ -245,6 +260,73 @@ class MinerRetrievalsView(PoolView):
         return Response({"results": [asdict(row) for row in rows]})
 
 
+class SettlementOutput(serializers.Serializer[Any]):
+    """A message that settles deals of a miner."""
+
+    message = serializers.CharField(allow_null=True, help_text="its id; null: it is not kept any more")
+    created_at = serializers.DateTimeField()
+    is_open = serializers.BooleanField(help_text="whether its outcome is not known yet")
+    owed = AmountField(help_text="attoFIL that its trial paid")
+    fee = AmountField(help_text="attoFIL that it was to cost")
+    paid = AmountField(help_text="attoFIL that it has paid into the miner's market balance")
+    height = serializers.IntegerField(
+        allow_null=True, help_text="epoch in which it landed; null: it has not, or came to nothing"
+    )
+
+
+class SettlementsOutput(serializers.Serializer[Any]):
+    """How what a miner's deals have earned is settled."""
+
+    reason = serializers.CharField(help_text="why what is due was not settled last; empty if it was")
+    reason_code = serializers.CharField(help_text=CODE_HELP)
+    looked_at = serializers.IntegerField(
+        allow_null=True, help_text="epoch of that; null: nothing was due yet"
+    )
+    spent_today = AmountField(help_text="attoFIL of fees in this UTC day")
+    results = SettlementOutput(many=True, help_text="the latest five, newest first")
+
+
+def settlement_body(row: Settlement) -> dict[str, Any]:
+    """Return a settlement as JSON."""
+    amounts = {name: str(getattr(row, name)) for name in ("owed", "fee", "paid")}
+    return {
+        "message": None if row.message is None else row.message.push_id,
+        **{name: getattr(row, name) for name in ("created_at", "is_open", "height")},
+        **amounts,
+    }
+
+
+class MinerSettlementsView(PoolView):
+    """`/miners/{address}/settlements`: what the market actor pays for a miner's deals."""
+
+    filters = ()
+    asks_network = True
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    bodiless_methods = ("DELETE", "POST")
+
+    @extend_schema(responses=SettlementsOutput)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show the latest settlements, and why what is due is not settled."""
+        found = settling_of(miner_get(self.principal, address), now=clock.now())
+        reason = "" if found.check is None else found.check.reason
+        return Response(
+            {
+                "reason": str(reason),
+                "reason_code": code_of(reason),
+                "looked_at": None if found.check is None else found.check.height,
+                "spent_today": str(found.spent),
+                "results": [settlement_body(row) for row in found.latest],
+            }
+        )
+
+    @extend_schema(request=None, responses={201: SettlementOutput(many=True)})
+    def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Settle all that its deals have earned now; 409 if that brings less than it costs."""
+        miner = miner_get(self.principal, address)
+        rows = deals_settle_now(miner, by=self.principal, client=page_client(), head=head_current())
+        return Response([settlement_body(row) for row in rows], status=201)
+
+
 class IndexerOutput(serializers.Serializer[Any]):
     """The last answer of an indexer."""
 
@@ -327,5 +409,6 @@ urlpatterns = [
     path("miners/<str:address>/discovery", MinerDiscoveryView.as_view(), name="v1-miner-discovery"),
     path("miners/<str:address>/market", MinerMarketView.as_view(), name="v1-miner-market"),
     path("miners/<str:address>/retrievals", MinerRetrievalsView.as_view(), name="v1-miner-retrievals"),
+    path("miners/<str:address>/settlements", MinerSettlementsView.as_view(), name="v1-miner-settlements"),
     path("miners/<str:address>/escrow", MinerEscrowView.as_view(), name="v1-miner-escrow"),
 ]

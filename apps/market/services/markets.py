@@ -23,11 +23,13 @@ from apps.users.rules.encryption import text_encrypt
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.address import ID, BadAddress, address_format, address_parse
+from poolsite.filecoin.amounts import TOTAL_FILECOIN
 
 FIELDS: Final = (
     *("is_open", "price", "verified_price", "least_size", "most_size", "is_verified_only"),
     *("clients_rule", "clients", "start_wait", "start_within", "waiting_deals", "waiting_bytes"),
     *("client_deals", "publish_wait", "publish_most", "publish_base_fee"),
+    *("settle_days", "settle_day_fee"),
     *("takes_http", "takes_put", "takes_offline", "takes_libp2p", "libp2p_port", "indexers"),
     *("serves_data", "unseals_data", "retrieval_day_bytes"),
     *("filter_url", "accepts_unfiltered"),
@@ -39,6 +41,8 @@ UNITS: Final = {
     **dict.fromkeys(("waiting_deals", "client_deals", "publish_most"), "deals"),
     "publish_wait": "epochs",
     "publish_base_fee": "attoFIL per gas",
+    "settle_days": "days",
+    "settle_day_fee": "attoFIL a day",
 }
 CLIENTS_MAX: Final = 1000
 INDEXERS_MAX: Final = 10
@@ -48,6 +52,7 @@ PORT_MIN: Final = 1024
 """Lower ports are the system's."""
 PORT_MAX: Final = 65_535
 COUNT_MAX: Final = 1_000_000
+SETTLE_DAYS_MAX: Final = 3650
 MESSAGE_MAX: Final = 500
 """Deals of one message: more do not fit into a block's gas."""
 
@@ -190,6 +195,8 @@ def _check(row: MinerMarket) -> None:
         ("publish_wait", 0, NUMBER_MAX),
         ("publish_most", 1, MESSAGE_MAX),
         ("publish_base_fee", 0, NUMBER_MAX),
+        ("settle_days", 0, SETTLE_DAYS_MAX),
+        ("settle_day_fee", 0, TOTAL_FILECOIN),
         ("libp2p_port", PORT_MIN, PORT_MAX),
     ):
         if not least <= getattr(row, name) <= most:

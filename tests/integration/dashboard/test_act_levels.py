@@ -114,6 +114,7 @@ ACTS: Final[dict[str, str]] = {
     "client-token-new": "POST clients/<str:address>/tokens",
     "client-token-revoke": "DELETE clients/<str:address>/tokens/<uuid:uuid>",
     "miner-market": "PATCH miners/<str:address>/market",
+    "miner-market-settle": "POST miners/<str:address>/settlements",
     "miner-batches": "PATCH miners/<str:address>/batches",
     "miner-batches-send": "POST miners/<str:address>/batches/send",
     "miner-pieces-seal": "POST miners/<str:address>/pieces/seal",

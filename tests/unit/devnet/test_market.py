@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from poolsite.devnet.actors.ledger import BURNT
-from poolsite.devnet.actors.market.deals import DEAL_EXPIRED, DEAL_NOT_ACTIVATED, Market
+from poolsite.devnet.actors.market.deals import DEAL_NOT_ACTIVATED, Market
 from poolsite.devnet.actors.verified.datacap import datacap_of
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.execution import message_simulate
@@ -40,6 +40,7 @@ from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.deals import (
+    DEAL_EXPIRED,
     MIN_DURATION,
     TERM_BUFFER,
     client_lockup,

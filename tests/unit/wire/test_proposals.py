@@ -177,7 +177,8 @@ def test_publishing_deals_gets_a_rule_once() -> None:
     assert edit is not None
     text = edit_apply(DEFAULT, edit)
     added = policy_parse(text).rules[-1]
-    assert (added.methods, added.to, added.value_max) == (("market.PublishStorageDeals",), ("f05",), 0)
+    methods = ("market.PublishStorageDeals", "market.SettleDealPaymentsExported")
+    assert (added.methods, added.to, added.value_max) == (methods, ("f05",), 0)
     assert publishing_edit(rules_of(text)) is None
     assert policy_advice(rules_of(text)) == [NO_VOTES]
     any_market = DEFAULT + '\n[[rule]]\nname = "market"\nmethods = ["market.*"]\n'
@@ -185,6 +186,11 @@ def test_publishing_deals_gets_a_rule_once() -> None:
     elsewhere = any_market + 'to = ["f01234"]\n'
     assert publishing_edit(rules_of(elsewhere)) is not None
     named = any_market.replace('"market.*"', '"Send"').replace('"market"', '"publishing deals"')
+    older = DEFAULT + '\n[[rule]]\nname = "publishing deals"\nmethods = ["market.PublishStorageDeals"]\n'
+    settling = publishing_edit(rules_of(older))
+    assert settling is not None
+    rule = policy_parse(edit_apply(older, settling)).rules[-1]
+    assert (rule.name, rule.methods) == ("settling deals", ("market.SettleDealPaymentsExported",))
     again = publishing_edit(rules_of(named))
     assert again is not None
     assert policy_parse(edit_apply(named, again)).rules[-1].name == "publishing deals of miners"

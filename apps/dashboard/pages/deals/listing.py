@@ -41,6 +41,7 @@ from apps.market.selectors.deals import (
     transfer_of,
 )
 from apps.market.selectors.earnings import deal_payments
+from apps.market.selectors.settlements import settlements_of_deal
 from apps.market.services.transfers import deal_fetch
 from apps.market.states import DealSource, DealState
 from apps.users.rules.principals import Principal
@@ -49,7 +50,7 @@ from poolsite.filecoin.amounts import fil_format
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-    from apps.market.models import Deal
+    from apps.market.models import Deal, DealSettlement
 
 COMING: Final = (
     *(DealState.ACCEPTED, DealState.TRANSFERRING, DealState.UNPUBLISHED, DealState.PUBLISHING),
@@ -261,7 +262,19 @@ def payment_facts(row: Deal, data: PageData) -> list[Fact]:
         paid = deal_payments(row, height=data.head.height)
         facts.append(Fact(_("Earned"), fil_format(paid.earned)))
         facts.append(Fact(_("Paid into the market balance"), fil_format(paid.settled)))
+        facts += [Fact(_("Settled"), settlement_text(one)) for one in settlements_of_deal(row)]
     return facts
+
+
+def settlement_text(row: DealSettlement) -> str:
+    """Return what a settlement has paid for a deal, or how it is."""
+    height = row.settlement.height
+    if row.is_open:
+        return gettext("being settled")
+    if height is None:
+        return gettext("its message was not carried out")
+    text = gettext("{amount} in epoch {epoch}")
+    return text.format(amount=fil_format(int(row.payment)), epoch=formatting.whole(height))
 
 
 def transfer_facts(row: Deal, transfer: Transfer) -> list[Fact]:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
+from apps.chain.node.client import page_client
+from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_bound
 from apps.core import clock
 from apps.core.errors import DomainError
@@ -19,16 +22,23 @@ from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Integer, Size
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.discovery_facts import discovery_facts
-from apps.dashboard.pages.miners.market_facts import door_facts, escrow_facts, publishing_refused
+from apps.dashboard.pages.miners.market_facts import (
+    door_facts,
+    escrow_facts,
+    publishing_refused,
+    settling_facts,
+)
 from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Choice, Text, Tick, new_key
 from apps.market.selectors.deals import market_of
 from apps.market.services.markets import FIELDS, market_set
+from apps.market.services.settling import deals_settle_now
 from apps.market.states import ClientsRule
 from apps.miners.selectors.miners import miner_get
 from apps.pieces.services.retrieval_counts import Retrieved, retrieved_list
 from apps.users.rules.principals import Principal
+from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.policy import MAINNET
 
 if TYPE_CHECKING:
@@ -75,6 +85,8 @@ class MarketForm(PageForm):
     publish_wait = Integer()
     publish_most = Integer()
     publish_base_fee = Amount(is_fee=True)
+    settle_days = Integer()
+    settle_day_fee = Amount()
     takes_http = Tick()
     takes_put = Tick()
     takes_offline = Tick()
@@ -140,6 +152,7 @@ def market(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         data=data,
         door=door_facts(row, viewer, is_reach_asked="reach" in request.GET),
         escrow=escrow_facts(miner, data),
+        settling=settling_facts(miner),
         discovery=discovery_facts(row),
         retrieved=_retrieved(row),
         indexer=_indexer_proposed(),
@@ -154,4 +167,24 @@ def market(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
     )
 
 
-urlpatterns: Final = [path("miners/<str:address>/market/", market, name="miner-market")]
+@require_POST
+@sign_in_required
+def settle(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Settle what the miner's deals have earned now, and say what becomes of it."""
+    miner = miner_get(viewer, address)
+    if not viewer.may("sign"):
+        raise Http404
+    try:
+        rows = deals_settle_now(miner, by=viewer, client=page_client(), head=head_current())
+    except DomainError as refusal:
+        notice_leave(request, refusal_text(refusal), tone="bad")
+        return redirect("miner-market", address)
+    owed = fil_format(sum(int(row.owed) for row in rows))
+    notice_leave(request, gettext("{amount} will be settled.").format(amount=owed))
+    return redirect("miner-market", address)
+
+
+urlpatterns: Final = [
+    path("miners/<str:address>/market/", market, name="miner-market"),
+    path("miners/<str:address>/market/settle/", settle, name="miner-market-settle"),
+]

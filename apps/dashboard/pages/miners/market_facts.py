@@ -17,7 +17,7 @@ from apps.chain.node.client import page_client
 from apps.chain.node.public_hosts import is_public
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.core.formatting import fil
+from apps.core.formatting import fil, whole
 from apps.core.reasons import shown_text
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.page_data import PageData
@@ -26,6 +26,8 @@ from apps.dashboard.pages.miners.addresses import PlaceRow, place_rows, reach_la
 from apps.dashboard.refusals import refusal_text
 from apps.gateway.selectors.connections import signers_connected
 from apps.market.selectors.deals import doors_status, doors_switched_on, escrow_of
+from apps.market.selectors.earnings import payments_of
+from apps.market.selectors.settlements import settling_of
 from apps.miners.selectors.addresses import addresses_read
 from apps.miners.selectors.deal_reach import door_reach
 from apps.miners.selectors.senders import sender_choose
@@ -35,7 +37,7 @@ from poolsite.filecoin.multiaddr import BadMultiaddr, multiaddr_parse
 from poolsite.wire.proposals import NO_PUBLISHING
 
 if TYPE_CHECKING:
-    from apps.market.models import MinerMarket
+    from apps.market.models import MinerMarket, Settlement
     from apps.miners.models import Miner
 
 
@@ -179,6 +181,43 @@ def publishing_refused(market: MinerMarket, viewer: Principal) -> str:
         signer_keys__address=sender, signer_keys__removed_at=None, policy_advice__contains=[NO_PUBLISHING]
     )
     return sender if refusing.exists() else ""
+
+
+@dataclass(frozen=True, slots=True)
+class SettlingFacts:
+    """How what a miner's deals have earned is settled."""
+
+    rows: tuple[tuple[str, str], ...]
+    latest: tuple[tuple[str, str], ...]
+    """Address of the message, or empty, and a sentence."""
+
+
+def settling_facts(miner: Miner) -> SettlingFacts | None:
+    """Return what was settled last, and why what is due is not; None for a miner without paid deals."""
+    found, payments = settling_of(miner, now=clock.now()), payments_of([miner])
+    if not payments.earned and not found.latest:
+        return None
+    rows = [
+        (_("Earned"), f"{fil(payments.earned)} FIL"),
+        (_("Paid into the market balance"), f"{fil(payments.settled)} FIL"),
+        (_("Fees of settling today"), f"{fil(found.spent)} FIL"),
+    ]
+    if found.check is not None and found.check.reason:
+        rows.append((_("Not settled"), str(shown_text(found.check.reason))))
+    return SettlingFacts(tuple(rows), tuple((_message_href(row), _outcome(row)) for row in found.latest))
+
+
+def _message_href(row: Settlement) -> str:
+    return "" if row.message is None else reverse("message", args=[row.message.pk])
+
+
+def _outcome(row: Settlement) -> str:
+    """Return what a settlement has paid, or how it is."""
+    if row.is_open:
+        return _("{amount} FIL are being settled").format(amount=fil(int(row.owed)))
+    if row.height is None:
+        return _("{amount} FIL: the message was not carried out").format(amount=fil(int(row.owed)))
+    return _("{amount} FIL in epoch {epoch}").format(amount=fil(int(row.paid)), epoch=whole(row.height))
 
 
 def escrow_facts(miner: Miner, data: PageData) -> EscrowFacts:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from poolsite.devnet.actors.actor_errors import ActorError, bad_argument, forbidden, illegal_state
 from poolsite.devnet.actors.frames import pay
 from poolsite.devnet.actors.ledger import BURNT, MARKET, transfer
-from poolsite.devnet.actors.market.deals import DEAL_EXPIRED, MarketEditor
+from poolsite.devnet.actors.market.deals import MarketEditor
 from poolsite.devnet.actors.miner.pieces import commitment_of
 from poolsite.devnet.actors.miner.state_editor import numbers_of
 from poolsite.devnet.state.deal_rows import SectorDeals, sector_deals_of
@@ -30,7 +30,7 @@ from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cbor import BadCbor, uint_read
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.codec import to_cbor
-from poolsite.filecoin.deals import deal_cid
+from poolsite.filecoin.deals import DEAL_EXPIRED, deal_cid
 from poolsite.filecoin.sector import BadProofType, seal_proof
 
 if TYPE_CHECKING:

@@ -28,6 +28,7 @@ from poolsite.devnet.state.rows import SYSTEM
 from poolsite.filecoin.actors.market import DealProposal
 from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.deals import (
+    DEAL_EXPIRED,
     UNDEFINED_EPOCH,
     client_lockup,
     deal_cid,
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from poolsite.devnet.state.tables import Draft, State
     from poolsite.filecoin.cids import Cid
 
-DEAL_EXPIRED: Final = 32
-"""Exit code: the deal is over and was removed."""
 DEAL_NOT_ACTIVATED: Final = 33
 """Exit code: the deal is in no sector yet."""
 

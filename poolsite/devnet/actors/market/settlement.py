@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.frames import pay
 from poolsite.devnet.actors.ledger import BURNT, MARKET, transfer
-from poolsite.devnet.actors.market.deals import DEAL_EXPIRED, MarketEditor
+from poolsite.devnet.actors.market.deals import MarketEditor
 from poolsite.devnet.actors.miner.state_editor import numbers_of
 from poolsite.devnet.state.deal_rows import DEAL_EVENTS, DealEvents
 from poolsite.filecoin.actors.batch import BatchReturn, FailCode
@@ -19,7 +19,7 @@ from poolsite.filecoin.actors.market_deals import (
     SettleDealPaymentsReturn,
 )
 from poolsite.filecoin.codec import to_cbor
-from poolsite.filecoin.deals import UNDEFINED_EPOCH, update_epoch
+from poolsite.filecoin.deals import DEAL_EXPIRED, UNDEFINED_EPOCH, update_epoch
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call

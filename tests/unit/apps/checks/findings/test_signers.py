@@ -45,7 +45,7 @@ def test_miners_are_named_whose_deals_no_rule_publishes() -> None:
     [result] = evaluate_some(["policies_advised"], CheckData(SYSTEM)).results
     [finding] = result.findings
 
-    assert finding.reason.startswith("no rule allows publishing the deals of")
+    assert finding.reason.startswith("no rule allows publishing, or settling, the deals of")
     named = [miner.name in finding.reason for miner in (door, waits, web, elsewhere)]
     assert named == [True, True, False, False], finding.reason
 

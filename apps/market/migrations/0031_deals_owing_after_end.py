@@ -1,0 +1,19 @@
+from django.db import migrations, models
+
+from apps.core.migration_steps import AddIndexBesideWriters
+
+
+class Migration(migrations.Migration):
+
+    atomic = False
+
+    dependencies = [
+        ('market', '0030_deals_owing_longest'),
+    ]
+
+    operations = [
+        AddIndexBesideWriters(
+            model_name='deal',
+            index=models.Index(condition=models.Q(('settled_to__lt', models.F('earns_until'))), fields=['miner', 'earns_until'], name='deals_owing_after_end'),
+        ),
+    ]
