@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +16,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from apps.api.mk12 import doors as module
 from apps.api.mk12.doors import Doors, answers, plan_of
@@ -24,11 +27,12 @@ from apps.core.errors import BadValue
 from apps.market.models import AdChain, Advertisement, MinerDoor, MinerMarket
 from apps.market.selectors.deals import DOOR_SILENCE, doors_status
 from apps.market.services.markets import market_set
-from apps.miners.models import Miner
+from apps.miners.models import Miner, Role
 from apps.miners.services.roles import RoleGrant
-from apps.miners.states import ROLE_LEASE_S, RoleKind
+from apps.miners.states import ROLE_LEASE_S, RoleKind, RoleState
 from apps.sectors.services.roles.assignments import host_role_assign, host_role_remove
 from apps.users.rules.principals import SYSTEM
+from poolsite.embedded.paths import SITE
 from poolsite.filecoin import cbor
 from poolsite.filecoin.multiaddr import multiaddr_encode, multiaddr_parse
 from poolsite.libp2p.identity import Identity
@@ -433,3 +437,32 @@ def test_an_open_door_signs_the_advertisements_of_its_key(miner: Miner, tmp_path
     assert "PreviousID" not in first
     assert json.loads(bytes(chain.head_body or b""))["head"]["/"] == chain.head
     assert (other.length, other.head) == (0, "")
+
+
+def test_runrole_serves_its_miners_door_until_it_ends(miner: Miner, tmp_path: Path) -> None:
+    """A process of its own, as on a host; the client does not know how the door was started."""
+    place = connection.settings_dict
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "poolsite.settings.test", "POOLSITE_VAR": str(tmp_path)}
+    env |= {"PGDATABASE": str(place["NAME"]), "PGHOST": str(place["HOST"]), "PGUSER": str(place["USER"])}
+    flags = ["--window-post=false", "--winning-post=false", "--p2p=true"]
+    command = [sys.executable, "manage.py", "runrole", f"--miner={miner}", "--host=h", *flags]
+
+    async def game() -> None:
+        await until(lambda: MinerDoor.objects.filter(reason="", host="h").exists())
+        client = await Client.connect(port)
+        assert await client.ask("/fil/retrieval/transports/1.0.0")
+        await connections_close()
+
+    port = port_of(miner)
+    process = subprocess.Popen(command, cwd=SITE, env=env, stdout=subprocess.PIPE, text=True)
+    try:
+        play(game)
+        assert set(Role.objects.values_list("kind", "host", "state")) >= {
+            (RoleKind.DEAL, "h", RoleState.HELD)
+        }
+    finally:
+        process.terminate()
+        said, _ = process.communicate(timeout=30)
+
+    assert "deal: released" in said
+    assert not asyncio.run(answers("127.0.0.1", port))
