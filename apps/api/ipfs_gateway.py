@@ -24,6 +24,7 @@ from apps.api.piece_gateway import (
     RETRY_AFTER_S,
     SLOTS,
     HeldChunks,
+    is_unmodified,
     over_limit,
     refusal,
     sealed_answer,
@@ -91,12 +92,18 @@ class Source:
 def ipfs_retrieve(request: HttpRequest, cid: str, path: str = "") -> HttpResponse | DiskAnswer:
     """Return a block, or the blocks of a DAG as a CAR."""
     address = source_of(request_source(request))
+    try:
+        wanted = request_read(request, cid, path)
+    except GatewayRefusal as refused:
+        return refusal(refused.status, refused.reason)
+    if is_unmodified(request, wanted.etag, exists=False):  # by their CID: whoever has them needs nothing
+        return _headed(HttpResponse(status=304), wanted)
     if not SLOTS.acquire(address):
         wait = {"Retry-After": str(RETRY_AFTER_S)}
         return refusal(429, gettext("too many retrievals are under way: try again later"), **wait)
     chunks = None
     try:
-        answer, chunks = _answer(request, request_read(request, cid, path), address)
+        answer, chunks = _answer(request, wanted, address)
         return answer
     except BlockSealed as sealed:
         return sealed_answer(request, piece_unsealable(Q(pk=sealed.piece)))
@@ -115,7 +122,7 @@ def _answer(
     """Return the answer, and the chunks that hold its slot.  Raises GatewayRefusal, RangeUnsatisfiable."""
     source = Source()
     found = _found(request, source, wanted)
-    if request.headers.get("If-None-Match", "") in (wanted.etag, wanted.etag.removeprefix("W/"), "*"):
+    if is_unmodified(request, wanted.etag):
         return _headed(HttpResponse(status=304), wanted), None
     over = over_limit(source.miner, address, limit=source.day_bytes)
     if over is not None and request.method != "HEAD":

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils.http import parse_etags
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from apps.api.callers import request_source
 from apps.api.errors import RangeUnsatisfiable
-from apps.api.v1.piece_data import data_response, range_requested
+from apps.api.v1.piece_data import data_response, etag_of, range_requested
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.marked_texts import gettext
@@ -43,6 +44,8 @@ ANSWERS_PER_ADDRESS: Final = 4
 COUNTED_BYTES: Final = 64 << 20
 """After so many an answer's bytes are counted for its address, before its end."""
 RETRY_AFTER_S: Final = 5
+TAGS_MAX: Final = 10_000
+"""Characters of a list of ETags that are read."""
 UNSEAL_AGAIN_S: Final = 300
 """After which somebody asks again for a piece that is unsealed."""
 FOREVER: Final = "public, max-age=29030400, immutable"
@@ -137,6 +140,8 @@ def piece_retrieve(request: HttpRequest, cid: str) -> HttpResponse | DiskAnswer:
         return refusal(400, gettext("{cid} is no CID: {bad}").format(cid=cid[:100], bad=bad))
     try:
         piece = piece_retrievable(cid)
+        if is_unmodified(request, etag_of(piece)):
+            return HttpResponse(status=304, headers={"ETag": etag_of(piece), "Cache-Control": FOREVER})
         requested = range_requested(request, piece) if request.method == "GET" else None
         found = piece_data(piece, requested)
     except (PieceUnknown, PieceSealed):
@@ -191,6 +196,15 @@ def over_limit(miner: str, address: str, *, limit: int) -> HttpResponse | None:
         return None
     reason = gettext("this address has retrieved its bytes of today: try again tomorrow (UTC)")
     return refusal(429, reason, **{"Retry-After": str(wait)})
+
+
+def is_unmodified(request: HttpRequest, etag: str, *, exists: bool = True) -> bool:
+    """Return whether the caller has these very bytes (`If-None-Match`): the ETag is in its list.
+
+    Weak ETags count as strong ones (RFC 9110, 13.1.2).  `*` counts if the bytes are known to exist here.
+    """
+    tags = parse_etags(request.headers.get("If-None-Match", "")[:TAGS_MAX])
+    return (exists and "*" in tags) or etag.removeprefix("W/") in {tag.removeprefix("W/") for tag in tags}
 
 
 def wait_s(count: int) -> float:

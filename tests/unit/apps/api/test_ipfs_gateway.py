@@ -99,10 +99,20 @@ def test_a_raw_block_is_retrieved_with_its_headers(client: Client, miner: Miner)
     assert (part.status_code, part["Content-Range"], body(part)) == (206, f"bytes 2-6/{len(data)}", b"block")
     head = client.head(f"/ipfs/{name}?format=raw")
     assert (head.status_code, head["Content-Length"], body(head)) == (200, str(len(data)), b"")
-    known = client.get(f"/ipfs/{name}?format=raw", headers={"If-None-Match": f'"{name}.raw"'})
-    assert (known.status_code, known.content) == (304, b"")
+    for known in (f'"{name}.raw"', f'"a", W/"{name}.raw"', "*"):
+        unmodified = client.get(f"/ipfs/{name}?format=raw", headers={"If-None-Match": known})
+        assert (unmodified.status_code, unmodified.content) == (304, b"")
     named = client.get(f"/ipfs/{name}?format=raw&filename=a%22b.txt")
     assert (named["Content-Disposition"], body(named)) == ('attachment; filename="ab.txt"', data)
+
+
+def test_any_block_that_is_not_here_is_not_unmodified(client: Client, miner: Miner) -> None:
+    piece_of(miner, golden("dir-with-duplicate-files"))
+    missing = text_write(blocks_of(golden("subdir-with-mixed-block-files"))[0][0])
+
+    answer = client.get(f"/ipfs/{missing}?format=raw", headers={"If-None-Match": "*"})
+
+    assert answer.status_code == 404
 
 
 def test_a_car_has_the_headers_of_what_it_is(client: Client, miner: Miner) -> None:

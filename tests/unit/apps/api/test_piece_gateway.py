@@ -70,6 +70,21 @@ def test_anybody_retrieves_an_active_piece(client: Client, piece: Piece) -> None
     assert answer["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.parametrize("known", ["{}", "*", 'W/{}, "b"', '"a", {}', '"a" , W/{}'])
+def test_who_has_a_piece_is_sent_nothing(client: Client, piece: Piece, known: str) -> None:
+    tag = f'"{piece.piece_cid}"'
+    headers = {"If-None-Match": known.format(tag), "Range": "bytes=500-"}
+    slow = [client.get(path_of(piece)) for _ in range(ANSWERS_PER_ADDRESS)]
+    answer: Any = client.get(path_of(piece), headers=headers)
+    for one in slow:
+        leave(one)
+
+    assert (answer.status_code, answer.content, answer["ETag"]) == (304, b"", tag)
+    assert "immutable" in answer["Cache-Control"]
+    other = client.get(path_of(piece), headers={"If-None-Match": f'"a", {tag[:-2]}"'})
+    assert body(other) == DATA
+
+
 @pytest.mark.parametrize(
     ("asked", "span", "data"),
     [
