@@ -21,6 +21,7 @@ from apps.api.errors import RangeUnsatisfiable
 from apps.api.ipfs_request import CAR, GatewayRefusal, Wanted, request_read
 from apps.api.piece_gateway import (
     FOREVER,
+    READ_RATE,
     RETRY_AFTER_S,
     SLOTS,
     HeldChunks,
@@ -138,7 +139,7 @@ def _answer(
     answer["Accept-Ranges"] = "bytes"
     if span is not None:
         answer["Content-Range"] = f"bytes {span.first}-{span.first + span.count - 1}/{len(data)}"
-    answer.wait_s = wait_s
+    answer.wait_s, answer.least_rate = wait_s, READ_RATE
     return _headed(answer, wanted), chunks
 
 
@@ -184,7 +185,7 @@ def _car(
         chunks = HeldChunks(_sections(source, wanted, found), address, miner=source.miner)
     answer = DiskAnswer(chunks or iter(()))
     answer["Accept-Ranges"] = "none"
-    answer.wait_s = wait_s
+    answer.wait_s, answer.least_rate = wait_s, READ_RATE
     return _headed(answer, wanted), chunks
 
 

@@ -41,6 +41,8 @@ ANSWERS_MAX: Final = 32
 """Answers at a time in one web process."""
 ANSWERS_PER_ADDRESS: Final = 4
 """Of these to one network address: whoever reads slowly leaves room for others."""
+READ_RATE: Final = 64 << 10
+"""Bytes a second that whoever has a slot reads over all, beside a minute."""
 COUNTED_BYTES: Final = 64 << 20
 """After so many an answer's bytes are counted for its address, before its end."""
 RETRY_AFTER_S: Final = 5
@@ -161,7 +163,7 @@ def piece_retrieve(request: HttpRequest, cid: str) -> HttpResponse | DiskAnswer:
     held = PieceBytes(found.count, HeldChunks(found.chunks, address, miner=str(piece.miner)))
     answer = data_response(piece, held, requested)
     answer["Cache-Control"] = FOREVER
-    answer.wait_s = wait_s
+    answer.wait_s, answer.least_rate = wait_s, READ_RATE
     return answer
 
 

@@ -24,6 +24,8 @@ STREAM_MAX_BYTES: Final = (64 << 30) // 128 * 127
 """Of one body: what the largest sector holds."""
 STREAMS_MAX: Final = 32
 """Such requests at a time in one web process; each takes a thread and a database connection."""
+READ_S: Final = 60.0
+"""For so long the reader of an answer may pause, where it has to take a least rate."""
 DRAINED_MAX: Final = 128 << 20
 DRAIN_S: Final = 10.0
 IDLE_S: Final = 120.0
@@ -116,6 +118,30 @@ class StreamCut(Exception):
     """The rest of an answer cannot be sent: its connection is closed, so that nobody takes it for whole."""
 
 
+class ReadPace:
+    """How fast an answer is taken: at its rate over all, beside `READ_S` in which its reader may pause.
+
+    The answer of a reader who is slower is ended as where that left, by cancelling the task that sends it.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        self._left_s = READ_S
+        self._task, self._loop = asyncio.current_task(), asyncio.get_running_loop()
+
+    @contextlib.contextmanager
+    def sending(self, count: int) -> Iterator[None]:
+        """Wait until so many bytes are sent: what the sockets hold already counts as sent."""
+        assert self._task is not None
+        allowed_s, began = self._left_s + count / self.rate, time.monotonic()
+        timer = self._loop.call_later(allowed_s, self._task.cancel)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self._left_s = min(allowed_s - (time.monotonic() - began), READ_S)
+
+
 class DiskAnswer(StreamingHttpResponse):
     """An answer that is read from a disk: in threads, and never whole.
 
@@ -126,14 +152,18 @@ class DiskAnswer(StreamingHttpResponse):
 
     wait_s: Callable[[int], float] | None = None
     """After how many seconds so many bytes may be sent; None: at once."""
+    least_rate = 0
+    """Bytes a second that its reader has to take over all; 0: as slowly as it likes."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Read one chunk after the other without holding up the event loop."""
         chunks = iter(self)
+        pace = ReadPace(self.least_rate) if self.least_rate else None
         while chunk := await self._next(chunks):
             if self.wait_s is not None:  # here, as a thread that sleeps would hold up other answers
                 await asyncio.sleep(self.wait_s(len(chunk)))
-            yield chunk
+            with contextlib.nullcontext() if pace is None else pace.sending(len(chunk)):
+                yield chunk
 
     async def _next(self, chunks: Iterator[bytes]) -> bytes:
         try:

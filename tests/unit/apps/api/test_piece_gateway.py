@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.handlers.asgi import ASGIHandler
 from django.test import Client
 
 from apps.api.piece_gateway import ANSWERS_MAX, ANSWERS_PER_ADDRESS, SLOTS
@@ -184,6 +186,58 @@ def test_retrievals_of_one_address_leave_room_for_others(client: Client, piece: 
             leave(answer)
 
     assert SLOTS._counts.total() == 0
+
+
+class Reader:
+    """A client of the ASGI app that takes each part of an answer after a pause."""
+
+    def __init__(self, answer: Any, *, pause_s: float) -> None:
+        self.answer, self.pause_s, self.data = answer, pause_s, b""
+        self.is_asked = self.is_whole = False
+
+    async def receive(self) -> dict[str, Any]:
+        if not self.is_asked:
+            self.is_asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def send(self, event: Mapping[str, Any]) -> None:
+        if event["type"] == "http.response.body" and event.get("body"):
+            await asyncio.sleep(self.pause_s)
+            self.data += event["body"]
+        self.is_whole = event["type"] == "http.response.body" and not event.get("more_body")
+
+    async def read(self) -> None:
+        """Take the answer through Django's own handler."""
+        outer = self
+
+        class Handler(ASGIHandler):
+            async def run_get_response(self, request: Any) -> Any:
+                return outer.answer
+
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+        async with asyncio.timeout(20):
+            await Handler().handle(scope, self.receive, self.send)
+
+
+@pytest.mark.parametrize(
+    ("pause_s", "count"), [(30.0, 0), (0.3, 4), (0.05, 10)], ids=["not at all", "slowly", "fast enough"]
+)
+def test_who_does_not_read_holds_no_slot(
+    client: Client, piece: Piece, monkeypatch: pytest.MonkeyPatch, pause_s: float, count: int
+) -> None:
+    monkeypatch.setattr("apps.core.streams.READ_S", 0.5)
+    monkeypatch.setattr("apps.api.piece_gateway.READ_RATE", 100)
+    monkeypatch.setattr("apps.pieces.data.files.CHUNK_BYTES", 40)
+    reader = Reader(client.get(path_of(piece)), pause_s=pause_s)
+    assert SLOTS._counts.total() == 1
+
+    asyncio.run(reader.read())
+
+    assert SLOTS._counts.total() == 0
+    assert (reader.is_whole, len(reader.data) >= 100) == (count == 10, count == 10)
+    assert len(reader.data) >= 10 * min(count, 2)
 
 
 def test_an_answer_that_is_never_sent_frees_its_slot(client: Client, piece: Piece) -> None:
