@@ -1,4 +1,4 @@
-"""The timeline of a miner or a tenant over REST: alerts, acts, messages and wins in one list."""
+"""The timeline of a miner or a tenant over REST: what several tables have, in one list."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from apps.checks.selectors.timeline import (
     TimelineFilter,
     TimelinePage,
     miner_timeline,
+    sector_of,
     tenant_timeline,
 )
 from apps.core.errors import NotFound
@@ -47,17 +48,26 @@ class TimelineEntryOutput(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=KINDS)
     at = serializers.DateTimeField()
     key = serializers.CharField(
-        help_text="`uuid` of the alert, `number` of the audit line, `uid` of the message, height of the win."
+        help_text="`uuid` of the alert, sector, host or store, `number` of the audit line, `uid` of the "
+        "message, height of the win."
     )
     what = serializers.CharField(
-        help_text="The alert's check, the act's action, the message's method, the win's miner."
+        help_text="The alert's check, the act's action, the message's method, the win's miner, the sector's "
+        "step, the order to the host, the store's event."
     )
     about = serializers.CharField(
-        help_text="What was found, the act's target, the message's receiver, why a win brought no block."
+        help_text="What was found, the act's target, the message's receiver, why a win brought no block, a "
+        "note of a step or event, why an order failed."
     )
     about_code = serializers.CharField(help_text="Its code, if it is a reason that has one.")
     actor = serializers.CharField(help_text="Who acted, or sent the message; empty: the pool.")
-    state = serializers.CharField(help_text="Of the message or win; `open` or `ended` of an alert.")
+    state = serializers.CharField(
+        help_text="Of the message or win, and of the sector after the step; `open` or `ended` of an alert; "
+        "`queued`, `done` or `failed` of an order."
+    )
+    of = serializers.CharField(
+        help_text="Name of the host or store, `miner/number` of the sector; else empty."
+    )
 
 
 class TimelineOutput(serializers.Serializer[Any]):
@@ -69,7 +79,7 @@ class TimelineOutput(serializers.Serializer[Any]):
 
 def entry_body(entry: TimelineEntry) -> dict[str, Any]:
     """Return an entry as JSON."""
-    row, about, actor, state = entry.row, "", "", ""
+    row, about, actor, state, of = entry.row, "", "", "", ""
     if entry.kind == "alert":
         key, what, about = str(row.uuid), row.check_name, row.say
         state = "open" if row.ended_at is None else "ended"
@@ -77,10 +87,20 @@ def entry_body(entry: TimelineEntry) -> dict[str, Any]:
         key, what, about, actor = str(row.pk), row.action, row.target, row.actor
     elif entry.kind == "message":
         key, what, about, actor, state = row.pk, str(row.method), row.to, row.from_addr, row.state
-    else:
+    elif entry.kind == "block":
         key, what, about, state = str(row.epoch), row.miner.address, row.reason, row.state
+    elif entry.kind == "sector":
+        sector = sector_of(row)
+        key, of = str(sector.uuid), f"{row.job.miner.address}/{sector.number}"
+        what, about, actor, state = row.event, row.note, row.actor, row.to_state
+    elif entry.kind == "host":
+        key, of, what, about, actor = str(row.worker.uuid), row.worker.name, row.op, row.error, row.actor
+        state = "queued" if row.done_at is None else "failed" if row.error else "done"
+    else:
+        key, of, what, about = str(row.store.uuid), row.store.name, row.event, row.note
+        actor = row.actor
     shown = {"key": key, "what": what, "about": about, "about_code": code_of(about)}
-    return {"kind": entry.kind, "at": entry.at, **shown, "actor": actor, "state": state}
+    return {"kind": entry.kind, "at": entry.at, **shown, "actor": actor, "state": state, "of": of}
 
 
 class TimelineView(PoolView):
@@ -116,7 +136,10 @@ class MinerTimelineView(TimelineView):
 
     @extend_schema(parameters=[TimelineQuery, CURSOR, LIMIT], responses=TimelineOutput)
     def get(self, request: Request, address: str) -> Response:
-        """List what happened to a miner, newest first: alerts, acts, messages to it, wins."""
+        """List what happened to a miner, newest first: alerts, acts, messages, wins, sectors.
+
+        Hosts and stores are its tenant's.
+        """
         miner = miner_get(self.principal, address)
 
         def read(wanted: TimelineFilter, **place: Any) -> TimelinePage:
@@ -132,7 +155,7 @@ class TenantTimelineView(TimelineView):
 
     @extend_schema(parameters=[TimelineQuery, CURSOR, LIMIT], responses=TimelineOutput)
     def get(self, request: Request, name: str) -> Response:
-        """List what happened to a tenant, newest first: alerts, acts, its messages, wins of its miners."""
+        """List what happened to a tenant, newest first: alerts, acts, messages, wins, sectors, farm."""
         tenant = tenants_visible(self.principal).filter(name=name).first()
         if tenant is None:
             raise NotFound(gettext("there is no such tenant"))

@@ -8,21 +8,42 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from apps.blocks.selectors.rounds import rounds_won
 from apps.checks.selectors.alerts import alerts_visible
 from apps.messages.selectors.messages import UNLISTED, messages_visible
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_visible
+from apps.sectors.models import Job, JobEvent, Sector, Store, StoreEvent, Worker, WorkerCommand
 from apps.users.models import Tenant
 from apps.users.rules.principals import Principal
 from apps.users.selectors.audit_search import AuditFilter, audit_page
+from poolsite.wire.commands import Operation
+from poolsite.wire.jobs import RUN_KINDS, JobKind
+from poolsite.wire.pipeline import RUN_FINAL
 
-KINDS: Final[tuple[str, ...]] = ("alert", "act", "message", "block")
-"""Kinds of entries: alerts, lines of the audit log, messages, wins of blocks."""
+KINDS: Final[tuple[str, ...]] = ("alert", "act", "message", "block", "sector", "host", "store")
+"""Kinds of entries: alerts, lines of the audit log, messages, wins of blocks, what became of sectors, orders
+to hosts, events of stores."""
 ALERTS_SEARCHED: Final = 2_000
 """Alerts that one page reads in search of a miner's."""
+EVENTS_SEARCHED: Final = 10_000
+"""Rows of a table of events that one page looks at, whosever they are: the tables have no index by miner."""
+SECTOR_EVENTS: Final = (
+    *("FINALIZE", "ABORT", "RETICKET", "RESEED", "RESEAL", "HOST_GONE", "RESTORE", "RESTORE_PROVEN"),
+    *("FILES_LOST", "FILES_MISSING", "FILES_FOUND", "FILES_REMOVED", "STORE_FORGOTTEN", "COMM_R_DIFFERS"),
+    *("TERMINATE", "TERMINATE_REQUEST", "TERMINATE_CANCEL", "TERMINATE_REVERT", "REVERT_TERMINATE"),
+    *("EXTEND_REQUEST", "EXTEND_LAND", "EXTEND_CANCEL", "EXTEND_REVERT", "REVERT_COMMIT"),
+    *("REVERT_PRECOMMIT", "REVERT_UPDATE", "ADOPTED"),
+)
+"""Steps that say what became of a sector, besides failures; its own page has all of them."""
+SECTOR_JOBS: Final = (JobKind.SEAL, *RUN_KINDS)
+HOST_ORDERS: Final = (
+    *(Operation.PAUSE, Operation.RESUME, Operation.DRAIN, Operation.UPGRADE, Operation.SET_PLAN),
+    *(Operation.ATTACH, Operation.DETACH, Operation.SET_STORE),
+)
+"""Orders that are about a host, not about one sector's files there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +63,8 @@ class TimelineEntry:
     kind: str
     at: datetime
     row: Any
-    """The alert, the line of the audit log, the message or the round."""
+    """The alert, the line of the audit log, the message, the round, the step of a job, the order to a host or
+    the event of a store."""
     place: str
     """The place in its table at which the next page begins."""
 
@@ -76,11 +98,13 @@ def tenant_timeline(
 ) -> TimelinePage:
     """Return what happened to a tenant that the viewer sees."""
     own = replace(viewer, tenant_id=tenant.pk, tenant_name=tenant.name, is_operator=False)
+    miners = list(miners_visible(own))
     sources = {
         "alert": _alerts(own, wanted),
         "act": _acts(own, wanted, AuditFilter()),
         "message": _messages(own, wanted, [Q()]),
-        "block": _blocks(list(miners_visible(own)), wanted),
+        "block": _blocks(miners, wanted),
+        **_sources_of_farm(tenant.pk, miners, wanted),
     }
     if viewer.is_operator:  # what operators do to it is in the log as their own tenant's
         about = AuditFilter(targets=frozenset({tenant.name}))
@@ -91,7 +115,7 @@ def tenant_timeline(
 def miner_timeline(
     viewer: Principal, miner: Miner, wanted: TimelineFilter, *, after: Mapping[str, str], limit: int
 ) -> TimelinePage:
-    """Return what happened to a miner that the viewer sees."""
+    """Return what happened to a miner that the viewer sees, and to its tenant's hosts and stores."""
     names = frozenset({*miner.names, str(miner.uuid)})
     sources = {
         "alert": _alerts(viewer, wanted, names=names, tenant_id=miner.tenant_id),
@@ -99,6 +123,7 @@ def miner_timeline(
         # one address at a time, as the index is read in order only then
         "message": _messages(viewer, wanted, [Q(to=name) for name in miner.names]),
         "block": _blocks([miner], wanted),
+        **_sources_of_farm(0 if viewer.is_partial else miner.tenant_id, [miner], wanted),
     }
     return _page(sources, wanted, after=after, limit=limit)
 
@@ -235,5 +260,62 @@ def _blocks(miners: Sequence[Miner], wanted: TimelineFilter) -> _Source:
         return _full(
             [TimelineEntry("block", row.at, row, f"{row.epoch} {row.pk}") for row in rows[:limit]], limit
         )
+
+    return read
+
+
+def _sources_of_farm(tenant_id: int, miners: Sequence[Miner], wanted: TimelineFilter) -> dict[str, _Source]:
+    """Return the sources of these miners' sectors, and of a tenant's hosts and stores; of tenant 0 none."""
+    steps = JobEvent.objects.select_related("job__sector", "job__run__sector", "job__miner", "worker")
+    sealed = Q(job__miner__in=[miner.pk for miner in miners], job__kind__in=SECTOR_JOBS)
+    sealed &= Q(is_error=True) | Q(event__in=SECTOR_EVENTS) | Q(to_state__in=RUN_FINAL)
+    orders = WorkerCommand.objects.select_related("worker")
+    hosts = Worker.objects.filter(tenant=tenant_id)
+    stores = Store.objects.filter(tenant=tenant_id)
+    return {
+        "sector": _searched("sector", steps, Job.objects.filter(miner__in=miners), sealed, wanted),
+        "host": _searched(
+            "host", orders, hosts, Q(worker__in=hosts, op__in=HOST_ORDERS), wanted, field="created_at"
+        ),
+        "store": _searched(
+            "store", StoreEvent.objects.select_related("store"), stores, Q(store__in=stores), wanted
+        ),
+    }
+
+
+def sector_of(step: JobEvent) -> Sector:
+    """Return the sector that a step is of: its own, or that of its snap-up or rebuild."""
+    own = step.job.sector
+    return step.job.run.sector if own is None else own
+
+
+def _searched(
+    kind: str,
+    rows: QuerySet[Any],
+    objects: QuerySet[Any],
+    about: Q,
+    wanted: TimelineFilter,
+    *,
+    field: str = "at",
+) -> _Source:
+    """Read a table of events backwards by its key, `EVENTS_SEARCHED` rows of it for each page.
+
+    Nothing is read where there are no `objects` that an event could be about.
+    """
+    rows = rows.order_by("-pk")
+
+    def read(place: str, limit: int) -> _Found:
+        if not place and not objects.exists():
+            return _Found([])
+        first = int(place) if place else (rows.values_list("pk", flat=True).first() or 0) + 1
+        last = first - EVENTS_SEARCHED
+        found = rows.filter(about & _within(wanted, field), pk__lt=first, pk__gte=last)[:limit]
+        entries = [TimelineEntry(kind, getattr(row, field), row, str(row.pk)) for row in found]
+        if len(entries) == limit:
+            return _full(entries, limit)
+        before = rows.filter(pk__lt=last).values_list("pk", field).first() if last > 0 else None
+        if before is None or (wanted.since is not None and before[1] < wanted.since):
+            return _Found(entries)
+        return _stopped(entries, before[1], str(before[0] + 1))
 
     return read

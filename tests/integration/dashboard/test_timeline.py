@@ -21,9 +21,11 @@ from apps.checks.selectors.timeline import TimelineFilter, miner_timeline, tenan
 from apps.core.clock import now
 from apps.messages.models import Message
 from apps.miners.models import Miner
+from apps.sectors.models import JobEvent, Sector, Store, StoreEvent, Worker, WorkerCommand
 from apps.users.models import AuditEntry
 from apps.users.rules.principals import SYSTEM
 from apps.users.services.audit import audit_record
+from poolsite.wire.pipeline import SectorState
 from tests import factories, people
 from tests.bulk_rows import LANDED, row_copies_insert
 from tests.page_client import signed_in, text_of
@@ -33,7 +35,7 @@ from tests.query_plans import reads_of
 pytestmark = pytest.mark.django_db
 
 ALL = TimelineFilter()
-MOST_QUERIES = 12
+MOST_QUERIES = 21
 
 
 def alert_at(hours: float, *, of: str = "alice", name: str = "", **data: Any) -> Alert:
@@ -153,6 +155,107 @@ def test_a_miner_whose_messages_are_old_is_not_searched_for_among_all():
     reads = reads_of(asked.captured_queries, about="messages_message")
     assert sum(read.rows for read in reads.values()) < 200
     assert not any('"params"' in sql for sql in reads)
+
+
+def sector_step(hours: float, miner: Miner, *, event: str = "FINALIZE", **data: Any) -> JobEvent:
+    sector = Sector.objects.filter(miner=miner).first() or factories.sector(miner, state=SectorState.PROVING)
+    at = now() - timedelta(hours=hours)
+    facts = {"from_state": "COMMIT_LANDED", "to_state": "PROVING", "at": at, "actor": "console", **data}
+    return JobEvent.objects.create(job=sector.job, event=event, **facts)
+
+
+def farm_of(tenant: str, miner: Miner, hours: float = 1) -> None:
+    """A step of a sector, an order to a host and an event of a store."""
+    host = factories.worker(f"host-{tenant}", of=tenant)
+    sector_step(hours, miner, note="no space left", is_error=True, stage="PC1", event="FAIL", worker=host)
+    sector_step(hours, miner)
+    order = WorkerCommand.objects.create(worker=host, op="pause", actor="ann", done_at=now())
+    WorkerCommand.objects.filter(pk=order.pk).update(created_at=now() - timedelta(hours=hours))
+    store, _ = Store.objects.get_or_create(tenant=people.tenant(tenant), uid=tenant, name=f"store-{tenant}")
+    at = now() - timedelta(hours=hours)
+    StoreEvent.objects.create(store=store, at=at, event="ATTACHED", actor=f"host-{tenant}")
+
+
+def test_sectors_hosts_and_stores_of_the_tenant_are_on_it_and_no_other() -> None:
+    people.operator_person()
+    people.person("ann")
+    mine, other = factories.miner(name="fra-1"), factories.miner(of="bob")
+    farm_of("alice", mine)
+    farm_of("bob", other)
+    sector_step(0.5, mine, event="PC1")
+    WorkerCommand.objects.create(worker=Worker.objects.get(name="host-alice"), op="check_sector", actor="x")
+    alice, ann = people.tenant("alice"), signed_in("ann")
+
+    for page in (
+        reverse("tenant-timeline", args=[alice.uuid]),
+        reverse("miner-timeline", args=[mine.address]),
+    ):
+        shown = rows_of(ann, page)
+        number = Sector.objects.get(miner=mine).number
+        assert f"{mine.address} / {number}: PC1 failed; no space left" in shown
+        assert "host-alice ordered to pause; ann" in shown
+        assert "store-alice: attached to host-alice" in shown
+        assert shown.count(f"{mine.address} / {number}:") == 2, "each step is on the sector's page"
+        assert "bob" not in shown
+        only = rows_of(ann, page, kind="store")
+        assert "store-alice" in only
+        assert "ordered" not in only
+
+    found = rest(f"miners/{mine.address}/timeline").json()["results"]
+    sector = Sector.objects.get(miner=mine)
+    assert {(one["kind"], one["what"], one["of"], one["state"]) for one in found} == {
+        ("sector", "FAIL", f"{mine.address}/{sector.number}", "PROVING"),
+        ("sector", "FINALIZE", f"{mine.address}/{sector.number}", "PROVING"),
+        ("host", "pause", "host-alice", "done"),
+        ("store", "ATTACHED", "store-alice", ""),
+    }
+    assert {one["key"] for one in found if one["kind"] == "sector"} == {str(sector.uuid)}
+    hosts = rest("tenants/alice/timeline", kind="host").json()["results"]
+    assert [one["kind"] for one in hosts] == ["host"]
+
+
+@pytest.mark.parametrize("limit", [1, 50])
+def test_events_of_others_are_searched_through_page_by_page(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeline, "EVENTS_SEARCHED", 3)
+    miner, other = factories.miner(), factories.miner(of="bob")
+    farm_of("alice", miner, 20)
+    for hours in range(10, 1, -1):
+        farm_of("bob", other, hours)
+    sector_step(1, miner)
+    alert_at(15)
+
+    found = walked(lambda **at: tenant_timeline(SYSTEM, people.tenant("alice"), ALL, **at), limit=limit)
+
+    assert sorted(one.kind for one in found) == ["alert", "host", "sector", "sector", "sector", "store"]
+    assert [one.at for one in found] == sorted((one.at for one in found), reverse=True)
+    since = TimelineFilter(since=now() - timedelta(hours=3))
+    page = tenant_timeline(SYSTEM, people.tenant("alice"), since, after={}, limit=50)
+    assert [one.kind for one in page.entries] == ["sector"]
+
+
+def test_a_page_reads_a_bounded_part_of_the_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeline, "EVENTS_SEARCHED", 100)
+    miner, other = factories.miner(), factories.miner(of="bob")
+    farm_of("alice", miner, 2000)
+    farm_of("bob", other, 1000)
+    for table, model in (("sectors_jobevent", JobEvent), ("sectors_storeevent", StoreEvent)):
+        last = model.objects.latest("pk")
+        with connection.cursor() as cursor:
+            changed = {"id": f"{last.pk} + n", "at": "now() - interval '900 hours' + n * interval '1 minute'"}
+            rows = "generate_series(1, 5000) n"
+            row_copies_insert(cursor, table, of=f"id = {last.pk}", changed=changed, rows=rows)
+            cursor.execute(f"analyze {table}")
+
+    with CaptureQueriesContext(connection) as asked:
+        page = miner_timeline(SYSTEM, miner, ALL, after={}, limit=20)
+
+    assert page.after
+    for table in ("sectors_jobevent", "sectors_storeevent"):
+        reads = reads_of(asked.captured_queries, about=table)
+        assert reads
+        assert sum(read.rows for read in reads.values()) < 1000
 
 
 def rows_of(client: Client, page: str, **query: str) -> str:

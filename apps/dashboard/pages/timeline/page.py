@@ -1,4 +1,4 @@
-"""The timeline of a tenant or a miner: alerts, acts, messages and wins in one list."""
+"""The timeline of a tenant or a miner: alerts, acts, messages, wins, sectors, hosts, stores in one list."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from apps.checks.selectors.timeline import (
     TimelineFilter,
     TimelinePage,
     miner_timeline,
+    sector_of,
     tenant_timeline,
 )
 from apps.core import formatting
 from apps.core.errors import BadValue
-from apps.core.languages import list_text
+from apps.core.languages import clauses_text, colon_text, list_text
 from apps.core.reasons import shown_text
 from apps.dashboard.audit_sentences import Part, sentence_parts
 from apps.dashboard.day_spans import day_moment, day_read
@@ -35,6 +36,8 @@ from apps.dashboard.page_data import AddressNames, PageData
 from apps.dashboard.pages.alerts.page import alert_label
 from apps.dashboard.pages.blocks.states import STATES
 from apps.dashboard.pages.messages.rows import message_row
+from apps.dashboard.pages.sectors.history import event_row
+from apps.dashboard.pages.storage.rows import event_text
 from apps.dashboard.pagination import ROWS, Facet, Pager, cursor_read, page_of
 from apps.dashboard.refusals import field_refusal_text
 from apps.dashboard.scope import SCOPE, scope_chosen
@@ -42,11 +45,14 @@ from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.users.rules.principals import Principal
 from apps.users.services.tenant_management import visible_tenant_find
+from poolsite.wire.commands import Operation
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from django_stubs_ext import StrOrPromise
+
+    from apps.sectors.models import JobEvent, WorkerCommand
 
 FIELDS: Final = ("kind", "since", "until")
 KIND_LABELS: Final[dict[str, StrOrPromise]] = {
@@ -55,8 +61,25 @@ KIND_LABELS: Final[dict[str, StrOrPromise]] = {
     "act": pgettext_lazy("of people and programs", "Acts"),
     "message": _("Messages"),
     "block": _("Wins"),
+    "sector": _("Sectors"),
+    "host": _("Hosts"),
+    "store": _("Storage"),
 }
-ICONS: Final = {"alert": "alerts", "act": "audit", "message": "messages", "block": "blocks"}
+ICONS: Final = {
+    **{"alert": "alerts", "act": "audit", "message": "messages", "block": "blocks"},
+    **{"sector": "sectors", "host": "hosts", "store": "storage"},
+}
+ORDERS: Final[dict[str, StrOrPromise]] = {
+    Operation.PAUSE: _("{host} ordered to pause"),
+    Operation.RESUME: _("{host} ordered to resume"),
+    Operation.DRAIN: _("{host} ordered to drain"),
+    Operation.UPGRADE: _("{host} ordered to stop for an upgrade"),
+    Operation.SET_PLAN: _("{host} ordered to change its settings"),
+    Operation.ATTACH: _("{host} ordered to attach a store"),
+    Operation.DETACH: _("{host} ordered to detach a store"),
+    Operation.SET_STORE: _("{host} ordered to change a store"),
+}
+"""What the timeline says of an order to a host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +111,39 @@ def timeline_row(entry: TimelineEntry, names: AddressNames) -> TimelineRow:
             miner=row.miner.name or row.miner.address, epoch=formatting.whole(row.epoch)
         )
         parts = [Part(text, href=reverse("block-round", args=[row.uuid]))]
+    elif entry.kind == "sector":
+        part, label = sector_part(row)
+        parts = [part]
+    elif entry.kind == "host":
+        part, label = order_part(row)
+        parts = [part]
+    elif entry.kind == "store":
+        tone, words = event_text(row)
+        label = StateLabel(tone, _("failed")) if tone == "bad" else None
+        text = colon_text(row.store.name, clauses_text(filter(None, (words, shown_text(row.note)))))
+        parts = [Part(text, href=reverse("store", args=[row.store.uuid]))]
     else:
         parts = [*sentence_parts(row)]
     return TimelineRow(entry.at, icon, kind, parts, label)
+
+
+def sector_part(row: JobEvent) -> tuple[Part, StateLabel | None]:
+    """Return what became of a sector, and whether it failed."""
+    sector, step = sector_of(row), event_row(row)
+    name = f"{row.job.miner.address} / {sector.number}"
+    text = colon_text(name, clauses_text(filter(None, (step.say, step.sub))))
+    label = StateLabel("bad", _("failed")) if row.is_error else None
+    return Part(text, href=reverse("sector", args=[sector.uuid])), label
+
+
+def order_part(row: WorkerCommand) -> tuple[Part, StateLabel]:
+    """Return what a host was ordered to do, by whom, and what came of it."""
+    text = gettext(str(ORDERS[row.op])).format(host=row.worker.name)
+    text = clauses_text(filter(None, (text, row.actor, shown_text(row.error))))
+    label = StateLabel("bad", _("failed")) if row.error else StateLabel("ok", _("done"))
+    if row.done_at is None:
+        label = StateLabel("run", _("queued"))
+    return Part(text, href=reverse("host", args=[row.worker.uuid])), label
 
 
 def query_read(request: HttpRequest) -> dict[str, str]:
