@@ -11,6 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.scope import SCOPE, SCOPE_PARAMETERS, scope_asked
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView
 from apps.checks.findings.results import Check, Finding, Severity
@@ -27,6 +28,7 @@ from apps.checks.services.check_settings import (
 )
 from apps.core import clock
 from apps.core.reasons import code_of
+from apps.miners.selectors.scope import viewer_in
 
 if TYPE_CHECKING:
     from apps.checks.models import CheckSetting
@@ -213,12 +215,12 @@ def setting_body(check: Check, *, at: datetime) -> dict[str, Any]:
 class ChecksView(PoolView):
     """`/checks`."""
 
-    filters = ()
+    filters = SCOPE
 
-    @extend_schema(operation_id="checks_list", responses=ChecksOutput)
-    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
-        """Return every check with its findings among the caller's own objects."""
-        report = report_last(CheckData(self.principal))
+    @extend_schema(operation_id="checks_list", parameters=SCOPE_PARAMETERS, responses=ChecksOutput)
+    def get(self, request: Request) -> Response:
+        """Return every check with its findings among the caller's own objects, or those of a scope."""
+        report = report_last(CheckData(viewer_in(self.principal, scope_asked(request))))
         mutes = mutes_active(report.at) if self.principal.sees_pool else {}
         return Response(
             {

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.day_ranges import NAMES, days_asked, days_parameters
+from apps.api.v1.scope import SCOPE, SCOPE_PARAMETERS, scope_asked
 from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
@@ -21,6 +22,7 @@ from apps.core.marked_texts import gettext
 from apps.messages.selectors.base_fee import base_fee_history, cheap_window
 from apps.messages.selectors.queue_costs import queue_costs
 from apps.messages.selectors.spend import SUMMED_BY, spend_summed
+from apps.miners.selectors.scope import viewer_in
 
 DAYS_USUAL = 7
 
@@ -88,17 +90,17 @@ class SpendPage(serializers.Serializer[Any]):
 class GasView(PoolView):
     """`/gas`: the base fee of the last day and what the queue will cost."""
 
-    filters = ()
+    filters = SCOPE
 
-    @extend_schema(responses=GasOutput)
-    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form
+    @extend_schema(parameters=SCOPE_PARAMETERS, responses=GasOutput)
+    def get(self, request: Request) -> Response:
         """Return the day's history, the cheapest two hours, and the forecast at both base fees."""
         head = head_current()
         if head is None:
             raise NetworkUnknown(gettext("no chain head is known yet"))
         history = base_fee_history(head=head, epoch_s=network_current().epoch_s)
         window = cheap_window(history)
-        costs = queue_costs(self.principal, now=clock.now())
+        costs = queue_costs(viewer_in(self.principal, scope_asked(request)), now=clock.now())
         return Response(
             {
                 "base_fee": str(head.base_fee),
@@ -130,11 +132,12 @@ class GasView(PoolView):
 class SpendView(PoolView):
     """`/gas/spend`: what landed messages cost."""
 
-    filters = ("by", *NAMES)
+    filters = ("by", *SCOPE, *NAMES)
 
     @extend_schema(
         parameters=[
             OpenApiParameter("by", str, enum=list(SUMMED_BY)),
+            *SCOPE_PARAMETERS,
             *days_parameters(usual=DAYS_USUAL),
         ],
         responses=SpendPage,
@@ -144,7 +147,8 @@ class SpendView(PoolView):
         by = request.query_params.get("by", "method")
         if by not in SUMMED_BY:
             raise BadValue(gettext("must be one of {words}").format(words=", ".join(SUMMED_BY)), field="by")
-        sums = spend_summed(self.principal, by=by, days=days_asked(request, usual=DAYS_USUAL))
+        seen = viewer_in(self.principal, scope_asked(request))
+        sums = spend_summed(seen, by=by, days=days_asked(request, usual=DAYS_USUAL))
         names = [name.replace("tenant__name", "tenant") for name in SUMMED_BY[by]]
         results = [
             {

@@ -26,15 +26,16 @@ from apps.miners.selectors.miners import miner_get, reward_estimate
 from apps.sectors.rules.plan_goals import Goal, goal_answer
 from apps.sectors.rules.planner import gains, simulate
 from apps.sectors.services.plans import (
+    GAPS,
     KEYS,
     PUBLISHED_BYTES,
     SOURCES,
     PlanCosts,
     plan_batches_collect,
     plan_costs_estimate,
+    plan_farm_collect,
     plan_limit_find,
     plan_read,
-    plan_values_collect,
     sector_money_estimate,
 )
 from apps.users.rules.principals import Principal
@@ -51,6 +52,15 @@ class PlanValueOutput(serializers.Serializer[Any]):
     value = serializers.FloatField()
     origin = serializers.ChoiceField(choices=SOURCES)
     runs = serializers.IntegerField()
+
+
+class HostGapOutput(serializers.Serializer[Any]):
+    """A host that the plan leaves out, or takes to be as the others."""
+
+    name = serializers.CharField()
+    why = serializers.ChoiceField(
+        choices=GAPS, help_text="no_disk: reported no disk; no_times: no run with this sector size"
+    )
 
 
 class GainOutput(serializers.Serializer[Any]):
@@ -124,6 +134,7 @@ class PlanOutput(serializers.Serializer[Any]):
     batches = DriveBatchOutput(
         many=True, help_text="of one host, by size: the mean of those that were measured"
     )
+    gaps = HostGapOutput(many=True, help_text="hosts of which the plan does not know all")
     batches_measured_on = serializers.IntegerField(help_text="hosts; the others are assumed to be alike")
 
 
@@ -157,8 +168,8 @@ def planner_body(viewer: Principal, address: str, changes: Mapping[str, str]) ->
     miner = miner_get(viewer, address) if address else None
     head = head_current()
     network = None if head is None else network_current()
-    present = plan_values_collect(viewer, miner=miner, network=network, now=clock.now())
-    plan, values = plan_read({key: changes.get(key) or "" for key in KEYS}, values=present)
+    present = plan_farm_collect(viewer, miner=miner, network=network, now=clock.now())
+    plan, values = plan_read({key: changes.get(key) or "" for key in KEYS}, values=present.values)
     outcome = simulate(plan)
     costs, money, why = None, None, "no miner is given" if miner is None else "no node has answered yet"
     if miner is not None and head is not None and network is not None:
@@ -192,6 +203,7 @@ def planner_body(viewer: Principal, address: str, changes: Mapping[str, str]) ->
         "costs_error": why,
         "answer": None if answer is None else GoalAnswerOutput(answer).data,
         "batches": DriveBatchOutput(farm.figures, many=True).data,
+        "gaps": [{"name": one.name, "why": one.why} for one in present.gaps],
         "batches_measured_on": farm.measured,
     }
 

@@ -85,8 +85,9 @@ def goal_answer(
     sector_size: int,
     money: SectorMoney | None,
     now: datetime,
+    shown_days: float = 0.0,
 ) -> GoalAnswer:
-    """Return what a plan needs for its goal."""
+    """Return what a plan needs for its goal; its curves are at least `shown_days` long, as another's are."""
     sectors = max(ceil(goal.size / sector_size), 1)
     needed, is_too_soon = None, False
     if goal.until is not None:
@@ -114,7 +115,7 @@ def goal_answer(
     if course.done is None:
         return priced
     back = course.earned_back()
-    end = max(course.done, min(back or 0, money.life_days)) * 1.1
+    end = max(max(course.done, min(back or 0, money.life_days)) * 1.1, shown_days)
     return replace(
         priced,
         earned_back_at=_after(now, back),

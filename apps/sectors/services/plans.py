@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -75,6 +75,27 @@ class PlanValue:
     """Measured ones: how many it rests on."""
 
 
+GAPS: Final = ("offline", "paused", "no_disk", "no_times", "not_read")
+"""Why a host counts for less than it is in a plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostGap:
+    """A host of which a plan does not know all."""
+
+    name: str
+    why: str
+    """One of `GAPS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFarm:
+    """The numbers of a farm, and the hosts of which they lack something."""
+
+    values: dict[str, PlanValue]
+    gaps: tuple[HostGap, ...]
+
+
 KEYS: Final = (
     *("hosts", "rooms"),
     *(f"slots_{stage}" for stage in STAGES),
@@ -112,7 +133,15 @@ def plan_values_collect(
     Slots and disk are the mean of the hosts that are there, no slots without the memory for them; times
     also of those that are paused or away, of sectors of this size alone.
     """
-    known = _hosts_sealing(viewer, miner)
+    return plan_farm_collect(viewer, miner=miner, network=network, now=now).values
+
+
+def plan_farm_collect(
+    viewer: Principal, *, miner: Miner | None, network: Network | None, now: datetime
+) -> PlanFarm:
+    """Return the same, and each host that is left out of it or that is assumed to be as the others."""
+    sealing = _hosts_sealing(viewer, miner)
+    known = sealing[:HOSTS_MAX]
     hosts = _hosts_at_work(known, now=now)
     size = PUBLISHED_BYTES if miner is None else miner.sector_size
     found = [PlanValue("hosts", len(hosts) or 1, "host" if hosts else "assumed"), _rooms(hosts, size)]
@@ -127,9 +156,11 @@ def plan_values_collect(
             source = MEMORY
         found.append(PlanValue(f"slots_{stage}", _slots_each(counts) if hosts else 1, source))
     seconds: dict[str, list[float]] = defaultdict(list)
+    timed: set[int] = set()
     for run in stage_runs(viewer, known, since=now).runs:
         if run.sector_size == size and not run.is_error:
             seconds[run.stage].append(run.seconds)
+            timed.add(run.worker)
     for stage in STAGES:
         measured = sorted(seconds[stage])
         if (half := percentile(measured, 0.5)) is not None:
@@ -138,7 +169,24 @@ def plan_values_collect(
             scaled = round(max(PUBLISHED_S[stage] * size / PUBLISHED_BYTES, STAGE_LEAST_S), 3)
             found.append(PlanValue(f"s_{stage}", scaled, "guess" if stage in GUESSED else "published"))
     found += _waits(viewer, miner, network)
-    return {one.key: one for one in found}
+    gaps = (
+        *_gaps(known, timed=timed, now=now),
+        *(HostGap(host.name, "not_read") for host in sealing[HOSTS_MAX:]),
+    )
+    return PlanFarm({one.key: one for one in found}, gaps)
+
+
+def _gaps(hosts: Sequence[Worker], *, timed: set[int], now: datetime) -> Iterator[HostGap]:
+    """Yield why hosts count for less than they are: the first reason of each, then times that are assumed."""
+    for host in hosts:
+        if worker_is_away(host, now=now):
+            yield HostGap(host.name, "offline")
+        elif host.is_paused:
+            yield HostGap(host.name, "paused")
+        elif not any(total for _, total in sealing_disks(host.hardware)):
+            yield HostGap(host.name, "no_disk")
+        elif host.pk not in timed:
+            yield HostGap(host.name, "no_times")
 
 
 def _hosts_sealing(viewer: Principal, miner: Miner | None) -> list[Worker]:
@@ -147,7 +195,7 @@ def _hosts_sealing(viewer: Principal, miner: Miner | None) -> list[Worker]:
         host
         for host in workers_visible(viewer)
         if str(JobKind.SEAL) in host.kinds and (miner is None or host.tenant_id == miner.tenant_id)
-    ][:HOSTS_MAX]
+    ]
 
 
 def _hosts_at_work(hosts: Sequence[Worker], *, now: datetime) -> list[Worker]:
@@ -157,7 +205,7 @@ def _hosts_at_work(hosts: Sequence[Worker], *, now: datetime) -> list[Worker]:
 
 def plan_batches_collect(viewer: Principal, *, miner: Miner | None, now: datetime) -> FarmBatches:
     """Return what batches with their layers on drives make on the viewer's present farm."""
-    hosts = _hosts_at_work(_hosts_sealing(viewer, miner), now=now)
+    hosts = _hosts_at_work(_hosts_sealing(viewer, miner)[:HOSTS_MAX], now=now)
     return farm_batches(host.hardware for host in hosts)
 
 

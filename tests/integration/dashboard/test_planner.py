@@ -242,6 +242,7 @@ def test_a_goal_that_cannot_be_read_is_refused_and_stays(ann: None, quiet: None)
         assert "What the plan takes" not in page
 
 
+@pytest.mark.usefixtures("contexts")
 def test_two_plans_stand_side_by_side_and_one_becomes_the_target(
     ann: None, quiet: None, node: MinerNode
 ) -> None:
@@ -256,6 +257,16 @@ def test_two_plans_stand_side_by_side_and_one_becomes_the_target(
     both = text_of(client.get(f"{compare}&hosts=3"))
     assert "The other plan" in both
     assert re.search(r"Hosts</th>\s*<td[^>]*>3</td>\s*<td[^>]*>1</td>", both)
+    charts = client.get(f"{compare}&hosts=3").context["goal"]["charts"]
+    assert [one.key for one in charts] == ["plan-power", "plan-fil"]
+    assert [str(one.label) for one in charts[0].lines] == ["This plan", "The other plan"]
+    assert len(charts[1].lines) == 4
+    last = dict(charts[0].rows[-1][1])
+    assert last["This plan"] == last["The other plan"] == "8 KiB", "both go on until the slower is done"
+    middle = dict(charts[0].rows[len(charts[0].rows) // 2][1])
+    assert middle["This plan"] != middle["The other plan"]
+    alone = client.get(reverse("planner"), given | {"hosts": "1"}).context["goal"]["charts"]
+    assert [str(one.label) for one in alone[0].lines] == ["Power"]
     assert "trend-plan-fil" in both
     locked = PLEDGE * (100 + batch_policy(miner).funds_margin_percent) // 100
     assert f"{4 * locked / FIL:.4f} FIL" in both, "of four sectors"
@@ -263,6 +274,32 @@ def test_two_plans_stand_side_by_side_and_one_becomes_the_target(
     form = text_of(client.get(target))
     assert 'value="8 KiB"' in form, "the power with four sectors of 2 KiB"
     assert not SealTarget.objects.exists(), "it is set by its own button"
+
+
+def test_hosts_that_are_not_counted_or_not_measured_are_named(ann: None, quiet: None) -> None:
+    miner, disk = factories.miner(2001), {"disk_total_bytes": 1 << 40}
+    measured = factories.worker("measured", hardware=disk)
+    factories.worker("untimed", hardware=disk)
+    factories.worker("diskless", hardware={})
+    factories.worker("held", hardware=disk, is_paused=True)
+    factories.worker("gone", hardware=disk, seen_at=clock.now() - timedelta(days=1))
+    factories.worker("foreign", of="bob", hardware=disk, is_paused=True)
+    factories.events(factories.sector(miner), [("PC1", "PC1", 40.0)], worker=measured)
+
+    page = text_of(signed_in().get(reverse("planner"), {"miner": miner.address}))
+    body = Client().get("/api/v1/planner", {"miner": miner.address}, headers=bearer(token("read"))).json()
+
+    assert "Offline, not counted: gone." in page
+    assert "Paused, not counted: held." in page
+    assert "No disk reported, counted like the others: diskless." in page
+    assert "No run with this sector size, counted like the others: untimed." in page
+    assert "foreign" not in page
+    assert {(one["name"], one["why"]) for one in body["gaps"]} == {
+        ("gone", "offline"),
+        ("held", "paused"),
+        ("diskless", "no_disk"),
+        ("untimed", "no_times"),
+    }
 
 
 def test_another_tenants_miner_is_in_no_plan(ann: None, quiet: None) -> None:

@@ -122,7 +122,8 @@ def test_somebody_of_a_tenant_sees_nothing_of_anothers_scope(two: Any, name: str
     assert "Show everything" not in whole
 
 
-def test_the_bell_counts_what_the_pages_of_the_scope_show(two: Any) -> None:
+def test_the_bell_counts_what_the_pages_of_the_scope_show(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(REPORT_NOW, SharedReports())
     whole, of_bob, of_miner = (
         opened("today", **scope).context for scope in ({}, {"tenant": "bob"}, {"miner": "f02003"})
     )
@@ -221,6 +222,14 @@ def test_rest_lists_are_narrowed_by_the_same_names(two: Any, client: Any) -> Non
     for name in ("workers", "stores"):
         assert tenants(name) == {"alice", "bob"}
         assert tenants(name, tenant="bob") == tenants(name, miner="f02003") == {"bob"}
+    spent = {
+        one: client.get("/api/v1/gas/spend", {"by": "tenant", "tenant": one}, headers=headers).json()
+        for one in ("alice", "bob")
+    }
+    assert all([row["tenant"] for row in found["results"]] == [one] for one, found in spent.items())
+    checks = client.get("/api/v1/checks", {"miner": "f02003"}, headers=headers).json()["checks"]
+    assert "processes_down" not in {row["name"] for row in checks}
+    assert client.get("/api/v1/gas", {"tenant": "bob"}, headers=headers).status_code == 200
     refused = client.get("/api/v1/stores", {"miner": "f09999"}, headers=headers)
     assert refused.status_code in (404, 422)
     assert client.get("/api/v1/alerts", {"miner": "f02003"}, headers=headers).status_code == 200

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.formatting import NOTHING, plural
+from apps.core.languages import colon_text
 from apps.core.local_time import day_begin, day_text, here_of
 from apps.dashboard.day_spans import day_read
 from apps.dashboard.number_fields import Size
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 FIELDS: Final = ("goal", "by")
 """Fields of the goal, beside those of the farm."""
 OTHER_MAX: Final = 2000
+PLAN_DASHES: Final = (("", "6 4"), ("2 3", "8 3 2 3"))
+"""Of the lines of a plan, and of one beside it: they differ by more than their colours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,18 +149,43 @@ def measured_text(values: Mapping[str, PlanValue]) -> str:
     ).format(measured=len(runs), all=len(times), sectors=least)
 
 
-def charts_of(answer: GoalAnswer) -> list[Trend]:
-    """Return the curves of power and FIL of one plan."""
-    curve = answer.curve
-    if len(curve) < 2:
+def charts_of(answer: GoalAnswer | None, other: GoalAnswer | None = None) -> list[Trend]:
+    """Return the curves of power and FIL of a plan, each in one chart with those of another.
+
+    Both plans have curves of one length, in as many steps; one that is never done has none.
+    """
+    plans = [
+        (name, plan.curve)
+        for name, plan in ((gettext("This plan"), answer), (gettext("The other plan"), other))
+        if plan is not None and len(plan.curve) > 1
+    ]
+    if not plans:
         return []
+    curve = plans[0][1]
     axis = Axis([point.at for point in curve], curve[1].at - curve[0].at)
-    locked = Line(gettext("Locked"), [point.locked for point in curve], "warn")
-    net = Line(gettext("Earned, less gas and fees"), [point.net for point in curve], "ok", "6 4")
-    power = Line(gettext("Power"), [point.power for point in curve])
+    is_pair = other is not None
+    power: list[Line] = []
+    funds: list[Line] = []
+    for (name, points), dashes in zip(plans, PLAN_DASHES, strict=False):
+        tones = ("run", "warn", "ok") if not power else ("bad", "idle", "run")
+
+        def named(label: str, name: str = name) -> str:
+            return colon_text(name, label) if is_pair else label
+
+        own = gettext("Power") if not is_pair else name
+        power.append(Line(own, [point.power for point in points], tones[0], dashes[0]))
+        funds += [
+            Line(named(gettext("Locked")), [point.locked for point in points], tones[1], dashes[0]),
+            Line(
+                named(gettext("Earned, less gas and fees")),
+                [point.net for point in points],
+                tones[2],
+                dashes[1],
+            ),
+        ]
     return [
-        trend("plan-power", gettext("Power"), [power], axis=axis, text=_size, low=0),
-        trend("plan-fil", gettext("FIL"), [locked, net], axis=axis, text=_atto, low=0),
+        trend("plan-power", gettext("Power"), power, axis=axis, text=_size, low=0),
+        trend("plan-fil", gettext("FIL"), funds, axis=axis, text=_atto, low=0),
     ]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -38,19 +39,20 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.rules.batch_sizes import FarmBatches
-from apps.sectors.rules.plan_goals import GoalAnswer, goal_answer
+from apps.sectors.rules.plan_goals import GoalAnswer, SectorMoney, goal_answer
 from apps.sectors.rules.planner import COMMIT, DISK, ROOMS_MAX, SEED, STAGES, Outcome, Plan, gains, simulate
 from apps.sectors.services.plans import (
     KEYS,
     MEMORY,
     PUBLISHED_BYTES,
+    HostGap,
     PlanCosts,
     PlanValue,
     plan_batches_collect,
     plan_costs_estimate,
+    plan_farm_collect,
     plan_limit_find,
     plan_read,
-    plan_values_collect,
 )
 from apps.users.rules.principals import Principal
 
@@ -253,6 +255,23 @@ class Shown:
     """Why costs are not known."""
     typed: GoalTyped
     answer: GoalAnswer | None
+    money: SectorMoney | None
+    gaps: tuple[HostGap, ...]
+    """Hosts of which it does not know all."""
+
+    def answered(self, now: datetime, *, shown_days: float = 0.0) -> GoalAnswer | None:
+        """Return what its goal takes, with curves that are at least so long; None without a goal."""
+        if self.typed.goal is None:
+            return None
+        return goal_answer(
+            self.typed.goal,
+            self.outcome,
+            hosts=self.plan.hosts,
+            sector_size=PUBLISHED_BYTES if self.miner is None else self.miner.sector_size,
+            money=self.money,
+            now=now,
+            shown_days=shown_days,
+        )
 
     @property
     def rows(self) -> list[tuple[str, str]]:
@@ -266,22 +285,47 @@ def plan_shown(viewer: Principal, data: PageData, query: Mapping[str, str]) -> S
     """Compute the plan of an address.  Raises Http404."""
     typed = {key: query.get(key, "")[:20] for key in KEYS}
     miner = miner_chosen(viewer, data, query.get("miner", "")[:40])
-    present = plan_values_collect(viewer, miner=miner, network=data.network, now=data.at)
-    plan, values, wrong = plan_typed(typed, present)
+    farm = plan_farm_collect(viewer, miner=miner, network=data.network, now=data.at)
+    plan, values, wrong = plan_typed(typed, farm.values)
     outcome = simulate(plan)
     costs, why = costs_of(miner, outcome, data)
-    goal = goal_read(query, now=data.at)
-    answer = None
-    if goal.goal is not None:
-        answer = goal_answer(
-            goal.goal,
-            outcome,
-            hosts=plan.hosts,
-            sector_size=PUBLISHED_BYTES if miner is None else miner.sector_size,
-            money=sector_money(costs, miner, data),
-            now=data.at,
-        )
-    return Shown(miner, plan, values, wrong, outcome, costs, why, goal, answer)
+    goal, money = goal_read(query, now=data.at), sector_money(costs, miner, data)
+    shown = Shown(miner, plan, values, wrong, outcome, costs, why, goal, None, money, farm.gaps)
+    return replace(shown, answer=shown.answered(data.at))
+
+
+def as_long(shown: Shown, other: Shown, *, now: datetime) -> Shown:
+    """Return a plan whose curves end no earlier than those of another, so that one chart has both."""
+    if shown.answer is None or other.answer is None or not (shown.answer.curve and other.answer.curve):
+        return shown
+    days = (other.answer.curve[-1].at - now).total_seconds() / DAY_S
+    return replace(shown, answer=shown.answered(now, shown_days=days))
+
+
+GAP_TEXTS: Final[dict[str, StrOrPromise]] = {
+    "offline": _("Offline, not counted: {hosts}."),
+    "paused": _("Paused, not counted: {hosts}."),
+    "no_disk": _("No disk reported, counted like the others: {hosts}."),
+    "no_times": _("No run with this sector size, counted like the others: {hosts}."),
+    "not_read": _("Not counted, the list is too long: {hosts}."),
+}
+GAPS_NAMED: Final = 10
+
+
+def gap_texts(gaps: Sequence[HostGap]) -> list[str]:
+    """Return, for each reason, the hosts of which a plan does not know all."""
+    by_reason: dict[str, list[str]] = {}
+    for one in gaps:
+        by_reason.setdefault(one.why, []).append(one.name)
+    texts = []
+    for why, text in GAP_TEXTS.items():
+        names = by_reason.get(why, [])
+        shown, rest = names[:GAPS_NAMED], len(names) - GAPS_NAMED
+        if rest > 0:
+            shown.append(gettext("{count} more").format(count=rest))
+        if shown:
+            texts.append(str(text).format(hosts=list_text(shown)))
+    return texts
 
 
 def goal_context(shown: Shown, other: Shown | None, query: Mapping[str, str]) -> dict[str, Any]:
@@ -303,7 +347,7 @@ def goal_context(shown: Shown, other: Shown | None, query: Mapping[str, str]) ->
         ],
         "is_pair": len(columns) > 1,
         "other": query.get("other", "") if other is not None else "",
-        "charts": [] if answer is None else charts_of(answer),
+        "charts": charts_of(answer, None if other is None else other.answer),
         "target": "" if answer is None or goal is None else target_url(shown.miner, goal, answer),
         "compare": f"{reverse('planner')}?{urlencode({'other': plan_query(own, miner=address)})}&"
         + plan_query(own, miner=address),
@@ -339,6 +383,8 @@ def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
     shown = plan_shown(viewer, data, query)
     compared = other_read(query.get("other", ""))
     other = plan_shown(viewer, data, compared) if compared else None
+    if other is not None:
+        shown, other = as_long(shown, other, now=data.at), as_long(other, shown, now=data.at)
     miner, outcome, values = shown.miner, shown.outcome, shown.values
     address, size = ("", 0) if miner is None else (miner.address, miner.sector_size)
     per_day_size = " ".join(formatting.size(int(size * outcome.per_day))) if size else ""
@@ -361,6 +407,7 @@ def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
             "values": {key: int(values[key].value) for key in ("hosts", "rooms")},
             "sources": {key: SOURCES[values[key].source] for key in ("hosts", "rooms")},
             "rows": step_rows(values, outcome, shown.wrong),
+            "gaps": gap_texts(shown.gaps),
             "rooms_use": outcome.use.get(DISK),
             "fresh": f"{reverse('planner')}?{urlencode({'miner': address})}",
         },
