@@ -24,6 +24,7 @@ HEAD_STEPS: Final[tuple[HeadStep, ...]] = (
     HeadStep("pieces.index", "io", "apps.pieces.due.INDEX"),
     HeadStep("pieces.deliver", "io", "apps.pieces.due.DELIVER"),
     HeadStep("market.advance", "io", "apps.market.due.DEALS"),
+    HeadStep("market.join", "io", "apps.market.due.JOINS"),
     HeadStep("market.advertise", "io", "apps.market.due.ADVERTISEMENTS"),
     HeadStep("sectors.advance", "io", "apps.sectors.due.ADVANCE"),
     HeadStep("sectors.batch", "io", "apps.sectors.due.BATCH"),

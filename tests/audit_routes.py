@@ -72,6 +72,7 @@ ELSEWHERE: Final = {
     "POST pieces/<str:piece_cid>/index": "tests/unit/apps/pieces/test_indexes.py",
     "PUT pieces/uploads/<str:uuid>/purpose": "tests/unit/apps/api/v1/test_pieces.py",
     "POST deals/<str:uuid>/data:fetch": "tests/unit/apps/api/v1/test_deals.py",
+    "POST deals/<str:uuid>/end": "tests/unit/apps/api/v1/test_deals.py",
     "POST deals/<str:uuid>/data": "tests/unit/apps/api/v1/test_deals.py",
     "PUT workers/<str:uuid>/deal-files/<str:deal>": "tests/unit/apps/api/v1/test_deal_files.py",
     "PATCH miners/<str:address>/market": "tests/unit/apps/api/v1/test_deals.py",
@@ -160,7 +161,7 @@ ELSEWHERE: Final = {
 
 PAGES_ELSEWHERE: Final = {
     "tests/unit/apps/api/v1/test_clients.py": r"client$",
-    "tests/unit/apps/api/v1/test_deals.py": r"deal$",
+    "tests/unit/apps/api/v1/test_deals.py": r"deal$|deal-end$",
     "tests/unit/apps/api/v1/test_client_tokens.py": r"client-token-",
     "tests/integration/dashboard/test_tenants.py": r"tenant|token|person|gateway",
     CHARGES_TESTED: r"charges-terms|charges-correction|statement-act",

@@ -16,7 +16,7 @@ _MOVED: Final = f"""(
 """A deal's piece has gone on."""
 
 _AWAITED: Final = """(
-    deal.start_epoch <= $1 OR deal.data_until <= $2 OR deal.is_whole
+    deal.start_epoch <= $1 OR deal.data_until <= $2
     OR deal.state = 'TRANSFERRING' AND coalesce(piece.state, '') NOT IN ('UPLOADING', 'FETCHING', 'RECEIVED')
     OR deal.state = 'ACCEPTED' AND (
         deal.source = 'http' OR deal.piece_id IS NOT NULL
@@ -53,6 +53,11 @@ DEALS: Final = f"""
     UNION ALL SELECT 1 FROM ({FOLLOWED}) followed
 """  # noqa: S608  # constants
 """Data of a deal are to come, it is to be published, or its piece has gone on."""
+
+JOINS: Final = """
+    SELECT 1 FROM market_deal WHERE is_whole AND state IN ('ACCEPTED', 'TRANSFERRING') LIMIT 1
+"""
+"""The chunks of an upload are all here."""
 
 ADVERTISEMENTS: Final = """
     SELECT 1 FROM market_adchain chain

@@ -81,6 +81,12 @@ class ClientTokenRefused(NotAllowed):
     code = "client_token_refused"
 
 
+class DealGoesOn(Conflict):
+    """A deal that is over, or in a message or sector: nobody ends it by hand."""
+
+    code = "deal_goes_on"
+
+
 class DealNeedsNoData(Conflict):
     """The data of a deal are here, or it has ended."""
 

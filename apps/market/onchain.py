@@ -40,6 +40,8 @@ class Balances:
     miner_free: int
     data_cap: int | None
     """Bytes that the client may still allocate; None: it is not asked for."""
+    is_client_known: bool = True
+    """Whether the chain has the client's actor: the market actor leaves out deals of others."""
 
 
 def balances_read(client: ChainClient, *, addresses: list[str], key: str) -> dict[str, int]:
@@ -87,6 +89,7 @@ def proposal_balances_read(
         client_free=_free(client_balance),
         miner_free=_free(miner_balance),
         data_cap=int(_known(data_cap[0]) or 0) if is_verified else None,
+        is_client_known=_known(client_balance) is not None,
     )
 
 

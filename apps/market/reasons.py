@@ -10,6 +10,7 @@ LATE_FOR_START = reason(
     "market.late_for_start", gettext_noop("its data did not come before its start epoch {epoch}")
 )
 TERM_OVER = reason("market.term_over", gettext_noop("its term ended at epoch {epoch}"))
+ENDED_BY_PEOPLE = reason("market.ended_by_people", gettext_noop("its miner's people ended it"))
 LATE = reason("market.late", gettext_noop("its data did not come in time"))
 ADDRESSES_GONE = reason(
     "market.addresses_gone", gettext_noop("its data are gone, and its client's URLs are not kept any more")
@@ -28,10 +29,18 @@ DEALS_WAIT = reason(
         "{count} deal waits for its data or a sector", "{count} deals wait for their data or a sector"
     ),
 )
+FREE_WAIT = reason(
+    "market.free_wait",
+    *ngettext_noop(
+        "{count} deal waits that costs its client nothing",
+        "{count} deals wait that cost their clients nothing",
+    ),
+)
 CLIENT_WAITS = reason(
     "market.client_waits",
     *ngettext_noop(
-        "{count} deal of this client waits for its data", "{count} deals of this client wait for their data"
+        "{count} deal of this client waits for its data, or is left out by the chain",
+        "{count} deals of this client wait for their data, or are left out by the chain",
     ),
 )
 BYTES_WAIT = reason("market.bytes_wait", gettext_noop("{size} bytes wait for a sector"))

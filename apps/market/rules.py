@@ -77,6 +77,13 @@ class Proposal:
         return str(self.piece.cid if self.signed is None else self.signed.proposal.piece_cid)
 
     @property
+    def is_free(self) -> bool:
+        """Whether it costs its client neither money nor data cap."""
+        if self.signed is None:
+            return self.allocation is None
+        return not self.signed.proposal.verified_deal and client_lockup(self.signed.proposal) == 0
+
+    @property
     def padded_size(self) -> int:
         """Bytes of its place in a sector."""
         return self.piece.padded_size if self.signed is None else self.signed.proposal.piece_size
@@ -249,6 +256,8 @@ def published_check(proposal: Proposal, *, balances: Balances) -> None:
             f"proposed provider collateral above maximum: {terms.provider_collateral} > {most}",
             kind=RefusalKind.REJECTED,
         )
+    if not balances.is_client_known:
+        raise DealRefused("client address is not on chain", kind=RefusalKind.REJECTED)
     if balances.client_free < client_lockup(terms):
         raise DealRefused(
             f"clientMarketBalance.Available too small: {balances.client_free} < {client_lockup(terms)}",

@@ -79,6 +79,8 @@ OVER: Final = (DealState.REFUSED, DealState.FAILED, DealState.ENDED)
 """Nothing is promised, kept or awaited for it any more."""
 WITHOUT_DATA: Final = (DealState.ACCEPTED, DealState.TRANSFERRING)
 """Accepted, and its data are not all here."""
+ENDABLE: Final = (*WITHOUT_DATA, DealState.UNPUBLISHED)
+"""It costs the miner nothing yet: its people may end it."""
 WITH_PIECE: Final = {
     "HELD": DealState.UNPUBLISHED,
     "READY": DealState.VERIFIED,

@@ -11,7 +11,7 @@ from apps.core.locks import single_flight
 from apps.market.services.advertisements import advertisements_advance
 from apps.market.services.counts import counts_add_up
 from apps.market.services.earnings import earnings_record, settlements_read
-from apps.market.services.follow import deals_advance
+from apps.market.services.follow import deals_advance, deals_join
 from apps.market.services.publishing import deals_publish
 from apps.market.services.settling import settlements_advance
 from apps.messages.selectors.recovery import recovery_now
@@ -20,7 +20,7 @@ from apps.messages.selectors.recovery import recovery_now
 @shared_task(name="market.advance")
 @single_flight
 def market_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Start downloads, put uploads together, publish and settle deals, and note how far they have come."""
+    """Start downloads, publish and settle deals, and note how far they have come."""
     counts_add_up()
     deals_advance(height=height, now=clock.now())
     earnings_record(height=height, now=clock.now())
@@ -29,6 +29,13 @@ def market_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
         deals_publish(client=chain_client(), head=head, now=clock.now())
         settlements_advance(client=chain_client(), head=head, now=clock.now())
         settlements_read(chain_client(), height=head.height, key=head.key)
+
+
+@shared_task(name="market.join")
+@single_flight
+def market_join(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
+    """Put the uploads together whose chunks are all here."""
+    deals_join()
 
 
 @shared_task(name="market.advertise")

@@ -11,7 +11,7 @@ import pytest
 
 from apps.core import clock
 from apps.market.models import Deal
-from apps.market.services.follow import deals_advance
+from apps.market.services.follow import deals_advance, deals_join
 from apps.market.services.markets import market_set
 from apps.market.services.transfers import places_decode
 from apps.pieces.data.files import piece_path
@@ -52,6 +52,7 @@ def test_a_go_client_uploads_the_data_of_its_deals(go: None, settings: Any, tmp_
         [place] = places_decode(deals[2])
         assert (place.url, place.headers) == ("https://data.example/x", (("Authorization", "Bearer t"),))
 
+        deals_join()
         deals_advance(height=1000, now=clock.now())
 
         assert [deal.state for deal in deals.all()][:2] == ["VERIFIED", "VERIFIED"]

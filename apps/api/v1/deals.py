@@ -23,6 +23,7 @@ from apps.market.rules import HEADERS_MAX, headers_read, ulid_encode
 from apps.market.selectors.deals import DealFilters, deal_get, deals_visible, transfer_of
 from apps.market.selectors.earnings import deal_payments
 from apps.market.selectors.settlements import settlements_of_deal
+from apps.market.services.follow import deal_end
 from apps.market.services.transfers import deal_fetch, deal_import
 from apps.market.states import DealDoor, DealSource, DealState
 
@@ -226,9 +227,21 @@ class DealFetchView(PoolView):
         return Response(deal_body(deal))
 
 
+class DealEndView(PoolView):
+    """`/deals/{uuid}/end`: a deal that is in no message and no sector."""
+
+    @extend_schema(request=None, responses=DealOutput)
+    def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """End a deal that is not published and in no sector: its client sees that it failed."""
+        deal = deal_get(self.principal, uuid)
+        deal_end(deal, by=self.principal)
+        return Response(deal_body(deal))
+
+
 urlpatterns = [
     path("deals", DealsView.as_view(), name="v1-deals"),
     path("deals/<str:uuid>", DealView.as_view(), name="v1-deal"),
     path("deals/<str:uuid>/data", DealDataView.as_view(), name="v1-deal-data"),
+    path("deals/<str:uuid>/end", DealEndView.as_view(), name="v1-deal-end"),
     path("deals/<str:uuid>/data:fetch", DealFetchView.as_view(), name="v1-deal-fetch"),
 ]

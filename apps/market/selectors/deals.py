@@ -53,7 +53,7 @@ from apps.market.reasons import (
     DOOR_SILENT,
     DOOR_UNSERVED,
 )
-from apps.market.states import OVER, PUBLISHED, WITHOUT_DATA, ClientsRule, DealState
+from apps.market.states import OVER, PUBLISHED, WITHOUT_DATA, ClientsRule, DealSource, DealState
 from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.miners.models import Miner
@@ -79,8 +79,12 @@ WAITING = (*UNLOCKED, DealState.VERIFIED)
 """Accepted, and in no sector yet."""
 LOCKING = Q(state__in=UNLOCKED, door__in=PUBLISHED)
 """Deals whose money the market actor will lock."""
-PROMISED = Q(state=DealState.ACCEPTED, piece=None)
-"""Deals whose data have not begun to come."""
+PROMISED = Q(state=DealState.ACCEPTED, piece=None) & ~Q(source=DealSource.OFFLINE)
+"""Deals whose data have not begun to come, though they may at any time; disks may never come."""
+FREE = Q(allocation=None, is_verified=False, lockup=0)
+"""Deals that cost their client neither money nor data cap: a stranger can propose any number."""
+HELD_UP = Q(state__in=WITHOUT_DATA) | Q(state=DealState.UNPUBLISHED) & ~Q(reason="")
+"""Deals that wait for their data, or are not published for a reason."""
 
 
 DEAL_BY_UUID: Compiled[Deal] = Compiled(
@@ -116,7 +120,8 @@ USE: Compiled[tuple[int, ...]] = Compiled(
         .annotate(
             deals=Count("pk", filter=Q(miner=miner)),
             raw_bytes=Sum("raw_size", filter=Q(miner=miner)),
-            client_deals=Count("pk", filter=Q(miner=miner, client=client, state__in=WITHOUT_DATA)),
+            free_deals=Count("pk", filter=Q(miner=miner) & FREE),
+            client_deals=Count("pk", filter=Q(miner=miner, client=client) & HELD_UP),
             promised_bytes=Sum("raw_size", filter=Q(miner__tenant_id=tenant) & PROMISED),
             pool_promised_bytes=Sum("raw_size", filter=PROMISED),
             miner_reserved=Sum("collateral", filter=Q(miner=miner) & LOCKING),
@@ -148,8 +153,10 @@ class Use:
     """That wait for their data or a sector."""
     raw_bytes: int
     """Sum of the deals that wait."""
+    free_deals: int
+    """Of these, those that cost their client nothing."""
     client_deals: int
-    """Deals of this client that wait for their data."""
+    """Deals of this client that wait for their data, or that the chain would leave out."""
     promised_bytes: int
     """Bytes of deals with any miner of the tenant whose data have not begun to come."""
     pool_promised_bytes: int
@@ -595,6 +602,12 @@ def deals_starting(miners: Collection[int], *, until: int) -> list[tuple[int, in
     """Return, for miners with such deals that start by an epoch: key, count and first start."""
     rows = deals_waiting().filter(miner__in=miners, start_epoch__lte=until).order_by()
     return list(rows.values_list("miner").annotate(Count("pk"), Min("start_epoch")))
+
+
+def deals_whole() -> QuerySet[Deal]:
+    """Return the deals whose client has finished an upload in chunks that are still to be put together."""
+    rows = Deal.objects.filter(is_whole=True, state__in=WITHOUT_DATA)
+    return rows.select_related("miner__tenant", "piece").order_by("pk")
 
 
 def use_read(miner: Miner, *, client: str) -> Use:

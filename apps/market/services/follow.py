@@ -11,12 +11,23 @@ from django.db import transaction
 
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.disk import DiskFull
-from apps.core.errors import BadValue, DomainError
+from apps.core.errors import BadValue, DomainError, NotAllowed
+from apps.core.marked_texts import gettext
 from apps.core.reasons import Reason, as_reason, reason_of, refused
+from apps.market.errors import DealGoesOn
 from apps.market.models import Deal
-from apps.market.reasons import ADDRESSES_GONE, DATA_GONE, LATE, LATE_FOR_START, SHORT_SECTOR, TERM_OVER
+from apps.market.reasons import (
+    ADDRESSES_GONE,
+    DATA_GONE,
+    ENDED_BY_PEOPLE,
+    LATE,
+    LATE_FOR_START,
+    SHORT_SECTOR,
+    TERM_OVER,
+)
 from apps.market.selectors.deals import (
     deals_followed,
+    deals_whole,
     is_copy_spare,
     piece_of_deal,
     sector_end_of,
@@ -32,7 +43,7 @@ from apps.market.services.transfers import (
     places_decode,
 )
 from apps.market.services.trimming import deals_tidy
-from apps.market.states import WITH_PIECE, WITHOUT_DATA, DealSource, DealState
+from apps.market.states import ENDABLE, WITH_PIECE, WITHOUT_DATA, DealSource, DealState
 from apps.pieces.errors import PieceBusy, PieceMismatch, PieceQuotaExceeded, PieceTooLarge, PieceTooLate
 from apps.pieces.models import Piece
 from apps.pieces.services.reservations import RoomAwaited
@@ -40,6 +51,8 @@ from apps.pieces.services.restored_data import data_drop, piece_data_lock
 from apps.pieces.services.uploads import piece_fail, piece_release, piece_term_set
 from apps.pieces.states import PieceState
 from apps.users.rules.encryption import DecryptionFailed
+from apps.users.rules.principals import Principal
+from apps.users.services.audit import audit_record
 
 log = structlog.get_logger(__name__)
 
@@ -64,15 +77,18 @@ def deals_advance(*, height: int, now: datetime) -> None:
     )
 
 
+def deals_join() -> None:
+    """Put uploads together whose chunks are all here: what takes an hour holds up no other deal's step."""
+    for_each_isolated(list(deals_whole()), _join, event="deal_not_joined")
+
+
 def deal_advance(deal: Deal, *, height: int, now: datetime) -> None:
-    """Move one deal: by its piece, if it has one; else its data are fetched, put together, or given up."""
+    """Move one deal: by its piece, if it has one; else its data are fetched, or given up."""
     if deal.state == DealState.FAILED:
         _held_end(deal)
         return
     if _term_follow(deal, height=height):
         return
-    if deal.state in WITHOUT_DATA and deal.is_whole:
-        _join(deal)
     piece = piece_of_deal(deal)
     if piece is not None:
         _piece_follow(deal, piece, height=height)
@@ -86,10 +102,26 @@ def deal_advance(deal: Deal, *, height: int, now: datetime) -> None:
         _fetch(deal)
 
 
-def deal_fail(deal: Deal, *, reason: Reason | str) -> None:
+def deal_end(deal: Deal, *, by: Principal) -> None:
+    """End a deal that is in no message and no sector, as its miner's people wish.
+
+    Raises NotAllowed, DealGoesOn.
+    """
+    if not by.may("write"):
+        raise NotAllowed(gettext("requires permission to change the miner's deals"))
+    if deal.state not in ENDABLE:
+        raise DealGoesOn(gettext("only a deal that is not published and in no sector can be ended"))
+    deal_fail(deal, reason=ENDED_BY_PEOPLE(), by=by)
+
+
+def deal_fail(deal: Deal, *, reason: Reason | str, by: Principal | None = None) -> None:
     """End a deal that came to nothing; its chunks go, and its piece as any that nobody ends."""
     chunks_discard(deal)
-    deal_move(deal, event="FAIL", piece=deal.piece, reason=reason)
+    before = deal.state
+    with transaction.atomic():
+        deal_move(deal, event="FAIL", piece=deal.piece, reason=reason)
+        if by is not None:
+            audit_record(principal=by, action="deal.end", target=str(deal.uuid), before={"state": before})
     chunks_discard(deal)  # one may have come in between
     _held_end(deal)
     deals_tidy(deal.miner, state=DealState.FAILED)

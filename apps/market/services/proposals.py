@@ -24,7 +24,7 @@ from apps.core.transitions import advance
 from apps.market.errors import DealBusy, DealRefused
 from apps.market.models import Deal, MinerMarket
 from apps.market.onchain import AllocationTerms, Balances, allocation_read, proposal_balances_read
-from apps.market.reasons import BYTES_WAIT, CLIENT_WAITS, DEALS_WAIT, QUOTA_FULL
+from apps.market.reasons import BYTES_WAIT, CLIENT_WAITS, DEALS_WAIT, FREE_WAIT, QUOTA_FULL
 from apps.market.rules import (
     PUBLISH_EPOCHS,
     Facts,
@@ -51,7 +51,7 @@ from apps.market.selectors.deals import (
 from apps.market.services.deal_filter import proposal_filter
 from apps.market.services.transfers import UPLOAD_WAIT
 from apps.market.services.trimming import deals_tidy
-from apps.market.states import DealSource, DealState
+from apps.market.states import ClientsRule, DealSource, DealState
 from apps.miners.models import Miner
 from apps.pieces.data.files import room_require
 from apps.pieces.models import Piece
@@ -257,6 +257,9 @@ def _room_check(proposal: Proposal, miner: Miner, market: MinerMarket, *, use: U
         raise DealBusy(CLIENT_WAITS(count=use.client_deals))
     if use.deals >= market.waiting_deals:
         raise DealBusy(DEALS_WAIT(count=use.deals))
+    is_stranger = market.clients_rule != ClientsRule.ONLY
+    if proposal.is_free and is_stranger and use.free_deals >= max(market.waiting_deals // 2, 1):
+        raise DealBusy(FREE_WAIT(count=use.free_deals))
     if market.waiting_bytes and use.raw_bytes + size > market.waiting_bytes:
         raise DealBusy(BYTES_WAIT(size=use.raw_bytes))
     if not storage_use(miner.tenant_id).has_room(use.promised_bytes + size):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -76,6 +76,8 @@ MARKET: Final = "f05"
 KIND: Final = "publish"
 SOON: Final = 60
 """Epochs: a deal whose sealing must begin within them waits for no others, and for no base fee."""
+CLIENT_WAIT: Final = timedelta(days=1)
+"""For so long a deal waits whose client's balance, data cap or terms let the chain leave it out."""
 MESSAGES_MAX: Final = 5
 """Messages that came to nothing, after which a deal is given up."""
 ROUNDS: Final = 3
@@ -261,18 +263,26 @@ def _covered(deals: Sequence[Deal], work: Publishing) -> list[Deal]:
     free = {party: amount - coming.get(party, 0) for party, amount in free.items()}
     found = []
     for deal in deals:
-        refusal = _refusal(deal, work)
+        refusal, is_clients = _refusal(deal, work), True
         if not refusal and free[address] < deal.collateral:
             refusal = MINER_LACKS(amount=fil_format(int(deal.collateral) - free[address]))
+            is_clients = False
         if not refusal and free[deal.client] < deal.lockup:
             refusal = CLIENT_LACKS(amount=fil_format(int(deal.lockup) - free[deal.client]))
         if refusal:
-            deal_note(deal, reason=refusal)
+            _left_out(deal, reason=refusal, work=work, is_clients=is_clients)
             continue
         free[address] -= int(deal.collateral)
         free[deal.client] -= int(deal.lockup)
         found.append(deal)
     return found
+
+
+def _left_out(deal: Deal, *, reason: Reason, work: Publishing, is_clients: bool = True) -> None:
+    """Note why a deal is not published; it fails once its client has left it so for a day."""
+    deal_note(deal, reason=reason)
+    if is_clients and work.now - deal.updated_at >= CLIENT_WAIT:
+        deal_fail(deal, reason=deal.reason)
 
 
 def _refusal(deal: Deal, work: Publishing) -> Reason | None:
@@ -314,10 +324,10 @@ def _batches(deals: Sequence[Deal], work: Publishing) -> list[list[Deal]]:
         if len(valid) == len(left):
             return [left]
         for at in set(range(len(left))) - set(valid):
-            deal_note(left[at], reason=LEFT_OUT())
+            _left_out(left[at], reason=LEFT_OUT(), work=work)
         left = [left[at] for at in valid]
     if len(left) == 1:
-        deal_note(left[0], reason=LEFT_OUT())
+        _left_out(left[0], reason=LEFT_OUT(), work=work)
         return []
     middle, most = len(left) // 2, work.market.publish_most
     if len(left) > most:  # parts of whole messages: two halves of three would take four

@@ -356,9 +356,9 @@ def deal_note(deal: Deal, *, reason: Reason | str) -> None:
     """Note what holds a deal up."""
     reason = as_reason(reason)
     if not is_kept(deal, "reason", reason):
-        values = with_codes(Deal, {"reason": reason})
+        values = with_codes(Deal, {"reason": reason}) | {"updated_at": clock.now()}
         columns_set(deal, **values)
-        Deal.objects.filter(pk=deal.pk).update(**values, updated_at=clock.now())
+        Deal.objects.filter(pk=deal.pk).update(**values)
         deal_change_publish(deal)
 
 

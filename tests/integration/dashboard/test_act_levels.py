@@ -110,6 +110,7 @@ ACTS: Final[dict[str, str]] = {
     "miner-withdraw": "POST miners/<str:address>/withdrawals",
     "miner-adopt": "POST miners/<str:address>/adoptions",
     "deal": "POST deals/<str:uuid>/data:fetch",
+    "deal-end": "POST deals/<str:uuid>/end",
     "client": "PATCH clients/<str:address>",
     "client-token-new": "POST clients/<str:address>/tokens",
     "client-token-revoke": "DELETE clients/<str:address>/tokens/<uuid:uuid>",

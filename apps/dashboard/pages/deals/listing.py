@@ -13,12 +13,14 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.core import formatting
+from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.dashboard import cells
 from apps.dashboard.cards import Fact, Verdict
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext
 from apps.dashboard.html_time import time_html
@@ -27,6 +29,7 @@ from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.deals.rows import LABELS, DealRow, deal_row, reason_text, terms_text
 from apps.dashboard.pages.pieces.rows import uploader_text
+from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
@@ -42,8 +45,9 @@ from apps.market.selectors.deals import (
 )
 from apps.market.selectors.earnings import deal_payments
 from apps.market.selectors.settlements import settlements_of_deal
+from apps.market.services.follow import deal_end
 from apps.market.services.transfers import deal_fetch
-from apps.market.states import DealSource, DealState
+from apps.market.states import ENDABLE, DealSource, DealState
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.amounts import fil_format
 
@@ -203,6 +207,7 @@ def deal(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
         viewer,
         "deals/detail.html",
         form,
+        end_href=reverse("deal-end", args=[row.uuid]) if viewer.may("write") and row.state in ENDABLE else "",
         may_fetch=viewer.may("write")
         and row.source == DealSource.OFFLINE
         and row.state == DealState.ACCEPTED,
@@ -291,5 +296,38 @@ def transfer_facts(row: Deal, transfer: Transfer) -> list[Fact]:
 
 
 NAV: Final = NavItem("deals", _("Deals"), "storage", place=(4, 2))
-urlpatterns: Final = [*DEALS.urls, path("deals/<str:uuid>/", deal, name="deal")]
+
+
+@require_POST
+@sign_in_required
+def deal_stop(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
+    """Ask, then end a deal that is in no message and no sector."""
+    row = deal_get(viewer, uuid)
+    if not viewer.may("write"):
+        raise Http404
+    back = reverse("deal", args=[row.uuid])
+    if is_confirm_submitted(request):
+        try:
+            deal_end(row, by=viewer)
+            notice_leave(request, gettext("The deal is ended."))
+        except DomainError as refusal:  # it went on meanwhile
+            notice_leave(request, refusal_text(refusal), tone="bad")
+        return redirect(back)
+    name = ulid_encode(row.uuid)
+    ask = ConfirmPage(
+        gettext("End deal {name}").format(name=name),
+        _("Its client sees that it failed, and has to propose another one. This cannot be undone."),
+        _("End the deal"),
+        back=back,
+        page=gettext("Deal {name}").format(name=name),
+        section="deals",
+    )
+    return confirm_page_render(request, viewer, ask)
+
+
+urlpatterns: Final = [
+    *DEALS.urls,
+    path("deals/<str:uuid>/", deal, name="deal"),
+    path("deals/<str:uuid>/end/", deal_stop, name="deal-end"),
+]
 LIVE: Final = DEALS.live_pages

@@ -27,7 +27,7 @@ LABELS: Final[dict[str, StateLabel]] = {
     DealState.VERIFIED: StateLabel("idle", _("waiting for a sector")),
     DealState.SEALING: StateLabel("run", _("being sealed")),
     DealState.ACTIVE: StateLabel("ok", _("active")),
-    DealState.ENDED: StateLabel("idle", _("sector ended")),
+    DealState.ENDED: StateLabel("idle", _("ended")),
     DealState.FAILED: StateLabel("bad", _("failed")),
 }
 

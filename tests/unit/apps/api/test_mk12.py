@@ -176,6 +176,21 @@ def test_a_proposal_that_is_not_right_is_refused_with_the_reason(
     assert not Deal.objects.exclude(state="REFUSED").exists()
 
 
+def test_a_client_whom_the_chain_does_not_know_is_refused(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The market actor would leave its deal out, however often it is tried."""
+    known = Chain.call_many
+
+    def call_many(self: Chain, calls: Any) -> list[Any]:
+        return [NodeRefused(1, "actor not found"), *known(self, calls)[1:]]
+
+    monkeypatch.setattr(Chain, "call_many", call_many)
+    one = signed(miner, verified_deal=False, storage_price_per_epoch=0)
+
+    assert proposed(miner, params(one)) == (False, "client address is not on chain")
+
+
 def test_a_stolen_signature_and_a_node_that_is_away(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> None:
     stolen = ClientDealProposal(signed(miner).proposal, signed(miner, OWNER).client_signature)
     assert proposed(miner, params(stolen)) == (

@@ -18,7 +18,7 @@ from apps.core import clock
 from apps.market.models import Deal
 from apps.market.rules import ulid_decode
 from apps.market.services import transfers
-from apps.market.services.follow import deals_advance
+from apps.market.services.follow import deals_advance, deals_join
 from apps.market.services.markets import market_set
 from apps.miners.models import Miner
 from apps.pieces.data.files import piece_path
@@ -66,6 +66,7 @@ def status(client: Client, who: Mk20Client, name: str) -> dict[str, str]:
 
 
 def go_on() -> None:
+    deals_join()
     deals_advance(height=1000, now=clock.now())
 
 

@@ -53,7 +53,7 @@ def test_a_head_reads_few_rows_beside_many_deals_that_are_over() -> None:
             factories.deal(miner, sized(b"x"), state=state)
         cursor.execute("ANALYZE market_deal")
         cursor.execute("ANALYZE pieces_piece")
-        for text in (due.DEALS, due.FOLLOWED):
+        for text in (due.DEALS, due.FOLLOWED, due.JOINS):
             plan = plan_run(cursor, text.replace("$1", "5").replace("$2", "now()"))
             assert rows_read(plan, "market_deal") < 20
             assert rows_read(plan, "pieces_piece") < 20
@@ -87,7 +87,6 @@ def test_a_deal_is_followed_while_its_piece_is_elsewhere(
         ({}, None, False),
         ({"source": "offline"}, None, False),
         ({"source": "http"}, None, True),
-        ({"is_whole": True}, None, True),
         ({"start_epoch": WHOLE_EPOCHS + 101}, None, False),
         ({"start_epoch": WHOLE_EPOCHS + 100}, None, True),
         ({"data_until": clock.now() - timedelta(seconds=1)}, None, True),
@@ -107,6 +106,15 @@ def test_a_deal_without_data_is_followed_when_there_is_something_to_do(
     factories.deal(miner, sized(b"x"), **{"state": "ACCEPTED", "source": "put", **terms})
 
     assert bool(keys()) == is_followed
+
+
+@pytest.mark.parametrize(("state", "is_due"), [("ACCEPTED", True), ("TRANSFERRING", True), ("FAILED", False)])
+def test_an_upload_whose_chunks_are_here_is_put_together(state: str, is_due: bool) -> None:
+    factories.deal(factories.miner(2001), sized(b"x"), state=state, source="put", is_whole=True)
+
+    with connection.cursor() as cursor:
+        cursor.execute(due.JOINS)
+        assert (cursor.fetchone() is not None) == is_due
 
 
 @pytest.mark.parametrize("piece_state", ["UPLOADING", "FETCHING", "RECEIVED", "HELD", "FAILED", "READY"])

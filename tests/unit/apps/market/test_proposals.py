@@ -262,6 +262,29 @@ def test_what_there_is_no_room_for_is_told_to_come_again(miner: Miner) -> None:
         propose(proposal(miner))
 
 
+def test_strangers_free_deals_leave_room_for_others(miner: Miner) -> None:
+    market_set(miner, values={"waiting_deals": 4}, by=people.principal())
+    for number in (6, 7):
+        propose(proposal(miner, client=factories.secp(number)))
+
+    with pytest.raises(DealBusy):
+        propose(proposal(miner, client=factories.secp(8)))
+
+    reason = "2 deals wait that cost their clients nothing"
+    assert Deal.objects.get(state="REFUSED").reason == reason
+    assert propose(proposal(miner, allocation=3), allocation()).state == "ACCEPTED"
+    named = {"clients_rule": "only", "clients": [factories.secp(8)]}
+    market_set(miner, values=named, by=people.principal())
+    assert propose(proposal(miner, client=factories.secp(8))).state == "ACCEPTED"
+
+
+def test_disks_that_may_never_come_promise_no_room(miner: Miner) -> None:
+    PieceQuota.objects.create(tenant=miner.tenant, limit_bytes=3 * LARGE.payload_size // 2)
+    propose(proposal(miner, source=DealSource.OFFLINE))
+
+    assert propose(proposal(miner)).state == "ACCEPTED"
+
+
 def test_the_room_of_a_quota_is_promised_once(miner: Miner) -> None:
     PieceQuota.objects.create(tenant=miner.tenant, limit_bytes=3 * LARGE.payload_size // 2)
     propose(proposal(miner))

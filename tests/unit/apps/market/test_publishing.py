@@ -256,6 +256,29 @@ def test_deals_wait_for_others_and_a_base_fee_unless_they_start_soon(miner: Mine
     assert labels() == [["a"], ["b", "c"], ["d"]]
 
 
+@pytest.mark.parametrize(
+    ("party", "state"), [("client", "FAILED"), ("chain", "FAILED"), ("miner", "UNPUBLISHED")]
+)
+def test_what_its_client_leaves_unpublished_for_a_day_fails(
+    miner: Miner, node: Chain, party: str, state: str
+) -> None:
+    late, other = deal(miner, "a"), deal(miner, "b")
+    if party == "chain":
+        node.left_out = {"a", "b"}
+    else:
+        node.free[miner.address if party == "miner" else late.client] = 0
+    publish(node)
+    Deal.objects.filter(pk=other.pk).update(updated_at=clock.now() + timedelta(hours=10))
+
+    publish(node, hours=25)
+
+    assert labels() == []
+    late.refresh_from_db()
+    other.refresh_from_db()
+    assert (late.state, other.state) == (state, "UNPUBLISHED")
+    assert late.reason == other.reason != ""
+
+
 @pytest.mark.parametrize("party", ["miner", "client"])
 def test_what_a_message_under_way_will_lock_is_not_spent_again(miner: Miner, node: Chain, party: str) -> None:
     first = deal(miner, "a")

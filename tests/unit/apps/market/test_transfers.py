@@ -22,7 +22,7 @@ from apps.market.models import Deal
 from apps.market.rules import Place
 from apps.market.selectors.deals import chunks_received
 from apps.market.services import transfers
-from apps.market.services.follow import deals_advance
+from apps.market.services.follow import deals_advance, deals_join
 from apps.market.services.transfers import (
     chunk_place,
     chunk_upload,
@@ -105,6 +105,7 @@ def deal(of: Miner, data: bytes = DATA, *, places: tuple[Place, ...] = (), **cha
 
 
 def go_on(deal: Deal, *, height: int = 1000, **later: int) -> Deal:
+    deals_join()
     deals_advance(height=height, now=clock.now() + timedelta(**later))
     deal.refresh_from_db()
     return deal
@@ -138,6 +139,7 @@ def test_data_come_from_the_clients_url_with_its_headers(miner: Miner, site: Sit
 def test_headers_do_not_go_to_where_a_url_redirects(miner: Miner, site: Site) -> None:
     site.statuses["/x"] = 302
     deal(miner, places=(Place(f"{site.base}/x", (("Authorization", "Bearer c"),)),))
+    deals_join()
     deals_advance(height=1000, now=clock.now())
 
     fetched()
@@ -391,7 +393,7 @@ def test_a_kill_while_chunks_are_put_together_loses_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(transfers, "part_upload", killed)
         with pytest.raises(KeyboardInterrupt):
-            deals_advance(height=1000, now=clock.now())
+            deals_join()
 
     assert go_on(one).state == "VERIFIED"
     assert piece_path(Piece.objects.get()).read_bytes() == DATA

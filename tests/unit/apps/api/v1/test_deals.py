@@ -118,6 +118,34 @@ def test_the_data_of_an_offline_deal_are_imported(client: Client, miner: Miner) 
     assert (entry.target, entry.after) == (str(one.uuid), {"bytes": 1500})
 
 
+def test_a_deal_is_ended_by_rest_and_page_until_it_is_published(client: Client, miner: Miner) -> None:
+    first, second, gone = (factories.deal(miner, sized(name * 999)) for name in (b"a", b"b", b"c"))
+    Deal.objects.filter(pk=gone.pk).update(state="PUBLISHING")
+
+    def post(deal: Deal, perm: str = "write") -> Any:
+        return client.post(f"/api/v1/deals/{deal.uuid}/end", headers=people.bearer(people.token(perm)))
+
+    assert post(first, "read").status_code == 403
+    answer = post(first)
+    assert (answer.status_code, answer.json()["state"]) == (200, "FAILED")
+    assert answer.json()["reason"] == "its miner's people ended it"
+    assert (post(first).status_code, post(gone).json()["code"]) == (409, "deal_goes_on")
+
+    people.person("ann")
+    page = signed_in("ann")
+    where = f"/deals/{second.uuid}/"
+    assert f"{where}end/" in text_of(page.get(where))
+    assert f"/deals/{gone.uuid}/end/" not in text_of(page.get(f"/deals/{gone.uuid}/"))
+    assert "has to propose another one" in text_of(page.post(f"{where}end/"))
+    assert Deal.objects.get(pk=second.pk).state == "ACCEPTED"
+    for _ in range(2):
+        assert page.post(f"{where}end/", {"sure": "yes"}).status_code == 302
+    assert "only a deal that is not published" in text_of(page.get(where))
+    assert set(Deal.objects.values_list("state", flat=True)) == {"FAILED", "PUBLISHING"}
+    lines = AuditEntry.objects.filter(action="deal.end").order_by("pk")
+    assert [line.target for line in lines] == [str(first.uuid), str(second.uuid)]
+
+
 def test_data_of_an_offline_deal_are_downloaded_by_rest_and_page(client: Client, miner: Miner) -> None:
     first, second = (factories.deal(miner, sized(name * 999), source="offline") for name in (b"a", b"b"))
     path, url = f"/api/v1/deals/{first.uuid}/data:fetch", "https://data.example/x.car?key=k"
