@@ -141,6 +141,14 @@ def update_fits_message(sector_bytes: int) -> bool:
     return nodes * NODE_BYTES < MAX_MESSAGE_LEN
 
 
+def window_post_partitions_max(sector_bytes: int) -> int:
+    """Return of how many partitions the container of a window's proof fits into a message, at least 1.
+
+    A partition of two sectors of 8 MiB has 30.8 KB.
+    """
+    return 2 if sector_bytes >= 8 * MIB else 3
+
+
 def aggregate_container(seal_proof: int, proofs: Sequence[bytes]) -> bytes:
     """Write one aggregate of the containers of several sectors, in their order.
 
