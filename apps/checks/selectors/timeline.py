@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 
 from apps.blocks.selectors.rounds import rounds_won
 from apps.checks.selectors.alerts import alerts_visible
@@ -266,19 +266,18 @@ def _blocks(miners: Sequence[Miner], wanted: TimelineFilter) -> _Source:
 
 def _sources_of_farm(tenant_id: int, miners: Sequence[Miner], wanted: TimelineFilter) -> dict[str, _Source]:
     """Return the sources of these miners' sectors, and of a tenant's hosts and stores; of tenant 0 none."""
+    jobs = Job.objects.filter(miner__in=[miner.pk for miner in miners], kind__in=SECTOR_JOBS)
+    hosts, stores = Worker.objects.filter(tenant=tenant_id), Store.objects.filter(tenant=tenant_id)
     steps = JobEvent.objects.select_related("job__sector", "job__run__sector", "job__miner", "worker")
-    sealed = Q(job__miner__in=[miner.pk for miner in miners], job__kind__in=SECTOR_JOBS)
-    sealed &= Q(is_error=True) | Q(event__in=SECTOR_EVENTS) | Q(to_state__in=RUN_FINAL)
+    told = Q(is_error=True) | Q(event__in=SECTOR_EVENTS) | Q(to_state__in=RUN_FINAL)
     orders = WorkerCommand.objects.select_related("worker")
-    hosts = Worker.objects.filter(tenant=tenant_id)
-    stores = Store.objects.filter(tenant=tenant_id)
     return {
-        "sector": _searched("sector", steps, Job.objects.filter(miner__in=miners), sealed, wanted),
+        "sector": _searched(_Events("sector", steps, told, "job", jobs), wanted),
         "host": _searched(
-            "host", orders, hosts, Q(worker__in=hosts, op__in=HOST_ORDERS), wanted, field="created_at"
+            _Events("host", orders, Q(op__in=HOST_ORDERS), "worker", hosts, at="created_at"), wanted
         ),
         "store": _searched(
-            "store", StoreEvent.objects.select_related("store"), stores, Q(store__in=stores), wanted
+            _Events("store", StoreEvent.objects.select_related("store"), Q(), "store", stores), wanted
         ),
     }
 
@@ -289,31 +288,46 @@ def sector_of(step: JobEvent) -> Sector:
     return step.job.run.sector if own is None else own
 
 
-def _searched(
-    kind: str,
-    rows: QuerySet[Any],
-    objects: QuerySet[Any],
-    about: Q,
-    wanted: TimelineFilter,
-    *,
-    field: str = "at",
-) -> _Source:
+@dataclass(frozen=True, slots=True)
+class _Events:
+    """A table of events that has no index by what is looked for."""
+
+    kind: str
+    rows: QuerySet[Any]
+    told: Q
+    """Which of them are shown at all, by their own columns."""
+    about: str
+    """The column that says what an event is about."""
+    objects: QuerySet[Any]
+    """What the events looked for are about."""
+    at: str = "at"
+
+
+def _searched(events: _Events, wanted: TimelineFilter) -> _Source:
     """Read a table of events backwards by its key, `EVENTS_SEARCHED` rows of it for each page.
 
-    Nothing is read where there are no `objects` that an event could be about.
+    Nothing is read where there is nothing that an event could be about.
     """
-    rows = rows.order_by("-pk")
+    rows = events.rows.order_by("-pk")
 
     def read(place: str, limit: int) -> _Found:
-        if not place and not objects.exists():
+        newest = rows.filter(Exists(events.objects)).values_list("pk", flat=True)
+        first = int(place) if place else (newest.first() or 0) + 1
+        if first == 1:
             return _Found([])
-        first = int(place) if place else (rows.values_list("pk", flat=True).first() or 0) + 1
         last = first - EVENTS_SEARCHED
-        found = rows.filter(about & _within(wanted, field), pk__lt=first, pk__gte=last)[:limit]
-        entries = [TimelineEntry(kind, getattr(row, field), row, str(row.pk)) for row in found]
+        # In steps, each by a key: in one statement a plan might begin with all events of the objects.
+        shown = rows.filter(events.told & _within(wanted, events.at), pk__lt=first, pk__gte=last)
+        of = dict(shown.values_list("pk", f"{events.about}_id"))
+        own = (
+            set(events.objects.filter(pk__in=set(of.values())).values_list("pk", flat=True)) if of else set()
+        )
+        keys = [pk for pk, about in of.items() if about in own][:limit]
+        found = rows.filter(pk__in=keys) if keys else ()
+        entries = [TimelineEntry(events.kind, getattr(row, events.at), row, str(row.pk)) for row in found]
         if len(entries) == limit:
             return _full(entries, limit)
-        before = rows.filter(pk__lt=last).values_list("pk", field).first() if last > 0 else None
+        before = rows.filter(pk__lt=last).values_list("pk", events.at).first() if last > 0 else None
         if before is None or (wanted.since is not None and before[1] < wanted.since):
             return _Found(entries)
         return _stopped(entries, before[1], str(before[0] + 1))

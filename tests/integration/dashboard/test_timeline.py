@@ -35,7 +35,7 @@ from tests.query_plans import reads_of
 pytestmark = pytest.mark.django_db
 
 ALL = TimelineFilter()
-MOST_QUERIES = 21
+MOST_QUERIES = 19
 
 
 def alert_at(hours: float, *, of: str = "alice", name: str = "", **data: Any) -> Alert:
