@@ -6,6 +6,7 @@ upload, one without.  The node's wallet must hold the key of the verified regist
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
@@ -17,11 +18,14 @@ from typing import Any
 import httpx
 import pytest
 
+from apps.market.onchain import settlements_match
 from apps.market.rules import ulid_decode
 from poolsite.filecoin.actors.market import AddBalanceParams
 from poolsite.filecoin.actors.market import Method as MarketMethod
+from poolsite.filecoin.actors.market_deals import SettleDealPaymentsParams, SettleDealPaymentsReturn
 from poolsite.filecoin.address import address_parse
-from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.bitfield import bitfield_of
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.keys import key_to_json
 from tests.acceptance.chain import COMMIT_METHODS
 from tests.acceptance.pool import RunningPool
@@ -170,6 +174,21 @@ def test_deals_are_what_both_sides_said_and_their_data_come_back(
         assert (back.status_code, back.content) == (200, data)
     answer = stored.deals.propose(stored.published[PLAIN])
     assert answer["status"]["answer"]["DealStatus"]["Status"] == "Complete"
+
+
+def test_real_market_actor_settles_deals_as_ours_is_asked_to(stored: Stored, node: RealNode) -> None:
+    """Before their start nothing is due; parameters and answer are those that the pool writes and reads."""
+    rows = [stored.deals.pool.read(f"/api/v1/deals/{order['UUID']}") for order in stored.published.values()]
+    numbers = sorted(int(row["chain_deal"]) for row in rows)
+    params = to_cbor(SettleDealPaymentsParams(bitfield_of(numbers)))
+    method = int(MarketMethod.SETTLE_DEAL_PAYMENTS_EXPORTED)
+
+    receipt = sent(node, "f05", sender=stored.deals.client, fil=0, method=method, params=params)
+
+    answer = from_cbor(SettleDealPaymentsReturn, base64.b64decode(receipt["Return"]))
+    settled, refused = settlements_match(answer, numbers)
+    assert (list(settled), refused) == (numbers, {})
+    assert not any(one.payment or one.completed for one in settled.values())
 
 
 def test_deals_are_over_with_their_terminated_sector(

@@ -13,12 +13,12 @@ from typing import Final
 from django.db.models import BigIntegerField, Exists, ExpressionWrapper, F, OuterRef, Q, Sum, Value
 
 from apps.chain.selectors.network import network_current
+from apps.core.formatting import DAY_S
 from apps.market.models import Deal, DealSettlement, MinerMarket, Settlement, SettlementCheck
 from apps.messages.states import MessageState
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_active
 
-DAY_S: Final = 86_400
 SHOWN: Final = 5
 """Latest settlements that a page shows."""
 OWING: Final = Q(settled_to__lt=F("earns_until"), chain_deal__isnull=False)
@@ -47,12 +47,13 @@ def markets_owed(*, height: int, looked_until: int) -> list[MinerMarket]:
 def deals_owing(miner: Miner, *, height: int, waited: int, most: int) -> list[Deal]:
     """Return a miner's deals in no open settlement that have ended, or were paid so many epochs ago.
 
-    Those are first that have waited longest.
+    Those that have ended are first, then those that have waited longest.  Each kind is read by its own index.
     """
-    rows = Deal.objects.filter(OWING, miner=miner, earns_from__lt=height)
-    rows = rows.filter(Q(settled_to__lte=height - waited) | Q(earns_until__lte=height))
+    rows = Deal.objects.filter(OWING, miner=miner, earns_from__lt=height).select_related("miner__tenant")
     rows = rows.exclude(Exists(DealSettlement.objects.filter(deal=OuterRef("pk"), is_open=True)))
-    return list(rows.select_related("miner__tenant").order_by("settled_to", "pk")[:most])
+    ended = list(rows.filter(earns_until__lte=height).order_by("earns_until", "pk")[:most])
+    rows = rows.filter(earns_until__gt=height, settled_to__lte=height - waited)
+    return [*ended, *rows.order_by("settled_to", "pk")[: most - len(ended)]]
 
 
 def settlements_open() -> list[Settlement]:

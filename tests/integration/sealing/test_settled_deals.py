@@ -13,15 +13,20 @@ from apps.market.services.markets import market_set
 from apps.messages.models import Message
 from poolsite.filecoin.amounts import FIL
 from tests import people
+from tests.integration.sealing.deal_desk import COLLATERAL, Desk, states
 from tests.integration.sealing.pieces import LARGE, SMALL, at_once
-from tests.integration.sealing.test_published_deals import COLLATERAL, Desk, desk, states
-from tests.integration.sealing.world import PERIOD, SKIP
+from tests.integration.sealing.world import PERIOD, SKIP, World
 from tests.killed_writes import killed_until_done
 from tests.unit.devnet.people import STRANGER
 
-__all__ = ["at_once", "desk"]
+__all__ = ["at_once"]
 
 PRICE = 4 * 10**12
+
+
+@pytest.fixture
+def desk(world: World) -> Desk:
+    return Desk(world)
 
 
 def balance(desk: Desk, address: str) -> tuple[int, int]:
@@ -30,7 +35,7 @@ def balance(desk: Desk, address: str) -> tuple[int, int]:
     return int(found["Escrow"]), int(found["Locked"])
 
 
-def test_earned_fees_are_settled_by_rule_and_by_hand_and_killed_at_each_write(
+def test_fees_are_settled_by_rule_and_by_hand_and_killed_at_each_write(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, miner = desk.world, desk.miner

@@ -187,6 +187,8 @@ def publishing_refused(market: MinerMarket, viewer: Principal) -> str:
 class SettlingFacts:
     """How what a miner's deals have earned is settled."""
 
+    href: str
+    """Address of the act that settles now."""
     rows: tuple[tuple[str, str], ...]
     latest: tuple[tuple[str, str], ...]
     """Address of the message, or empty, and a sentence."""
@@ -204,7 +206,9 @@ def settling_facts(miner: Miner) -> SettlingFacts | None:
     ]
     if found.check is not None and found.check.reason:
         rows.append((_("Not settled"), str(shown_text(found.check.reason))))
-    return SettlingFacts(tuple(rows), tuple((_message_href(row), _outcome(row)) for row in found.latest))
+    href = reverse("miner-market-settle", args=[miner.address or miner.uuid])
+    latest = tuple((_message_href(row), _outcome(row)) for row in found.latest)
+    return SettlingFacts(href, tuple(rows), latest)
 
 
 def _message_href(row: Settlement) -> str:

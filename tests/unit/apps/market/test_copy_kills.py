@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from apps.core import clock
+from apps.market.models import Deal
+from apps.market.services.follow import deals_advance
+from apps.market.services.transfers import client_principal_make, deal_upload
 from apps.market.states import DealSource
 from apps.miners.models import Miner
 from apps.pieces.data.files import piece_path
@@ -12,11 +19,32 @@ from apps.pieces.models import Piece
 from apps.pieces.services.retention import pieces_tidy
 from tests import factories
 from tests.killed_writes import Killed, kill, killed_until_done
-from tests.unit.apps.market.test_transfers import deal, go_on, miner, upload
-
-__all__ = ["miner"]
+from tests.mk20 import sized
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+DATA = b"data of a deal" * 9
+
+
+@pytest.fixture
+def miner(settings: Any, tmp_path: Path) -> Miner:
+    settings.PIECES_DIR = str(tmp_path)
+    factories.head(1000)
+    return factories.miner(2001)
+
+
+def deal(of: Miner, **changes: Any) -> Deal:
+    return factories.deal(of, sized(DATA), **changes)
+
+
+def upload(one: Deal) -> None:
+    deal_upload(one, source=io.BytesIO(DATA), by=client_principal_make(one))
+
+
+def go_on(one: Deal) -> Deal:
+    deals_advance(height=1000, now=clock.now())
+    one.refresh_from_db()
+    return one
 
 
 @pytest.mark.parametrize("has_other", [True, False])

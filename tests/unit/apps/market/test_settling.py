@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apps.chain.models import Head
 from apps.chain.selectors.heads import head_current
@@ -18,7 +21,7 @@ from apps.core.reasons import code_of
 from apps.market.models import Deal, DealSettlement, Settlement, SettlementCheck
 from apps.market.rules import CONFIRM_EPOCHS
 from apps.market.selectors.earnings import Payments, deal_payments, payments_of
-from apps.market.selectors.settlements import day_epochs_read
+from apps.market.selectors.settlements import day_epochs_read, deals_owing, markets_owed
 from apps.market.services.markets import market_set
 from apps.market.services.settling import KIND, LOOK_EPOCHS, deals_settle_now, settlements_advance
 from apps.market.services.transfers import deal_move
@@ -43,6 +46,7 @@ from tests import factories, people
 from tests.killed_writes import killed_until_done
 from tests.mk20 import sized
 from tests.page_client import signed_in
+from tests.query_plans import plan_run, rows_read
 
 pytestmark = pytest.mark.django_db
 
@@ -345,3 +349,27 @@ def test_rest_and_page_settle_now_and_show_it(
     left = viewer.post(by_page, follow=True).content.decode()
     assert "will be settled." in left
     assert sent() == [[1], [1]]
+
+
+def test_the_choice_reads_neither_paid_deals_nor_those_that_wait(miner: Miner, node: Chain) -> None:
+    due = [deal(miner, node, number, start=HEIGHT - week()).pk for number in (1, 2)]
+    model = deal(miner, node, 3, start=HEIGHT - 5)
+    rows = []
+    for number in range(4000):
+        paid = {"earns_from": 5, "earns_until": 900, "settled_to": 900, "state": "ENDED"}
+        waits = {"earns_from": HEIGHT - 9, "earns_until": HEIGHT + number + 9, "settled_to": HEIGHT - 9}
+        values = {field.attname: getattr(model, field.attname) for field in Deal._meta.concrete_fields}
+        values |= {"id": None, "uuid": uuid4(), "chain_deal": number + 9} | (paid if number % 2 else waits)
+        rows.append(Deal(**values))
+    Deal.objects.bulk_create(rows)
+    with connection.cursor() as cursor:
+        cursor.execute("analyze market_deal")
+
+    with CaptureQueriesContext(connection) as asked:
+        assert [market.miner for market in markets_owed(height=HEIGHT, looked_until=0)] == [miner]
+        found = deals_owing(miner, height=HEIGHT, waited=week(), most=100)
+
+    assert [row.pk for row in found] == due
+    for query in asked.captured_queries:
+        with connection.cursor() as cursor:
+            assert rows_read(plan_run(cursor, query["sql"]), "market_deal") < 20, query["sql"]
