@@ -6,6 +6,32 @@ from django.utils.translation import gettext_noop
 
 from apps.core.reasons import ngettext_noop, reason
 
+# What a next proof lacks
+NO_PROVER_ASSIGNED = reason(
+    "proving.no_prover_assigned",
+    gettext_noop("no prover assigned to it whose proofs the network accepts is connected"),
+)
+NO_SIGNER = reason("proving.no_signer", gettext_noop("no signer holds {sender}"))
+BALANCE_LOW = reason(
+    "proving.balance_low",
+    gettext_noop("{sender} has {balance} FIL; the next proof may cost {need} FIL"),
+)
+HEAD_OLD = reason("proving.head_old", gettext_noop("{word} for {old_s} s"))
+ADDRESS_STOPPED = reason("proving.address_stopped", gettext_noop("{sender} is stopped"))
+NONCE_GAP = reason(
+    "proving.nonce_gap", gettext_noop("{sender} has a nonce gap at {gap}: later messages are blocked")
+)
+POLICY_REFUSES = reason(
+    "proving.policy_refuses", gettext_noop("the signer would refuse deadline {index}'s proof: {reason}")
+)
+STORE_WITHOUT_PROVER = reason(
+    "proving.store_without_prover", gettext_noop("no prover assigned to it has the store {missing}")
+)
+STORES_ON_NO_PROVER = reason(
+    "proving.stores_on_no_prover",
+    gettext_noop("no prover assigned to it has all of its stores: {stores}"),
+)
+
 # What hosts did
 SECTORS = reason("proving.sectors", *ngettext_noop("sector {numbers}", "sectors {numbers}"))
 NO_PROGRESS = reason(

@@ -46,6 +46,9 @@ class DeadlineOutput(serializers.Serializer[Any]):
     unmet_preconditions = serializers.DictField(
         child=serializers.CharField(), help_text="preconditions that are not met, with the reason"
     )
+    unmet_codes = serializers.DictField(
+        child=serializers.CharField(), help_text="the codes of those reasons, by the same names"
+    )
 
 
 class DeadlineList(serializers.Serializer[Any]):
@@ -72,6 +75,7 @@ def deadline_body(row: Deadline) -> dict[str, Any]:
         "reason_code": code_of(row.reason),
         "miss": row.miss,
         "unmet_preconditions": row.unmet_preconditions,
+        "unmet_codes": {name: code_of(reason) for name, reason in row.unmet.items()},
     }
 
 

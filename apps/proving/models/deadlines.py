@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.db import models
 
 from apps.core.fields import CidField
 from apps.core.reason_fields import CodedField, ReasonCharField, WithReasons
+from apps.core.reasons import Reason, coded, coded_read
 from apps.miners.models import Miner
 from apps.proving.states import Forecast
 
@@ -40,7 +43,9 @@ class Deadline(WithReasons):
     stores = models.JSONField(default=list)
     """Names of the stores in which its sectors lay then."""
     unmet_preconditions = models.JSONField(default=dict)
-    """What its next proof needs and is not there: the precondition's name to the reason."""
+    """What its next proof needs and is not there: the precondition's name to the reason, in English."""
+    unmet_coded = models.JSONField(default=dict, db_default={})
+    """Codes and values of those reasons, by the same names."""
     miss = models.FloatField(null=True)
     """Probability that the next proof does not land, from measured times; None while not measured."""
 
@@ -50,6 +55,17 @@ class Deadline(WithReasons):
 
     def __str__(self) -> str:
         return f"{self.miner} deadline {self.index}"
+
+    @property
+    def unmet(self) -> dict[str, Reason | str]:
+        """Return what its next proof needs and is not there: the precondition's name to the reason."""
+        texts = self.unmet_preconditions.items()
+        return {name: coded_read(text, self.unmet_coded.get(name)) for name, text in texts}
+
+    @unmet.setter
+    def unmet(self, reasons: Mapping[str, Reason]) -> None:
+        self.unmet_preconditions = {name: str(reason) for name, reason in reasons.items()}
+        self.unmet_coded = {name: coded(reason) for name, reason in reasons.items()}
 
 
 class FollowedWindows(models.Model):

@@ -89,7 +89,7 @@ def _forecast_unproved(deadline: Deadline, context: ForecastContext) -> tuple[st
 def _forecast_risk(deadline: Deadline) -> str:
     """Return what the last forecast found: what is lacking, or that measured times are too long."""
     if deadline.unmet_preconditions:
-        return CLAUSES(parts=[*map(as_reason, deadline.unmet_preconditions.values())])
+        return CLAUSES(parts=[*map(as_reason, deadline.unmet.values())])
     if deadline.miss is not None and deadline.miss >= AMBER:
         return MISS_LIKELY(miss=deadline.miss)
     return ""

@@ -36,7 +36,11 @@ def deadline_store(
         "cutoff_epoch": window.fault_cutoff,
     }
     if row.open_epoch != window.open:
-        values |= {"unmet_preconditions": {}, "miss": None}  # both described the window before
+        values |= {
+            "unmet_preconditions": {},
+            "unmet_coded": {},
+            "miss": None,
+        }  # both described the window before
     since: dict[int, int] = {}
     if facts is not None:
         since = _faults_since(facts, known=known, unknown=row.faulty_since, height=height)

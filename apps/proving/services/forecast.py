@@ -167,11 +167,11 @@ def forecasts_measure(context: ProvingContext) -> None:
         for row in rows[key]:
             found = posts.get((key, row.index, row.open_epoch), [])
             took = times[miner.tenant_id, hosts]
-            row.unmet_preconditions = unmet_preconditions_find(row, readiness=ready)
+            row.unmet = unmet_preconditions_find(row, readiness=ready)
             row.miss = miss_probability_estimate(
                 row, posts=found, context=context, times=took, hosts=len(hosts)
             )
-        Deadline.objects.bulk_update(rows[key], ["unmet_preconditions", "miss"])
+        Deadline.objects.bulk_update(rows[key], ["unmet_preconditions", "unmet_coded", "miss"])
         confidence = context.network.confidences.challenge
         judged = ForecastContext(context.head.height, window, len(ready.provers), waits, confidence)
         forecasts_update(miner, deadlines=rows[key], posts=posts, judged=judged)

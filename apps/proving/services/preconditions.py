@@ -8,7 +8,7 @@ from typing import Final
 
 from apps.chain.selectors.status import chain_status_of
 from apps.core.formatting import fil
-from apps.core.marked_texts import gettext
+from apps.core.reasons import Reason, as_reason
 from apps.gateway.selectors.connections import keys_served
 from apps.messages.models import Message, Sender
 from apps.messages.states import SenderState
@@ -16,6 +16,17 @@ from apps.miners.models import Miner
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.proving.models import Deadline
+from apps.proving.reasons import (
+    ADDRESS_STOPPED,
+    BALANCE_LOW,
+    HEAD_OLD,
+    NO_PROVER_ASSIGNED,
+    NO_SIGNER,
+    NONCE_GAP,
+    POLICY_REFUSES,
+    STORE_WITHOUT_PROVER,
+    STORES_ON_NO_PROVER,
+)
 from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.offers import provers_in_charge_list
 from apps.sectors.models import Worker
@@ -40,7 +51,7 @@ class Readiness:
 
     provers: Sequence[Worker]
     """In charge of its WindowPoSt, with a recent heartbeat and a form of proof that the network accepts."""
-    unmet: dict[str, str]
+    unmet: dict[str, Reason]
     """By the precondition's name, why it does not hold."""
     refusal: str = ""
     """Why the signer's policy, with today's sums, would refuse the next proof; empty if it would not."""
@@ -56,28 +67,24 @@ def readiness_check(
     provers = provers_in_charge_list(miner, context=context)
     unmet = {}
     if not provers:
-        unmet["host"] = gettext("no prover assigned to it whose proofs the network accepts is connected")
+        unmet["host"] = NO_PROVER_ASSIGNED()
     sender = sender_choose(miner, Use.POST).address
     refusal = ""
     if not keys_served(miner.tenant.name, [sender]):
-        unmet["signer"] = gettext("no signer holds {sender}").format(sender=sender)
+        unmet["signer"] = NO_SIGNER(sender=sender)
     elif answering is None or sender in answering:
         refusal = policy_refusal_find(address=sender, message=_proof_like(miner, sender, context=context))
     need, balance = _gas_needed(miner, context=context), _balance(sender)
     if balance is not None and balance < need:
-        unmet["balance"] = gettext("{sender} has {balance} FIL; the next proof may cost {need} FIL").format(
-            sender=sender, balance=fil(balance), need=fil(need)
-        )
+        unmet["balance"] = BALANCE_LOW(sender=sender, balance=fil(balance), need=fil(need))
     status = chain_status_of(context.head, network=context.network, at=context.now)
     if status is not None and status.tone != "ok":
-        unmet["head"] = gettext("{word} for {old_s:.0f} s").format(word=status.word, old_s=status.old_s)
+        unmet["head"] = HEAD_OLD(word=status.word, old_s=round(status.old_s))
     row = Sender.objects.filter(address=sender).first()
     if row is not None and row.state == SenderState.FORBIDDEN:
-        unmet["sender"] = gettext("{sender} is stopped").format(sender=sender)
+        unmet["sender"] = ADDRESS_STOPPED(sender=sender)
     if row is not None and row.gap_nonce is not None:
-        unmet["nonce"] = gettext("{sender} has a nonce gap at {gap}: later messages are blocked").format(
-            sender=sender, gap=row.gap_nonce
-        )
+        unmet["nonce"] = NONCE_GAP(sender=sender, gap=row.gap_nonce)
     return Readiness(provers, unmet, refusal)
 
 
@@ -123,25 +130,19 @@ def _balance(address: str) -> int | None:
     return None if found is None else int(found)
 
 
-def unmet_preconditions_find(deadline: Deadline, *, readiness: Readiness) -> dict[str, str]:
+def unmet_preconditions_find(deadline: Deadline, *, readiness: Readiness) -> dict[str, Reason]:
     """Return what a deadline lacks: what its miner lacks, and stores that no host in charge has.
 
     One host makes a proof of all its sectors: two that have a part of the stores each can make none of it.
     """
     unmet = dict(readiness.unmet)
     if readiness.refusal:
-        unmet["policy"] = gettext("the signer would refuse deadline {index}'s proof: {reason}").format(
-            index=deadline.index, reason=readiness.refusal
-        )
+        unmet["policy"] = POLICY_REFUSES(index=deadline.index, reason=as_reason(readiness.refusal))
     lacking = [set(deadline.stores) - set(prover.stores) for prover in readiness.provers]
     if not lacking or not all(lacking):
         return unmet
     if missing := set.intersection(*lacking):
-        text = gettext("no prover assigned to it has the store {missing}").format(
-            missing=", ".join(sorted(missing))
-        )
+        unmet["store"] = STORE_WITHOUT_PROVER(missing=", ".join(sorted(missing)))
     else:
-        text = gettext("no prover assigned to it has all of its stores: {stores}").format(
-            stores=", ".join(sorted(deadline.stores))
-        )
-    return unmet | {"store": text}
+        unmet["store"] = STORES_ON_NO_PROVER(stores=", ".join(sorted(deadline.stores)))
+    return unmet

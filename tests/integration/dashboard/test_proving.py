@@ -9,17 +9,19 @@ import pytest
 from django.urls import reverse
 
 from apps.core.clock import now
+from apps.core.reasons import coded
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.deadlines import deadline_strip
 from apps.dashboard.pages.proving.page import heat_map, verdict_of
 from apps.dashboard.pages.today.page import verdict_of as overview_verdict_of
 from apps.miners.models import Miner
 from apps.proving.models import CheckRun, SectorCheck, WindowPost
+from apps.proving.reasons import NO_SIGNER
 from apps.proving.services.check_results import checks_collect
 from apps.proving.states import Forecast
 from apps.proving.tasks import proving_context
 from apps.sectors.models import Job, Worker
-from apps.users.models import AuditEntry
+from apps.users.models import AuditEntry, User
 from apps.users.rules.principals import SYSTEM
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
@@ -197,11 +199,18 @@ def test_heat_map_reads_sums_and_no_proof(north: Miner, django_assert_max_num_qu
 
 
 def test_deadline_and_partition_show_sectors_and_preconditions(north: Miner) -> None:
-    north.deadlines.update(unmet_preconditions={"signer": "no signer holds f3x"})
+    north.deadlines.update(
+        unmet_preconditions={"signer": "no signer holds f3x", "policy": "a limit of an older version"},
+        unmet_coded={"signer": coded(NO_SIGNER(sender="f3x"))},
+    )
     bad_sector(north)
 
     text = page(reverse("proving-deadline", args=[north.address, 1]))
     assert "no signer holds f3x" in text
+    assert "a limit of an older version" in text
+    User.objects.update(language="zh-hans")
+    assert "没有签名机持有 f3x 的密钥" in page(reverse("proving-deadline", args=[north.address, 1]))
+    User.objects.update(language="")
     assert "Partition 0" in text
     text = page(reverse("proving-partition", args=[north.address, 1, 0]))
     assert "it is missing" in text

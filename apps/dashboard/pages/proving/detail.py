@@ -81,6 +81,7 @@ PRECONDITIONS: Final = {
     "host": _("Prover connected"),
     "store": _("Stores reachable"),
     "signer": _("Signer connected"),
+    "policy": _("Signer's policy allows it"),
     "sender": _("Sender not stopped"),
     "balance": _("Balance covers gas"),
     "head": _("Chain head up to date"),
@@ -90,8 +91,9 @@ PRECONDITIONS: Final = {
 
 def precondition_facts(row: Deadline) -> list[Fact]:
     """List what the next proof needs, and what of it is not there."""
+    unmet = row.unmet
     return [
-        Fact(label, row.unmet_preconditions.get(name, gettext("yes")))
+        Fact(label, shown_text(unmet[name]) if name in unmet else gettext("yes"))
         for name, label in PRECONDITIONS.items()
     ]
 
