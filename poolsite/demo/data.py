@@ -35,12 +35,16 @@ DEALS: Final = (
     (DealState.ACTIVE, 14, ""),
     (DealState.SEALING, 3, ""),
     (DealState.VERIFIED, 3, ""),
+    (DealState.PUBLISHING, 1, ""),
+    (DealState.UNPUBLISHED, 2, ""),
     (DealState.TRANSFERRING, 2, ""),
     (DealState.ACCEPTED, 3, ""),
     (DealState.REFUSED, 4, CLIENT_WAITS(count=16)),
     (DealState.FAILED, 3, LATE()),
     (DealState.ENDED, 2, ""),
 )
+ON_MARKET: Final = (DealState.PUBLISHING, DealState.UNPUBLISHED)
+"""States of deals alone that the market actor is to hold."""
 PIECES: Final = (
     (PieceState.READY, 4),
     (PieceState.FETCHING, 2),
@@ -174,7 +178,7 @@ def _deals(world: World, active: list[Piece], takers: list[Any]) -> None:
                     state_since=at,
                     created_at=at - timedelta(hours=2),
                     updated_at=at,
-                    door=DealDoor.MK20,
+                    door=DealDoor.MK12 if state in ON_MARKET else DealDoor.MK20,
                     digest=hashlib.sha256(f"deal {place}".encode()).hexdigest(),
                     client=world.address_secp(),
                     client_id=CLIENTS[place % len(CLIENTS)],

@@ -17,6 +17,7 @@ from apps.wallets.models import Wallet
 from poolsite.demo import (
     alerts,
     blocks,
+    changes,
     data,
     figures,
     history,
@@ -84,6 +85,7 @@ def demo_seed(scale: Scale | None = None) -> World:
     money.prices_make(world)
     money.billing_make(world)
     data.data_make(world)
+    changes.changes_make(world)
     expirations_count(now=world.now)
     alerts.alerts_make(world)
     people.provers_connect(world)
