@@ -36,8 +36,9 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.marked_texts import gettext
 from apps.core.streams import DiskAnswer, StreamCut, stream_connection
-from apps.pieces.data.blocks import ServedIndex
+from apps.pieces.data.blocks import BlockStore, ServedIndex
 from apps.pieces.selectors import block_store, is_any_served, piece_unsealable
+from apps.pieces.services.restored_data import copy_read_note
 from apps.sectors.services.runs.unsealing import retrieval_unseal_request
 from poolsite.ipld.car import header_write, section_write
 from poolsite.ipld.walk import (
@@ -125,6 +126,7 @@ def _answer(
     found = _found(request, source, wanted)
     if is_unmodified(request, wanted.etag):
         return _headed(HttpResponse(status=304), wanted), None
+    _reads_note(source.store)
     over = over_limit(source.miner, address, limit=source.day_bytes)
     if over is not None and request.method != "HEAD":
         return over, None
@@ -207,8 +209,16 @@ def _sections(source: Source, wanted: Wanted, found: list[Found]) -> Iterator[by
             with stream_connection(), suppress(DomainError):
                 _unseal(store.sealed)
         raise StreamCut from None
+    with stream_connection():
+        _reads_note(store)
     if pending:
         yield b"".join(pending)
+
+
+def _reads_note(store: BlockStore) -> None:
+    """Note which copies are read that were unsealed for whoever retrieves them."""
+    for row in store.rows_recent():
+        copy_read_note(row.piece, read_at=row.copy_read_at, now=clock.now())
 
 
 def _unseal(row: ServedIndex) -> None:

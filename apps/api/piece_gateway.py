@@ -28,6 +28,7 @@ from apps.core.streams import DiskAnswer, Throttle
 from apps.pieces.data.ranges import PieceBytes, piece_data
 from apps.pieces.errors import PieceSealed, PieceUnknown
 from apps.pieces.selectors import piece_name, piece_retrievable, piece_unsealable
+from apps.pieces.services.restored_data import copy_read_note
 from apps.pieces.services.retrieval_counts import limit_wait_s, retrieved_add
 from apps.sectors.errors.runs import NotUnsealed, UnsealFailed, UnsealsUnderWay
 from apps.sectors.services.runs.unsealing import retrieval_unseal_request
@@ -157,6 +158,7 @@ def piece_retrieve(request: HttpRequest, cid: str) -> HttpResponse | DiskAnswer:
     limit = piece.miner.market.retrieval_day_bytes
     if (over := over_limit(str(piece.miner), address, limit=limit)) is not None:
         return over
+    copy_read_note(piece.pk, read_at=piece.copy_read_at, now=clock.now())
     if not SLOTS.acquire(address):
         wait = {"Retry-After": str(RETRY_AFTER_S)}
         return refusal(429, gettext("too many retrievals are under way: try again later"), **wait)

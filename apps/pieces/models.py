@@ -62,6 +62,9 @@ class Piece(WithReasons, Named, Timestamped):
     """Strong ETag of what came of a download; empty: it begins from the start after an interruption."""
     has_data = models.BooleanField(default=True)
     """Whether the raw bytes are kept here; else the sector is unsealed for them."""
+    copy_read_at = models.DateTimeField(null=True)
+    """When the raw bytes were last read that were unsealed for somebody who retrieves them; None: they are
+    kept for another reason."""
     has_leftover = models.BooleanField(default=False)
     """Whether bytes that are kept no more may still lie here: they go with the next head."""
     removal_asked_at = models.DateTimeField(null=True)
@@ -127,6 +130,11 @@ class Piece(WithReasons, Named, Timestamped):
             ),
             models.Index(fields=["state_since"], name="pieces_by_change"),
             models.Index(fields=["id"], name="pieces_with_leftovers", condition=models.Q(has_leftover=True)),
+            models.Index(
+                fields=["copy_read_at"],
+                name="pieces_copies_lent",
+                condition=models.Q(copy_read_at__isnull=False),
+            ),
             models.Index(fields=["miner"], name="pieces_failed", condition=models.Q(state="FAILED")),
         ]
 

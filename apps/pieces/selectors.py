@@ -225,6 +225,12 @@ def piece_unsealable(which: Q) -> Piece | None:
     return rows.filter(**market).select_related("miner__tenant").order_by("pk").first()
 
 
+def copies_lent() -> list[Piece]:
+    """Return the pieces whose bytes are here for whoever retrieves them, least recently read first."""
+    rows = Piece.objects.filter(copy_read_at__isnull=False, has_data=True)
+    return list(rows.select_related("miner__tenant").order_by("copy_read_at", "pk"))
+
+
 def block_store() -> BlockStore:
     """Return the blocks that anybody may retrieve: of active pieces of miners that serve them.
 
@@ -253,9 +259,8 @@ def _indexes_retrievable() -> QuerySet[BlockIndex]:
 
 def _served(rows: QuerySet[BlockIndex]) -> list[ServedIndex]:
     columns = ("uuid", "payload_size", "miner__actor_id", "has_data", "miner__market__retrieval_day_bytes")
-    return [
-        ServedIndex(*row) for row in rows.values_list("piece_id", *(f"piece__{name}" for name in columns))
-    ]
+    names = [f"piece__{name}" for name in (*columns, "copy_read_at")]
+    return [ServedIndex(*row) for row in rows.values_list("piece_id", *names)]
 
 
 def indexes_single(limit: int) -> list[BlockIndex]:

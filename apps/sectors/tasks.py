@@ -37,6 +37,7 @@ from apps.sectors.services.proven import proven_follow
 from apps.sectors.services.readback.sectors import sectors_recover
 from apps.sectors.services.reservations import leases_expire
 from apps.sectors.services.runs.elsewhere import missing_host_runs_follow
+from apps.sectors.services.runs.lent_copies import lent_copies_remove
 from apps.sectors.services.runs.messages import runs_advance
 from apps.sectors.services.runs.snap_up_due import pieces_snap
 from apps.sectors.services.sealing.console_steps import SectorsInProgress
@@ -177,11 +178,12 @@ def sectors_allocations(*, height: int, key: str) -> None:  # noqa: ARG001  # wh
 
 @shared_task(name="sectors.sweep")
 def sectors_sweep(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """End leases of jobs and numbers that ran out, and dead uploads; count when sectors end; targets."""
+    """End leases that ran out, dead uploads and lent copies; count when sectors end; follow targets."""
     leases_sweep(now=clock.now())
     leases_expire(now=clock.now())
     c1_parts_sweep(now=clock.now())
     expirations_count(now=clock.now())
+    lent_copies_remove(now=clock.now())
     head = head_current()
     if head is not None and targets_due(now=clock.now()):
         targets_follow(

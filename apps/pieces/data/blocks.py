@@ -229,6 +229,8 @@ class ServedIndex(NamedTuple):
     """Whether the raw bytes are here; else they have to be unsealed first."""
     day_bytes: int = 0
     """Bytes of its miner that an address may retrieve a day; 0: no limit."""
+    copy_read_at: datetime | None = None
+    """When the bytes were last read, if they were unsealed for somebody who retrieves them."""
 
     @property
     def miner(self) -> str:
@@ -310,6 +312,10 @@ class BlockStore:
         """Return a block and whose it is.  Raises LookupError."""
         data, row, _ = self._find(cid)
         return data, row
+
+    def rows_recent(self) -> list[ServedIndex]:
+        """Return the pieces of which blocks were read last."""
+        return list(self._recent.values())
 
     def get(self, cid: bytes) -> bytes:
         """Return a block.  Raises LookupError."""

@@ -123,6 +123,8 @@ def _repeat_note(piece: Piece, same: Piece, *, by: Principal) -> None:
     unplaced = Piece.objects.filter(pk=same.pk, state__in=UNPLACED)
     if piece.purpose != PiecePurpose.ANY:
         unplaced.update(purpose=piece.purpose, updated_at=clock.now())
+    # It is kept from now on, also if it was unsealed for somebody who retrieves it.
+    Piece.objects.filter(pk=same.pk, copy_read_at__isnull=False).update(copy_read_at=None)
     after = {"miner": str(same.miner)}
     is_strangers = piece.actor.startswith(CLIENT_ACTOR) and piece.actor != same.actor
     if piece.file_name and not is_strangers:

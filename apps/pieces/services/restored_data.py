@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import partial
+from typing import Final
 
 from django.db import transaction
 
@@ -18,6 +20,9 @@ from apps.pieces.errors import PieceBusy, PieceMismatch, UploadIncomplete
 from apps.pieces.models import Piece
 from apps.pieces.services.quotas import quota_lock, quota_require
 from apps.pieces.services.reservations import Room
+
+READ_NOTED: Final = timedelta(hours=1)
+"""Between two notes that a copy is read."""
 
 
 def data_restore(piece: Piece, *, source: Source) -> None:
@@ -59,6 +64,13 @@ def data_restore(piece: Piece, *, source: Source) -> None:
             _quota_require(piece)
             path.rename(piece_path(piece))
             _has_data_note(piece, is_here=True)
+            Piece.objects.filter(pk=piece.pk, copy_read_at__isnull=False).update(copy_read_at=clock.now())
+
+
+def copy_read_note(piece: int, *, read_at: datetime | None, now: datetime) -> None:
+    """Note that a copy is read which was unsealed for whoever retrieves it, once an hour at most."""
+    if read_at is not None and now - read_at >= READ_NOTED:
+        Piece.objects.filter(pk=piece, copy_read_at__isnull=False).update(copy_read_at=now)
 
 
 def data_drop(piece: Piece) -> None:

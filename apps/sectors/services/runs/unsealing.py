@@ -48,14 +48,17 @@ OPEN: Final = (JobState.READY, JobState.LEASED, JobState.WAITING, JobState.PAUSE
 
 
 @transaction.atomic
-def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False) -> Job:
+def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False, is_lent: bool = False) -> Job:
     """Unseal a piece; the job in progress is returned for each further request.
 
-    A retry does not wait after a failure.  Raises NotUnsealed, UnsealFailed, DiskFull, PieceQuotaExceeded.
+    A retry does not wait after a failure.  The bytes stay, unless they are lent: to somebody who retrieves
+    them, and nobody else has asked for them.  Raises NotUnsealed, UnsealFailed, DiskFull, PieceQuotaExceeded.
     """
     quota_lock(piece.miner.tenant_id)
     piece_data_lock(piece)
     data_loss_note(piece)
+    if not is_lent:
+        Piece.objects.filter(pk=piece.pk, copy_read_at__isnull=False).update(copy_read_at=None)
     jobs = Job.objects.filter(kind=JobKind.UNSEAL, miner=piece.miner, inputs__piece=str(piece.uuid))
     last = jobs.order_by("-pk").first()
     if last is not None and last.state in OPEN:
@@ -93,6 +96,8 @@ def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False) -> Jo
             "num_bytes": piece.payload_size or 0,
         },
     )
+    if is_lent and not piece.has_data:
+        Piece.objects.filter(pk=piece.pk).update(copy_read_at=now)
     publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))
     return job
 
@@ -108,7 +113,7 @@ def retrieval_unseal_request(piece: Piece, *, now: datetime) -> None:
     others = Job.objects.filter(kind=JobKind.UNSEAL, miner=piece.miner, state__in=OPEN)
     if others.exclude(inputs__piece=str(piece.uuid)).count() >= RETRIEVALS_MAX:
         raise UnsealsUnderWay
-    unseal_request(piece, now=now)
+    unseal_request(piece, now=now, is_lent=True)
 
 
 @transaction.atomic
