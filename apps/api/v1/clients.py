@@ -13,8 +13,9 @@ from rest_framework.response import Response
 
 from apps.api.v1.list_filters import ListView, parameters_of
 from apps.api.v1.pagination import Pages, page_of
-from apps.api.v1.serializers import InputSerializer, checked
+from apps.api.v1.serializers import CODE_HELP, InputSerializer, checked
 from apps.api.v1.views import PoolView, created
+from apps.core.reasons import code_of
 from apps.market.selectors.client_tokens import client_token_get, client_tokens
 from apps.market.selectors.deals import (
     ClientFilters,
@@ -58,6 +59,7 @@ class ReasonOutput(serializers.Serializer[Any]):
 
     state = serializers.ChoiceField(choices=OUTCOMES)
     reason = serializers.CharField()
+    reason_code = serializers.CharField(help_text=CODE_HELP)
     count = serializers.IntegerField()
 
 
@@ -117,9 +119,11 @@ class ClientView(PoolView):
     def answer(self, address: str) -> Response:
         """Answer one client.  Raises ClientUnknown."""
         body = client_body(client_get(self.principal, address), client_rules(self.principal))
-        names = ("state", "reason", "count")
-        rows = client_reasons(self.principal, address)
-        return Response(body | {"reasons": [dict(zip(names, row, strict=True)) for row in rows]})
+        reasons = [
+            {"state": state, "reason": str(reason), "reason_code": code_of(reason), "count": count}
+            for state, reason, count in client_reasons(self.principal, address)
+        ]
+        return Response(body | {"reasons": reasons})
 
 
 class ClientTokenOutput(serializers.Serializer[Any]):

@@ -230,6 +230,8 @@ class DealFetchView(PoolView):
 class DealEndView(PoolView):
     """`/deals/{uuid}/end`: a deal that is in no message and no sector."""
 
+    bodiless_methods = ("POST",)
+
     @extend_schema(request=None, responses=DealOutput)
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """End a deal that is not published and in no sector: its client sees that it failed."""

@@ -148,6 +148,7 @@ class DoorOutput(serializers.Serializer[Any]):
 
     is_up = serializers.BooleanField(help_text="whether it answers")
     reason = serializers.CharField(help_text="why it does not; empty if it does")
+    reason_code = serializers.CharField(help_text=CODE_HELP)
     host = serializers.CharField(help_text="machine that serves it; empty: none has")
     port = serializers.IntegerField()
     peer_id = serializers.CharField(help_text="of its key; empty: it has none yet")
@@ -178,6 +179,7 @@ def door_body(market: MinerMarket) -> dict[str, Any] | None:
     return {
         "is_up": not status.reason,
         "reason": str(status.reason),
+        "reason_code": code_of(status.reason),
         "host": "" if row is None else row.host,
         "port": market.libp2p_port,
         "peer_id": "" if row is None else row.peer_id,
@@ -334,6 +336,7 @@ class IndexerOutput(serializers.Serializer[Any]):
     head = serializers.CharField(help_text="advertisement of which it was told; empty: none yet")
     told_at = serializers.DateTimeField(allow_null=True)
     reason = serializers.CharField(help_text="why it did not take it; empty if it did")
+    reason_code = serializers.CharField(help_text=CODE_HELP)
 
 
 class ReaderOutput(serializers.Serializer[Any]):
@@ -350,6 +353,7 @@ class DiscoveryOutput(serializers.Serializer[Any]):
     """How a miner's data are made known to indexers (IPNI)."""
 
     reason = serializers.CharField(help_text="why nothing new is made known; empty where all is well")
+    reason_code = serializers.CharField(help_text=CODE_HELP)
     peer_id = serializers.CharField(help_text="whose key signs; empty: there is no chain yet")
     path = serializers.CharField(help_text="where indexers read them on this console; empty: nowhere")
     head = serializers.CharField(help_text="newest signed advertisement; empty: none yet")
@@ -369,6 +373,7 @@ def discovery_body(market: MinerMarket) -> dict[str, Any]:
     chain = found.chain
     return {
         "reason": str(found.reason),
+        "reason_code": code_of(found.reason),
         "peer_id": "" if chain is None else chain.peer_id,
         "path": "" if chain is None else chain_path(chain.peer_id),
         "head": "" if chain is None else chain.head,
@@ -384,6 +389,7 @@ def discovery_body(market: MinerMarket) -> dict[str, Any]:
                 "head": "" if row is None else row.head,
                 "told_at": None if row is None else row.told_at,
                 "reason": "" if row is None else str(row.reason),
+                "reason_code": "" if row is None else code_of(row.reason),
             }
             for url, row in found.answers.items()
         ],

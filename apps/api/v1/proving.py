@@ -37,6 +37,7 @@ class BadSectorOutput(serializers.Serializer[Any]):
     number = serializers.IntegerField()
     path = serializers.CharField()
     reason = serializers.CharField()
+    reason_code = serializers.CharField(help_text=CODE_HELP)
 
 
 class CheckRunOutput(serializers.Serializer[Any]):
@@ -84,7 +85,15 @@ def check_body(run: CheckRun) -> dict[str, Any]:
         "store": run.store,
         "host": run.host,
         "sectors": run.count,
-        "bad": run.bad,
+        "bad": [
+            {
+                "number": one["number"],
+                "path": one["path"],
+                "reason": str(reason),
+                "reason_code": code_of(reason),
+            }
+            for one, reason in zip(run.bad, run.bad_reasons, strict=True)
+        ],
         "ms": run.ms,
         "read_ms": run.read_ms,
         "error": run.error,

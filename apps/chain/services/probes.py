@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
+from django.utils.translation import gettext_noop
 
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable, WrongNetwork
 from apps.chain.models import Head, Node
@@ -49,13 +50,13 @@ DETAIL_EVERY: Final = timedelta(seconds=30)
 """How often version, peers, synchronisation and the network's version are asked for."""
 
 SYNC_STAGES: Final = (
-    "idle",
-    "headers",
-    "persisting headers",
-    "messages",
-    "complete",
-    "error",
-    "fetching messages",
+    gettext_noop("idle"),
+    gettext_noop("headers"),
+    gettext_noop("persisting headers"),
+    gettext_noop("messages"),
+    gettext_noop("complete"),
+    gettext_noop("error"),
+    gettext_noop("fetching messages"),
 )
 """lotus api/api_full.go SyncStateStage; venus types.SyncStateStage counts alike."""
 

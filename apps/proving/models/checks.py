@@ -8,6 +8,7 @@ from django.db import models
 
 from apps.core.models import Named, Timestamped
 from apps.core.reason_fields import CodedField, ReasonCharField, ReasonTextField, WithReasons
+from apps.core.reasons import Reason, coded_read
 from apps.miners.models import Miner
 from apps.proving.states import CHECK_TRANSITIONS, CheckKind, CheckState
 from apps.sectors.models import Job
@@ -31,7 +32,7 @@ class CheckRun(WithReasons, Named, Timestamped):
     """Numbers, while it runs."""
     count = models.IntegerField(default=0)
     bad = models.JSONField(default=list)
-    """Number, path and reason of each sector whose files are not good."""
+    """Number, path, and reason with its code, of each sector whose files are not good."""
     job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="check_run")
     host = models.CharField(max_length=100, blank=True)
     ms = models.BigIntegerField(default=0)
@@ -51,6 +52,11 @@ class CheckRun(WithReasons, Named, Timestamped):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of {self.miner} deadline {self.deadline_index}"
+
+    @property
+    def bad_reasons(self) -> list[Reason | str]:
+        """Return why the files of each of its bad sectors are not good, in their order."""
+        return [coded_read(one["reason"], one.get("reason_coded")) for one in self.bad]
 
 
 class SectorCheck(WithReasons):

@@ -11,7 +11,7 @@ from django.db import transaction
 from apps.chain.node.isolation import for_each_isolated
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
-from apps.core.reasons import as_reason, quoted
+from apps.core.reasons import as_reason, coded, quoted
 from apps.core.transitions import advance
 from apps.proving.models import CheckRun, Deadline, SectorCheck, WindowPost
 from apps.proving.reasons import (
@@ -87,7 +87,8 @@ def _take(run: CheckRun, job: Job, context: ProvingContext) -> None:
     error = "" if bad or run.kind != CheckKind.DRY_RUN or not numbers else _proof_error(job)
     away = STORE_AWAY(numbers=str(sorted(unknown)))
     with transaction.atomic():
-        data: dict[str, Any] = {"bad": bad, "sectors": [], "updated_at": context.now}
+        told = [one | {"reason": str(one["reason"]), "reason_coded": coded(one["reason"])} for one in bad]
+        data: dict[str, Any] = {"bad": told, "sectors": [], "updated_at": context.now}
         data["error"] = error or (away if unknown else "")
         if not run.store:
             run.store = data["store"] = next(iter(job.result.get("stores", ())), "")

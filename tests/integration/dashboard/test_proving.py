@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from apps.core.clock import now
@@ -296,6 +297,11 @@ def test_dry_run_makes_the_whole_proof_and_sends_nothing(
     checks_collect(context)
     run.refresh_from_db()
     assert (run.state, [one["number"] for one in run.bad]) == ("DONE", [2])
+    headers = people.bearer(people.token("read", of="alice"))
+    told = Client().get(f"/api/v1/miners/{north.address}/checks", headers=headers).json()["results"][0]["bad"]
+    assert [(one["number"], one["reason_code"]) for one in told] == [(2, "proving.unread")]
+    User.objects.update(language="zh-hans")
+    assert str(told[0]["reason"]) not in page(reverse("proving-deadline", args=[north.address, 1]))
 
 
 def test_no_host_in_charge_is_said_and_nothing_begins(north: Miner) -> None:

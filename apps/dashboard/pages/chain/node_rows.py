@@ -64,7 +64,8 @@ def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
     word = str(condition.label) if node.is_enabled else gettext("disabled")
     p95 = node.latency_quantile(0.95)
     times = [value for value in node.probes if value is not None]
-    behind = f"{node.lag_epochs} ep" + (f", {formatting.time_left(node.lag_s)}" if node.lag_epochs else "")
+    behind = gettext("{count} ep").format(count=node.lag_epochs)
+    behind += f", {formatting.time_left(node.lag_s)}" if node.lag_epochs else ""
     return NodeRow(
         pk=node.pk,
         name=node.name or node.url.partition("//")[2].partition("/")[0],
@@ -75,7 +76,7 @@ def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
         role=gettext("{label}, weight {weight}").format(label=NodeRole(node.role).label, weight=node.weight),
         head=formatting.whole(node.head_height),
         behind=behind if node.head_height is not None else formatting.NOTHING,
-        peers=formatting.whole(node.peers) + (f", {node.sync}" if node.sync else ""),
+        peers=formatting.whole(node.peers) + (f", {shown_text(node.sync)}" if node.sync else ""),
         latency=formatting.duration(None if p95 is None else p95 / 1000),
         errors=formatting.percent(node.error_rate, 1),
         version=node.version or formatting.NOTHING,

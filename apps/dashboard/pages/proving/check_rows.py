@@ -113,7 +113,7 @@ def _check_row(run: CheckRun, name: str) -> CheckRow:
     )
     why = (
         gettext("sectors {numbers}{more}: {reason}").format(
-            numbers=numbers, more=more, reason=run.bad[0]["reason"]
+            numbers=numbers, more=more, reason=shown_text(run.bad_reasons[0])
         )
         if run.bad
         else shown_text(run.error)
