@@ -33,7 +33,7 @@ from apps.users.rules.principals import SYSTEM
 from tests.alerts import T0, Hook, channel, report_of
 from tests.chinese_rows import rows_in_chinese
 from tests.page_words import latin_words
-from tests.unit.apps.checks.test_push_services import POVER, target_of
+from tests.push_targets import POVER, target_of
 
 pytestmark = pytest.mark.django_db
 

@@ -23,7 +23,7 @@ from apps.checks.selectors.alerts import target_shown
 from apps.checks.services import push
 from apps.checks.services.channels import channel_edit, channel_test
 from apps.checks.services.deliver import notifications_deliver
-from apps.checks.services.push_services import PARTS_MAX, PUSH_SERVICES, PushTarget, push_url_find
+from apps.checks.services.push_services import PARTS_MAX, PUSH_SERVICES, push_url_find
 from apps.checks.states import ChannelKind
 from apps.core.errors import BadValue
 from apps.core.reasons import code_of
@@ -33,23 +33,10 @@ from apps.users.rules.principals import SYSTEM
 from tests.alerts import T0, channel
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, tenant
+from tests.push_targets import PARTS, POVER, target_of
 
-PARTS = {
-    "slack": ("T1JJ3T3L2", "B1BRTD4JD", "TIiajkdnlazkcOXrIdevi7FQ"),
-    "slack-bot": ("xoxb-1234-5678-abcdefABCDEF", "ops"),
-    "discord": ("123456789012345678", "abc_def-Ghijkl"),
-    "telegram": ("123456789:abcdefg_hijklmnopABCDEFGHIJKLMNOPQR", "-1001234567"),
-    "pushover": ("u" * 15 + "k" * 15, "a" * 15 + "t" * 15),
-    "pushbullet": ("o.abcdefghABCDEFGH",),
-    "google-chat": ("AAAAxyz_-1", "AIzaSyKey-_1234", "tok-_1234="),
-    "prowl": ("p" * 20 + "q" * 20,),
-    "serverchan": ("SCT12345abcDEF",),
-    "wxpusher": ("AT_abcdefghijkl", "UID_mnopqrst"),
-    "pushplus": ("0123456789abcdef" * 2,),
-}
 CODES = {"pushplus": 200, "wxpusher": 1000}
 """Code of a success, where it is not 0."""
-POVER = "pover://{}@{}".format(*PARTS["pushover"])
 FAKE = """
 import json, os, runpy, socket, sys, time
 said = json.loads(sys.argv[1])
@@ -86,11 +73,6 @@ except Refused:
 else:
     print("done")
 """
-
-
-def target_of(name: str) -> PushTarget:
-    service = next(one for one in PUSH_SERVICES if one.name == name)
-    return PushTarget(service, dict(zip(service.parts, PARTS[name], strict=True)))
 
 
 def guarded(attempt: str) -> str:
