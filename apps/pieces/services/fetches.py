@@ -122,13 +122,13 @@ class _Fetch:
     stopped: threading.Event = field(default_factory=threading.Event)
     first: int = 0
     """Bytes that were there before, and are not read again."""
-    kept: int = field(init=False)
+    received_before: int = field(init=False)
     """Bytes that were there before."""
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         """Note what was there before."""
-        self.kept = self.received
+        self.received_before = self.received
 
     def begin(self, body: Body, *, most: int) -> None:
         """Note what comes, and reserve room for it.  Raises DiskFull, RoomAwaited, PieceTooLarge."""
@@ -154,13 +154,13 @@ class _Fetch:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the next try goes on from here."""
+        """Return whether the next try goes on from here."""
         return is_resumable(self.piece, tag=self.tag)
 
     @property
     def has_advanced(self) -> bool:
-        """Whether this try brought further bytes that the next one does not read again."""
-        return self.is_kept and self.first == self.kept and self.received > self.kept
+        """Return whether this try brought further bytes that the next one does not read again."""
+        return self.is_kept and self.first == self.received_before and self.received > self.received_before
 
     @property
     def rate(self) -> int:
