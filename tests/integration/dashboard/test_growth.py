@@ -17,6 +17,7 @@ from django.db import connection, reset_queries
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from apps.checks.selectors import timeline
 from apps.dashboard import list_page, pagination
 from apps.messages.selectors import alike
 from tests.bulk_rows import message_copies_insert, sector_copies_insert
@@ -77,6 +78,7 @@ def test_no_page_reads_more_of_an_older_pool(
     monkeypatch.setattr(pagination, "CHIP_MAX", FEW // 2)
     monkeypatch.setattr(list_page, "COUNT_MAX", FEW // 2)
     monkeypatch.setattr(alike, "GROUPED_MAX", FEW // 20)
+    monkeypatch.setattr(timeline, "EVENTS_SEARCHED", FEW // 2)
     asked = []
     for who, client in clients.items():
         pages = plain_addresses() | addresses(others if who == "another tenant" else pool)
