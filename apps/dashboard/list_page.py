@@ -511,11 +511,7 @@ class ListPage:
             if self.order_of is None or self.order(request)[0]
             else pager.oldest([self.order_of(row) for row in laid]),
             verdict=self.verdict(data),
-            is_verdict_of_all=not self.is_scoped
-            and wanted is not None
-            and any(wanted[name] for name in self.scoped),
-            scope_note=self.scope_note(data),
-            is_scope_alone=wanted is not None and bool(wanted) and set(wanted.given) <= set(self.scoped),
+            **self.scope_context(wanted, data),
             links=[replace(one, href=href_in_scope(one.href, request.GET)) for one in self.links(data)],
             wanted=wanted,
             bar=self.bar(request, wanted, data, views=views, is_counted=not wrong),
@@ -526,6 +522,15 @@ class ListPage:
             bulk=self.bulk(data, wanted, rows, pager) if self.bulk is not None and not wrong else None,
             **self.more(request, data),
         )
+
+    def scope_context(self, wanted: ListFilters | None, data: PageData) -> dict[str, Any]:
+        """Return what the page says of the scope: whether its sentence and its rows are narrowed by it."""
+        is_narrowed = wanted is not None and any(wanted[name] for name in self.scoped)
+        return {
+            "is_verdict_of_all": is_narrowed and not self.is_scoped,
+            "is_scope_alone": is_narrowed and set(wanted.given if wanted else ()) <= set(self.scoped),
+            "scope_note": self.scope_note(data),
+        }
 
     def bar(
         self,

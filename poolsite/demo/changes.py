@@ -186,9 +186,9 @@ def _store_moves(world: World, free: list[Sector]) -> None:
         for _ in range(count):
             place += 1
             sector = free.pop()
-            if (found := _stores_of(world, sector)) is None:
+            if (stores := _stores_of(world, sector)) is None:
                 continue
-            here, there, worker = found
+            here, there, worker = stores
             if state == MoveState.MOVED:  # its row names the store to which it went
                 here, there = there, here
             at = world.now - timedelta(hours=4 * place)
@@ -211,10 +211,10 @@ def _store_moves(world: World, free: list[Sector]) -> None:
 
 def _scan(world: World, free: list[Sector]) -> None:
     """Make a scan that found something of each kind in one store, and one that failed in another."""
-    found = next((stores for one in free if (stores := _stores_of(world, one)) is not None), None)
-    if found is None:
+    stores = next((some for one in free if (some := _stores_of(world, one)) is not None), None)
+    if stores is None:
         return
-    store, other, worker = found
+    store, other, worker = stores
     held = [one for one in free if one.store == store.name and one.miner.tenant_id == store.tenant_id]
     elsewhere = [one for one in free if one.store == other.name and one.miner.tenant_id == store.tenant_id]
     rows = []
@@ -285,11 +285,11 @@ def _finding(store: Store, kind: FindingKind, number: int, sector: Sector | None
 
 
 def _miners_move(world: World) -> None:
-    """Let one miner have moved in some weeks ago, and another be about to move out."""
-    came, leaves = world.miners[0], world.miners[-1]
-    came.works_from = HEIGHT - min(MOVED_IN_DAYS, world.scale.days) * DAY_EPOCHS
-    leaves.works_until = HEIGHT + MOVES_OUT_DAYS * DAY_EPOCHS
-    Miner.objects.bulk_update([came, leaves], ["works_from", "works_until"])
+    """Set the heights of a miner that moved in some weeks ago, and of one that is about to move out."""
+    first, last = world.miners[0], world.miners[-1]
+    first.works_from = HEIGHT - min(MOVED_IN_DAYS, world.scale.days) * DAY_EPOCHS
+    last.works_until = HEIGHT + MOVES_OUT_DAYS * DAY_EPOCHS
+    Miner.objects.bulk_update([first, last], ["works_from", "works_until"])
 
 
 def _remote_wallets(world: World) -> None:
