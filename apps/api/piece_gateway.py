@@ -29,7 +29,7 @@ from apps.pieces.data.ranges import PieceBytes, piece_data
 from apps.pieces.errors import PieceSealed, PieceUnknown
 from apps.pieces.selectors import piece_name, piece_retrievable, piece_unsealable
 from apps.pieces.services.restored_data import copy_read_note
-from apps.pieces.services.retrieval_counts import limit_wait_s, retrieved_add
+from apps.pieces.services.retrieval_counts import limit_wait_read, retrieved_add
 from apps.sectors.errors.runs import NotUnsealed, UnsealFailed, UnsealsUnderWay
 from apps.sectors.services.runs.unsealing import retrieval_unseal_request
 from poolsite.filecoin.cids import BadCid, cid_parse
@@ -117,7 +117,7 @@ class HeldChunks:
 
     def _count(self) -> None:
         if self._address is not None and self._uncounted:
-            retrieved_add(self._miner, self._address, self._uncounted, now=clock.now())
+            retrieved_add(self._miner, network=self._address, count=self._uncounted, now=clock.now())
         self._uncounted = 0
 
     def close(self) -> None:
@@ -195,7 +195,7 @@ def sealed_answer(request: HttpRequest, piece: Piece | None) -> HttpResponse:
 
 def over_limit(miner: str, address: str, *, limit: int) -> HttpResponse | None:
     """Return the refusal of an address that retrieved a miner's bytes of a day; None: it did not."""
-    wait = limit_wait_s(miner, address, limit=limit, now=clock.now())
+    wait = limit_wait_read(miner, network=address, limit=limit, now=clock.now())
     if not wait:
         return None
     reason = gettext("this address has retrieved its bytes of today: try again tomorrow (UTC)")

@@ -78,7 +78,7 @@ class Proposal:
 
     @property
     def is_free(self) -> bool:
-        """Whether it costs its client neither money nor data cap."""
+        """Return whether it costs its client neither money nor data cap."""
         if self.signed is None:
             return self.allocation is None
         return not self.signed.proposal.verified_deal and client_lockup(self.signed.proposal) == 0

@@ -36,7 +36,7 @@ class Retrieved:
     """In `DAYS` days, with today."""
 
 
-def retrieved_add(miner: str, network: str, count: int, *, now: datetime) -> None:
+def retrieved_add(miner: str, *, network: str, count: int, now: datetime) -> None:
     """Count bytes that were sent."""
     key = _key(miner, now.date())
     try:
@@ -49,7 +49,7 @@ def retrieved_add(miner: str, network: str, count: int, *, now: datetime) -> Non
         return
 
 
-def limit_wait_s(miner: str, network: str, *, limit: int, now: datetime) -> int:
+def limit_wait_read(miner: str, *, network: str, limit: int, now: datetime) -> int:
     """Return after how many seconds an address may retrieve again; 0: now.
 
     `limit`: bytes of a day; 0: none.

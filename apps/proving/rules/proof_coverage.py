@@ -7,6 +7,16 @@ from collections.abc import Sequence
 from apps.miners.onchain.partition_facts import PartitionFacts
 from apps.proving.models import WindowPost
 from poolsite.filecoin.bitfield import bitfield_of
+from poolsite.filecoin.policy import Network, ProofForm
+from poolsite.filecoin.proof_container import window_post_partitions_max
+
+
+def posted_partitions_most(sector_size: int, *, network: Network) -> int:
+    """Return how many partitions one message proves at most: by the chain, and by its size."""
+    most = network.posted_partitions_max
+    if network.proof_form == ProofForm.VANILLA:
+        most = min(most, window_post_partitions_max(sector_size))
+    return most
 
 
 def provable_sectors_select(part: PartitionFacts, *, skipped: Sequence[int]) -> list[int]:

@@ -17,12 +17,15 @@ from apps.miners.models import Miner
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.errors import CheckUnavailable
 from apps.proving.models import CheckRun, Deadline, Partition, WindowPost
-from apps.proving.rules.proof_coverage import proof_order_build, provable_sectors_select
+from apps.proving.rules.proof_coverage import (
+    posted_partitions_most,
+    proof_order_build,
+    provable_sectors_select,
+)
 from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.checks import checkers_list, sector_stores_find, store_uids_read
 from apps.proving.services.jobs import Window, check_job_create, job_create, onchain_sectors_read
 from apps.proving.services.offers import offer_find
-from apps.proving.services.windows import posted_partitions_most
 from apps.proving.states import CheckKind, CheckState, PostState
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
@@ -141,7 +144,7 @@ def _dry_run_plans(
                 index=index, miner=miner
             )
         )
-    most = posted_partitions_most(miner, network=context.network)
+    most = posted_partitions_most(miner.sector_size, network=context.network)
     plans = []
     for at in range(0, len(provable), most):
         order, covered = proof_order_build(facts, post=WindowPost(partitions=provable[at : at + most]))

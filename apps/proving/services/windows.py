@@ -12,13 +12,11 @@ from apps.core.compiled import Compiled
 from apps.miners.models import Miner
 from apps.miners.onchain.partition_facts import partitions_read
 from apps.proving.models import WindowPost
-from apps.proving.rules.proof_coverage import provable_sectors_select, skipped_of
+from apps.proving.rules.proof_coverage import posted_partitions_most, provable_sectors_select, skipped_of
 from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.post_updates import posts_publish
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.deadlines import DeadlineInfo, current_deadline
-from poolsite.filecoin.policy import Network, ProofForm
-from poolsite.filecoin.proof_container import window_post_partitions_max
 from poolsite.filecoin.randomness import Tag, miner_entropy
 
 
@@ -67,16 +65,8 @@ def partition_groups_list(miner: Miner, *, index: int, context: ProvingContext) 
     """Return a deadline's partitions with something to prove, as many together as a message takes."""
     facts = partitions_read(context.client, miner.address, [index], context.head.key)[index]
     provable = [at for at, part in enumerate(facts) if provable_sectors_select(part, skipped=())]
-    most = posted_partitions_most(miner, network=context.network)
+    most = posted_partitions_most(miner.sector_size, network=context.network)
     return [provable[at : at + most] for at in range(0, len(provable), most)]
-
-
-def posted_partitions_most(miner: Miner, *, network: Network) -> int:
-    """Return how many partitions one message proves at most: by the chain, and by its size."""
-    most = network.posted_partitions_max
-    if network.proof_form == ProofForm.VANILLA:
-        most = min(most, window_post_partitions_max(miner.sector_size))
-    return most
 
 
 def posts_schedule(miner: Miner, *, windows: Sequence[DeadlineInfo], context: ProvingContext) -> int:

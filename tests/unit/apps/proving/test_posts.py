@@ -9,11 +9,11 @@ import pytest
 from apps.core import clock
 from apps.miners.onchain.partition_facts import PartitionFacts
 from apps.proving.models import WindowPost
-from apps.proving.rules.proof_coverage import proof_order_build
+from apps.proving.rules.proof_coverage import posted_partitions_most, proof_order_build
 from apps.proving.rules.proving_context import ProvingContext
 from apps.proving.services.jobs import lease_length_compute
 from apps.proving.services.submissions import submit_params_encode
-from apps.proving.services.windows import posted_partitions_most, windows_open
+from apps.proving.services.windows import windows_open
 from poolsite.filecoin.actors.miner_proving import SubmitWindowedPoStParams
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.codec import from_cbor
@@ -132,6 +132,4 @@ def test_the_message_names_skipped_sectors_and_the_chain_it_is_for() -> None:
 )
 def test_a_message_proves_as_many_partitions_as_fit(name: str, sector_size: int, most: int) -> None:
     """Three partitions of 8 MiB would be 92 KB of vanilla proofs, of which nodes accept 64."""
-    miner = factories.miner(2001, sector_size=sector_size)
-
-    assert posted_partitions_most(miner, network=network_by_name(name)) == most
+    assert posted_partitions_most(sector_size, network=network_by_name(name)) == most
