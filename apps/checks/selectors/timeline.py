@@ -269,10 +269,10 @@ def _sources_of_farm(tenant_id: int, miners: Sequence[Miner], wanted: TimelineFi
     jobs = Job.objects.filter(miner__in=[miner.pk for miner in miners], kind__in=SECTOR_JOBS)
     hosts, stores = Worker.objects.filter(tenant=tenant_id), Store.objects.filter(tenant=tenant_id)
     steps = JobEvent.objects.select_related("job__sector", "job__run__sector", "job__miner", "worker")
-    told = Q(is_error=True) | Q(event__in=SECTOR_EVENTS) | Q(to_state__in=RUN_FINAL)
+    shown = Q(is_error=True) | Q(event__in=SECTOR_EVENTS) | Q(to_state__in=RUN_FINAL)
     orders = WorkerCommand.objects.select_related("worker")
     return {
-        "sector": _searched(_Events("sector", steps, told, "job", jobs), wanted),
+        "sector": _searched(_Events("sector", steps, shown, "job", jobs), wanted),
         "host": _searched(
             _Events("host", orders, Q(op__in=HOST_ORDERS), "worker", hosts, at="created_at"), wanted
         ),
@@ -294,7 +294,7 @@ class _Events:
 
     kind: str
     rows: QuerySet[Any]
-    told: Q
+    shown: Q
     """Which of them are shown at all, by their own columns."""
     about: str
     """The column that says what an event is about."""
@@ -317,7 +317,7 @@ def _searched(events: _Events, wanted: TimelineFilter) -> _Source:
             return _Found([])
         last = first - EVENTS_SEARCHED
         # In steps, each by a key: in one statement a plan might begin with all events of the objects.
-        shown = rows.filter(events.told & _within(wanted, events.at), pk__lt=first, pk__gte=last)
+        shown = rows.filter(events.shown & _within(wanted, events.at), pk__lt=first, pk__gte=last)
         of = dict(shown.values_list("pk", f"{events.about}_id"))
         own = (
             set(events.objects.filter(pk__in=set(of.values())).values_list("pk", flat=True)) if of else set()

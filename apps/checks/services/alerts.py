@@ -438,5 +438,5 @@ def _ended_unreported(channel: AlertChannel, *, now: datetime) -> list[Alert]:
 
 def _say_as_told(alert: Alert) -> None:
     """Put into an alert what a channel was told of it last: it is to hear that this is over, and no more."""
-    told = Notification.objects.get(pk=getattr(alert, "last_failing"))  # noqa: B009  # annotated
-    alert.say = clauses(*findings_read(told)[0]) or alert.say
+    sent = Notification.objects.get(pk=getattr(alert, "last_failing"))  # noqa: B009  # annotated
+    alert.say = clauses(*findings_read(sent)[0]) or alert.say

@@ -87,8 +87,8 @@ def _take(run: CheckRun, job: Job, context: ProvingContext) -> None:
     error = "" if bad or run.kind != CheckKind.DRY_RUN or not numbers else _proof_error(job)
     away = STORE_AWAY(numbers=str(sorted(unknown)))
     with transaction.atomic():
-        bad_coded = [one | {"reason": str(one["reason"]), "reason_coded": coded(one["reason"])} for one in bad]
-        data: dict[str, Any] = {"bad": bad_coded, "sectors": [], "updated_at": context.now}
+        rows = [one | {"reason": str(one["reason"]), "reason_coded": coded(one["reason"])} for one in bad]
+        data: dict[str, Any] = {"bad": rows, "sectors": [], "updated_at": context.now}
         data["error"] = error or (away if unknown else "")
         if not run.store:
             run.store = data["store"] = next(iter(job.result.get("stores", ())), "")
