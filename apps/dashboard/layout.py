@@ -8,8 +8,11 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.http import urlencode
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.local_time import page_zone
@@ -81,6 +84,12 @@ def frame_data(request: HttpRequest, data: PageData) -> PageData:
     return data if seen == data.viewer else data_of(data.viewer, seen)
 
 
+def _live_query(page_key: str, scope: str) -> str:
+    """Return by what the live socket knows a page, its language, time zone and scope."""
+    given = {"page": page_key, "language": get_language() or settings.LANGUAGE_CODE, "zone": page_zone().name}
+    return urlencode(given | ({"scope": scope} if scope else {}))
+
+
 def page_render(
     request: HttpRequest,
     template: str,
@@ -107,7 +116,7 @@ def page_render(
     layout = {
         "title": title,
         "section": section,
-        "page_key": page_key,
+        "live_query": _live_query(page_key, scope.query),
         "nav": nav_of(data.whole, bell.badges, scope=scope),
         "tabs": [(item, scope.href(item.href)) for group in navigation() for item in group if item.is_tab],
         "page_scope": scope,

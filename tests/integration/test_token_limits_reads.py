@@ -55,7 +55,7 @@ OF_MINERS: Final = re.compile(
 )
 """What a token for signers sees all of its tenant's of: miners, what they hold, and the hosts."""
 NOT_SHOWN: Final = re.compile(
-    r"/(reach|addresses|escrow|move|pledge-price|dry-run|data|kept|policy|versions/.*|work)$"
+    r"/(reach|addresses|escrow|move|pledge-price|dry-run|data|kept|policy|retrievals|versions/.*|work)$"
     r"|/(offline-keys|multisigs)/|/multisigs$|/(adoptions|uploads|checks|scans|sector-changes|deals)/[^/]*$|/jobs/|/chain/nodes/<|/chain/head"
 )
 """Routes that answer 404, 409 or 503 of one's own objects here: without a node, a signer or such a row."""
