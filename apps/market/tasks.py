@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from apps.chain.heads.steps import EVERY_STEP_EPOCHS
 from apps.chain.node.client import chain_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.locks import single_flight
+from apps.market.selectors.deals import WHOLE_EPOCHS
 from apps.market.services.advertisements import advertisements_advance
 from apps.market.services.counts import counts_add_up
 from apps.market.services.earnings import earnings_record, settlements_read
 from apps.market.services.follow import deals_advance, deals_join
 from apps.market.services.publishing import deals_publish
 from apps.market.services.settling import settlements_advance
+from apps.market.services.transfers import chunks_sweep
 from apps.messages.selectors.recovery import recovery_now
 
 
@@ -34,8 +37,10 @@ def market_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
 @shared_task(name="market.join")
 @single_flight
 def market_join(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Put the uploads together whose chunks are all here."""
+    """Put the uploads together whose chunks are all here; once a day remove chunks that nobody awaits."""
     deals_join()
+    if height % WHOLE_EPOCHS < EVERY_STEP_EPOCHS:
+        chunks_sweep(now=clock.now())
 
 
 @shared_task(name="market.advertise")

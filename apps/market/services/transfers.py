@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Final
+from uuid import UUID
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
@@ -29,12 +32,15 @@ from apps.market.rules import Place
 from apps.market.selectors.deals import chunks_received
 from apps.market.services.earnings import earning_columns_compute, earning_read, income_change
 from apps.market.states import WITHOUT_DATA, DealSource, DealState
+from apps.messages.services.recovery.detect import restore_check
 from apps.miners.selectors.miners import miner_principal
+from apps.pieces.data.blocks import is_newer
 from apps.pieces.data.commitments import GROWING
 from apps.pieces.data.files import Source, bytes_write, file_locked, piece_opened
 from apps.pieces.data.sources import url_shown
 from apps.pieces.errors import PieceBusy, PieceMismatch, PieceTooLarge, UploadIncomplete
 from apps.pieces.models import CLIENT_ACTOR, Piece
+from apps.pieces.selectors import unknown_kept_before
 from apps.pieces.services.fetches import piece_fetch_begin
 from apps.pieces.services.reservations import Room
 from apps.pieces.services.uploads import (
@@ -50,6 +56,8 @@ from apps.users.rules.encryption import text_decrypt
 from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 
+log = structlog.get_logger(__name__)
+
 EARNING: Final = ("ACTIVATE", "END", "SEAL")
 """Events that change when a deal earns."""
 KEEPS_PLACES: Final = ("WAIT", "TRANSFER", "STORE", "PUBLISH", "RETURN", "LAND", "VERIFY")
@@ -62,6 +70,7 @@ NOTED_S: Final = 60.0
 """Between two notes that bytes of an upload come."""
 ARRIVED: Final = (PieceState.RECEIVED, PieceState.READY, PieceState.HELD)
 """States of a piece whose bytes are all here; a head checks those that nobody has."""
+CHUNK_ENDING: Final = ".chunk"
 CHUNK_LEAST: Final = 1 << 20
 CHUNK_MOST: Final = 1 << 30
 """Bytes of a chunk, a power of two, as Curio has them (deps/config MK20Config; the least is smaller here)."""
@@ -310,6 +319,24 @@ def chunks_discard(deal: Deal) -> None:
     DealChunk.objects.filter(deal=deal).delete()
 
 
+def chunks_sweep(*, now: datetime) -> None:
+    """Delete chunks of deals that await no data any more, or are not here: a kill or a restore leaves such.
+
+    After a restore those from before it stay for a while: another backup may know their deals.
+    """
+    files: dict[UUID, list[Path]] = {}
+    for path in Path(settings.PIECES_DIR).glob(f"*{CHUNK_ENDING}"):
+        with suppress(ValueError):  # somebody else's file
+            files.setdefault(UUID(path.name.partition(".")[0]), []).append(path)
+    states = dict(Deal.objects.filter(uuid__in=files).values_list("uuid", "state"))
+    kept_before = unknown_kept_before(restore_check(now=now), now=now) if files else None
+    for uuid, paths in files.items():
+        for path in paths if states.get(uuid) not in WITHOUT_DATA else ():
+            if uuid in states or kept_before is None or is_newer(path, kept_before):
+                path.unlink(missing_ok=True)
+                log.info("chunk_removed", file=path.name)
+
+
 def deal_wait(deal: Deal, *, reason: Reason | str, place_at: int | None = None) -> None:
     """Return a deal to where it waits for its data: those that came were not all, or not the right ones.
 
@@ -364,7 +391,7 @@ def deal_note(deal: Deal, *, reason: Reason | str) -> None:
 
 def chunk_place(deal: Deal, *, number: int) -> Path:
     """Return where a chunk lies: beside the pieces, whose reservations of room it shares."""
-    return Path(settings.PIECES_DIR) / f"{deal.uuid}.{number}.chunk"
+    return Path(settings.PIECES_DIR) / f"{deal.uuid}.{number}{CHUNK_ENDING}"
 
 
 class _Nothing:

@@ -11,7 +11,9 @@ from datetime import timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -686,3 +688,24 @@ def test_data_that_do_not_come_end_the_deal(
     assert go_on(one, height=1199).state == "ACCEPTED"
 
     assert (go_on(one, height=height, days=days).state, one.reason) == ("FAILED", reason)
+
+
+def test_chunks_that_nobody_awaits_are_removed(
+    miner: Miner, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    awaited, over = deal(miner), deal(miner, b"other", state="FAILED")
+    folder = Path(settings.PIECES_DIR)
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {f"{awaited.uuid}.1.chunk", "notes.1.chunk"}
+    unknown = f"{uuid4()}.1.chunk"
+    for name in (*kept, unknown, f"{over.uuid}.1.chunk", f"{over.uuid}.2.chunk"):
+        (folder / name).write_bytes(b"x")
+    restored = SimpleNamespace(restored_at=clock.now() + timedelta(minutes=1))
+    monkeypatch.setattr(transfers, "restore_check", lambda **_: restored)
+
+    def left(**later: int) -> set[str]:
+        transfers.chunks_sweep(now=clock.now() + timedelta(**later))
+        return {path.name for path in folder.glob("*.chunk")}
+
+    assert left(minutes=2) == {*kept, unknown}, "another backup may know its deal"
+    assert left(days=400) == kept
