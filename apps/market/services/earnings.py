@@ -56,9 +56,12 @@ def earning_read(deal: Deal) -> Earning:
 
 
 def earning_columns_compute(deal: Deal, *, event: str, height: int | None) -> dict[str, int | None]:
-    """Return what an event changes of when a deal earns."""
+    """Return what an event changes of when a deal earns.
+
+    One of price 0 is noted at its end alone: the market actor keeps its collateral until it is settled.
+    """
     price, first, end = deal_price_read(deal), deal.start_epoch, (deal.start_epoch or 0) + deal.duration
-    if not price or first is None:
+    if first is None or not (price or (event == "END" and deal.chain_deal is not None and deal.collateral)):
         return {}
     if event == "ACTIVATE":
         return {

@@ -177,6 +177,27 @@ def test_deals_are_settled_after_a_week_or_once_they_have_ended(miner: Miner, no
     assert sent() == [[3, 7], [5]], "what is in a message is in no other"
 
 
+def test_a_deal_without_a_price_is_settled_once_it_has_ended(miner: Miner, node: Chain) -> None:
+    """The market actor keeps its collateral until then."""
+    terms = {"start": HEIGHT - week() - 500, "duration": week(), "price": 0}
+    kept = [deal(miner, node, 7, **terms, collateral=10**18), deal(miner, node, 9, **terms, collateral=0)]
+    advance(node)
+    assert sent() == []
+
+    for row in kept:
+        deal_move(row, event="END", piece=None, height=HEIGHT - 500)
+    advance(node)
+
+    assert sent() == [[7]]
+    factories.head(HEIGHT + 1)
+    node.land(Message.objects.get(kind=KIND), HEIGHT + 1)
+    factories.head(HEIGHT + 1 + CONFIRM_EPOCHS)
+    advance(node)
+    kept[0].refresh_from_db()
+    assert (kept[0].settled_to, sent()) == (kept[0].earns_until, [[7]])
+    assert deal_payments(kept[0], height=HEIGHT).earned == 0
+
+
 def test_what_was_paid_is_noted_for_each_deal_and_counted_once(miner: Miner, node: Chain) -> None:
     long, short = (
         deal(miner, node, 7, start=HEIGHT - week()),
