@@ -23,7 +23,10 @@ from apps.chain.node.client import ChainClient, page_client
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.errors import DomainError
+from apps.core.reasons import code_of
 from apps.market.errors import RETRY, DealRefused
+from apps.market.reasons import TERM_OVER
+from apps.market.selectors.client_tokens import reason_told
 from apps.market.selectors.deals import deal_by_uuid, deal_message_cid, market_of, sealing_state_of
 from apps.market.services.proposals import proposal_decide
 from apps.market.states import DealSource, DealState
@@ -238,6 +241,8 @@ def ask_sign(miner: Miner, *, terms: tuple[int, ...], height: int) -> bytes:
 
 def _sealing_word(deal: Deal) -> str:
     """Return how far the sector of a deal is, in lotus' words; empty where there is none."""
+    if code_of(deal.reason) == TERM_OVER.code:  # its sector lives on
+        return SEALING_WORDS[DealState.ACTIVE]
     if deal.state != DealState.SEALING:
         return SEALING_WORDS.get(DealState(deal.state), "")
     return SECTOR_WORDS.get(sealing_state_of(deal) or "", "")
@@ -250,7 +255,7 @@ def _status_of(deal: Deal) -> dict[str, Any]:
     if cid := deal_message_cid(deal):
         message = cid_parse(cid)
     status = {
-        "Error": deal.reason if deal.state == DealState.FAILED else "",
+        "Error": str(reason_told(deal)) if deal.state == DealState.FAILED else "",
         "Status": STATUS_WORDS.get(DealState(deal.state), ""),
         "SealingStatus": _sealing_word(deal),
         "Proposal": cbor.Encoded(to_cbor(signed.proposal)),

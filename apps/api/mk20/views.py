@@ -25,6 +25,7 @@ from apps.chain.node.client import page_client
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.market.errors import RETRY, ChunkRefused, DealNeedsNoData, DealRefused, DealUnknown, RefusalKind
+from apps.market.selectors.client_tokens import reason_told
 from apps.market.selectors.deals import chunks_received, deal_of_client
 from apps.market.services.proposals import proposal_decide
 from apps.market.services.transfers import (
@@ -160,7 +161,7 @@ def deal(request: HttpRequest, *, client: str) -> HttpResponse:
 def deal_status(request: HttpRequest, *, client: str, name: str) -> HttpResponse:  # noqa: ARG001  # Django's
     """Return how far a client's deal is."""
     row = deal_of_client(ulid_read(name), client=client)
-    message = row.reason if row.state == DealState.FAILED else ""
+    message = str(reason_told(row)) if row.state == DealState.FAILED else ""
     return JsonResponse({"ddo_v1": {"status": status_word(row), "errorMsg": message}})
 
 

@@ -12,10 +12,11 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.filters import Choices, ListFilters, Words
 from apps.core.marked_texts import gettext
-from apps.core.reasons import REFUSED, code_of
+from apps.core.reasons import REFUSED, Reason, code_of
 from apps.core.uuids import uuid_read
 from apps.market.errors import RETRY, ClientTokenRefused, ClientTokenUnknown, DealRefused, DealUnknown
 from apps.market.models import ClientToken, Deal
+from apps.market.reasons import PUBLISHED_LATE
 from apps.market.states import DealState
 from apps.pieces.data.blocks import car_roots
 from apps.pieces.errors import PieceUnknown
@@ -97,10 +98,14 @@ def own_deal(token: ClientToken, name: str) -> Deal:
 
 
 def reason_told(deal: Deal) -> str:
-    """Return why a deal was refused or failed, in the words that its client heard."""
+    """Return why a deal was refused or failed, in the words that its client heard.
+
+    Not what held it up before: that the miner's balance or its signer did is its people's alone.
+    """
     reason: str = deal.reason
     if deal.state == DealState.FAILED:
-        return reason
+        first = reason.values.get("one", "") if isinstance(reason, Reason) else ""
+        return first if code_of(first) == PUBLISHED_LATE.code else reason
     if deal.state != DealState.REFUSED:
         return ""
     return reason if code_of(reason) == CLIENT_REFUSAL else RETRY

@@ -21,6 +21,7 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core import clock
 from apps.gateway.errors import SignerAway
 from apps.market.models import Deal
+from apps.market.reasons import TERM_OVER
 from apps.market.services.markets import market_set
 from apps.market.services.transfers import places_decode
 from apps.miners.models import Miner
@@ -263,10 +264,16 @@ def test_status_of_a_deal_being_sealed_says_where_its_sector_is(miner: Miner) ->
     tell("UPDATE_SENT")
     PipelineRun.objects.filter(pk=run.pk).update(state="SNAP_ABORTED")
     tell("SNAP_ABORTED")
+    one = Deal.objects.get()
+    for name, reason in (("its term is over", TERM_OVER(epoch=9)), ("its sector ended", "")):
+        one.state, one.reason = "ENDED", reason
+        one.save()
+        tell(name)
 
     assert list(told.values()) == [
         *("GetTicket", "PreCommit1", "WaitSeed", "CommitAggregateWait", "Proving"),
         *("ReplicaUpdateWait", "Proving"),
+        *("Proving", "Removed"),
     ]
     over = {"ABORTED", "TERMINATED", "SNAP_ABORTED"}
     assert {str(state) for state in (*SectorState, *SnapState)} - over == set(answers.SECTOR_WORDS)

@@ -12,11 +12,12 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.core import clock
-from apps.core.reasons import refused
+from apps.core.reasons import COLON, refused
 from apps.dashboard.urls import urlpatterns as pages
 from apps.market.errors import DealRefused
 from apps.market.models import ClientToken, Deal
-from apps.market.reasons import DEALS_WAIT
+from apps.market.reasons import DEALS_WAIT, MINER_LACKS, PUBLISHED_LATE
+from apps.market.selectors.client_tokens import reason_told
 from apps.market.services.markets import market_set
 from apps.miners.models import Miner
 from apps.pieces.services.indexes import indexes_update
@@ -155,7 +156,10 @@ def test_a_client_hears_what_it_was_told(miner: Miner) -> None:
     deal(miner, state="REFUSED", reason=refused(DealRefused("Deal price too low: 0 < 5")))
     deal(miner, state="REFUSED", reason=DEALS_WAIT(count=64))
     failed = deal(miner, state="FAILED", reason="its data did not come in time")
-    deal(miner, state="UNPUBLISHED", reason="the miner's market balance lacks 5 FIL")
+    held_up = MINER_LACKS(amount="5 FIL")
+    deal(miner, state="UNPUBLISHED", reason=held_up)
+    late = deal(miner, state="FAILED", reason=COLON(one=PUBLISHED_LATE(epoch=7), other=held_up))
+    assert reason_told(Deal.objects.get(pk=late.pk)) == PUBLISHED_LATE(epoch=7)
     client = browser(created().json()["token"])
 
     page = text_of(client.get("/my-deals/"))
@@ -169,9 +173,9 @@ def test_a_client_hears_what_it_was_told(miner: Miner) -> None:
     assert "64 deals wait" not in page
     assert "market balance lacks" not in page + text_of(client.get("/my-deals/deals.csv"))
     assert "its data did not come in time" in text_of(client.get(f"/my-deals/{failed.uuid}/"))
-    assert ids_of(client.get("/my-deals/?state=FAILED")) == {str(failed.uuid)}
-    assert text_of(client.get("/my-deals/deals.csv?state=FAILED")).count("\n") == 2
-    assert len(ids_of(client.get(f"/my-deals/?q={failed.piece_cid}"))) == 4
+    assert ids_of(client.get("/my-deals/?state=FAILED")) == {str(failed.uuid), str(late.uuid)}
+    assert text_of(client.get("/my-deals/deals.csv?state=FAILED")).count("\n") == 3
+    assert len(ids_of(client.get(f"/my-deals/?q={failed.piece_cid}"))) == 5
     assert ids_of(client.get(f"/my-deals/?q={failed.uuid}")) == {str(failed.uuid)}
     for bad in ("state=NONE", "client=x", "q=none"):
         assert client.get(f"/my-deals/?{bad}").status_code == 422
