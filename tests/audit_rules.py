@@ -53,6 +53,7 @@ ENDS: Final = frozenset(
         *(
             "alert.unacknowledge",
             "alerts.channel.remove",
+            "deal.end",
             "approval.rule.remove",
             "chain.unbind",
             "check.unmute",
