@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.http import urlencode
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
@@ -87,7 +87,7 @@ def frame_data(request: HttpRequest, data: PageData) -> PageData:
 def _live_query(page_key: str, scope: str) -> str:
     """Return by what the live socket knows a page, its language, time zone and scope."""
     given = {"page": page_key, "language": get_language() or settings.LANGUAGE_CODE, "zone": page_zone().name}
-    return urlencode(given | ({"scope": scope} if scope else {}))
+    return urlencode(given | ({"scope": scope} if scope else {}), safe="/")
 
 
 def page_render(

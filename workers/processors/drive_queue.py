@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from poolsite.filecoin.porep.parameters import parameters_of_size
-from poolsite.wire.batch_model import SET, STARTED, BatchMachine, batch_choose
+from poolsite.wire.batch_model import SET, STARTED, BatchMachine, batch_choose, batch_figures
 from poolsite.wire.hardware import BatchSize
 from poolsite.wire.page_shape import BATCH_MAX, shape_of
 from workers.gpus import gpus_here
@@ -48,6 +48,7 @@ from workers.storage.page_drives import DriveFailed, PageDrives, drives_open
 
 if TYPE_CHECKING:
     from poolsite.filecoin.porep.parameters import SealParameters
+    from poolsite.wire.page_shape import PageShape
     from workers.processors.parallel import Progress
 
 ROOM_S: Final = 60.0
@@ -273,8 +274,11 @@ class DriveQueue(LabelQueue):
         done = (known.get("layer", 1) - 1) * shape.nodes + known.get("chunk", 0) * shape.chunk
         rates = rates_read(self.folder)
         takes_s, whole_s = (rates.batch_s(shape, sectors=len(members), done=already) for already in (done, 0))
-        if takes_s is None or whole_s is None:
-            return
+        if takes_s is None or whole_s is None:  # no such batch has ended yet
+            whole_s = self._layers_s(shape, members[0].parameters)
+            if whole_s is None:
+                return
+            takes_s = whole_s * (1 - done / (shape.layers * shape.nodes))
         for one in members:
             left_s = one.ticket.end_s - time.time()
             if one.ticket.end_s and left_s < takes_s:
@@ -283,6 +287,19 @@ class DriveQueue(LabelQueue):
                 hours = takes_s / 3600, max(left_s, 0) / 3600, whole_s / 3600, one.ticket.fresh_s / 3600
                 one.done.set_exception((PermanentError if is_never else TicketTooOld)(text.format(*hours)))
         members[:] = [one for one in members if not one.done.done()]
+
+    def _layers_s(self, shape: PageShape, parameters: SealParameters) -> float | None:
+        """Return the seconds of a batch's layers by what was measured of the drives; trees come after."""
+        measured = measured_read(self.folder.parent)
+        if measured is None or measured.drives != tuple(self.settings.drives):
+            return None
+        page = next((page for page in measured.pages if page.sectors == shape.lanes), None)
+        if page is None:
+            return None
+        machine = BatchMachine(cpus=thread_count())
+        drives = len(self.settings.drives)
+        found = batch_figures(shape.sectors, page, drives=drives, machine=machine, parameters=parameters)
+        return None if found.hours is None else found.hours * 3600
 
     def _batch_work(self, batch: PageBatch, members: list[Waiting], progress: Progress) -> None:
         meter = RateMeter(self.folder, batch, members=len(members))

@@ -128,7 +128,9 @@ def test_rest_says_the_same(miner: Miner) -> None:
     assert (found["length"], found["waiting"], found["pieces"], found["blocks"]) == (1, 1, 2, 0)
     assert found["missing"] == 2  # to be removed: the pieces are not there
     assert (found["peer_id"], found["path"]) == (PEER, f"/ipni-provider/{PEER}")
-    assert found["indexers"] == [{"url": INDEXER, "head": "", "told_at": None, "reason": ""}]
+    assert found["indexers"] == [
+        {"url": INDEXER, "head": "", "told_at": None, "reason": "", "reason_code": ""}
+    ]
     assert [(row["address"], row["cid"]) for row in found["readers"]] == [("192.0.2.7", "")]
     other = people.bearer(people.token("read", of="bob"))
     assert Client().get(here, headers=other).status_code == 404

@@ -525,6 +525,17 @@ def test_a_batch_that_no_ticket_outlives_is_refused_with_its_remedy(tmp_path, se
         label(**late(sector(0, tmp_path), left_s=1000, fresh_s=84600))
 
 
+def test_a_first_batch_is_refused_by_what_was_measured_of_the_drives(tmp_path, settings):
+    """One read a second: the layers alone take 0.3 hours."""
+    pages = (PagesMeasured(sectors=16, reads_s=1),)
+    measured_write(DriveQueue(settings).folder.parent, DrivesMeasured(drives=settings.drives, pages=pages))
+    queue = DriveQueue(settings)
+
+    for fresh_s, refusal in ((84600, TicketTooOld), (1000, PermanentError)):
+        with queue.coming(SMALL) as label, pytest.raises(refusal, match=r"about 0\.3 h"):
+            label(**late(sector(0, tmp_path), left_s=100, fresh_s=fresh_s))
+
+
 def test_with_another_number_of_drives_it_is_measured_again(tmp_path, settings):
     """The refusal asks for more of them: what was measured with fewer says nothing."""
     rates_set(settings, hours=30)
