@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs
+
 import pytest
 
 from apps.dashboard.live_fragments import fragments_render
@@ -31,12 +33,13 @@ def test_columns_that_a_person_hides_stay_hidden_for_that_person_alone(ann: None
     assert heads(who="bea") == every
     assert "Host" in heads("?hide=next"), "an address says it otherwise"
     page = signed_in().get("/sectors/")
-    assert page.context["page_key"] == "sectors:hide=progress&hide=host&hide=deadline"
+    [key] = parse_qs(page.context["live_query"])["page"]
+    assert key == "sectors:hide=progress&hide=host&hide=deadline"
     [pushed] = [
         line
-        for line in fragments_render(
-            {("sector", str(row.uuid))}, viewer=people.principal(), page=page.context["page_key"]
-        ).split("<tbody")
+        for line in fragments_render({("sector", str(row.uuid))}, viewer=people.principal(), page=key).split(
+            "<tbody"
+        )
         if "f-sector-" in line
     ]
     assert pushed.count("<td") + pushed.count("<th") == len(page.context["heads"])
