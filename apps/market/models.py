@@ -158,7 +158,7 @@ class Deal(WithReasons, Named, Timestamped):
     proposal = models.BinaryField(null=True)
     """CBOR of the proposal with the client's signature, as it is published; None of deals that are not."""
     proposal_cid = CidField(blank=True, default="", db_default="")
-    """CID of that without the signature: the market takes no proposal twice."""
+    """CID of that without the signature, with the client's key address: the market takes none twice."""
     is_verified = models.BooleanField(default=False, db_default=False)
     """Whether publishing spends the client's data cap."""
     collateral = AttoFilField(default=0, db_default=0)

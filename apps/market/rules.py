@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
@@ -19,8 +19,9 @@ from apps.market.onchain import AllocationTerms, Balances
 from apps.market.reasons import COLLATERAL_SHORT
 from apps.market.states import ClientsRule
 from poolsite.filecoin.actors.market import ClientDealProposal
+from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import fil_format
-from poolsite.filecoin.deals import BadDeal, client_lockup, proposal_check
+from poolsite.filecoin.deals import BadDeal, client_lockup, deal_cid, proposal_check
 from poolsite.filecoin.fr32 import unpadded_bytes
 from poolsite.filecoin.piece_cids import SizedPiece
 
@@ -75,6 +76,19 @@ class Proposal:
     def piece_cid(self) -> str:
         """The commitment as the chain has it."""
         return str(self.piece.cid if self.signed is None else self.signed.proposal.piece_cid)
+
+    @property
+    def cid(self) -> str:
+        """Return the CID of what is published, whatever address names a party; empty if nothing is.
+
+        The market actor compares proposals by their parties' actors.
+        """
+        if self.signed is None:
+            return ""
+        terms = replace(
+            self.signed.proposal, client=address_parse(self.client), provider=address_parse(self.provider)
+        )
+        return str(deal_cid(terms))
 
     @property
     def is_free(self) -> bool:

@@ -61,7 +61,7 @@ from apps.sectors.selectors.first_epochs import first_deal_epoch
 from apps.users.models import Tenant
 from apps.users.rules.encryption import text_encrypt
 from poolsite.filecoin.codec import to_cbor
-from poolsite.filecoin.deals import client_lockup, deal_cid
+from poolsite.filecoin.deals import client_lockup
 
 log = structlog.get_logger(__name__)
 
@@ -276,7 +276,7 @@ def _money_check(proposal: Proposal, balances: Balances | None, *, use: Use) -> 
             )
     if proposal.signed is None or balances is None:
         return
-    same = deal_identical(str(deal_cid(proposal.signed.proposal)))
+    same = deal_identical(proposal.cid)
     if same is not None and same.uuid != proposal.uuid:
         raise DealRefused(f"deal proposal is identical to deal {same.uuid}")
     cap = balances.data_cap
@@ -314,7 +314,7 @@ def _columns(proposal: Proposal) -> dict[str, Any]:
         if signed is None
         else {
             "proposal": to_cbor(signed),
-            "proposal_cid": str(deal_cid(signed.proposal)),
+            "proposal_cid": proposal.cid,
             "price": signed.proposal.storage_price_per_epoch,
             "collateral": signed.proposal.provider_collateral,
             "lockup": client_lockup(signed.proposal),

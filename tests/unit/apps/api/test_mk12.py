@@ -133,6 +133,8 @@ def test_an_offline_deal_of_an_older_client_that_names_itself_by_number(miner: M
     deal = Deal.objects.get()
     assert (deal.client, deal.source, deal.is_sized) == (str(STRANGER.address), "offline", False)
     assert (deal.raw_size, deal.is_announced, deal.removes_copy) == (1016, True, False)
+    same = f"deal proposal is identical to deal {deal.uuid}"
+    assert proposed(miner, params(signed(miner))) == (False, same), "under its key it is the same"
 
 
 def _fields(terms: DealProposal) -> dict[str, Any]:
