@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gzip
+
+import pytest
 from django.contrib.staticfiles import finders
 from django.test import AsyncClient, Client
 
@@ -41,3 +44,20 @@ def test_the_head_alone_has_no_body(client: Client) -> None:
 
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["Content-Length"] == str(len(text_of(STYLE)))
+
+
+@pytest.mark.django_db
+def test_pages_and_styles_are_compressed_for_whoever_reads_that(client: Client) -> None:
+    gzipped = {"Accept-Encoding": "gzip, br"}
+
+    for path in ("/login/", f"/static/{STYLE}"):
+        plain, small = client.get(path), client.get(path, headers=gzipped)
+        assert "Content-Encoding" not in plain.headers
+        assert small.headers["Content-Encoding"] == "gzip"
+        assert "Accept-Encoding" in small.headers["Vary"]
+        assert len(small.content) == int(small.headers["Content-Length"]) < len(plain.content) / 2
+    assert gzip.decompress(small.content) == plain.content == text_of(STYLE)
+    part = client.get(f"/static/{STYLE}", headers={**gzipped, "Range": "bytes=0-999"})
+    assert (part.status_code, part.content) == (206, text_of(STYLE)[:1000])
+    for path in ("/api/schema/", "/metrics"):
+        assert "Content-Encoding" not in client.get(path, headers=gzipped).headers
