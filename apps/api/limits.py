@@ -120,7 +120,7 @@ def person_of(session_key: str) -> str:
 
 
 class Pace:
-    """How fast a body comes: as a download, at `SLOW_RATE` over all, beside `SLOW_S` to stand still.
+    """The least rate of a body, as of a download: `SLOW_RATE` over all, beside `SLOW_S` to stand still.
 
     Only what is waited for its sender counts, not what is written to the disk meanwhile.
     """
@@ -238,7 +238,7 @@ class Body:
 CLIENT_STREAMS_MAX: Final = STREAMS_MAX // 2
 """Streamed bodies of deals' clients among all: others stay for tenants and sealing hosts."""
 STREAMS_PER_CLIENT: Final = 4
-"""Of these of one client: others have theirs."""
+"""Streamed bodies of one client among those: others have theirs."""
 
 
 def crowded() -> Refused:

@@ -119,7 +119,7 @@ class StreamCut(Exception):
 
 
 class ReadPace:
-    """How fast an answer is taken: at its rate over all, beside `READ_S` in which its reader may pause.
+    """The least rate of a reader: that of the answer over all, beside `READ_S` in which it may pause.
 
     The answer of a reader who is slower is ended as where that left, by cancelling the task that sends it.
     """

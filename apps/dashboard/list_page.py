@@ -214,7 +214,7 @@ class ListPage:
     is_scoped: bool = False
     """Whether all of the page is in the scope, its sentence and what else it shows, not the rows alone."""
     scope_note: Callable[[PageData], StrOrPromise] = lambda _data: ""
-    """What the page says of a scope that does not narrow all of it."""
+    """A sentence on what of the page the scope does not narrow; empty if it narrows all."""
     template: str = "core/list.html"
     """The page; one with more than the list extends that."""
     more: Callable[[HttpRequest, PageData], Mapping[str, Any]] = lambda _request, _data: {}

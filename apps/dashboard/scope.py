@@ -44,7 +44,7 @@ class Scope:
     fields: tuple[tuple[str, str], ...]
     """Name and value of what no filter of the page has: its forms send it along."""
     say: str
-    """What was chosen, in a sentence; empty if nothing was."""
+    """The chosen tenant and miner, such as `tenant bob, miner f02002`; empty if none is chosen."""
     whole_href: str
     """The page without any of it."""
     is_narrowed: bool

@@ -1,4 +1,4 @@
-"""What is done with sectors and miners that there are: moves, scans, extensions, snap-ups, remote wallets."""
+"""Changes of the demo's sectors and miners: moves, scans, extensions, snap-ups; and remote wallets."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from tests.bench.proposals import cpu_of
 
 PROPOSALS: Final = 9_990
 A_SECOND: Final = 400
-"""Of the flood; one network address may send 50."""
+"""Proposals of the flood; one network address may send 50."""
 THREADS: Final = 8
 GOOD: Final = 10
 GOOD_ADDRESS: Final = "127.0.0.2"

@@ -236,7 +236,7 @@ class MinerEscrowView(PoolView):
 
 
 class RetrievedOutput(serializers.Serializer[Any]):
-    """What one network address retrieved of a miner."""
+    """Bytes of a miner's data that one network address retrieved."""
 
     address = serializers.CharField(help_text="IPv4 address, or network of an IPv6 one")
     day_bytes = serializers.IntegerField(help_text="since midnight UTC")
@@ -277,7 +277,7 @@ class SettlementOutput(serializers.Serializer[Any]):
 
 
 class SettlementsOutput(serializers.Serializer[Any]):
-    """How what a miner's deals have earned is settled."""
+    """A miner's latest settlements of deals, and why others are not sent."""
 
     reason = serializers.CharField(help_text="why what is due was not settled last; empty if it was")
     reason_code = serializers.CharField(help_text=CODE_HELP)

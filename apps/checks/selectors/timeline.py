@@ -295,11 +295,11 @@ class _Events:
     kind: str
     rows: QuerySet[Any]
     shown: Q
-    """Which of them are shown at all, by their own columns."""
+    """The condition, by its own columns, under which an event is shown."""
     about: str
     """The column that says what an event is about."""
     objects: QuerySet[Any]
-    """What the events looked for are about."""
+    """The jobs, hosts or stores whose events are looked for."""
     at: str = "at"
 
 

@@ -151,7 +151,7 @@ class ChannelSpec:
     critical_only: bool = False
     with_actions: bool = False
     language: str = settings.LANGUAGE_CODE
-    """Of what people read; what programs read is English."""
+    """Language of the texts that people read; what programs read is English."""
     only_tenants: Sequence[str] = ()
     """Names; only of the operator's channels."""
     only_miners: Sequence[str] = ()

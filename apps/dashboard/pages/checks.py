@@ -54,7 +54,7 @@ class CheckRow:
     label: StrOrPromise
     todos: tuple[Todo, ...]
     reach: str = ""
-    """What it is about, where that is more than the scope."""
+    """A sentence that names the whole pool or tenant, where the check looks at more than the scope."""
 
 
 NOT_OF_MINER: Final = frozenset(

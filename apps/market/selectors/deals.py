@@ -154,7 +154,7 @@ class Use:
     raw_bytes: int
     """Sum of the deals that wait."""
     free_deals: int
-    """Of these, those that cost their client nothing."""
+    """Waiting deals that cost their client neither money nor data cap."""
     client_deals: int
     """Deals of this client that wait for their data, or that the chain would leave out."""
     promised_bytes: int

@@ -1,4 +1,4 @@
-"""Which deals the market actor owes for, and how far they are settled.
+"""Deals for which the market actor owes fees, and up to which epoch each is settled.
 
 The choice reads the indexes of deals that are owed for, not all deals.
 """
@@ -92,7 +92,7 @@ def settlements_of_deal(deal: Deal) -> list[DealSettlement]:
 
 @dataclass(frozen=True, slots=True)
 class Settling:
-    """How a miner's deals are settled."""
+    """A miner's latest settlements, and today's fees."""
 
     check: SettlementCheck | None
     """The last look at what is due; None: nothing was due yet."""

@@ -20,14 +20,14 @@ from apps.core.redis_clients import redis_client
 DAYS: Final = 7
 """Days that are kept, with today."""
 ADDRESSES_MAX: Final = 10_000
-"""Of a miner and day; those with the fewest bytes go first."""
+"""Network addresses that are kept for a miner and day; those with the fewest bytes go first."""
 READ_MAX: Final = 1_000
-"""Of each day, for a list."""
+"""Addresses of each day that a list reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """What one network address retrieved of a miner."""
+    """Bytes of a miner's data that one network address retrieved."""
 
     address: str
     day_bytes: int

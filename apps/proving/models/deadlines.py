@@ -43,7 +43,7 @@ class Deadline(WithReasons):
     stores = models.JSONField(default=list)
     """Names of the stores in which its sectors lay then."""
     unmet_preconditions = models.JSONField(default=dict)
-    """What its next proof needs and is not there: the precondition's name to the reason, in English."""
+    """Missing preconditions of its next proof: by the name of each, the reason in English."""
     unmet_coded = models.JSONField(default=dict, db_default={})
     """Codes and values of those reasons, by the same names."""
     miss = models.FloatField(null=True)
@@ -58,7 +58,7 @@ class Deadline(WithReasons):
 
     @property
     def unmet(self) -> dict[str, Reason | str]:
-        """Return what its next proof needs and is not there: the precondition's name to the reason."""
+        """Return the missing preconditions of its next proof: by the name of each, the reason."""
         texts = self.unmet_preconditions.items()
         return {name: coded_read(text, self.unmet_coded.get(name)) for name, text in texts}
 

@@ -72,7 +72,7 @@ class TakenBack(Exception):
 
 
 def result_of_scene(name: str) -> Result:
-    """What a check finds in its scene, of which nothing is left."""
+    """The findings of a check in its scene, which is rolled back."""
     with pytest.MonkeyPatch.context() as patch:
         try:
             with transaction.atomic():
@@ -109,7 +109,7 @@ def english_words(text: str) -> set[str]:
 
 
 def texts_of(check: Check, finding: Finding) -> Iterator[str]:
-    """What a finding says anywhere."""
+    """All texts of a finding."""
     yield from (finding.say, finding.reason, finding.due_label, finding.button)
     yield from (act.text for act in finding.acts)
     yield from (str(check.title), str(check.button))

@@ -56,7 +56,7 @@ class Desk:
         assert receipt.exit_code == 0
 
     def withdraw(self, who: Person) -> None:
-        """Take all of a client's market balance back."""
+        """Withdraw all of a client's market balance."""
         params = to_cbor(WithdrawBalanceParams(who.address, 100 * FIL))
         assert chain_send(self.world.node.devnet, who, MARKET_ACTOR, method=3, params=params).exit_code == 0
 

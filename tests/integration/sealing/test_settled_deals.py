@@ -51,7 +51,7 @@ def test_fees_are_settled_by_rule_and_by_hand_and_killed_at_each_write(
     assert balance(desk, miner.address) == before, "the market pays nothing by itself"
 
     def closed(count: int) -> bool:
-        """Take the market's step, killed at each write; return whether so many settlements are over."""
+        """Run the market's step, killed at each write; return whether so many settlements are over."""
         head = head_current()
         assert head is not None
         step = partial(world.task_now, "market.advance", kwargs={"height": head.height, "key": head.key})

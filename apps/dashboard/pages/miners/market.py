@@ -108,7 +108,7 @@ def _indexer_proposed() -> str:
 
 @dataclass(frozen=True, slots=True)
 class RetrievedFacts:
-    """Which network addresses retrieve a miner's data."""
+    """Network addresses that retrieved a miner's data, most bytes first."""
 
     rows: tuple[Retrieved, ...] = ()
     away: str = ""

@@ -185,7 +185,7 @@ def publishing_refused(market: MinerMarket, viewer: Principal) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SettlingFacts:
-    """How what a miner's deals have earned is settled."""
+    """A miner's latest settlements of deals, and why others are not sent."""
 
     href: str
     """Address of the act that settles now."""

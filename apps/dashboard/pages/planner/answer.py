@@ -33,7 +33,7 @@ FIELDS: Final = ("goal", "by")
 """Fields of the goal, beside those of the farm."""
 OTHER_MAX: Final = 2000
 PLAN_DASHES: Final = (("", "6 4"), ("2 3", "8 3 2 3"))
-"""Of the lines of a plan, and of one beside it: they differ by more than their colours."""
+"""Dashes of the lines of a plan, and of the plan beside it, so that not only colours tell them apart."""
 
 
 @dataclass(frozen=True, slots=True)

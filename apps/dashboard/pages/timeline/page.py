@@ -79,7 +79,7 @@ ORDERS: Final[dict[str, StrOrPromise]] = {
     Operation.DETACH: _("{host} ordered to detach a store"),
     Operation.SET_STORE: _("{host} ordered to change a store"),
 }
-"""What the timeline says of an order to a host."""
+"""Sentences of the timeline, by the order to a host."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,7 @@ class Reader:
         self.is_whole = event["type"] == "http.response.body" and not event.get("more_body")
 
     async def read(self) -> None:
-        """Take the answer through Django's own handler."""
+        """Send the answer through Django's own handler."""
         outer = self
 
         class Handler(ASGIHandler):

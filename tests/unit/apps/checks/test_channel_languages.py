@@ -70,7 +70,7 @@ def evaluated(minute: int, report: Report, pool: str = "testnet") -> None:
 
 
 def all_told(row: AlertChannel) -> None:
-    """Let a channel be told of each event once, with an hour of quiet."""
+    """Send a channel each kind of event once, with an hour of quiet."""
     acting: dict[str, Any] = {"principal": SYSTEM, "now": T0 + 20 * MINUTE}
     evaluated(0, failing())
     evaluated(16, failing())

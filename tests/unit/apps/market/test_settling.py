@@ -66,7 +66,7 @@ class Chain:
         self.trials: list[list[int]] = []
 
     def outcome(self, numbers: list[int], height: int) -> bytes:
-        """What the actor returns, were these settled at a height."""
+        """Return the actor's answer, were these settled at a height."""
         failed = [FailCode(at, 32) for at, number in enumerate(numbers) if number not in self.paid]
         good = [
             Settled(
