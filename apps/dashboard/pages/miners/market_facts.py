@@ -195,9 +195,9 @@ class SettlingFacts:
 
 
 def settling_facts(miner: Miner) -> SettlingFacts | None:
-    """Return what was settled last, and why what is due is not; None for a miner without paid deals."""
+    """Return what was settled last, and why what is due is not; None if nothing was ever due."""
     found, payments = settling_of(miner, now=clock.now()), payments_of([miner])
-    if not payments.earned and not found.latest:
+    if not payments.earned and not found.latest and found.check is None:
         return None
     rows = [
         (_("Earned"), f"{fil(payments.earned)} FIL"),

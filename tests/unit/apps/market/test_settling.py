@@ -45,7 +45,7 @@ from poolsite.filecoin.message import Message as ChainMessage
 from tests import factories, people
 from tests.killed_writes import killed_until_done
 from tests.mk20 import sized
-from tests.page_client import signed_in
+from tests.page_client import signed_in, text_of
 from tests.query_plans import plan_run, rows_read
 
 pytestmark = pytest.mark.django_db
@@ -184,14 +184,26 @@ def test_a_deal_without_a_price_is_settled_once_it_has_ended(miner: Miner, node:
     advance(node)
     assert sent() == []
 
+    people.person("ann")
+    where = f"/miners/{miner.address}/market/"
+    assert "Payments of deals" not in text_of(signed_in("ann").get(where))
     for row in kept:
         deal_move(row, event="END", piece=None, height=HEIGHT - 500)
+    market_set(miner, values={"settle_day_fee": 1}, by=people.principal())
+    advance(node)
+    page = text_of(signed_in("ann").get(where))
+    assert sent() == []
+    assert "Payments of deals" in page
+    assert "settling has cost" in page, "its collateral waits for a reason"
+    market_set(miner, values={"settle_day_fee": 0}, by=people.principal())
+    factories.head(HEIGHT + LOOK_EPOCHS)
     advance(node)
 
     assert sent() == [[7]]
-    factories.head(HEIGHT + 1)
-    node.land(Message.objects.get(kind=KIND), HEIGHT + 1)
-    factories.head(HEIGHT + 1 + CONFIRM_EPOCHS)
+    landed = HEIGHT + LOOK_EPOCHS + 1
+    factories.head(landed)
+    node.land(Message.objects.get(kind=KIND), landed)
+    factories.head(landed + CONFIRM_EPOCHS)
     advance(node)
     kept[0].refresh_from_db()
     assert (kept[0].settled_to, sent()) == (kept[0].earns_until, [[7]])
