@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from django.db.models import BigIntegerField, Exists, ExpressionWrapper, F, OuterRef, Q, Sum, Value
+from django.db.models import Exists, F, OuterRef, Q, Subquery, Sum, Value
 
 from apps.chain.selectors.network import network_current
 from apps.core.formatting import DAY_S
@@ -31,16 +31,20 @@ def day_epochs_read() -> int:
 
 
 def markets_owed(*, height: int, looked_until: int) -> list[MinerMarket]:
-    """Return the markets of active miners with deals that are due, and that were not looked at since then."""
+    """Return the markets of active miners with deals that are due, and that were not looked at since then.
+
+    A miner's deal that was paid longest ago and the one that ends first tell, each the first of its index.
+    Whether any deal is due would be looked up in all of them, as the planner expects to find one soon.
+    """
     owing = Deal.objects.filter(OWING, miner=OuterRef("miner"), earns_from__lt=height)
-    paid_to = ExpressionWrapper(
-        Value(height) - OuterRef("settle_days") * Value(day_epochs_read()), output_field=BigIntegerField()
-    )
-    long_ago = owing.filter(settled_to__lte=paid_to)
-    ended = owing.filter(earns_until__lte=height)
     rows = MinerMarket.objects.filter(settle_days__gt=0, miner__in=miners_active())
     rows = rows.exclude(miner__settlement_check__height__gt=looked_until)
-    rows = rows.filter(Q(Exists(long_ago)) | Q(Exists(ended)))
+    rows = rows.annotate(
+        longest_ago=Subquery(owing.order_by("settled_to").values("settled_to")[:1]),
+        first_end=Subquery(owing.order_by("earns_until").values("earns_until")[:1]),
+    )
+    waits = F("settle_days") * Value(day_epochs_read())
+    rows = rows.filter(Q(longest_ago__lte=Value(height) - waits) | Q(first_end__lte=height))
     return list(rows.select_related("miner__tenant").order_by("miner_id"))
 
 

@@ -401,8 +401,11 @@ def test_the_choice_reads_neither_paid_deals_nor_those_that_wait(miner: Miner, n
     with CaptureQueriesContext(connection) as asked:
         assert [market.miner for market in markets_owed(height=HEIGHT, looked_until=0)] == [miner]
         found = deals_owing(miner, height=HEIGHT, waited=week(), most=100)
+        Deal.objects.filter(pk__in=due).update(settled_to=HEIGHT - 9)
+        none_owed = markets_owed(height=HEIGHT, looked_until=0)
 
     assert [row.pk for row in found] == due
+    assert none_owed == []
     for query in asked.captured_queries:
         with connection.cursor() as cursor:
             assert rows_read(plan_run(cursor, query["sql"]), "market_deal") < 20, query["sql"]
