@@ -1,4 +1,4 @@
-"""Chart geometry as plain data: what a view hands to `charts/*.html`.  No drawing here, no colours."""
+"""Chart geometry: what a view hands to `charts/*.html`.  No colours here, and cells alone are drawn."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.utils.html import escape
+from django.utils.safestring import SafeString
+
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 STRIP_HEIGHT_PX: Final = 25.0
+MARK_Y_PX: Final = 17
 CELL_SHARE: Final = 0.78
 """Part of its place on the axis that a cell of a strip fills."""
 MARKS: Final = {"warn": "!", "bad": "\u00d7"}
@@ -37,24 +41,31 @@ class StripEntry:
     """0..1: how much of the window was left when the proof landed; it is the height of an ok cell."""
     title: str
     """What a reader hears and a pointer shows."""
-    href: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StripCell:
-    """A drawn deadline: x, w, cx in percent of the width, y, h, ty in px."""
+    """A drawn deadline: x, w, cx in percent of the width, y, h in px."""
 
     x: float
     w: float
     cx: float
     y: float
     h: float
-    ty: float
     tone: str
     mark: str
     title: str
-    href: str
-    quiet: bool
+
+    @property
+    def svg(self) -> str:
+        """Return its picture."""
+        quiet = " quiet" if self.tone == "ok" else ""
+        place = f'x="{self.x}%" width="{self.w}%" y="{self.y}" height="{self.h}"'
+        cell = f'<rect class="t-{self.tone}{quiet}" {place} rx="1.5">{title_svg(self.title)}</rect>'
+        if not self.mark:
+            return cell
+        place = f'x="{self.cx}%" y="{MARK_Y_PX}" text-anchor="middle"'
+        return f'{cell}<text class="mark" {place}>{self.mark}</text>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,16 @@ class Strip:
     now: float
     """Where the present stands, in percent of the width."""
     label: str
+
+    @property
+    def drawn(self) -> SafeString:
+        """Return its cells; a template takes ten times as long for the thousands of a page."""
+        return SafeString("".join(cell.svg for cell in self.cells))
+
+
+def title_svg(text: str) -> str:
+    """Return what a pointer shows of a cell; empty without a text."""
+    return f"<title>{escape(text)}</title>" if text else ""
 
 
 def strip(entries: Sequence[StripEntry], *, now: float, label: str) -> Strip:
@@ -89,12 +110,9 @@ def _strip_cell(entry: StripEntry, *, x: float, place: float) -> StripCell:
         cx=round(x + place * CELL_SHARE / 2, 2),
         y=round(STRIP_HEIGHT_PX - height, 1),
         h=round(height - (0.5 if entry.tone == "none" else 0), 1),
-        ty=STRIP_HEIGHT_PX - 8,
         tone=entry.tone,
         mark=mark,
         title=entry.title,
-        href=entry.href,
-        quiet=entry.tone == "ok",
     )
 
 

@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from django.utils.http import urlencode
+from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import clauses_text, colon_text
+from apps.dashboard.charts import title_svg
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.hosts.batch_text import batch_brief, batch_details, batch_of
 from apps.dashboard.pages.hosts.state import worker_label
@@ -43,6 +45,15 @@ class HeatCell:
     is_bad: bool
     title: str
 
+    @property
+    def svg(self) -> str:
+        """Return its picture."""
+        heat = f' data-heat="{self.heat}"' if self.heat else ""
+        place = f'x="{self.x}%" width="3.9%"'
+        hour = f'<rect class="{self.css}"{heat} {place} y="1" height="16" rx="2" />'
+        bad = f'<rect class="t-bad" {place} y="12" height="5" />' if self.is_bad else ""
+        return f"<g>{title_svg(self.title)}{hour}{bad}</g>"
+
 
 @dataclass(frozen=True, slots=True)
 class HostStrip:
@@ -62,6 +73,11 @@ class HostStrip:
     runs: int
     failed: int
     is_capped: bool
+
+    @property
+    def drawn(self) -> SafeString:
+        """Return the cells."""
+        return SafeString("".join(cell.svg for cell in self.cells))
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,16 @@ def test_only_exceptions_carry_a_mark(tone, mark):
     assert strip([StripEntry(tone=tone, share=1, title="")], now=0, label="").cells[0].mark == mark
 
 
+def test_a_cell_is_drawn_with_its_words_escaped():
+    entry = StripEntry(tone="bad", share=1, title="deadline 3: <b> & so on")
+
+    assert strip([entry], now=0, label="").drawn == (
+        '<rect class="t-bad" x="0.0%" width="78.0%" y="0.0" height="25.0" rx="1.5">'
+        "<title>deadline 3: &lt;b&gt; &amp; so on</title></rect>"
+        '<text class="mark" x="39.0%" y="17" text-anchor="middle">\u00d7</text>'
+    )
+
+
 def test_more_time_to_spare_is_a_higher_cell():
     early, late = strip(
         [StripEntry(tone="ok", share=0.9, title=""), StripEntry(tone="ok", share=0.1, title="")],
