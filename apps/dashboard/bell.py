@@ -8,11 +8,12 @@ from typing import Final
 
 from django.utils.translation import gettext
 
+from apps.checks.report.report import Incident
 from apps.core.formatting import plural
 from apps.dashboard.fragments import FragmentContext, fragment
 from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import navigation
-from apps.dashboard.todo import Todo, checked_text, todos
+from apps.dashboard.todo import Todo, checked_text, incident_todo
 
 LISTED: Final = 8
 """Findings that the bell's list has room for; the page Checks has all."""
@@ -54,29 +55,30 @@ class Bell:
 
 def bell_of(data: PageData) -> Bell:
     """Return the bell of a viewer: the same incidents as on *Today*."""
-    found = todos(data)
+    found = data.report.incidents
     rest = len(found) - LISTED
     return Bell(
         count=len(found),
-        tone="bad" if any(one.is_costly for one in found) else "warn",
-        todos=tuple(found[:LISTED]),
+        tone="bad" if any(one.is_critical for one in found) else "warn",
+        todos=tuple(incident_todo(one, data) for one in found[:LISTED]),
         more=gettext("and {rest} more").format(rest=rest) if rest > 0 else "",
         checked=checked_text(data.report),
         badges=badges_of(found, data),
     )
 
 
-def badges_of(found: Iterable[Todo], data: PageData) -> dict[str, Badge]:
+def badges_of(found: Iterable[Incident], data: PageData) -> dict[str, Badge]:
     """Count issues by the page that they lead to."""
     hrefs = {item.key: item.href for group in navigation() for item in group if item.shown(data.whole)}
     counts: dict[str, int] = dict.fromkeys(hrefs, 0)
     costly: set[str] = set()
-    for todo in found:
-        fitting = [key for key, href in hrefs.items() if href != "/" and todo.href.startswith(href)]
+    for one in found:
+        address = one.cause.link.address
+        fitting = [key for key, href in hrefs.items() if href != "/" and address.startswith(href)]
         if fitting:
             key = max(fitting, key=lambda one: len(hrefs[one]))
             counts[key] += 1
-            costly |= {key} if todo.is_costly else set()
+            costly |= {key} if one.is_critical else set()
     return {key: Badge(key, count, "bad" if key in costly else "warn") for key, count in counts.items()}
 
 

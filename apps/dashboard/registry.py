@@ -56,7 +56,12 @@ class NavItem:
 
     @property
     def href(self) -> str:
-        return reverse(self.key)
+        return _address_of(self.key)
+
+
+@cache
+def _address_of(key: str) -> str:
+    return reverse(key)
 
 
 @cache

@@ -61,7 +61,7 @@ def _report(checks: Iterable[Check], data: CheckData) -> Report:
 def check_as_set(check: Check, severities: Mapping[str, str]) -> Check:
     """Return a check with the severity that the operator set, or its own."""
     severity = severities.get(check.name)
-    return check if severity is None else replace(check, severity=Severity(severity))
+    return check if severity in (None, check.severity) else replace(check, severity=Severity(severity))
 
 
 def _findings(check: Check, data: CheckData) -> tuple[Finding, ...]:
