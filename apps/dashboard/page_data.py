@@ -15,6 +15,7 @@ from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import senders_needed
 from apps.core.formatting import DAY_S, plural
 from apps.miners.selectors.scope import viewer_in
+from apps.proving.selectors.deadlines import deadlines_filled, period_starts
 from apps.proving.selectors.faults import sectors_faulty
 from apps.proving.selectors.posts import posts_opened
 from apps.sectors.selectors.host_groups import tenants_of_kind
@@ -110,25 +111,35 @@ class PageData(CheckData):
         return narrowed
 
     @cached_property
+    def deadlines(self) -> dict[tuple[int, int], Deadline]:
+        """The deadlines of these miners with sectors, by the miner's pk and the deadline's index."""
+        return deadlines_filled(self.miners)
+
+    @cached_property
+    def period_starts(self) -> dict[int, int]:
+        """Where the running proving period of each of these miners begins, by its pk."""
+        return period_starts(self.miners)
+
+    @cached_property
     def deadlines_by_miner(self) -> dict[int, list[Deadline]]:
-        """Each miner's deadlines in their order, by its pk."""
+        """Each miner's deadlines with sectors in their order, by its pk."""
         found: dict[int, list[Deadline]] = {}
         for (miner_pk, _), row in self.deadlines.items():
             found.setdefault(miner_pk, []).append(row)
         return found
 
     def deadlines_of(self, miner: Miner) -> Sequence[Deadline]:
-        """One miner's deadlines in their order."""
+        """One miner's deadlines with sectors in their order."""
         return self.deadlines_by_miner.get(miner.pk, [])
 
     @cached_property
     def posts(self) -> dict[int, dict[tuple[int, int], list[WindowPost]]]:
         """Proofs of the running and the past period, by the miner's pk, then deadline and opening epoch."""
         found: dict[int, dict[tuple[int, int], list[WindowPost]]] = {}
-        if self.network is None or not self.deadlines:
+        if self.network is None or not self.period_starts:
             return found
-        since = min(row.period_start for row in self.deadlines.values()) - self.network.proving_period
-        for row in posts_opened({pk for pk, _ in self.deadlines}, since_epoch=since):
+        since = min(self.period_starts.values()) - self.network.proving_period
+        for row in posts_opened(set(self.period_starts), since_epoch=since):
             windows = found.setdefault(row.miner_id, {})
             windows.setdefault((row.deadline_index, row.open_epoch), []).append(row)
         return found
@@ -140,8 +151,6 @@ class PageData(CheckData):
     @cached_property
     def faults(self) -> dict[tuple[int, int], bool]:
         """Faulty sectors by the miner's pk and the number; True for those declared recovered."""
-        if not any(row.faulty for row in self.deadlines.values()):
-            return {}
         return sectors_faulty(self.miners)
 
     @cached_property

@@ -13,6 +13,7 @@ from apps.messages.selectors.failed import is_failed
 from apps.messages.selectors.stuck import Waiting
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import Miner
+from apps.proving.selectors.deadlines import deadlines_by_key
 from apps.sectors.models import Sector
 from apps.sectors.selectors.sectors import DEPOSIT_OVER
 from poolsite.wire.pipeline import SectorState
@@ -81,9 +82,8 @@ def narrowed(data: CheckData, **parts: Any) -> CheckData:
 
 def report_of_miner(data: CheckData, miner: Miner) -> Report:
     """Return what the checks find of one miner."""
-    deadlines = {key: row for key, row in data.deadlines.items() if key[0] == miner.pk}
     failed = [row for row in data.failed_connections if getattr(row, "actor_id", None) == miner.actor_id]
-    own = narrowed(data, miners=[miner], deadlines=deadlines, failed_connections=failed)
+    own = narrowed(data, miners=[miner], deadlines=deadlines_by_key([miner]), failed_connections=failed)
     return evaluate_some(OF_MINER, own)
 
 

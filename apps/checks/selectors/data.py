@@ -58,6 +58,7 @@ from apps.miners.states import Use
 from apps.pieces.models import BlockIndex
 from apps.pieces.selectors import indexes_wrong
 from apps.proving.models import Deadline, Dispute, SectorCheck
+from apps.proving.selectors.deadlines import deadlines_by_key
 from apps.proving.selectors.disputes import disputes_latest
 from apps.proving.selectors.faults import sectors_bad
 from apps.sectors.models import ClaimsEnding, SealTarget, Sector
@@ -164,10 +165,7 @@ class CheckData:
     @cached_property
     def deadlines(self) -> dict[tuple[int, int], Deadline]:
         """All deadlines of these miners, by the miner's pk and the deadline's index."""
-        rows = Deadline.objects.filter(miner__in=[miner.pk for miner in self.miners]).order_by(
-            "miner_id", "index"
-        )
-        return {(row.miner_id, row.index): row for row in rows}
+        return deadlines_by_key(self.miners)
 
     @cached_property
     def wins_lost(self) -> list[Round]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Min, Prefetch, QuerySet
 
 from apps.core.compiled import Compiled
 from apps.miners.models import Miner
@@ -16,6 +16,24 @@ def deadlines_of(miner: Miner) -> QuerySet[Deadline]:
     """Return a miner's deadlines by index, with partitions."""
     partitions = Prefetch("partitions", queryset=Partition.objects.order_by("index"))
     return Deadline.objects.filter(miner=miner).prefetch_related(partitions).order_by("index")
+
+
+def deadlines_by_key(miners: Iterable[Miner]) -> dict[tuple[int, int], Deadline]:
+    """Return all deadlines of some miners, by the miner's key and the index."""
+    rows = Deadline.objects.filter(miner__in=[miner.pk for miner in miners]).order_by("miner_id", "index")
+    return {(row.miner_id, row.index): row for row in rows}
+
+
+def deadlines_filled(miners: Iterable[Miner]) -> dict[tuple[int, int], Deadline]:
+    """Return those of them that have sectors: most of a small miner have none."""
+    rows = Deadline.objects.filter(miner__in=[miner.pk for miner in miners], live__gt=0)
+    return {(row.miner_id, row.index): row for row in rows.order_by("miner_id", "index")}
+
+
+def period_starts(miners: Iterable[Miner]) -> dict[int, int]:
+    """Return where the running proving period of each of some miners begins, by its key."""
+    rows = Deadline.objects.filter(miner__in=[miner.pk for miner in miners]).order_by()
+    return dict(rows.values_list("miner_id").annotate(Min("period_start")))
 
 
 def deadline_keys(miner_id: int, *, index: int) -> list[int]:

@@ -12,7 +12,7 @@ from django.urls import reverse
 from apps.core.clock import now
 from apps.core.reasons import coded
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.miners.deadlines import deadline_strip
+from apps.dashboard.pages.miners.listing import miner_row
 from apps.dashboard.pages.proving.page import heat_map, verdict_of
 from apps.dashboard.pages.today.page import verdict_of as overview_verdict_of
 from apps.miners.models import Miner
@@ -166,9 +166,7 @@ def test_windows_without_a_proof_are_not_said_to_have_had_no_sectors(quiet: None
         factories.deadline(of, index, live=1)
     data = PageData(SYSTEM)
 
-    strip = deadline_strip(
-        data.deadlines_of(of), count=6, clock=data.clock, posts=data.posts_of(of), miner=of
-    )
+    strip = miner_row(of, data=data, in_work=0).strip
     heat = heat_map(of, data)
 
     assert strip is not None

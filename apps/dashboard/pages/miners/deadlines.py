@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from apps.chain.selectors.status import EpochClock
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, WindowPost
+    from poolsite.filecoin.deadlines import ProvingParams
 
     Posts = Mapping[tuple[int, int], Sequence[WindowPost]]
     """A miner's proofs by deadline index and opening epoch."""
@@ -79,14 +80,11 @@ class NextDeadline:
 
 
 def deadline_next(deadlines: Sequence[Deadline], clock: EpochClock | None) -> NextDeadline | None:
-    """Find what comes first: the close of an open deadline with sectors, else the next opening."""
-    with_sectors = [deadline for deadline in deadlines if deadline.live]
+    """Find what comes first of deadlines with sectors: the close of an open one, else the next opening."""
     if clock is None:
         return None
-    opened = [
-        deadline for deadline in with_sectors if deadline.open_epoch <= clock.epoch < deadline.close_epoch
-    ]
-    ahead = [deadline for deadline in with_sectors if deadline.open_epoch > clock.epoch]
+    opened = [deadline for deadline in deadlines if deadline.open_epoch <= clock.epoch < deadline.close_epoch]
+    ahead = [deadline for deadline in deadlines if deadline.open_epoch > clock.epoch]
     if not opened and not ahead:
         return None
     soon = min(opened or ahead, key=lambda deadline: deadline.open_epoch)
@@ -189,17 +187,22 @@ def unrecorded_text(miner: Miner, deadline: Deadline | None, *, open_epoch: int)
 
 
 def deadline_strip(
-    deadlines: Sequence[Deadline], *, count: int, clock: EpochClock | None, posts: Posts, miner: Miner
+    deadlines: Sequence[Deadline],
+    *,
+    start: int | None,
+    proving: ProvingParams,
+    clock: EpochClock | None,
+    posts: Posts,
+    miner: Miner,
 ) -> Strip | None:
-    """Draw the `count` deadlines of the running period side by side; None while the miner has none.
+    """Draw the deadlines of the running period, which begins at `start`, side by side; None before the first.
 
-    A row tells of the window that is open or comes next, so those whose row is in the next period
-    are over in this one: their proofs tell what became of them.
+    Only those with sectors are given.  A row tells of the window that is open or comes next, so those whose
+    row is in the next period are over in this one: their proofs tell what became of them.
     """
-    if not deadlines:
+    if start is None:
         return None
-    start = min(deadline.period_start for deadline in deadlines)
-    window = max(deadlines[0].close_epoch - deadlines[0].open_epoch, 1)
+    count, window = proving.deadlines, proving.window
     rows = {deadline.index: deadline for deadline in deadlines}
     opens = [start + index * window for index in range(count)]
     entries = [
@@ -209,7 +212,7 @@ def deadline_strip(
     drawn = [entry for entry in entries if entry.tone != "idle"]
     label = gettext("{name}: {told} of {count} deadlines have sectors").format(
         name=miner.address or formatting.NOTHING,
-        told=sum(deadline.live > 0 for deadline in deadlines),
+        told=len(deadlines),
         count=count,
     ) + "".join(f"; {entry.title}" for entry in drawn[:NAMED_MAX])
     now = 0.0 if clock is None else min(max((clock.epoch - start) / (window * count), 0.0), 1.0)
@@ -224,17 +227,17 @@ def _entry(
     miner: Miner,
     opens: Sequence[int],
 ) -> StripEntry:
-    if deadline is not None and deadline.period_start > opens[0]:
-        tone, text, share = window_past(posts)
-        if not tone:
-            tone = STRIP_TONES[Forecast.ELSEWHERE if deadline.live else Forecast.NOTHING]
-            text = unrecorded_text(miner, deadline, open_epoch=opens[index])
-        title = gettext("deadline {index}: {words}").format(index=index, words=text)
-        return StripEntry(tone=tone, share=share, title=title)
-    if deadline is None or not deadline.live:
+    if deadline is None:
         return StripEntry(
             tone="idle", share=0.0, title=gettext("deadline {index}: no sectors").format(index=index)
         )
+    if deadline.period_start > opens[0]:
+        tone, text, share = window_past(posts)
+        if not tone:
+            tone = STRIP_TONES[Forecast.ELSEWHERE]
+            text = unrecorded_text(miner, deadline, open_epoch=opens[index])
+        title = gettext("deadline {index}: {words}").format(index=index, words=text)
+        return StripEntry(tone=tone, share=share, title=title)
     _, _, share = window_past(posts)
     title = gettext("deadline {index}: {sectors}, {forecasts}").format(
         index=index, sectors=plural(deadline.live, "sector"), forecasts=FORECASTS[deadline.forecast].word

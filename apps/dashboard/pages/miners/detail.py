@@ -195,7 +195,6 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
     """Lay out the whole of one miner."""
     own = data.of_miners([miner])
     deadlines, [row] = own.deadlines_of(miner), miner_rows([miner], own)
-    with_sectors = [row for row in deadlines if row.live]
     posts = posts_shown(miner, data)
     size, unit = formatting.size(miner.sector_size)
     transferred = (
@@ -220,7 +219,7 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         found=found_of(report_of_miner(data, miner), data, reasons=True),
         tags=(gettext("{size} {unit} sectors").format(size=size, unit=unit),),
         period_say=period_text(miner.proving_period_start, height=data.head.height if data.head else None),
-        strip_label=gettext("{told} with sectors").format(told=len(with_sectors)),
+        strip_label=gettext("{told} with sectors").format(told=len(deadlines)),
         pledge_href=f"{reverse('pledge')}?miner={miner.address}" if may_pledge else "",
         remove_href=reverse("miner-remove", args=[miner.address or miner.uuid])
         if may_remove(data.viewer, miner=miner)
@@ -241,8 +240,8 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         signing_href=reverse("miner-signing", args=[miner.address or miner.uuid]),
         stats=tuple(miner_stats(miner)),
         deadlines=tuple(
-            deadline_row(row, clock=data.clock, before=before(row, data))
-            for row in sorted(with_sectors, key=lambda row: row.open_epoch)
+            deadline_row(row, clock=data.clock, before=before(row, own))
+            for row in sorted(deadlines, key=lambda row: row.open_epoch)
         ),
         proofs=tuple(proof_row(post, clock=data.clock, network=data.network, now=data.at) for post in posts),
         tried=tuple(note_rows(notes_of(posts))),

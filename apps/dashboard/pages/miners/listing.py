@@ -90,7 +90,8 @@ def miner_row(miner: Miner, *, data: PageData, in_work: int) -> MinerRow:
         if network is None
         else deadline_strip(
             deadlines,
-            count=network.proving.deadlines,
+            start=data.period_starts.get(miner.pk),
+            proving=network.proving,
             clock=data.clock,
             posts=data.posts_of(miner),
             miner=miner,

@@ -83,14 +83,13 @@ class HeatMap:
 
 def heat_map(miner: Miner, data: PageData) -> HeatMap | None:
     """Lay out a miner's last periods; None before its first deadline is known."""
-    deadlines = data.deadlines_of(miner)
-    if data.network is None or data.clock is None or not deadlines:
+    start = data.period_starts.get(miner.pk)
+    if data.network is None or data.clock is None or start is None:
         return None
     window, period = data.network.proving.window, data.network.proving_period
     count = data.network.proving.deadlines
-    start = min(row.period_start for row in deadlines)
     sums = margins_of(miner, since_epoch=start - (PERIODS - 1) * period)
-    by_index = {row.index: row for row in deadlines}
+    by_index = {row.index: row for row in data.deadlines_of(miner)}
     rows = []
     for back in range(PERIODS):
         first = start - back * period
@@ -177,7 +176,7 @@ def next_rows(data: PageData) -> list[NextRow]:
     epoch, miners = data.clock.epoch, {miner.pk: miner for miner in data.miners}
     found: list[Deadline] = []
     for miner in data.miners:
-        ahead = [row for row in data.deadlines_of(miner) if row.live and row.close_epoch > epoch]
+        ahead = [row for row in data.deadlines_of(miner) if row.close_epoch > epoch]
         found += sorted(ahead, key=lambda row: row.close_epoch)[:OF_MINER_MAX]
     # Of whole percents: below that the order of time is what one looks for.
     found.sort(key=lambda row: (row.forecast != Forecast.AT_RISK, -round(row.miss or 0, 2), row.close_epoch))
@@ -220,8 +219,7 @@ def miners_wanted(data: PageData, wanted: str) -> list[Miner]:
 def verdict_of(data: PageData) -> Verdict:
     """Return what the checks found, or what comes next."""
     report = data.report_of(Topic.PROVING)
-    ahead = [row for row in data.deadlines.values() if row.live]
-    if not ahead:
+    if not data.deadlines:
         return verdict_by(report, Verdict("", gettext("No sector has a deadline yet.")))
     # What is critical anywhere may keep proofs from landing, whatever their own forecast still says.
     is_calm = not report.found and not any(found.is_critical for found in data.report.found)
@@ -229,7 +227,7 @@ def verdict_of(data: PageData) -> Verdict:
         report,
         Verdict(
             forecast_text(data) if is_calm else "",
-            gettext("{deadlines} with sectors.").format(deadlines=plural(len(ahead), "deadline")),
+            gettext("{deadlines} with sectors.").format(deadlines=plural(len(data.deadlines), "deadline")),
         ),
     )
 
@@ -239,7 +237,7 @@ def forecast_text(data: PageData) -> str:
 
     So it is, too, while the deadlines of a miner with sectors are not read.
     """
-    rows = [row for row in data.deadlines.values() if row.live]
+    rows = data.deadlines.values()
     unread = {miner.pk for miner in data.miners if miner.live_sectors} - {row.miner_id for row in rows}
     forecasts = {row.forecast for row in rows}
     if unread or not forecasts:

@@ -87,8 +87,7 @@ def head_stat(data: PageData) -> Stat:
 
 
 def deadline_stat(data: PageData) -> Stat:
-    with_sectors = [row for row in data.deadlines.values() if row.live]
-    soon = deadline_next(with_sectors, data.clock)
+    soon = deadline_next(list(data.deadlines.values()), data.clock)
     tone = tone_by(data, *WINDOWS)
     if soon is None:
         return Stat(
