@@ -59,9 +59,9 @@ class StripCell:
     @property
     def svg(self) -> str:
         """Return its picture."""
-        quiet = " quiet" if self.tone == "ok" else ""
-        place = f'x="{self.x}%" width="{self.w}%" y="{self.y}" height="{self.h}"'
-        cell = f'<rect class="t-{self.tone}{quiet}" {place} rx="1.5">{title_svg(self.title)}</rect>'
+        css = f"t-{self.tone}{' quiet' if self.tone == 'ok' else ''}"
+        place = f'x="{self.x}%" width="{self.w}%" y="{self.y}" height="{self.h}" rx="1.5"'
+        cell = f'<rect class="{css}" {place}>{title_svg(self.title)}</rect>'
         if not self.mark:
             return cell
         place = f'x="{self.cx}%" y="{MARK_Y_PX}" text-anchor="middle"'
