@@ -56,11 +56,9 @@ if TYPE_CHECKING:
 
     from apps.market.models import Deal, DealSettlement
 
-COMING: Final = (
-    *(DealState.ACCEPTED, DealState.TRANSFERRING, DealState.UNPUBLISHED, DealState.PUBLISHING),
-    *(DealState.VERIFIED, DealState.SEALING),
-)
-"""Accepted, and not active yet."""
+ARRIVING: Final = (DealState.ACCEPTED, DealState.TRANSFERRING)
+PUBLISHING: Final = (DealState.UNPUBLISHED, DealState.PUBLISHING)
+SEALING: Final = (DealState.VERIFIED, DealState.SEALING)
 
 
 def counts_by_state(data: PageData) -> dict[str, int]:
@@ -71,11 +69,20 @@ def counts_by_state(data: PageData) -> dict[str, int]:
 def verdict(data: PageData) -> Verdict:
     """Return in one sentence how the deals stand."""
     counts = data.of(counts_by_state)
-    coming = sum(counts.get(state, 0) for state in COMING)
-    active = gettext("{active} active.").format(active=plural(counts.get(DealState.ACTIVE, 0), "deal"))
-    if coming:
-        return Verdict(gettext("{deals} in progress:").format(deals=plural(coming, "deal")), active)
-    return Verdict(gettext("Nothing is in progress:"), active)
+    arriving, publishing, sealing = (
+        sum(counts.get(state, 0) for state in states) for states in (ARRIVING, PUBLISHING, SEALING)
+    )
+    active = counts.get(DealState.ACTIVE, 0)
+    if coming := arriving + publishing + sealing:
+        says = gettext(
+            "{arriving} arriving, {publishing} being published, {sealing} being sealed; {active} active."
+        )
+        return Verdict(
+            gettext("{deals} in progress:").format(deals=plural(coming, "deal")),
+            says.format(arriving=arriving, publishing=publishing, sealing=sealing, active=active),
+        )
+    shown = gettext("{active} active.").format(active=plural(active, "deal"))
+    return Verdict(gettext("Nothing is in progress:"), shown)
 
 
 def changed(context: FragmentContext, keys: list[str]) -> QuerySet[Deal]:

@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.chain.selectors.network import network_current
 from apps.core import formatting
 from apps.core.languages import clauses_text
 from apps.core.reasons import shown_text
@@ -43,8 +44,10 @@ class DealRow:
 
 
 def terms_text(deal: Deal) -> str:
-    """Under what the data are kept: `allocation 3 of f01010; 600 000 epochs`."""
-    parts = [gettext("{duration} epochs").format(duration=formatting.whole(deal.duration))]
+    """Under what the data are kept: `allocation 3 of f01010; 208 d 08 h (600 000 epochs)`."""
+    life = formatting.time_left(deal.duration * network_current().epoch_s)
+    epochs = formatting.whole(deal.duration)
+    parts = [gettext("{time} ({epochs} epochs)").format(time=life, epochs=epochs)]
     if deal.chain_deal is not None:
         parts.insert(0, gettext("deal {deal}").format(deal=deal.chain_deal))
     if deal.allocation is not None:
