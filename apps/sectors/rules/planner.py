@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import count
 from typing import Final
 
@@ -27,6 +28,8 @@ ROOMS_MAX: Final = 300
 """Sectors at a time that are simulated of a host."""
 LEAST_S: Final = 1e-3
 """A step takes this at least, so that time goes on."""
+PACES_KEPT: Final = 128
+"""Simulations whose result a process keeps: it depends on nothing but what is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +86,16 @@ def simulate(plan: Plan) -> Outcome:
     limit = min(rates, key=lambda name: rates[name])
     if rates[limit] <= 0:
         return Outcome(0.0, sector_s, limit, dict.fromkeys(rates, 0.0))
-    rate = _pace(steps, plan.slots, rooms)
+    rate = _pace(tuple(steps), tuple(sorted(plan.slots.items())), rooms)
     use = {name: min(rate / most, 1.0) for name, most in rates.items() if most}
     return Outcome(rate * DAY_S * plan.hosts, sector_s, limit, use)
 
 
-def _pace(steps: list[tuple[str, float]], slots: Mapping[str, int], rooms: int) -> float:
+@lru_cache(maxsize=PACES_KEPT)
+def _pace(steps: tuple[tuple[str, float], ...], slots: tuple[tuple[str, int], ...], rooms: int) -> float:
     """Return the sectors that one host finishes in a second, over the second half of what is simulated."""
     target = min(max(10 * rooms, 200), 1_500)
-    free = {name: slots[name] for name, _seconds in steps if name in STAGES}
+    free = {name: most for name, most in slots if name in STAGES}
     queues: dict[str, list[tuple[int, int]]] = {name: [] for name in free}
     order, now = count(), 0.0
     # What ends when: time, a number that keeps equal times in order, the step that ends.

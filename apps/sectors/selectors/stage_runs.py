@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
-from uuid import UUID
+from typing import Any, Final, NamedTuple
 
 from django.db import connection
 from django.db.models import Q
@@ -22,6 +21,8 @@ from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.jobs import STAGED
 from poolsite.wire.pipeline import FINAL_STATES, WORKER_STAGES, SectorState
 
+SIZES: Final[dict[int, int]] = {proof.value: proof.sector_size for proof in RegisteredSealProof}
+"""Bytes of a sector by its type of proof."""
 RUNS_OF_HOST: Final = 400
 """Newest runs that are read of a host, where hosts are few."""
 RUNS_MAX: Final = 20_000
@@ -35,8 +36,8 @@ IN_WORK_MAX: Final = 500
 RUNS: Final = """\
 SELECT (%(all_tenants)s OR miner.tenant_id = %(tenant)s)
        AND (cardinality(%(actors)s::bigint[]) = 0 OR miner.actor_id = ANY(%(actors)s::bigint[])),
-       ran.worker_id, ran.stage, ran.at, ran.ms, ran.is_error, sector.uuid, sector.number, miner.actor_id,
-       sector.seal_proof, run.id,
+       ran.worker_id, ran.stage, ran.at, ran.ms, ran.is_error, sector.uuid::text, sector.number,
+       miner.actor_id, sector.seal_proof, run.id,
        CASE WHEN ran.at > %(since)s THEN coalesce(
            (SELECT max(earlier.at) FROM sectors_jobevent earlier
              WHERE earlier.job_id = ran.job_id AND earlier.id + 0 < ran.id), job.created_at) END
@@ -56,8 +57,7 @@ The sum keeps the look for a job's earlier event from going through the whole ta
 """
 
 
-@dataclass(frozen=True, slots=True)
-class StageRun:
+class StageRun(NamedTuple):
     """One run of a stage on a host that has ended."""
 
     worker: int
@@ -81,6 +81,21 @@ class StageRun:
     def seconds(self) -> float:
         """Return how long it took, in seconds."""
         return (self.end - self.start).total_seconds()
+
+
+OPEN_FIELDS: Final = (
+    *("stage", "state", "worker_id", "is_portable", "sticky_worker_id", "updated_at", "miner__actor_id"),
+    *("sector__uuid", "sector__number", "sector__stage_since"),
+    *("sector__progress_done", "sector__progress_total"),
+    *("run__state_since", "run__sector__uuid", "run__sector__number"),
+)
+"""Of jobs, what is read of those that wait or run: whole rows of jobs and sectors are wide."""
+HOSTS_OF: Final = ("job__worker", "job__sticky_worker")
+IN_WORK_FIELDS: Final = (
+    *("uuid", "number", "seal_proof", "state", "stage_since", "paused_at", "miner__actor_id"),
+    *(f"{host}__{name}" for host in HOSTS_OF for name in ("name", "seen_at", "is_paused")),
+)
+"""Of sectors, what is read of those in progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +173,12 @@ def stage_runs(viewer: Principal, hosts: Iterable[Worker], *, since: datetime) -
 
 
 def _work(
-    uuid: UUID | None, number: int | None, actor_id: int | None, seal_proof: int | None, run_id: int | None
+    uuid: str | None, number: int | None, actor_id: int | None, seal_proof: int | None, run_id: int | None
 ) -> tuple[str, int | None, str, int, bool]:
     """Return the fields of a run that say what it was for."""
-    size = 0 if seal_proof is None else RegisteredSealProof(seal_proof).sector_size
+    size = 0 if seal_proof is None else SIZES[seal_proof]
     miner = "" if actor_id is None else f"f0{actor_id}"
-    return "" if uuid is None else str(uuid), number, miner, size, run_id is None
+    return uuid or "", number, miner, size, run_id is None
 
 
 def stages_open(viewer: Principal) -> list[OpenStage]:
@@ -173,8 +188,8 @@ def stages_open(viewer: Principal) -> list[OpenStage]:
         rows = rows.filter(miner__tenant_id=viewer.own_id)
     if viewer.miners:
         rows = rows.filter(miner__actor_id__in=viewer.miners)
-    fields = rows.order_by("pk").select_related("sector", "run__sector", "miner")[:OPEN_MAX]
-    return [_open_stage(job) for job in fields]
+    rows = rows.select_related("sector", "run__sector", "miner").only(*OPEN_FIELDS)
+    return [_open_stage(job) for job in rows.order_by("pk")[:OPEN_MAX]]
 
 
 def _open_stage(job: Job) -> OpenStage:
@@ -204,6 +219,7 @@ def sectors_in_work(viewer: Principal, *, miner: Miner | None = None, now: datet
     rows = sectors_visible(viewer).exclude(state__in=FINAL_STATES)
     if miner is not None:
         rows = rows.filter(miner=miner)
+    rows = rows.select_related(None).select_related("miner", *HOSTS_OF).only(*IN_WORK_FIELDS)
     return [
         InWork(
             uuid=str(row.uuid),
