@@ -14,6 +14,7 @@ from apps.checks.selectors.alerts import alerts_open
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import senders_needed
 from apps.core.formatting import DAY_S, plural
+from apps.miners.selectors.miners import miner_names
 from apps.miners.selectors.scope import viewer_in
 from apps.proving.selectors.deadlines import deadlines_filled, period_starts
 from apps.proving.selectors.faults import sectors_faulty
@@ -207,10 +208,7 @@ class PageData(CheckData):
     @cached_property
     def names(self) -> AddressNames:
         """Names of addresses and miners."""
-        return AddressNames(
-            wallets=self.wallet_names,
-            miners={miner.address: miner.name or miner.address for miner in self.miners if miner.address},
-        )
+        return AddressNames(wallets=self.wallet_names, miners=miner_names(self.viewer))
 
 
 def data_in_scope(viewer: Principal, chosen: Mapping[str, str]) -> PageData:

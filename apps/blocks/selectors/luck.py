@@ -23,6 +23,8 @@ from apps.miners.models import Miner
 
 LUCK_DAYS: Final = (1, 7, 30)
 """Spans of luck, in days: a short one shows a drought early, a long one a small lack."""
+BANDS: Final = (0.05, 0.25, 0.75, 0.95)
+"""Shares of all spans between whose numbers of wins nine of ten spans are, and half of them."""
 LUCK_SHARED_S: Final = 60
 LUCK_KEY: Final = "blocks-luck-2"
 """Numbered by the form of what it stores: what an older release stored is not read."""
@@ -49,11 +51,12 @@ class Luck:
 
 def luck_of(wins: int, expected: float) -> Luck:
     """Return the luck of a span."""
+    most_low, half_low, half_high, most_high = quantiles(expected, *BANDS)
     return Luck(
         wins=wins,
         expected=expected,
-        half=(quantile(expected, 0.25), quantile(expected, 0.75)),
-        most=(quantile(expected, 0.05), quantile(expected, 0.95)),
+        half=(half_low, half_high),
+        most=(most_low, most_high),
         tail=cumulative(wins, expected),
     )
 
@@ -75,14 +78,16 @@ def cumulative(count: int, expected: float) -> float:
     return min(sum(term(one, expected) for one in range(count + 1)), 1.0)
 
 
-def quantile(expected: float, share: float) -> int:
-    """Return the least number of wins that `share` of all spans do not exceed."""
-    total, count = term(0, expected), 0
+def quantiles(expected: float, *shares: float) -> list[int]:
+    """Return the least numbers of wins that these shares of all spans, in order, do not exceed."""
+    total, count, found = term(0, expected), 0, []
     limit = expected + 40 * math.sqrt(expected) + 40
-    while total < share and count < limit:
-        count += 1
-        total += term(count, expected)
-    return count
+    for share in shares:
+        while total < share and count < limit:
+            count += 1
+            total += term(count, expected)
+        found.append(count)
+    return found
 
 
 def luck_since(days: int, *, now: datetime) -> datetime:

@@ -9,7 +9,7 @@ from apps.blocks.models import Round
 from apps.blocks.selectors.luck import epochs_to_win
 from apps.blocks.selectors.miners_without_rounds import miners_unbegun, undrawn_epochs
 from apps.blocks.selectors.mining_miners import miners_on
-from apps.blocks.selectors.rounds import rounds_of
+from apps.blocks.selectors.rounds import LatestRound, rounds_of
 from apps.blocks.states import NotDrawn, WhyNot
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.status import network_known
@@ -41,7 +41,7 @@ def mining_status_of(
     miner: Miner,
     *,
     is_on: bool,
-    latest: Round | None,
+    latest: Round | LatestRound | None,
     is_unbegun: bool,
     reward: RewardEstimate | None,
     epoch_s: float,
@@ -60,7 +60,12 @@ def mining_status_of(
 
 
 def _why_not(
-    miner: Miner, *, is_on: bool, is_drawn_here: bool, latest: Round | None, is_unbegun: bool
+    miner: Miner,
+    *,
+    is_on: bool,
+    is_drawn_here: bool,
+    latest: Round | LatestRound | None,
+    is_unbegun: bool,
 ) -> str:
     found = (
         (miner.actor_id is None or miner.state != MinerState.ACTIVE, NotDrawn.NOT_ACTIVE),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.db.models import Count, Q, QuerySet, Sum
 
@@ -13,6 +13,7 @@ from apps.blocks.models import Block, Round
 from apps.blocks.states import LOSSES, RoundState
 from apps.core.errors import NotFound
 from apps.core.marked_texts import gettext
+from apps.core.reasons import Reason, coded_read
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import miners_visible
 from apps.users.rules.principals import Principal
@@ -73,15 +74,30 @@ def round_get(viewer: Principal, uuid: str) -> Round:
     return row
 
 
-def rounds_latest(miners: Sequence[Miner], *, epochs: int) -> dict[int, list[Round]]:
+class LatestRound(NamedTuple):
+    """Of a round, what a strip of some hundreds shows."""
+
+    epoch: int
+    state: str
+    win_count: int
+    expected: float
+    why_not: str
+    reason: Reason | str
+
+
+def rounds_latest(miners: Sequence[Miner], *, epochs: int) -> dict[int, list[LatestRound]]:
     """Return the rounds of the newest epochs by the miner's key, oldest first."""
     own = Round.objects.filter(miner__in=miners)
     last = own.order_by("-at").values_list("epoch", flat=True).first()
-    found: dict[int, list[Round]] = {}
+    found: dict[int, list[LatestRound]] = {}
     if last is not None:
-        rows = own.filter(epoch__gt=last - epochs).order_by("epoch").defer("steps")
-        for row in rows:
-            found.setdefault(row.miner_id, []).append(row)
+        rows = own.filter(epoch__gt=last - epochs).order_by("epoch")
+        fields = rows.values_list(
+            *("miner_id", "epoch", "state", "win_count", "expected", "why_not", "reason", "reason_coded")
+        )
+        for miner, epoch, state, wins, expected, why_not, reason, code in fields:
+            row = LatestRound(epoch, state, wins, expected, why_not, coded_read(reason, code))
+            found.setdefault(miner, []).append(row)
     return found
 
 

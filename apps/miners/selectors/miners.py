@@ -28,6 +28,14 @@ def miners_visible(viewer: Principal) -> QuerySet[Miner]:
     return miners if viewer.is_operator else miners.filter(tenant_id=viewer.own_id)
 
 
+def miner_names(viewer: Principal) -> dict[str, str]:
+    """Return the names of the viewer's miners by address, or the address of one without a name."""
+    rows = miners_visible(viewer).select_related(None).prefetch_related(None).exclude(actor_id=None)
+    return {
+        f"f0{actor_id}": name or f"f0{actor_id}" for actor_id, name in rows.values_list("actor_id", "name")
+    }
+
+
 def miner_get(viewer: Principal, address: str) -> Miner:
     """Return a miner by its f0 or f2 address, or by its UUID, which it has before its actor exists.
 

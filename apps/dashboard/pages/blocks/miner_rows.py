@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from apps.blocks.selectors.luck import Luck, lucks_shared
 from apps.blocks.selectors.mining_miners import miners_on
 from apps.blocks.selectors.mining_status import MiningStatus, mining_status_of
-from apps.blocks.selectors.rounds import rounds_latest
+from apps.blocks.selectors.rounds import LatestRound, rounds_latest
 from apps.blocks.states import RoundState
 from apps.core import formatting
 from apps.core.formatting import plural
@@ -22,7 +22,6 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.blocks.states import STATES
 
 if TYPE_CHECKING:
-    from apps.blocks.models import Round
     from apps.miners.models import Miner
 
 
@@ -116,24 +115,25 @@ class OtherMiners:
         return plural(len(self.rows), "other miner")
 
 
-def round_entry(row: Round) -> StripEntry:
-    """Lay out one round on the strip."""
+def round_entry(row: LatestRound, *, say: str) -> StripEntry:
+    """Lay out one round on the strip; `say` are its words."""
     label = STATES[row.state]
-    text = gettext("epoch {epoch}: {label}").format(epoch=row.epoch, label=label.word)
+    text = say.format(epoch=row.epoch, label=label.word)
     if row.reason:
         text += f": {shown_text(row.reason)}"
     tone = "none" if row.state == RoundState.NOT_ELIGIBLE else label.tone
     return StripEntry(tone=tone, share=1.0, title=text)
 
 
-def rounds_strip(rows: Sequence[Round], *, last: int) -> Strip:
+def rounds_strip(rows: Sequence[LatestRound], *, last: int) -> Strip:
     """Lay out the latest epochs of a miner; one without a row is told apart from one without a win."""
     found = {row.epoch: row for row in rows}
     epochs = range(max(last - STRIP_EPOCHS + 1, 0), last + 1)
+    say, unrecorded = gettext("epoch {epoch}: {label}"), gettext("epoch {epoch}: no record")
     entries = [
-        round_entry(found[epoch])
+        round_entry(found[epoch], say=say)
         if epoch in found
-        else StripEntry("none", 0.0, gettext("epoch {epoch}: no record").format(epoch=epoch))
+        else StripEntry("none", 0.0, unrecorded.format(epoch=epoch))
         for epoch in epochs
     ]
     won = sum(row.win_count > 0 for row in rows)

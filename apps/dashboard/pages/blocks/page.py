@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.blocks.selectors.finality import F3Participation, f3_read
-from apps.blocks.selectors.luck import quantile
+from apps.blocks.selectors.luck import BANDS, quantiles
 from apps.blocks.selectors.mining_course import MiningSpan, mining_course
 from apps.blocks.selectors.rewards import rewards_by_day, rewards_since
 from apps.blocks.selectors.rounds import rounds_won, wins_count
@@ -65,10 +65,8 @@ def luck_trend(spans: Sequence[MiningSpan], *, axis: Axis) -> Trend:
     note = gettext("The chart starts with the first round of a miner with power.")
     bands: list[Band] = []
     if not is_empty:
-        most_low, half_low, half_high, most_high = (
-            [quantile(one, share) for one in expected if one is not None]
-            for share in (0.05, 0.25, 0.75, 0.95)
-        )
+        of_steps = [quantiles(one, *BANDS) for one in expected if one is not None]
+        most_low, half_low, half_high, most_high = map(list, zip(*of_steps, strict=True))
         bands = [(most_low, most_high), (half_low, half_high)]
         note = gettext(
             "50 % of pools with this power have {half_low} to {half_high} wins, "

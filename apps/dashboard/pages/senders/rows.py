@@ -212,7 +212,7 @@ def sender_row(
 
 def name_of(sender: Sender, data: PageData) -> str:
     """Return what a sender is called."""
-    return data.names.wallets.get(sender.address) or formatting.shortened(sender.address)
+    return data.wallet_names.get(sender.address) or formatting.shortened(sender.address)
 
 
 TONES: Final = ("bad", "warn", "idle", "run", "ok")

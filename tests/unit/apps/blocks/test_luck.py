@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from apps.blocks.models import MiningDay, Round
-from apps.blocks.selectors.luck import cumulative, luck_of, luck_since, lucks, quantile, term
+from apps.blocks.selectors.luck import BANDS, cumulative, luck_of, luck_since, lucks, quantiles, term
 from apps.blocks.selectors.mining_course import mining_course
 from apps.blocks.services.retention import rounds_sum_up
 from apps.blocks.states import RoundState
@@ -27,8 +27,7 @@ def test_terms_are_those_of_the_formula(expected):
 
 @pytest.mark.parametrize("expected", [0.0, 0.3, 5.0, 300.0, 14_400.0])
 def test_quantiles_are_the_least_counts_that_reach_their_share(expected):
-    for share in (0.05, 0.25, 0.75, 0.95):
-        count = quantile(expected, share)
+    for share, count in zip(BANDS, quantiles(expected, *BANDS), strict=True):
         assert cumulative(count, expected) >= share
         assert count == 0 or cumulative(count - 1, expected) < share
 
