@@ -143,9 +143,11 @@ KIND_PRIORITIES: Final[dict[str, Priority]] = {
     "precommit": Priority.PRE_COMMIT,
 }
 
-STEP_KINDS: Final = ("precommit", "commit", "snap_up", "terminate", "extend", "compact")
-"""Steps of sectors: past `expire_epoch` the chain refuses them, and deposit, proof or sector is lost."""
+STEP_KINDS: Final = ("precommit", "commit", "snap_up", "terminate", "extend", "compact", "publish")
+"""Steps of sectors and deals: what lands past `expire_epoch` costs the deposit, proof, sector or collateral."""
 
+CANCELLED_LATE: Final = ("publish",)
+"""Kinds that the chain takes past `expire_epoch`, too, though landing then costs more than not to land."""
 
 DONE_ANEW: Final = (*KIND_PRIORITIES, *(kind for kind in STEP_KINDS if kind != "compact"), "cancel", "settle")
 """Kinds for which the pool sends another message by itself if one was not carried out, or needs none.

@@ -24,7 +24,7 @@ from apps.messages.models import Message
 from apps.messages.selectors.recovery import recovery_now
 from apps.messages.services.approvals import approvals_expire
 from apps.messages.services.archive import messages_archive
-from apps.messages.services.expire import messages_expire
+from apps.messages.services.expire import late_messages_cancel, messages_expire
 from apps.messages.services.fee_bump import deadlines_learn, proofs_bump
 from apps.messages.services.gaps import gaps_fill
 from apps.messages.services.publish import fee_caps_update, messages_publish, messages_republish
@@ -119,6 +119,7 @@ def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower 
     steps: tuple[Callable[[], object], ...] = (
         partial(messages_republish, now=now),
         partial(deadlines_learn, client=client, head=head),
+        partial(late_messages_cancel, client=client, head=head, now=now),
         partial(proofs_bump, client=client, head=head, now=now),
         partial(fee_caps_update, head=head, now=now),
         partial(gaps_fill, client=client, head=head),

@@ -1,17 +1,25 @@
-"""Failing messages whose last epoch has passed before they got a nonce."""
+"""Ending messages whose last epoch has passed: they fail, or are cancelled if they have a nonce."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+import structlog
 from django.db import transaction
 
 from apps.chain.models import Head
+from apps.chain.node.client import ChainClient
+from apps.chain.node.isolation import for_each_isolated
+from apps.core.errors import DomainError
 from apps.core.reasons import Reason, as_reason
 from apps.messages.models import Message
 from apps.messages.reasons import BEFORE_THAT, EXPIRED
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
-from apps.messages.states import MessageState, Wait
+from apps.messages.services.cancel import message_cancel
+from apps.messages.services.publish import messages_publish
+from apps.messages.states import CANCELLED_LATE, MessageState, Wait
+
+log = structlog.get_logger(__name__)
 
 
 def messages_expire(*, head: Head, now: datetime) -> list[str]:
@@ -32,6 +40,28 @@ def messages_expire(*, head: Head, now: datetime) -> list[str]:
         moved = messages_advance("EXPIRE", rows=data, now=now)
         message_changes_publish(moved)
         return list(moved)
+
+
+def late_messages_cancel(*, client: ChainClient, head: Head, now: datetime) -> list[str]:
+    """Cancel the messages in flight that should not land any more; returns the ids of the transfers.
+
+    What cannot be cancelled is tried again with the next head.
+    """
+    late = Message.objects.filter(
+        state=MessageState.FILLED, kind__in=CANCELLED_LATE, expire_epoch__gt=0, expire_epoch__lt=head.height
+    )
+    transfers: list[str] = []
+
+    def cancel(row: Message) -> None:
+        try:
+            transfers.append(message_cancel(message=row, client=client, head=head, now=now).pk)
+        except DomainError as error:
+            log.warning("late_message_not_cancelled", message=row.pk, reason=error.reason[:200])
+
+    for_each_isolated(list(late.order_by("from_addr", "nonce")), cancel, event="late_message_not_cancelled")
+    if transfers:
+        messages_publish(transfers, now=now)
+    return transfers
 
 
 def _expiry_text(row: Message) -> Reason:

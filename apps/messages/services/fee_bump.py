@@ -2,8 +2,8 @@
 
 Three stated rules.  On each head a proof in flight whose cap is below the base fee is replaced until its
 deadline closes, for every tenant, and so is whatever else of its sender has to land before a proof.  So
-are pre-commits, commits, snap-ups and terminations, in the last epochs in which the chain takes them, and
-those of the same sender that have to land before.  Where a tenant has automatic fee bumps on, its proofs
+are pre-commits, commits, snap-ups, terminations and publications of deals, in their last epochs, and those
+of the same sender that have to land before.  Where a tenant has automatic fee bumps on, its proofs
 in flight are replaced too once their deadline is near, again and again until they land.  All stay within
 the largest fee that the rules allow; other messages wait for the fee to fall or for a person.
 
@@ -41,7 +41,7 @@ from poolsite.filecoin.cbor import BadCbor
 log = structlog.get_logger(__name__)
 
 STEP_DUE_EPOCHS: Final = 120
-"""So long before its last epoch a step of a sector waits no more for the base fee to fall."""
+"""So long before its last epoch a step of a sector or deal waits no more for the base fee to fall."""
 
 
 def proofs_bump(*, client: ChainClient, head: Head, now: datetime) -> list[str]:
@@ -95,7 +95,7 @@ def _up_to_proofs(proofs: QuerySet[Message], *, head: Head) -> list[Message]:
 
 
 def _steps_due(head: Head, *, besides: Collection[Message]) -> list[Message]:
-    """Return the steps of sectors that the base fee overtook and that may miss their last epoch."""
+    """Return the steps of sectors and deals that the base fee overtook and that may miss their last epoch."""
     flying = Message.objects.filter(state=MessageState.FILLED, kind__in=STEP_KINDS).exclude(
         pk__in=[row.pk for row in besides]
     )

@@ -34,7 +34,7 @@ from apps.messages.services.audit import (
 from apps.messages.services.bulk_transitions import message_changes_publish, messages_advance
 from apps.messages.services.selection import sender_chain_state_read
 from apps.messages.services.selection_queue import selection_enqueue
-from apps.messages.states import MessageState, Wait
+from apps.messages.states import DONE_ANEW, MessageState, Wait
 from apps.users.rules.principals import Principal
 from apps.wallets.models import Wallet
 from apps.wallets.selectors import wallet_get
@@ -149,8 +149,8 @@ def _retry_audit(by: Principal | None, rows: Sequence[Message]) -> None:
 def message_retry(*, message: Message, now: datetime, by: Principal | None = None) -> Message:
     """Reopen a message that was given up before it was signed.
 
-    Raises WrongState if it was not given up, BadMessage if its last epoch has passed, or if it has a nonce:
-    that one is taken back instead.
+    Raises WrongState if it was not given up, BadMessage if the pool sends another one for it, if its last
+    epoch has passed, or if it has a nonce: that one is taken back instead.
     """
     row = Message.objects.select_for_update().get(pk=message.pk)
     if row.nonce is not None:
@@ -160,6 +160,8 @@ def message_retry(*, message: Message, now: datetime, by: Principal | None = Non
             ),
             field="state",
         )
+    if row.kind in DONE_ANEW:
+        raise BadMessage(gettext("not needed: the pool sends another message for it"), field="state")
     if row.wait == Wait.EXPIRED:  # its caller may push another in its place
         raise BadMessage(
             gettext("epoch {expire_epoch} has passed: push it again").format(expire_epoch=row.expire_epoch),

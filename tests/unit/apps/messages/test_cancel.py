@@ -10,6 +10,7 @@ from apps.messages.models import GasGuard, Message
 from apps.messages.rules.push_items import Gas
 from apps.messages.services.bulk import messages_bulk
 from apps.messages.services.cancel import message_cancel
+from apps.messages.services.expire import late_messages_cancel
 from apps.messages.services.publish import messages_publish
 from apps.messages.states import MessageState
 from poolsite.filecoin.ethereum import METHOD_INVOKE_EVM
@@ -185,3 +186,43 @@ def test_an_unknown_action_is_refused(pool: Pool) -> None:
         messages_bulk("explode", rows=Message.objects.all(), client=pool.client, head=pool.head, now=pool.now)
 
     assert refusal.value.field == "action"
+
+
+@pytest.mark.parametrize("first", ["transfer", "message"])
+def test_publication_past_its_last_epoch_is_cancelled(pool: Pool, first: str) -> None:
+    address = pool.address()
+    last = pool.head.height + 2
+    for name, kind in (("deals", "publish"), ("step", "commit"), ("other", "")):
+        pool.push(name, address, gas=CHEAP, kind=kind, expire_epoch=last)
+    pool.choose()
+    names: dict[int | None, str] = {pool.row(name).nonce: name for name in ("deals", "step", "other")}
+    while pool.head.height <= last:
+        assert late_messages_cancel(client=pool.client, head=pool.head, now=pool.now) == []
+        pool.step(only=lambda _signed: False)
+    old = pool.node.pool[(address, 0)]
+
+    [made] = late_messages_cancel(client=pool.client, head=pool.head, now=pool.now)
+
+    assert names[pool.row(made).nonce] == "deals"
+    assert (pool.row("deals").state, pool.row("deals").error) == (MessageState.FAILED, "cancelled")
+    if first == "message":
+        pool.node.pool[(address, 0)] = old
+    for _ in range(2):
+        pool.step()
+    landed = {MessageState.LANDED, MessageState.FAILED if first == "transfer" else MessageState.REPLACED}
+    assert {pool.row(made).state, pool.row("deals").state} == landed
+    assert late_messages_cancel(client=pool.client, head=pool.head, now=pool.now) == []
+
+
+def test_late_message_that_cannot_be_cancelled_is_tried_again(pool: Pool) -> None:
+    address = pool.address()
+    pool.push("deals", address, gas=CHEAP, kind="publish", expire_epoch=pool.head.height + 1)
+    pool.choose()
+    for _ in range(2):
+        pool.step(only=lambda _signed: False)
+    pool.keyring.is_away = True
+    assert late_messages_cancel(client=pool.client, head=pool.head, now=pool.now) == []
+    assert pool.row("deals").state == MessageState.FILLED
+
+    pool.keyring.is_away = False
+    assert len(late_messages_cancel(client=pool.client, head=pool.head, now=pool.now)) == 1

@@ -114,8 +114,10 @@ def test_commit_before_a_proof_that_cannot_be_raised_is_tried_once(pool: Pool) -
     assert pool.node.calls.count("GasEstimateMessageGas") == 1
 
 
-@pytest.mark.parametrize("kind", ["precommit", "commit", "snap_up", "terminate", "extend", "compact"])
-def test_a_step_of_a_sector_is_raised_before_its_last_epoch(pool: Pool, kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind", ["precommit", "commit", "snap_up", "terminate", "extend", "compact", "publish"]
+)
+def test_a_step_of_a_sector_or_deal_is_raised_before_its_last_epoch(pool: Pool, kind: str) -> None:
     last = pool.head.height + STEP_DUE_EPOCHS + 2
     overtaken(pool, kind=kind, expire_epoch=last)
 

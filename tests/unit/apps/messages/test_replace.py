@@ -361,6 +361,14 @@ def test_what_was_given_up_before_it_was_signed_is_chosen_again(pool: Pool) -> N
     assert (pool.row("one").state, pool.row("one").nonce) == (MessageState.FILLED, 0)
 
 
+def test_what_the_pool_sends_anew_is_not_chosen_again(pool: Pool) -> None:
+    row = pool.push("one", pool.address(), kind="publish")
+    message_mark_bad(message=row, now=pool.now)
+
+    with pytest.raises(BadMessage, match="the pool sends another message for it"):
+        message_retry(message=pool.row("one"), now=pool.now)
+
+
 def test_what_was_signed_is_not_signed_anew_by_a_retry(pool: Pool) -> None:
     filled(pool, "one")
     message_mark_bad(message=pool.row("one"), now=pool.now)
