@@ -33,6 +33,7 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     DealState.REFUSED: {"ACCEPT": DealState.ACCEPTED, "REFUSE": DealState.REFUSED},
     DealState.ACCEPTED: {
         "TRANSFER": DealState.TRANSFERRING,
+        "LAND": DealState.ACCEPTED,
         "STORE": DealState.UNPUBLISHED,
         "VERIFY": DealState.VERIFIED,
         "SEAL": DealState.SEALING,
@@ -41,6 +42,7 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     },
     DealState.TRANSFERRING: {
         "WAIT": DealState.ACCEPTED,
+        "LAND": DealState.TRANSFERRING,
         "STORE": DealState.UNPUBLISHED,
         "VERIFY": DealState.VERIFIED,
         "SEAL": DealState.SEALING,

@@ -53,8 +53,10 @@ from apps.market.reasons import (
     DOOR_SILENT,
     DOOR_UNSERVED,
 )
+from apps.market.rules import CONFIRM_EPOCHS
 from apps.market.states import OVER, PUBLISHED, WITHOUT_DATA, ClientsRule, DealSource, DealState
 from apps.messages.models import Message
+from apps.messages.selectors.messages import message_may_land
 from apps.messages.states import MessageState
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import MinerFilters, miners_active, miners_visible
@@ -561,10 +563,23 @@ def deal_message_cid(deal: Deal) -> str:
 def deals_publishing() -> list[Deal]:
     """Return the deals that are in a message, or were in one, and are not published for certain."""
     rows = Deal.objects.filter(state=DealState.PUBLISHING)
-    rows |= Deal.objects.filter(state=DealState.UNPUBLISHED, messages__isnull=False)
+    returned = (*WITHOUT_DATA, DealState.UNPUBLISHED)
+    rows |= Deal.objects.filter(state__in=returned, chain_deal=None, messages__isnull=False)
     rows = rows.distinct().select_related("miner__tenant", "piece__miner__tenant")
     newest = Prefetch("messages", DealMessage.objects.select_related("message").order_by("pk"))
     return list(rows.prefetch_related(newest).order_by("pk"))
+
+
+def may_be_published(deal: Deal, *, height: int) -> bool:
+    """Return whether a message may still publish a deal: its nonce is open, or not used for certain."""
+    rows = Message.objects.filter(pk__in=deal.messages.values("message"))
+    used = Message.objects.filter(state=MessageState.LANDED, height__gt=height - CONFIRM_EPOCHS)
+    return any(
+        message_may_land(row)
+        or row.nonce is not None
+        and used.filter(from_addr=row.from_addr, nonce=row.nonce).exists()
+        for row in rows
+    )
 
 
 def deals_unpublished() -> dict[Miner, list[Deal]]:

@@ -10,6 +10,7 @@ import structlog
 from django.db import transaction
 
 from apps.chain.node.isolation import for_each_isolated
+from apps.chain.selectors.heads import head_current
 from apps.core.disk import DiskFull
 from apps.core.errors import BadValue, DomainError, NotAllowed
 from apps.core.marked_texts import gettext
@@ -29,6 +30,7 @@ from apps.market.selectors.deals import (
     deals_followed,
     deals_whole,
     is_copy_spare,
+    may_be_published,
     piece_of_deal,
     sector_end_of,
     sector_terminated_at,
@@ -111,11 +113,18 @@ def deal_end(deal: Deal, *, by: Principal) -> None:
         raise NotAllowed(gettext("requires permission to change the miner's deals"))
     if deal.state not in ENDABLE:
         raise DealGoesOn(gettext("only a deal that is not published and in no sector can be ended"))
+    if _is_undecided(deal):
+        raise DealGoesOn(gettext("one of its messages may still publish it: cancel that message first"))
     deal_fail(deal, reason=ENDED_BY_PEOPLE(), by=by)
 
 
 def deal_fail(deal: Deal, *, reason: Reason | str, by: Principal | None = None) -> None:
-    """End a deal that came to nothing; its chunks go, and its piece as any that nobody ends."""
+    """End a deal that came to nothing; its chunks go, and its piece as any that nobody ends.
+
+    One that a message may still publish waits until that is certain, with its data: its collateral is at stake.
+    """
+    if _is_undecided(deal):
+        return
     chunks_discard(deal)
     before = deal.state
     with transaction.atomic():
@@ -126,6 +135,12 @@ def deal_fail(deal: Deal, *, reason: Reason | str, by: Principal | None = None) 
     _held_end(deal)
     deals_tidy(deal.miner, state=DealState.FAILED)
     log.warning("deal_failed", deal=str(deal.uuid), reason=reason[:200])
+
+
+def _is_undecided(deal: Deal) -> bool:
+    """Return whether a message may still publish a deal."""
+    head = head_current()
+    return deal.chain_deal is None and may_be_published(deal, height=0 if head is None else head.height)
 
 
 def _term_follow(deal: Deal, *, height: int) -> bool:

@@ -15,14 +15,15 @@ from apps.chain.models import Head
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
 from apps.core.reasons import code_of, shown_text
+from apps.market.errors import DealGoesOn
 from apps.market.models import Deal, DealMessage
 from apps.market.rules import CONFIRM_EPOCHS, PUBLISH_EPOCHS
 from apps.market.selectors.deals import Escrow, escrow_of
-from apps.market.services.follow import deals_advance
+from apps.market.services.follow import deal_end, deals_advance
 from apps.market.services.markets import market_set
 from apps.market.services.publishing import KIND, MESSAGES_MAX, deals_publish
 from apps.market.states import DealDoor, DealSource
-from apps.messages.models import Message, Receiver
+from apps.messages.models import Message, Receiver, Sender
 from apps.miners.models import Miner
 from apps.pieces.errors import PieceInSector
 from apps.pieces.models import Piece
@@ -401,6 +402,61 @@ def test_an_earlier_message_that_failed_may_still_land(miner: Miner, node: Chain
 
     one.refresh_from_db()
     assert (one.state, one.chain_deal, len(labels())) == ("VERIFIED", 70, 2)
+
+
+@pytest.mark.parametrize("ending", ["people", "late", "data gone"])
+@pytest.mark.parametrize("is_landing", [True, False])
+def test_deal_does_not_fail_while_a_message_may_publish_it(
+    miner: Miner, node: Chain, monkeypatch: pytest.MonkeyPatch, ending: str, is_landing: bool
+) -> None:
+    one = deal(miner)
+    publish(node)
+    first = Message.objects.get(kind=KIND)
+    Sender.objects.update_or_create(address=first.from_addr, defaults={"chain_nonce": 4})
+    Message.objects.filter(pk=first.pk).update(state="FAILED", nonce=4)
+    if ending != "people":
+        factories.head(START if ending == "data gone" else 1001)
+    later = START + 9 if ending == "late" else 0
+    monkeypatch.setattr("apps.market.services.publishing.first_deal_epoch", lambda *_, **__: later)
+    node.free[miner.address] = 0
+
+    def end() -> None:
+        if ending == "people":
+            deal_end(one, by=people.principal())
+        elif ending == "data gone":
+            Piece.objects.all().delete()
+            deals_advance(height=START, now=clock.now())
+        publish(node)
+
+    publish(node)
+    one.refresh_from_db()
+    if ending == "people":
+        with pytest.raises(DealGoesOn, match="one of its messages may still publish it"):
+            end()
+    else:
+        end()
+    one.refresh_from_db()
+    assert one.state == ("ACCEPTED" if ending == "data gone" else "UNPUBLISHED")
+    if is_landing:
+        landed(first, good=[0], height=900)
+        publish(node)
+        one.refresh_from_db()
+        assert one.chain_deal == 70
+        return
+
+    transfer = Message.objects.create(
+        pk="cancel", method=0, from_addr=first.from_addr, nonce=4, state="LANDED", height=current().height
+    )
+    Sender.objects.update(chain_nonce=5)
+    if ending != "people":
+        end()
+        one.refresh_from_db()
+        assert one.state != "FAILED", "a reorganisation may bring it back"
+    Message.objects.filter(pk=transfer.pk).update(height=current().height - CONFIRM_EPOCHS)
+    end()
+
+    one.refresh_from_db()
+    assert (one.state, one.chain_deal) == ("FAILED", None)
 
 
 def test_a_deal_that_messages_leave_out_again_and_again_is_given_up(miner: Miner, node: Chain) -> None:
