@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -13,16 +13,14 @@ import numpy as np
 from poolsite.filecoin.scalars import NODE_BYTES
 from poolsite.wire.page_shape import shape_of
 from workers.processors.errors import BadFile
-from workers.processors.page_stripes import DamagedChunk, Stripes, batch_read
+from workers.processors.page_stripes import DamagedChunk, Indices, Stripes, batch_read
 from workers.storage.files import write_file
-from workers.storage.mapped import Nodes, layer_nodes, pages_release
+from workers.storage.mapped import Bytes, Nodes, layer_nodes, pages_release
 from workers.storage.page_drives import drives_read
 from workers.storage.sector import LAYERS_PLACE
 
 if TYPE_CHECKING:
     from workers.storage.sector import SectorFiles
-
-Indices = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class LayersPlace(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,19 +100,22 @@ class PagedLayer:
             cuts = [first, *range((first // size + 1) * size, end, size), end]
             return np.concatenate([self._rows(at, to - at) for at, to in pairwise(cuts)])
         if isinstance(wanted, np.ndarray):
-            return np.concatenate([self._rows(int(node), 1) for node in wanted])
+            return self._labels(lambda: self.stripes.scattered_read(self.layer, wanted))
         row: Nodes = self._rows(int(wanted), 1)[0]
         return row
 
     def _rows(self, first: int, count: int) -> Nodes:
         """Return the labels of neighbouring nodes of one chunk."""
+        return self._labels(lambda: self.stripes.pages_read(self.layer, first, count))
+
+    def _labels(self, pages_read: Callable[[], Bytes]) -> Nodes:
+        """Return the sector's labels of pages that are read."""
         try:
-            pages = self.stripes.pages_read(self.layer, first, count)
+            pages = pages_read().reshape(-1, self.stripes.shape.lanes, NODE_BYTES)
         except DamagedChunk:
             self.files.layers_place.unlink(missing_ok=True)  # pc1 looks over the batch, and makes it good
             raise
-        own = pages.reshape(count, -1, NODE_BYTES)[:, self.lane]
-        return np.ascontiguousarray(own).view(np.uint64).reshape(count, 4)
+        return np.ascontiguousarray(pages[:, self.lane]).view(np.uint64)
 
 
 Layers = Sequence[Nodes] | Sequence[PagedLayer]

@@ -21,12 +21,15 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
+from poolsite.filecoin.scalars import NODE_BYTES
 from poolsite.wire.page_shape import BATCH_MAX, PageShape, shape_of
 from workers.kernels import labels, page_plan
 from workers.kernels.crc32c import page_sums
-from workers.processors.errors import BadInput
+from workers.kernels.labels_portable import DRG_PARENTS
+from workers.processors.errors import BadInput, PermanentError
+from workers.processors.page_audit import wrong_node
 from workers.processors.page_reader import reader_of
-from workers.processors.page_stripes import DamagedChunk, Stripes, batch_read
+from workers.processors.page_stripes import DamagedChunk, Stripes, Sums, batch_read
 from workers.processors.parallel import Progress, no_progress, parallel_for, thread_count
 from workers.processors.parent_cache import rows_function
 from workers.processors.resident import resident_allocate
@@ -46,6 +49,10 @@ SUMMED_PAGES: Final = 4096
 """Pages whose sums one thread computes at a time: a millisecond."""
 REPAIRS_MAX: Final = 16
 """Chunks made again in one run, after which a drive counts as failed."""
+WRONG_AGAIN: Final = (
+    "layers: this machine labels wrongly: node {node} of layer {layer} is not the hash of its parents, though"
+    " it was labelled anew; test its memory and processor, and seal these sectors on another host"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,7 @@ class Position:
     chunk: int
 
 
-class _Slot:
+class Slot:
     """Plan and reads of one chunk; two of them take turns."""
 
     def __init__(self, shape: PageShape, number: int, room: Bytes) -> None:
@@ -73,6 +80,27 @@ class _Slot:
         """Return the bytes of its tables and its room."""
         tables = (self.room, self.rows, self.addresses, self.requests, self.results, self.sums)
         return sum(table.nbytes for table in tables)
+
+
+class LabelMemory:
+    """What labels need beside the drives: the ring, two rooms with their reader, the sums of two layers."""
+
+    def __init__(self, shape: PageShape, drives: PageDrives) -> None:
+        """Allocate all of it.  Raises NotEnoughRoom."""
+        purpose = f"a batch of {shape.sectors} sectors on drives"
+        [self.ring] = resident_allocate(
+            1, size_bytes=shape.window * shape.page_bytes, purpose=purpose, alive=lambda: None
+        )
+        size = shape.chunk * page_plan.PARENTS * shape.page_bytes
+        rooms = resident_allocate(2, size_bytes=size, purpose=purpose, alive=lambda: None)
+        self.slots = [Slot(shape, number, room) for number, room in enumerate(rooms)]
+        self.sums = np.zeros((2, shape.nodes), np.uint32)
+        self.reader: PageReader = reader_of([drive.handle for drive in drives.drives], rooms)
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the bytes of it."""
+        return self.ring.nbytes + self.sums.nbytes + sum(slot.memory_bytes() for slot in self.slots)
 
 
 class PageBatch:
@@ -93,35 +121,34 @@ class PageBatch:
         self.extents, self.position = self._state_read()
         self._parents = rows_function(parameters)
         self.stripes = Stripes(self.shape, drives, batch=self.id, extents=self.extents)
-        self._memory()
-
-    def _memory(self) -> None:
-        """Allocate the ring, two rooms and the sums of two layers.  Raises NotEnoughRoom."""
-        shape, purpose = self.shape, f"a batch of {self.shape.sectors} sectors on drives"
-        [self.ring] = resident_allocate(
-            1, size_bytes=shape.window * shape.page_bytes, purpose=purpose, alive=lambda: None
-        )
-        size = shape.chunk * page_plan.PARENTS * shape.page_bytes
-        rooms = resident_allocate(2, size_bytes=size, purpose=purpose, alive=lambda: None)
-        self._slots = [_Slot(shape, number, room) for number, room in enumerate(rooms)]
-        self._sums = np.zeros((2, shape.nodes), np.uint32)
-        handles = [drive.handle for drive in self.drives.drives]
-        self.reader: PageReader = reader_of(handles, rooms)
+        self._memory = None if self.is_labelled else LabelMemory(self.shape, drives)
         self.reads = self.labelled = 0
-        self.sectors_a_thread = sectors_a_thread(shape.lanes)
-        padded = [*self.replica_ids, *[bytes(32)] * (shape.lanes - shape.sectors)]
+        self.sectors_a_thread = sectors_a_thread(self.shape.lanes)
+        padded = [*self.replica_ids, *[bytes(32)] * (self.shape.lanes - self.shape.sectors)]
         words = np.frombuffer(b"".join(padded), np.uint32).reshape(-1, 8)
         many = self.sectors_a_thread
-        self._ids = [words[first : first + many].copy() for first in range(0, shape.lanes, many)]
+        self._ids = [words[first : first + many].copy() for first in range(0, self.shape.lanes, many)]
+
+    @property
+    def memory(self) -> LabelMemory:
+        """Return what labels need, allocated anew for a repair after the labels.  Raises NotEnoughRoom."""
+        if self._memory is None:
+            self._memory = LabelMemory(self.shape, self.drives)
+        return self._memory
+
+    def memory_release(self) -> None:
+        """Release what labels need: the trees take memory of their own."""
+        if self._memory is not None:
+            self._memory.reader.close()
+            self._memory = None
 
     def close(self) -> None:
-        """Release threads and rings; the drives stay open."""
-        self.reader.close()
+        """Release memory, threads and rings; the drives stay open."""
+        self.memory_release()
 
     def memory_bytes(self) -> int:
         """Return the bytes of ring, rooms and tables."""
-        own = self.ring.nbytes + self._sums.nbytes + self.stripes.memory_bytes
-        return own + sum(slot.memory_bytes() for slot in self._slots)
+        return self.stripes.memory_bytes + (0 if self._memory is None else self._memory.size_bytes)
 
     # What is on the drives.
 
@@ -185,24 +212,29 @@ class PageBatch:
     def chunk_read(self, layer: int, chunk: int) -> Bytes:
         """Return the pages of a chunk until the next call.  Raises DamagedChunk."""
         pages, sums = self.stripes.read(layer, chunk)
-        self._sums[layer % 2, chunk * self.shape.chunk : (chunk + 1) * self.shape.chunk] = sums
+        if self._memory is not None:
+            self._sums_of(layer, chunk)[:] = sums
         return pages
+
+    def _sums_of(self, layer: int, chunk: int) -> Sums:
+        """Return the place in memory of the sums of a chunk's pages."""
+        size = self.shape.chunk
+        return self.memory.sums[layer % 2, chunk * size : (chunk + 1) * size]
 
     def _sums_read(self, layer: int, chunk: int) -> None:
         """Read the sums of a chunk's pages without these.  Raises DamagedChunk."""
-        part = slice(chunk * self.shape.chunk, (chunk + 1) * self.shape.chunk)
-        self._sums[layer % 2, part] = self.stripes.sums_read(layer, chunk)
+        self._sums_of(layer, chunk)[:] = self.stripes.sums_read(layer, chunk)
 
     # One chunk.
 
-    def _plan(self, layer: int, chunk: int) -> _Slot:
+    def _plan(self, layer: int, chunk: int) -> Slot:
         """Compute parents, where they are and what has to be read."""
-        shape, slot = self.shape, self._slots[chunk % 2]
-        first, skipped = chunk * shape.chunk, int(chunk == 0)
+        shape, memory = self.shape, self.memory
+        slot, first, skipped = memory.slots[chunk % 2], chunk * shape.chunk, int(chunk == 0)
         self._parents(first, slot.rows)
         places = np.zeros(page_plan.PLACES, np.int64)
         places[page_plan.STRIDE] = shape.page_bytes
-        places[page_plan.RING], places[page_plan.WINDOW] = self.ring.ctypes.data, shape.window
+        places[page_plan.RING], places[page_plan.WINDOW] = memory.ring.ctypes.data, shape.window
         places[page_plan.FLOOR] = max(0, first + shape.chunk - shape.window)
         places[page_plan.ROOM] = slot.room.ctypes.data
         places[page_plan.CHUNK], places[page_plan.STRIPE] = shape.chunk, shape.stripe_bytes
@@ -213,9 +245,32 @@ class PageBatch:
         slot.count = page_plan.plan(slot.rows[skipped:], layer, places, addresses, slot.requests)
         return slot
 
-    def _read(self, layer: int, slot: _Slot) -> None:
+    def pages_read(self, layer: int, nodes: Sequence[int]) -> Bytes:
+        """Read the pages of nodes and of their parents from the drives, once the layer is labelled.
+
+        Return u8[nodes, 1 + parents, lanes, 32], until the next call.  Raises DamagedChunk.
+        """
+        shape, slot = self.shape, self.memory.slots[0]
+        rows, parents = slot.rows[: len(nodes)], DRG_PARENTS if layer == 1 else page_plan.PARENTS
+        for at, node in enumerate(nodes):
+            self._parents(node, rows[at : at + 1])
+        wanted = np.column_stack([nodes, rows[:, :parents]]).astype(np.int64)
+        is_below = np.arange(1 + parents) > DRG_PARENTS
+        starts = [self.stripes.start(of, 0) for of in range(layer - 1 or 1, layer + 1)]
+        chunks, slot.count = wanted // shape.chunk, wanted.size
+        offsets = chunks // shape.drives * shape.stripe_bytes + wanted % shape.chunk * shape.page_bytes
+        requests = slot.requests[: wanted.size]
+        requests[:, page_plan.DRIVE] = (chunks % shape.drives).ravel()
+        requests[:, page_plan.OFFSET] = (offsets + np.where(is_below, starts[0], starts[-1])).ravel()
+        requests[:, page_plan.ADDRESS] = slot.room.ctypes.data + shape.page_bytes * np.arange(wanted.size)
+        requests[:, page_plan.PAGE] = (2 * wanted + is_below).ravel()
+        self._read(layer, slot)
+        read = slot.room[: wanted.size * shape.page_bytes]
+        return read.reshape(*wanted.shape, shape.lanes, NODE_BYTES)
+
+    def _read(self, layer: int, slot: Slot) -> None:
         """Read what was planned, a wrong page twice.  Raises DamagedChunk if it is wrong again."""
-        size, count = self.shape.page_bytes, slot.count
+        size, count, memory = self.shape.page_bytes, slot.count, self.memory
         requests, results, sums = slot.requests[:count], slot.results[:count], slot.sums[:count]
         pages = slot.room[: count * size].reshape(count, size)
 
@@ -223,10 +278,10 @@ class PageBatch:
             page_sums(pages[first:end], sums[first:end])
 
         for attempt in range(2):
-            self.reader.read(requests, size, slot.number, results)
+            memory.reader.read(requests, size, slot.number, results)
             parallel_for(work, count, size=SUMMED_PAGES)
             node, is_below = requests[:, page_plan.PAGE] >> 1, requests[:, page_plan.PAGE] & 1
-            wrong = np.flatnonzero((results != size) | (sums != self._sums[(layer - is_below) % 2, node]))
+            wrong = np.flatnonzero((results != size) | (sums != memory.sums[(layer - is_below) % 2, node]))
             self.reads += count
             if not len(wrong):
                 return
@@ -240,22 +295,21 @@ class PageBatch:
         shape, many = self.shape, self.sectors_a_thread
         skipped, stride = int(chunk == 0), shape.page_bytes
         if skipped:
-            page = self.ring[:stride].view(np.uint32).reshape(-1, 8)
+            page = self.memory.ring[:stride].view(np.uint32).reshape(-1, 8)
             for sector, replica_id in enumerate(self._ids[group]):
                 label = labels.first_label(replica_id.tobytes(), layer)
                 page[group * many + sector] = np.frombuffer(label, np.uint32)
         first = chunk * shape.chunk + skipped
-        target = self.ring.ctypes.data + (first & (shape.window - 1)) * stride
-        addresses = self._slots[chunk % 2].addresses[skipped:]
+        target = self.memory.ring.ctypes.data + (first & (shape.window - 1)) * stride
+        addresses = self.memory.slots[chunk % 2].addresses[skipped:]
         kernel, offset = labels.rows_of(many), 32 * many * group
         kernel(self._ids[group], layer, first, addresses, target, stride, offset)
 
     def _write(self, layer: int, chunk: int) -> None:
         """Write the stripe of a chunk that is in the ring.  Raises DriveFailed."""
-        shape = self.shape
-        at = chunk * shape.pages_bytes % self.ring.nbytes
-        pages = self.ring[at : at + shape.pages_bytes]
-        sums = self._sums[layer % 2, chunk * shape.chunk : (chunk + 1) * shape.chunk]
+        shape, ring = self.shape, self.memory.ring
+        at = chunk * shape.pages_bytes % ring.nbytes
+        pages, sums = ring[at : at + shape.pages_bytes], self._sums_of(layer, chunk)
         page_sums(pages.reshape(shape.chunk, -1), sums)
         self.stripes.write(layer, chunk, pages, sums)
 
@@ -301,12 +355,20 @@ class PageBatch:
     def _layers_label(self, progress: Progress) -> None:
         if self.is_labelled:
             return
-        first = self.position.chunk
+        first, relabelled = self.position.chunk, 0
         self._ring_fill(self.position.layer, first)
         for layer in range(self.position.layer, self.shape.layers + 1):
             self._chunks_label(layer, first, self.shape.steps, progress=progress)
+            while (node := wrong_node(self, layer)) is not None:
+                if relabelled == layer:
+                    raise PermanentError(WRONG_AGAIN.format(layer=layer, node=node))
+                relabelled, first = layer, node // self.shape.chunk
+                self._checkpoint(Position(layer, first))
+                self._ring_fill(layer, first)
+                self._chunks_label(layer, first, self.shape.steps, progress=progress)
             self._checkpoint(Position(layer + 1, 0))
             first = 0
+        self.memory_release()
 
     def _chunk_repair(self, damage: DamagedChunk) -> None:
         """Label one chunk again and write it to where it was."""
@@ -317,14 +379,14 @@ class PageBatch:
 
     def _ring_fill(self, layer: int, chunk: int) -> None:
         """Read back the pages before a chunk, and the sums of this layer and the one before."""
-        shape, window = self.shape, self.shape.window // self.shape.chunk
+        shape, window, ring = self.shape, self.shape.window // self.shape.chunk, self.memory.ring
         for other in range(shape.steps if layer > 1 else 0):
             self._sums_read(layer - 1, other)
         for other in range(max(chunk - window, 0)):
             self._sums_read(layer, other)
         for other in range(max(chunk - window, 0), chunk):
-            at = other * shape.pages_bytes % self.ring.nbytes
-            self.ring[at : at + shape.pages_bytes] = self.chunk_read(layer, other)
+            at = other * shape.pages_bytes % ring.nbytes
+            ring[at : at + shape.pages_bytes] = self.chunk_read(layer, other)
 
     def _chunks_label(self, layer: int, begin: int, end: int, *, progress: Progress) -> None:
         """Label chunks begin … end - 1 of a layer, with the pages before them in the ring."""

@@ -85,7 +85,7 @@ def trees_write(
                     opened.open(lane, replica_writing(own, tree_d_nodes(own)))
         missing = {lane: writer.missing() for lane, writer in opened.going_on().items()}
         for base_tree in sorted({at for numbers in missing.values() for at in numbers}):
-            levels = _piece_levels(batch.shape, next(iter(files.values())).base_levels)
+            levels = _piece_levels(batch.shape, next(iter(files.values())))
             with _Opened[BaseTrees](failed) as trees:
                 for lane, writer in opened.going_on().items():
                     with noted(failed, lane):
@@ -98,14 +98,16 @@ def trees_write(
     return failed
 
 
-def _piece_levels(shape: PageShape, base_levels: int) -> int:
-    """Return the levels of a piece of a base tree.
+def _piece_levels(shape: PageShape, files: SectorFiles) -> int:
+    """Return the levels of a piece of a base tree: of a chunk's nodes, which are read together.
 
     A card gets its smallest ones, whose labels are 11 MiB a sector; none where memory is short.
     """
-    levels = tree_maker().levels(min(TRIED_LEVELS, base_levels))
-    is_short = shape.pieces_bytes(BASE_ARITY**levels) > available_bytes()
-    return min(levels, CHUNK_LEVELS) if is_short else levels
+    levels = tree_maker().levels(min(TRIED_LEVELS, files.base_levels))
+    if levels > CHUNK_LEVELS and shape.pieces_bytes(BASE_ARITY**levels) <= available_bytes():
+        return levels
+    of_chunk = max(level for level in range(CHUNK_LEVELS + 1) if BASE_ARITY**level <= shape.chunk)
+    return min(levels, max(of_chunk, files.discarded_rows + 1))
 
 
 def _base_trees_write(batch: PageBatch, opened: _Opened[BaseTrees], *, progress: Progress) -> None:

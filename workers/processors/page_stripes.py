@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from poolsite.wire.page_shape import TAIL
+from workers.kernels import page_plan, uring
 from workers.kernels.crc32c import page_sums
 from workers.processors.errors import BadFile
 from workers.storage.mapped import resident_bytes
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from workers.storage.page_drives import PageDrives
 
 Sums = np.ndarray[Any, np.dtype[np.uint32]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 TAILS_KEPT: Final = 64
 """Stripes whose sums a reader of single pages keeps: 16 KiB each."""
 
@@ -88,6 +90,32 @@ class Stripes:
                 self._sums_of.clear()
             sums = self._sums_of[layer, chunk] = self.sums_read(layer, chunk)
         self._check(layer, chunk, pages, sums[at : at + count])
+        return pages
+
+    def scattered_read(self, layer: int, nodes: Indices) -> Bytes:
+        """Return the pages of nodes anywhere in a layer: u8[nodes, page bytes], of drives that are only read.
+
+        Only the sum of each page is read with it; one that differs is read by its whole stripe's sums, which
+        say whether that is damaged.  Raises DamagedChunk.
+        """
+        shape, count = self.shape, len(nodes)
+        chunks, at = np.divmod(nodes, shape.chunk)
+        stripes = self.start(layer, 0) + chunks // shape.drives * shape.stripe_bytes
+        pages, sums = np.empty((count, shape.page_bytes), np.uint8), np.empty((count, 1), np.uint32)
+        requests, results = np.zeros((count, page_plan.REQUEST), np.int64), np.zeros(count, np.int64)
+        requests[:, page_plan.DRIVE] = chunks % shape.drives
+        handles = np.array([drive.handle for drive in self.drives.drives], np.int64)
+        is_right = np.ones(count, np.bool_)
+        for target, place in ((pages, at * shape.page_bytes), (sums, shape.pages_bytes + 4 * at)):
+            size = target.nbytes // count
+            requests[:, page_plan.OFFSET] = stripes + place
+            requests[:, page_plan.ADDRESS] = target.ctypes.data + size * np.arange(count)
+            uring.drives_pread(handles, requests, np.array([0, 0, 1, 0, size, -1], np.int64), results)
+            is_right &= results == size
+        found = np.zeros(count, np.uint32)
+        page_sums(pages, found)
+        for wrong in np.flatnonzero(~is_right | (found != sums[:, 0])):
+            pages[wrong] = self.pages_read(layer, int(nodes[wrong]), 1)
         return pages
 
     def write(self, layer: int, chunk: int, pages: Bytes, sums: Sums) -> None:

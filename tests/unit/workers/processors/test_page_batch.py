@@ -18,8 +18,8 @@ from tests.naive import labels as naive
 from tests.unit.workers.processors.sealing import digest, golden
 from workers.kernels import lanes, page_plan
 from workers.kernels.cpu import FORCE_VARIABLE
-from workers.processors import page_batch, page_reader
-from workers.processors.errors import BadFile, BadInput
+from workers.processors import page_audit, page_batch, page_reader
+from workers.processors.errors import BadFile, BadInput, PermanentError
 from workers.processors.labelling import LabelledSector, label_sectors
 from workers.processors.page_batch import PageBatch
 from workers.processors.page_layers import layer_files_write
@@ -193,7 +193,7 @@ class FaultyReader:
     """Spoils what is read of one page: as often as it says, or until its chunk is written again."""
 
     def __init__(self, batch, fault, *, times):
-        self.batch, self.real, self.fault, self.times = batch, batch.reader, fault, times
+        self.batch, self.real, self.fault, self.times = batch, batch.memory.reader, fault, times
         self.page = None
 
     def read(self, requests, size, room, results):
@@ -204,8 +204,8 @@ class FaultyReader:
             if self.times:
                 self.times -= 1
                 if self.fault is None:
-                    start = requests[at, page_plan.ADDRESS] - self.batch._slots[room].room.ctypes.data
-                    self.batch._slots[room].room[start] ^= 1
+                    own = self.batch.memory.slots[room].room
+                    own[requests[at, page_plan.ADDRESS] - own.ctypes.data] ^= 1
                 else:
                     results[at] = self.fault
 
@@ -220,7 +220,7 @@ FAULTS = pytest.mark.parametrize("fault", [-errno.EIO, 100, 0, None], ids=["EIO"
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_wrong_read_is_repeated_or_its_chunk_made_again(store, fault, times):
     batch = store.batch(17)
-    batch.reader = faulty = FaultyReader(batch, fault, times=times)
+    batch.memory.reader = faulty = FaultyReader(batch, fault, times=times)
 
     batch.run()
 
@@ -232,13 +232,72 @@ def test_a_wrong_read_is_repeated_or_its_chunk_made_again(store, fault, times):
 @FAULTS
 def test_what_cannot_be_made_again_is_named(store, fault):
     batch = store.batch(17)
-    batch.reader = FaultyReader(batch, fault, times=1000)
+    batch.memory.reader = FaultyReader(batch, fault, times=1000)
 
     with pytest.raises(DamagedChunk, match=r"drive \d \(.*drive-\d\), layer 1, chunk \d of 8: ") as named:
         batch.run()
 
     text = {-errno.EIO: "Input/output error", None: "not what was written"}.get(fault, "bytes of 1024 read")
     assert text in str(named.value)
+    batch.close()
+
+
+class FaultyMemory:
+    """Flips a bit of a page between its label and its checksum, as often as it says."""
+
+    def __init__(self, batch, *, layer, node, times):
+        self.batch, self.at, self.times, self.write = batch, (layer, node), times, batch._write
+
+    def __call__(self, layer, chunk):
+        shape, (wrong, node) = self.batch.shape, self.at
+        if self.times and (layer, chunk) == (wrong, node // shape.chunk):
+            self.times -= 1
+            self.batch.memory.ring[node % shape.window * shape.page_bytes + 7] ^= 1
+        self.write(layer, chunk)
+
+
+@pytest.fixture
+def audited_whole(monkeypatch):
+    monkeypatch.setattr(page_audit, "AUDITED_LEAST", PARAMETERS.nodes)
+
+
+@pytest.mark.usefixtures("audited_whole")
+@pytest.mark.parametrize("layer", [1, 2])
+def test_a_wrong_label_with_a_right_checksum_is_found_and_labelled_again(store, layer, monkeypatch):
+    batch = store.batch(17)
+    monkeypatch.setattr(batch, "_write", fault := FaultyMemory(batch, layer=layer, node=29, times=1))
+
+    batch.run()
+
+    assert fault.times == 0
+    assert layers_of(batch) == SEVENTEEN
+    batch.close()
+
+
+@pytest.mark.usefixtures("audited_whole")
+def test_a_machine_that_labels_wrongly_again_is_named(store, monkeypatch):
+    batch = store.batch(17)
+    monkeypatch.setattr(batch, "_write", FaultyMemory(batch, layer=2, node=29, times=9))
+
+    with pytest.raises(PermanentError, match=r"labels wrongly: node \d+ of layer 2"):
+        batch.run()
+
+    assert not batch.is_labelled
+    batch.close()
+
+
+def test_labels_memory_is_released_before_the_trees_and_there_again_for_a_repair(store):
+    batch = store.batch(17)
+    with_labels = batch.memory_bytes()
+    batch.run()
+    assert batch.memory_bytes() < with_labels / 4
+    store.flip(batch, 1, 2)
+
+    pages = batch.repairing(partial(batch.chunk_read, 1, 2)).copy()
+
+    assert batch.memory_bytes() == with_labels
+    own = pages.reshape(batch.shape.chunk, batch.shape.lanes, 32)[:, 3].tobytes()
+    assert own == SEVENTEEN[0][3][len(own) * 2 : len(own) * 3]
     batch.close()
 
 

@@ -14,19 +14,24 @@ from typing import Any
 import pytest
 
 from poolsite.filecoin.merkle import BASE_ARITY
+from poolsite.filecoin.porep.parameters import seal_parameters
+from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.page_shape import CARD_PIECE, FIRST_EXTENT, shape_of
 from tests.unit.workers.processors.cards import CpuCard
 from tests.unit.workers.processors.drive_queue.sectors import SMALL, commit, sector
+from tests.unit.workers.processors.sealing import digest, sealing
 from tests.waiting import until
 from workers.gpus import CARD_VARIABLE
-from workers.processors import c1, drive_queue, page_batch, page_layers, pc1, pc2
-from workers.processors.card_trees import TRIED_LEVELS, TreeMaker
+from workers.kernels import uring
+from workers.processors import c1, drive_queue, page_batch, page_layers, pc1, pc2, synthetic
+from workers.processors.card_trees import TreeMaker
 from workers.processors.child import as_processor_error
 from workers.processors.drive_queue import DriveQueue, label_line
 from workers.processors.errors import BadFile, TemporaryError
 from workers.processors.layer_source import LayersPlace, layers_place
 from workers.processors.page_stripes import DamagedChunk
-from workers.processors.trees import CHUNK_LEVELS
+from workers.processors.sector_record import sector_files
+from workers.processors.tasks import SyntheticTask
 from workers.storage import page_drives
 from workers.storage.files import NotEnoughSpace, hole_write
 from workers.storage.page_drives import FILE_NAME
@@ -55,6 +60,30 @@ def test_pc2_and_c1_read_the_layers_from_the_drives(tmp_path, seals, alone, pool
     assert alone[0][0].hex() == seals[0][0].case["comm_r"]
     assert not list(tmp_path.glob("[0-2]/cache/sc-02-data-layer-*"))
     assert [one.pc1(infos) for one, infos in seals] == outputs, "again, as after a kill before the answer"
+
+
+def test_synthetic_proofs_of_a_batch_are_the_reference_s_byte_for_byte(tmp_path, seals, monkeypatch):
+    """Most labels are read with their page's sum alone; those of a page whose sum differs by the stripe's."""
+    (tmp_path / "synth").mkdir()
+    one = sealing("2k_synth", 10, folder=tmp_path / "synth")
+    infos = one.add_piece()
+    output = one.pc2(one.pc1(infos))
+    real, spoilt = uring.drives_pread, []
+
+    def misread(handles, requests, run, results):
+        real(handles, requests, run, results)
+        if len(spoilt) < 3:
+            results[len(spoilt)] = spoilt.append(-5) or -5
+
+    monkeypatch.setattr(uring, "drives_pread", misread)
+    paths = (str(one.cache), str(one.sealed))
+
+    synthetic.run(SyntheticTask(one.name, *paths, one.value("prover_id"), 1, one.value("ticket"), output))
+
+    assert not list(one.cache.glob("sc-02-data-layer-*"))
+    assert len(spoilt) == 3
+    known = one.case["cache_files"]["syn-porep-vanilla-proofs.dat"]
+    assert digest(one.cache / "syn-porep-vanilla-proofs.dat") == known["sha256"]
 
 
 def test_a_card_makes_the_trees_of_a_batch_and_the_cpu_where_it_fails(seals, alone, pool, monkeypatch):
@@ -319,19 +348,20 @@ def test_a_drive_that_is_not_mounted_may_come_back(tmp_path, seals, alone, pool)
     assert commit(one, infos, output) == alone[0]
 
 
-def test_a_card_gets_no_piece_whose_labels_find_no_memory(monkeypatch):
+def test_a_card_gets_no_piece_whose_labels_find_no_memory(tmp_path, monkeypatch):
     card: Any = CpuCard()
-    shape, maker = shape_of(SMALL, 128, 2), TreeMaker(card, None)
+    graph = seal_parameters(int(RegisteredSealProof.STACKED_DRG_8MIB_V1_1))
+    shape, files, maker = shape_of(graph, 128, 2), sector_files(graph, tmp_path), TreeMaker(card, None)
     monkeypatch.setattr(page_layers, "tree_maker", lambda: maker)
 
     def levels(available):
         monkeypatch.setattr(page_layers, "available_bytes", lambda: available)
-        return page_layers._piece_levels(shape, 9)
+        return page_layers._piece_levels(shape, files)
 
     needed = shape.pieces_bytes(CARD_PIECE)
 
-    assert (levels(needed), levels(needed - 1)) == (TRIED_LEVELS, CHUNK_LEVELS)
-    assert BASE_ARITY**TRIED_LEVELS == CARD_PIECE
+    assert BASE_ARITY ** levels(needed) == CARD_PIECE
+    assert BASE_ARITY ** levels(needed - 1) == shape.chunk
 
 
 def test_room_is_given_back_though_no_batch_follows(tmp_path, seals, alone):
