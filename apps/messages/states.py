@@ -144,7 +144,7 @@ KIND_PRIORITIES: Final[dict[str, Priority]] = {
 }
 
 STEP_KINDS: Final = ("precommit", "commit", "snap_up", "terminate", "extend", "compact", "publish")
-"""Steps of sectors and deals: what lands past `expire_epoch` costs the deposit, proof, sector or collateral."""
+"""Steps of sectors and deals: past `expire_epoch` the deposit, proof, sector or collateral is lost."""
 
 CANCELLED_LATE: Final = ("publish",)
 """Kinds that the chain takes past `expire_epoch`, too, though landing then costs more than not to land."""

@@ -576,8 +576,7 @@ def may_be_published(deal: Deal, *, height: int) -> bool:
     used = Message.objects.filter(state=MessageState.LANDED, height__gt=height - CONFIRM_EPOCHS)
     return any(
         message_may_land(row)
-        or row.nonce is not None
-        and used.filter(from_addr=row.from_addr, nonce=row.nonce).exists()
+        or (row.nonce is not None and used.filter(from_addr=row.from_addr, nonce=row.nonce).exists())
         for row in rows
     )
 

@@ -36,6 +36,7 @@ from apps.market.selectors.deals import (
     sector_terminated_at,
 )
 from apps.market.services.transfers import (
+    UPLOAD_WAIT,
     chunks_discard,
     chunks_join,
     deal_fetch_begin,
@@ -95,7 +96,7 @@ def deal_advance(deal: Deal, *, height: int, now: datetime) -> None:
     if piece is not None:
         _piece_follow(deal, piece, height=height)
     elif deal.state != DealState.ACCEPTED:
-        _piece_gone(deal, height=height)
+        _piece_gone(deal, height=height, now=now)
     if deal.state not in WITHOUT_DATA:
         return
     if late := _late_reason(deal, height=height, now=now):
@@ -121,7 +122,7 @@ def deal_end(deal: Deal, *, by: Principal) -> None:
 def deal_fail(deal: Deal, *, reason: Reason | str, by: Principal | None = None) -> None:
     """End a deal that came to nothing; its chunks go, and its piece as any that nobody ends.
 
-    One that a message may still publish waits until that is certain, with its data: its collateral is at stake.
+    One that a message may still publish waits with its data for that to be certain: it locks collateral.
     """
     if _is_undecided(deal):
         return
@@ -179,7 +180,7 @@ def _published_store(deal: Deal, piece: Piece) -> None:
 def _late_reason(deal: Deal, *, height: int, now: datetime) -> Reason | None:
     if deal.start_epoch is not None and deal.start_epoch <= height:
         return LATE_FOR_START(epoch=deal.start_epoch)
-    if deal.data_until is not None and deal.data_until <= now:
+    if deal.chain_deal is None and deal.data_until is not None and deal.data_until <= now:
         return LATE()
     return None
 
@@ -216,13 +217,14 @@ def _place_next(deal: Deal, *, reason: Reason | str) -> None:
     deal_wait(deal, reason=reason, place_at=deal.place_at + 1)
 
 
-def _piece_gone(deal: Deal, *, height: int) -> None:
-    """Wait for the data of a deal whose piece was removed, where they may come again."""
+def _piece_gone(deal: Deal, *, height: int, now: datetime) -> None:
+    """Wait for the data of a deal whose piece was removed, where they may come again, within another week."""
     if deal.state == DealState.ACTIVE:  # nobody removes a piece before its sector has ended
         deal_move(deal, event="END", piece=None, height=height)
     elif deal.source == DealSource.HTTP and not deal.places:
         deal_fail(deal, reason=ADDRESSES_GONE())
     else:
+        Deal.objects.filter(pk=deal.pk).update(data_until=now + UPLOAD_WAIT)
         deal_wait(deal, reason=DATA_GONE())
 
 

@@ -358,9 +358,11 @@ def data_wait_renew(deal: Deal, *, now: datetime) -> bool:
 
     Returns whether the deal awaits them.
     """
-    until = min(now + PAUSE_WAIT, deal.created_at + UPLOAD_WAIT)
+    last = deal.created_at + UPLOAD_WAIT
     rows = Deal.objects.filter(pk=deal.pk, state__in=WITHOUT_DATA)
-    return bool(rows.filter(source=DealSource.PUT).update(data_until=until)) or rows.exists()
+    # Data that were lost have another week to come again.
+    uploads = rows.filter(source=DealSource.PUT).exclude(data_until__gt=last)
+    return bool(uploads.update(data_until=min(now + PAUSE_WAIT, last))) or rows.exists()
 
 
 class AwaitedSource:

@@ -481,7 +481,9 @@ def test_data_that_come_again_keep_their_number(miner: Miner, node: Chain) -> No
     publish(node)
 
     Piece.objects.all().delete()  # as by an older backup
+    Deal.objects.update(data_until=clock.now() - timedelta(days=1))
     deals_advance(height=1000, now=clock.now())
+    deals_advance(height=1001, now=clock.now() + timedelta(days=90))
     one.refresh_from_db()
     assert (one.state, one.chain_deal) == ("ACCEPTED", 70)
     factories.stored_piece(

@@ -415,6 +415,20 @@ def test_a_piece_that_somebody_removed_is_awaited_anew(miner: Miner) -> None:
     assert (go_on(one).state, one.reason) == ("ACCEPTED", "its data are gone: they are awaited again")
 
 
+def test_data_that_were_lost_have_another_week_to_come_again(miner: Miner) -> None:
+    one = deal(miner)
+    upload(one)
+    assert go_on(one).state == "VERIFIED"
+    Deal.objects.update(
+        created_at=clock.now() - timedelta(days=9), data_until=clock.now() - timedelta(days=2)
+    )
+
+    assert piece_gone(one, "PACKED", "READY").state == "ACCEPTED"
+    assert data_wait_renew(one, now=clock.now())
+    assert go_on(one, days=6).state == "ACCEPTED"
+    assert go_on(one, days=8).state == "FAILED"
+
+
 def piece_gone(one: Deal, *states: str) -> Deal:
     """Let a deal's piece come through these states, and be removed in the last one between two heads."""
     for state in states:
