@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from apps.core import formatting
 from apps.dashboard.cards import Action
 from apps.dashboard.labels import StateLabel
-from apps.dashboard.templatetags.poolsite import at_time, breaks
+from apps.dashboard.templatetags.poolsite import at_time, breaks, icon
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 LONG: Final = 28
 """A text of more characters may be cut off in its column: it is its own title, too."""
 EMPTY: Final = SafeString("")
-ICON: Final = '<svg class="icon" aria-hidden="true"><use href="#i-{}" /></svg>'
-
-
-def icon(name: str) -> SafeString:
-    """Return one of the sprite's icons, by its name or a tone."""
-    return format_html(ICON, "wait" if name == "idle" else name)
 
 
 def title_of(text: StrOrPromise) -> SafeString:

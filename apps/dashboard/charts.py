@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from django.utils.html import escape
 from django.utils.safestring import SafeString
@@ -17,8 +17,8 @@ MARK_Y_PX: Final = 17
 CELL_SHARE: Final = 0.78
 """Part of its place on the axis that a cell of a strip fills."""
 MARKS: Final = {"warn": "!", "bad": "\u00d7"}
-EMPTY_HEIGHT_PX: Final = 2.0
-WAITING_HEIGHT_PX: Final = 8.0
+HEIGHTS_PX: Final = {"none": 8.0, "idle": 2.0, "warn": STRIP_HEIGHT_PX, "bad": STRIP_HEIGHT_PX}
+"""Of cells by their tone; others tell by their height how much time was left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,7 @@ class Tick:
     anchor: str = "middle"
 
 
-@dataclass(frozen=True, slots=True)
-class StripEntry:
+class StripEntry(NamedTuple):
     """One deadline on a strip."""
 
     tone: str
@@ -43,8 +42,7 @@ class StripEntry:
     """What a reader hears and a pointer shows."""
 
 
-@dataclass(frozen=True, slots=True)
-class StripCell:
+class StripCell(NamedTuple):
     """A drawn deadline: x, w, cx in percent of the width, y, h in px."""
 
     x: float
@@ -97,13 +95,7 @@ def strip(entries: Sequence[StripEntry], *, now: float, label: str) -> Strip:
 
 def _strip_cell(entry: StripEntry, *, x: float, place: float) -> StripCell:
     mark = MARKS.get(entry.tone, "")
-    heights = {
-        "none": WAITING_HEIGHT_PX,
-        "idle": EMPTY_HEIGHT_PX,
-        "warn": STRIP_HEIGHT_PX,
-        "bad": STRIP_HEIGHT_PX,
-    }
-    height = heights.get(entry.tone, 4 + entry.share * (STRIP_HEIGHT_PX - 4))
+    height = HEIGHTS_PX.get(entry.tone, 4 + entry.share * (STRIP_HEIGHT_PX - 4))
     return StripCell(
         x=round(x, 2),
         w=round(place * CELL_SHARE, 2),

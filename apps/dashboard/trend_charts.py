@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.utils.html import format_html_join
+from django.utils.html import escape
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
@@ -101,11 +101,16 @@ class Trend:
     @property
     def table_rows(self) -> SafeString:
         """Return the rows of its table; a template takes five times as long for some hundred of them."""
-        cell = '<td class="num" data-label="{}">{}</td>'
-        return format_html_join(
-            "\n",
-            '<tr><th scope="row" class="c-name">{}</th>{}</tr>',
-            ((at, format_html_join("", cell, cells)) for at, cells in self.rows),
+        if not self.rows:
+            return SafeString()
+        opened = [f'<td class="num" data-label="{escape(label)}">' for label, _ in self.rows[0][1]]
+        return SafeString(
+            "\n".join(
+                f'<tr><th scope="row" class="c-name">{escape(at)}</th>'
+                + "".join(f"{tag}{escape(text)}</td>" for tag, (_, text) in zip(opened, cells, strict=True))
+                + "</tr>"
+                for at, cells in self.rows
+            )
         )
 
     @property

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from django.db.models import Q, QuerySet, Sum
@@ -24,19 +25,20 @@ from apps.core.formatting import DAY_S
 from apps.market.selectors.earnings import deals_earned
 from apps.messages.selectors.miner_money import money_moved
 from apps.messages.selectors.spend import spend_on
-from apps.miners.models import Miner, MinerDay
-from apps.miners.selectors.days import miner_days_since, with_days
+from apps.miners.models import Miner
+from apps.miners.selectors.days import DayHeld, miner_days_since, with_days
 from apps.miners.selectors.multisig_money import multisig_moves
 from apps.users.models import Tenant
 from apps.users.rules.principals import Principal
 
 SECOND: Final = timedelta(seconds=1)
 
-SUMMED: Final = ("reward", "penalty", "blocks", "unknown_rewards", "deals", "received", "withdrawn", "gas")
-"""Members of a line that are gathered."""
-
-AMOUNTS: Final = (*SUMMED, "opening", "closing", "other", "other_cost")
+AMOUNTS: Final = (
+    *("reward", "penalty", "blocks", "unknown_rewards", "deals", "received", "withdrawn", "gas"),
+    *("opening", "closing", "other", "other_cost"),
+)
 """Members of a line that add up."""
+AMOUNTS_OF: Final = attrgetter(*AMOUNTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,12 +177,13 @@ def lines_sum(lines: Sequence[MoneyLine]) -> MoneyLine:
 def lines_total(lines: Sequence[MoneyLine]) -> MoneyLine:
     """Return the total of several miners' lines; there must be one."""
     first = min(lines, key=lambda line: line.begin)
+    totals = map(sum, zip(*map(AMOUNTS_OF, lines), strict=True))
     return MoneyLine(
         begin=first.begin,
         day=first.day,
         end=lines[0].end,
         qa_power=None,
-        **{name: sum(int(getattr(line, name)) for line in lines) for name in AMOUNTS},
+        **dict(zip(AMOUNTS, totals, strict=True)),
     )
 
 
@@ -194,30 +197,43 @@ def cost_per_power(lines: Iterable[MoneyLine], *, now: datetime) -> int | None:
     return sum(line.cost for line in known) * DAY_S * TIB // power if power > 0 else None
 
 
+@dataclass(slots=True)
+class Sums:
+    """Members of a line that are gathered."""
+
+    reward: int = 0
+    penalty: int = 0
+    blocks: int = 0
+    unknown_rewards: int = 0
+    deals: int = 0
+    received: int = 0
+    withdrawn: int = 0
+    gas: int = 0
+
+
 class Spans:
     """The recorded days of a miner, to which sums are added by height or by day."""
 
-    def __init__(self, miner: Miner, rows: Sequence[MinerDay]) -> None:
+    def __init__(self, miner: Miner, rows: Sequence[DayHeld]) -> None:
         self.miner = miner
         self.rows = rows
         self.heights = [row.height for row in rows]
         self.days = [row.day for row in rows]
-        self.sums: list[Counter[str]] = [Counter() for _ in rows]
-        for place, after in enumerate(rows[1:]):
-            self.sums[place].update(received=int(after.received), withdrawn=int(after.withdrawn))
+        self.sums = [Sums(received=after.received, withdrawn=after.withdrawn) for after in rows[1:]]
+        self.sums.append(Sums())
 
-    def at_height(self, height: int) -> Counter[str]:
+    def at_height(self, height: int) -> Sums:
         """Return the sums of the span in which a height is; else sums that are not read."""
         is_inside = self.heights[0] <= height < self.miner.refreshed_height
-        return self.sums[bisect_right(self.heights, height) - 1] if is_inside else Counter()
+        return self.sums[bisect_right(self.heights, height) - 1] if is_inside else Sums()
 
-    def at_day(self, day: date) -> Counter[str]:
+    def at_day(self, day: date) -> Sums:
         """Return the sums of the span in which a day is; else sums that are not read."""
-        return self.sums[bisect_right(self.days, day) - 1] if day >= self.days[0] else Counter()
+        return self.sums[bisect_right(self.days, day) - 1] if day >= self.days[0] else Sums()
 
     def lines(self) -> list[MoneyLine]:
         """Return a line for each span, oldest first."""
-        closings = [*(int(row.balance) for row in self.rows[1:]), int(self.miner.balance)]
+        closings = [*(row.balance for row in self.rows[1:]), int(self.miner.balance)]
         ends = [*(row.began_at for row in self.rows[1:]), None]
         return [
             _line(row, closing=closing, end=end, sums=sums)
@@ -225,19 +241,26 @@ class Spans:
         ]
 
 
-def _line(row: MinerDay, *, closing: int, end: datetime | None, sums: Counter[str]) -> MoneyLine:
-    known = sums["reward"] - sums["penalty"] + sums["received"] - sums["withdrawn"]
-    other = closing - int(row.balance) - known
+def _line(row: DayHeld, *, closing: int, end: datetime | None, sums: Sums) -> MoneyLine:
+    known = sums.reward - sums.penalty + sums.received - sums.withdrawn
+    other = closing - row.balance - known
     return MoneyLine(
         begin=row.began_at,
         day=row.day,
         end=end,
         qa_power=row.qa_power,
-        opening=int(row.balance),
+        opening=row.balance,
         closing=closing,
         other=other,
         other_cost=max(-other, 0),
-        **{name: sums[name] for name in SUMMED},
+        reward=sums.reward,
+        penalty=sums.penalty,
+        blocks=sums.blocks,
+        unknown_rewards=sums.unknown_rewards,
+        deals=sums.deals,
+        received=sums.received,
+        withdrawn=sums.withdrawn,
+        gas=sums.gas,
     )
 
 
@@ -252,16 +275,18 @@ def _blocks_add(miners: Sequence[Miner], spans: Mapping[int, Spans]) -> None:
     for actor_id, height, reward, penalty in rows.values_list("actor_id", "height", "reward", "penalty"):
         sums = of_actor[actor_id].at_height(height)
         if reward is None:
-            sums.update(unknown_rewards=1)
+            sums.unknown_rewards += 1
         else:
-            sums.update(blocks=1, reward=int(reward), penalty=int(penalty or 0))
+            sums.blocks += 1
+            sums.reward += reward
+            sums.penalty += penalty or 0
 
 
 def _deals_add(miners: Sequence[Miner], spans: Mapping[int, Spans]) -> None:
     ends = {one.pk: [*spans[one.pk].heights, one.refreshed_height] for one in miners}
     for pk, amounts in deals_earned(ends).items():
         for sums, amount in zip(spans[pk].sums, amounts, strict=True):
-            sums.update(deals=amount)
+            sums.deals += amount
 
 
 def _gas_add(
@@ -275,7 +300,7 @@ def _gas_add(
         if pk is None:
             continue
         if pk in spans and part.day >= spans[pk].days[0]:
-            spans[pk].at_day(part.day).update(gas=part.cost)
+            spans[pk].at_day(part.day).gas += part.cost
         else:
             unrecorded[pk][part.day] += part.cost
     return unrecorded
@@ -289,7 +314,9 @@ def _moved_add(miners: Sequence[Miner], spans: Mapping[int, Spans]) -> None:
         same[begin, miner.refreshed_height].update(dict.fromkeys(miner.names, spans[miner.pk]))
     for (begin, end), named in same.items():
         for name, moved in money_moved(named.keys(), begin=begin, end=end).items():
-            named[name].sums[-1].update(received=moved.received, withdrawn=moved.withdrawn)
+            sums = named[name].sums[-1]
+            sums.received += moved.received
+            sums.withdrawn += moved.withdrawn
 
 
 def _multisig_moves_add(miners: Sequence[Miner], spans: Mapping[int, Spans]) -> None:
@@ -297,4 +324,5 @@ def _multisig_moves_add(miners: Sequence[Miner], spans: Mapping[int, Spans]) -> 
     named = {name: spans[miner.pk] for miner in miners for name in miner.names}
     for move in multisig_moves(named.keys(), since=min(one.heights[0] for one in spans.values())):
         sums = named[move.miner].at_height(move.height)
-        sums.update(received=move.moved.received, withdrawn=move.moved.withdrawn)
+        sums.received += move.moved.received
+        sums.withdrawn += move.moved.withdrawn

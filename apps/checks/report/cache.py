@@ -10,8 +10,9 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -50,6 +51,8 @@ ASKED_KEY: Final = "poolsite:checks:asked"
 """In Redis: audiences by when a page of theirs was shown last."""
 REQUESTED_KEY: Final = "poolsite:checks:requested"
 """In Redis: those of them that wait for a newer result."""
+STORED_KEPT: Final = 16
+"""Results that a process keeps as it has read them: of so many audiences, the newest."""
 TURN_KEY: Final = "poolsite:checks:turn"
 """In Redis: of which audience the checks were evaluated last."""
 TASK: Final = "checks.evaluate"
@@ -91,10 +94,10 @@ def report_stored(data: CheckData) -> Report | None:
             _, (number, text) = pipe.execute()
     except (RedisError, OSError):
         return None
-    found = json.loads(text) if text else None
-    if found is None or found["number"] != str(number or 0):
-        evaluation_request(entry, key, took_s=0.0 if found is None else found["took_s"])
-    return None if found is None else report_known(found)
+    found = stored_read(text) if text else None
+    if found is None or found.number != str(number or 0):
+        evaluation_request(entry, key, took_s=0.0 if found is None else found.took_s)
+    return None if found is None else found.report
 
 
 def evaluation_request(audience_text: str, key: str, *, took_s: float) -> None:
@@ -125,10 +128,12 @@ def report_evaluate(data: CheckData) -> Report:
     key = key_of(audience(data.viewer))
     last = None
     with suppress(RedisError, OSError):
-        found = json.loads(redis_client().get(key) or "null")
-        last = None if found is None else report_known(found)
+        text = redis_client().get(key)
+        found = stored_read(text) if text else None
+        last = None if found is None else found.report
         shared = timedelta(seconds=SHARED_S)
-        if last is not None and found["number"] == number and timedelta() <= data.at - last.at <= shared:
+        is_same = found is not None and found.number == number
+        if last is not None and is_same and timedelta() <= data.at - last.at <= shared:
             return last
     began = time.monotonic()
     report = evaluate(data)
@@ -239,12 +244,26 @@ def _reasons(finding: Finding) -> Iterator[str]:
     yield from (finding.say, finding.reason, finding.due_label, *(act.of for act in finding.acts))
 
 
-def report_known(stored: dict[str, Any]) -> Report | None:
-    """Return the report of a stored result; None if a version wrote it that stores other fields."""
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A result as it is stored."""
+
+    number: str
+    """Of the changes that it knows."""
+    took_s: float
+    report: Report | None
+    """None: a version wrote it that stores other fields."""
+
+
+@lru_cache(STORED_KEPT)
+def stored_read(text: str) -> Stored:
+    """Return a stored result; the pages until the next one have the same text."""
+    stored = json.loads(text)
     try:
-        return report_read(stored["report"], stored.get("codes", {}))
+        report = report_read(stored["report"], stored.get("codes", {}))
     except (LookupError, TypeError, ValueError):
-        return None
+        report = None
+    return Stored(stored["number"], stored["took_s"], report)
 
 
 def report_read(text: str, codes: Mapping[str, Any]) -> Report:

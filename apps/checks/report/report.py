@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 
 from apps.checks.findings.results import Check, Finding, Link, Severity, Topic
@@ -115,7 +116,7 @@ class Incident:
         return min(timed, key=lambda one: one.due_s or 0, default=self.cause.finding)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Report:
     """One evaluation: every check that the viewer may see, in the order of the table."""
 
@@ -132,7 +133,7 @@ class Report:
     others: tuple[Result, ...] = ()
     """Results of the report outside this part, among which causes are looked for."""
 
-    @property
+    @cached_property
     def found(self) -> list[Found]:
         """Return what needs somebody: what costs most FIL within a week first.
 
@@ -154,7 +155,7 @@ class Report:
             ),
         )
 
-    @property
+    @cached_property
     def incidents(self) -> list[Incident]:
         """Return what was found by its causes, in the order of the worst that each has done.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from django import template
 from django.conf import settings
 from django.template.context import Context
 from django.urls import reverse
-from django.utils.html import conditional_escape
+from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import get_language, gettext
@@ -28,6 +29,9 @@ from poolsite.filecoin.actors.decode import ACTOR_METHODS
 
 Shown = dict[str, Any]
 """The context of a tag's template."""
+
+ICON: Final = '<svg class="icon" aria-hidden="true"><use href="#i-{}" /></svg>'
+ICONS_KEPT: Final = 128
 
 register = template.Library()
 register.filter("whole", formatting.whole)
@@ -47,6 +51,13 @@ register.filter("colon", colon_text)
 def language() -> str:
     """Return the code of the page's language."""
     return get_language() or settings.LANGUAGE_CODE
+
+
+@register.simple_tag
+@lru_cache(ICONS_KEPT)
+def icon(name: str) -> SafeString:
+    """Return one of the sprite's icons, by its name or a tone; pages have a hundred."""
+    return format_html(ICON, "wait" if name == "idle" else name)
 
 
 @register.simple_tag

@@ -6,17 +6,31 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from apps.miners.models import Miner, MinerDay, MinerTransfer, RemovedMinerDay
 
 
-def miner_days_since(miners: Sequence[Miner], *, since: date) -> dict[int, list[MinerDay]]:
+class DayHeld(NamedTuple):
+    """Of a miner's recorded day, what the money of its spans is made of; amounts in attoFIL."""
+
+    day: date
+    began_at: datetime
+    height: int
+    balance: int
+    received: int
+    withdrawn: int
+    qa_power: int | None
+
+
+def miner_days_since(miners: Sequence[Miner], *, since: date) -> dict[int, list[DayHeld]]:
     """Return the days from `since` on by the miner's pk, oldest first."""
-    found: defaultdict[int, list[MinerDay]] = defaultdict(list)
-    for row in MinerDay.objects.filter(miner__in=miners, day__gte=since).order_by("day"):
-        found[row.miner_id].append(row)
+    found: defaultdict[int, list[DayHeld]] = defaultdict(list)
+    rows = MinerDay.objects.filter(miner__in=miners, day__gte=since).order_by("day")
+    for miner, *fields in rows.values_list("miner", *DayHeld._fields):
+        found[miner].append(DayHeld(*fields))
     return found
 
 

@@ -115,27 +115,40 @@ class OtherMiners:
         return plural(len(self.rows), "other miner")
 
 
-def round_entry(row: LatestRound, *, say: str) -> StripEntry:
-    """Lay out one round on the strip; `say` are its words."""
-    label = STATES[row.state]
-    text = say.format(epoch=row.epoch, label=label.word)
-    if row.reason:
-        text += f": {shown_text(row.reason)}"
-    tone = "none" if row.state == RoundState.NOT_ELIGIBLE else label.tone
-    return StripEntry(tone=tone, share=1.0, title=text)
+@dataclass(frozen=True, slots=True)
+class RoundTexts:
+    """What is said of thousands of rounds alike, looked up once."""
+
+    say: str
+    unrecorded: str
+    words: dict[str, str]
+    """By the round's state."""
+
+    @classmethod
+    def now(cls) -> RoundTexts:
+        """Return the texts in the page's language."""
+        return cls(
+            say=gettext("epoch {epoch}: {label}"),
+            unrecorded=gettext("epoch {epoch}: no record"),
+            words={state: str(label.word) for state, label in STATES.items()},
+        )
+
+    def entry(self, epoch: int, row: LatestRound | None) -> StripEntry:
+        """Lay out one epoch on the strip."""
+        if row is None:
+            return StripEntry("none", 0.0, self.unrecorded.format(epoch=epoch))
+        text = self.say.format(epoch=epoch, label=self.words[row.state])
+        if row.reason:
+            text += f": {shown_text(row.reason)}"
+        tone = "none" if row.state == RoundState.NOT_ELIGIBLE else STATES[row.state].tone
+        return StripEntry(tone, 1.0, text)
 
 
-def rounds_strip(rows: Sequence[LatestRound], *, last: int) -> Strip:
+def rounds_strip(rows: Sequence[LatestRound], *, last: int, texts: RoundTexts) -> Strip:
     """Lay out the latest epochs of a miner; one without a row is told apart from one without a win."""
     found = {row.epoch: row for row in rows}
     epochs = range(max(last - STRIP_EPOCHS + 1, 0), last + 1)
-    say, unrecorded = gettext("epoch {epoch}: {label}"), gettext("epoch {epoch}: no record")
-    entries = [
-        round_entry(found[epoch], say=say)
-        if epoch in found
-        else StripEntry("none", 0.0, unrecorded.format(epoch=epoch))
-        for epoch in epochs
-    ]
+    entries = [texts.entry(epoch, found.get(epoch)) for epoch in epochs]
     won = sum(row.win_count > 0 for row in rows)
     return strip(
         entries,
@@ -183,13 +196,13 @@ def miners_of_rounds(data: PageData) -> dict[str, Any]:
             height=data.head.height if data.head else None,
         )
 
-    shown = []
+    shown, texts = [], RoundTexts.now()
     for miner in drawn:
         status = status_of(miner)
         shown.append(
             MinerBlocks(
                 mining=miner_mining(miner, status, data=data),
-                strip=rounds_strip(rows.get(miner.pk, ()), last=last),
+                strip=rounds_strip(rows.get(miner.pk, ()), last=last, texts=texts),
                 luck=luck_band(lucks[miner.pk][LUCK_SHOWN]),
                 to_win=formatting.time_left(status.to_win_s),
             )

@@ -113,11 +113,12 @@ def vesting_trend(rewards: Sequence[tuple[datetime, int]], *, data: PageData) ->
     epoch_s = 30.0 if data.network is None else data.network.epoch_s
     period = timedelta(seconds=VESTING_DAYS * EPOCHS_PER_DAY_MAINNET * epoch_s)
     step = period / VESTING_STEPS
-    locked = [(day, int(locked_reward(reward))) for day, reward in rewards]
+    # The part of its time that each reward has left at the first step, and what of it is locked at its start.
+    locked = [(1 - (data.at - day) / period, int(locked_reward(reward))) for day, reward in rewards]
     steps = [data.at + step * place for place in range(VESTING_STEPS + 1)]
     left = [
-        sum(round(amount * max(0.0, 1 - max(at - day, NO_TIME) / period)) for day, amount in locked)
-        for at in steps
+        round(sum(amount * min(share, 1.0) for had, amount in locked if (share := had - gone) > 0))
+        for gone in (place / VESTING_STEPS for place in range(VESTING_STEPS + 1))
     ]
     return trend(
         "vesting",

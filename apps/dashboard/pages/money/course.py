@@ -29,11 +29,13 @@ def money_charts(
     days: defaultdict[date, Counter[str]] = defaultdict(Counter)
     for one in money:
         for line in one.lines:
-            days[line.day].update({name: getattr(line, name) for name in AMOUNTS})
+            sums = days[line.day]
+            for name in AMOUNTS:
+                sums[name] += getattr(line, name)
         for day, cost in one.gas_by_day.items():
-            days[day].update(gas=cost)
+            days[day]["gas"] += cost
     for day, cost in more_gas.items():
-        days[day].update(gas=cost)
+        days[day]["gas"] += cost
     for day, net in net_by_day.items():
         if net or day in days:
             days[day]["net"] = net

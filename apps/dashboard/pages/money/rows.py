@@ -12,7 +12,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext
 
 from apps.blocks.selectors.accounts import Account, Accounts
-from apps.blocks.selectors.money import MinerMoney, MoneyLine, lines_sum, lines_total
+from apps.blocks.selectors.money import MinerMoney, MoneyLine, lines_sum
 from apps.blocks.selectors.prices import Prices
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.money.worth import worth_text
@@ -156,8 +156,8 @@ def account_of_lines(money: Iterable[MinerMoney]) -> Account:
 
 def closing_of(money: Iterable[MinerMoney]) -> int | None:
     """Return the balances of miners together as their newest lines end; None where none has one."""
-    lines = [lines_sum(one.lines) for one in money if one.lines]
-    return lines_total(lines).closing if lines else None
+    newest = [one.lines[0].closing for one in money if one.lines]
+    return sum(newest) if newest else None
 
 
 @dataclass(frozen=True, slots=True)
