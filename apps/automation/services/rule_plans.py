@@ -26,6 +26,7 @@ from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
 from apps.core.errors import Conflict
 from apps.core.reasons import as_reason
+from apps.market.selectors.deals import miner_of_provider, reserved_read
 from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem
 from apps.messages.selectors.queue_costs import waiting_most
@@ -167,7 +168,8 @@ def _balance_read(kind: str, spec: MoneySpec, miner: Miner | None, at: _Moment) 
     try:
         if spec.is_escrow:
             found = at.client.call("StateMarketBalance", spec.target, key_to_json(at.head.key))
-            return int(found["Escrow"]) - int(found["Locked"])
+            owner = miner_of_provider(spec.target)
+            return int(found["Escrow"]) - int(found["Locked"]) - (reserved_read(owner) if owner else 0)
         return int(at.client.state_get_actor(spec.target, at.head.key).balance)
     except NodeRefused as error:
         if error.is_missing_actor:

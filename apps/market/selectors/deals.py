@@ -513,8 +513,10 @@ def miner_ids_of_pool() -> frozenset[int]:
 
 
 def reserved_read(miner: Miner) -> int:
-    """Return the collateral of a miner's deals that are not published for certain, attoFIL."""
-    rows = Deal.objects.filter(LOCKING, miner=miner).order_by()
+    """Return the collateral of a miner's deals that the market actor does not lock yet, attoFIL."""
+    landed = DealMessage.objects.filter(message__state=MessageState.LANDED, message__exit_code=0)
+    locked = Exists(landed.filter(deal=OuterRef("pk")))
+    rows = Deal.objects.filter(LOCKING, miner=miner).exclude(locked, state=DealState.PUBLISHING).order_by()
     return int(rows.aggregate(sum=Sum("collateral"))["sum"] or 0)
 
 

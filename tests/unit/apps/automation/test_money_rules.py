@@ -21,6 +21,7 @@ from apps.automation.services.rule_changes import (
 from apps.automation.services.rule_plans import SETTLE_EPOCHS, rule_plan
 from apps.automation.services.rule_steps import auto_rule_step, auto_rules_step
 from apps.core.errors import BadValue, Conflict, NotAllowed
+from apps.market.states import DealDoor
 from apps.messages.models import Message
 from apps.messages.selectors.approval_choice import content_digest_compute
 from apps.messages.services.approvals import message_approve
@@ -30,6 +31,7 @@ from apps.users.models import AuditEntry
 from poolsite.filecoin.actors.market import AddBalanceParams
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.piece_cids import SizedPiece
 from tests import factories
 from tests.messaging import FIL, Pool
 from tests.people import person, principal, tenant
@@ -188,6 +190,21 @@ def test_a_market_balance_is_topped_up(pool: Pool) -> None:
     [message] = pushed(row)
     assert (message.to, message.method, message.value) == ("f05", 2, 27 * FIL)
     assert bytes(message.params) == to_cbor(AddBalanceParams(address_parse(TARGET)))
+
+
+def test_what_accepted_deals_will_lock_is_topped_up_for(pool: Pool) -> None:
+    balance = {"Escrow": str(19 * FIL), "Locked": "0"}
+    pool.node.do_StateMarketBalance = lambda _address, _key: balance  # type: ignore[attr-defined]
+    miner = factories.miner(2001)
+    sized = SizedPiece(bytes(32), 127)
+    for state in ("ACCEPTED", "UNPUBLISHED", "VERIFIED", "FAILED"):
+        factories.deal(miner, sized, state=state, door=DealDoor.MK12, collateral=6 * FIL)
+    row = rule(pool, is_escrow=True, target=miner.address)
+
+    step(pool)
+
+    [message] = pushed(row)
+    assert message.value == 23 * FIL
 
 
 def test_a_sweep_leaves_the_low_mark_and_what_messages_need(pool: Pool) -> None:
