@@ -75,6 +75,12 @@ LEFT_OUT = reason(
         "or as it is published already"
     ),
 )
+NO_CONTROL = reason(
+    "market.no_control", gettext_noop("{sender}, which would publish it, is no control address of the miner")
+)
+WOULD_FAIL = reason(
+    "market.would_fail", gettext_noop("its message would fail on the chain with exit code {exit_code}")
+)
 MESSAGE_GONE = reason("market.message_gone", gettext_noop("its message is not known"))
 NOT_CARRIED_OUT = reason("market.not_carried_out", gettext_noop("its message {id} was not carried out"))
 MESSAGE_FAILED = reason(

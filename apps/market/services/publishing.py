@@ -31,8 +31,10 @@ from apps.market.reasons import (
     MESSAGE_FAILED,
     MESSAGE_GONE,
     MINER_LACKS,
+    NO_CONTROL,
     NOT_CARRIED_OUT,
     PUBLISHED_LATE,
+    WOULD_FAIL,
 )
 from apps.market.rules import CONFIRM_EPOCHS, PUBLISH_EPOCHS
 from apps.market.selectors.deals import (
@@ -80,6 +82,13 @@ CLIENT_WAIT: Final = timedelta(days=1)
 """For so long a deal waits whose client's balance, data cap or terms let the chain leave it out."""
 MESSAGES_MAX: Final = 5
 """Messages that came to nothing, after which a deal is given up."""
+ALL_INVALID: Final = 16
+"""Exit code where the actor would leave out every deal.
+
+Source: builtin-actors actors/market/src/lib.rs publish_storage_deals, USR_ILLEGAL_ARGUMENT.
+"""
+FORBIDDEN: Final = 18
+"""Exit code where the sender is neither the miner's worker nor a control address.  Source: the same."""
 ROUNDS: Final = 3
 """How often a message is tried without the deals that the trial before left out."""
 
@@ -314,11 +323,16 @@ def _message(deals: Sequence[Deal], work: Publishing) -> ChainMessage:
 
 def _batches(deals: Sequence[Deal], work: Publishing) -> list[list[Deal]]:
     """Return the deals of each message, all of which the chain takes; one that it refuses spoils no other."""
-    left = list(deals)
+    left, code = list(deals), 0
     for _ in range(ROUNDS):
         if not left:
             return []
-        code, valid = published_read(work.client, _message(left, work), key=work.head.key)
+        message = _message(left, work)
+        code, valid = published_read(work.client, message, key=work.head.key)
+        if code == FORBIDDEN:
+            for deal in left:
+                _left_out(deal, reason=NO_CONTROL(sender=message.from_), work=work, is_clients=False)
+            return []
         if code:
             break
         if len(valid) == len(left):
@@ -326,8 +340,10 @@ def _batches(deals: Sequence[Deal], work: Publishing) -> list[list[Deal]]:
         for at in set(range(len(left))) - set(valid):
             _left_out(left[at], reason=LEFT_OUT(), work=work)
         left = [left[at] for at in valid]
-    if len(left) == 1:
-        _left_out(left[0], reason=LEFT_OUT(), work=work)
+    if len(left) == 1 and code:
+        is_deals = code == ALL_INVALID
+        reason = LEFT_OUT() if is_deals else WOULD_FAIL(exit_code=code)
+        _left_out(left[0], reason=reason, work=work, is_clients=is_deals)
         return []
     middle, most = len(left) // 2, work.market.publish_most
     if len(left) > most:  # parts of whole messages: two halves of three would take four

@@ -59,6 +59,7 @@ class Chain:
         self.left_out: set[str] = set()
         self.spoils: set[str] = set()
         self.most = 1000
+        self.exit_code = 0
         self.trials: list[int] = []
 
     def call(self, method: str, *params: Any) -> Any:
@@ -74,6 +75,8 @@ class Chain:
         deals = from_cbor(PublishStorageDealsParams, message.params).deals
         labels = [deal.proposal.label for deal in deals]
         self.trials.append(len(labels))
+        if self.exit_code:
+            return {"MsgRct": {"ExitCode": self.exit_code}}
         good = [at for at, label in enumerate(labels) if label not in self.left_out]
         if self.spoils & set(labels) or not good or len(labels) > self.most:
             return {"MsgRct": {"ExitCode": 16}}
@@ -278,6 +281,27 @@ def test_what_its_client_leaves_unpublished_for_a_day_fails(
     other.refresh_from_db()
     assert (late.state, other.state) == (state, "UNPUBLISHED")
     assert late.reason == other.reason != ""
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "trials", "reason"), [(18, 1, "market.no_control"), (7, 5, "market.would_fail")]
+)
+def test_what_the_miner_lets_fail_is_not_charged_to_clients(
+    miner: Miner, node: Chain, exit_code: int, trials: int, reason: str
+) -> None:
+    deals = [deal(miner, label) for label in "abc"]
+    node.exit_code = exit_code
+    publish(node)
+    assert len(node.trials) == trials
+
+    publish(node, hours=25)
+
+    for one in deals:
+        one.refresh_from_db()
+        assert (one.state, code_of(one.reason)) == ("UNPUBLISHED", reason)
+    node.exit_code = 0
+    publish(node)
+    assert labels() == [["a", "b", "c"]]
 
 
 @pytest.mark.parametrize("party", ["miner", "client"])
