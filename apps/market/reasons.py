@@ -16,6 +16,9 @@ ADDRESSES_GONE = reason(
     "market.addresses_gone", gettext_noop("its data are gone, and its client's URLs are not kept any more")
 )
 DATA_GONE = reason("market.data_gone", gettext_noop("its data are gone: they are awaited again"))
+DATA_UNREADABLE = reason(
+    "market.data_unreadable", gettext_noop("its data are not on the disk of pieces, or cannot be read there")
+)
 CHUNK_GONE = reason(
     "market.chunk_gone", gettext_noop("chunk {number} is gone from the disk: send the data again")
 )

@@ -25,6 +25,7 @@ from apps.market.models import Deal, DealMessage, MinerMarket
 from apps.market.onchain import balances_read, collateral_read, deal_allocation_read, published_read
 from apps.market.reasons import (
     CLIENT_LACKS,
+    DATA_UNREADABLE,
     LEFT_OUT,
     LEFT_OUT_FOR,
     LEFT_OUT_OF,
@@ -56,6 +57,7 @@ from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
+from apps.pieces.data.files import is_known_stored
 from apps.pieces.services.uploads import piece_release
 from apps.pieces.states import PieceState
 from apps.sectors.onchain.sectors import trial_message
@@ -220,6 +222,7 @@ def miner_publish(
     in_time = [deal for deal in deals if not _given_up(deal, work)]
     if not is_due(in_time, work=work):
         return
+    in_time = [deal for deal in in_time if _has_data(deal)]
     # No transaction waits for the network, and a push asks a node for a kind that is not known yet.
     receiver_kinds_resolve([MARKET], known=receiver_kinds([MARKET]))
     covered = _covered(in_time, work)
@@ -230,6 +233,14 @@ def miner_publish(
     for batch in batches:
         for first in range(0, len(batch), work.market.publish_most):
             _write(batch[first : first + work.market.publish_most], work)
+
+
+def _has_data(deal: Deal) -> bool:
+    """Return whether the data of a deal are on the disk; note it if not: it would burn collateral."""
+    if deal.piece is not None and is_known_stored(deal.piece):
+        return True
+    deal_note(deal, reason=DATA_UNREADABLE())
+    return False
 
 
 def _given_up(deal: Deal, work: Publishing) -> bool:

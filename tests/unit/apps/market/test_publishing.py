@@ -25,6 +25,7 @@ from apps.market.services.publishing import KIND, MESSAGES_MAX, deals_publish
 from apps.market.states import DealDoor, DealSource
 from apps.messages.models import Message, Receiver, Sender
 from apps.miners.models import Miner
+from apps.pieces.data.files import piece_path
 from apps.pieces.errors import PieceInSector
 from apps.pieces.models import Piece
 from apps.pieces.services.uploads import piece_remove
@@ -302,6 +303,21 @@ def test_what_the_miner_lets_fail_is_not_charged_to_clients(
     node.exit_code = 0
     publish(node)
     assert labels() == [["a", "b", "c"]]
+
+
+def test_deal_whose_data_are_not_on_the_disk_waits_for_them(miner: Miner, node: Chain) -> None:
+    lost, _ = deal(miner, "a"), deal(miner, "b")
+    assert lost.piece is not None
+    path = piece_path(lost.piece)
+    path.rename(f"{path}.away")
+
+    publish(node)
+
+    lost.refresh_from_db()
+    assert (labels(), lost.state, code_of(lost.reason)) == ([["b"]], "UNPUBLISHED", "market.data_unreadable")
+    path.with_name(f"{path.name}.away").rename(path)
+    publish(node, hours=30)
+    assert labels() == [["b"], ["a"]]
 
 
 @pytest.mark.parametrize("party", ["miner", "client"])
