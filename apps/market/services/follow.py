@@ -211,7 +211,12 @@ def _fetch(deal: Deal) -> None:
 
 def _place_next(deal: Deal, *, reason: Reason | str) -> None:
     """Try the client's next URL with the next head; without one the deal fails."""
-    if deal.place_at + 1 >= len(places_decode(deal)):
+    try:
+        is_last = deal.place_at + 1 >= len(places_decode(deal))
+    except DecryptionFailed as refusal:
+        deal_fail(deal, reason=reason_of(refusal))
+        return
+    if is_last:
         deal_fail(deal, reason=reason)
         return
     deal_wait(deal, reason=reason, place_at=deal.place_at + 1)

@@ -108,6 +108,15 @@ def test_data_come_from_the_clients_url_with_its_headers(miner: Miner, site: Sit
     assert piece_path(piece).read_bytes() == DATA
 
 
+def test_deal_whose_urls_cannot_be_decrypted_fails_with_its_download(miner: Miner) -> None:
+    one = deal(miner, places=(Place("https://a.example/x"),))
+    assert go_on(one).state == "TRANSFERRING"
+    Piece.objects.update(state="FAILED", error="HTTP status 404")
+    Deal.objects.update(places="of another key")
+
+    assert go_on(one).state == "FAILED"
+
+
 def test_headers_do_not_go_to_where_a_url_redirects(miner: Miner, site: Site) -> None:
     site.statuses["/x"] = 302
     deal(miner, places=(Place(f"{site.base}/x", (("Authorization", "Bearer c"),)),))
