@@ -64,6 +64,7 @@ LOCK_ORDER: Final[tuple[tuple[str | int, ...], ...]] = (
         "proving_proofattempt",
     ),
     ("sectors_allocation", "sectors_allocationsread"),
+    (0x4D59,),  # room and money that are promised to deals
     ("market_minermarket",),
     ("market_deal", "market_dealchunk"),
     ("market_dealcount",),

@@ -14,10 +14,10 @@ from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.network import network_current
-from apps.core.compiled import Compiled
 from apps.core.disk import DiskFull
 from apps.core.errors import NotReachable
 from apps.core.live import Change, publish
+from apps.core.locks import transaction_lock
 from apps.core.reasons import Reason
 from apps.core.reasons import refused as reason_refused
 from apps.core.transitions import advance
@@ -58,7 +58,6 @@ from apps.pieces.models import Piece
 from apps.pieces.selectors import storage_use
 from apps.sectors.rules.lifetimes import lifetime_refusal
 from apps.sectors.selectors.first_epochs import first_deal_epoch
-from apps.users.models import Tenant
 from apps.users.rules.encryption import text_encrypt
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.deals import client_lockup
@@ -77,14 +76,8 @@ WAITS: Final = {
 """For so long an accepted deal is kept without data."""
 
 
-TENANT_LOCK: Final[Compiled[tuple[int]]] = Compiled(
-    "deals_tenant_lock",
-    lambda tenant: (
-        Tenant.objects.select_for_update(no_key=True).filter(pk=tenant).order_by().values_list("pk")
-    ),
-    tenant="bigint",
-)
-"""Other proposals to the tenant wait until the transaction ends."""
+ACCEPT_LOCK: Final = 0x4D59
+"""Lock class of accepting: money of a client, and room on the disk, are promised to all tenants' miners."""
 
 
 def proposal_decide(proposal: Proposal, *, client: ChainClient, now: datetime) -> Deal:
@@ -189,7 +182,8 @@ def _balances(proposal: Proposal, miner: Miner, head: Head, client: ChainClient)
 def _piece_like(proposal: Proposal, allocation: AllocationTerms | None) -> Piece:
     """Return an unwritten piece with the terms of a proposal."""
     if allocation is None:
-        return Piece(start_epoch=proposal.start_epoch, term_min=proposal.duration)
+        end = None if proposal.signed is None else proposal.signed.proposal.end_epoch
+        return Piece(start_epoch=proposal.start_epoch, term_min=proposal.duration, end_epoch=end)
     return Piece(
         start_epoch=proposal.start_epoch,
         term_min=allocation.term_min,
@@ -220,7 +214,7 @@ def _accept(
     }
     try:
         with transaction.atomic():
-            TENANT_LOCK.rows(tenant=miner.tenant_id)
+            transaction_lock(ACCEPT_LOCK, [""])
             _use_check(proposal, miner, market, balances)
             if known is None:
                 deal = Deal.objects.create(

@@ -18,17 +18,21 @@ from apps.market.errors import RETRY, DealBusy, DealRefused
 from apps.market.models import Deal
 from apps.market.rules import Place, Proposal
 from apps.market.selectors.deals import market_of
-from apps.market.services import markets, trimming
+from apps.market.services import markets, proposals, trimming
 from apps.market.services.markets import market_set
 from apps.market.services.proposals import proposal_decide
 from apps.market.services.transfers import places_decode
 from apps.market.states import DealSource
 from apps.miners.models import Miner
 from apps.pieces.models import PieceQuota
+from poolsite.filecoin.actors.market import DealProposal
+from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.piece_cids import SizedPiece
 from tests import factories, people
 from tests.two_at_once import HELD_S, Held
+from tests.unit.devnet.deals import signed_by
+from tests.unit.devnet.people import STRANGER
 
 pytestmark = pytest.mark.django_db
 
@@ -211,6 +215,27 @@ def test_a_good_allocation_is_noted_with_its_client(miner: Miner) -> None:
     assert deal.terms == {"client": 1005, "allocation": 3}
 
 
+def test_published_deal_must_end_within_the_life_of_a_sector(miner: Miner) -> None:
+    start = 1278 * 2880 - 520_000
+    terms = DealProposal(
+        piece_cid=LARGE.cid,
+        piece_size=LARGE.padded_size,
+        verified_deal=False,
+        client=STRANGER.address,
+        provider=address_parse(miner.address),
+        label="a",
+        start_epoch=start,
+        end_epoch=start + LONG,
+        storage_price_per_epoch=1,
+        provider_collateral=5,
+        client_collateral=0,
+    )
+    changes = {"door": "mk12", "client": str(STRANGER.address), "start_epoch": start}
+
+    with pytest.raises(DealRefused, match=f"it would have to live to epoch {start + LONG} or longer"):
+        propose(proposal(miner, signed=signed_by(STRANGER, terms), **changes))
+
+
 def test_an_allocation_is_promised_to_one_deal_at_a_time(miner: Miner) -> None:
     first = propose(proposal(miner, allocation=3), allocation())
 
@@ -285,6 +310,31 @@ def test_disks_that_may_never_come_promise_no_room(miner: Miner) -> None:
     assert propose(proposal(miner)).state == "ACCEPTED"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_proposals_to_miners_of_two_tenants_are_accepted_one_after_the_other(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = factories.miner(2002, of="other", sector_size=8 * MIB)
+    market_set(other, values={"is_open": True}, by=people.principal())
+    second = Held(lambda: propose(proposal(other)))
+    use_check = proposals._use_check
+    seen: list[int] = []
+
+    def check(one: Proposal, of: Miner, *rest: Any) -> None:
+        use_check(one, of, *rest)
+        seen.append(of.pk)
+        if of == miner:
+            second.start()
+            second.thread.join(HELD_S)
+
+    monkeypatch.setattr(proposals, "_use_check", check)
+    propose(proposal(miner))
+
+    assert seen == [miner.pk]
+    second.end()
+    assert seen == [miner.pk, other.pk]
+
+
 def test_the_room_of_a_quota_is_promised_once(miner: Miner) -> None:
     PieceQuota.objects.create(tenant=miner.tenant, limit_bytes=3 * LARGE.payload_size // 2)
     propose(proposal(miner))
@@ -309,6 +359,23 @@ def test_of_refusals_the_newest_stay(miner: Miner, monkeypatch: pytest.MonkeyPat
 
     assert list(refused) == names[:-4:-1]
     assert Deal.objects.filter(pk=kept.pk).exists()
+
+
+def test_failed_deals_leave_by_when_they_failed_and_not_before_their_data(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trimming, "ROWS_MAX", 1)
+    oldest, late, early = (propose(proposal(miner)) for _ in range(3))
+    coming = factories.piece(miner, state="FETCHING", held_for=oldest.uuid)
+    Deal.objects.filter(pk=oldest.pk).update(piece=coming)
+    for hours, one in enumerate((late, early, oldest)):
+        Deal.objects.filter(pk=one.pk).update(
+            state="FAILED", state_since=clock.now() - timedelta(hours=hours)
+        )
+
+    trimming.deals_tidy(miner, state="FAILED")
+
+    assert list(Deal.objects.order_by("pk")) == [oldest, late]
 
 
 @pytest.mark.django_db(transaction=True)
