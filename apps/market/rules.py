@@ -182,9 +182,11 @@ def start_check(proposal: Proposal, *, market: MinerMarket, facts: Facts) -> Non
         return
     if start < facts.height:
         raise DealRefused("Start epoch is less than the current chain height")
-    if start < max(facts.first_epoch or 0, facts.height) + market.start_wait:
+    first = max(facts.first_epoch or 0, facts.height) + market.start_wait
+    if start < first:
         raise DealRefused(
-            "Start epoch is less than the current chain height plus the expected PoRep seal duration"
+            "Start epoch is less than the current chain height plus the expected PoRep seal duration: "
+            f"it must be {first} or later"
         )
     if market.start_within and start > facts.height + market.start_within:
         raise DealRefused(

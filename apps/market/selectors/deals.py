@@ -137,6 +137,19 @@ USE: Compiled[tuple[int, ...]] = Compiled(
 )
 """By tenant, in the order of `Use`."""
 
+COMING_BYTES: Compiled[tuple[int]] = Compiled(
+    "deals_coming_bytes",
+    lambda tenant, size: (
+        Deal.objects.filter(miner__tenant_id=tenant, miner__sector_size=size, state__in=UNLOCKED)
+        .order_by()
+        .values_list("miner__tenant_id")
+        .annotate(sum=Sum("padded_size"))
+        .values_list("sum")
+    ),
+    tenant="bigint",
+    size="bigint",
+)
+
 FOLLOWED = Prepared("deals_followed", due.FOLLOWED, ["bigint", "timestamptz"], plan=Plan.ANEW)
 ALL_MOVED = Prepared("deals_moved", due.ALL_MOVED, ["bigint"])
 WHOLE_EPOCHS = 3000
@@ -624,6 +637,12 @@ def deals_whole() -> QuerySet[Deal]:
     """Return the deals whose client has finished an upload in chunks that are still to be put together."""
     rows = Deal.objects.filter(is_whole=True, state__in=WITHOUT_DATA)
     return rows.select_related("miner__tenant", "piece").order_by("pk")
+
+
+def coming_bytes(miner: Miner) -> int:
+    """Return the padded bytes of deals that may go into no sector yet, of all miners that share its hosts."""
+    rows = COMING_BYTES.rows(tenant=miner.tenant_id, size=miner.sector_size)
+    return sum(int(size or 0) for (size,) in rows)
 
 
 def use_read(miner: Miner, *, client: str) -> Use:

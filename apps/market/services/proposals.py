@@ -40,6 +40,7 @@ from apps.market.rules import (
 )
 from apps.market.selectors.deals import (
     Use,
+    coming_bytes,
     deal_by_uuid,
     deal_identical,
     deal_of_allocation,
@@ -142,10 +143,11 @@ def _checked(
         else allocation_read(client, owner=proposal.client, number=proposal.allocation)
     )
     network = network_current()
+    size = coming_bytes(miner) + proposal.padded_size
+    first = first_deal_epoch(miner, height=head.height, network=network, waiting_bytes=size)
     facts = Facts(
         height=head.height,
-        first_epoch=first_deal_epoch(miner, height=head.height, network=network)
-        + (PUBLISH_EPOCHS if proposal.signed else 0),
+        first_epoch=first + (PUBLISH_EPOCHS if proposal.signed else 0),
         least_duration=network.min_sector_expiration,
         longest_term=network.max_sector_expiration_extension,
         allocation=allocation,

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from itertools import takewhile
+from datetime import datetime, timedelta
+from itertools import pairwise, takewhile
+from math import ceil
+from operator import itemgetter
 from typing import Final
 
 from django.core.cache import cache
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet, Sum
 from redis.exceptions import RedisError
 
 from apps.chain.errors import NetworkUnknown
@@ -18,7 +21,7 @@ from apps.chain.selectors.network import network_current
 from apps.core.compiled import Compiled
 from apps.miners.models import Miner
 from apps.pieces.models import Piece
-from apps.pieces.states import PiecePurpose
+from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.models import JobEvent, PipelineRun, Sector
 from apps.sectors.rules.first_epochs import first_epoch_compute
 from apps.sectors.selectors.batch_settings import batch_policy
@@ -37,6 +40,11 @@ FASTEST: Final = 0.1
 """Share of them that is faster than the time that is assumed: what a fast host can do is not refused."""
 SLOWEST: Final = 0.9
 """The same of what costs money when it comes late: deals of which a miner's collateral burns."""
+WITHOUT_RECORD: Final = 6
+"""Before a farm has sealed a sector, this part of a proving period is allowed for: 480 epochs of 2,880.
+
+Source: boost node/config Dealmaking.StartEpochSealingBuffer.
+"""
 SHARED_S: Final = 300
 
 
@@ -63,6 +71,10 @@ STAGES: Final[dict[JobKind, tuple[str, ...]]] = {
     JobKind.REBUILD: _hosts_stages(REBUILDING),
 }
 """The stages that hosts complete before the last message."""
+HOSTS_STATES: Final = tuple(
+    str(spec.state) for spec in takewhile(lambda spec: spec.stage != Stage.COMMIT, SEALING)
+)
+"""States of sectors on which hosts have still to work."""
 AFTER_SEED: Final = (str(Stage.C1), str(Stage.C2))
 """The same for a sector that is pre-committed."""
 MADE: Final = {
@@ -120,27 +132,69 @@ def first_data_epoch_read(miner: Miner, *, purpose: str) -> int | None:
     return None
 
 
-def first_deal_epoch(miner: Miner, *, height: int, network: Network) -> int:
+def first_deal_epoch(miner: Miner, *, height: int, network: Network, waiting_bytes: int = 0) -> int:
     """Return the first epoch at which a deal's data that may go into a sector now can be active.
 
     A committed sector counts only where the pool fills those by itself, and has done so before.
+    `waiting_bytes`: padded bytes of data that are not here yet, its own among them, and are sealed as well.
     """
-    kinds = [JobKind.SEAL]
+    seal_s = work_seconds(miner, JobKind.SEAL, stages=STAGES[JobKind.SEAL], share=SLOWEST)
+    found = [
+        first_epoch_compute(
+            JobKind.SEAL,
+            height=height if seal_s else height + network.proving.period // WITHOUT_RECORD,
+            work_s=max(seal_s, queue_seconds(miner, waiting_bytes=waiting_bytes)),
+            network=network,
+        )
+    ]
     if (
         ZERO_SECTOR.rows(miner=miner.pk, comm_d=sha254_zero(miner.sector_size))
         and batch_policy(miner).snap_up_first
-        and work_seconds(miner, JobKind.SNAP_UP, stages=STAGES[JobKind.SNAP_UP])
+        and (snap_s := work_seconds(miner, JobKind.SNAP_UP, stages=STAGES[JobKind.SNAP_UP], share=SLOWEST))
     ):
-        kinds.append(JobKind.SNAP_UP)
-    return min(
-        first_epoch_compute(
-            kind,
-            height=height,
-            work_s=work_seconds(miner, kind, stages=STAGES[kind], share=SLOWEST),
-            network=network,
-        )
-        for kind in kinds
-    )
+        found.append(first_epoch_compute(JobKind.SNAP_UP, height=height, work_s=snap_s, network=network))
+    return min(found)
+
+
+def queue_seconds(miner: Miner, *, waiting_bytes: int) -> float:
+    """Return the seconds until hosts have sealed what is before new data of a miner, and these.
+
+    Those are sectors that hosts have begun or that are urgent, and data that wait for one.
+    """
+    gap = _gap_seconds(miner)
+    if not gap:
+        return 0.0
+    rows = Sector.objects.filter(tenant_id=miner.tenant_id, miner__sector_size=miner.sector_size)
+    rows = rows.filter(state__in=HOSTS_STATES, paused_at=None)
+    begun = rows.filter(Q(job__time_sensitive=True) | Q(job__sticky_worker__isnull=False)).count()
+    ready = Piece.objects.filter(miner__tenant_id=miner.tenant_id, miner__sector_size=miner.sector_size)
+    size = ready.filter(state=PieceState.READY).aggregate(sum=Sum("padded_size"))["sum"] or 0
+    return gap * (begun + max(ceil((size + waiting_bytes) / miner.sector_size), 1))
+
+
+def _gap_seconds(miner: Miner) -> float:
+    """Return the seconds between the ends of two sectors that hosts seal side by side; 0: not known.
+
+    It is the mean of the newest of the tenant's sectors of this size, kept for `SHARED_S`.
+    """
+    name = f"sealing-gap-{miner.tenant_id}-{miner.sector_size}"
+    with suppress(RedisError, OSError):
+        if (known := cache.get(name)) is not None:
+            return float(known)
+    events = _events(miner, JobKind.SEAL).filter(stage__in=STAGES[JobKind.SEAL], is_error=False)
+    spans: dict[int, tuple[datetime, datetime]] = {}
+    for job, at, ms in events.exclude(ms=None).order_by("pk").values_list("job_id", "at", "ms"):
+        first, last = spans.get(job, (at, at))
+        spans[job] = min(first, at - timedelta(milliseconds=ms or 0)), max(last, at)
+    gaps = [
+        (ended - before).total_seconds()
+        for (_, before), (begun, ended) in pairwise(sorted(spans.values(), key=itemgetter(1)))
+        if begun < before
+    ]
+    found = sum(gaps) / len(gaps) if gaps else 0.0
+    with suppress(RedisError, OSError):
+        cache.set(name, found, SHARED_S)
+    return found
 
 
 def first_epoch_now_read(miner: Miner, kind: JobKind) -> int | None:

@@ -170,7 +170,8 @@ def test_many_deals_share_one_message_with_one_trial(miner: Miner, node: Chain) 
     assert (labels(), node.trials) == ([["0", "1", "2", "3", "4"]], [5])
     assert set(Deal.objects.values_list("state", flat=True)) == {"PUBLISHING"}
     [message] = Message.objects.filter(kind=KIND)
-    sealing = PUBLISH_EPOCHS + 4  # epochs from publishing until data can be active on this network
+    # Until data can be active on this network, and a sixth of a period as nothing was sealed here yet.
+    sealing = PUBLISH_EPOCHS + 4 + 10
     assert (message.to, message.method, message.expire_epoch) == ("f05", 4, START - sealing)
     assert {row.message_id for row in DealMessage.objects.filter(deal__in=deals)} == {message.pk}
     publish(node)

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.core.errors import BadValue
 from apps.pieces.models import Piece
 from apps.sectors.errors.runs import LifeTooShort, NoPieces
-from apps.sectors.models import PipelineRun, Sector
+from apps.sectors.models import Job, PipelineRun, Sector
 from apps.sectors.rules.first_epochs import first_epoch_compute
 from apps.sectors.rules.policy import SealingPolicy
 from apps.sectors.selectors.first_epochs import STAGES, first_data_epoch_read, first_deal_epoch, work_seconds
@@ -229,6 +229,32 @@ def test_a_deal_counts_on_what_the_pool_does_by_itself(miner: Any) -> None:
     )
     factories.events(made, [("SNAP_ENCODE", "SNAP_ENCODE", 10 * NETWORK.epoch_s)])
     assert first() == HEIGHT + 11
+
+
+def test_a_deal_waits_for_what_is_sealed_before_it(miner: Any) -> None:
+    factories.head(HEIGHT)
+
+    def first(size: int = 0) -> int:
+        cache.clear()
+        found = first_deal_epoch(miner, height=HEIGHT, network=NETWORK, waiting_bytes=size)
+        return (found - HEIGHT - SOON) * NETWORK.epoch_s
+
+    assert first() == NETWORK.proving.period // 6 * NETWORK.epoch_s, "nothing was sealed here yet"
+    for number in range(10):  # three hours each, one an hour
+        row = factories.sector(miner, state="PROVING", active=True)
+        Sector.objects.filter(pk=row.pk).update(created_at=NOON + timedelta(hours=number))
+        row.refresh_from_db()
+        factories.events(row, [("PC1", "PC1", 3 * 3600)])
+    assert first() == 3 * 3600
+    host = factories.worker()
+    for number in range(6):
+        begun = factories.sector(miner, state="PC1_DONE" if number else "C2_DONE")
+        Job.objects.filter(sector=begun).update(sticky_worker=host)
+    factories.sector(miner)  # of no deal, and begun by no host
+    assert first() == 6 * 3600, "five and its own; one waits for its commit only"
+    assert first(miner.sector_size + 1) == 7 * 3600
+    factories.piece(miner, state="READY", padded_size=miner.sector_size // 2)
+    assert first(miner.sector_size) == 7 * 3600
 
 
 def test_a_sector_that_ends_before_it_is_proven_again_is_not_rebuilt(miner: Any) -> None:
