@@ -30,11 +30,10 @@ from apps.core import clock
 from apps.core.errors import BadValue
 from apps.core.marked_texts import gettext
 from apps.core.reasons import code_of
-from apps.users.rules.principals import Principal
-from apps.users.selectors.tenants import tenant_find
+from apps.users.selectors.tenants import tenant_or_all
 
 if TYPE_CHECKING:
-    from apps.users.models import Tenant
+    pass
 
 
 class ScopeInput(InputSerializer):
@@ -204,22 +203,6 @@ class ChannelTestOutput(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
-def tenant_chosen(principal: Principal, data: dict[str, Any]) -> Tenant | None:
-    """Return whose channel it is to be: without a name the operator's own, or the caller's.
-
-    Raises BadValue.
-    """
-    name = data.pop("tenant", None)
-    if not name and principal.is_operator:
-        return None
-    if not principal.is_operator and name not in (None, "", principal.tenant_name):
-        raise BadValue(gettext("there is no such tenant"), field="tenant")
-    row = tenant_find(name or principal.tenant_name)
-    if row is None:
-        raise BadValue(gettext("there is no such tenant"), field="tenant")
-    return row
-
-
 class AlertChannelsView(PoolView):
     """`/alert-channels`: the operator's all, a tenant's its own."""
 
@@ -239,7 +222,7 @@ class AlertChannelsView(PoolView):
     def post(self, request: Request) -> Response:
         """Add a channel."""
         data = checked(ChannelInput(data=request.data))
-        tenant = tenant_chosen(self.principal, data)
+        tenant = tenant_or_all(self.principal, data.pop("tenant", None))
         row = channel_add(ChannelSpec(**data), principal=self.principal, tenant=tenant)
         return created(ChannelOutput(channel_visible(self.principal, row.uuid)).data)
 

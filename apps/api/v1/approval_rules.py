@@ -10,7 +10,6 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.gas_guards import tenant_by_name
 from apps.api.v1.message_input import zero_amount
 from apps.api.v1.serializers import AmountField, InputSerializer, MethodField, checked, method_number
 from apps.api.v1.views import PoolView, created
@@ -23,6 +22,7 @@ from apps.messages.services.approval_rules import (
     approval_rule_removal_request,
     approval_rule_remove,
 )
+from apps.users.selectors.tenants import tenant_or_all
 
 if TYPE_CHECKING:
     from apps.messages.models import ApprovalRule
@@ -94,7 +94,7 @@ class ApprovalRulesView(PoolView):
     def post(self, request: Request) -> Response:
         """Add a rule; it holds at once for every message without a nonce."""
         data = checked(ApprovalRuleInput(data=request.data))
-        tenant = tenant_by_name(self.principal, data.pop("tenant", None))
+        tenant = tenant_or_all(self.principal, data.pop("tenant", None))
         data["method"] = method_number(data)
         row = approval_rule_add(principal=self.principal, tenant=tenant, now=clock.now(), **data)
         return created(rule_body(row))

@@ -10,13 +10,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.gas_guards import tenant_by_name
 from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView
-from apps.core.errors import BadValue
-from apps.core.marked_texts import gettext
 from apps.messages.selectors.gas_guards import auto_bump_rules
 from apps.messages.services.guards import auto_bump_set
+from apps.users.selectors.tenants import tenant_chosen
 
 if TYPE_CHECKING:
     from apps.messages.models import AutoBumpRule
@@ -57,9 +55,7 @@ class AutoBumpView(PoolView):
         body = AutoBumpInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = dict(body.validated_data)
-        tenant = tenant_by_name(self.principal, data.pop("tenant", None) or self.principal.tenant_name)
-        if tenant is None:
-            raise BadValue(gettext("there is no such tenant"), field="tenant")
+        tenant = tenant_chosen(self.principal, data.pop("tenant", None))
         return Response(_auto_bump_body(auto_bump_set(principal=self.principal, tenant=tenant, **data)))
 
 

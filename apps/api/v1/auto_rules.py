@@ -12,7 +12,6 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.gas_guards import tenant_by_name
 from apps.api.v1.message_changes import head_needed
 from apps.api.v1.serializers import CODE_HELP, AddressField, AmountField, InputSerializer, checked
 from apps.api.v1.views import PoolView, created
@@ -34,6 +33,7 @@ from apps.core import clock
 from apps.core.errors import BadValue
 from apps.core.marked_texts import gettext
 from apps.core.reasons import code_of
+from apps.users.selectors.tenants import tenant_chosen
 
 if TYPE_CHECKING:
     from apps.automation.models import AutoRule
@@ -212,9 +212,7 @@ class AutoRulesView(PoolView):
     def post(self, request: Request) -> Response:
         """Add a rule; it does nothing before it is switched on."""
         data = checked(AutoRuleInput(data=request.data))
-        tenant = tenant_by_name(self.principal, data.pop("tenant", None) or self.principal.tenant_name)
-        if tenant is None:
-            raise BadValue(gettext("there is no such tenant"), field="tenant")
+        tenant = tenant_chosen(self.principal, data.pop("tenant", None))
         kind = data.pop("kind")
         row = auto_rule_add(principal=self.principal, tenant=tenant, kind=kind, spec=spec_of(kind, data))
         return created(rule_body(row))

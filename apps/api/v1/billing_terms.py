@@ -18,8 +18,6 @@ from apps.api.v1.views import PoolView, created
 from apps.blocks.selectors.billing import percent_number, tenants_billed, terms_visible
 from apps.blocks.services.billing_terms import billing_terms_set, correction_add
 from apps.core import clock
-from apps.core.errors import NotFound
-from apps.core.marked_texts import gettext
 from apps.users.selectors.tenants import tenant_by_name
 
 if TYPE_CHECKING:
@@ -79,11 +77,9 @@ class TermsView(PoolView):
     @extend_schema(responses=TermsOutput(many=True))
     def get(self, request: Request, name: str) -> Response:
         """List a tenant's terms; none: it is charged nothing."""
-        if not tenants_billed(self.principal).filter(name=name).exists():
-            raise NotFound(gettext("there is no such tenant"))
-        pages = Pages()
+        tenant, pages = tenant_by_name(name, of=tenants_billed(self.principal)), Pages()
         rows: Any = pages.paginate_queryset(
-            terms_visible(self.principal).filter(tenant__name=name), request, view=self
+            terms_visible(self.principal).filter(tenant=tenant), request, view=self
         )
         return pages.get_paginated_response(TermsOutput([terms_body(row) for row in rows], many=True).data)
 

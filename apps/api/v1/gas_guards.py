@@ -14,16 +14,13 @@ from apps.api.v1.serializers import AmountField, InputSerializer, MethodField, m
 from apps.api.v1.views import PoolView, created
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
-from apps.core.errors import BadValue
-from apps.core.marked_texts import gettext
 from apps.messages.selectors.gas_guards import guard_get, guards_spent, guards_visible
 from apps.messages.services.guards import guard_remove, guard_set
 from apps.users.rules.principals import Principal
-from apps.users.selectors.tenants import tenant_find
+from apps.users.selectors.tenants import tenant_or_all
 
 if TYPE_CHECKING:
     from apps.messages.models import GasGuard
-    from apps.users.models import Tenant
 
 
 class GuardInput(InputSerializer):
@@ -92,18 +89,6 @@ def guard_bodies(viewer: Principal, rows: list[GasGuard]) -> list[dict[str, Any]
     ]
 
 
-def tenant_by_name(viewer: Principal, name: str | None) -> Tenant | None:
-    """Read a tenant's name; without one the operator means everybody, a tenant itself.  Raises BadValue."""
-    if not name and viewer.is_operator:
-        return None
-    if not viewer.is_operator and name not in (None, viewer.tenant_name):
-        raise BadValue(gettext("there is no such tenant"), field="tenant")
-    row = tenant_find(name or viewer.tenant_name, is_deleted_too=True)
-    if row is None:
-        raise BadValue(gettext("there is no such tenant"), field="tenant")
-    return row
-
-
 class GuardsView(PoolView):
     """`/gas/guards`: limits on what gas may cost."""
 
@@ -123,7 +108,7 @@ class GuardsView(PoolView):
         body = GuardInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = dict(body.validated_data)
-        tenant = tenant_by_name(self.principal, data.pop("tenant", None))
+        tenant = tenant_or_all(self.principal, data.pop("tenant", None))
         data["method"] = method_number(data)
         row = guard_set(principal=self.principal, tenant=tenant, **data)
         return created(guard_bodies(self.principal, [row])[0])

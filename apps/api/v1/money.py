@@ -30,11 +30,10 @@ from apps.blocks.selectors.money import (
 from apps.blocks.selectors.prices import Prices, prices_on
 from apps.chain.selectors.heads import head_current
 from apps.core import clock
-from apps.core.errors import NotFound
-from apps.core.marked_texts import gettext
 from apps.market.selectors.earnings import payments_of
 from apps.miners.selectors.miners import miner_get, miners_visible, reward_estimate
 from apps.sectors.selectors.exposure import exposure_of
+from apps.users.selectors.tenants import tenant_by_name
 
 DAYS_MAX: Final = 366
 DAYS_USUAL: Final = 30
@@ -238,9 +237,7 @@ class MoneySumsView(PoolView):
         """Return what tenants and miners earned and cost, whose gas adds up to that of `gas/spend`."""
         days, tenant = days_asked(request, usual=DAYS_USUAL, most=DAYS_MAX), None
         if name := request.query_params.get("tenant", ""):
-            tenant = tenants_billed(self.principal).filter(name=name).first()
-            if tenant is None:
-                raise NotFound(gettext("there is no such tenant"), field="tenant")
+            tenant = tenant_by_name(name, field="tenant", of=tenants_billed(self.principal))
         accounts = accounts_read(self.principal, days, tenant=tenant)
         return Response(MoneySumsOutput(sums_body(accounts)).data)
 

@@ -13,8 +13,6 @@ from rest_framework.response import Response
 
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView
-from apps.core.errors import NotFound
-from apps.core.marked_texts import gettext
 from apps.pieces.selectors import storage_use
 from apps.pieces.services.quotas import LIMIT_MAX, piece_quota_set
 from apps.users.selectors.tenants import tenant_by_name, tenants_visible
@@ -48,9 +46,7 @@ class PieceQuotaView(PoolView):
     @extend_schema(responses=PieceQuotaOutput)
     def get(self, request: Request, name: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Show the limit and what is used of it."""
-        tenant = tenants_visible(self.principal).filter(name=name).first()
-        if tenant is None:
-            raise NotFound(gettext("there is no such tenant"))
+        tenant = tenant_by_name(name, of=tenants_visible(self.principal))
         return Response(asdict(storage_use(tenant.pk)))
 
     @extend_schema(request=PieceQuotaInput, responses=PieceQuotaOutput)

@@ -23,9 +23,7 @@ from apps.checks.selectors.service_targets import targets_in, targets_of, target
 from apps.checks.services.service_targets import service_targets_set
 from apps.checks.states import TargetResult
 from apps.core import clock
-from apps.core.errors import NotFound
-from apps.core.marked_texts import gettext
-from apps.users.selectors.tenants import tenant_by_name
+from apps.users.selectors.tenants import tenant_by_name, tenants_visible
 
 if TYPE_CHECKING:
     from apps.checks.models import ServiceTargets
@@ -120,9 +118,7 @@ class ServiceLevelsView(PoolView):
     def get(self, request: Request) -> Response:
         """List the months that are counted for a tenant, newest first: 13 at most."""
         wanted = request.query_params.get("tenant") or self.principal.tenant_name
-        tenant = tenant_by_name(wanted, field="tenant")
-        if not self.principal.is_operator and tenant.pk != self.principal.own_id:
-            raise NotFound(gettext("there is no such tenant"))
+        tenant = tenant_by_name(wanted, field="tenant", of=tenants_visible(self.principal))
         months = service_months(service_days_visible(self.principal).filter(tenant=tenant))
         promised = targets_of(tenant)
         bodies = [month_body(one, targets_in(promised, one.month)) for one in months]

@@ -24,11 +24,9 @@ from apps.checks.selectors.timeline import (
     sector_of,
     tenant_timeline,
 )
-from apps.core.errors import NotFound
-from apps.core.marked_texts import gettext
 from apps.core.reasons import code_of
 from apps.miners.selectors.miners import miner_get
-from apps.users.selectors.tenants import tenants_visible
+from apps.users.selectors.tenants import tenant_by_name, tenants_visible
 
 SALT = "rest.timeline."
 """Begins what a cursor is signed for: it names places in several tables, and is of one list."""
@@ -156,9 +154,7 @@ class TenantTimelineView(TimelineView):
     @extend_schema(parameters=[TimelineQuery, CURSOR, LIMIT], responses=TimelineOutput)
     def get(self, request: Request, name: str) -> Response:
         """List what happened to a tenant, newest first: alerts, acts, messages, wins, sectors, farm."""
-        tenant = tenants_visible(self.principal).filter(name=name).first()
-        if tenant is None:
-            raise NotFound(gettext("there is no such tenant"))
+        tenant = tenant_by_name(name, of=tenants_visible(self.principal))
 
         def read(wanted: TimelineFilter, **place: Any) -> TimelinePage:
             return tenant_timeline(self.principal, tenant, wanted, **place)

@@ -7,7 +7,9 @@ from typing import Final
 from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.errors import BadValue
 from apps.core.filters import ListFilters, Words
+from apps.core.marked_texts import gettext
 from apps.users.errors import TenantUnknown
 from apps.users.models import RateLimit, Tenant, Token, User
 from apps.users.rules.principals import Principal
@@ -74,12 +76,25 @@ def tenant_find(name: str, *, is_deleted_too: bool = False) -> Tenant | None:
     return (tenants if is_deleted_too else tenants.filter(deleted_at=None)).first()
 
 
-def tenant_by_name(name: str, *, field: str = "name") -> Tenant:
-    """Find a tenant that was not deleted.  Raises TenantUnknown that blames `field`."""
-    tenant = tenant_find(name)
+def tenant_by_name(name: str, *, field: str = "name", of: QuerySet[Tenant] | None = None) -> Tenant:
+    """Find a tenant of these, or of all that were not deleted.  Raises TenantUnknown that blames `field`."""
+    tenant = tenant_find(name) if of is None else of.filter(name=name).first()
     if tenant is None:
         raise TenantUnknown(name, field=field)
     return tenant
+
+
+def tenant_chosen(viewer: Principal, name: str | None) -> Tenant:
+    """Return a tenant that the viewer may know of; without a name its own.  Raises BadValue."""
+    tenant = tenants_visible(viewer).filter(name=name or viewer.tenant_name).first()
+    if tenant is None:
+        raise BadValue(gettext("there is no such tenant"), field="tenant")
+    return tenant
+
+
+def tenant_or_all(viewer: Principal, name: str | None) -> Tenant | None:
+    """Return the same; without a name an operator means all, and gets None.  Raises BadValue."""
+    return None if viewer.is_operator and not name else tenant_chosen(viewer, name)
 
 
 def rate_limits_of(name: str) -> QuerySet[RateLimit]:
