@@ -13,6 +13,7 @@ from django.utils.http import urlencode
 from apps.core.errors import DomainError
 from apps.dashboard.layout import page_render
 from apps.dashboard.number_fields import Amount, Factor, Integer
+from apps.dashboard.object_fields import Found
 from apps.dashboard.page_data import PageData
 from apps.dashboard.refusals import refusal_text
 from apps.dashboard.text_fields import Text
@@ -53,15 +54,22 @@ class PageForm(forms.Form):
     """Why a form that nobody has sent yet cannot be filled in now."""
 
     @classmethod
-    def of(cls, request: HttpRequest, **initial: Any) -> Self:
-        """Return the form as it was sent, or as it begins."""
-        return cls(request.POST if request.method == "POST" else None, initial=initial)
+    def of(cls, request: HttpRequest, viewer: Principal | None = None, /, **initial: Any) -> Self:
+        """Return the form as it was sent, or as it begins; `viewer`: for one with fields that are `Found`."""
+        return cls(request.POST if request.method == "POST" else None, initial=initial).sent_by(viewer)
 
     @classmethod
-    def from_address(cls, request: HttpRequest, **initial: Any) -> Self:
+    def from_address(cls, request: HttpRequest, viewer: Principal | None = None, /, **initial: Any) -> Self:
         """Return the form as it was sent, or with what `address_of` put into its address."""
         there = {name: request.GET[name] for name in {*cls.base_fields} - KEYS if name in request.GET}
-        return cls.of(request, **(initial | there))
+        return cls.of(request, viewer, **(initial | there))
+
+    def sent_by(self, viewer: Principal | None) -> Self:
+        """Return the form whose fields find what is this viewer's."""
+        for field in self.fields.values():
+            if isinstance(field, Found) and viewer is not None:
+                field.viewer = viewer
+        return self
 
     def address_of(self, here: str) -> str:
         """Return the page's address with what was typed, for who goes back to it from a question."""

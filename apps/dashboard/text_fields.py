@@ -71,14 +71,14 @@ class Choice(forms.TypedChoiceField):
 
     def __init__(
         self,
-        choices: Iterable[tuple[Any, Any]],
+        choices: Iterable[tuple[Any, Any] | str],
         *,
         initial: Any = "",
         coerce: Callable[[Any], Any] = str,
         empty: Any = "",
     ) -> None:
         """`empty`: what the empty choice is read as."""
-        options = list(choices)
+        options = [(one, one) if isinstance(one, str) else one for one in choices]
         has_none = any(value == "" for value, _label in options)
         super().__init__(
             choices=options, coerce=coerce, initial=initial, required=not has_none, empty_value=empty

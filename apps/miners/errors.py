@@ -12,7 +12,8 @@ class MinerUnknown(NotFound):
     code = "miner_unknown"
 
     def __init__(self, address: str) -> None:
-        super().__init__(gettext("there is no miner {address} here").format(address=address), field="miner")
+        text = gettext("there is no miner {address} here").format(address=address)
+        super().__init__(text if address else gettext("choose a miner"), field="miner")
 
 
 class MinerNotReady(Conflict):

@@ -127,7 +127,7 @@ def person_principal_lock(username: str) -> Principal:
         raise NotAllowed(refused.reason) from None
 
 
-def tenant_resolve(principal: Principal, *, name: str) -> Tenant:
+def tenant_resolve(principal: Principal, name: str) -> Tenant:
     """Return the tenant of a new person, token, host or miner: only the operator names another.
 
     Leaving it out does not mean the pool's own, once there are others: that would give its rights.

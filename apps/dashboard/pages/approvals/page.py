@@ -26,14 +26,15 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.layout import page_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount
+from apps.dashboard.object_fields import Found
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.gas.guards import tenant_named, tenants_of
+from apps.dashboard.pages.gas.guards import tenants_of
 from apps.dashboard.pages.messages.rows import MessageRow, message_row
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.refusals import refusal_text
 from apps.dashboard.scope import scope_chosen
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Choice, Text
 from apps.messages.selectors.approval_choice import approval_rule_describe
 from apps.messages.selectors.approvals import (
     approval_rule_get,
@@ -48,6 +49,7 @@ from apps.messages.services.approval_rules import (
 )
 from apps.messages.services.method_rules import method_read
 from apps.users.rules.principals import Principal
+from apps.users.selectors.tenants import tenant_or_all
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
 
 if TYPE_CHECKING:
@@ -155,9 +157,9 @@ def _verdict(count: int) -> Verdict:
 class RuleForm(PageForm):
     """A rule: one of the usual acts, or an actor and a method."""
 
-    tenant = Text()
-    act = Text()
-    actor = Text()
+    tenant = Found(tenant_or_all)
+    act = Choice([("", _("another method, below")), *ACTS])
+    actor = Choice([("", _("any")), *sorted(ACTOR_METHODS)])
     method = Text()
     above = Amount()
 
@@ -179,13 +181,13 @@ def rule_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         raise Http404
     if request.method == "POST" and (question := reauthenticate_first(request, viewer)) is not None:
         return question
-    form = RuleForm.of(request)
+    form = RuleForm.of(request, viewer)
     if form.is_valid():
         with form.refusals():
             actor, method = rule_wanted(form)
             approval_rule_add(
                 principal=viewer,
-                tenant=tenant_named(viewer, form.cleaned_data["tenant"]),
+                tenant=form.cleaned_data["tenant"],
                 actor=actor,
                 method=method,
                 above=form.cleaned_data["above"],
@@ -202,8 +204,6 @@ def rule_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="messages",
         tenants=tenants_of(viewer),
         is_operator=viewer.is_operator,
-        acts=ACTS,
-        actors=sorted(ACTOR_METHODS),
     )
 
 

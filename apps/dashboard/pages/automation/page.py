@@ -44,6 +44,7 @@ from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Integer, Size
+from apps.dashboard.object_fields import Address, Found
 from apps.dashboard.page_data import AddressNames, PageData
 from apps.dashboard.pages.messages.rows import message_row
 from apps.dashboard.pages.miners.addresses import head_required, price_facts
@@ -237,9 +238,9 @@ class RuleForm(PageForm):
     """A rule's settings; kind and tenant are those of a new one."""
 
     kind = Choice([("", ""), *MONEY_KINDS], initial=RuleKind.TOP_UP)
-    tenant = Text()
-    source = Text()
-    target = Text()
+    tenant = Found(tenant_resolve)
+    source = Address()
+    target = Address()
     is_escrow = Tick()
     low = Amount()
     high = Amount()
@@ -266,7 +267,7 @@ class Names(Text):
 class ExtensionForm(PageForm):
     """Settings of a rule that extends sectors; the tenant is that of a new one."""
 
-    tenant = Text()
+    tenant = Found(tenant_resolve)
     miner = Text()
     data = Choice(SectorData.choices, initial=SectorData.ANY)  # type: ignore[assignment]  # Django takes fields out of the class
     size = Size()
@@ -284,14 +285,18 @@ class ExtensionForm(PageForm):
 
 def form_of(request: HttpRequest, rule: AutoRule) -> RuleForm | ExtensionForm:
     """Return the form of a rule that is there."""
+    form: RuleForm | ExtensionForm
     if rule.kind == RuleKind.EXTEND:
         extension = extend_spec_read(rule.settings)
-        return ExtensionForm.of(
+        form = ExtensionForm.of(
             request, **{one.name: getattr(extension, one.name) for one in fields(extension)}
         )
-    spec = spec_read(rule.settings)
-    typed = {name: getattr(spec, name) for name in ("source", "target", "low", "high", "day_max")}
-    return RuleForm.of(request, kind=rule.kind, is_escrow="1" if spec.is_escrow else "", **typed)
+    else:
+        spec = spec_read(rule.settings)
+        typed = {name: getattr(spec, name) for name in ("source", "target", "low", "high", "day_max")}
+        form = RuleForm.of(request, kind=rule.kind, is_escrow="1" if spec.is_escrow else "", **typed)
+    del form.fields["tenant"]  # it stays the same
+    return form
 
 
 def may_change(viewer: Principal, tenant_id: int | None = None) -> bool:
@@ -343,14 +348,16 @@ def automation(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @sign_in_required
 def rule_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Add a rule that moves money, switched off."""
-    return new_page(request, viewer, RuleForm.from_address(request, tenant=tenant_evident(viewer)))
+    return new_page(request, viewer, RuleForm.from_address(request, viewer, tenant=tenant_evident(viewer)))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def extension_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Add a rule that extends sectors, switched off."""
-    return new_page(request, viewer, ExtensionForm.from_address(request, tenant=tenant_evident(viewer)))
+    return new_page(
+        request, viewer, ExtensionForm.from_address(request, viewer, tenant=tenant_evident(viewer))
+    )
 
 
 def new_page(request: HttpRequest, viewer: Principal, form: RuleForm | ExtensionForm) -> HttpResponse:
@@ -361,8 +368,7 @@ def new_page(request: HttpRequest, viewer: Principal, form: RuleForm | Extension
         return held
     if form.is_valid():
         with form.refusals():
-            tenant = tenant_resolve(viewer, name=form.cleaned_data["tenant"])
-            kind = form.cleaned_data.get("kind", RuleKind.EXTEND)
+            tenant, kind = form.cleaned_data["tenant"], form.cleaned_data.get("kind", RuleKind.EXTEND)
             row = auto_rule_add(principal=viewer, tenant=tenant, kind=kind, spec=form.spec())
             notice_leave(request, _("Rule added. It is off: see what it would do, then switch it on."))
             return redirect("auto-rule", row.uuid)

@@ -11,15 +11,15 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from apps.core.errors import BadValue, DomainError, NotFound
+from apps.core.errors import DomainError, NotFound
 from apps.dashboard.forms import FeeRulesForm, PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, fragment
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Integer
+from apps.dashboard.object_fields import Found
 from apps.dashboard.page_data import data_in_scope
 from apps.dashboard.pages.gas.guard_rows import auto_bump_rows, guard_rows
 from apps.dashboard.scope import scope_read
@@ -31,13 +31,11 @@ from apps.messages.services.fee_rules import shared_rules_set
 from apps.messages.services.guards import KINDS, auto_bump_set, guard_remove, guard_set
 from apps.messages.services.method_rules import method_read
 from apps.users.rules.principals import Principal
-from apps.users.selectors.tenants import tenants_visible
+from apps.users.selectors.tenants import tenant_chosen, tenant_or_all, tenants_visible
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
-
-    from apps.users.models import Tenant
 
 
 def guards_fragment(context: FragmentContext) -> Iterable[str]:
@@ -52,22 +50,12 @@ def tenants_of(viewer: Principal) -> list[str]:
     return list(tenants_visible(viewer).values_list("name", flat=True))
 
 
-def tenant_named(viewer: Principal, name: str) -> Tenant | None:
-    """Read the form's tenant; for the operator empty stands for everybody.  Raises BadValue."""
-    if not name and viewer.is_operator:
-        return None
-    tenant = tenants_visible(viewer).filter(name=name or viewer.tenant_name).first()
-    if tenant is None:
-        raise BadValue(gettext("there is no such tenant"), field="tenant")
-    return tenant
-
-
 class GuardForm(PageForm):
     """A guard; without a method it holds for all."""
 
-    tenant = Text()
-    kind = Text()
-    actor = Text()
+    tenant = Found(tenant_or_all)
+    kind = Choice([("", _("any")), *KINDS])
+    actor = Choice([("", _("any")), *sorted(ACTOR_METHODS)])
     method = Text()
     max_fee = Amount()
     daily_budget = Amount()
@@ -83,7 +71,7 @@ class GuardForm(PageForm):
 class AutoBumpForm(PageForm):
     """When the proofs of a tenant pay more."""
 
-    tenant = Text()
+    tenant = Found(tenant_chosen)
     is_on = Choice([("1", ""), ("0", "")], coerce=lambda typed: typed == "1")
     within_epochs = Integer(initial=20)
     every_epochs = Integer(initial=5)
@@ -95,11 +83,10 @@ def guard_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Make a guard."""
     if not viewer.may("sign"):
         raise Http404
-    form = GuardForm.of(request)
+    form = GuardForm.of(request, viewer)
     if form.is_valid():
         with form.refusals():
-            tenant = tenant_named(viewer, form.cleaned_data["tenant"])
-            guard_set(principal=viewer, **form.values() | {"tenant": tenant})
+            guard_set(principal=viewer, **form.values())
             notice_leave(request, _("Guard added."))
             return redirect(f"{reverse('gas')}#h-guards")
     return form_page(request, viewer, "gas/guard.html", form, title=_("Add a guard"))
@@ -131,14 +118,10 @@ def auto_bump(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Set when a tenant's proofs pay more."""
     if not viewer.may("sign"):
         raise Http404
-    form = AutoBumpForm.of(request, **auto_bump_stored(request, viewer))
+    form = AutoBumpForm.of(request, viewer, **auto_bump_stored(request, viewer))
     if form.is_valid():
         with form.refusals():
-            sent = form.cleaned_data
-            tenant = tenant_named(viewer, sent["tenant"] or viewer.tenant_name)
-            if tenant is None:
-                raise BadValue(gettext("there is no such tenant"), field="tenant")
-            auto_bump_set(principal=viewer, **sent | {"tenant": tenant})
+            auto_bump_set(principal=viewer, **form.cleaned_data)
             notice_leave(request, _("Saved."))
             return redirect(f"{reverse('gas')}#h-guards")
     return form_page(request, viewer, "gas/auto_bump.html", form, title=_("Automatic fee bumps"))
@@ -189,8 +172,6 @@ def form_page(
         section="gas",
         tenants=tenants_of(viewer),
         is_operator=viewer.is_operator,
-        kinds=KINDS,
-        actors=sorted(ACTOR_METHODS),
     )
 
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.object_fields import Found
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
@@ -28,7 +29,7 @@ class RemoteWalletForm(PageForm):
     name = Text()
     url = Text()
     token = Text()
-    tenant = Text()
+    tenant = Found(tenant_resolve)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -37,15 +38,12 @@ def remote_wallet_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the form, and add the wallet: whoever adds one lets its keys sign for a tenant."""
     if not viewer.may("admin"):
         raise Http404
-    form = RemoteWalletForm.of(request, tenant=request.GET.get("tenant", tenant_evident(viewer)))
+    form = RemoteWalletForm.of(request, viewer, tenant=request.GET.get("tenant", tenant_evident(viewer)))
     if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     if form.is_valid():
         with form.refusals():
-            sent = form.cleaned_data
-            tenant = tenant_resolve(viewer, name=sent["tenant"])
-            given = {name: sent[name] for name in ("name", "url", "token")}
-            remote_wallet_add(principal=viewer, tenant=tenant, **given)
+            remote_wallet_add(principal=viewer, **form.cleaned_data)
             return redirect("gateway")
     tenants = picker(viewer, "tenant", value=form.typed["tenant"]) if viewer.is_operator else None
     return form_render(

@@ -15,6 +15,7 @@ from apps.core.formatting import size
 from apps.dashboard.first_steps import steps_href, steps_query
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.join_page import join_page_render
+from apps.dashboard.object_fields import Found
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker, tenant_named, tenant_viewer
 from apps.dashboard.program_commands import console_url
@@ -40,7 +41,7 @@ class JoinForm(PageForm):
 
     blamed = "part"
     part = Choice(PARTS)
-    tenant = Text()
+    tenant = Found(tenant_resolve)
     store = Text(initial="/mnt/store")
     sector_size = Choice([("", ""), *((size, size) for size in SIZES)])
     """As the command takes it."""
@@ -72,14 +73,13 @@ def host_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
         raise Http404
     tenant_name = request.GET.get("tenant", tenant_evident(viewer))
     filled = {"tenant": tenant_name, "part": request.GET.get("part", "")}
-    form = JoinForm.of(request, **filled, sector_size=size_of(viewer, tenant_name))
+    form = JoinForm.of(request, viewer, **filled, sector_size=size_of(viewer, tenant_name))
     if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     if form.is_valid():
         with form.refusals():
             sent = form.cleaned_data
-            tenant = tenant_resolve(viewer, name=sent["tenant"])
-            token = join_token_issue(tenant=tenant, part=sent["part"], by=viewer)
+            token = join_token_issue(tenant=sent["tenant"], part=sent["part"], by=viewer)
             details = {name: sent[name] for name in ("part", "store", "sector_size")}
             secret_keep(request, MADE, token=token, **details)
             return redirect(reverse("host-joining") + steps_query(request.GET.get("tenant", "")))

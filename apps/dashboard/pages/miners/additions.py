@@ -25,6 +25,7 @@ from apps.dashboard.confirm_page import (
 )
 from apps.dashboard.first_steps import steps_href
 from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.object_fields import Found
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker, tenant_named, tenant_picker
 from apps.dashboard.reauthentication import reauthenticate_first
@@ -54,7 +55,7 @@ class MinerForm(PageForm):
 
     how = Choice([("", ""), ("make", ""), ("import", "")])
     name = Text()
-    tenant = Text()
+    tenant = Found(tenant_resolve)
     owner = Text()
     worker = Text()
     sector_size = Choice([("", ""), *((size, size) for size in SIZES)], coerce=int, empty=0)
@@ -70,7 +71,7 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the form, and add the miner; it costs the chain's deposit, so who asks is asked who it is."""
     if not viewer.may("sign"):
         raise Http404
-    form = MinerForm.from_address(request, tenant=tenant_evident(viewer))
+    form = MinerForm.from_address(request, viewer, tenant=tenant_evident(viewer))
     if form.is_valid():
         with form.refusals():
             sent = form.cleaned_data
@@ -95,8 +96,7 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def review_page(request: HttpRequest, viewer: Principal, form: MinerForm) -> HttpResponse:
     """Show what a new miner is and costs before it is created.  Raises DomainError naming the field."""
     sent = form.cleaned_data
-    tenant = tenant_resolve(viewer, name=sent["tenant"])
-    spec = spec_of(sent)
+    tenant, spec = sent["tenant"], spec_of(sent)
     network = network_current()
     plan = creation_plan(spec, principal=viewer, tenant=tenant, client=chain_client(), network=network)
     data = PageData(viewer)
@@ -146,7 +146,7 @@ def review_page(request: HttpRequest, viewer: Principal, form: MinerForm) -> Htt
         back=form.address_of(reverse("miner-new")),
         page=_("Add a miner"),
         section="miners",
-        hidden_fields=tuple((sent | {"fund_worker": "yes" if plan.worker_fund else ""}).items()),
+        hidden_fields=tuple((form.typed | {"fund_worker": "yes" if plan.worker_fund else ""}).items()),
         facts=tuple(facts),
     )
     return confirm_page_render(request, viewer, ask)
@@ -168,8 +168,7 @@ def spec_of(form: dict[str, Any]) -> MinerSpec:
 
 def miner_added(viewer: Principal, form: dict[str, Any]) -> Miner:
     """Do what the form says.  Raises DomainError with the field to blame."""
-    tenant = tenant_resolve(viewer, name=form["tenant"])
-    client, network = chain_client(), network_current()
+    tenant, client, network = form["tenant"], chain_client(), network_current()
     if form["how"] == "import":
         return miner_import(
             form["address"],

@@ -13,10 +13,11 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from apps.core import clock
-from apps.core.errors import BadValue, DomainError
+from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import is_confirm_submitted
 from apps.dashboard.forms import PageForm
 from apps.dashboard.layout import page_render
+from apps.dashboard.object_fields import Found
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.transfer_facts import plan_facts
 from apps.dashboard.pickers import picker
@@ -28,10 +29,11 @@ from apps.miners.selectors.miners import miner_get
 from apps.miners.services.transfer import TransferRequest
 from apps.proving.services.transfer import TransferPlan, may_transfer, miner_transfer, transfer_plan
 from apps.users.rules.principals import Principal
-from apps.users.selectors.tenants import tenants_visible
+from apps.users.services.people import tenant_resolve
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
+    from apps.users.models import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +47,18 @@ class Stop:
     href: str = ""
 
 
-def stop_of(refusal: DomainError, viewer: Principal, miner: Miner, to_tenant: str) -> Stop:
+def stop_of(refusal: DomainError, miner: Miner, to_tenant: Tenant) -> Stop:
     """Write a refusal with the page that helps."""
     field = "tenant" if refusal.field == "tenant" else "form"
-    action, href = help_for(refusal.field or "", viewer, miner, to_tenant)
+    action, href = help_for(refusal.field or "", miner, to_tenant)
     return Stop(field, refusal_text(refusal), action, href)
 
 
-def help_for(field: str, viewer: Principal, miner: Miner, to_tenant: str) -> tuple[str, str]:
+def help_for(field: str, miner: Miner, to_tenant: Tenant) -> tuple[str, str]:
     """Name the page where something is mended."""
     if field == "signer":
-        row = tenants_visible(viewer).filter(name=to_tenant).first()
-        return (
-            (gettext("Tenant {to_tenant}").format(to_tenant=to_tenant), reverse("tenant", args=[row.uuid]))
-            if row is not None
-            else ("", "")
-        )
+        title = gettext("Tenant {to_tenant}").format(to_tenant=to_tenant.name)
+        return title, reverse("tenant", args=[to_tenant.uuid])
     if field == "gateway":
         return gettext("Gateway"), reverse("gateway")
     if field == "sectors":
@@ -73,7 +71,7 @@ def help_for(field: str, viewer: Principal, miner: Miner, to_tenant: str) -> tup
 class TransferForm(PageForm):
     """To whom; from whom it was when that was asked, and a key that makes a double click one transfer."""
 
-    tenant = Text()
+    tenant = Found(tenant_resolve)
     from_tenant = Text()
     key = Key()
 
@@ -83,19 +81,25 @@ class TransferForm(PageForm):
 def transfer(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Show the form for the receiver, then what goes, what stays and who loses what, then do it."""
     miner = miner_or_404(viewer, address)
-    form = TransferForm.of(request, from_tenant=miner.tenant.name)
+    form = TransferForm.of(request, viewer, from_tenant=miner.tenant.name)
     if not form.is_valid():
         return form_page(request, viewer, miner, form)
+    sent = form.cleaned_data
+    transfer_request = TransferRequest(
+        miner=miner,
+        to_tenant=sent["tenant"],
+        from_tenant=sent["from_tenant"] or miner.tenant.name,
+        key=sent["key"],
+    )
     if is_confirm_submitted(request) and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     try:
-        transfer_request = transfer_request_of(viewer, miner, form.cleaned_data)
         if is_confirm_submitted(request):
             miner_transfer(transfer_request, principal=viewer, now=clock.now())
             return redirect("miner", address)
         plan = transfer_plan(transfer_request, principal=viewer, now=clock.now())
     except DomainError as refusal:
-        return form_page(request, viewer, miner, form, stop_of(refusal, viewer, miner, form.typed["tenant"]))
+        return form_page(request, viewer, miner, form, stop_of(refusal, miner, sent["tenant"]))
     return plan_page(request, viewer, transfer_request, plan)
 
 
@@ -104,15 +108,6 @@ def miner_or_404(viewer: Principal, address: str) -> Miner:
     if not may_transfer(viewer):
         raise Http404
     return miner_get(viewer, address)
-
-
-def transfer_request_of(viewer: Principal, miner: Miner, sent: dict[str, str]) -> TransferRequest:
-    """Read the form.  Raises BadValue."""
-    to_tenant = tenants_visible(viewer).filter(name=sent["tenant"]).first()
-    if to_tenant is None:
-        raise BadValue(gettext("choose one of the tenants"), field="tenant")
-    from_tenant = sent["from_tenant"] or miner.tenant.name
-    return TransferRequest(miner=miner, to_tenant=to_tenant, from_tenant=from_tenant, key=sent["key"])
 
 
 def form_page(
@@ -125,7 +120,7 @@ def form_page(
         title=_("Transfer miner"),
         section="miners",
         data=PageData(viewer),
-        status=422 if stop else 200,
+        status=422 if stop or form.errors else 200,
         miner=miner,
         form=form,
         stop=stop,

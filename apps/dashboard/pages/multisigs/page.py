@@ -13,8 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.chain.node.client import chain_client, page_client
-from apps.core.addresses import address_fault, address_typed
-from apps.core.errors import BadValue, DomainError, NotFound
+from apps.core.errors import DomainError, NotFound
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import (
@@ -26,6 +25,7 @@ from apps.dashboard.confirm_page import (
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.layout import page_render
 from apps.dashboard.number_fields import Amount
+from apps.dashboard.object_fields import Address
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.addresses import head_required, price_facts
 from apps.dashboard.pages.multisigs.rows import (
@@ -54,7 +54,6 @@ from apps.miners.services.multisig_acts import (
 )
 from apps.miners.states import Decision
 from apps.users.rules.principals import Principal
-from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.message import METHOD_SEND
 from poolsite.wire.proposals import multisig_rule, rule_text
@@ -134,18 +133,14 @@ def multisig_of(viewer: Principal, address: str, data: PageData) -> VisibleMulti
 class TransferForm(PageForm):
     """A transfer that a multisig is to make; the key makes a double click one message."""
 
-    to = Text()
+    to = Address(required=True)
     value = Amount()
     key = Key()
 
     def request(self) -> ProposalRequest:
-        """Return what is proposed.  Raises BadValue."""
+        """Return what is proposed."""
         sent = self.cleaned_data
-        try:
-            to = address_typed(sent["to"])
-        except BadAddress as error:
-            raise BadValue(address_fault(error), field="to") from None
-        return ProposalRequest(act=Act(to, METHOD_SEND, b"", sent["value"]), key=sent["key"])
+        return ProposalRequest(act=Act(sent["to"], METHOD_SEND, b"", sent["value"]), key=sent["key"])
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -11,10 +11,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.core.addresses import address_fault, address_typed
-from apps.core.errors import BadValue, DomainError
+from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.object_fields import Address, Found
 from apps.dashboard.pages.offline.page import offline_page
 from apps.dashboard.pages.offline.rows import may_name
 from apps.dashboard.pickers import picker
@@ -27,15 +27,14 @@ from apps.messages.services.offline import offline_key_add, offline_key_remove
 from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenant_evident
 from apps.users.services.people import tenant_resolve
-from poolsite.filecoin.address import BadAddress
 
 
 class OfflineKeyForm(PageForm):
     """A key that no signer holds."""
 
-    address = Text()
+    address = Address(required=True)
     label = Text()
-    tenant = Text()
+    tenant = Found(tenant_resolve)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -44,18 +43,12 @@ def key_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the form, and add the key."""
     if not may_name(viewer):
         raise Http404
-    form = OfflineKeyForm.of(request, tenant=tenant_evident(viewer))
+    form = OfflineKeyForm.of(request, viewer, tenant=tenant_evident(viewer))
     if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     if form.is_valid():
         with form.refusals():
-            sent = form.cleaned_data
-            tenant = tenant_resolve(viewer, name=sent["tenant"])
-            try:
-                address = address_typed(sent["address"])
-            except BadAddress as error:
-                raise BadValue(address_fault(error), field="address") from None
-            offline_key_add(principal=viewer, tenant=tenant, address=address, label=sent["label"])
+            offline_key_add(principal=viewer, **form.cleaned_data)
             return redirect("offline")
     return form_render(
         request,

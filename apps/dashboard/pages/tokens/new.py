@@ -18,6 +18,7 @@ from apps.core.addresses import address_fault
 from apps.dashboard.first_steps import steps_href, steps_query
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.layout import page_render
+from apps.dashboard.object_fields import Found
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker, tenant_named, tenant_picker
 from apps.dashboard.program_commands import (
@@ -79,7 +80,7 @@ class TokenForm(PageForm):
     part = Choice(PARTS)
     perm = Choice(LEVELS)
     life = Choice(LIVES, initial=90, coerce=int)
-    tenant = Text()
+    tenant = Found(tenant_resolve)
     methods = TextList()
     miners = TextList()
     signers = TextList()
@@ -112,7 +113,7 @@ def token_made_by(viewer: Principal, form: TokenForm) -> str:
         signers=sent["signers"],
         expires_at=clock.now() + timedelta(days=sent["life"]) if sent["life"] else None,
     )
-    return token_create(spec, tenant=tenant_resolve(viewer, name=sent["tenant"]), principal=viewer)[1]
+    return token_create(spec, tenant=sent["tenant"], principal=viewer)[1]
 
 
 def is_for_node(form: TokenForm) -> bool:
@@ -129,7 +130,7 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         raise Http404
     tenant, part = request.GET.get("tenant", tenant_evident(viewer)), request.GET.get("part", "")
     filled = {"tenant": tenant, "part": part, "name": f"{tenant}-{part}" if tenant and part else ""}
-    form = TokenForm.of(request, **filled)
+    form = TokenForm.of(request, viewer, **filled)
     if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     if form.is_valid():
