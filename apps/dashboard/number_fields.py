@@ -22,6 +22,7 @@ from poolsite.filecoin.amounts import FIL, TOTAL_FILECOIN, BadAmount, fil_parse
 DIGITS_MAX: Final = 40
 INTEGER_MAX: Final = 1 << 31
 FACTOR_MAX: Final = 1000
+SEPARATORS: Final = re.compile("[\u202f ,]")
 SIZE_MAX: Final = 1 << 62
 """As much as REST takes: a target that it set is saved here unchanged."""
 SIZE_NAMES: Final = {name.lower(): name for name in ("B", "KiB", "MiB", "GiB", "TiB", "PiB")}
@@ -82,10 +83,14 @@ class Integer(Text):
 class Whole(forms.IntegerField):
     """A whole number within limits; an empty field is `empty`, or refused without one."""
 
-    def __init__(self, *, least: int, most: int, initial: Any = None, empty: int | None = None) -> None:
+    def __init__(self, *, least: int, most: int, initial: Any = "", empty: int | None = None) -> None:
         super().__init__(min_value=least, max_value=most, initial=initial, required=empty is None)
         self.empty = empty
         limits_say(self, least=least, most=most, invalid=_("enter a whole number"))
+
+    def to_python(self, value: Any) -> int | None:
+        """Read it with or without the spaces and commas that pages and people write into it."""
+        return super().to_python(SEPARATORS.sub("", value) if isinstance(value, str) else value)
 
     def clean(self, value: Any) -> Any:
         """Return the number.  Raises ValidationError."""

@@ -21,8 +21,7 @@ from apps.miners.states import MinerState
 from apps.sectors.selectors.host_groups import hosts_called, hosts_doing, hosts_known, machines_known
 from apps.sectors.selectors.store_groups import stores_called, stores_known
 from apps.users.rules.principals import Principal
-from apps.users.selectors.tenants import tenants_visible
-from apps.users.services.people import tenant_resolve
+from apps.users.selectors.tenants import tenant_resolve, tenants_visible
 from apps.wallets.selectors import wallets_sending, wallets_visible
 from poolsite.filecoin.keys import KEY_BLS, KEY_SECP256K1
 from poolsite.wire.jobs import STAGED

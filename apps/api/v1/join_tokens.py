@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
+from apps.users.selectors.tenants import tenant_resolve
 from apps.users.services.join_tokens import VALID_FOR, join_token_issue
-from apps.users.services.people import tenant_resolve
 from apps.users.states import JOINS
 
 

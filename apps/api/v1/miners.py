@@ -27,7 +27,7 @@ from apps.miners.services.creation_plan import MinerSpec
 from apps.miners.services.importing import miner_import
 from apps.miners.states import MinerState, ProvenBy
 from apps.users.rules.principals import Principal
-from apps.users.services.people import tenant_resolve
+from apps.users.selectors.tenants import tenant_resolve
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner

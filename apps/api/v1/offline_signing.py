@@ -35,7 +35,7 @@ from apps.messages.services.offline import (
     offline_key_remove,
     signatures_import,
 )
-from apps.users.services.people import tenant_resolve
+from apps.users.selectors.tenants import tenant_resolve
 from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.serializers import CodeField, InputSerializer
 from apps.api.v1.views import PoolView, created
-from apps.users.services.people import tenant_resolve
+from apps.users.selectors.tenants import tenant_resolve
 from apps.wallets.selectors import remote_wallet_keys, remote_wallets
 from apps.wallets.services.remote_wallets import (
     NAME_MAX,

@@ -16,8 +16,8 @@ from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView, created
 from apps.core.errors import NotFound
 from apps.core.marked_texts import gettext
+from apps.users.selectors.tenants import tenant_resolve
 from apps.users.selectors.tokens import TokenFilters, tokens_visible
-from apps.users.services.people import tenant_resolve
 from apps.users.services.tokens import TokenSpec, token_create, token_revoke
 from apps.users.states import Perm
 

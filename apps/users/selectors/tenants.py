@@ -97,6 +97,20 @@ def tenant_or_all(viewer: Principal, name: str | None) -> Tenant | None:
     return None if viewer.is_operator and not name else tenant_chosen(viewer, name)
 
 
+def tenant_resolve(principal: Principal, name: str) -> Tenant:
+    """Return the tenant of a new person, token, host or miner: only the operator names another.
+
+    Leaving it out does not mean the pool's own, once there are others: that would give its rights.
+    Raises BadValue, TenantUnknown, also for the tenant of others.
+    """
+    wanted = name or tenant_evident(principal)
+    if not wanted:
+        raise BadValue(gettext("choose a tenant"), field="tenant")
+    if wanted != principal.tenant_name and not principal.is_operator:
+        raise TenantUnknown(wanted, field="tenant")
+    return tenant_by_name(wanted, field="tenant")
+
+
 def rate_limits_of(name: str) -> QuerySet[RateLimit]:
     """Return how much one tenant may ask for."""
     return RateLimit.objects.select_related("tenant").filter(tenant__name=name).order_by("created_at")

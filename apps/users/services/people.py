@@ -18,14 +18,13 @@ from apps.users.errors import (
     CompanyManaged,
     InvitationExpired,
     PersonNameTaken,
-    TenantUnknown,
     TokenRefused,
 )
-from apps.users.models import CompanyAccount, Tenant, User
+from apps.users.models import CompanyAccount, User
 from apps.users.rules.principals import Principal
 from apps.users.selectors.people import people_visible
 from apps.users.selectors.principals import principal_of
-from apps.users.selectors.tenants import tenant_by_name, tenant_evident
+from apps.users.selectors.tenants import tenant_resolve
 from apps.users.services.access import access_change_publish
 from apps.users.services.audit import audit_record
 from apps.users.services.passwords import password_check
@@ -125,20 +124,6 @@ def person_principal_lock(username: str) -> Principal:
         return principal_of(row)
     except TokenRefused as refused:
         raise NotAllowed(refused.reason) from None
-
-
-def tenant_resolve(principal: Principal, name: str) -> Tenant:
-    """Return the tenant of a new person, token, host or miner: only the operator names another.
-
-    Leaving it out does not mean the pool's own, once there are others: that would give its rights.
-    Raises BadValue, TenantUnknown, also for the tenant of others.
-    """
-    wanted = name or tenant_evident(principal)
-    if not wanted:
-        raise BadValue(gettext("choose a tenant"), field="tenant")
-    if wanted != principal.tenant_name and not principal.is_operator:
-        raise TenantUnknown(wanted, field="tenant")
-    return tenant_by_name(wanted, field="tenant")
 
 
 def invitation_create(person: User) -> tuple[str, str]:

@@ -208,7 +208,7 @@ def test_numbers_are_taken_over_and_given_back_on_the_pages(chain: MovingChain) 
     browser.post(out, {"act": "numbers", "sure": "yes"})
     assert SectorNumbers.objects.get().exported_at is not None
     assert 'value="numbers"' not in browser.get(out).content.decode()
-    assert browser.post(out, {"act": "other"}).status_code == 404
+    assert browser.post(out, {"act": "other"}).status_code == 422
 
 
 @pytest.mark.parametrize("is_page", [True, False], ids=["page", "REST"])

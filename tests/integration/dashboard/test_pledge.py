@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 
 def pledge_form(of: Any, **overrides: str) -> dict[str, str]:
-    return {"miner": of.address, "count": "1", "key": "form-1", "sure": "yes", **overrides}
+    return {"miner": of.address, "count": "1", "key": "form1", "sure": "yes", **overrides}
 
 
 def test_a_pledge_is_reviewed_with_its_price_before_anything_is_made(ann, node):
@@ -164,14 +164,23 @@ def test_a_bad_count_is_refused_at_its_field(ann, node, count):
     assert not Sector.objects.exists()
 
 
-@pytest.mark.parametrize("address", ["", "f01", "nonsense", "f09999"])
-def test_an_unknown_miner_is_refused(ann, node, address):
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("", "choose a miner"),
+        ("f01", "there is no miner f01 here"),
+        ("nonsense", "there is no miner nonsense here"),
+        ("f09999", "there is no miner f09999 here"),
+    ],
+)
+def test_an_unknown_miner_is_refused(ann, node, address, why):
     miner = factories.miner()
 
     answer = signed_in().post(reverse("pledge"), pledge_form(miner, miner=address))
 
     assert answer.status_code == 422
-    assert "choose one of your miners" in text_of(answer)
+    assert 'id="miner-error"' in text_of(answer)
+    assert why in text_of(answer)
 
 
 def test_a_strangers_miner_is_unknown(bill, node):

@@ -135,7 +135,16 @@ OWN = {
         ),
         *("fragments", "html_time", "join_page", "labels", "languages", "layout", "list_page"),
         *("live", "live_fragments", "live_gaps"),
-        *("notices", "number_fields", "page_data", "pages", "pagination", "passkeys", "pickers"),
+        *(
+            "notices",
+            "number_fields",
+            "object_fields",
+            "page_data",
+            "pages",
+            "pagination",
+            "passkeys",
+            "pickers",
+        ),
         "program_commands",
         *(
             "reauthentication",

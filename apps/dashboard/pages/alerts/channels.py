@@ -100,8 +100,8 @@ class ChannelForm(EditForm):
 
     blamed = "name"
     name = Text()
-    kind = Text()
-    service = Text()
+    kind = Choice([("", ""), *ChannelKind.choices])
+    service = Choice(["", *PUSH_BY_NAME])
     """A service of apprise by its name, whose URL is made of the parts; empty: the URL is given."""
     part_1 = Text()
     part_2 = Text()

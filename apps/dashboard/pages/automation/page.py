@@ -55,8 +55,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Choice, Text, Tick
 from apps.miners.selectors.miners import miners_visible
 from apps.users.rules.principals import Principal
-from apps.users.selectors.tenants import tenant_evident, tenants_visible
-from apps.users.services.people import tenant_resolve
+from apps.users.selectors.tenants import tenant_evident, tenant_resolve, tenants_visible
 from apps.wallets.selectors import wallets_visible
 
 if TYPE_CHECKING:

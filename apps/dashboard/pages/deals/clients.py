@@ -16,23 +16,24 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from apps.core import formatting
-from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.dashboard import cells
 from apps.dashboard.cards import Fact, Verdict
+from apps.dashboard.forms import PageForm
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.list_page import Column, Empty, ListPage
 from apps.dashboard.notices import notice_leave
+from apps.dashboard.object_fields import Found
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.deals.client_tokens import may_give, token_rows
 from apps.dashboard.pages.deals.rows import LABELS, deal_row, reason_text
 from apps.dashboard.pagination import page_counted
-from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.text_fields import Choice
 from apps.market.rules import is_client_accepted
 from apps.market.selectors.deals import (
     ClientFilters,
@@ -213,24 +214,24 @@ def rule_row(market: MinerMarket, client: str) -> RuleRow:
     )
 
 
+class RuleForm(PageForm):
+    """Whether a miner makes deals with the client."""
+
+    rule = Choice(["allow", "block"])
+    miner = Found(miner_get)
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def client(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Show one client, and block or allow it."""
-    row, wrong = client_get(viewer, address), ""
-    if request.method == "POST":
-        if not viewer.may("sign"):
-            raise Http404
-        rule = request.POST.get("rule", "")
-        is_blocked = rule == "block"
-        try:
-            if rule not in ("allow", "block"):
-                raise BadValue(gettext("choose one of the options"), field="rule")
-            miner = miner_get(viewer, request.POST.get("miner", ""))
+    row, form = client_get(viewer, address), RuleForm.of(request, viewer)
+    if form.is_bound and not viewer.may("sign"):
+        raise Http404
+    if form.is_valid():
+        with form.refusals():
+            miner, is_blocked = form.cleaned_data["miner"], form.cleaned_data["rule"] == "block"
             client_rule_set(miner, client=row["client"], is_blocked=is_blocked, by=viewer)
-        except DomainError as refusal:
-            wrong = refusal_text(refusal)
-        else:
             text = _("{miner} makes no deals with it.") if is_blocked else _("{miner} makes deals with it.")
             notice_leave(request, str(text).format(miner=miner))
             return redirect("client", row["client"])
@@ -243,8 +244,8 @@ def client(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         title=gettext("Client {name}").format(name=formatting.shortened(row["client"])),
         section="clients",
         data=data,
-        status=422 if wrong else 200,
-        wrong=wrong,
+        status=422 if form.errors else 200,
+        wrong=form.why,
         facts=facts_of(row),
         rules=[rule_row(market, row["client"]) for market in client_markets(viewer)],
         reasons=[

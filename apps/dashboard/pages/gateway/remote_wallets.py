@@ -18,8 +18,7 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.text_fields import Text
 from apps.users.rules.principals import Principal
-from apps.users.selectors.tenants import tenant_evident
-from apps.users.services.people import tenant_resolve
+from apps.users.selectors.tenants import tenant_evident, tenant_resolve
 from apps.wallets.services.remote_wallets import remote_wallet_add, remote_wallet_remove, remote_wallet_set
 
 

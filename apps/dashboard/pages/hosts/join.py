@@ -24,9 +24,9 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.shown_once import secret_keep, secret_take
 from apps.dashboard.text_fields import Choice, Text
 from apps.users.rules.principals import Principal
-from apps.users.selectors.tenants import tenant_evident
+from apps.users.selectors.tenants import tenant_evident, tenant_resolve
 from apps.users.services.join_tokens import join_token_issue
-from apps.users.services.people import can_manage_people, tenant_resolve
+from apps.users.services.people import can_manage_people
 
 PARTS: Final = (("sealer", _("Sealing host")), ("prover", _("Prover")))
 SIZES: Final = ("2KiB", "8MiB", "512MiB", "32GiB", "64GiB")

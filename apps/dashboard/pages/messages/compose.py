@@ -35,7 +35,6 @@ from apps.messages.rules.push_items import Gas, PushItem, SendSpec
 from apps.messages.services.push import message_push
 from apps.messages.services.receiver_lookup import receiver_kind_read
 from apps.users.rules.principals import Principal
-from poolsite.filecoin.amounts import BadAmount, fil_parse
 from poolsite.filecoin.message import BLOCK_GAS_LIMIT, METHOD_SEND
 
 if TYPE_CHECKING:
@@ -49,10 +48,10 @@ class SendForm(PageForm):
 
     id = Text(initial=new_key)
     to = Text()
-    value = Text()
+    value = Amount()
     method = Text(initial=SEND)
     params = Text()
-    gas_limit = Whole(least=0, most=BLOCK_GAS_LIMIT, initial="", empty=0)
+    gas_limit = Whole(least=0, most=BLOCK_GAS_LIMIT, empty=0)
     gas_fee_cap = Amount(is_fee=True)
     gas_premium = Amount(is_fee=True)
     max_fee = Amount()
@@ -86,14 +85,10 @@ class SendForm(PageForm):
         return any(self.typed[name] for name in FEES)
 
     def clean_value(self) -> int:
-        """Read attoFIL; a call may carry none.  Raises ValidationError."""
-        text = self.cleaned_data["value"]
-        if not text and self.call.number != METHOD_SEND:
-            return 0
-        try:
-            return int(fil_parse(text))
-        except BadAmount:
-            raise ValidationError(_("enter an amount in FIL, such as 1.5")) from None
+        """Require it of a transfer; a call may carry none.  Raises ValidationError."""
+        if not self.typed_text("value") and self.call.number == METHOD_SEND:
+            raise ValidationError(_("enter an amount in FIL, such as 1.5"))
+        return int(self.cleaned_data["value"])
 
     @property
     def item(self) -> PushItem:

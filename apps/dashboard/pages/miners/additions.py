@@ -36,8 +36,7 @@ from apps.miners.services.creation_plan import MinerSpec, creation_deposit_read,
 from apps.miners.services.importing import miner_import
 from apps.miners.states import ProvenBy
 from apps.users.rules.principals import Principal
-from apps.users.selectors.tenants import tenant_evident
-from apps.users.services.people import tenant_resolve
+from apps.users.selectors.tenants import tenant_evident, tenant_resolve
 from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.sector import RegisteredSealProof
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from apps.dashboard.forms import PageForm
 from apps.dashboard.number_fields import Amount, Integer
-from apps.dashboard.text_fields import Key, Text, TextList
+from apps.dashboard.text_fields import Choice, Key, TextList
 from apps.miners.services.address_change_messages import AddressRequest
 from apps.miners.states import AddressChange
 
@@ -16,7 +16,7 @@ from apps.miners.states import AddressChange
 class AddressForm(PageForm):
     """A change; the key makes a double click one message."""
 
-    change = Text()
+    change = Choice(AddressChange.choices)
     addresses = TextList()
     quota = Amount()
     expiration = Integer()
@@ -24,14 +24,7 @@ class AddressForm(PageForm):
 
     def request(self) -> AddressRequest:
         """Return what is asked."""
-        values = self.cleaned_data
-        return AddressRequest(
-            change=values["change"],
-            addresses=tuple(values["addresses"]),
-            quota=values["quota"],
-            expiration=values["expiration"],
-            key=values["key"],
-        )
+        return AddressRequest(**self.cleaned_data | {"addresses": tuple(self.cleaned_data["addresses"])})
 
 
 def picked_changes() -> Iterable[tuple[AddressChange, str, str, str]]:

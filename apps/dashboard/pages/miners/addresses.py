@@ -317,10 +317,10 @@ def addresses(request: HttpRequest, viewer: Principal, address: str) -> HttpResp
     """Show the addresses; a form asks with the price first, and is sent after the second click."""
     miner, data = miner_get(viewer, address), PageData(viewer)
     form = AddressForm.of(request)
-    if request.method != "POST" or not form.is_valid():
-        return page_of(request, viewer, miner, form)
-    if not may_change(viewer, miner=miner):
+    if form.is_bound and not may_change(viewer, miner=miner):
         raise Http404
+    if not form.is_valid():
+        return page_of(request, viewer, miner, form)
     if is_confirm_submitted(request) and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -19,12 +19,13 @@ from apps.core.languages import clauses_text, colon_text, list_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.number_fields import Whole
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.move_rows import WINDOWS_SHOWN, step_row, window_row
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text, Tick
+from apps.dashboard.text_fields import Choice, Tick
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.miners.states import MinerState
@@ -33,6 +34,7 @@ from apps.moves.selectors.moves import height_refusal, move_of
 from apps.moves.services.acts import HEIGHT, NUMBERS, move_step_do
 from apps.moves.services.heights import height_check, move_cancel
 from apps.users.rules.principals import Principal
+from poolsite.filecoin.sector import MAX_SECTOR_NUMBER
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
@@ -41,17 +43,11 @@ PAGES: Final = {Direction.IN: "miner-move-in", Direction.OUT: "miner-move-out"}
 NAMES: Final = {Direction.IN: _("Move in"), Direction.OUT: _("Move out")}
 
 
-def number_read(text: str) -> int:
-    """Return a whole number; -1 for what is none, which no service takes."""
-    plain = text.replace("\u202f", "").replace(" ", "").replace(",", "")
-    return int(plain) if plain.isascii() and plain.isdigit() and len(plain) < 19 else -1
-
-
 def review(
-    request: HttpRequest, viewer: Principal, miner: Miner, direction: Direction, sent: dict[str, object]
+    request: HttpRequest, viewer: Principal, miner: Miner, direction: Direction, form: MoveForm
 ) -> HttpResponse:
     """Show what an act means; the second click does it.  Raises BadValue."""
-    act, height, number = str(sent["act"]), int(str(sent["height"])), int(str(sent["sectorid"]))
+    act, height, number = (form.cleaned_data[name] for name in ("act", "height", "sectorid"))
     now = move_of(miner, viewer, direction=direction)
     facts: tuple[tuple[str, str], ...] = ()
     if act == "cancel":
@@ -72,12 +68,10 @@ def review(
     elif act == "numbers":
         title = gettext("Give {miner}'s sector numbers back").format(miner=miner.address)
         text = gettext("The pool pledges no more sectors for it. Those in progress are finished.")
-    elif act == "height":
+    else:
         height_check(height, head=now.height, direction=direction)
         title, text = height_text(miner, direction, height)
         facts = tuple(height_facts(now, height))
-    else:
-        raise Http404
     first = now.unfinished_before(act)
     if first:
         facts += ((gettext("Unfinished earlier steps"), clauses_text(map(step_text, first))),)
@@ -88,12 +82,7 @@ def review(
         back=reverse(PAGES[direction], args=[miner.address]),
         page=NAMES[direction],
         section="miners",
-        hidden_fields=(
-            ("act", act),
-            ("height", str(height)),
-            ("sectorid", str(number)),
-            ("force", "yes" if first else ""),
-        ),
+        hidden_fields=tuple((form.typed | {"force": "yes" if first else ""}).items()),
         facts=facts,
     )
     return confirm_page_render(request, viewer, ask)
@@ -148,19 +137,12 @@ def height_facts(now: Move, height: int) -> Iterable[tuple[str, str]]:
 class MoveForm(PageForm):
     """What is done: a height is set or cancelled, sector numbers are taken over or given back."""
 
-    act = Text()
-    height = Text()
-    sectorid = Text()
+    act = Choice(["height", "cancel", "numbers"])
+    height = Whole(least=0, most=MAX_SECTOR_NUMBER, empty=-1)
+    """Neither this nor the other has -1, which no service takes."""
+    sectorid = Whole(least=0, most=MAX_SECTOR_NUMBER, empty=-1)
     force = Tick()
     """Also while steps that come before are unfinished, which the review names."""
-
-    def clean_height(self) -> int:
-        """Read a height, with or without the spaces that pages write into it."""
-        return number_read(self.cleaned_data["height"])
-
-    def clean_sectorid(self) -> int:
-        """Read a sector number."""
-        return number_read(self.cleaned_data["sectorid"])
 
 
 def verdict(move: Move) -> str:
@@ -212,7 +194,7 @@ def move(request: HttpRequest, viewer: Principal, address: str, direction: Direc
     if form.is_valid():
         with form.refusals():
             if not is_confirm_submitted(request):
-                return review(request, viewer, miner, direction, form.cleaned_data)
+                return review(request, viewer, miner, direction, form)
             if (held := reauthenticate_first(request, viewer)) is not None:
                 return held
             act_do(miner, direction, form.cleaned_data, by=viewer)
@@ -239,9 +221,9 @@ def move(request: HttpRequest, viewer: Principal, address: str, direction: Direc
     )
 
 
-def act_do(miner: Miner, direction: Direction, sent: dict[str, object], *, by: Principal) -> None:
+def act_do(miner: Miner, direction: Direction, sent: dict[str, Any], *, by: Principal) -> None:
     """Do what the form says.  Raises DomainError with the field to blame."""
-    act, height, number = sent["act"], int(str(sent["height"])), int(str(sent["sectorid"]))
+    act = sent["act"]
     if act == "cancel":
         move_cancel(miner, by=by)
     else:
@@ -249,10 +231,10 @@ def act_do(miner: Miner, direction: Direction, sent: dict[str, object], *, by: P
             miner,
             direction=direction,
             step=NUMBERS if act == "numbers" else HEIGHT,
-            number=number if act == "numbers" else height,
+            number=sent["sectorid" if act == "numbers" else "height"],
             by=by,
             allocated=numbers_allocated(chain_client(), miner.address) if direction == Direction.OUT else (),
-            is_forced=bool(sent["force"]),
+            is_forced=sent["force"],
         )
 
 

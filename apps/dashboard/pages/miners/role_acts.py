@@ -13,10 +13,9 @@ from django.views.decorators.http import require_http_methods
 
 from apps.chain.node.client import chain_client
 from apps.core import clock
-from apps.core.errors import BadValue, DomainError
+from apps.core.errors import BadValue
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.pages.miners.roles import RoleForm, page_of
-from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
@@ -95,16 +94,14 @@ def role_act(request: HttpRequest, viewer: Principal, address: str, act: str) ->
         raise Http404
     miner = miner_get(viewer, address)
     form = RoleForm(request.POST if request.method == "POST" else request.GET)
-    if not form.is_valid():
-        return page_of(request, viewer, miner, form)
-    values = form.cleaned_data
-    if act not in UNCONFIRMED and not is_confirm_submitted(request):
-        return confirm_of(request, viewer, miner, act, values)
-    try:
-        role_act_do(act, miner, viewer, values)
-    except DomainError as refusal:
-        return page_of(request, viewer, miner, form, wrong=refusal_text(refusal))
-    return redirect("miner-roles", address)
+    if form.is_valid():
+        values = form.cleaned_data
+        if act not in UNCONFIRMED and not is_confirm_submitted(request):
+            return confirm_of(request, viewer, miner, act, values)
+        with form.refusals():
+            role_act_do(act, miner, viewer, values)
+            return redirect("miner-roles", address)
+    return page_of(request, viewer, miner, form)
 
 
 def confirm_of(
@@ -113,7 +110,7 @@ def confirm_of(
     """Return the page that asks whether to do it."""
     title, text, label = CONFIRMED[act]
     host, group = str(values["host"])[:100], str(values["group"])[:100]
-    kind = RoleKind(values["kind"]).label if values["kind"] in RoleKind.values else ""
+    kind = RoleKind(values["kind"]).label if values["kind"] else ""
     return confirm_page_render(
         request,
         viewer,
@@ -127,7 +124,7 @@ def confirm_of(
             page=str(_("Roles")),
             section="roles",
             is_danger=act == "fail-over",  # it ends jobs; all else is undone by another click
-            hidden_fields=(("host", host), ("group", group), ("kind", str(values["kind"])[:20])),
+            hidden_fields=(("host", host), ("group", group), ("kind", values["kind"])),
         ),
     )
 
@@ -135,7 +132,7 @@ def confirm_of(
 def role_act_do(act: str, miner: Miner, viewer: Principal, values: dict[str, Any]) -> None:
     """Do one act.  Raises DomainError."""
     host, kind, now = values["host"], values["kind"], clock.now()
-    if act in UNCONFIRMED and kind not in RoleKind.values:
+    if act in UNCONFIRMED and not kind:
         raise BadValue(gettext("choose a role"), field="kind")
     if act == "give":
         grant = RoleGrant(host=host, kind=kind, priority=values["priority"])

@@ -27,7 +27,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.role_rows import RoleRow, role_row
 from apps.dashboard.pickers import Picker, picker
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Choice, Text
 from apps.messages.selectors.recovery import recovery_row
 from apps.miners.errors import MinerUnknown
 from apps.miners.selectors.miners import miner_get
@@ -180,7 +180,7 @@ class RoleForm(PageForm):
 
     host = Text()
     group = Text()
-    kind = Text()
+    kind = Choice([("", ""), *RoleKind.choices])
     priority = Whole(least=-1000, most=1000, initial=0, empty=0)
 
 
@@ -191,9 +191,7 @@ def roles(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse
     return page_of(request, viewer, miner_get(viewer, address), RoleForm())
 
 
-def page_of(
-    request: HttpRequest, viewer: Principal, miner: Miner, form: RoleForm, *, wrong: str = ""
-) -> HttpResponse:
+def page_of(request: HttpRequest, viewer: Principal, miner: Miner, form: RoleForm) -> HttpResponse:
     """Render the page, with why an act was refused."""
     return page_render(
         request,
@@ -202,11 +200,10 @@ def page_of(
         section="roles",
         page_key=f"miner-roles:{miner.address}",
         data=PageData(viewer),
-        status=422 if wrong or form.errors else 200,
+        status=422 if form.errors else 200,
         page=roles_page(miner, viewer),
-        kinds=[(kind.value, kind.label) for kind in RoleKind],
+        kinds=RoleKind.choices,
         form=form,
-        wrong=wrong,
     )
 
 

@@ -23,7 +23,7 @@ from apps.dashboard.notices import notice_leave
 from apps.dashboard.number_fields import Amount, Integer, Size
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Choice, Text
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.targets import missing, target_get
 from apps.sectors.services.sealing.targets import target_remove, target_set
@@ -57,7 +57,7 @@ class Day(Text):
 class TargetForm(PageForm):
     """A target; the act says whether it is set or ended."""
 
-    act = Text()
+    act = Choice(["set", "end"], initial="set")
     in_work = Integer()
     day_bytes = Size()
     until = Day()

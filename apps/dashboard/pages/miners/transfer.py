@@ -29,7 +29,7 @@ from apps.miners.selectors.miners import miner_get
 from apps.miners.services.transfer import TransferRequest
 from apps.proving.services.transfer import TransferPlan, may_transfer, miner_transfer, transfer_plan
 from apps.users.rules.principals import Principal
-from apps.users.services.people import tenant_resolve
+from apps.users.selectors.tenants import tenant_resolve
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner

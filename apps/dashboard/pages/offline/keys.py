@@ -25,8 +25,7 @@ from apps.dashboard.text_fields import Text
 from apps.messages.selectors.offline import offline_key_require
 from apps.messages.services.offline import offline_key_add, offline_key_remove
 from apps.users.rules.principals import Principal
-from apps.users.selectors.tenants import tenant_evident
-from apps.users.services.people import tenant_resolve
+from apps.users.selectors.tenants import tenant_evident, tenant_resolve
 
 
 class OfflineKeyForm(PageForm):

@@ -33,7 +33,7 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Choice
 from apps.users.rules.principals import Principal
 from apps.users.selectors.people import PeopleFilters, is_company_person, people_counted, people_listed
 from apps.users.services.login_throttle import recent_login_failures_list
@@ -269,7 +269,7 @@ def question_of(op: str, name: str) -> ConfirmPage:
 class RoleForm(PageForm):
     """Another role for a person."""
 
-    role = Text(strip=False)
+    role = Choice(Role.choices)
 
 
 @require_POST
@@ -286,8 +286,9 @@ def action(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRes
             return confirm_page_render(request, viewer, question_of(op, person.get_username()))
         if op == "role":
             form = RoleForm(request.POST)
-            form.full_clean()
-            person_role_set(principal=viewer, person=person, role=form.cleaned_data.get("role", ""))
+            if not form.is_valid():
+                return PEOPLE.show(request, viewer, refused=form.why)
+            person_role_set(principal=viewer, person=person, role=form.cleaned_data["role"])
         elif op == "reset":
             person_reset(principal=viewer, person=person)
         else:

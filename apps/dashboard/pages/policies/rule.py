@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.core.errors import DomainError
 from apps.dashboard.forms import PageForm
+from apps.dashboard.number_fields import Whole
 from apps.dashboard.pages.policies.page import editor_only, policy_page, refused
 from apps.dashboard.pages.policies.text import review
 from apps.dashboard.sessions import sign_in_required
@@ -25,7 +26,8 @@ class RulePageForm(PageForm):
 
     was = Text()
     name = Text()
-    place = Text()
+    place = Whole(least=1, most=99_999, empty=0)
+    """Empty: where it is."""
     types = MultiChoice()
     methods = Lines()
     to = Lines()
@@ -44,9 +46,8 @@ class RulePageForm(PageForm):
     def edit(self) -> PolicyEdit:
         """The change that it asks for."""
         sent = dict(self.cleaned_data)
-        typed, was = sent.pop("place"), sent.pop("was")[:200]
-        place = typed if typed.isdecimal() and len(typed) < 6 else self.initial["place"]
-        return PolicyEdit(op=PUT, name=was, rule=RuleForm(**sent), place=int(place))
+        place, was = sent.pop("place"), sent.pop("was")[:200]
+        return PolicyEdit(op=PUT, name=was, rule=RuleForm(**sent), place=place or self.initial["place"])
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -27,7 +27,7 @@ from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
 from apps.dashboard.pages.recovery.unmatched import SHOWN, choices_of
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Choice, Text
 from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
 from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
 from apps.miners.selectors.miners import miners_with_restored_moves
@@ -311,7 +311,7 @@ OUTSIDE: Final = "outside"
 class DecisionForm(PageForm):
     """Which question is settled, or which message one on chain is."""
 
-    settle = Text()
+    settle = Choice(["", *QUESTIONS_BY_KEY])
     cid = Text()
     message = Text()
 

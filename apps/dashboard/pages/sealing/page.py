@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -24,16 +24,16 @@ from apps.dashboard.charts import Tick
 from apps.dashboard.forms import PageForm
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
+from apps.dashboard.object_fields import Found
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sealing.host_strips import host_strips
 from apps.dashboard.pages.sealing.lanes import host_rows, sector_href
 from apps.dashboard.pages.sealing.verdict import NAMED, gain_text, stage_name, verdict_of
 from apps.dashboard.pickers import picker
-from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.scope import in_scope, scope_chosen
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text
+from apps.dashboard.text_fields import Choice, Text
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.selectors.bottleneck import StageFigures
 from apps.sectors.selectors.hosts import worker_get
@@ -178,38 +178,29 @@ def query_of(wanted: SealingFilter, **change: str) -> str:
 class SealingForm(PageForm):
     """Filters of the page as the URL has them; a host is a uuid, or a name that somebody typed."""
 
-    miner = Text()
-    host = Text()
-    hours = Text()
-    idle = Text()
+    miner = Found(miner_get, is_optional=True)
+    host = Found(worker_get, is_optional=True)
+    hours = Choice([("", ""), *((hours, hours) for hours in HOURS)])
+    idle = Choice(["", "1"])
     """Not empty: hosts that did nothing for a day are rows, too."""
     cursor = Text()
 
 
-def wanted_of(viewer: Principal, form: SealingForm) -> SealingFilter:
+def wanted_of(form: SealingForm) -> SealingFilter:
     """Return the filter that a form describes; a field that cannot be read gets an error and is ignored."""
-    readers: dict[str, Callable[[str], str]] = {
-        "miner": lambda text: miner_get(viewer, text).address,
-        "host": lambda text: str(worker_get(viewer, text).uuid),
-        "hours": lambda text: str(filter_read("", "", text).hours),
-    }
     form.full_clean()
-    read = dict.fromkeys(readers, "")
-    for name, reader in readers.items():
-        text = form.cleaned_data.get(name, "")
-        try:
-            read[name] = reader(text) if text else ""
-        except DomainError as refusal:
-            form.add_error(name, refusal_text(refusal))
-    return filter_read(**read)
+    miner, host = form.cleaned_data.get("miner"), form.cleaned_data.get("host")
+    return filter_read(
+        miner.address if miner else "", str(host.uuid) if host else "", form.cleaned_data.get("hours", "")
+    )
 
 
 @require_safe
 @sign_in_required
 def sealing(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show slots, stages, what limits them, and the sectors in progress."""
-    data, form, here = PageData(viewer), SealingForm(request.GET), reverse("sealing")
-    wanted, scope = wanted_of(viewer, form), scope_chosen(request)
+    data, form, here = PageData(viewer), SealingForm(request.GET).sent_by(viewer), reverse("sealing")
+    wanted, scope = wanted_of(form), scope_chosen(request)
     report = sealing_report(viewer, wanted, now=data.at)
     beside = {
         "idle": "1" if form.cleaned_data.get("idle") else "",

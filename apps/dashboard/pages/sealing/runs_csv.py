@@ -24,8 +24,8 @@ COLUMNS: Final = ("host", "stage", "slot", "miner", "sector", "start", "end", "s
 @sign_in_required
 def runs_csv(request: HttpRequest, viewer: Principal) -> Download:
     """Write the runs of the window as CSV.  Raises Http404 for an unknown miner or host."""
-    form = SealingForm(request.GET)
-    wanted = wanted_of(viewer, form)
+    form = SealingForm(request.GET).sent_by(viewer)
+    wanted = wanted_of(form)
     if form.errors:
         raise Http404
     report = sealing_report(viewer, wanted, now=now())

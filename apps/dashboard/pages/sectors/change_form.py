@@ -30,8 +30,8 @@ class ChangeForm(PageForm):
     """Which sectors, and what becomes of them."""
 
     id = MultiChoice()
-    all = Text()
-    """Set: not the ids, but all that fit the filters of the list, which are sent along."""
+    all = Tick()
+    """Ticked: not the ids, but all that fit the filters of the list, which are sent along."""
     miner = Text()
     ends_from = Integer()
     ends_to = Integer()

@@ -27,13 +27,14 @@ from apps.dashboard.confirm_page import (
     verdict_facts,
 )
 from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.number_fields import Integer
+from apps.dashboard.object_fields import Found
 from apps.dashboard.page_data import AddressNames, PageData
 from apps.dashboard.pickers import miner_label, picker, tenant_named, tenant_picker
 from apps.dashboard.refusals import refusal_text
 from apps.dashboard.sessions import sign_in_required
-from apps.dashboard.text_fields import Text, new_key
+from apps.dashboard.text_fields import Key, Text
 from apps.messages.services.signer_trials import Verdicts
-from apps.miners.errors import MinerUnknown
 from apps.miners.onchain.actors import numbers_allocated
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.rules.policy import sealing_policy
@@ -187,13 +188,13 @@ class PledgeForm(PageForm):
 
     tenant = Text()
     """Tenant whose miners are offered; empty: all that the viewer sees."""
-    miner = Text()
-    count = Text(initial="1")
-    key = Text(initial=new_key)
+    miner = Found(miner_get)
+    count = Integer(initial=1)
+    key = Key()
 
     def clean_count(self) -> int:
         """Read how many.  Raises ValidationError."""
-        count, most = count_read(self.cleaned_data["count"]), sealing_policy().pledge_max
+        count, most = int(self.cleaned_data["count"]), sealing_policy().pledge_max
         if not 1 <= count <= most:
             raise ValidationError(_("must be from 1 to %(most)s"), params={"most": most})
         return count
@@ -215,7 +216,7 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
     # The only miner is preselected: no other can be meant.
     if len(choices.choices) == 1 and not choices.is_searched:
         address = address or choices.choices[0].value
-    form = PledgeForm.from_address(request, tenant=tenant, miner=address)
+    form = PledgeForm.from_address(request, viewer, tenant=tenant, miner=address)
     if form.is_valid():
         with form.refusals():
             if not is_confirm_submitted(request):
@@ -288,20 +289,12 @@ def count_read(digits: str) -> int:
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 9 else 0
 
 
-def miner_of(viewer: Principal, address: str) -> Miner:
-    """Find the miner.  Raises BadValue."""
-    try:
-        return miner_get(viewer, address)
-    except MinerUnknown:
-        raise BadValue(gettext("choose one of your miners"), field="miner") from None
-
-
 def pledge_review(viewer: Principal, form: PledgeForm) -> tuple[ConfirmPage, PriceCard]:
     """Return the question before FIL is locked: how many sectors of which miner, the price, who pays.
 
     Raises BadValue naming the field, also where no price is known, and where sealing cannot end.
     """
-    miner, count = miner_of(viewer, form.cleaned_data["miner"]), form.cleaned_data["count"]
+    miner, count = form.cleaned_data["miner"], form.cleaned_data["count"]
     data = PageData(viewer)
     price = price_of(data, address=miner.address, count=count, asks_signer=True)
     if price.error:
@@ -336,7 +329,7 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> tuple[ConfirmPage, Pri
 
 def pledged(viewer: Principal, sent: dict[str, Any]) -> HttpResponse:
     """Make the sectors and go to them.  Raises DomainError with the field to blame."""
-    miner, count = miner_of(viewer, sent["miner"]), sent["count"]
+    miner, count = sent["miner"], sent["count"]
     allocated = numbers_allocated(chain_client(), miner.address)
     made = pledge_create(
         miner,
@@ -344,7 +337,7 @@ def pledged(viewer: Principal, sent: dict[str, Any]) -> HttpResponse:
         actor=viewer.actor,
         now=now(),
         allocated=allocated,
-        key=sent["key"] or None,
+        key=sent["key"],
         by=viewer,
     )
     first = made.sectors.order_by("number").first()

@@ -27,6 +27,7 @@ from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.fragments import FragmentContext, fragment
 from apps.dashboard.html_time import time_html
 from apps.dashboard.list_page import Column, Empty, Link, ListPage
+from apps.dashboard.object_fields import Found
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.storage.check_rows import checked_cell
 from apps.dashboard.pages.storage.order_rows import order_row
@@ -232,7 +233,7 @@ STORES: Final = ListPage(
 class AttachForm(PageForm):
     """Which folder of which host."""
 
-    worker = Text()
+    worker = Found(worker_get)
     folder = Text()
     kind = Choice([("existing", ""), ("new", "")], initial="existing")
 
@@ -242,12 +243,11 @@ def attach(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Attach a folder to a host as a store."""
     if not viewer.may("sign"):
         raise Http404
-    form = AttachForm.of(request, worker=request.GET.get("host", ""))
+    form = AttachForm.of(request, viewer, worker=request.GET.get("host", ""))
     if form.is_valid():
         with form.refusals():
             values = form.cleaned_data
-            worker = worker_get(viewer, values["worker"])
-            store_attach(worker, path=values["folder"], is_new=values["kind"] == "new", by=viewer)
+            store_attach(values["worker"], path=values["folder"], is_new=values["kind"] == "new", by=viewer)
             return redirect("stores")
     return form_render(
         request,

@@ -33,8 +33,8 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.shown_once import secret_keep, secret_take
 from apps.dashboard.text_fields import Choice, Text, TextList
 from apps.users.rules.principals import Principal
-from apps.users.selectors.tenants import tenant_evident
-from apps.users.services.people import can_manage_people, tenant_resolve
+from apps.users.selectors.tenants import tenant_evident, tenant_resolve
+from apps.users.services.people import can_manage_people
 from apps.users.services.tokens import TokenSpec, token_create
 from apps.users.states import PART_PERMS, Perm
 from poolsite.filecoin.address import ID, BadAddress, address_parse

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -13,7 +14,6 @@ from django.views.decorators.http import require_http_methods
 
 from apps.chain.node.client import chain_client
 from apps.core import formatting
-from apps.core.errors import BadValue
 from apps.core.formatting import plural
 from apps.core.languages import list_text
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted, signer_facts
@@ -37,10 +37,21 @@ from apps.users.rules.principals import Principal
 REFUSED_SHOWN: Final = 3
 
 
+class Claims(TextList):
+    """Ids of claims."""
+
+    def clean(self, value: Any) -> tuple[int, ...]:  # type: ignore[override]  # numbers, not texts
+        """Return the ids.  Raises ValidationError."""
+        typed = super().clean(value)
+        if not all(text.isascii() and text.isdigit() and len(text) < 19 for text in typed):
+            raise ValidationError(_("enter the ids of claims"))
+        return tuple(int(text) for text in typed)
+
+
 class ExtensionForm(PageForm):
     """Which claims, until when; the key makes a double click one message."""
 
-    claims = TextList()
+    claims = Claims()
     sender = Text()
     end_epoch = Integer()
     """Empty: as late as the chain takes."""
@@ -49,17 +60,8 @@ class ExtensionForm(PageForm):
     blamed = "claims"
 
     def request(self) -> ExtensionRequest:
-        """Return what is asked.  Raises BadValue."""
-        values = self.cleaned_data
-        if not all(text.isascii() and text.isdigit() and len(text) < 19 for text in values["claims"]):
-            raise BadValue(_("enter the ids of claims"), field="claims")
-        return ExtensionRequest(
-            claims=tuple(int(text) for text in values["claims"]),
-            sender=values["sender"],
-            end_epoch=values["end_epoch"] or None,
-            spends_data_cap=values["spends_data_cap"],
-            key=values["key"],
-        )
+        """Return what is asked."""
+        return ExtensionRequest(**self.cleaned_data | {"end_epoch": self.cleaned_data["end_epoch"] or None})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
