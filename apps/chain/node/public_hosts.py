@@ -66,7 +66,7 @@ def public_addresses_find(host: str, *, port: int, until: float) -> list[str]:
     Raises HostNotPublic, TimeoutError, socket.gaierror, UnicodeError.
     """
     found = host_resolve(host, port=port).result(timeout=seconds_left(until))
-    fine = [address for address in found if settings.ALERT_URLS_PRIVATE or is_public(address)]
+    fine = [address for address in found if settings.ALERT_URLS_PRIVATE or is_elsewhere(address)]
     if not fine:
         raise HostNotPublic(gettext("its host has no public address"))
     return fine
@@ -112,6 +112,20 @@ def is_public(host: str) -> bool:
     inner = _inner(address)
     is_local = address.is_site_local or address.is_multicast  # Python calls fec0::/10 global
     return address.is_global and not is_local and (inner is None or inner.is_global)
+
+
+def is_elsewhere(host: str) -> bool:
+    """Return whether an IP address is public, and not one of this machine's own.
+
+    At its own public address a machine reaches what a firewall keeps from all others.
+    """
+    if not is_public(host):
+        return False
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.bind((host, 0))  # the system refuses any other address
+        return False
+    return True
 
 
 def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:

@@ -16,7 +16,7 @@ from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 from django.conf import settings
 
-from apps.chain.node.public_hosts import is_public
+from apps.chain.node.public_hosts import is_elsewhere
 from apps.core.connection_faults import fault_text
 from apps.core.errors import BadValue
 from apps.core.marked_texts import gettext
@@ -330,6 +330,6 @@ def _address(host: str, port: int, *, is_private_fine: bool) -> str:
     is_private_fine = is_private_fine or settings.PIECE_URLS_PRIVATE
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for *_, (address, *_rest) in found:
-        if is_private_fine or is_public(str(address)):
+        if is_private_fine or is_elsewhere(str(address)):
             return str(address)
     raise SourceAway(gettext("its host has no public address"), is_final=True)

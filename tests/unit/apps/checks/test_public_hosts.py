@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from apps.chain.node.public_hosts import is_elsewhere
 from apps.checks.models import Notification
 from apps.checks.services import outgoing
 from apps.checks.services.channels import channel_test
@@ -116,6 +117,19 @@ def test_name_that_leads_to_a_private_address_is_not_sent_to(
 
     assert (row.delivered_at, row.error) == (None, "its host has no public address")
     assert places == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_own_public_address_of_the_machine_is_not_sent_to(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    looked_up(monkeypatch, address)
+    places = connected(monkeypatch, to=1)
+    monkeypatch.setattr(f"{HERE}.is_public", lambda _host: True)
+
+    assert outcome_of("https://hooks.example/x").error == "its host has no public address"
+    assert places == []
+    assert is_elsewhere("93.184.216.34")
 
 
 @pytest.mark.parametrize("host", [*PRIVATE, *(f"[{one}]" for one in PRIVATE_V6), "localhost", "LOCALHOST."])
