@@ -88,6 +88,10 @@ class DealClient:
         wait_until(is_open, within_s=DOOR_S, what=self.pool.diagnosis)
         return f"/ip4/127.0.0.1/tcp/{self.port}/p2p/{peer[0]}"
 
+    def door_host(self) -> str:
+        """The machine that reported the door last."""
+        return str(self.pool.read(f"/api/v1/miners/{self.miner}/market")["door"]["host"])
+
     def is_listening(self) -> bool:
         """Whether a process has the door's port."""
         with socket.socket() as link:

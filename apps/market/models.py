@@ -65,8 +65,8 @@ class MinerMarket(Timestamped):
     """Deals at most of one client that wait for their data."""
     publish_wait = models.BigIntegerField(default=120, db_default=120)
     """Epochs for which a deal waits at most for others that share its message."""
-    publish_most = models.PositiveIntegerField(default=32, db_default=32)
-    """Deals of one message at most; so many do not wait."""
+    publish_most = models.PositiveIntegerField(default=500, db_default=500)
+    """Deals of one message at most, which its bytes and gas limit further; so many do not wait."""
     publish_base_fee = AttoFilField(default=0, db_default=0)
     """Deals wait while the base fee (attoFIL per gas) is above it, unless they start soon; 0: no limit."""
     settle_days = models.PositiveIntegerField(default=7, db_default=7)

@@ -13,15 +13,20 @@ from typing import Any, Final
 from apps.chain.errors import NodeRefused
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
+from apps.chain.node.gas_estimates import NODE_OVER_ESTIMATION
 from apps.chain.node.tipsets import key_to_json
 from poolsite.filecoin.actors.market import PublishStorageDealsReturn
 from poolsite.filecoin.actors.market_deals import DealSettlement, SettleDealPaymentsReturn
 from poolsite.filecoin.cids import cid_from_json
 from poolsite.filecoin.codec import from_cbor
+from poolsite.filecoin.gas_estimates import unsigned_inclusion_gas
 from poolsite.filecoin.message import Message
 
 NO_ALLOCATION: Final = 0
 """Number of none.  Source: go-state-types builtin/v9/verifreg NoAllocationID."""
+
+ALL_LEFT_OUT: Final = "All deal proposals invalid"
+"""Part of the error of a message that publishes nothing.  Source: builtin-actors actors/market/src/lib.rs."""
 
 DEAL_GONE: Final = "deal {number} not found"
 """Part of a node's answer where there is no such deal.  Source: lotus chain/stmgr GetStorageDeal."""
@@ -131,15 +136,30 @@ def settled_read(client: ChainClient, *, deals: list[int], key: str) -> list[int
     return found
 
 
-def published_read(client: ChainClient, message: Message, *, key: str) -> tuple[int, list[int]]:
-    """Try a message that publishes deals; return its exit code and the places of those that it publishes."""
+@dataclass(frozen=True, slots=True)
+class PublishTrial:
+    """The outcome of a message that publishes deals, before it is sent."""
+
+    exit_code: int
+    is_refused: bool
+    """Whether it would fail, but for leaving out each of its deals by itself: then none spoils another."""
+    gas_limit: int
+    """Gas for which it would be signed."""
+    valid: frozenset[int] = frozenset()
+    """Places of the deals that it publishes."""
+
+
+def publishing_try(client: ChainClient, message: Message, *, key: str) -> PublishTrial:
+    """Try a message that publishes deals."""
     trial = client.state_call(message, key)
     receipt = trial.get("MsgRct") or {}
     code = int(receipt.get("ExitCode", -1))
+    gas = int(receipt.get("GasUsed", 0)) + unsigned_inclusion_gas(message)
+    limit = int(gas * NODE_OVER_ESTIMATION)
     if code:
-        return code, []
+        return PublishTrial(code, ALL_LEFT_OUT not in str(trial.get("Error")), limit)
     answer = from_cbor(PublishStorageDealsReturn, base64.b64decode(receipt["Return"]))
-    return code, list(answer.valid_deals)
+    return PublishTrial(code, False, limit, frozenset(answer.valid_deals))
 
 
 @dataclass(frozen=True, slots=True)

@@ -575,14 +575,27 @@ def deal_message_cid(deal: Deal) -> str:
     return str(newest.message.landed_cid or newest.message.cid)
 
 
-def deals_publishing() -> list[Deal]:
-    """Return the deals that are in a message, or were in one, and are not published for certain."""
-    rows = Deal.objects.filter(state=DealState.PUBLISHING)
-    returned = (*WITHOUT_DATA, DealState.UNPUBLISHED)
-    rows |= Deal.objects.filter(state__in=returned, chain_deal=None, messages__isnull=False)
-    rows = rows.distinct().select_related("miner__tenant", "piece__miner__tenant")
-    newest = Prefetch("messages", DealMessage.objects.select_related("message").order_by("pk"))
-    return list(rows.prefetch_related(newest).order_by("pk"))
+def deals_publishing(*, settled: int) -> list[Deal]:
+    """Return the deals that are in a message, or were, and are not published for certain.
+
+    Not those whose message may still land, or has landed after an epoch: there is nothing to do.
+    """
+    own = DealMessage.objects.filter(deal=OuterRef("pk"))
+    has_landed = Q(message__state=MessageState.LANDED)
+    is_over = Q(message__state__in=[MessageState.FAILED, MessageState.REPLACED]) | (
+        has_landed & Q(message__height__lte=settled)
+    )
+    is_open = Q(message__state__in=[MessageState.UNFILLED, MessageState.FILLED]) | (
+        has_landed & Q(message__height__gt=settled)
+    )
+    rows = Deal.objects.filter(Exists(own.filter(is_over)) | ~Exists(own.filter(is_open)))
+    returned = Q(state__in=(*WITHOUT_DATA, DealState.UNPUBLISHED), chain_deal=None) & Exists(own)
+    rows = rows.filter(Q(state=DealState.PUBLISHING) | returned)
+    # Hundreds of deals share a message, whose parameters are read once it has landed.
+    messages = DealMessage.objects.select_related("message").defer("message__params", "message__return_data")
+    newest = Prefetch("messages", messages.order_by("pk"))
+    rows = rows.select_related("miner__tenant", "piece__miner__tenant").prefetch_related(newest)
+    return list(rows.order_by("pk"))
 
 
 def may_be_published(deal: Deal, *, height: int) -> bool:

@@ -7,9 +7,11 @@ is killed leaves all of them or none, and two at once publish nothing twice.
 from __future__ import annotations
 
 import uuid
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Final
 
 import structlog
@@ -22,7 +24,13 @@ from apps.chain.selectors.network import network_current
 from apps.core.errors import DomainError, LostRace
 from apps.core.reasons import COLON, Reason, as_reason, refused
 from apps.market.models import Deal, DealMessage, MinerMarket
-from apps.market.onchain import balances_read, collateral_read, deal_allocation_read, published_read
+from apps.market.onchain import (
+    PublishTrial,
+    balances_read,
+    collateral_read,
+    deal_allocation_read,
+    publishing_try,
+)
 from apps.market.reasons import (
     CLIENT_LACKS,
     DATA_UNREADABLE,
@@ -52,6 +60,7 @@ from apps.messages.models import Message
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.services.push import message_push
 from apps.messages.services.receiver_lookup import receiver_kinds_resolve
+from apps.messages.services.validate import PARAMS_BYTES_MAX
 from apps.messages.states import MessageState
 from apps.miners.models import Miner
 from apps.miners.selectors.miners import miner_principal
@@ -72,6 +81,7 @@ from poolsite.filecoin.actors.market import (
 from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.deals import BadDeal, proposal_check
+from poolsite.filecoin.gas import BLOCK_GAS_TARGET
 from poolsite.filecoin.message import Message as ChainMessage
 
 log = structlog.get_logger(__name__)
@@ -91,8 +101,10 @@ Source: builtin-actors actors/market/src/lib.rs publish_storage_deals, USR_ILLEG
 """
 FORBIDDEN: Final = 18
 """Exit code where the sender is neither the miner's worker nor a control address.  Source: the same."""
-ROUNDS: Final = 3
-"""How often a message is tried without the deals that the trial before left out."""
+PARAMS_HEAD_BYTES: Final = 4
+"""Most that parameters have before their deals: two heads of arrays."""
+GAS_MOST: Final = BLOCK_GAS_TARGET
+"""Gas limit of one message at most: blocks are half full where the base fee rests, which leaves it room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +138,10 @@ def deals_publish(*, client: ChainClient, head: Head, now: datetime) -> None:
         lambda pair: publication_recover(pair[0], message=pair[1]),
         event="deal_not_recovered",
     )
+    numbers = Numbers()
     for_each_isolated(
-        deals_publishing(),
-        lambda deal: publication_follow(deal, client=client, head=head),
+        deals_publishing(settled=head.height - CONFIRM_EPOCHS),
+        lambda deal: publication_follow(deal, numbers=numbers, client=client, head=head),
         event="deal_not_followed",
     )
     unrecovered = miners_unrecovered()
@@ -147,13 +160,29 @@ def publication_recover(deal: Deal, *, message: Message) -> None:
         deal_move(deal, event="PUBLISH", piece=deal.piece)
 
 
-def publication_follow(deal: Deal, *, client: ChainClient, head: Head) -> None:
+@dataclass(slots=True)
+class Numbers:
+    """Numbers under which landed messages published deals; each message is read once."""
+
+    _found: dict[str, dict[bytes, int]] = field(default_factory=dict)
+
+    def find(self, message: Message, *, deal: Deal) -> int | None:
+        """Return the number of a deal; None if the message left it out."""
+        if message.pk not in self._found:
+            signed = from_cbor(PublishStorageDealsParams, bytes(message.params)).deals
+            answer = from_cbor(PublishStorageDealsReturn, bytes(message.return_data))
+            places = zip(answer.ids, answer.valid_deals, strict=True)
+            self._found[message.pk] = {to_cbor(signed[at]): int(number) for number, at in places}
+        return self._found[message.pk].get(bytes(deal.proposal or b""))
+
+
+def publication_follow(deal: Deal, *, numbers: Numbers, client: ChainClient, head: Head) -> None:
     """Note the number of a published deal, or that its message came to nothing."""
     messages = [row.message for row in deal.messages.all() if row.message is not None]
     for message in messages:
         if not _is_settled(message, head=head) or message.exit_code:
             continue
-        number = number_find(message, deal=deal)
+        number = numbers.find(message, deal=deal)
         if number is not None:
             _land(deal, number=number, client=client, head=head)
             return
@@ -179,17 +208,6 @@ def _failure(message: Message | None, *, head: Head) -> Reason | None:
     if message.exit_code:
         return MESSAGE_FAILED(id=message.push_id, exit_code=message.exit_code)
     return LEFT_OUT_OF(id=message.push_id)
-
-
-def number_find(message: Message, *, deal: Deal) -> int | None:
-    """Return the number under which a landed message published a deal; None if it left it out."""
-    wanted = bytes(deal.proposal or b"")
-    signed = from_cbor(PublishStorageDealsParams, bytes(message.params)).deals
-    answer = from_cbor(PublishStorageDealsReturn, bytes(message.return_data))
-    for number, at in zip(answer.ids, answer.valid_deals, strict=True):
-        if to_cbor(signed[at]) == wanted:
-            return int(number)
-    return None
 
 
 def _land(deal: Deal, *, number: int, client: ChainClient, head: Head) -> None:
@@ -228,11 +246,9 @@ def miner_publish(
     covered = _covered(in_time, work)
     # A deal that lacks money or is left out makes no other one due: else each would go alone.
     batches = _batches(covered, work) if is_due(covered, work=work) else []
-    if not is_due([deal for batch in batches for deal in batch], work=work):
-        return
-    for batch in batches:
-        for first in range(0, len(batch), work.market.publish_most):
-            _write(batch[first : first + work.market.publish_most], work)
+    for number, batch in enumerate(batches, 1):
+        if is_due(batch, work=work, is_full=number < len(batches)):
+            _write(batch, work)
 
 
 def _has_data(deal: Deal) -> bool:
@@ -259,7 +275,7 @@ def _given_up(deal: Deal, work: Publishing) -> bool:
     return True
 
 
-def is_due(deals: Sequence[Deal], *, work: Publishing) -> bool:
+def is_due(deals: Sequence[Deal], *, work: Publishing, is_full: bool = False) -> bool:
     """Return whether deals are published now: there are many, one has waited long, or must be sealed soon."""
     if not deals:
         return False
@@ -271,7 +287,14 @@ def is_due(deals: Sequence[Deal], *, work: Publishing) -> bool:
         return False
     waited = work.now - min(deal.state_since for deal in deals)
     epochs = waited.total_seconds() / network_current().epoch_s
-    return len(deals) >= work.market.publish_most or epochs >= work.market.publish_wait
+    is_full = is_full or len(deals) >= work.market.publish_most or _count_fit(deals) < len(deals)
+    return is_full or epochs >= work.market.publish_wait
+
+
+def _count_fit(deals: Sequence[Deal]) -> int:
+    """Return how many of deals, in order, one message has the bytes for; one at least."""
+    sizes = accumulate((len(deal.proposal or b"") for deal in deals), initial=PARAMS_HEAD_BYTES)
+    return max(bisect_right(list(sizes), PARAMS_BYTES_MAX) - 1, 1)
 
 
 def _covered(deals: Sequence[Deal], work: Publishing) -> list[Deal]:
@@ -332,34 +355,64 @@ def _message(deals: Sequence[Deal], work: Publishing) -> ChainMessage:
     return message
 
 
+def _try(deals: Sequence[Deal], work: Publishing) -> PublishTrial:
+    return publishing_try(work.client, _message(deals, work), key=work.head.key)
+
+
 def _batches(deals: Sequence[Deal], work: Publishing) -> list[list[Deal]]:
-    """Return the deals of each message, all of which the chain takes; one that it refuses spoils no other."""
-    left, code = list(deals), 0
-    for _ in range(ROUNDS):
-        if not left:
-            return []
-        message = _message(left, work)
-        code, valid = published_read(work.client, message, key=work.head.key)
-        if code == FORBIDDEN:
+    """Return the deals of each message, as few messages as the chain takes; each was tried as it is.
+
+    What the chain leaves out makes room for the next ones, and one that it refuses spoils no other.
+    """
+    batches: list[list[Deal]] = []
+    left, most = list(deals), work.market.publish_most
+    while left:
+        part = left[: min(most, _count_fit(left))]
+        trial = _try(part, work)
+        if trial.exit_code == FORBIDDEN:
+            reason = NO_CONTROL(sender=sender_choose(work.miner, Use.COMMIT).address)
             for deal in left:
-                _left_out(deal, reason=NO_CONTROL(sender=message.from_), work=work, is_clients=False)
-            return []
-        if code:
+                _left_out(deal, reason=reason, work=work, is_clients=False)
             break
-        if len(valid) == len(left):
-            return [left]
-        for at in set(range(len(left))) - set(valid):
-            _left_out(left[at], reason=LEFT_OUT(), work=work)
-        left = [left[at] for at in valid]
-    if len(left) == 1 and code:
-        is_deals = code == ALL_INVALID
-        reason = LEFT_OUT() if is_deals else WOULD_FAIL(exit_code=code)
-        _left_out(left[0], reason=reason, work=work, is_clients=is_deals)
-        return []
-    middle, most = len(left) // 2, work.market.publish_most
-    if len(left) > most:  # parts of whole messages: two halves of three would take four
-        middle = -(-middle // most) * most
-    return [*_batches(left[:middle], work), *_batches(left[middle:], work)]
+        if trial.gas_limit > GAS_MOST and len(part) > 1:
+            most = max(len(part) * GAS_MOST // trial.gas_limit, 1)
+            continue
+        if trial.is_refused:
+            codes = _refused_alone(part, trial, work)
+            if not codes:  # there are too many
+                most = _count_taken(part, work)
+                continue
+        else:
+            codes = {at: ALL_INVALID for at in range(len(part)) if at not in trial.valid}
+        if not codes:
+            batches.append(part)
+            left = left[len(part) :]
+            continue
+        for at, code in codes.items():
+            is_deals = code == ALL_INVALID
+            reason = LEFT_OUT() if is_deals else WOULD_FAIL(exit_code=code)
+            _left_out(part[at], reason=reason, work=work, is_clients=is_deals)
+        left = [deal for at, deal in enumerate(left) if at not in codes]
+    return batches
+
+
+def _refused_alone(deals: Sequence[Deal], trial: PublishTrial, work: Publishing) -> dict[int, int]:
+    """Return which of deals fail by themselves, by place, with the exit code; `trial` is that of all."""
+    if not trial.is_refused:
+        return {}
+    if len(deals) == 1:
+        return {0: trial.exit_code}
+    middle = len(deals) // 2
+    first, second = deals[:middle], deals[middle:]
+    found = _refused_alone(first, _try(first, work), work)
+    others = _refused_alone(second, _try(second, work), work)
+    return found | {middle + at: code for at, code in others.items()}
+
+
+def _count_taken(deals: Sequence[Deal], work: Publishing) -> int:
+    """Return how many of deals, in order, the chain takes in one message, where it refuses all of them."""
+    counts = range(1, len(deals))
+    return max(bisect_left(counts, True, key=lambda count: _try(deals[:count], work).is_refused), 1)
 
 
 def _published_until(deals: Sequence[Deal], work: Publishing) -> int:

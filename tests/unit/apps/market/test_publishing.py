@@ -24,6 +24,7 @@ from apps.market.services.markets import market_set
 from apps.market.services.publishing import KIND, MESSAGES_MAX, deals_publish
 from apps.market.states import DealDoor, DealSource
 from apps.messages.models import Message, Receiver, Sender
+from apps.messages.services.validate import PARAMS_BYTES_MAX
 from apps.miners.models import Miner
 from apps.pieces.data.files import piece_path
 from apps.pieces.errors import PieceInSector
@@ -61,6 +62,8 @@ class Chain:
         self.spoils: set[str] = set()
         self.most = 1000
         self.exit_code = 0
+        self.gas = 10**6
+        """That each deal uses."""
         self.trials: list[int] = []
 
     def call(self, method: str, *params: Any) -> Any:
@@ -79,9 +82,12 @@ class Chain:
         if self.exit_code:
             return {"MsgRct": {"ExitCode": self.exit_code}}
         good = [at for at, label in enumerate(labels) if label not in self.left_out]
-        if self.spoils & set(labels) or not good or len(labels) > self.most:
-            return {"MsgRct": {"ExitCode": 16}}
-        return {"MsgRct": {"ExitCode": 0, "Return": base64.b64encode(answer(good)).decode()}}
+        if self.spoils & set(labels) or len(labels) > self.most:
+            return {"MsgRct": {"ExitCode": 16}, "Error": "it cannot be (16)"}
+        if not good:
+            return {"MsgRct": {"ExitCode": 16}, "Error": "00: f05 -- All deal proposals invalid (16)"}
+        returned = base64.b64encode(answer(good)).decode()
+        return {"MsgRct": {"ExitCode": 0, "GasUsed": self.gas * len(labels), "Return": returned}}
 
 
 def answer(good: list[int], first: int = 70) -> bytes:
@@ -199,15 +205,16 @@ def test_a_deal_that_would_spoil_a_message_waits_with_the_reason(miner: Miner, n
 
     publish(node)
 
-    assert sorted(label for shared in labels() for label in shared) == ["a", "b", "d", "e", "g", "h"]
+    assert labels() == [["a", "b", "d", "e", "g", "h"]]
     waiting = Deal.objects.filter(state="UNPUBLISHED").order_by("pk")
     signed = [from_cbor(ClientDealProposal, bytes(one.proposal or b"")) for one in waiting]
     assert [one.proposal.label for one in signed] == ["c", "f"]
     assert all(one.reason.startswith("the chain would leave it out: for its signature") for one in waiting)
 
 
-@pytest.mark.parametrize(("count", "most", "sizes"), [(6, 500, [3, 3]), (9, 3, [3, 3, 3])])
-def test_what_does_not_fit_into_one_message_goes_into_the_next(
+@pytest.mark.parametrize("most", [3, 500])
+@pytest.mark.parametrize(("count", "sizes"), [(6, [3, 3]), (9, [3, 3, 3]), (10, [3, 3, 3, 1])])
+def test_deals_go_in_as_few_messages_as_the_chain_takes(
     miner: Miner, node: Chain, count: int, most: int, sizes: list[int]
 ) -> None:
     market_set(miner, values={"publish_most": most}, by=people.principal())
@@ -217,7 +224,45 @@ def test_what_does_not_fit_into_one_message_goes_into_the_next(
 
     publish(node)
 
-    assert sorted(len(one) for one in labels()) == sizes
+    assert [len(one) for one in labels()] == sizes
+
+
+def test_a_message_holds_as_many_deals_as_its_bytes_and_the_rest_waits(miner: Miner, node: Chain) -> None:
+    market_set(miner, values={"publish_wait": 100}, by=people.principal())
+    for number in range(160):
+        deal(miner, f"{number:0256}")
+
+    publish(node)
+
+    [message] = Message.objects.filter(kind=KIND)
+    waiting = Deal.objects.filter(state="UNPUBLISHED")
+    size, one_more = len(message.params), len(bytes(waiting[0].proposal or b""))
+    assert size <= PARAMS_BYTES_MAX < size + one_more
+    assert waiting.count() == 160 - len(labels()[0])
+    publish(node, hours=2)
+    assert not waiting.exists()
+
+
+def test_a_message_asks_for_half_a_block_of_gas_at_most(miner: Miner, node: Chain) -> None:
+    for number in range(9):
+        deal(miner, str(number))
+    node.gas = 10**9  # a node asks for a quarter more than a message uses
+
+    publish(node)
+
+    assert [len(one) for one in labels()] == [3, 3, 3]
+    assert len(node.trials) == 4
+
+
+def test_deals_that_are_all_left_out_take_one_trial(miner: Miner, node: Chain) -> None:
+    node.left_out = {"a", "b", "c", "d"}
+    for label in node.left_out:
+        deal(miner, label)
+
+    publish(node)
+
+    assert (labels(), node.trials) == ([], [4])
+    assert {code_of(one.reason) for one in Deal.objects.all()} == {"market.left_out"}
 
 
 @pytest.mark.parametrize(
@@ -259,7 +304,7 @@ def test_deals_wait_for_others_and_a_base_fee_unless_they_start_soon(miner: Mine
 
     deal(miner, "d", start_epoch=1050, end_epoch=1050 + MIN_DURATION)
     publish(node)
-    assert labels() == [["a"], ["b", "c"], ["d"]]
+    assert labels() == [["a"], ["d"]]
 
 
 @pytest.mark.parametrize(
