@@ -51,6 +51,16 @@ DEALS_AWAIT = reason(
     "checks.deals_await",
     gettext_noop("data or a published message are awaited; after its start epoch a deal fails"),
 )
+DEALS_SEALED_LATE = reason(
+    "checks.deals_sealed_late", gettext_noop("{deals} of {miner} will be sealed after the start")
+)
+DEALS_COLLATERAL = reason(
+    "checks.deals_collateral",
+    gettext_noop(
+        "a published one starts at epoch {start}, and by the times of this farm cannot be active before "
+        "{expected}: then its collateral burns. Give its sector priority, or add hosts"
+    ),
+)
 UNTIL_START = reason("checks.until_start", gettext_noop("until the first start epoch"))
 DOOR_DOWN = reason("checks.door_down", gettext_noop("the door of {miner} does not answer"))
 INDEX_WRONG = reason(

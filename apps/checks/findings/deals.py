@@ -14,7 +14,7 @@ from apps.core.reasons import as_reason, colon, counted
 
 
 def deals_late(data: CheckData) -> Iterator[Finding]:
-    """Accepted deals that start within a day and have no data, or are not published: then they fail."""
+    """Deals that start within a day without data or message, or that will be sealed after their start."""
     if data.clock is None:
         return
     for miner, (count, first) in data.deals_starting.items():
@@ -25,6 +25,16 @@ def deals_late(data: CheckData) -> Iterator[Finding]:
             link=Link("deals", query=urlencode({"miner": miner.address})),
             count=count,
             due_s=data.clock.starts_at(first),
+            due_label=reasons.UNTIL_START(),
+        )
+    for miner, late in data.deals_unsealed.items():
+        yield Finding(
+            f"deals-unsealed-{miner.address}",
+            reasons.DEALS_SEALED_LATE(deals=counted(late.count, "deal"), miner=miner.address),
+            reasons.DEALS_COLLATERAL(start=late.start, expected=late.expected),
+            link=Link("deals", query=urlencode({"miner": miner.address})),
+            count=late.count,
+            due_s=data.clock.starts_at(late.start),
             due_label=reasons.UNTIL_START(),
         )
 

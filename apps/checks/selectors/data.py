@@ -40,6 +40,7 @@ from apps.market.selectors.deals import (
     doors_switched_on,
     markets_publishing,
 )
+from apps.market.selectors.deals_late import LateDeals, deals_late
 from apps.messages.models import Message, Recovery, Sender
 from apps.messages.selectors.approvals import messages_unapproved
 from apps.messages.selectors.failed import messages_failed
@@ -240,6 +241,14 @@ class CheckData:
         within = int(DAY_S / self.network.epoch_s)
         rows = deals_starting(list(by_key), until=self.head.height + within)
         return {by_key[key]: (count, first) for key, count, first in rows}
+
+    @cached_property
+    def deals_unsealed(self) -> dict[Miner, LateDeals]:
+        """By miner: published deals that start within a week, and will not be sealed before."""
+        if self.head is None or self.network is None or not self.rare.deals_waiting:
+            return {}
+        until = self.head.height + int(7 * DAY_S / self.network.epoch_s)
+        return deals_late(self.miners, height=self.head.height, until=until, network=self.network)
 
     @cached_property
     def deal_senders(self) -> dict[Miner, str]:

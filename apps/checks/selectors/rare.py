@@ -19,7 +19,7 @@ from apps.core.models import Console
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.selectors.signer_grants import grants_unchosen
 from apps.market.models import MinerMarket
-from apps.market.selectors.deals import deals_waiting
+from apps.market.selectors.deals import deals_unsealed, deals_waiting
 from apps.messages.models import Message, Sender
 from apps.messages.selectors.creations import creations_since
 from apps.messages.selectors.failed import given_up_since, refused_since
@@ -108,7 +108,7 @@ class Rare(NamedTuple):
     consoles: bool = True
     """More than one console machine."""
     deals_waiting: bool = True
-    """Accepted deals that lack data, or are to be published."""
+    """Accepted deals that are not active yet."""
     doors: bool = True
     """Miners with a libp2p door."""
     indexes_wrong: bool = True
@@ -161,7 +161,7 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         "channels": Exists(AlertChannel.objects.filter(is_enabled=True, tenant=None)),
         "severities_set": Exists(CheckSetting.objects.exclude(severity="")),
         "consoles": Exists(Console.objects.order_by("machine")[1:2]),
-        "deals_waiting": Exists(deals_waiting()),
+        "deals_waiting": Q(Exists(deals_waiting()) | Exists(deals_unsealed())),
         "doors": Exists(MinerMarket.objects.filter(takes_libp2p=True)),
         "indexes_wrong": Exists(indexes_wrong()),
     }

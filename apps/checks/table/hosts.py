@@ -23,7 +23,7 @@ HOST_CHECKS: Final[tuple[Check, ...]] = (
     ),
     Check(
         "deals_late",
-        _("A day before its start every deal has its data and is published"),
+        _("Every deal is published a day before its start, and sealed in time"),
         (Topic.PIECES, Topic.MINERS),
         WARNING,
         deals.deals_late,

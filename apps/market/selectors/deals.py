@@ -640,6 +640,11 @@ def deals_waiting() -> QuerySet[Deal]:
     return Deal.objects.filter(state__in=UNLOCKED)
 
 
+def deals_unsealed() -> QuerySet[Deal]:
+    """Return the deals whose data wait for a sector, or are being sealed."""
+    return Deal.objects.filter(state__in=[DealState.VERIFIED, DealState.SEALING])
+
+
 def deals_starting(miners: Collection[int], *, until: int) -> list[tuple[int, int, int]]:
     """Return, for miners with such deals that start by an epoch: key, count and first start."""
     rows = deals_waiting().filter(miner__in=miners, start_epoch__lte=until).order_by()

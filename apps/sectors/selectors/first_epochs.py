@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from itertools import pairwise, takewhile
+from itertools import dropwhile, pairwise, takewhile
 from math import ceil
 from operator import itemgetter
 from typing import Final
@@ -154,6 +154,17 @@ def first_deal_epoch(miner: Miner, *, height: int, network: Network, waiting_byt
     ):
         found.append(first_epoch_compute(JobKind.SNAP_UP, height=height, work_s=snap_s, network=network))
     return min(found)
+
+
+def sector_first_epoch(sector: Sector, *, height: int, network: Network) -> int:
+    """Return the first epoch at which a sector that is being sealed can be active, if hosts are slow."""
+    left = tuple(dropwhile(lambda spec: spec.state != sector.state, SEALING))
+    stages = tuple(stage for stage in _hosts_stages(left) if stage in STAGES[JobKind.SEAL])
+    work_s = work_seconds(sector.miner, JobKind.SEAL, stages=stages, share=SLOWEST) if stages else 0.0
+    if sector.precommit_epoch is None:
+        return first_epoch_compute(JobKind.SEAL, height=height, work_s=work_s, network=network)
+    begun = max(height, sector.precommit_epoch + network.pre_commit_challenge_delay)
+    return first_epoch_compute(JobKind.REBUILD, height=begun, work_s=work_s, network=network)
 
 
 def queue_seconds(miner: Miner, *, waiting_bytes: int) -> float:

@@ -179,7 +179,9 @@ def roles_unheld(_: Any) -> None:
 
 
 def deals_late(_: Any) -> None:
-    factories.deal(factories.miner(), sized(b"data"), start_epoch=1500)
+    miner = factories.miner()
+    factories.deal(miner, sized(b"data"), start_epoch=1500)
+    factories.deal(miner, sized(b"others"), state="VERIFIED", chain_deal=7, start_epoch=1005)
 
 
 def indexes_wrong(_: Any) -> None:
