@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar
 
-from django.db.models import BooleanField, Exists, Model, Q, QuerySet
+from django.db.models import BooleanField, Exists, ExpressionWrapper, Model, Q, QuerySet
 from django.db.models.expressions import Combinable, RawSQL
 
 from apps.automation.models import AutoRule
@@ -161,7 +161,9 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         "channels": Exists(AlertChannel.objects.filter(is_enabled=True, tenant=None)),
         "severities_set": Exists(CheckSetting.objects.exclude(severity="")),
         "consoles": Exists(Console.objects.order_by("machine")[1:2]),
-        "deals_waiting": Q(Exists(deals_waiting()) | Exists(deals_unsealed())),
+        "deals_waiting": ExpressionWrapper(
+            Q(Exists(deals_waiting()) | Exists(deals_unsealed())), output_field=BooleanField()
+        ),
         "doors": Exists(MinerMarket.objects.filter(takes_libp2p=True)),
         "indexes_wrong": Exists(indexes_wrong()),
     }
