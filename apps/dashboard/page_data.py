@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from apps.blocks.selectors.nodes import f3_leases
 from apps.checks.findings.results import Topic
 from apps.checks.report.cache import report_last
 from apps.checks.report.report import Report
@@ -14,7 +15,7 @@ from apps.checks.selectors.alerts import alerts_open
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import senders_needed
 from apps.core.formatting import DAY_S, plural
-from apps.miners.selectors.miners import miner_names
+from apps.miners.selectors.miners import miner_names, miners_visible
 from apps.miners.selectors.scope import viewer_in
 from apps.proving.selectors.deadlines import deadlines_filled, period_starts
 from apps.proving.selectors.faults import sectors_faulty
@@ -30,6 +31,7 @@ from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
+    from apps.blocks.models import F3Lease
     from apps.checks.models import Alert
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, WindowPost
@@ -110,6 +112,17 @@ class PageData(CheckData):
         narrowed = replace(self)
         vars(narrowed).update(miners=miners, network=self.network, clock=self.clock)
         return narrowed
+
+    @cached_property
+    def miners(self) -> list[Miner]:
+        """The viewer's miners, those with most power first, without what checks alone read of them."""
+        rows = miners_visible(self.viewer).prefetch_related(None)
+        return sorted(rows, key=lambda miner: (-miner.qa_power, miner.pk))
+
+    @cached_property
+    def f3_leases(self) -> list[F3Lease]:
+        """The leases of these miners in fast finality."""
+        return f3_leases(self.miners)
 
     @cached_property
     def deadlines(self) -> dict[tuple[int, int], Deadline]:

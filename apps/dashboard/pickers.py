@@ -90,13 +90,19 @@ def miner_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:
     fits = Q(name__icontains=text)
     if digits.isascii() and digits.isdigit() and len(digits) < 19:
         fits |= Q(actor_id__startswith=int(digits))
-    rows = miners_visible(viewer).filter(fits, state=MinerState.ACTIVE)
-    return [Choice(row.address, miner_label(row)) for row in rows[:limit]]
+    rows = miners_visible(viewer).prefetch_related(None).filter(fits, state=MinerState.ACTIVE)
+    fields = rows.values_list("actor_id", "name", "tenant__name")[:limit]
+    addressed = (("" if actor_id is None else f"f0{actor_id}", *names) for actor_id, *names in fields)
+    return [Choice(address, _miner_text(address, *names)) for address, *names in addressed]
 
 
 def miner_label(miner: Miner) -> str:
     """Return a miner as people know it: `fra-1 f01004 (pool)`."""
-    return f"{miner.name} {miner.address} ({miner.tenant.name})".strip()
+    return _miner_text(miner.address, miner.name, miner.tenant.name)
+
+
+def _miner_text(address: str, name: str, tenant: str) -> str:
+    return f"{name} {address} ({tenant})".strip()
 
 
 def wallet_choices(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -41,8 +41,7 @@ AMOUNTS: Final = (
 AMOUNTS_OF: Final = attrgetter(*AMOUNTS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MoneyLine:
+class MoneyLine(NamedTuple):
     """What moved in a span of time; amounts in attoFIL."""
 
     begin: datetime
@@ -171,7 +170,7 @@ def miners_with_money(miners: QuerySet[Miner], *, days: DayRange) -> QuerySet[Mi
 
 def lines_sum(lines: Sequence[MoneyLine]) -> MoneyLine:
     """Return one line over a miner's lines, of which the newest comes first; there must be one."""
-    return replace(lines_total(lines), opening=lines[-1].opening, closing=lines[0].closing)
+    return lines_total(lines)._replace(opening=lines[-1].opening, closing=lines[0].closing)
 
 
 def lines_total(lines: Sequence[MoneyLine]) -> MoneyLine:

@@ -29,8 +29,12 @@ def block_links() -> tuple[list[NodeLink], list[NodeLink]]:
 
 
 def f3_leases(miners: Collection[Miner]) -> list[F3Lease]:
-    """Return how these miners take part in fast finality, of those that were asked to; by miner."""
-    return list(F3Lease.objects.filter(miner__in=miners).select_related("miner").order_by("miner_id"))
+    """Return how these miners take part in fast finality, of those that were asked to; in their order."""
+    leases = {lease.miner_id: lease for lease in F3Lease.objects.filter(miner__in=miners)}
+    found = [(leases[miner.pk], miner) for miner in miners if miner.pk in leases]
+    for lease, miner in found:
+        lease.miner = miner
+    return [lease for lease, _miner in found]
 
 
 def f3_links() -> list[NodeLink]:

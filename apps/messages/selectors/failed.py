@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.db.models import QuerySet
 
@@ -31,13 +31,36 @@ SHOWN: Final = (
     "exit_code",
     "error",
     "error_coded",
+    "created_at",
     "updated_at",
     "landed_at",
 )
 """What is shown of a failed message; parameters and signatures are long."""
 
 
-def failed_at(message: Message) -> datetime | None:
+class GroupedRow(NamedTuple):
+    """Of a message, what groups are made of: a thousand whole messages take five times as long to read."""
+
+    pk: str
+    kind: str
+    method: int
+    state: str
+    wait: str
+    exit_code: int | None
+    needs_approval: bool
+    from_addr: str
+    created_at: datetime
+    updated_at: datetime
+    landed_at: datetime | None
+    error: str
+    tenant: str = ""
+    """Name of its tenant, as far as it was read; empty without one."""
+
+
+OWN_FIELDS: Final = GroupedRow._fields[:-1]
+
+
+def failed_at(message: Message | GroupedRow) -> datetime | None:
     """Return when a message failed, None if it did not: nothing changes the row of one that was given up."""
     if message.state == MessageState.LANDED and message.exit_code != 0:
         return message.landed_at

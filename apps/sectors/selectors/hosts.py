@@ -30,6 +30,11 @@ WORKER_OF: Final = f"SELECT * FROM {Worker._meta.db_table} WHERE uuid = %s AND t
 """Written out: every request of a host asks for it."""
 
 
+HELD_FIELDS: Final = (
+    *("uuid", "kind", "stage", "worker_id", "progress_done", "progress_total", "progress_unit"),
+    *("miner__actor_id", "sector__number", "sector__progress_done", "sector__progress_total"),
+)
+"""Of jobs that hosts hold, what is told of them."""
 SHOWN_IDS: Final = 5
 """Most rows of one name whose ids a refusal shows."""
 
@@ -50,7 +55,7 @@ def workers_visible(viewer: Principal) -> QuerySet[Worker]:
 
     To a token for some miners, with the jobs of these.
     """
-    leased = jobs_held(viewer).select_related("sector", "miner").order_by("pk")
+    leased = jobs_held(viewer).select_related("sector", "miner").only(*HELD_FIELDS).order_by("pk")
     workers = (
         Worker.objects.filter(retired_at=None)
         .select_related("tenant")

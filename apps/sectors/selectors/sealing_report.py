@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.db.models import Prefetch
+
 from apps.core.errors import BadValue
 from apps.core.formatting import DAY_S
 from apps.core.marked_texts import gettext
@@ -18,7 +20,7 @@ from apps.miners.selectors.miners import miner_get
 from apps.sectors.models import Worker
 from apps.sectors.selectors.bottleneck import SEALED_BY, Bottleneck, StageFigures, bottleneck_of
 from apps.sectors.selectors.host_lanes import STAGE_ORDER, HostLanes, Lane, host_lanes, slots_of
-from apps.sectors.selectors.hosts import worker_is_away, workers_visible
+from apps.sectors.selectors.hosts import jobs_held, worker_is_away, workers_visible
 from apps.sectors.selectors.percentiles import percentile
 from apps.sectors.selectors.sector_etas import SectorEta, sector_etas
 from apps.sectors.selectors.stage_runs import (
@@ -96,8 +98,8 @@ def _figures(
     good = [run for run in runs if not run.is_error]
     worked: dict[int, float] = defaultdict(float)
     for run in good:
-        begin = max(run.start, known_since[run.worker])
-        worked[run.worker] += max((run.end - begin).total_seconds(), 0.0)
+        if run.end > (known := known_since[run.worker]):
+            worked[run.worker] += min(run.seconds, (run.end - known).total_seconds())
     for worker, lane in lanes:
         worked[worker] += (now - max(lane.since or now, known_since[worker])).total_seconds()
     bound = {one.bound for one in queue}
@@ -107,16 +109,16 @@ def _figures(
         time = sum(slots[worker] * (now - known_since[worker]).total_seconds() for worker in of)
         return min(sum(worked[worker] for worker in of) / time, 1.0) if time > 0 else None
 
-    seconds = sorted(run.seconds for run in good)
+    seconds, newest = sorted(run.seconds for run in good), [run for run in runs if run.end > since]
     return StageFigures(
         stage=stage,
         slots=sum(slots.values()),
         running=len(lanes),
         waiting=len(queue),
-        waiting_before=_waited_at(since, runs, [lane for _worker, lane in lanes], queue),
+        waiting_before=_waited_at(since, newest, [lane for _worker, lane in lanes], queue),
         oldest=min((one.arrived for one in queue), default=None),
-        runs=sum(run.end > since for run in good),
-        failed=sum(run.is_error and run.end > since for run in runs),
+        runs=sum(not run.is_error for run in newest),
+        failed=sum(run.is_error for run in newest),
         use=use(slots.keys()),
         queue_slots=sum(slots[worker] for worker in waited_for),
         queue_running=sum(worker in waited_for for worker, _lane in lanes),
@@ -190,7 +192,8 @@ def filter_read(miner: str, host: str, hours: str) -> SealingFilter:
 def sealing_report(viewer: Principal, filters: SealingFilter, *, now: datetime) -> SealingReport:
     """Return how the viewer's hosts seal.  Raises MinerUnknown."""
     miner = miner_get(viewer, filters.miner) if filters.miner else None
-    visible = list(workers_visible(viewer))
+    held = Prefetch("jobs", queryset=jobs_held(viewer).only("worker_id"), to_attr="held_jobs")
+    visible = list(workers_visible(viewer).prefetch_related(None).prefetch_related(held))
     everyone = [
         worker
         for worker in visible

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.core.cache import cache
 from redis.exceptions import RedisError
@@ -67,7 +67,8 @@ def sector_etas(
 
     Those that wait for a decision first, then those that are late, then the soonest.
     """
-    found = [_eta(sector, spans.get(sector.seal_proof, {}), now=now) for sector in sectors]
+    known = {proof: {name: StageTimes.of(many) for name, many in of.items()} for proof, of in spans.items()}
+    found = [_eta(sector, known.get(sector.seal_proof, {}), now=now) for sector in sectors]
     return tuple(
         sorted(
             found,
@@ -76,18 +77,36 @@ def sector_etas(
     )
 
 
-def _eta(sector: InWork, spans: Mapping[str, Sequence[float]], *, now: datetime) -> SectorEta:
-    states = [str(spec.state) for spec in SEALING]
-    stages = [str(spec.stage) for spec in SEALING if spec.next]
+STATES: Final = [str(spec.state) for spec in SEALING]
+STAGES: Final = [str(spec.stage) for spec in SEALING if spec.next]
+
+
+class StageTimes(NamedTuple):
+    """What finished sectors took for a stage, in seconds."""
+
+    half: float
+    """Half of them took no longer."""
+    most: float | None
+    """Nine of ten took no longer; None without any."""
+
+    @classmethod
+    def of(cls, seconds: Iterable[float]) -> StageTimes:
+        """Return the times of some sectors."""
+        rising = sorted(seconds)
+        return cls(percentile(rising, 0.5) or 0.0, percentile(rising, 0.9))
+
+
+UNKNOWN: Final = StageTimes(0.0, None)
+
+
+def _eta(sector: InWork, spans: Mapping[str, StageTimes], *, now: datetime) -> SectorEta:
     stage = str(NEXT_STAGE[sector.state].stage)
-    present = sorted(spans.get(stage, ()))
+    present = spans.get(stage, UNKNOWN)
     elapsed = (now - sector.since).total_seconds()
-    most = percentile(present, 0.9)
-    is_late = most is not None and elapsed > most
+    is_late = present.most is not None and elapsed > present.most
     waits_for_host = stage in WORKER_STAGES and (sector.is_host_away or sector.is_host_paused)
     if sector.is_paused or waits_for_host or not spans:
         return SectorEta(sector, stage, None, is_late and not sector.is_paused, waits_for_host)
-    left = max((percentile(present, 0.5) or 0.0) - elapsed, 0.0)
-    later = stages[states.index(sector.state) + 1 :]
-    left += sum(percentile(sorted(spans.get(one, ())), 0.5) or 0.0 for one in later)
+    left = max(present.half - elapsed, 0.0)
+    left += sum(spans.get(one, UNKNOWN).half for one in STAGES[STATES.index(sector.state) + 1 :])
     return SectorEta(sector, stage, now + timedelta(seconds=left), is_late)

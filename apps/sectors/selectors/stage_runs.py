@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Q
 
 from apps.miners.models import Miner
 from apps.sectors.models import Job, JobEvent, Worker
-from apps.sectors.selectors.hosts import worker_is_away
+from apps.sectors.selectors.host_groups import away_since
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.sectors.states import JobState
 from apps.users.rules.principals import Principal
@@ -34,10 +35,11 @@ FINISHED: Final = 40
 IN_WORK_MAX: Final = 500
 """Sectors in progress whose end is estimated, the oldest."""
 RUNS: Final = """\
-SELECT (%(all_tenants)s OR miner.tenant_id = %(tenant)s)
+SELECT ran.stage = ANY(%(stages)s) AND (%(all_tenants)s OR miner.tenant_id = %(tenant)s)
        AND (cardinality(%(actors)s::bigint[]) = 0 OR miner.actor_id = ANY(%(actors)s::bigint[])),
-       ran.worker_id, ran.stage, ran.at, ran.ms, ran.is_error, sector.uuid::text, sector.number,
-       miner.actor_id, sector.seal_proof, run.id,
+       ran.worker_id, ran.stage, ran.at, coalesce(ran.ms, 0) / 1000.0::float8,
+       coalesce(sector.uuid::text, ''), sector.number,
+       coalesce('f0' || miner.actor_id, ''), sector.seal_proof, run.id IS NULL, ran.is_error,
        CASE WHEN ran.at > %(since)s THEN coalesce(
            (SELECT max(earlier.at) FROM sectors_jobevent earlier
              WHERE earlier.job_id = ran.job_id AND earlier.id + 0 < ran.id), job.created_at) END
@@ -50,10 +52,12 @@ JOIN sectors_job job ON job.id = ran.job_id
 JOIN miners_miner miner ON miner.id = job.miner_id
 LEFT JOIN sectors_pipelinerun run ON run.job_id = job.id
 LEFT JOIN sectors_sector sector ON sector.id = coalesce(job.sector_id, run.sector_id)
+ORDER BY ran.at, ran.ms DESC NULLS LAST
 """
-"""First whether the viewer may see it: what he may not see counts for how far back a host was read.
+"""First whether it is listed, then the fields of `StageRun`, by their ends.
 
-The sum keeps the look for a job's earlier event from going through the whole table by its key.
+What the viewer may not see counts for how far back a host was read.  The sum keeps the look for a job's
+earlier event from going through the whole table by its key.
 """
 
 
@@ -62,14 +66,14 @@ class StageRun(NamedTuple):
 
     worker: int
     stage: str
-    start: datetime
     end: datetime
+    seconds: float
     sector: str
     """Uuid; empty for work that belongs to no sector."""
     number: int | None
     miner: str
-    sector_size: int = 0
-    """0 for work that belongs to no sector."""
+    seal_proof: int | None = None
+    """None for work that belongs to no sector."""
     is_new: bool = True
     """Of a sector that is being sealed, not of one that changes, as a rebuild does."""
     is_error: bool = False
@@ -78,9 +82,36 @@ class StageRun(NamedTuple):
     """Since when it waited for its slot; None outside of the window."""
 
     @property
-    def seconds(self) -> float:
-        """Return how long it took, in seconds."""
-        return (self.end - self.start).total_seconds()
+    def start(self) -> datetime:
+        """Return when it began."""
+        return self.end - timedelta(seconds=self.seconds)
+
+    @property
+    def sector_size(self) -> int:
+        """Return the bytes of its sector; 0 for work that belongs to no sector."""
+        return 0 if self.seal_proof is None else SIZES[self.seal_proof]
+
+
+class OpenRow(NamedTuple):
+    """Of a job that waits or runs, what is read: whole rows of jobs and sectors are wide."""
+
+    stage: str
+    state: str
+    worker: int | None
+    is_portable: bool
+    sticky_worker: int | None
+    updated_at: datetime
+    actor_id: int | None
+    sector: UUID | None
+    """Of a sector that is sealed; None with one that changes, and without any."""
+    number: int | None
+    stage_since: datetime | None
+    done: int | None
+    total: int | None
+    state_since: datetime | None
+    """Of a change."""
+    changed: UUID | None
+    changed_number: int | None
 
 
 OPEN_FIELDS: Final = (
@@ -89,13 +120,13 @@ OPEN_FIELDS: Final = (
     *("sector__progress_done", "sector__progress_total"),
     *("run__state_since", "run__sector__uuid", "run__sector__number"),
 )
-"""Of jobs, what is read of those that wait or run: whole rows of jobs and sectors are wide."""
+"""Fields of `OpenRow`, in its order."""
 HOSTS_OF: Final = ("job__worker", "job__sticky_worker")
 IN_WORK_FIELDS: Final = (
     *("uuid", "number", "seal_proof", "state", "stage_since", "paused_at", "miner__actor_id"),
     *(f"{host}__{name}" for host in HOSTS_OF for name in ("name", "seen_at", "is_paused")),
 )
-"""Of sectors, what is read of those in progress."""
+"""Of sectors in progress, what is read: each host it may have in the same order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,27 +189,18 @@ def stage_runs(viewer: Principal, hosts: Iterable[Worker], *, since: datetime) -
         "all_tenants": viewer.is_operator,
         "tenant": viewer.own_id,
         "actors": list(viewer.miners),
+        "stages": list(WORKER_STAGES),
     }
-    read: dict[int, list[datetime]] = defaultdict(list)
-    runs: list[StageRun] = []
     with connection.cursor() as cursor:
         cursor.execute(RUNS, requested)
-        for is_visible, worker, stage, at, ms, is_error, *work, arrived in cursor.fetchall():
-            read[worker].append(at)
-            if is_visible and stage in WORKER_STAGES:
-                started = at - timedelta(milliseconds=ms or 0)
-                runs.append(StageRun(worker, stage, started, at, *_work(*work), is_error, arrived))
-    runs.sort(key=lambda run: (run.end, run.start))
-    return StageRuns(runs, {host: min(ends) for host, ends in read.items() if len(ends) >= most})
-
-
-def _work(
-    uuid: str | None, number: int | None, actor_id: int | None, seal_proof: int | None, run_id: int | None
-) -> tuple[str, int | None, str, int, bool]:
-    """Return the fields of a run that say what it was for."""
-    size = 0 if seal_proof is None else SIZES[seal_proof]
-    miner = "" if actor_id is None else f"f0{actor_id}"
-    return uuid or "", number, miner, size, run_id is None
+        rows = cursor.fetchall()
+    runs = [StageRun._make(row[1:]) for row in rows if row[0]]
+    full = {worker for worker, count in Counter(row[1] for row in rows).items() if count >= most}
+    read_since: dict[int, datetime] = {}
+    for _is_listed, worker, _stage, end, *_ in rows if full else ():
+        if worker in full:
+            read_since.setdefault(worker, end)
+    return StageRuns(runs, read_since)
 
 
 def stages_open(viewer: Principal) -> list[OpenStage]:
@@ -188,29 +210,25 @@ def stages_open(viewer: Principal) -> list[OpenStage]:
         rows = rows.filter(miner__tenant_id=viewer.own_id)
     if viewer.miners:
         rows = rows.filter(miner__actor_id__in=viewer.miners)
-    rows = rows.select_related("sector", "run__sector", "miner").only(*OPEN_FIELDS)
-    return [_open_stage(job) for job in rows.order_by("pk")[:OPEN_MAX]]
+    return [
+        _open_stage(OpenRow._make(fields))
+        for fields in rows.order_by("pk").values_list(*OPEN_FIELDS)[:OPEN_MAX]
+    ]
 
 
-def _open_stage(job: Job) -> OpenStage:
-    run = getattr(job, "run", None)
-    sector = job.sector or (None if run is None else run.sector)
-    arrived = job.updated_at
-    if job.sector is not None:
-        arrived = job.sector.stage_since
-    elif run is not None:
-        arrived = run.state_since
+def _open_stage(job: OpenRow) -> OpenStage:
+    arrived = job.stage_since or job.state_since or job.updated_at
     is_leased = job.state == JobState.LEASED
     return OpenStage(
         stage=job.stage,
-        holder=job.worker_id if is_leased else None,
-        bound=job.worker_id if is_leased else None if job.is_portable else job.sticky_worker_id,
+        holder=job.worker if is_leased else None,
+        bound=job.worker if is_leased else None if job.is_portable else job.sticky_worker,
         arrived=arrived,
         claimed=max(arrived, job.updated_at),
-        sector="" if sector is None else str(sector.uuid),
-        number=None if sector is None else sector.number,
-        miner=job.miner.address,
-        progress=job.sector.progress if is_leased and job.sector is not None else None,
+        sector=str(job.sector or job.changed or ""),
+        number=job.changed_number if job.sector is None else job.number,
+        miner="" if job.actor_id is None else f"f0{job.actor_id}",
+        progress=(job.done or 0) / job.total if is_leased and job.total else None,
     )
 
 
@@ -219,22 +237,27 @@ def sectors_in_work(viewer: Principal, *, miner: Miner | None = None, now: datet
     rows = sectors_visible(viewer).exclude(state__in=FINAL_STATES)
     if miner is not None:
         rows = rows.filter(miner=miner)
-    rows = rows.select_related(None).select_related("miner", *HOSTS_OF).only(*IN_WORK_FIELDS)
-    return [
-        InWork(
-            uuid=str(row.uuid),
-            miner=row.miner.address,
-            number=row.number,
-            seal_proof=row.seal_proof,
-            state=row.state,
-            since=row.stage_since,
-            host=host.name if (host := row.job.worker or row.job.sticky_worker) is not None else "",
-            is_paused=row.paused_at is not None,
-            is_host_away=host is not None and worker_is_away(host, now=now),
-            is_host_paused=host is not None and host.is_paused and row.job.worker is None,
+    found, heard = [], away_since(now)
+    for fields in rows.order_by("pk").values_list(*IN_WORK_FIELDS)[:IN_WORK_MAX]:
+        uuid, number, seal_proof, state, since, paused_at, actor_id, *hosts = fields
+        worker, sticky = hosts[: len(hosts) // 2], hosts[len(hosts) // 2 :]
+        has_claimed = worker[0] is not None
+        name, seen_at, is_host_paused = worker if has_claimed else sticky
+        found.append(
+            InWork(
+                uuid=str(uuid),
+                miner="" if actor_id is None else f"f0{actor_id}",
+                number=number,
+                seal_proof=seal_proof,
+                state=state,
+                since=since,
+                host=name or "",
+                is_paused=paused_at is not None,
+                is_host_away=seen_at is not None and seen_at < heard,
+                is_host_paused=bool(is_host_paused) and not has_claimed,
+            )
         )
-        for row in rows.order_by("pk")[:IN_WORK_MAX]
-    ]
+    return found
 
 
 def stage_spans(viewer: Principal, *, miner: Miner | None = None) -> dict[int, dict[str, list[float]]]:

@@ -10,6 +10,8 @@ from django.db.models import (
     Case,
     Count,
     Exists,
+    F,
+    Func,
     IntegerField,
     OuterRef,
     Prefetch,
@@ -49,20 +51,24 @@ LABELS: Final = f"""
 """  # noqa: S608  # constants
 
 
-def stores_stated(rows: QuerySet[Store], *, now: datetime) -> QuerySet[Store]:
-    """Return stores, those that need somebody first, each with its `tone`, its `rank` and the place of its
-    `best` condition.
-    """
-    held = StoreAttachment.objects.filter(store=OuterRef("pk"), worker__retired_at=None)
-    heard = held.filter(worker__seen_at__gte=away_since(now))
+def stores_read(rows: QuerySet[Store], *, now: datetime) -> QuerySet[Store]:
+    """Return stores, each with the place of its `best` condition."""
+    heard = _held().filter(worker__seen_at__gte=away_since(now))
     place = Case(
         *(When(Q(condition=condition), then=Value(at)) for condition, at in PLACES.items()),
         default=Value(NOT_READ),
         output_field=IntegerField(),
     )
     best = heard.annotate(place=place).order_by("place").values("place")[:1]
+    return rows.annotate(best=Coalesce(Subquery(best), NOT_READ))
+
+
+def stores_stated(rows: QuerySet[Store], *, now: datetime) -> QuerySet[Store]:
+    """Return stores, those that need somebody first, each with its `tone`, its `rank` and the place of its
+    `best` condition.
+    """
     copies = copies_in_use(SectorCopy.objects.filter(store=OuterRef("pk"), condition=CopyCondition.BAD))
-    unproven = Q(sectors__gt=0) & ~Exists(held.filter(worker__kinds__contains=[JobKind.WINDOW_POST]))
+    unproven = Q(sectors__gt=0) & ~Exists(_held().filter(worker__kinds__contains=[JobKind.WINDOW_POST]))
     warned = (StoreCondition.READ_ONLY, StoreCondition.FULL, StoreCondition.TWICE)
     steps: tuple[tuple[Any, str], ...] = (
         (unproven | Q(Exists(copies)), BAD),
@@ -70,22 +76,27 @@ def stores_stated(rows: QuerySet[Store], *, now: datetime) -> QuerySet[Store]:
         (Q(best=PLACES[StoreCondition.READ_ONLY], rules__contains={"is_read_only": True}), SET),
         (Q(best__in=[PLACES[one] for one in warned]), WARN),
     )
-    ranks = [When(tone=tone, then=Value(rank)) for tone, rank in RANKS.items()]
-    return (
-        rows.annotate(best=Coalesce(Subquery(best), NOT_READ))
-        .annotate(
-            tone=Case(*(When(condition, then=Value(tone)) for condition, tone in steps), default=Value(BAD))
-        )
-        .annotate(rank=Case(*ranks, default=Value(len(RANKS))))
-        .order_by("rank", "name", "pk")
-    )
+    tone = Case(*(When(condition, then=Value(tone)) for condition, tone in steps), default=Value(BAD))
+    # An array, as each `WHEN` of a `CASE` would have the whole expression of the tone in it.
+    place = Func(Value([*RANKS]), F("tone"), function="array_position", output_field=IntegerField())
+    found = stores_read(rows, now=now).annotate(tone=tone)
+    return found.annotate(rank=Coalesce(place - 1, len(RANKS))).order_by("rank", "name", "pk")
+
+
+def _held() -> QuerySet[StoreAttachment]:
+    return StoreAttachment.objects.filter(store=OuterRef("pk"), worker__retired_at=None)
 
 
 def stores_by_state(rows: QuerySet[Store]) -> dict[str, int]:
     """Return how many of `stores_stated` each state has."""
-    counts = {name or "all": Count("pk", filter=state) for name, state in STATES.items()}
-    found = rows.order_by().aggregate(**counts)
-    return {name: found[name or "all"] for name in STATES}
+    found = dict.fromkeys(STATES, 0)
+    stated: Any = rows.order_by()  # whose annotations its type does not know
+    for tone, best, count in stated.values_list("tone", "best").annotate(count=Count("pk")):
+        found[""] += count
+        found["ready"] += count if tone == WELL else 0
+        found["trouble"] += count if tone in (BAD, WARN) else 0
+        found["readonly"] += count if best == PLACES[StoreCondition.READ_ONLY] else 0
+    return found
 
 
 def store_labels(viewer: Principal, limit: int) -> list[str]:
@@ -100,7 +111,7 @@ def stores_sized(viewer: Principal, *, now: datetime) -> tuple[list[Store], list
     places = StoreAttachment.objects.filter(worker__retired_at=None).only("store_id", "worker_id", "disk")
     sizes = ("total_bytes", "free_bytes", "reserved_bytes", "disk_bytes", "disk_free_bytes")
     own = Store.objects.all() if viewer.sees_pool else Store.objects.filter(tenant_id=viewer.own_id)
-    rows = stores_stated(own, now=now).order_by().only(*sizes)
+    rows = stores_read(own, now=now).order_by().only(*sizes)
     stores: list[Store] = list(
         rows.prefetch_related(Prefetch("attachments", queryset=places, to_attr="attached"))
     )

@@ -117,8 +117,8 @@ def vesting_trend(rewards: Sequence[tuple[datetime, int]], *, data: PageData) ->
     locked = [(1 - (data.at - day) / period, int(locked_reward(reward))) for day, reward in rewards]
     steps = [data.at + step * place for place in range(VESTING_STEPS + 1)]
     left = [
-        round(sum(amount * min(share, 1.0) for had, amount in locked if (share := had - gone) > 0))
-        for gone in (place / VESTING_STEPS for place in range(VESTING_STEPS + 1))
+        round(sum(amount * min(share, 1.0) for had, amount in locked if (share := had - over) > 0))
+        for over in (place / VESTING_STEPS for place in range(VESTING_STEPS + 1))
     ]
     return trend(
         "vesting",

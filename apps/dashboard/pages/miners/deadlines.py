@@ -173,9 +173,9 @@ def window_past(posts: Sequence[WindowPost]) -> tuple[str, str, float]:
     )
 
 
-def unrecorded_text(miner: Miner, deadline: Deadline | None, *, open_epoch: int) -> str:
+def unrecorded_text(miner: Miner, deadline: Deadline, *, open_epoch: int) -> str:
     """Return what is known of a window of which the pool has no proof."""
-    if deadline is None or not deadline.live:
+    if not deadline.live:
         return str(FORECASTS[Forecast.NOTHING].word)
     if deadline.open_epoch == open_epoch:
         return str(FORECASTS[deadline.forecast].word)
@@ -205,8 +205,11 @@ def deadline_strip(
     count, window = proving.deadlines, proving.window
     rows = {deadline.index: deadline for deadline in deadlines}
     opens = [start + index * window for index in range(count)]
+    empty = gettext("deadline {index}: no sectors")  # looked up once: pages have thousands of them
     entries = [
-        _entry(index, rows.get(index), posts=posts.get((index, opens[index]), ()), miner=miner, opens=opens)
+        StripEntry("idle", 0.0, empty.format(index=index))
+        if (row := rows.get(index)) is None
+        else _entry(index, row, posts=posts.get((index, opens[index]), ()), miner=miner, opens=opens)
         for index in range(count)
     ]
     drawn = [entry for entry in entries if entry.tone != "idle"]
@@ -221,16 +224,12 @@ def deadline_strip(
 
 def _entry(
     index: int,
-    deadline: Deadline | None,
+    deadline: Deadline,
     *,
     posts: Sequence[WindowPost],
     miner: Miner,
     opens: Sequence[int],
 ) -> StripEntry:
-    if deadline is None:
-        return StripEntry(
-            tone="idle", share=0.0, title=gettext("deadline {index}: no sectors").format(index=index)
-        )
     if deadline.period_start > opens[0]:
         tone, text, share = window_past(posts)
         if not tone:

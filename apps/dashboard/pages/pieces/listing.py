@@ -30,6 +30,7 @@ from apps.dashboard.pickers import picker
 from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.templatetags.poolsite import icon
 from apps.dashboard.text_fields import Text
 from apps.dashboard.todo import verdict_by
 from apps.pieces.selectors import PieceFilters, pieces_by_uuid, pieces_counts, pieces_visible
@@ -146,7 +147,7 @@ def acts(row: PieceRow, token: str) -> SafeString:
     """Return what can be done to a piece."""
     key, shown = row.row.uuid, []
     if row.data_href:
-        text = cells.joined(cells.icon("download"), gettext("Download"))
+        text = cells.joined(icon("download"), gettext("Download"))
         button = '<a class="btn" data-size="s" href="{}" download id="get-{}">{}</a>'
         shown.append(format_html(button, row.data_href, key, text))
     elif row.unseal_href:

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from html import escape
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -43,8 +45,7 @@ PLACES: Final[dict[str, tuple[str, StrOrPromise, str]]] = {
 """Place of a nonce: tone, word, mark."""
 
 
-@dataclass(frozen=True, slots=True)
-class LaneCell:
+class LaneCell(NamedTuple):
     """One drawn nonce: x, w, cx in percent of the width."""
 
     x: float
@@ -57,6 +58,24 @@ class LaneCell:
     href: str
     quiet: bool
 
+    def svg(self, say: str, *, tall: bool) -> str:
+        """Return its picture; `say` is its title with places for nonce and word, which a tall one shows."""
+        title = escape(say.format(nonce=self.nonce, word=self.word))
+        css = f"t-{self.tone}{' quiet' if self.quiet else ''}"
+        place = f'x="{self.x}%" width="{self.w}%" y="4" height="22" rx="4"'
+        drawn = f'<rect class="{css}" {place}><title>{title}</title></rect>'
+        middle, css = f'x="{self.cx}%" text-anchor="middle"', "strong" if self.is_light else "mark"
+        drawn += f'<text class="{css}" {middle} y="19" aria-hidden="true">{self.mark}{self.nonce}</text>'
+        if tall:
+            drawn += f'<text y="44" {middle}>{escape(self.word)}</text>'
+        drawn = f"<g>{drawn}</g>"
+        return f'<a href="{escape(self.href)}" aria-label="{title}">{drawn}</a>' if self.href else drawn
+
+    @property
+    def is_light(self) -> bool:
+        """Return whether dark text is read on it."""
+        return self.tone == "none" or self.quiet
+
 
 @dataclass(frozen=True, slots=True)
 class LaneView:
@@ -67,6 +86,20 @@ class LaneView:
     """Where the chain's nonce stands, in percent of the width."""
     label: str
     more: str
+
+    @property
+    def drawn(self) -> SafeString:
+        """Return its cells; a template takes ten times as long for the hundreds of a list."""
+        return self._drawn(tall=False)
+
+    @property
+    def drawn_tall(self) -> SafeString:
+        """Return its cells with words below."""
+        return self._drawn(tall=True)
+
+    def _drawn(self, *, tall: bool) -> SafeString:
+        say = gettext("nonce {nonce}, {word}")
+        return SafeString("".join(cell.svg(say, tall=tall) for cell in self.cells))
 
 
 def lane_view(lane: Lane) -> LaneView:

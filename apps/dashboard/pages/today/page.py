@@ -80,15 +80,21 @@ def strips_of(data: PageData) -> list[MinerRow]:
     return miner_rows(data.miners[:SHOWN], data)
 
 
-def recent_sectors(viewer: Principal) -> list[Sector]:
+def recent_sectors(data: PageData) -> list[Sector]:
     """Those in work, newest first; then the newest that are sealed, until the list is full."""
-    visible = sectors_visible(viewer)
+    visible = sectors_visible(data.viewer).select_related(None)
+    visible = visible.select_related("job__worker", "job__sticky_worker")
     rows = list(visible.exclude(state__in=FINAL_STATES)[:SHOWN])
-    return rows + list(visible.filter(state=SectorState.PROVING)[: SHOWN - len(rows)])
+    rows += visible.filter(state=SectorState.PROVING)[: SHOWN - len(rows)]
+    known = {miner.pk: miner for miner in data.miners}
+    for row in rows:
+        if row.miner_id in known:  # else its tenant has it no more
+            row.miner = known[row.miner_id]
+    return rows
 
 
 def sectors_context(data: PageData) -> dict[str, Any]:
-    rows = [sector_row(sector, data=data) for sector in recent_sectors(data.viewer)]
+    rows = [sector_row(sector, data=data) for sector in recent_sectors(data)]
     can_pledge = data.viewer.may("write") and any(miner.address for miner in data.miners)
     return {
         "sectors": rows,

@@ -111,7 +111,7 @@ def test_groups_are_read_without_a_query_per_message() -> None:
         [first, second] = groups_of()
 
     assert (first.count, second.count) == (33, 30)
-    assert len(many) == len(few) == 4
+    assert len(many) == len(few) == 5
 
 
 def test_the_list_is_narrowed_to_a_group_and_to_a_code() -> None:
