@@ -36,7 +36,6 @@ from apps.market.selectors.deals import (
     sector_terminated_at,
 )
 from apps.market.services.transfers import (
-    UPLOAD_WAIT,
     chunks_discard,
     chunks_join,
     deal_fetch_begin,
@@ -229,8 +228,7 @@ def _piece_gone(deal: Deal, *, height: int, now: datetime) -> None:
     elif deal.source == DealSource.HTTP and not deal.places:
         deal_fail(deal, reason=ADDRESSES_GONE())
     else:
-        Deal.objects.filter(pk=deal.pk).update(data_until=now + UPLOAD_WAIT)
-        deal_wait(deal, reason=DATA_GONE())
+        deal_wait(deal, reason=DATA_GONE(), lost_at=now)
 
 
 def _piece_follow(deal: Deal, piece: Piece, *, height: int) -> None:

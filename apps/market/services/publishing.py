@@ -33,6 +33,7 @@ from apps.market.onchain import (
 )
 from apps.market.reasons import (
     CLIENT_LACKS,
+    DATA_GONE,
     DATA_UNREADABLE,
     LEFT_OUT,
     LEFT_OUT_FOR,
@@ -54,7 +55,7 @@ from apps.market.selectors.deals import (
     publications_recovered,
 )
 from apps.market.services.follow import deal_fail
-from apps.market.services.transfers import deal_move, deal_note
+from apps.market.services.transfers import deal_move, deal_note, deal_wait
 from apps.market.states import DealState
 from apps.messages.models import Message
 from apps.messages.selectors.receivers import receiver_kinds
@@ -67,7 +68,7 @@ from apps.miners.selectors.miners import miner_principal
 from apps.miners.selectors.senders import sender_choose
 from apps.miners.states import Use
 from apps.pieces.data.files import is_known_stored
-from apps.pieces.services.uploads import piece_release
+from apps.pieces.services.uploads import piece_fail, piece_release
 from apps.pieces.states import PieceState
 from apps.sectors.onchain.sectors import trial_message
 from apps.sectors.selectors.first_epochs import first_deal_epoch
@@ -92,6 +93,8 @@ SOON: Final = 60
 """Epochs: a deal whose sealing must begin within them waits for no others, and for no base fee."""
 CLIENT_WAIT: Final = timedelta(days=1)
 """For so long a deal waits whose client's balance, data cap or terms let the chain leave it out."""
+DATA_WAIT: Final = timedelta(hours=1)
+"""For so long data may be away before they are downloaded again: their disk may be mounted by then."""
 MESSAGES_MAX: Final = 5
 """Messages that came to nothing, after which a deal is given up."""
 ALL_INVALID: Final = 16
@@ -240,7 +243,7 @@ def miner_publish(
     in_time = [deal for deal in deals if not _given_up(deal, work)]
     if not is_due(in_time, work=work):
         return
-    in_time = [deal for deal in in_time if _has_data(deal)]
+    in_time = [deal for deal in in_time if _has_data(deal, now=now)]
     # No transaction waits for the network, and a push asks a node for a kind that is not known yet.
     receiver_kinds_resolve([MARKET], known=receiver_kinds([MARKET]))
     covered = _covered(in_time, work)
@@ -251,11 +254,20 @@ def miner_publish(
             _write(batch, work)
 
 
-def _has_data(deal: Deal) -> bool:
-    """Return whether the data of a deal are on the disk; note it if not: it would burn collateral."""
-    if deal.piece is not None and is_known_stored(deal.piece):
+def _has_data(deal: Deal, *, now: datetime) -> bool:
+    """Return whether the data of a deal are on the disk; note it if not: it would burn collateral.
+
+    Those that stay away come again from the client's URLs, if these are kept.
+    """
+    piece = deal.piece
+    if piece is not None and is_known_stored(piece):
         return True
-    deal_note(deal, reason=DATA_UNREADABLE())
+    is_noted = DATA_UNREADABLE.made(deal.reason)
+    if piece is not None and deal.places and is_noted and now - deal.updated_at >= DATA_WAIT:
+        deal_wait(deal, reason=DATA_GONE(), lost_at=now)
+        piece_fail(piece, reason=DATA_GONE())
+    else:
+        deal_note(deal, reason=DATA_UNREADABLE())
     return False
 
 

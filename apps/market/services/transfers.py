@@ -337,15 +337,20 @@ def chunks_sweep(*, now: datetime) -> None:
                 log.info("chunk_removed", file=path.name)
 
 
-def deal_wait(deal: Deal, *, reason: Reason | str, place_at: int | None = None) -> None:
+def deal_wait(
+    deal: Deal, *, reason: Reason | str, place_at: int | None = None, lost_at: datetime | None = None
+) -> None:
     """Return a deal to where it waits for its data: those that came were not all, or not the right ones.
 
-    `place_at`: which of the client's URLs is next; None: the same.
+    `place_at`: which of the client's URLs is next; None: the same.  `lost_at`: all were here and are gone
+    since; they have another week to come again.
     """
     chunks_discard(deal)
     next_at = deal.place_at if place_at is None else place_at
+    renewed = {} if lost_at is None else {"data_until": lost_at + UPLOAD_WAIT}
     with transaction.atomic():
-        Deal.objects.filter(pk=deal.pk).update(chunk_size=None, is_whole=False, place_at=next_at)
+        rows = Deal.objects.filter(pk=deal.pk)
+        rows.update(chunk_size=None, is_whole=False, place_at=next_at, **renewed)
         deal.refresh_from_db()
         if deal.state != DealState.ACCEPTED:
             deal_move(deal, event="WAIT", piece=None, reason=reason)

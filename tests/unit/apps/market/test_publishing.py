@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +31,7 @@ from apps.pieces.data.files import piece_path
 from apps.pieces.errors import PieceInSector
 from apps.pieces.models import Piece
 from apps.pieces.services.uploads import piece_remove
+from apps.users.rules.encryption import text_encrypt
 from poolsite.filecoin.actors.market import (
     ClientDealProposal,
     DealProposal,
@@ -364,6 +366,26 @@ def test_deal_whose_data_are_not_on_the_disk_waits_for_them(miner: Miner, node: 
     path.with_name(f"{path.name}.away").rename(path)
     publish(node, hours=30)
     assert labels() == [["b"], ["a"]]
+
+
+def test_data_that_stay_away_are_downloaded_again(miner: Miner, node: Chain) -> None:
+    one = deal(miner)
+    places = text_encrypt(json.dumps([["https://a.example/x", []]]))
+    Deal.objects.update(source=DealSource.HTTP, places=places, data_until=clock.now() - timedelta(days=1))
+    assert one.piece is not None
+    piece_path(one.piece).unlink()
+    publish(node)
+    publish(node, minutes=59)
+    assert set(Deal.objects.values_list("state", flat=True)) == {"UNPUBLISHED"}
+
+    publish(node, minutes=61)
+    assert set(Deal.objects.values_list("state", flat=True)) == {"ACCEPTED"}
+    deals_advance(height=1000, now=clock.now())
+
+    one.refresh_from_db()
+    assert one.piece is not None
+    assert (one.state, one.piece.state, labels()) == ("TRANSFERRING", "FETCHING", [])
+    assert Piece.objects.get(held_for=one.uuid, state="FAILED").error.startswith("its data are gone")
 
 
 @pytest.mark.parametrize("party", ["miner", "client"])
