@@ -65,12 +65,13 @@ def resident_bytes(count: int) -> Bytes:
 def pages_release(part: np.ndarray[Any, Any]) -> None:
     """Release the memory of a part of a mapped file that is done with; its content stays in the file.
 
+    Of the pages that it shares with other parts, too: small parts would keep theirs until the end.
     Only for arrays of `file_read` that nobody has written to, and of `file_write`: other memory would
     be lost.  What is touched again is read again.
     """
-    start = -(-part.ctypes.data // mmap.PAGESIZE) * mmap.PAGESIZE
-    end = (part.ctypes.data + part.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
-    if end > start:
+    start = part.ctypes.data // mmap.PAGESIZE * mmap.PAGESIZE
+    end = -(-(part.ctypes.data + part.nbytes) // mmap.PAGESIZE) * mmap.PAGESIZE
+    if part.nbytes:
         LIBC.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
 
 
