@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -19,8 +19,8 @@ READS_A_NODE: Final = 8.72
 """Mean of eleven layers with a ring of 2^20 nodes, by the parents of a 32 GiB graph."""
 SIZES: Final = (1, 4, 16, 32, 64, BATCH_MAX)
 """Sectors of a batch that are compared; one of fewer than sixteen has pages of sixteen."""
-MEMORY, ROOM, READS, CORES = "memory", "room", "reads", "cores"
-BINDS: Final = (MEMORY, ROOM, READS, CORES)
+MEMORY, ROOM, READS, CORES, TREES = "memory", "room", "reads", "cores", "trees"
+BINDS: Final = (MEMORY, ROOM, READS, CORES, TREES)
 """Limits of a batch: the first two allow none at all."""
 
 
@@ -60,13 +60,20 @@ class BatchFigures:
     reads_s: float | None
     """Reads a second that the drives make together."""
     hours: float | None
-    """Until all layers are there; trees come after them."""
+    """Until all layers are there."""
+    trees_hours: float | None
+    """From then until replicas and trees are made."""
     per_day: float | None
-    """Sectors a day, as far as layers allow, one batch after the other; 0: there is no room for one batch."""
+    """Sectors a day, one batch after the other, of layers alone where trees are not known; 0: none fits."""
     binds: str
     """One of BINDS; empty: not known."""
     days: float | None
     """Until the drives have been written as often as they stand."""
+
+    @property
+    def whole_hours(self) -> float | None:
+        """Return the hours of layers, replicas and trees, or of layers alone where those are not known."""
+        return None if self.hours is None else self.hours + (self.trees_hours or 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +84,8 @@ class BatchMachine:
     ram_bytes: int = 0
     has_card: bool = False
     """A card takes larger pieces of the trees."""
+    columns_s: int = 0
+    """Columns that trees are made of in a second."""
 
 
 def batch_figures(
@@ -102,7 +111,8 @@ def batch_figures(
         nodes_s = 1 / (1 / page.nodes_s + READS_A_NODE * page.read_ns / 1e9 / max(machine.cpus, 1))
         of_cores, reads_needed_s = _hours(nodes_s, parameters), READS_A_NODE * nodes_s
     hours = None if of_reads is None else max(of_reads, of_cores or 0.0)
-    binds, per_day = "", None if hours is None else sectors * 24 / hours
+    trees_hours = sectors * parameters.nodes / machine.columns_s / 3600 if machine.columns_s else None
+    binds, per_day = "", None if hours is None else sectors * 24 / (hours + (trees_hours or 0.0))
     memory = shape.memory_bytes + (shape.pieces_bytes(CARD_PIECE) if machine.has_card else 0)
     if machine.ram_bytes and memory > memory_for_slots(machine.ram_bytes):
         binds, per_day = MEMORY, 0.0
@@ -110,6 +120,8 @@ def batch_figures(
         binds, per_day = ROOM, 0.0
     elif of_reads is not None and of_cores is not None:
         binds = READS if of_reads >= of_cores else CORES
+        if trees_hours is not None and trees_hours > max(of_reads, of_cores):
+            binds = TREES
     # A batch of few sectors is written in pages of sixteen.
     written = (per_day or 0.0) / sectors * parameters.layers * parameters.sector_bytes * shape.lanes
     return BatchFigures(
@@ -119,6 +131,7 @@ def batch_figures(
         reads_needed_s=reads_needed_s,
         reads_s=page.reads_s or None,
         hours=hours,
+        trees_hours=trees_hours,
         per_day=per_day,
         binds=binds,
         days=endurance_bytes / written if endurance_bytes and written else None,
@@ -150,10 +163,10 @@ def batch_choose(
             pages.get(sectors, PagesMeasured(sectors=sectors)),
             drives=len(drives),
             room_bytes=measured.room_bytes if measured.drives else None,
-            machine=machine,
+            machine=replace(machine, columns_s=measured.columns_s),
             parameters=parameters,
         )
-        is_late = within_s and figures.hours is not None and figures.hours * 3600 > within_s
+        is_late = within_s and (figures.whole_hours or 0.0) * 3600 > within_s
         if figures.per_day != 0 and not is_late:
             found.append(figures)
     if not found:
@@ -196,6 +209,7 @@ def batch_table(hardware: Mapping[str, Any]) -> tuple[BatchFigures, ...]:
                     cpus=int(hardware.get("cpus") or 0),
                     ram_bytes=int(hardware.get("ram_bytes") or 0),
                     has_card=bool(hardware.get("gpus")),
+                    columns_s=measured.columns_s,
                 ),
                 endurance_bytes=measured.endurance_bytes,
             )

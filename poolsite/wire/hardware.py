@@ -151,6 +151,8 @@ class DrivesMeasured(Document, frozen=True, kw_only=True):
     """Bytes of all drives that a batch may take: as many of each as the smallest has."""
     endurance_bytes: Int = 0
     """Bytes that may be written to all of them; 0: nobody gave any."""
+    columns_s: Int = 0
+    """Columns of labels that trees are made of in a second, replica included; 0: not measured."""
     pages: tuple[PagesMeasured, ...] = ()
 
 

@@ -275,7 +275,7 @@ class DriveQueue(LabelQueue):
         rates = rates_read(self.folder)
         takes_s, whole_s = (rates.batch_s(shape, sectors=len(members), done=already) for already in (done, 0))
         if takes_s is None or whole_s is None:  # no such batch has ended yet
-            whole_s = self._layers_s(shape, members[0].parameters)
+            whole_s = self._measured_s(shape, members[0].parameters)
             if whole_s is None:
                 return
             takes_s = whole_s * (1 - done / (shape.layers * shape.nodes))
@@ -288,18 +288,18 @@ class DriveQueue(LabelQueue):
                 one.done.set_exception((PermanentError if is_never else TicketTooOld)(text.format(*hours)))
         members[:] = [one for one in members if not one.done.done()]
 
-    def _layers_s(self, shape: PageShape, parameters: SealParameters) -> float | None:
-        """Return the seconds of a batch's layers by what was measured of the drives; trees come after."""
+    def _measured_s(self, shape: PageShape, parameters: SealParameters) -> float | None:
+        """Return the seconds of a batch by what was measured of the drives and of the trees' columns."""
         measured = measured_read(self.folder.parent)
         if measured is None or measured.drives != tuple(self.settings.drives):
             return None
         page = next((page for page in measured.pages if page.sectors == shape.lanes), None)
         if page is None:
             return None
-        machine = BatchMachine(cpus=thread_count())
+        machine = BatchMachine(cpus=thread_count(), columns_s=measured.columns_s)
         drives = len(self.settings.drives)
         found = batch_figures(shape.sectors, page, drives=drives, machine=machine, parameters=parameters)
-        return None if found.hours is None else found.hours * 3600
+        return None if found.whole_hours is None else found.whole_hours * 3600
 
     def _batch_work(self, batch: PageBatch, members: list[Waiting], progress: Progress) -> None:
         meter = RateMeter(self.folder, batch, members=len(members))

@@ -2,7 +2,7 @@
 
 PC1 with its layers on drives (docs/performance.md) needs 8.7 reads for each node of a batch.  A folder gets a
 file, which is removed afterwards; a device is only read.  With --all, for batches of every size, with the
-labels that the cores make; it is kept in the host's folder, and its page in the console shows it.
+labels and trees that the cores make; it is kept in the host's folder, and its page in the console shows it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from typing import Final
 
 import numpy as np
 
+from poolsite.filecoin.merkle import BASE_ARITY
 from poolsite.filecoin.scalars import NODE_BYTES
 from poolsite.wire.batch_model import (
     CORES,
     MEMORY,
     READS,
     ROOM,
+    TREES,
     BatchFigures,
     BatchMachine,
     batch_figures,
@@ -38,9 +40,10 @@ from poolsite.wire.batch_model import (
 from poolsite.wire.hardware import DrivesMeasured, PagesMeasured
 from poolsite.wire.page_shape import BATCH_MAX
 from workers.gpus import gpus_here
-from workers.kernels import labels, page_plan
+from workers.kernels import field, labels, page_plan
 from workers.kernels.lanes import NODES
 from workers.processors.batch_rates import measured_write
+from workers.processors.card_trees import TRIED_LEVELS, tree_maker
 from workers.processors.page_batch import sectors_a_thread
 from workers.processors.page_reader import RingReader, reader_of
 from workers.processors.parallel import thread_count
@@ -49,6 +52,7 @@ from workers.storage.files import space_check
 from workers.storage.mapped import resident_bytes
 from workers.storage.memory import memory_bytes
 from workers.storage.page_drives import FILE_NAME
+from workers.storage.sector import tree_nodes
 from workers.storage.sizes import size_text
 
 SECONDS: Final = 10.0
@@ -60,7 +64,7 @@ ROUND_READS: Final = 1 << 13
 SIZES: Final = (16, 32, 64, BATCH_MAX)
 """Sectors of a batch that pages are made for."""
 LABELS_S: Final = 1.0
-"""How long the labels of each size are measured, at most."""
+"""How long the labels of each size, and trees, are measured, at most."""
 LABEL_NODES: Final = 512
 """Nodes that are labelled between two looks at the clock."""
 BOUND_BY: Final = {
@@ -68,6 +72,7 @@ BOUND_BY: Final = {
     ROOM: "no room for one batch",
     READS: "reads",
     CORES: "cores",
+    TREES: "trees",
 }
 
 
@@ -153,6 +158,32 @@ def labels_measure(sectors: int, *, seconds: float) -> float:
         return nodes / (time.monotonic() - started)
 
 
+def columns_measure(*, seconds: float) -> float:
+    """Return how many columns of 32 GiB a second trees are made of, by the cores or by their card.
+
+    Each has its hash, its node of the replica, and the nodes over both.
+    """
+    maker = tree_maker()
+    size = BASE_ARITY ** maker.levels(TRIED_LEVELS)
+    below_modulus = np.uint64((1 << 61) - 1)
+    rows = [np.random.default_rng(row).integers(0, below_modulus, (size, 4), np.uint64) for row in range(11)]
+
+    def work(_: int) -> None:
+        tree = np.empty((tree_nodes(size, BASE_ARITY), 4), np.uint64)
+        maker.columns_grow(rows, tree, size)
+        field.add_rows(rows[-1], rows[0], tree[:size])
+        maker.grow(tree, size)
+
+    threads = range(thread_count())
+    with ThreadPoolExecutor(len(threads)) as pool:
+        list(pool.map(work, threads))  # compiles or loads the kernels
+        started, columns = time.monotonic(), 0
+        while not columns or time.monotonic() - started < seconds:
+            list(pool.map(work, threads))
+            columns += size * len(threads)
+        return columns / (time.monotonic() - started)
+
+
 def _file_fill(stack: ExitStack, folder: Path, size: int) -> int:
     """Return a file of random bytes on a folder's drive, without a name: none is left after a kill."""
     space_check(folder, size)
@@ -185,7 +216,10 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"measure-disks: {error_text(error)}\n")
         return 1
-    machine = BatchMachine(cpus=thread_count(), ram_bytes=memory_bytes(), has_card=bool(gpus_here()))
+    columns_s = int(columns_measure(seconds=min(LABELS_S, wanted.seconds))) if wanted.all else 0
+    machine = BatchMachine(
+        cpus=thread_count(), ram_bytes=memory_bytes(), has_card=bool(gpus_here()), columns_s=columns_s
+    )
     endurance = wanted.endurance * 1e12 * len(wanted.drive)
     for page, found in measured:
         figures = batch_figures(
@@ -209,6 +243,7 @@ def main(arguments: Sequence[str]) -> int:
             at=int(time.time()),
             room_bytes=room,
             endurance_bytes=int(endurance),
+            columns_s=columns_s,
             pages=tuple(page for page, _ in measured),
         )
         _keep(wanted.dir, whole)

@@ -120,8 +120,12 @@ class DriveBatchOutput(serializers.Serializer[Any]):
     )
     reads_s = serializers.FloatField(allow_null=True, help_text="a second, as measured; null: not measured")
     hours = serializers.FloatField(allow_null=True, help_text="until all layers are there")
+    trees_hours = serializers.FloatField(
+        allow_null=True, help_text="from then until replicas and trees are made; null: not measured"
+    )
     per_day = serializers.FloatField(
-        allow_null=True, help_text="sectors, as far as layers allow; 0: the host cannot hold one batch"
+        allow_null=True,
+        help_text="sectors, of layers alone where trees were not measured; 0: the host cannot hold one batch",
     )
     binds = serializers.ChoiceField(choices=BINDS, allow_blank=True, help_text="empty: not known")
     days = serializers.FloatField(

@@ -44,25 +44,34 @@ def test_a_measured_host_says_what_each_size_makes_and_what_binds(ann: User, qui
     page = shown(host(hardware=measured_hardware(endurance_bytes=endurance)))
 
     assert row_of(page, 128) == [
-        *("12.44 GiB", "44.05 TiB", "10\u202f123\u202f920", "14\u202f400\u202f000", "2 h 49"),
+        *("12.44 GiB", "44.05 TiB", "10\u202f123\u202f920", "14\u202f400\u202f000", "2 h 49", "–"),
         *("1\u202f087.1", "cores", "409 days"),
     ]
-    assert row_of(page, 16)[4:6] == ["2 h 49", "135.9"]
-    assert row_of(page, 1)[4:6] == ["2 h 49", "8.5"], "a page of one sector is as large as of sixteen"
+    assert row_of(page, 16)[4:7] == ["2 h 49", "–", "135.9"]
+    assert row_of(page, 1)[4:7] == ["2 h 49", "–", "8.5"], "a page of one sector is as large as of sixteen"
     assert "on /mnt/nvme1, /mnt/nvme2, of which batches can take 60 TiB." in page
     assert NOT_MEASURED not in page
 
 
+def test_trees_that_take_longer_than_layers_bind(ann: User, quiet: None) -> None:
+    hardware = measured_hardware()
+    hardware["drives_measured"]["columns_s"] = 32 * 160_000
+    page = shown(host(hardware=hardware))
+
+    assert row_of(page, 128)[4:8] == ["2 h 49", "7 h 27", "298.8", "trees"]
+    assert row_of(page, 32)[4:8] == ["2 h 49", "1 h 51", "163.8", "cores"]
+
+
 def test_reads_room_and_memory_bind_and_endurance_may_not_be_known(ann: User, quiet: None) -> None:
     slow = shown(host("slow", hardware=measured_hardware(reads_s=1_000_000)))
-    assert row_of(slow, 128)[5:] == ["107.4", "reads", "not known"]
+    assert row_of(slow, 128)[6:] == ["107.4", "reads", "not known"]
 
     full = shown(host("full", hardware=measured_hardware(room_bytes=30 << 40)))
-    assert row_of(full, 128)[4:] == ["–", "0.0", "room on the drives", "–"]
-    assert row_of(full, 64)[6] == "cores"
+    assert row_of(full, 128)[4:] == ["–", "–", "0.0", "room on the drives", "–"]
+    assert row_of(full, 64)[7] == "cores"
 
     small = shown(host("small", hardware=measured_hardware() | {"ram_bytes": 13 * GIB}))
-    assert row_of(small, 128)[5:] == ["0.0", "memory", "–"]
+    assert row_of(small, 128)[6:] == ["0.0", "memory", "–"]
 
 
 def test_a_host_that_was_not_measured_says_how_and_what_batches_need(ann: User, quiet: None) -> None:
@@ -74,7 +83,7 @@ def test_a_host_that_was_not_measured_says_how_and_what_batches_need(ann: User, 
         memory, drives, *figures = row_of(page, sectors)
         assert memory.endswith("GiB")
         assert drives.endswith("TiB")
-        assert figures == ["–", "–", "–", "–", "–", "not known"]
+        assert figures == ["–", "–", "–", "–", "–", "–", "not known"]
     assert "h-batches" not in shown(host("prover", kinds=["window_post"])), "it seals nothing"
 
 
@@ -108,7 +117,7 @@ def test_page_says_how_many_sectors_batches_have_and_why(
     page = shown(host(hardware=measured_hardware() | {"batch_size": {"sectors": 64, "why": why}}))
 
     assert words in page
-    assert row_of(page, 64)[4:6] == ["2 h 49", "543.5"]
+    assert row_of(page, 64)[4:7] == ["2 h 49", "–", "543.5"]
     assert page.count("used here") == 1
 
 
@@ -118,17 +127,19 @@ def test_planner_multiplies_what_was_measured_and_says_what_is_assumed(ann: User
 
     empty = planner()
     assert NOT_MEASURED in empty
-    assert row_of(empty, 128)[6] == "–"
+    assert row_of(empty, 128)[7] == "–"
 
     host("quick", hardware=measured_hardware())
     host("slow", hardware=measured_hardware(reads_s=1_000_000))
     page = planner(hosts="2")
     assert "Measured on 2 hosts. Figures are their mean, time and limit those of the slowest." in page
-    assert row_of(page, 128)[3:8] == ["7\u202f700\u202f000", "1 d 04 h", "597.2", "1\u202f194.5", "reads"]
+    assert row_of(page, 128)[3:9] == [
+        *("7\u202f700\u202f000", "1 d 04 h", "–", "597.2", "1\u202f194.5", "reads"),
+    ]
 
     host("other", hardware={"cpus": 8})
     assert "Measured on 2 of 3 hosts; the others are assumed to be alike." in planner()
-    assert row_of(planner(hosts="10"), 128)[6] == "5\u202f972.3"
+    assert row_of(planner(hosts="10"), 128)[7] == "5\u202f972.3"
 
 
 def test_rest_has_the_same_and_a_tenant_only_its_own(ann: User, quiet: None) -> None:
@@ -145,7 +156,7 @@ def test_rest_has_the_same_and_a_tenant_only_its_own(ann: User, quiet: None) -> 
     plan = Client().get("/api/v1/planner", headers=headers).json()
     assert (plan["batches"], plan["batches_measured_on"]) == (found, 1)
     assert signed_in("bill").get(reverse("host", args=[worker.uuid])).status_code == 404
-    assert row_of(text_of(signed_in("bill").get(reverse("planner"))), 128)[5] == "561.8"
+    assert row_of(text_of(signed_in("bill").get(reverse("planner"))), 128)[6] == "561.8"
     prover = host("prover", kinds=["window_post"])
     assert Client().get(f"/api/v1/workers/{prover.uuid}", headers=headers).json()["batches"] == []
 

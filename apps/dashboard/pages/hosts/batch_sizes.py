@@ -23,6 +23,7 @@ from poolsite.wire.batch_model import (
     ROOM,
     SET,
     STARTED,
+    TREES,
     UNMEASURED,
     BatchFigures,
     batch_size_of,
@@ -42,6 +43,7 @@ BOUND_BY: Final[dict[str, StrOrPromise]] = {
     ROOM: _("room on the drives"),
     READS: _("reads"),
     CORES: _("cores"),
+    TREES: _("trees"),
 }
 
 
@@ -75,7 +77,8 @@ def size_row(size: BatchFigures, *, hosts: int | None) -> dict[str, Any]:
         "drives": joined_size(size.needs_bytes),
         "needed": _rate(size.reads_needed_s),
         "measured": _rate(size.reads_s),
-        "hours": formatting.time_left(None if size.hours is None or not per_day else size.hours * HOUR_S),
+        "layers": _took(size.hours if per_day else None),
+        "trees": _took(size.trees_hours if per_day else None),
         "per_day": NOTHING if per_day is None else formatting.tenths(per_day),
         "all": NOTHING if per_day is None or hosts is None else formatting.tenths(per_day * hosts),
         "binds": str(BOUND_BY.get(size.binds, NOTHING)),
@@ -87,6 +90,10 @@ def size_row(size: BatchFigures, *, hosts: int | None) -> dict[str, Any]:
 def _days_text(days: float | None) -> str:
     """Return how long drives last; their endurance may not be given."""
     return gettext("not known") if days is None else plural(round(days), "day")
+
+
+def _took(hours: float | None) -> str:
+    return formatting.time_left(None if hours is None else hours * HOUR_S)
 
 
 def _rate(per_second: float | None) -> str:

@@ -99,6 +99,7 @@ def test_every_size_of_batch_is_measured_at_once_and_kept_for_the_console(tmp_pa
     told = report.hardware()["drives_measured"]
     assert (told.drives, told.endurance_bytes) == ((str(drive),), 600 * 10**12)
     assert [page.sectors for page in told.pages] == [16, 32, 64, 128]
+    assert told.columns_s > 0
     assert all(min(page.reads_s, page.read_ns, page.nodes_s) > 0 for page in told.pages)
     table = batch_table({"drives_measured": msgspec.to_builtins(told)})
     assert [size.reads_s for size in table if size.sectors >= 16] == [int(one["reads_s"]) for one in found]

@@ -525,15 +525,22 @@ def test_a_batch_that_no_ticket_outlives_is_refused_with_its_remedy(tmp_path, se
         label(**late(sector(0, tmp_path), left_s=1000, fresh_s=84600))
 
 
-def test_a_first_batch_is_refused_by_what_was_measured_of_the_drives(tmp_path, settings):
-    """One read a second: the layers alone take 0.3 hours."""
-    pages = (PagesMeasured(sectors=16, reads_s=1),)
-    measured_write(DriveQueue(settings).folder.parent, DrivesMeasured(drives=settings.drives, pages=pages))
+@pytest.mark.parametrize(("reads_s", "columns_s", "seconds"), [(1, 0, 1116), (10**6, 1, 64)])
+def test_a_first_batch_is_refused_by_what_was_measured(tmp_path, settings, reads_s, columns_s, seconds):
+    """One read, or one column of the trees, a second."""
+    measured = DrivesMeasured(
+        drives=settings.drives,
+        pages=(PagesMeasured(sectors=16, reads_s=reads_s),),
+        columns_s=columns_s,
+    )
+    measured_write(DriveQueue(settings).folder.parent, measured)
     queue = DriveQueue(settings)
 
-    for fresh_s, refusal in ((84600, TicketTooOld), (1000, PermanentError)):
-        with queue.coming(SMALL) as label, pytest.raises(refusal, match=r"about 0\.3 h"):
-            label(**late(sector(0, tmp_path), left_s=100, fresh_s=fresh_s))
+    for fresh_s, refusal in ((84600, TicketTooOld), (seconds - 5, PermanentError)):
+        with queue.coming(SMALL) as label, pytest.raises(refusal, match=rf"about {seconds / 3600:.1f} h"):
+            label(**late(sector(0, tmp_path), left_s=seconds / 2, fresh_s=fresh_s))
+    with DriveQueue(settings).coming(SMALL) as label:
+        label(**late(sector(1, tmp_path), left_s=seconds + 60, fresh_s=84600))
 
 
 def test_with_another_number_of_drives_it_is_measured_again(tmp_path, settings):
