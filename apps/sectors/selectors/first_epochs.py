@@ -163,8 +163,8 @@ def sector_first_epoch(sector: Sector, *, height: int, network: Network) -> int:
     work_s = work_seconds(sector.miner, JobKind.SEAL, stages=stages, share=SLOWEST) if stages else 0.0
     if sector.precommit_epoch is None:
         return first_epoch_compute(JobKind.SEAL, height=height, work_s=work_s, network=network)
-    begun = max(height, sector.precommit_epoch + network.pre_commit_challenge_delay)
-    return first_epoch_compute(JobKind.REBUILD, height=begun, work_s=work_s, network=network)
+    earliest = max(height, sector.precommit_epoch + network.pre_commit_challenge_delay)
+    return first_epoch_compute(JobKind.REBUILD, height=earliest, work_s=work_s, network=network)
 
 
 def queue_seconds(miner: Miner, *, waiting_bytes: int) -> float:
@@ -177,10 +177,10 @@ def queue_seconds(miner: Miner, *, waiting_bytes: int) -> float:
         return 0.0
     rows = Sector.objects.filter(tenant_id=miner.tenant_id, miner__sector_size=miner.sector_size)
     rows = rows.filter(state__in=HOSTS_STATES, paused_at=None)
-    begun = rows.filter(Q(job__time_sensitive=True) | Q(job__sticky_worker__isnull=False)).count()
+    ahead = rows.filter(Q(job__time_sensitive=True) | Q(job__sticky_worker__isnull=False)).count()
     ready = Piece.objects.filter(miner__tenant_id=miner.tenant_id, miner__sector_size=miner.sector_size)
     size = ready.filter(state=PieceState.READY).aggregate(sum=Sum("padded_size"))["sum"] or 0
-    return gap * (begun + max(ceil((size + waiting_bytes) / miner.sector_size), 1))
+    return gap * (ahead + max(ceil((size + waiting_bytes) / miner.sector_size), 1))
 
 
 def _gap_seconds(miner: Miner) -> float:
@@ -199,8 +199,8 @@ def _gap_seconds(miner: Miner) -> float:
         spans[job] = min(first, at - timedelta(milliseconds=ms or 0)), max(last, at)
     gaps = [
         (ended - before).total_seconds()
-        for (_, before), (begun, ended) in pairwise(sorted(spans.values(), key=itemgetter(1)))
-        if begun < before
+        for (_, before), (started, ended) in pairwise(sorted(spans.values(), key=itemgetter(1)))
+        if started < before
     ]
     found = sum(gaps) / len(gaps) if gaps else 0.0
     with suppress(RedisError, OSError):

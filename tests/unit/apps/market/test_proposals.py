@@ -311,9 +311,7 @@ def test_disks_that_may_never_come_promise_no_room(miner: Miner) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_proposals_to_miners_of_two_tenants_are_accepted_one_after_the_other(
-    miner: Miner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_proposals_to_miners_of_two_tenants_take_turns(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> None:
     other = factories.miner(2002, of="other", sector_size=8 * MIB)
     market_set(other, values={"is_open": True}, by=people.principal())
     second = Held(lambda: propose(proposal(other)))
