@@ -41,9 +41,9 @@ def test_a_door_killed_while_it_answers_makes_one_deal(market: Market) -> None:
     before, after = (market.order(data * 30, nothing) for data in (b"never there", b"never there either"))
     pieces = [order["Piece"] for order in (before, after)]
     with pool.database() as link, link.cursor() as cursor:
-        cursor.execute("select 1 from users_tenant for update")
+        cursor.execute("lock table market_deal in share mode")
         cut = market.begin(before)
-        wait_until(lambda: pool.rows_of(WAITING), within_s=60, what="a proposal that waits for a row")
+        wait_until(lambda: pool.rows_of(WAITING), within_s=60, what="a proposal that waits to be written")
         market.kill()
     assert market.state(before) == ""
     with pool.frozen("redis"):  # a deal is written, and those who watch are told before the client is
