@@ -6,7 +6,7 @@ read it as any other; decisions ask for its code (decision 51).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import md5
@@ -267,6 +267,16 @@ def reason_of(error: BaseException) -> Reason | str:
 def is_whole(code: str) -> bool:
     """Return whether a reason of this code is its text."""
     return code.startswith(WHOLE)
+
+
+def reasons_within(text: str) -> Iterator[Reason | str]:
+    """Yield a reason, then those that are its values, at any depth; a plain text yields itself."""
+    yield text
+    if isinstance(text, Reason) and not is_whole(text.code):
+        for value in text.values.values():
+            for part in value if isinstance(value, list) else [value]:
+                if isinstance(part, str):
+                    yield from reasons_within(part)
 
 
 def code_of(text: str) -> str:

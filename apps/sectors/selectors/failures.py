@@ -13,15 +13,21 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import clock
 from apps.core.alike import fingerprint
-from apps.core.reasons import code_of
+from apps.core.reasons import code_of, is_whole, reasons_within
 from apps.messages.models import Message
+from apps.messages.reasons import NEEDS
 from apps.miners.selectors.miners import miners_visible
 from apps.sectors.errors.sectors import FailureUnknown
 from apps.sectors.models import Job, JobEvent, PipelineRun, Sector, SectorChange, StoreMove, Worker
 from apps.sectors.reasons import (
     BALANCE_SHORT,
     COMM_R_DIFFERS,
+    COUNT_MISSING,
+    EXITED_WITH,
     MESSAGE_ENDED,
+    MISSING_IN,
+    PAYER_KEEPS,
+    PAYER_SHORT,
     TOO_MUCH,
     WOULD_REFUSE,
     WOULD_REFUSE_IT,
@@ -64,21 +70,27 @@ OF_DAMAGE: Final = _(
 OF_FILES: Final = _("restore the files, or go back to an earlier stage")
 ADVICE_BY_CODE: Final = {
     **dict.fromkeys(
-        (WOULD_REFUSE.code, WOULD_REFUSE_UPDATE.code, WOULD_REFUSE_IT.code, MESSAGE_ENDED.code), OF_CHAIN
+        [
+            one.code
+            for one in (WOULD_REFUSE, WOULD_REFUSE_UPDATE, WOULD_REFUSE_IT, MESSAGE_ENDED, EXITED_WITH)
+        ],
+        OF_CHAIN,
     ),
-    **dict.fromkeys((BALANCE_SHORT.code, TOO_MUCH.code), OF_FUNDS),
+    **dict.fromkeys(
+        [one.code for one in (BALANCE_SHORT, TOO_MUCH, PAYER_SHORT, PAYER_KEEPS, NEEDS)], OF_FUNDS
+    ),
+    **dict.fromkeys([one.code for one in (MISSING_IN, COUNT_MISSING)], OF_FILES),
     COMM_R_DIFFERS.code: OF_DAMAGE,
 }
 """What helps against our own reasons."""
 ADVICE: Final = (
     (r"no space|disk full|ENOSPC", _("free disk space on the host, then retry")),
-    (r"the chain would refuse|message ended with|exit code", OF_CHAIN),
     (r"nonce|base fee|funds|balance|insufficient", OF_FUNDS),
     (r"damaged|corrupt|mismatch|differs|wrong|incorrect", OF_DAMAGE),
     (r"no such file|not found|missing", OF_FILES),
     (r"gave up|killed|signal|memory", _("give the host more memory or fewer slots, then retry")),
 )
-"""What helps against what a host said, which has no codes: the first whose words are in it."""
+"""What helps against what another program said, which has no codes: the first whose words are in it."""
 ADVICE_OF_ENDED: Final = {
     JobKind.UNSEAL: _("make sure that the sector's store can be read, then retry; rebuild a damaged replica"),
     MOVE: _(
@@ -127,9 +139,12 @@ def advice_of(kind: str, error: str) -> str:
     """Return what helps."""
     if kind in ADVICE_OF_ENDED:
         return str(ADVICE_OF_ENDED[kind])
-    if (own := ADVICE_BY_CODE.get(code_of(error))) is not None:
-        return str(own)
-    fits = (text for pattern, text in ADVICE if re.search(pattern, error, re.IGNORECASE))
+    parts = list(reasons_within(error))
+    for part in parts:
+        if (own := ADVICE_BY_CODE.get(code_of(part))) is not None:
+            return str(own)
+    said = "\n".join(part for part in parts if not (code := code_of(part)) or is_whole(code))
+    fits = (text for pattern, text in ADVICE if re.search(pattern, said, re.IGNORECASE))
     return str(next(fits, _("retry; if it fails again, go back to an earlier stage")))
 
 

@@ -13,7 +13,8 @@ from django.db import connection, transaction
 from django.utils.translation import override
 
 from apps.core.alike import fingerprint
-from apps.core.reasons import Reason, code_of, quoted, shown_text
+from apps.core.marked_texts import FORMATTER
+from apps.core.reasons import REASONS, Reason, clauses, code_of, colon, is_whole, quoted, shown_text
 from apps.sectors.models import (
     Job,
     JobEvent,
@@ -24,8 +25,15 @@ from apps.sectors.models import (
     Worker,
     WorkerCommand,
 )
-from apps.sectors.reasons import BALANCE_SHORT, ENDED_ON_CHAIN, NODE_REFUSES, TOO_MUCH, WOULD_REFUSE
-from apps.sectors.selectors.failures import OF_CHAIN, OF_FUNDS, advice_of
+from apps.sectors.reasons import (
+    BALANCE_SHORT,
+    ENDED_ON_CHAIN,
+    EXITED_WITH,
+    NODE_REFUSES,
+    TOO_MUCH,
+    WOULD_REFUSE,
+)
+from apps.sectors.selectors.failures import ADVICE_BY_CODE, OF_CHAIN, OF_FUNDS, advice_of
 from apps.sectors.services.jobs.reports import job_fail
 from apps.sectors.services.sealing.steps import sector_stop
 from apps.sectors.services.stores.events import event_write
@@ -154,7 +162,20 @@ def test_advice_goes_by_the_code_whatever_the_words() -> None:
     other_words = Reason("no space for it in the pool of messages", WOULD_REFUSE.code, {})
     assert advice_of("seal", other_words) == str(OF_CHAIN)
     assert {advice_of("seal", kind()) for kind in (BALANCE_SHORT, TOO_MUCH)} == {str(OF_FUNDS)}
+    assert advice_of("seal", colon("sector 7", clauses(EXITED_WITH(exit_code=18), "it waits"))) == str(
+        OF_CHAIN
+    )
     assert "free disk space" in advice_of("seal", quoted("No space left on device", by="host"))
+    assert "free disk space" in advice_of("seal", colon("rack-a", quoted("ENOSPC", by="host")))
+
+
+def test_the_words_of_our_own_reasons_give_no_advice() -> None:
+    """Only another program's have no codes: all kinds, with values that have words of ours, too."""
+    for kind in REASONS.values():
+        names = {name for _, name, _, _ in FORMATTER.parse(kind.template) if name}
+        if not is_whole(kind.code) and kind.code not in ADVICE_BY_CODE:
+            made = Reason(f"{kind.template} no space, wrong balance", kind.code, dict.fromkeys(names, 1))
+            assert advice_of("seal", made).startswith("retry; if it fails again"), kind
 
 
 def test_failures_are_alike_by_their_code_whatever_the_words() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -68,12 +69,13 @@ def test_synthetic_proofs_of_a_batch_are_the_reference_s_byte_for_byte(tmp_path,
     one = sealing("2k_synth", 10, folder=tmp_path / "synth")
     infos = one.add_piece()
     output = one.pc2(one.pc1(infos))
-    real, spoilt = uring.drives_pread, []
+    real, spoilt = uring.drives_pread, list[int]()
 
     def misread(handles, requests, run, results):
         real(handles, requests, run, results)
         if len(spoilt) < 3:
-            results[len(spoilt)] = spoilt.append(-5) or -5
+            results[len(spoilt)] = -errno.EIO
+            spoilt.append(len(requests))
 
     monkeypatch.setattr(uring, "drives_pread", misread)
     paths = (str(one.cache), str(one.sealed))
