@@ -29,7 +29,7 @@ from apps.dashboard.notices import notice_leave
 from apps.dashboard.object_fields import Found
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.deals.client_tokens import may_give, token_rows
-from apps.dashboard.pages.deals.rows import LABELS, deal_row, reason_text
+from apps.dashboard.pages.deals.rows import LABELS, deal_rows, reason_text
 from apps.dashboard.pagination import page_counted
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
@@ -252,7 +252,7 @@ def client(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
             (LABELS[state], reason_text(state, reason), count)
             for state, reason, count in reasons[:REASONS_SHOWN]
         ],
-        deals=[deal_row(deal) for deal in deals],
+        deals=deal_rows(deals),
         deals_href=f"{reverse('deals')}?{urlencode({'client': row['client']})}",
         may_change=viewer.may("sign"),
         tokens=token_rows(viewer, row["client"], at=data.at),

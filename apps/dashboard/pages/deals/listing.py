@@ -27,7 +27,7 @@ from apps.dashboard.html_time import time_html
 from apps.dashboard.list_page import Column, Empty, ListPage
 from apps.dashboard.notices import notice_leave
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.deals.rows import LABELS, DealRow, deal_row, reason_text, terms_text
+from apps.dashboard.pages.deals.rows import LABELS, DealRow, deal_rows, reason_text, terms_text
 from apps.dashboard.pages.pieces.rows import uploader_text
 from apps.dashboard.refusals import refusal_text
 from apps.dashboard.registry import NavItem
@@ -105,7 +105,7 @@ DEALS: Final = ListPage(
     caption=_("Deals, newest first"),
     icon="storage",
     rows=lambda data: deals_visible(data.viewer),
-    lay_out=lambda rows, _data: [deal_row(row) for row in rows],
+    lay_out=lambda rows, _data: deal_rows(rows),
     id_of=attrgetter("row.uuid"),
     order_of=attrgetter("row.pk"),
     tones=("bad",),

@@ -6,7 +6,7 @@ an address, and a cookie of these pages alone takes its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
 from http import HTTPStatus
@@ -28,6 +28,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import clock
 from apps.core.errors import DomainError, NotFound
 from apps.dashboard.cards import Fact
@@ -83,6 +84,12 @@ class OwnRow:
 def own_row(deal: Deal) -> OwnRow:
     """Lay out one deal as its client sees it."""
     return OwnRow(deal, LABELS[deal.state], reason_text(deal.state, reason_told(deal)) or terms_text(deal))
+
+
+@chain_read_once()
+def own_rows(deals: Iterable[Deal]) -> list[OwnRow]:
+    """Lay out deals; the network is read once for all."""
+    return [own_row(deal) for deal in deals]
 
 
 def cookie_salt(request: HttpRequest) -> str:
@@ -219,7 +226,7 @@ def own(request: HttpRequest, token: ClientToken) -> HttpResponse:
         status=422 if wrong else 200,
         title=_("Your deals"),
         client=token.client,
-        rows=[own_row(row) for row in rows],
+        rows=own_rows(rows),
         pager=pager,
         facets=facets,
         q=wanted["q"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.chain.selectors.network import network_current
+from apps.chain.selectors.read_cache import chain_read_once
 from apps.core import formatting
 from apps.core.languages import clauses_text
 from apps.core.reasons import shown_text
@@ -70,3 +72,9 @@ def reason_text(state: str, reason: str) -> str:
 def deal_row(deal: Deal) -> DealRow:
     """Lay out one deal."""
     return DealRow(deal, LABELS[deal.state], reason_text(deal.state, deal.reason) or terms_text(deal))
+
+
+@chain_read_once()
+def deal_rows(deals: Iterable[Deal]) -> list[DealRow]:
+    """Lay out deals; the network is read once for all."""
+    return [deal_row(deal) for deal in deals]
