@@ -135,9 +135,11 @@ class Owners:
 
     def on(self, miner_pk: int, day: date) -> int:
         """Return whose a miner was as a day began: later transfers are undone."""
+        transfers = self.transfers.get(miner_pk)
+        if transfers is None:
+            return self.now[miner_pk]
         began = datetime.combine(day, time.min, UTC)
-        later = (row for row in self.transfers.get(miner_pk, ()) if row.at > began)
-        first = next(later, None)
+        first = next((row for row in transfers if row.at > began), None)
         return self.now[miner_pk] if first is None else first.from_tenant_id
 
 

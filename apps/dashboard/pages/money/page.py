@@ -211,6 +211,8 @@ def miner_money(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
 
 def _before_charges(accounts: Accounts, prices: Prices) -> str:
     """Return what the miners' net and the gas of none of them were worth."""
+    if not prices.currency:
+        return ""
     found: Counter[date] = Counter()
     for money in accounts.by_miner.values():
         found.update(money.net_by_day)

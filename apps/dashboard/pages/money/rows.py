@@ -71,7 +71,7 @@ def miner_rows(
                 name=(pk in seen and miner.name) or miner.address,
                 sub="" if money.lines else gettext("only gas: no day is recorded"),
                 href=href if pk in seen and miner.address else "",
-                worth=worth_text(prices, money.net_by_day),
+                worth=worth_text(prices, money.net_by_day) if prices.currency else "",
             )
         )
     rows.sort(key=lambda row: -(row.figures["net"] or 0))
