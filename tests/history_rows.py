@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from apps.core.clock import now
+from apps.core.clock import DAY, now
 from apps.history.models import Reading
 from apps.history.rules import Figure, begin_of
-from apps.history.states import DAY, HOUR, METRICS, Kind, Unit
+from apps.history.states import HOUR, METRICS, Kind, Unit
 from poolsite.filecoin.amounts import FIL
 from tests.demo_data import Pool
 

@@ -34,6 +34,7 @@ from apps.market.rules import ulid_decode
 from apps.market.selectors.deals import deal_of_client
 from apps.pieces.data.sources import SLOW_RATE, SLOW_S
 from apps.users.errors import TokenRefused
+from poolsite.filecoin.sizes import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-MIB: Final = 1024 * 1024
 
 SLOW: Final = 408
 """The rest of such a body is not waited for."""

@@ -17,7 +17,8 @@ from django.db.models.functions import Cast
 
 from apps.core.catalogue import CATALOGUE
 from apps.core.catalogue_files import catalogue_read
-from apps.core.formatting import DAY_S, HOUR_S, MINUTE_S, NARROW
+from apps.core.clock import DAY_S, HOUR_S, MINUTE_S
+from apps.core.formatting import NARROW
 from apps.core.marked_texts import TEMPLATE, TEMPLATED
 from apps.core.reason_fields import CODED
 from apps.core.reasons import (

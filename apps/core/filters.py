@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 NAME_MAX: Final = 100
 """Most characters of a name that a refusal repeats."""
+TEXT_MAX: Final = 100
+"""Most characters of a text that is searched for."""
 NUMBER_MAX: Final = 2**63 - 1
 """The largest number that a column holds."""
 NO_SUCH_WORD: Final = _("must be one of {values}")

@@ -8,6 +8,7 @@ from typing import Final
 
 from django.utils.translation import gettext_noop, ngettext
 
+from apps.core.clock import DAY_S, HOUR_S, MINUTE_S
 from apps.core.marked_texts import COUNT, MarkedText, gettext
 from poolsite.filecoin.amounts import FIL
 
@@ -17,9 +18,6 @@ NOTHING: Final = "\u2013"
 """Nothing known; zero is `0`."""
 ATTO_PER_NANO: Final = 10**9
 SIZE_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-MINUTE_S: Final = 60
-HOUR_S: Final = 3600
-DAY_S: Final = 86_400
 ID_KEPT: Final = 4
 """Characters kept at each end of a shortened id."""
 

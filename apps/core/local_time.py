@@ -13,9 +13,9 @@ from django.utils.timezone import get_current_timezone
 from django.utils.translation import get_language, pgettext
 
 from apps.core import clock
+from apps.core.clock import MINUTE_S
 
 UTC_NAME: Final = "UTC"
-MINUTE_S: Final = 60
 HOUR_MIN: Final = 60
 REGIONS: Final = frozenset(
     {

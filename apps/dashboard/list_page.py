@@ -42,8 +42,9 @@ from apps.dashboard.pagination import (
 )
 from apps.dashboard.refusals import field_refusal_text
 from apps.dashboard.registry import navigation
-from apps.dashboard.scope import SCOPE, href_in_scope, scope_chosen
+from apps.dashboard.scope import href_in_scope, scope_chosen
 from apps.dashboard.sessions import sign_in_required
+from apps.miners.selectors.scope import SCOPE
 from apps.users.rules.principals import Principal
 from apps.users.selectors.saved_views import saved_views_of
 

@@ -17,11 +17,11 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.formatting import ATTO_PER_NANO
 from apps.dashboard.text_fields import Text
+from apps.messages.rules.gas_checks import FACTOR_MAX
 from poolsite.filecoin.amounts import FIL, TOTAL_FILECOIN, BadAmount, fil_parse
 
 DIGITS_MAX: Final = 40
 INTEGER_MAX: Final = 1 << 31
-FACTOR_MAX: Final = 1000
 SEPARATORS: Final = re.compile("[\u202f ,]")
 SIZE_MAX: Final = 1 << 62
 """As much as REST takes: a target that it set is saved here unchanged."""

@@ -14,7 +14,8 @@ from apps.checks.report.report import Report
 from apps.checks.selectors.alerts import alerts_open
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import senders_needed
-from apps.core.formatting import DAY_S, plural
+from apps.core.clock import DAY_S
+from apps.core.formatting import plural
 from apps.miners.selectors.miners import miner_names, miners_visible
 from apps.miners.selectors.scope import viewer_in
 from apps.proving.selectors.deadlines import deadlines_filled, period_starts

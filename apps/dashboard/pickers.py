@@ -15,6 +15,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext
 
 from apps.core import formatting
+from apps.core.filters import TEXT_MAX
 from apps.core.languages import list_text
 from apps.miners.selectors.miners import miner_principal, miners_visible
 from apps.miners.states import MinerState
@@ -37,7 +38,6 @@ HANDFUL: Final = 12
 SUGGESTED: Final = 20
 NAMED: Final = {"tenant", "host", "sealing-host", "machine", "store"}
 """Kinds that are found by name, not by address."""
-TEXT_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext
 
 from apps.core.languages import list_text
+from apps.miners.selectors.scope import SCOPE
 
-SCOPE: Final = ("tenant", "miner")
-"""Parameters of an address that say it; a page that has no such filter takes them along."""
 NAME_MAX: Final = 100
 PLACES: Final = ("cursor", "after")
 """Places in a list, which are none of another list."""

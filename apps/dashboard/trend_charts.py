@@ -15,6 +15,7 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
+from apps.core.clock import DAY
 from apps.core.formatting import NOTHING
 from apps.core.local_time import day_text, here_of
 from apps.dashboard.charts import Tick
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 Number = int | float
 Band = tuple[Sequence[Number], Sequence[Number]]
 """Lowest and highest value of each step."""
-DAY: Final = timedelta(days=1)
 DASHES: Final = ("", "6 4", "2 3")
 """Lines differ by more than their colours."""
 MARKS: Final = 4

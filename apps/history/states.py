@@ -6,6 +6,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
+from apps.core.clock import DAY
+
 
 class Kind(StrEnum):
     """Kinds of things that have a history."""
@@ -63,7 +65,6 @@ SEALED: Final = "sealed"
 SLOT: Final = timedelta(minutes=10)
 """Every so often everything is measured, once."""
 HOUR: Final = timedelta(hours=1)
-DAY: Final = timedelta(days=1)
 RETENTION: Final = {HOUR: timedelta(days=35), DAY: timedelta(days=400)}
 """For how long rows of an hour and of a day are kept."""
 WALLET_HOURS_RETENTION: Final = timedelta(days=8)

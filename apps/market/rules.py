@@ -24,6 +24,7 @@ from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.deals import BadDeal, client_lockup, deal_cid, proposal_check
 from poolsite.filecoin.fr32 import unpadded_bytes
 from poolsite.filecoin.piece_cids import SizedPiece
+from poolsite.filecoin.sizes import GIB
 
 SEAL_LOOKBACK: Final = 900
 """Epochs.  Source: lotus chain/actors/policy SealRandomnessLookback (ChainFinality)."""
@@ -34,7 +35,6 @@ Source: boost node/config PublishDealsConfidence, 2 * MessageConfidence.
 """
 PUBLISH_EPOCHS: Final = CONFIRM_EPOCHS + 2
 """From the epoch in which a publish message lands to that at which its data go into a sector."""
-GIB: Final = 1 << 30
 HEADERS_MAX: Final = 10
 """HTTP headers of a URL."""
 ULID_LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import clock
 from apps.core.addresses import address_typed
 from apps.core.errors import NotFound
-from apps.core.filters import Choices, DayFilters, ListFilters, Words
+from apps.core.filters import TEXT_MAX, Choices, DayFilters, ListFilters, Words
 from apps.core.marked_texts import gettext
 from apps.gateway.models import SignerKey
 from apps.users.models import SignerGrant
@@ -26,7 +26,6 @@ from apps.users.selectors.grants import signer_granted
 from apps.wallets.models import SERVED_S, RemoteWallet, SignRecord, Wallet
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 
-TEXT_MAX: Final = 100
 MESSAGER: Final = "messager"
 """Who asks for a signature of the pool's own messages; other programs ask by the interfaces' names."""
 PROGRAM_SIGNED: Final = timedelta(days=1)

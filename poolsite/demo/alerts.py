@@ -22,7 +22,7 @@ from apps.checks.models import (
 from apps.checks.services.service_days import service_day_count
 from apps.checks.states import AlertEntryKind, AlertEvent, ChannelKind, Component, Condition
 from apps.checks.table.checks import CHECKS_BY_NAME
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 from apps.core.models import Backup
 from apps.core.reasons import Reason, counted, lasting
 from apps.users.rules.encryption import text_encrypt

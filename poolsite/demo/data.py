@@ -15,19 +15,10 @@ from apps.market.states import DealDoor, DealSource, DealState
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
 from apps.sectors.models import Allocation, AllocationsRead, ClaimsEnding, Sector, VerifiedClaim
-from poolsite.demo.world import (
-    DAY_EPOCHS,
-    GIB,
-    HEIGHT,
-    ONLY,
-    PLEDGE,
-    SECTOR_BYTES,
-    TimesGiven,
-    World,
-    rows_write,
-)
+from poolsite.demo.world import DAY_EPOCHS, HEIGHT, ONLY, PLEDGE, SECTOR_BYTES, TimesGiven, World, rows_write
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.cids import commd_cid
+from poolsite.filecoin.sizes import GIB
 
 CLIENTS: Final = (1_912_004, 1_912_377, 1_914_020, 1_915_111)
 """Actor ids of clients."""

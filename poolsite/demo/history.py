@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from apps.core.clock import DAY
 from apps.history.models import Reading
 from apps.history.rules import Figure, Number, begin_of
-from apps.history.states import DAY, HOUR, SEALED, WALLET_HOURS_RETENTION, Kind
+from apps.history.states import HOUR, SEALED, WALLET_HOURS_RETENTION, Kind
 from apps.sectors.models import JobEvent
 from poolsite.demo.figures import Figures
 from poolsite.demo.hosts import FULL, STOPPED, STOPPED_FOR
 from poolsite.demo.money import Held, WalletCourse
-from poolsite.demo.world import GIB, World, midnight, rows_write
+from poolsite.demo.world import World, midnight, rows_write
+from poolsite.filecoin.sizes import GIB
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import WORKER_STAGES
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from apps.core.reasons import quoted
 from apps.sectors.models import HostReport, Store, StoreAttachment, StoreEvent, StoreSample, Worker
-from poolsite.demo.world import GIB, TIB, World, rows_write
+from poolsite.demo.world import World, rows_write
+from poolsite.filecoin.sizes import GIB, TIB
 from poolsite.wire.hosts import VERSION
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.stores import StoreCondition

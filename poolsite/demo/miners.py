@@ -24,7 +24,6 @@ from poolsite.demo.world import (
     POST_PROOF,
     SEAL_PROOF,
     SECTOR_BYTES,
-    TIB,
     WIN_REWARD,
     World,
     cid,
@@ -32,6 +31,7 @@ from poolsite.demo.world import (
 )
 from poolsite.filecoin.fixed_point import PRECISION
 from poolsite.filecoin.policy import MADE_UP
+from poolsite.filecoin.sizes import TIB
 
 HEADS: Final = DAY_EPOCHS
 FIRST_MINER: Final = 2_300_100

@@ -35,10 +35,9 @@ from poolsite.demo.world import (
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.fixed_point import PRECISION
-from poolsite.filecoin.pledge import daily_fee, fault_fee, locked_reward
+from poolsite.filecoin.pledge import VESTING_DAYS, daily_fee, fault_fee, locked_reward
 from poolsite.filecoin.power import Estimate
 
-VESTING_DAYS: Final = 180
 FREE: Final = 6 * FIL
 """Available balance with which each miner begins."""
 WITHDRAW_EVERY: Final = 13

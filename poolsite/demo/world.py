@@ -24,11 +24,10 @@ from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.policy import MADE_UP
 from poolsite.filecoin.sector import RegisteredPoStProof, RegisteredSealProof
+from poolsite.filecoin.sizes import GIB
 
 HEIGHT: Final = 5_412_345
 """Epoch of the newest head."""
-GIB: Final = 1 << 30
-TIB: Final = 1 << 40
 SECTOR_BYTES: Final = 32 * GIB
 VERIFIED_FACTOR: Final = 10
 PLEDGE: Final = 145 * FIL // 1000

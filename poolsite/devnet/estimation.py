@@ -16,8 +16,9 @@ from poolsite.devnet.execution import IncludedMessage, message_apply
 from poolsite.filecoin.address import BLS, ID
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.gas import BLOCK_GAS_LIMIT
 from poolsite.filecoin.gas_estimates import fee_cap_estimate, fee_cap_limit, premium_estimate
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT, SignedMessage, message_to_cbor
+from poolsite.filecoin.message import SignedMessage, message_to_cbor
 from poolsite.filecoin.signature import Signature
 from poolsite.filecoin.sigtypes import SECP256K1_SIGNATURE_LEN, SIG_SECP256K1
 

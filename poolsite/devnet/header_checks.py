@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from poolsite.devnet.actors.ledger import SENDER_KINDS, actor_get, address_of, key_address, resolve
 from poolsite.filecoin.address import ID, Address
 from poolsite.filecoin.election import BadElection, ticket_randomness, vrf_verify
+from poolsite.filecoin.gas import BLOCK_GAS_LIMIT
 from poolsite.filecoin.gas_estimates import inclusion_gas
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT, MessageRefused, message_check_for_inclusion
+from poolsite.filecoin.message import MessageRefused, message_check_for_inclusion
 from poolsite.filecoin.signature import BadSignature, signature_verify
 
 if TYPE_CHECKING:

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.ledger import actor_get, resolve
-from poolsite.filecoin.gas import effective_premium
+from poolsite.filecoin.gas import BLOCK_GAS_LIMIT, effective_premium
 from poolsite.filecoin.gas_estimates import inclusion_gas
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT
 
 if TYPE_CHECKING:
     from poolsite.devnet.state.tables import State

@@ -23,13 +23,13 @@ from poolsite.embedded.children import LIBC, PR_SET_PDEATHSIG, environment_of
 from poolsite.embedded.errors import BadFolder, DiskFull, RequirementMissing
 from poolsite.embedded.folders import passable_create
 from poolsite.embedded.programs import postgres_programs
+from poolsite.filecoin.sizes import MIB
 from workers.storage.memory import memory_bytes
 
 if TYPE_CHECKING:
     from poolsite.embedded.children import Slot
     from poolsite.embedded.paths import PoolPaths
 
-MIB: Final = 1 << 20
 MEMORY: Final = (
     ("shared_buffers", 32, 64, 4096),
     ("effective_cache_size", 4, 256, 1 << 20),

@@ -25,14 +25,15 @@ from poolsite.filecoin.codec import (
     to_cbor,
     to_json,
 )
+from poolsite.filecoin.gas import BLOCK_GAS_LIMIT
 from poolsite.filecoin.kinds import BYTES, CID, INT64, nullable
 from poolsite.filecoin.signature import SIGNATURE, Signature
 from poolsite.filecoin.sigtypes import SIG_BLS
 
 MESSAGE_VERSION: Final = 0
 """The only version of messages there is."""
-BLOCK_GAS_LIMIT: Final = 10_000_000_000
-"""Highest sum of the gas limits of one block's messages; so also of one message."""
+METHOD_MAX: Final = (1 << 63) - 1
+"""Largest method number that a column holds; FRC-42 numbers have 32 bits."""
 METHOD_SEND: Final = 0
 """Method number of a plain transfer."""
 MAX_MESSAGE_LEN: Final = 64 << 10

@@ -21,6 +21,9 @@ from poolsite.filecoin.upgrades import PREMIUM_BASE_FEE_VERSION, version_at
 
 EPOCHS_PER_DAY_MAINNET: Final = 2880
 """Epochs of 30 s in a day; times that the protocol gives in days are counted with it on every network."""
+CLAIM_DROP_PERIOD: Final = 30 * EPOCHS_PER_DAY_MAINNET
+"""Last epochs of a sector's life in which its claims may be given up.  Source: builtin-actors
+runtime/src/runtime/policy.rs END_OF_LIFE_CLAIM_DROP_PERIOD."""
 _DAY: Final = EPOCHS_PER_DAY_MAINNET
 """Epochs of a day, within this table."""
 

@@ -17,10 +17,11 @@ from enum import IntEnum
 from poolsite.filecoin.cbor import BadCbor, decode, encode
 from poolsite.filecoin.merkle import BASE_ARITY
 from poolsite.filecoin.message import MAX_MESSAGE_LEN
-from poolsite.filecoin.porep.parameters import KIB, MIB, SECTOR_SIZES, ChallengeRule, seal_parameters
+from poolsite.filecoin.porep.parameters import SECTOR_SIZES, ChallengeRule, seal_parameters
 from poolsite.filecoin.porep.vanilla import VanillaPoRepProof, porep_proof_encode
 from poolsite.filecoin.post.vanilla import VanillaPoStProof, post_proof_encode
 from poolsite.filecoin.scalars import NODE_BYTES
+from poolsite.filecoin.sizes import KIB, MIB
 from poolsite.filecoin.update.parameters import update_parameters
 from poolsite.filecoin.update.vanilla import VanillaUpdateProof, update_proof_encode
 

@@ -21,10 +21,10 @@ from poolsite.filecoin import cbor
 from poolsite.filecoin.cids import Cid, cid_parse
 from poolsite.filecoin.multiaddr import multiaddr_encode, multiaddr_parse
 from poolsite.filecoin.varint import uvarint_write
+from poolsite.ipld.cids import DAG_CBOR
 from poolsite.libp2p.identity import Identity
 from poolsite.libp2p.protobuf import bytes_field
 
-DAG_CBOR: Final = 0x71
 DAG_JSON: Final = 0x0129
 SHA2_256: Final = b"\x12\x20"
 """Multihash prefix: its code and 32 bytes."""

@@ -25,7 +25,7 @@ import numpy as np
 from numba import njit
 
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE, VAR_VARIABLE, parameter_folder
-from poolsite.filecoin.porep.parameters import KIB
+from poolsite.filecoin.sizes import KIB
 from tests.bench.snark_kernels import SPREAD, quotient_work, sum_work, work_named
 from workers.kernels.cache import cache_base
 from workers.processors import bench

@@ -31,6 +31,7 @@ from workers.storage.bucket_path import BucketPath
 from workers.storage.bucket_settings import SCHEME, BucketAway
 from workers.storage.files import TruncatedFile
 from workers.storage.sector import SectorFiles
+from workers.storage.store_check import P_AUX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,6 @@ TRY_WIN_S: Final = 3.0
 BROKEN_MAX: Final = 3
 """If a server is overloaded and refuses parts of more sectors than this, the proof is retried instead of
 calling them faulty."""
-P_AUX_BYTES: Final = 2 * NODE_BYTES
 
 
 def is_far(replica: Replica) -> bool:

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.block_output import BlockPage, RoundPage, block_body, round_body
-from apps.api.v1.pagination import CURSOR, LIMIT, number, number_parameter
+from apps.api.v1.pagination import CURSOR, LIMIT, PAGE_MAX, number, number_parameter
 from apps.api.v1.views import PoolView
 from apps.blocks.selectors.mining_status import mining_status
 from apps.blocks.selectors.rounds import blocks_of, rounds_of
@@ -16,7 +16,6 @@ from apps.core import clock
 from apps.miners.selectors.miners import miner_get
 
 PAGE_DEFAULT = 100
-PAGE_MAX = 1_000
 EPOCH_MAX = 10**12 - 1
 
 

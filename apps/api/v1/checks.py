@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.scope import SCOPE, SCOPE_PARAMETERS, scope_asked
+from apps.api.v1.scope import SCOPE_PARAMETERS, scope_asked
 from apps.api.v1.serializers import InputSerializer, checked
 from apps.api.v1.views import PoolView
 from apps.checks.findings.results import Check, Finding, Severity
@@ -28,7 +28,7 @@ from apps.checks.services.check_settings import (
 )
 from apps.core import clock
 from apps.core.reasons import code_of
-from apps.miners.selectors.scope import viewer_in
+from apps.miners.selectors.scope import SCOPE, viewer_in
 
 if TYPE_CHECKING:
     from apps.checks.models import CheckSetting

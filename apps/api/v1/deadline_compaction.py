@@ -11,7 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run, verdicts_body
-from apps.api.v1.proving import PAGE_MAX, context_require, integer
+from apps.api.v1.pagination import PAGE_MAX
+from apps.api.v1.proving import context_require, integer
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.miners.selectors.miners import miner_get

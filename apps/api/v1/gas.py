@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.day_ranges import NAMES, days_asked, days_parameters
-from apps.api.v1.scope import SCOPE, SCOPE_PARAMETERS, scope_asked
+from apps.api.v1.scope import SCOPE_PARAMETERS, scope_asked
 from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
@@ -22,7 +22,7 @@ from apps.core.marked_texts import gettext
 from apps.messages.selectors.base_fee import base_fee_history, cheap_window
 from apps.messages.selectors.queue_costs import queue_costs
 from apps.messages.selectors.spend import SUMMED_BY, spend_summed
-from apps.miners.selectors.scope import viewer_in
+from apps.miners.selectors.scope import SCOPE, viewer_in
 
 DAYS_USUAL = 7
 

@@ -16,11 +16,12 @@ from rest_framework.response import Response
 from apps.api.v1.serializers import moment_value
 from apps.api.v1.views import PoolView
 from apps.core import clock
+from apps.core.clock import DAY
 from apps.core.errors import BadValue
 from apps.core.languages import list_text
 from apps.core.marked_texts import gettext
 from apps.history.selectors.series import POINTS_MAX, Point, series
-from apps.history.states import DAY, HOUR, METRICS, Kind
+from apps.history.states import HOUR, METRICS, Kind
 from apps.miners.selectors.miners import miner_get, miners_visible
 from apps.sectors.selectors.hosts import worker_get
 from apps.sectors.selectors.stores import store_get

@@ -12,8 +12,8 @@ from rest_framework.response import Response
 
 from apps.api.v1.dry_run import parameter_bool
 from apps.api.v1.host_output import WorkerDetail, WorkerOutput, detail_body, worker_body
-from apps.api.v1.list_filters import PAGE_DEFAULT, PAGE_MAX, ListView, parameters_of
-from apps.api.v1.pagination import CURSOR, LIMIT, newest_page
+from apps.api.v1.list_filters import PAGE_DEFAULT, ListView, parameters_of
+from apps.api.v1.pagination import CURSOR, LIMIT, PAGE_MAX, newest_page
 from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.sectors.selectors.host_filters import HostFilters

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 
-from apps.api.v1.pagination import NotACursor, number
+from apps.api.v1.pagination import PAGE_MAX, NotACursor, number
 from apps.api.v1.views import PoolView
 from apps.core.filters import ListFilter, ListFilters
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 PAGE_DEFAULT = 100
-PAGE_MAX = 1_000
 PLACE: Final = re.compile(r"-|(\d{1,18}-\d{1,18})", re.ASCII)
 """End and key of a page's last row; `-`: the first page."""
 

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from apps.api.idempotency import caller_key
 from apps.api.v1.miner_output import MinerOutput, miner_bodies, miner_body
-from apps.api.v1.pagination import CURSOR, LIMIT, number
+from apps.api.v1.pagination import CURSOR, LIMIT, PAGE_MAX, number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.node.client import chain_client
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
 
 PAGE_DEFAULT = 100
-PAGE_MAX = 1_000
 
 
 class MinerPage(serializers.Serializer[Any]):

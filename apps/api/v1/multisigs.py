@@ -36,12 +36,11 @@ from apps.miners.services.multisig_acts import (
     signer_refusal_read,
 )
 from apps.miners.states import Decision
+from poolsite.filecoin.message import METHOD_MAX
 
 if TYPE_CHECKING:
     from apps.chain.models import Head
     from apps.messages.models import Message
-
-METHOD_MAX = (1 << 63) - 1
 
 
 def _no_params() -> Any:

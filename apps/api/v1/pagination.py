@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     Row = TypeVar("Row")
 
+PAGE_MAX: Final = 1_000
+"""Most rows of a page."""
 DIGITS: Final = 19
 """Of the largest number that a column holds."""
 CURSOR: Final = OpenApiParameter("cursor", str, description="`next` of the page before")
@@ -50,7 +52,7 @@ class Pages(LimitOffsetPagination):
     """At most 1,000 rows at a time; the answer says how many there are and where the next page is."""
 
     default_limit = 100
-    max_limit = 1000
+    max_limit = PAGE_MAX
 
     def get_limit(self, request: Request) -> int:
         """Read `limit`.  Raises BadValue."""

@@ -10,7 +10,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import CURSOR, LIMIT, number
+from apps.api.v1.pagination import CURSOR, LIMIT, PAGE_MAX, number
 from apps.api.v1.serializers import CODE_HELP
 from apps.api.v1.views import PoolView
 from apps.core.errors import Conflict, NotFound
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from apps.proving.models import CheckRun
 
 PAGE_DEFAULT = 100
-PAGE_MAX = 1_000
 KEY_MAX = 10**12 - 1
 
 

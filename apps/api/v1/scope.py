@@ -7,7 +7,8 @@ from typing import Final
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
-SCOPE: Final = ("tenant", "miner")
+from apps.miners.selectors.scope import SCOPE
+
 SCOPE_PARAMETERS: Final = [
     OpenApiParameter("tenant", description="name of a tenant: what it has alone"),
     OpenApiParameter("miner", description="address of a miner: what is its own alone"),

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.message_changes import head_needed
-from apps.api.v1.pagination import CURSOR, LIMIT, number
+from apps.api.v1.pagination import CURSOR, LIMIT, PAGE_MAX, number
 from apps.api.v1.sector_change_output import (
     ChangeOutput,
     ChangePriceOutput,
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from apps.sectors.models import Sector
 
 PAGE_DEFAULT = 100
-PAGE_MAX = 1_000
 OF_MINER = ("ends_from", "ends_to", "exclude", "only_cc", "tolerance", "max_sectors")
 """What narrows the sectors of a miner that end soon."""
 

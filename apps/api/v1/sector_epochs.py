@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.pagination import CURSOR, LIMIT, number, number_parameter
+from apps.api.v1.pagination import CURSOR, LIMIT, PAGE_MAX, number, number_parameter
 from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors.heads import head_current
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from apps.sectors.models import Sector
 
 PAGE_DEFAULT = 100
-PAGE_MAX = 1_000
 PLACE: Final = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
 """Expiration and key of a page's last sector."""
 

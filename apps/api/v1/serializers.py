@@ -21,6 +21,7 @@ from apps.messages.services.method_rules import method_read
 from apps.sectors.rules.sector_names import sector_name_parse
 from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.amounts import BadAmount, fil_parse
+from poolsite.filecoin.message import METHOD_MAX
 
 ADDRESS_PATTERN: Final = "^([ft][0-4][0-9a-z]+|0x[0-9a-fA-F]{40})$"
 """What every address looks like; the rest is its checksum's."""
@@ -28,7 +29,6 @@ AMOUNT_DIGITS: Final = 40
 """Of the largest amount that is read: more than all FIL in attoFIL."""
 AMOUNT_PATTERN: Final = r"^-?([0-9]{1,40}|[0-9]{0,20}\.?[0-9]{1,18} ?([num]|nano|micro|milli|atto|a)?FIL)$"
 """attoFIL, or an amount with its unit."""
-METHOD_MAX: Final = (1 << 63) - 1
 METHOD_TEXT: Final = re.compile("[A-Za-z0-9]{1,64}")
 APPROVAL_HELP: Final = "the rule by which the message waits for a second person; empty if it does not"
 CODE_HELP: Final = "code of the reason, which stays where its words change; empty if it has none"

@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.host_commands import CommandOutput
-from apps.api.v1.list_filters import PAGE_DEFAULT, PAGE_MAX, ListView, parameters_of
-from apps.api.v1.pagination import CURSOR, LIMIT, newest_page
+from apps.api.v1.list_filters import PAGE_DEFAULT, ListView, parameters_of
+from apps.api.v1.pagination import CURSOR, LIMIT, PAGE_MAX, newest_page
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.store_output import StoreDetail, StoreOutput, detail_body, store_body
 from apps.api.v1.views import PoolView, created

@@ -14,7 +14,7 @@ from apps.automation.states import SectorData
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
 from apps.chain.selectors.network import network_current
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 from apps.core.reasons import as_reason, counted
 from apps.miners.selectors.miners import miners_of_addresses
 from apps.sectors.models import Sector, SectorChange

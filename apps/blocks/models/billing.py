@@ -12,12 +12,11 @@ from apps.core.fields import AddressField, AttoFilField
 from apps.core.models import Named
 from apps.miners.models import Miner
 from apps.users.models import Tenant
+from poolsite.filecoin.sizes import TIB
 
 SHARE_PLACES: Final = 4
 """Digits of a percentage after its point."""
 
-TIB: Final = 1 << 40
-"""Bytes of a TiB."""
 
 REFERENCE_MAX: Final = 200
 """Characters of a note, or of what a payment is known by."""

@@ -13,7 +13,7 @@ from django.db.models.functions import Extract, Floor
 from apps.blocks.models import MiningDay, Round
 from apps.blocks.selectors.rounds import UNDRAWN
 from apps.blocks.states import RoundState
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 from apps.miners.models import Miner
 
 COURSE_DAYS: Final = 30

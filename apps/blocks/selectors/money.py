@@ -17,11 +17,10 @@ from typing import Final, NamedTuple
 from django.db.models import Q, QuerySet, Sum
 
 from apps.blocks.models import Block
-from apps.blocks.models.billing import TIB
 from apps.blocks.states import RoundState
 from apps.chain.selectors.network import genesis_current
+from apps.core.clock import DAY_S
 from apps.core.day_ranges import DayRange
-from apps.core.formatting import DAY_S
 from apps.market.selectors.earnings import deals_earned
 from apps.messages.selectors.miner_money import money_moved
 from apps.messages.selectors.spend import spend_on
@@ -30,6 +29,7 @@ from apps.miners.selectors.days import DayHeld, miner_days_since, with_days
 from apps.miners.selectors.multisig_money import multisig_moves
 from apps.users.models import Tenant
 from apps.users.rules.principals import Principal
+from poolsite.filecoin.sizes import TIB
 
 SECOND: Final = timedelta(seconds=1)
 

@@ -7,8 +7,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, AttoFil
+from poolsite.filecoin.gas import BLOCK_GAS_LIMIT
 from poolsite.filecoin.gas_estimates import fee_cap_limit
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT, Message
+from poolsite.filecoin.message import Message
 
 NODE_OVER_ESTIMATION: Final = 1.25
 """Times the simulated gas that a node takes for the limit by itself.

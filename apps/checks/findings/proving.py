@@ -14,7 +14,8 @@ from apps.checks.findings.text import grouped, miner_name, miners_named, named
 from apps.checks.findings.windows import sectors_expected
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import first_close
-from apps.core.formatting import DAY_S, whole
+from apps.core.clock import DAY_S
+from apps.core.formatting import whole
 from apps.core.reasons import colon, counted, lasting, listed
 from apps.proving.models import Deadline, Dispute, SectorCheck
 from apps.proving.selectors.settings import recover_limits

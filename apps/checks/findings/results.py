@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from django.urls import reverse
 
 from apps.checks.selectors.data import CheckData
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 from apps.core.marked_texts import gettext
 from apps.core.reasons import cut, shown_text
 from apps.users.states import Perm

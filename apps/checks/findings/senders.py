@@ -12,7 +12,8 @@ from apps.checks.findings.results import Act, Finding, Link
 from apps.checks.findings.text import named
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.exposure import fees_per_day, provers_of
-from apps.core.formatting import DAY_S, shortened
+from apps.core.clock import DAY_S
+from apps.core.formatting import shortened
 from apps.core.reasons import ReasonKind, clauses, colon, counted
 from apps.messages.models import Sender
 from apps.messages.selectors.foreign import is_used_elsewhere, senders_left

@@ -12,7 +12,8 @@ from apps.checks.findings.results import REASON_MAX, Finding, Link
 from apps.checks.findings.text import at_least
 from apps.checks.selectors.data import CheckData
 from apps.checks.selectors.rare import COUNTED_MAX, rare_rows
-from apps.core.formatting import DAY_S, fil
+from apps.core.clock import DAY_S
+from apps.core.formatting import fil
 from apps.core.reasons import clauses, colon, counted, cut
 from apps.pieces.models import Piece
 from apps.pieces.reasons import UPLOAD

@@ -13,7 +13,8 @@ from apps.checks.findings.parts import host_part, store_part
 from apps.checks.findings.results import Finding, Link
 from apps.checks.findings.text import NAMED, at_least, grouped, named
 from apps.checks.selectors.data import CheckData
-from apps.core.formatting import DAY_S, size, whole
+from apps.core.clock import DAY_S
+from apps.core.formatting import size, whole
 from apps.core.reasons import as_reason, clauses, colon, counted, lasting
 from apps.sectors.models import Store
 from apps.sectors.rules.hardware import SEALING_AWAY

@@ -28,7 +28,7 @@ from apps.checks.report.evaluate import check_as_set, evaluate, evaluate_some
 from apps.checks.report.report import Report, Result
 from apps.checks.selectors.data import CheckData
 from apps.checks.table.checks import CHECKS_BY_NAME
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 from apps.core.live import CHANGES_KEY, CHECKS, OPERATOR, Change, changes_number, publish
 from apps.core.reasons import Reason, coded, coded_read
 from apps.core.redis_clients import redis_client, turn_claim

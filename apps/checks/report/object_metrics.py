@@ -16,12 +16,12 @@ from apps.checks.selectors.object_figures import (
     senders_by_work,
     wallets_by_gas,
 )
+from apps.core.clock import DAY
 from poolsite.filecoin.amounts import FIL
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-DAY: Final = timedelta(days=1)
 GAS_DAYS: Final = timedelta(days=6)
 """The gas of today and of these days before decides which senders and wallets have a series of their own."""
 

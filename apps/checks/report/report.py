@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Final
 
 from apps.checks.findings.results import Check, Finding, Link, Severity, Topic
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 from apps.core.marked_texts import gettext
 
 RANKED_S: Final = 7 * DAY_S

@@ -27,8 +27,7 @@ from apps.checks.selectors.backups import backup_last_taken
 from apps.checks.selectors.check_settings import severities_set
 from apps.checks.selectors.rare import COUNTED_MAX, Rare, rare_read, rare_rows
 from apps.checks.selectors.used_wallets import wallets_used
-from apps.core.clock import now
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S, now
 from apps.core.processes import Process, processes_all
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.selectors.connections import connections_failed

@@ -12,7 +12,7 @@ from django.db.models.functions import TruncMonth
 
 from apps.checks.models import ComponentDay, TenantServiceDay
 from apps.checks.states import Component
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 from apps.users.rules.principals import Principal
 
 LANDING_EDGES_S: Final = (15, 30, 60, 90, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 21_600, DAY_S)

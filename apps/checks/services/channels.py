@@ -31,8 +31,8 @@ from apps.checks.services.push_services import (
     wrong_part_find,
 )
 from apps.checks.states import AlertEvent, ChannelKind
+from apps.core.clock import DAY_S
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
-from apps.core.formatting import DAY_S
 from apps.core.marked_texts import gettext
 from apps.core.units import value_with_unit
 from apps.users.models import Tenant

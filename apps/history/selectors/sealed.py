@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from apps.core.clock import DAY
 from apps.history.models import Reading
 from apps.history.rules import begin_of
-from apps.history.states import DAY, HOUR, SEALED, Kind
+from apps.history.states import HOUR, SEALED, Kind
 from apps.sectors.models import JobEvent
 from poolsite.wire.pipeline import WORKER_STAGES, SectorEvent, SectorState
 

@@ -9,9 +9,10 @@ from typing import Final
 
 from django.db.models import Min
 
+from apps.core.clock import DAY
 from apps.history.models import Reading
 from apps.history.rules import Figure, Number, begin_of
-from apps.history.states import DAY, HOUR, RETENTION, WALLET_HOURS_RETENTION, Kind
+from apps.history.states import HOUR, RETENTION, WALLET_HOURS_RETENTION, Kind
 
 POINTS_MAX: Final = 1_000
 """Steps of one series at most."""

@@ -14,11 +14,12 @@ from django.db import transaction
 from django.db.models import Q
 
 from apps.chain.node.isolation import for_each_isolated
+from apps.core.clock import DAY
 from apps.history.models import Reading
 from apps.history.rules import Figure, Number, begin_of, figures_sum
 from apps.history.selectors.measured import MEASURED
 from apps.history.selectors.sealed import sealed_by_hour, uncounted_since
-from apps.history.states import DAY, HOUR, RETENTION, SEALED, WALLET_HOURS_RETENTION, Kind
+from apps.history.states import HOUR, RETENTION, SEALED, WALLET_HOURS_RETENTION, Kind
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 

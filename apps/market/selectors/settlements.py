@@ -13,7 +13,7 @@ from typing import Final
 from django.db.models import Exists, F, OuterRef, Q, Subquery, Sum, Value
 
 from apps.chain.selectors.network import network_current
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 from apps.market.models import Deal, DealSettlement, MinerMarket, Settlement, SettlementCheck
 from apps.messages.states import MessageState
 from apps.miners.models import Miner

@@ -10,8 +10,8 @@ from apps.messages.errors import BadMessage, CapBelowPremium
 from apps.messages.models import Message
 from apps.messages.reasons import GAS_LIMIT_LOW, NEEDS
 from poolsite.filecoin.amounts import FIL, TOTAL_FILECOIN, fil_format
+from poolsite.filecoin.gas import BLOCK_GAS_LIMIT
 from poolsite.filecoin.gas_estimates import unsigned_inclusion_gas
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT
 from poolsite.filecoin.message import Message as ChainMessage
 
 FACTOR_MAX: Final = 1000

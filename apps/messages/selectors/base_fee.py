@@ -10,7 +10,7 @@ from typing import Final
 from django.db.models import Avg, Count, F, Max, Min
 
 from apps.chain.models import Head
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 
 SPANS: Final = 96
 """Points of a whole day's history: one for each quarter of an hour."""

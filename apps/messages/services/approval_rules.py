@@ -25,8 +25,8 @@ from apps.users.rules.principals import Principal
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
+from poolsite.filecoin.message import METHOD_MAX
 
-METHOD_MAX: Final = (1 << 63) - 1
 ROWS_AT_ONCE: Final = 500
 """Waiting messages that are read together; their parameters may have many kilobytes."""
 

@@ -20,8 +20,9 @@ from apps.messages.services.spend import gas_cost_compute
 from apps.messages.services.validate import message_validate, use_check
 from apps.users.rules.principals import Principal
 from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.gas import BLOCK_GAS_LIMIT
 from poolsite.filecoin.gas_estimates import unsigned_inclusion_gas
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT, METHOD_SEND, Receipt
+from poolsite.filecoin.message import METHOD_SEND, Receipt
 from poolsite.filecoin.message import Message as ChainMessage
 
 RUN_GAS_DEFAULT = BLOCK_GAS_LIMIT

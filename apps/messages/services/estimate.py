@@ -24,8 +24,9 @@ from apps.messages.services.estimate_failures import failure_read
 from apps.messages.services.selection import Ready, Selection, free_nonces_generate
 from apps.messages.states import PRESSING, Wait
 from poolsite.filecoin.amounts import AttoFil, fil_format
+from poolsite.filecoin.gas import BLOCK_GAS_LIMIT
 from poolsite.filecoin.gas_estimates import fee_cap_limit
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT, METHOD_SEND
+from poolsite.filecoin.message import METHOD_SEND
 from poolsite.filecoin.message import Message as ChainMessage
 
 ESTIMATES_MAX: Final = 100

@@ -31,8 +31,9 @@ from apps.messages.states import MessageState, Wait
 from apps.users.rules.principals import Principal
 from apps.wallets.services.sign import messages_sign
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, fil_format
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT, SignedMessage, signed_message_to_cbor
+from poolsite.filecoin.gas import BLOCK_GAS_LIMIT
 from poolsite.filecoin.message import Message as ChainMessage
+from poolsite.filecoin.message import SignedMessage, signed_message_to_cbor
 
 
 def message_replace(

@@ -40,15 +40,12 @@ from poolsite.filecoin.ethereum import (
     signing_bytes,
 )
 from poolsite.filecoin.ethereum_transaction import BadTransaction
-from poolsite.filecoin.message import MAX_MESSAGE_LEN, METHOD_SEND
+from poolsite.filecoin.message import MAX_MESSAGE_LEN, METHOD_MAX, METHOD_SEND
 
 OVERHEAD_BYTES: Final = 700
 """Most that a signed message has beside its parameters: two addresses, numbers, the signature."""
 PARAMS_BYTES_MAX: Final = MAX_MESSAGE_LEN - OVERHEAD_BYTES
 """Most parameters of one message."""
-
-METHOD_MAX: Final = (1 << 63) - 1
-"""Largest method number that our column holds; FRC-42 numbers have 32 bits."""
 
 
 def message_validate(item: PushItem, *, principal: Principal) -> Message:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 from apps.core.errors import DomainError
 from apps.miners.selectors.miners import miner_alone
 from apps.users.rules.principals import Principal
 from apps.users.selectors.tenants import tenants_visible
+
+SCOPE: Final = ("tenant", "miner")
+"""Parameters of an address that say it; a page or a list that has no such filter takes them along."""
 
 
 def viewer_in(viewer: Principal, chosen: Mapping[str, str]) -> Principal:

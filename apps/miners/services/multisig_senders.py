@@ -24,7 +24,7 @@ from poolsite.filecoin.actors.multisig import Method, ProposeParams
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.codec import to_cbor
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT
+from poolsite.filecoin.gas import BLOCK_GAS_LIMIT
 from poolsite.filecoin.message import Message as ChainMessage
 
 PROPOSE_METHOD: Final = "multisig.Propose"

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from apps.sectors.onchain.live_sectors import Claim, LiveSector
 from apps.sectors.reasons import CLAIM_HELD, CLAIM_SHORT, EXPIRED, EXPIRES_THEN, IS_FAULTY, NO_WINDOW_YET
 from poolsite.filecoin.expiration import BadExpiration, extension_check
 from poolsite.filecoin.pledge import daily_fee
-from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET, Network
+from poolsite.filecoin.policy import CLAIM_DROP_PERIOD, Network
 from poolsite.filecoin.power import quality_power
-
-CLAIM_DROP_PERIOD: Final = 30 * EPOCHS_PER_DAY_MAINNET
-"""Last epochs of a sector's life in which its claims may be given up.  Source: builtin-actors
-runtime/src/runtime/policy.rs END_OF_LIFE_CLAIM_DROP_PERIOD."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from apps.messages.services.validate import PARAMS_BYTES_MAX
 from apps.pieces.models import Piece
@@ -26,7 +26,7 @@ from poolsite.filecoin.actors.miner_sectors import (
     SectorUpdateManifest,
     VerifiedAllocationKey,
 )
-from poolsite.filecoin.address import id_address
+from poolsite.filecoin.address import MARKET_ACTOR
 from poolsite.filecoin.cbor import int_write
 from poolsite.filecoin.cids import Cid, cid_parse, cid_to_json, commd_cid, commr_cid
 from poolsite.filecoin.codec import to_cbor
@@ -57,10 +57,6 @@ class Updated:
     sealed: Cid
     pieces: tuple[PieceActivationManifest, ...]
     proof: bytes
-
-
-MARKET: Final = id_address(5)
-"""The built-in market, which is told of the pieces of its deals."""
 
 
 def entries_count_fit(count: int, *, encode: Callable[[int], bytes]) -> int:
@@ -123,7 +119,9 @@ def manifest_of(piece: Piece) -> PieceActivationManifest:
     key = None
     if piece.client is not None and piece.allocation is not None:
         key = VerifiedAllocationKey(client=piece.client, id=piece.allocation)
-    notifications = () if piece.deal is None else (DataActivationNotification(MARKET, int_write(piece.deal)),)
+    notifications = (
+        () if piece.deal is None else (DataActivationNotification(MARKET_ACTOR, int_write(piece.deal)),)
+    )
     return PieceActivationManifest(
         cid=cid_parse(piece.piece_cid),
         size=piece.padded_size,

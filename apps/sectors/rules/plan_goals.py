@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from math import ceil, isfinite
 from typing import Final
 
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 from apps.sectors.rules.planner import Outcome
 
 DAYS_MAX: Final = 36_500

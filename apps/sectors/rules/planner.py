@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import count
 from typing import Final
 
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 from poolsite.wire.pipeline import SEALING, Stage
 
 STAGES: Final = tuple(str(spec.stage) for spec in SEALING if spec.slots)

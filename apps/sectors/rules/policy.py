@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 from apps.core.marked_texts import gettext
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET

@@ -11,9 +11,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from apps.chain.selectors.heads import head_current
+from apps.core.clock import DAY_S
 from apps.core.errors import BadValue
 from apps.core.filters import Choices, Words
-from apps.core.formatting import DAY_S
 from apps.core.marked_texts import gettext
 from apps.miners.selectors.miners import MinerFilters
 from apps.pieces.models import Piece

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 from apps.sectors.selectors.stage_runs import OpenStage, StageRun
 from poolsite.wire.pipeline import SEALING, WORKER_STAGES
 

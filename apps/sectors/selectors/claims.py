@@ -14,9 +14,8 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.status import EpochClock, clock_of, network_known
-from apps.core.clock import now
+from apps.core.clock import DAY_S, now
 from apps.core.filters import Choices, Whole, Words
-from apps.core.formatting import DAY_S
 from apps.miners.models import Miner
 from apps.sectors.models import ClaimsEnding, VerifiedClaim
 from apps.sectors.selectors.allocations import VerifiedFilters

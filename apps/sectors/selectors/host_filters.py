@@ -11,14 +11,13 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.clock import now
-from apps.core.filters import Choices, Words
+from apps.core.filters import TEXT_MAX, Choices, Words
 from apps.miners.selectors.miners import TenantFilters
 from apps.sectors.models import Worker
 from apps.sectors.selectors.host_groups import away_since, hosts_called
 from apps.sectors.selectors.host_speed import host_speeds
 from apps.sectors.selectors.host_states import IDLE, PAUSED, TROUBLE, WORKING, host_marks, hosts_stated
 
-TEXT_MAX: Final = 100
 HOST_STATES: Final[dict[str, Callable[[HostFilters], Q]]] = {
     "here": lambda _filters: Q(seen_at__gte=away_since(now())),
     "away": lambda _filters: Q(seen_at__lt=away_since(now())),

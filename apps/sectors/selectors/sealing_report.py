@@ -13,8 +13,8 @@ from typing import Final
 
 from django.db.models import Prefetch
 
+from apps.core.clock import DAY_S
 from apps.core.errors import BadValue
-from apps.core.formatting import DAY_S
 from apps.core.marked_texts import gettext
 from apps.miners.selectors.miners import miner_get
 from apps.sectors.models import Worker

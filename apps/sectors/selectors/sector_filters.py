@@ -11,9 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.chain.selectors.heads import head_current
 from apps.chain.selectors.status import EpochClock, clock_of, network_known
-from apps.core.clock import now
+from apps.core.clock import DAY_S, now
 from apps.core.filters import Choices, Flag, Whole, Words
-from apps.core.formatting import DAY_S
 from apps.miners.selectors.miners import MinerFilters, miners_visible
 from apps.sectors.models import Sector
 from apps.sectors.rules.sector_names import sector_name_parse

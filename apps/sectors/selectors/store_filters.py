@@ -10,13 +10,12 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.clock import now
-from apps.core.filters import Choices, Words
+from apps.core.filters import TEXT_MAX, Choices, Words
 from apps.core.uuids import is_uuid
 from apps.miners.selectors.miners import TenantFilters
 from apps.sectors.models import Store, StoreAttachment
 from apps.sectors.selectors.store_states import STATES, stores_stated
 
-TEXT_MAX: Final = 100
 LABEL_MAX: Final = 50
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 from apps.core.prepared_statements import Prepared
 from apps.core.uuids import is_uuid
 from apps.miners.models import Miner

@@ -17,6 +17,7 @@ from apps.sectors.errors.stores import StoreAmbiguous, StoreUnknown
 from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, Worker, WorkerCommand
 from apps.sectors.rules.policy import sealing_policy
 from apps.sectors.selectors.hosts import SHOWN_IDS, worker_is_away
+from apps.sectors.states import DETACHED
 from apps.users.rules.principals import Principal
 from poolsite.wire.commands import Operation
 from poolsite.wire.jobs import JobKind
@@ -31,8 +32,6 @@ RATE_LEAST: Final = timedelta(days=1)
 """Shortest span from which a rate is computed: minutes say nothing of a day."""
 FORECAST_TIMES: Final = 24
 """Longest forecast, as a multiple of the days measured."""
-DETACHED: Final = "DETACHED"
-"""Of a store that no host has attached."""
 SILENT: Final = "SILENT"
 """Of a store whose hosts are all away."""
 BEST_FIRST: Final = (

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from django.db.models import Q
 
 from apps.chain.selectors.heads import head_current
+from apps.core.clock import DAY
 from apps.core.errors import NotFound
 from apps.core.marked_texts import gettext
 from apps.miners.models import Miner
@@ -16,8 +16,6 @@ from apps.sectors.models import RUNS_OVER, PipelineRun, SealTarget, Sector
 from apps.sectors.states import Hold
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
-
-DAY: Final = timedelta(days=1)
 
 
 def target_get(miner: Miner) -> SealTarget:

@@ -10,8 +10,8 @@ from typing import Final
 
 from apps.chain.models import Head
 from apps.chain.node.client import ChainClient
+from apps.core.clock import DAY_S
 from apps.core.errors import BadValue
-from apps.core.formatting import DAY_S
 from apps.core.marked_texts import gettext
 from apps.miners.models import Miner, RewardEstimate
 from apps.sectors.models import Worker

@@ -12,8 +12,8 @@ from typing import Final
 
 from django.db import transaction
 
+from apps.core.clock import DAY_S
 from apps.core.errors import BadValue, NotAllowed
-from apps.core.formatting import DAY_S
 from apps.core.live import Change, publish
 from apps.core.marked_texts import gettext
 from apps.core.transitions import advance

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from redis.exceptions import RedisError
 
 from apps.core import clock
+from apps.core.clock import DAY
 from apps.core.filters import DayFilters, Moment, Words
 from apps.core.local_time import day_begin
 from apps.core.redis_clients import redis_client
@@ -30,7 +31,6 @@ STEP: Final = 2_000
 """Lines that one step checks: some ten milliseconds."""
 ACTORS_OF: Final = 200
 """Newest lines whose actors are offered to choose from."""
-DAY: Final = timedelta(days=1)
 LINES_SEARCHED: Final = 20_000
 """Lines that one page of a search reads: some ten milliseconds, however long the log is."""
 SPLIT: Final = Func(F("target"), Value(" "), Value(1), function="split_part", output_field=TextField())

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.errors import BadValue
-from apps.core.filters import ListFilters, Words
+from apps.core.filters import TEXT_MAX, ListFilters, Words
 from apps.core.marked_texts import gettext
 from apps.users.errors import TenantUnknown
 from apps.users.models import RateLimit, Tenant, Token, User
 from apps.users.rules.principals import Principal
 from apps.users.states import Role
-
-TEXT_MAX: Final = 100
 
 
 def tenants_visible(viewer: Principal) -> QuerySet[Tenant]:

@@ -10,12 +10,11 @@ from typing import Any, Final
 from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from apps.core.filters import ListFilters, Words
+from apps.core.filters import TEXT_MAX, ListFilters, Words
 from apps.users.models import Tenant, Token
 from apps.users.rules.principals import Principal
 from apps.users.states import perms_up_to
 
-TEXT_MAX: Final = 100
 USE_NOTED_EVERY: Final = timedelta(minutes=1)
 """How exact a token's last use is; a write per request would cost more than it is worth."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors import multisig
 from poolsite.devnet.actors.actor_errors import forbidden
 from poolsite.devnet.actors.call import Frame
 from poolsite.devnet.actors.codes import KIND_BY_CODE
+from poolsite.devnet.actors.creation import CONSTRUCT_METHOD
 from poolsite.devnet.actors.frames import framed
 from poolsite.devnet.actors.ledger import (
     INIT,
@@ -22,9 +23,6 @@ from poolsite.filecoin.codec import to_cbor
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
-
-
-CONSTRUCT_METHOD: Final = 1
 
 
 def exec_actor(call: Call) -> bytes:

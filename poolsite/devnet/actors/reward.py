@@ -19,13 +19,12 @@ from poolsite.filecoin.actors.reward import AwardBlockRewardParams, Method
 from poolsite.filecoin.address import REWARD_ACTOR, id_address
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.election import BLOCKS_PER_EPOCH
+from poolsite.filecoin.pledge import PENALTY_MULTIPLIER
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Machine
     from poolsite.devnet.state.power_rows import RewardState
 
-PENALTY_MULTIPLIER: Final = 3
-"""Miners pay a multiple of the penalties that their block's messages caused."""
 EPOCH_REWARD: Final = 36_266_260_308_195_979_333
 """attoFIL minted per epoch at the start of mainnet; the devnet keeps it."""
 REWARD_VELOCITY: Final = -109_897_758_509

@@ -11,9 +11,7 @@ from enum import StrEnum
 
 from poolsite.filecoin.merkle import TreeShape
 from poolsite.filecoin.scalars import NODE_BYTES
-
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-"""Bytes of a KiB, a MiB and a GiB."""
+from poolsite.filecoin.sizes import GIB, KIB, MIB
 
 MAX_CHALLENGES_PER_PARTITION = 18
 """Challenges that a PoRep circuit has at most.  Source: rust-fil-proofs filecoin-proofs/src/constants.rs."""

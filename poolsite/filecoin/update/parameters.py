@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from poolsite.filecoin.porep.parameters import KIB, MIB, SECTOR_SIZES, SHAPES
+from poolsite.filecoin.porep.parameters import SECTOR_SIZES, SHAPES
 from poolsite.filecoin.scalars import NODE_BYTES
+from poolsite.filecoin.sizes import KIB, MIB
 
 if TYPE_CHECKING:
     from poolsite.filecoin.merkle import TreeShape

@@ -12,10 +12,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from apps.core.clock import now
+from apps.core.clock import DAY, now
 from apps.history.models import Reading
 from apps.history.rules import begin_of
-from apps.history.states import DAY, HOUR, Kind
+from apps.history.states import HOUR, Kind
 from apps.messages.models import GasSpend
 from apps.sectors.models import SealTarget
 from poolsite.filecoin.amounts import FIL

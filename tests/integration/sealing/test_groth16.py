@@ -16,8 +16,8 @@ from apps.proving.models import WindowPost
 from apps.sectors.models import PipelineRun, Sector, SectorProof
 from apps.sectors.services.sealing.pledge import pledge_create
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE, VAR_VARIABLE
-from poolsite.filecoin.porep.parameters import KIB
 from poolsite.filecoin.proof_verifier import is_container
+from poolsite.filecoin.sizes import KIB
 from tests.integration.sealing.conftest import STAGES
 from tests.integration.sealing.pieces import LARGE, add
 from tests.integration.sealing.snap_up import act, run_reach

@@ -17,7 +17,7 @@ from apps.sectors.selectors.run_hosts import hosts_of_run
 from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.groth16.circuits import update_circuit_id, verifying_key_name
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE
-from poolsite.filecoin.porep.parameters import KIB
+from poolsite.filecoin.sizes import KIB
 from poolsite.filecoin.update.parameters import update_parameters
 from poolsite.wire.jobs import JobKind
 from tests.integration.sealing.pieces import LARGE, add

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from poolsite.devnet.actors.miner.extensions import CLAIM_DROP_PERIOD
 from poolsite.devnet.actors.miner.state_editor import Reader, sector_quality
 from poolsite.devnet.actors.verified.claims import TERM_MAX
 from poolsite.devnet.forks import reorg
@@ -28,6 +27,7 @@ from poolsite.filecoin.actors.verifreg import Method
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.codec import from_cbor, to_cbor
+from poolsite.filecoin.policy import CLAIM_DROP_PERIOD
 from tests.naive.pieces import data_commitment
 from tests.unit.devnet.later import Later
 from tests.unit.devnet.people import OWNER, STRANGER

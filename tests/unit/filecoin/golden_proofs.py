@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from poolsite.filecoin.merkle import TreeShape
-from poolsite.filecoin.porep.parameters import KIB, SealParameters, seal_parameters
+from poolsite.filecoin.porep.parameters import SealParameters, seal_parameters
 from poolsite.filecoin.porep.sealing import SealedSector, sector_seal
+from poolsite.filecoin.sizes import KIB
 from tests.naive.pieces import staged_sector
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "proofs"

@@ -9,8 +9,8 @@ from poolsite.filecoin.commd import (
     piece_alignment,
 )
 from poolsite.filecoin.fr32 import fr32_pad, fr32_unpad, padded_bytes
-from poolsite.filecoin.porep.parameters import GIB, KIB
 from poolsite.filecoin.sha254 import sha254_zero
+from poolsite.filecoin.sizes import GIB, KIB
 from tests.naive.pieces import data_commitment, staged_sector
 from tests.unit.filecoin.golden_proofs import SEALED_CASES, case_staged, golden, sha256_hex, stream
 

@@ -11,8 +11,8 @@ from poolsite.filecoin.address import UNDEF, ZERO_ADDRESS, id_address
 from poolsite.filecoin.amounts import TOTAL_FILECOIN, AttoFil
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.cids import cid_of_cbor
+from poolsite.filecoin.gas import BLOCK_GAS_LIMIT
 from poolsite.filecoin.message import (
-    BLOCK_GAS_LIMIT,
     Message,
     MessageRefused,
     Receipt,

@@ -14,7 +14,7 @@ from poolsite.filecoin.container_checks import (
 )
 from poolsite.filecoin.merkle import MerkleProof, PathElement
 from poolsite.filecoin.message import MAX_MESSAGE_LEN
-from poolsite.filecoin.porep.parameters import KIB, ChallengeRule, seal_parameters
+from poolsite.filecoin.porep.parameters import ChallengeRule, seal_parameters
 from poolsite.filecoin.porep.vanilla import ColumnProof, LabelingProof, VanillaPoRepProof
 from poolsite.filecoin.porep.verification import BadPoRep
 from poolsite.filecoin.post.challenges import post_randomness
@@ -37,6 +37,7 @@ from poolsite.filecoin.proof_container import (
     window_post_container,
     winning_post_container,
 )
+from poolsite.filecoin.sizes import KIB
 from poolsite.filecoin.update.parameters import update_parameters
 from poolsite.filecoin.update.vanilla import UpdateChallengeProof, VanillaUpdateProof
 from poolsite.filecoin.update.verification import BadUpdate

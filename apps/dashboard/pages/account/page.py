@@ -14,8 +14,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.core import clock
+from apps.core.clock import DAY_S
 from apps.core.errors import BadValue
-from apps.core.formatting import DAY_S
 from apps.core.local_time import UTC_NAME, page_zone, zone_find, zone_names
 from apps.dashboard.languages import language_activate, zone_activate
 from apps.dashboard.layout import THEME_COOKIE, THEMES, page_render

@@ -43,9 +43,10 @@ from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData, data_in_scope
 from apps.dashboard.registry import NavItem
-from apps.dashboard.scope import SCOPE, scope_chosen
+from apps.dashboard.scope import scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import Todo, acknowledged_text, checked_text, cost_text, todo_of
+from apps.miners.selectors.scope import SCOPE
 from apps.users.rules.principals import Principal
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.core import clock
+from apps.core.clock import DAY
 from apps.core.errors import DomainError
 from apps.core.languages import list_text
 from apps.core.local_time import here_of, moment_text
@@ -47,7 +47,6 @@ from apps.users.selectors.audit_search import (
 if TYPE_CHECKING:
     from apps.users.models import AuditEntry
 
-DAY: Final = timedelta(days=1)
 SHORT: Final = 120
 """Longest value that stands in the row itself."""
 FACTS: Final[dict[str, Callable[[Any], Any]]] = {

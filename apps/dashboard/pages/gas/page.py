@@ -29,7 +29,7 @@ from apps.dashboard.pages.gas.queue import queue_rows
 from apps.dashboard.pages.gas.spending import DAYS, GROUPS, HEADS, period_of, spend_rows, spend_total
 from apps.dashboard.pagination import Facet
 from apps.dashboard.registry import NavItem
-from apps.dashboard.scope import SCOPE, scope_chosen
+from apps.dashboard.scope import scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.dashboard.trend_charts import Axis, Line, Trend, trend
@@ -43,6 +43,7 @@ from apps.messages.selectors.base_fee import (
 from apps.messages.selectors.method_gas import SAMPLED, SAMPLED_DAYS, method_gas
 from apps.messages.selectors.queue_costs import QueueCost, queue_costs
 from apps.messages.selectors.spend import spend_since, spend_summed
+from apps.miners.selectors.scope import SCOPE
 from apps.users.rules.principals import Principal
 
 

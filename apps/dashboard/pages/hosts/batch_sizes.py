@@ -10,7 +10,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
-from apps.core.formatting import HOUR_S, NOTHING, joined_size, plural
+from apps.core.clock import HOUR_S
+from apps.core.formatting import NOTHING, joined_size, plural
 from apps.core.languages import colon_text, list_text, sentence_text
 from apps.core.local_time import moment_text
 from poolsite.wire.batch_model import (

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.core import clock, formatting
+from apps.core.clock import DAY_S
 from apps.core.formatting import plural
 from apps.core.languages import clauses_text, colon_text, list_text, sentence_text
 from apps.core.reasons import shown_text
@@ -361,7 +362,7 @@ def job_full_text(job: Job) -> str:
 
 def record_text(record: HostRecord) -> str:
     """Return `3.14 sectors a day`, and over how many days; of a host younger than a day the sectors."""
-    span = formatting.time_left(record.days * formatting.DAY_S)
+    span = formatting.time_left(record.days * DAY_S)
     if record.per_day is None:
         return gettext("{sectors} in {span}").format(sectors=plural(record.sectors, "sector"), span=span)
     return gettext("{per_day:.2f} sectors a day, {sectors} in {span}").format(

@@ -35,7 +35,8 @@ from apps.messages.rules.push_items import Gas, PushItem, SendSpec
 from apps.messages.services.push import message_push
 from apps.messages.services.receiver_lookup import receiver_kind_read
 from apps.users.rules.principals import Principal
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT, METHOD_SEND
+from poolsite.filecoin.gas import BLOCK_GAS_LIMIT
+from poolsite.filecoin.message import METHOD_SEND
 
 if TYPE_CHECKING:
     from apps.messages.models import Message

@@ -17,13 +17,13 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.core.languages import list_text
 from poolsite.filecoin.amounts import fil_format
+from poolsite.filecoin.sizes import TIB
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.blocks.models import BillingTerms
 
-TIB: Final = 1 << 40
 KINDS: Final = {
     ChargeKind.REWARDS: _("Share of rewards"),
     ChargeKind.POWER: _("QA power"),

@@ -12,7 +12,8 @@ from django.utils.translation import gettext
 
 from apps.blocks.selectors.money import MinerMoney
 from apps.core import formatting
-from apps.dashboard.trend_charts import DASHES, DAY, Axis, Line, Number, Trend, trend
+from apps.core.clock import DAY
+from apps.dashboard.trend_charts import DASHES, Axis, Line, Number, Trend, trend
 
 POINTS: Final = 120
 """Days that are drawn one by one; of more each point is a week."""

@@ -16,8 +16,9 @@ from django.views.decorators.http import require_safe
 
 from apps.chain.node.client import page_client
 from apps.core import formatting
+from apps.core.clock import DAY_S
 from apps.core.errors import BadValue, DomainError
-from apps.core.formatting import DAY_S, plural, tenths
+from apps.core.formatting import plural, tenths
 from apps.core.languages import list_text
 from apps.dashboard.labels import STAGES as NAMES
 from apps.dashboard.layout import page_render

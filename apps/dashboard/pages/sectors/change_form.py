@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext as _
 
 from apps.chain.selectors.status import EpochClock
+from apps.core.clock import DAY_S
 from apps.core.errors import BadValue
-from apps.core.formatting import DAY_S
 from apps.dashboard.forms import PageForm
 from apps.dashboard.number_fields import Integer
 from apps.dashboard.page_data import PageData

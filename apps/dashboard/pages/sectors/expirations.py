@@ -14,8 +14,8 @@ from django.views.decorators.http import require_safe
 
 from apps.chain.selectors.status import EpochClock
 from apps.core import formatting
+from apps.core.clock import DAY_S
 from apps.core.errors import DomainError
-from apps.core.formatting import DAY_S
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.scope import scope_chosen

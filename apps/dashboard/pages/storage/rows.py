@@ -11,13 +11,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
+from apps.core.clock import DAY_S
 from apps.core.formatting import plural
 from apps.core.languages import colon_text, list_text
 from apps.core.reasons import shown_text
 from apps.dashboard.labels import StateLabel
 from apps.sectors.selectors.hosts import proves_windows
 from apps.sectors.selectors.stores import (
-    DETACHED,
     SILENT,
     attachments_of,
     store_days_left,
@@ -27,6 +27,7 @@ from apps.sectors.selectors.stores import (
     store_status,
     stores_room,
 )
+from apps.sectors.states import DETACHED
 from poolsite.wire.commands import Operation
 from poolsite.wire.stores import StoreCondition
 
@@ -148,7 +149,7 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
         total=total_of(store),
         free=free_text(store),
         share=used / store.total_bytes if store.total_bytes and store.is_bounded else 0.0,
-        left=formatting.time_left(days * formatting.DAY_S) if days is not None else "",
+        left=formatting.time_left(days * DAY_S) if days is not None else "",
         rate=rate_text(rate, span=store_rate_span(store), wait=store_rate_wait(store)),
         sectors=formatting.whole(store.sectors),
         is_readable=status.is_readable,

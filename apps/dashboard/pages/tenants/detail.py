@@ -17,8 +17,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.checks.selectors.tenant_use import DAYS
 from apps.checks.services.channels import can_manage_channels
+from apps.core.clock import DAY_S
 from apps.core.errors import NotFound
-from apps.core.formatting import DAY_S
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.first_steps import LIVE_KINDS, first_steps
 from apps.dashboard.forms import PageForm, form_render

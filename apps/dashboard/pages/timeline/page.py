@@ -40,9 +40,10 @@ from apps.dashboard.pages.sectors.history import event_row
 from apps.dashboard.pages.storage.rows import event_text
 from apps.dashboard.pagination import ROWS, Facet, Pager, cursor_read, page_of
 from apps.dashboard.refusals import field_refusal_text
-from apps.dashboard.scope import SCOPE, scope_chosen
+from apps.dashboard.scope import scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors.miners import miner_get
+from apps.miners.selectors.scope import SCOPE
 from apps.users.rules.principals import Principal
 from apps.users.services.tenant_management import visible_tenant_find
 from poolsite.wire.commands import Operation

@@ -28,11 +28,12 @@ from apps.dashboard.pages.today.processes import processes_context, processes_fr
 from apps.dashboard.pages.today.stats import stats_of
 from apps.dashboard.pages.wallets.rows import wallet_row
 from apps.dashboard.registry import NavItem
-from apps.dashboard.scope import SCOPE, scope_chosen
+from apps.dashboard.scope import scope_chosen
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import Todo, checked_text, issues_verdict, todos, verdict_by
 from apps.messages.selectors.messages import messages_visible
 from apps.messages.selectors.stuck import stuck_marked
+from apps.miners.selectors.scope import SCOPE
 from apps.sectors.selectors.hosts import workers_visible
 from apps.sectors.selectors.sectors import sectors_visible
 from apps.users.rules.principals import Principal

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext, pgettext
 
 from apps.core import formatting
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY, DAY_S
 from apps.dashboard.labels import STAGES
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.senders.rows import runway
@@ -19,7 +19,7 @@ from apps.dashboard.trend_charts import DASHES, Axis, Line, Number, Trend, trend
 from apps.history.rules import begin_of
 from apps.history.selectors.miner_events import margins_by_step, wins_by_step
 from apps.history.selectors.series import Point, Series, series
-from apps.history.states import DAY, HOUR, SEALED, Kind
+from apps.history.states import HOUR, SEALED, Kind
 from apps.sectors.selectors.expirations import expirations_by
 from apps.sectors.selectors.host_lanes import STAGE_ORDER
 from apps.sectors.selectors.stores import (

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.chain.selectors.status import EpochClock
 from apps.core import formatting
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 from apps.core.reasons import shown_text
 from apps.dashboard import cells
 from apps.dashboard.csv_export import CHUNK, rows_in_turn

@@ -29,7 +29,7 @@ from poolsite.filecoin.actors.miner_sectors import (
     PieceActivationManifest,
     VerifiedAllocationKey,
 )
-from poolsite.filecoin.address import id_address
+from poolsite.filecoin.address import MARKET_ACTOR
 from poolsite.filecoin.cbor import int_write
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.commd import BadPiece
@@ -41,7 +41,6 @@ RECORDS_MAX: Final = 1_000
 """Of one request."""
 TOGETHER: Final = 100
 """Records of one transaction: it holds the locks of their sectors."""
-MARKET: Final = id_address(5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +232,7 @@ def _pieces(sector: Sector, record: SectorRecord, *, now: datetime) -> list[dict
                 verified_allocation_key=_claim(piece),
                 notify=()
                 if piece.deal is None
-                else (DataActivationNotification(MARKET, int_write(piece.deal)),),
+                else (DataActivationNotification(MARKET_ACTOR, int_write(piece.deal)),),
             )
             [row] = pieces_recover(sector.miner, number=sector.number, manifests=[manifest], now=now, at=at)
             if row.payload_size != piece.payload_size and row.actor == "console":

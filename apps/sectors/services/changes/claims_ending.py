@@ -10,7 +10,7 @@ from typing import Final
 from django.db.models import F, Q
 
 from apps.chain.node.isolation import for_each_isolated
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.sectors.models import ClaimsEnding, Sector

@@ -16,6 +16,7 @@ from apps.miners.onchain.partition_facts import live_field
 from apps.sectors.models import Sector, Store
 from apps.sectors.onchain.sectors import OnSector, sectors_proven_read
 from apps.sectors.reasons import DATA_UNKNOWN, FILES_ELSEWHERE
+from apps.sectors.selectors.moves import SWITCHED
 from apps.sectors.selectors.sealing_context import SealingContext
 from apps.sectors.services.files.copies import copies_forget
 from apps.sectors.services.readback.imports import NOTE, row_move
@@ -24,7 +25,6 @@ from apps.sectors.services.sealing.placements import placements_compare
 from apps.sectors.services.sealing.steps import job_lock
 from apps.sectors.services.stores.reported import mark_name_encode
 from apps.sectors.services.timeline import job_event_write
-from apps.sectors.states import MoveState
 from poolsite.filecoin.bitfield import BitField, bitfield_of, portions
 from poolsite.filecoin.cids import cid_parse, cid_to_commr
 from poolsite.wire.pipeline import RUN_FINAL, UNSENT, SectorState
@@ -32,8 +32,6 @@ from poolsite.wire.pipeline.changes import OPEN_CHANGES
 
 READ_MAX: Final = 500
 """Proven sectors of one question to the node."""
-SWITCHED: Final = (MoveState.COPIED, MoveState.CLEARING, MoveState.MOVED)
-"""Moves after which the row names the new store."""
 REPLICA_FACTS: Final = ("comm_r", "comm_d", "pieces", "key_comm_r")
 """Columns that an update changes."""
 

@@ -10,7 +10,6 @@ from apps.core.reasons import fitted
 from apps.sectors.models import Store, StoreEvent
 
 ATTACHED: Final = "ATTACHED"
-DETACHED: Final = "DETACHED"
 CHANGED: Final = "CHANGED"
 FAILED: Final = "FAILED"
 NOTE_MAX: Final = 500

@@ -20,6 +20,7 @@ from apps.sectors.models import Store, StoreAttachment, Worker, WorkerCommand
 from apps.sectors.reasons import LABELS
 from apps.sectors.selectors.ended_sectors import sectors_lying_in
 from apps.sectors.selectors.hosts import worker_is_away
+from apps.sectors.selectors.store_filters import LABEL_MAX
 from apps.sectors.selectors.stores import provers_of_store
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.stores.events import CHANGED, event_write
@@ -32,7 +33,6 @@ from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import PATH_MAX, READABLE, WEIGHT_MAX
 
 LABELS_MAX: Final = 20
-LABEL_MAX: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

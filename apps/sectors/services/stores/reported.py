@@ -16,9 +16,10 @@ from apps.core.reasons import COLON, Reason, quoted
 from apps.sectors.models import Sector, Store, StoreAttachment, StoreSample, Worker, WorkerCommand
 from apps.sectors.reasons import BY, RENAMED, ROOM_PROMISED
 from apps.sectors.services.files.removals import removals_detach_store, store_leftovers_remove
-from apps.sectors.services.stores.events import ATTACHED, CHANGED, DETACHED, FAILED, event_write
+from apps.sectors.services.stores.events import ATTACHED, CHANGED, FAILED, event_write
 from apps.sectors.services.stores.lost import files_find, forgotten_detach, is_forgotten
 from apps.sectors.services.stores.move_steps import move_note, moves_of_orders_lock
+from apps.sectors.states import DETACHED
 from poolsite.wire.commands import MOVE_OPERATIONS, STORE_OPERATIONS, Operation
 from poolsite.wire.stores import READABLE, SPACE_RESERVED, UNBOUNDED_BYTES, AttachedStore
 

@@ -7,7 +7,7 @@ extend_simple_qap_sector; FIP-0045, FIP-0100.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.actor_errors import bad_argument, forbidden, illegal_state, not_found
 from poolsite.devnet.actors.economy import economy
@@ -22,18 +22,12 @@ from poolsite.devnet.state.verified_rows import DataClaim, data_claims_of
 from poolsite.filecoin.actors.miner_sectors import ExtendSectorExpiration2Params
 from poolsite.filecoin.expiration import BadExpiration, extension_check
 from poolsite.filecoin.gas_model import extend_gas
-from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
+from poolsite.filecoin.policy import CLAIM_DROP_PERIOD
 
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
     from poolsite.devnet.state.sector_rows import Partition, Sector
     from poolsite.filecoin.actors.miner_sectors import ExpirationExtension2, SectorClaim
-
-CLAIM_DROP_PERIOD: Final = 30 * EPOCHS_PER_DAY_MAINNET
-"""Last epochs of a sector's life, in which claims may be given up.
-
-Source: builtin-actors runtime/src/runtime/policy.rs END_OF_LIFE_CLAIM_DROP_PERIOD.
-"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from poolsite.devnet.rpc.eth.messages import ZERO_HASH, hash_text, transaction_j
 from poolsite.filecoin.cbor import BadCbor
 from poolsite.filecoin.cbor import bytes_read as cbor_bytes_read
 from poolsite.filecoin.cids import BadCid, cid_of_digest
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT
+from poolsite.filecoin.gas import BLOCK_GAS_LIMIT
 from poolsite.filecoin.tipset import tipset_key_from_bytes
 from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import BadParam

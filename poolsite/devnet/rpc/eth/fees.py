@@ -26,8 +26,8 @@ from poolsite.filecoin.address import (
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.cbor import BadCbor, bytes_read, bytes_write
 from poolsite.filecoin.ethereum import METHOD_CREATE_EXTERNAL, METHOD_INVOKE_EVM
-from poolsite.filecoin.gas import effective_premium
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT, Message
+from poolsite.filecoin.gas import BLOCK_GAS_LIMIT, effective_premium
+from poolsite.filecoin.message import Message
 from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import BadParam
 

@@ -10,6 +10,7 @@ from poolsite.devnet.rpc.errors import panic
 from poolsite.devnet.rpc.eth import readers
 from poolsite.devnet.rpc.eth.blocks import block_hash, block_json, by_hash
 from poolsite.devnet.rpc.eth.messages import transaction_hash_text
+from poolsite.devnet.rpc.params import MAX_INT64
 from poolsite.filecoin.tipset import Tipset
 from poolsite.wire.jsonrpc.messages import RpcError
 from poolsite.wire.jsonrpc.parameters import BadParam
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 MAX_RANGE: Final = 2880
 """Most epochs that one question about logs may span."""
-MAX_INT64: Final = (1 << 63) - 1
 AT_HEAD: Final = "cannot ask for events for a tipset at or greater than head"
 NEW_HEADS: Final = "newHeads"
 NEW_LOGS: Final = "logs"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.actors.ledger import actor_get, resolve
+from poolsite.devnet.rpc.invocation import CBOR_CODEC
 from poolsite.filecoin.address import EAM_ACTOR, eth_masked_id
 from poolsite.filecoin.cbor import BadCbor, bytes_read
 from poolsite.filecoin.ethereum import METHOD_CREATE_EXTERNAL, METHOD_INVOKE_EVM, eth_name, transaction_of
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 ZERO_HASH: Final = "0x" + "00" * 32
 NATIVE_SELECTOR: Final = bytes.fromhex("868e10c4")
 """First bytes of the input of a message that is no contract's call."""
-CBOR_CODEC: Final = 0x51
 WORD_BYTES: Final = 32
 UNKNOWN_ADDRESS: Final = "0xff" + "00" * 11 + "ff" * 8
 """Stands for a receiver that has no actor: the message failed."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from poolsite.devnet.rpc import params as p
+from poolsite.devnet.rpc.params import MAX_UINT64
 from poolsite.filecoin.address import ETH_ADDRESS_LEN, Address, eth_address
 from poolsite.wire.jsonrpc.parameters import BadParam
 
 HASH_LEN: Final = 32
 TAGS: Final = ("earliest", "pending", "latest", "finalized", "safe")
 """Blocks that have names."""
-MAX_UINT64: Final = (1 << 64) - 1
 _DIGITS: Final = {10: frozenset("0123456789"), 16: frozenset("0123456789abcdefABCDEF")}
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from apps.api.limits import CLIENT_STREAMS_MAX, MEMORY, MIB, STREAMS_PER_CLIENT, BodyLimit, Pace, body_limit
+from apps.api.limits import CLIENT_STREAMS_MAX, MEMORY, STREAMS_PER_CLIENT, BodyLimit, Pace, body_limit
 from apps.pieces.data.sources import SLOW_RATE
 from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.sizes import MIB
 
 
 class Server:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from apps.core.clock import DAY
 from apps.history.models import Reading
 from apps.history.selectors.series import history_since, series
 from apps.history.services import readings
 from apps.history.services.readings import kind_record, readings_delete_old, readings_record
-from apps.history.states import DAY, HOUR, Kind
+from apps.history.states import HOUR, Kind
 from apps.miners.models import Miner
 from apps.sectors.services.hosts.heartbeats import worker_heartbeat
 from apps.sectors.services.timeline import job_event_write

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 from apps.messages.selectors.base_fee import (
     BaseFeeSpan,
     CheapWindow,

@@ -11,7 +11,7 @@ from apps.messages.selectors.replacement_fees import NewFees
 from apps.messages.services.guards import guard_set
 from apps.messages.services.replace import message_replace
 from apps.users.rules.principals import SYSTEM, Principal
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT
+from poolsite.filecoin.gas import BLOCK_GAS_LIMIT
 from tests.messaging import FIL, Pool
 from tests.people import principal
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from poolsite.filecoin.merkle import TreeShape
-from poolsite.filecoin.porep.parameters import GIB, KIB, MIB, seal_parameters
+from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.post.parameters import post_parameters
 from poolsite.filecoin.scalars import SCALAR_MODULUS
+from poolsite.filecoin.sizes import GIB, KIB, MIB
 from poolsite.filecoin.update.parameters import update_parameters_for_size
 from tests.unit.filecoin.golden_proofs import golden
 from tests.unit.workers.snark.canonical_rows import rows_sha256

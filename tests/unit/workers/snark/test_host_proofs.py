@@ -16,10 +16,10 @@ import pytest
 from poolsite.devnet.proofs import ProofChecks
 from poolsite.filecoin.groth16.keys import VerifyingKeys
 from poolsite.filecoin.groth16.published import PUBLISHED, data_digest, file_digest
-from poolsite.filecoin.porep.parameters import KIB, MIB
 from poolsite.filecoin.post.parameters import post_parameters
 from poolsite.filecoin.proof_container import PREFIX
 from poolsite.filecoin.proof_verifier import ProofVerifier
+from poolsite.filecoin.sizes import KIB, MIB
 from tests.unit.workers.processors.sealing import sealing
 from workers.processors import params, prove, verify, window_post, winning_post
 from workers.processors import snark as processor

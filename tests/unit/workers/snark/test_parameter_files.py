@@ -9,7 +9,8 @@ import pytest
 
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.groth16.verification import BadVerifyingKey
-from poolsite.filecoin.porep.parameters import GIB, KIB, SECTOR_SIZES
+from poolsite.filecoin.porep.parameters import SECTOR_SIZES
+from poolsite.filecoin.sizes import GIB, KIB
 from tests.unit.workers.snark.golden_circuits import golden_circuit, golden_witness
 from tests.unit.workers.snark.subgroups import outside_point
 from workers.snark import converted

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from poolsite.filecoin.groth16.keys import parameter_folder
-from poolsite.filecoin.porep.parameters import KIB
+from poolsite.filecoin.sizes import KIB
 from workers.config import HostConfig
 from workers.processors.snark_choice import HostProofs, Snark
 from workers.prover.preparation import Preparation

@@ -11,7 +11,7 @@ from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.damocles.forms import COUNT, NAME, SECTORS_MAX, listed, unsigned
 from apps.chain.selectors.network import network_current
 from apps.core import clock
-from apps.core.formatting import DAY_S
+from apps.core.clock import DAY_S
 from apps.damocles.selectors import damocles_hosts, unprovable
 from apps.miners.selectors.miners import miner_get
 from apps.miners.selectors.senders import miner_senders

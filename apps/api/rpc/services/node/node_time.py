@@ -16,9 +16,8 @@ from django.conf import settings
 from apps.api.rpc.dispatcher import Call
 from apps.api.rpc.services.node.proxy import node_call
 from apps.api.rpc.threads import COSTLY_THREADS
+from apps.core.clock import MINUTE_S
 from poolsite.wire.jsonrpc.messages import Json, RpcError
-
-MINUTE_S: Final = 60.0
 
 
 class NodeTime:

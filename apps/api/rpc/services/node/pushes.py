@@ -51,7 +51,7 @@ from apps.messages.services.senders import sender_other_note
 from apps.messages.states import PRESSING, UNSENDABLE, MessageState, Wait
 from apps.wallets.selectors import sender_allowed
 from poolsite.filecoin.actors.market import AddBalanceParams, Method
-from poolsite.filecoin.address import BadAddress, id_address
+from poolsite.filecoin.address import MARKET_ACTOR, BadAddress
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.kinds import BadField
@@ -83,7 +83,6 @@ PAUSE_S: Final = 1.0
 """Before a message that is not decided is looked at again."""
 PUSHES: Final = TenantSlots(500)
 """A tenant's pushes that wait at a time; later ones begin when earlier ones end."""
-MARKET: Final = id_address(5)
 NO_UUID: Final = str(uuid.UUID(int=0))
 SIGNED_PUSHES: Final = ("MpoolPush", "MpoolPushUntrusted", "MpoolBatchPush", "MpoolBatchPushUntrusted")
 REFUSALS: Final = {
@@ -137,7 +136,7 @@ async def market_add_balance(call: Call, *params: Json) -> Json:
     """Pay into an address' escrow at the market actor and return the message's CID."""
     wallet, holder, amount = params_decode("Filecoin.MarketAddBalance", ADD_BALANCE, list(params))
     message = ChainMessage(
-        to=MARKET,
+        to=MARKET_ACTOR,
         from_=wallet,
         value=amount,
         method=int(Method.ADD_BALANCE),

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.core.clock import now
+from apps.core.clock import DAY, now
 from apps.history.models import Reading
 from apps.history.rules import begin_of
-from apps.history.states import DAY, HOUR, Kind
+from apps.history.states import HOUR, Kind
 from poolsite.filecoin.amounts import FIL
 from tests import factories, people
 

@@ -18,7 +18,8 @@ from apps.chain.node.link import NodeLink
 from apps.chain.node.tipsets import key_to_json
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import AttoFil
-from poolsite.filecoin.message import BLOCK_GAS_LIMIT, Message
+from poolsite.filecoin.gas import BLOCK_GAS_LIMIT
+from poolsite.filecoin.message import Message
 from tests.fake_node import FakeNode, served
 
 ADDRESS = "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za"
