@@ -15,7 +15,13 @@ from poolsite.filecoin.scalars import NODE_BYTES
 from workers.kernels.page_plan import PARENTS
 
 if TYPE_CHECKING:
-    from workers.processors.page_batch import PageBatch
+    from collections.abc import Callable, Sequence
+
+    from poolsite.wire.page_shape import PageShape
+    from workers.storage.mapped import Bytes
+
+    PagesRead = Callable[[int, Sequence[int]], Bytes]
+    """Reads the pages of nodes of a layer and of their parents: u8[nodes, 1 + parents, lanes, 32]."""
 
 AUDITED_OF, AUDITED_LEAST = 100_000, 16
 """One node of so many of a layer, and so many at least."""
@@ -27,19 +33,17 @@ HEADER: Final = struct.Struct(">IQ20x")
 """Layer and node, as a label's message begins after the replica id."""
 
 
-def wrong_node(batch: PageBatch, layer: int) -> int | None:
-    """Return a node of a labelled layer that is not the hash of its parents; None if none was found.
-
-    Raises DamagedChunk.
-    """
-    nodes = batch.shape.nodes
-    count = min(max(nodes // AUDITED_OF, AUDITED_LEAST), nodes - 1)
-    together = min(AUDITED_TOGETHER, batch.shape.chunk * PARENTS // (1 + PARENTS))
-    chosen = SystemRandom().sample(range(1, nodes), count)
+def wrong_node(
+    shape: PageShape, layer: int, replica_ids: Sequence[bytes], *, pages_read: PagesRead
+) -> int | None:
+    """Return a node of a labelled layer that is not the hash of its parents; None if none was found."""
+    count = min(max(shape.nodes // AUDITED_OF, AUDITED_LEAST), shape.nodes - 1)
+    together = min(AUDITED_TOGETHER, shape.chunk * PARENTS // (1 + PARENTS))
+    chosen = SystemRandom().sample(range(1, shape.nodes), count)
     for first in range(0, count, together):
         part = chosen[first : first + together]
-        for node, (own, *parents) in zip(part, batch.pages_read(layer, part), strict=True):
-            for lane, replica_id in enumerate(batch.replica_ids):
+        for node, (own, *parents) in zip(part, pages_read(layer, part), strict=True):
+            for lane, replica_id in enumerate(replica_ids):
                 labels = b"".join(page[lane].tobytes() for page in parents)
                 if own[lane].tobytes() != _label(replica_id, layer, node=node, parents=labels):
                     return node

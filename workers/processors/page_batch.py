@@ -359,7 +359,7 @@ class PageBatch:
         self._ring_fill(self.position.layer, first)
         for layer in range(self.position.layer, self.shape.layers + 1):
             self._chunks_label(layer, first, self.shape.steps, progress=progress)
-            while (node := wrong_node(self, layer)) is not None:
+            while (node := self._wrong_node(layer)) is not None:
                 if relabelled == layer:
                     raise PermanentError(WRONG_AGAIN.format(layer=layer, node=node))
                 relabelled, first = layer, node // self.shape.chunk
@@ -369,6 +369,9 @@ class PageBatch:
             self._checkpoint(Position(layer + 1, 0))
             first = 0
         self.memory_release()
+
+    def _wrong_node(self, layer: int) -> int | None:
+        return wrong_node(self.shape, layer, self.replica_ids, pages_read=self.pages_read)
 
     def _chunk_repair(self, damage: DamagedChunk) -> None:
         """Label one chunk again and write it to where it was."""

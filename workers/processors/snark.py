@@ -85,7 +85,7 @@ def post_snark(
     size = parameters.partition_sectors
     chunks = [proofs[at : at + size] for at in range(0, len(proofs), size)]
     filled = [[*chunk, *[chunk[-1]] * (size - len(chunk))] for chunk in chunks]
-    assignments = [_post_assignment(parameters, chunk) for chunk in filled]
+    assignments = [post_assignment(parameters, chunk) for chunk in filled]
     sectors = [ProvenSector(proof.sector_number, proof.comm_r) for proof in proofs]
     inputs = post_public_inputs(parameters, randomness, sectors=sectors)
     return _partitions_prove(post_spec(parameters), assignments, inputs, progress=progress)
@@ -137,7 +137,8 @@ def post_measure(parameters: PoStParameters) -> None:
     _measure_note(post_spec(parameters), min(took, computed), computed)
 
 
-def _post_assignment(parameters: PoStParameters, proofs: Sequence[VanillaPoStProof]) -> Iterator[int]:
+def post_assignment(parameters: PoStParameters, proofs: Sequence[VanillaPoStProof]) -> Iterator[int]:
+    """Yield what is given for these sectors, slot after slot."""
     for proof in proofs:
         nodes = (proof.comm_r_last, proof.comm_c, proof.comm_r)
         commitments = [int.from_bytes(node, "little") for node in nodes]
