@@ -19,6 +19,7 @@ from poolsite.embedded.paths import PoolPaths
 from tests import kept_kernels
 from tests.acceptance.chain import Chain, NodeRefused
 from tests.integration.pools import NO_CERTIFICATES, Pool, wait_until
+from workers.storage.page_drives import FILE_NAME
 
 PERIOD_S: Final = 60
 """Proving period of the network `test`: 60 epochs of one second."""
@@ -250,3 +251,18 @@ def dice() -> random.Random:
     seed = int(os.environ.get("POOLSITE_TEST_SEED") or random.SystemRandom().randrange(10**6))
     print(f"seed {seed} (POOLSITE_TEST_SEED={seed} repeats it)")
     return random.Random(seed)
+
+
+def drives_name(pool: RunningPool, folder: Path) -> list[Path]:
+    """Let the sealing host of a pool that is not started keep layers on two drives; return them."""
+    drives = [folder / "nvme1", folder / "nvme2"]
+    for drive in drives:
+        drive.mkdir()
+        (drive / FILE_NAME).touch()
+    own = pool.var / "sealer"
+    own.mkdir(parents=True)
+    names = ", ".join(f'"{drive}"' for drive in drives)
+    (own / "config.toml").write_text(
+        f"[slots]\npc1 = 16\n[layers]\ndrives = [{names}]\nsectors = 16\nwait_minutes = 0\n"
+    )
+    return drives

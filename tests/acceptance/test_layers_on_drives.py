@@ -8,7 +8,7 @@ import pytest
 
 from tests.acceptance.chain import whole_history_require
 from tests.acceptance.kill_points import SEALING, strike
-from tests.acceptance.pool import PERIOD_S, RunningPool, dice
+from tests.acceptance.pool import PERIOD_S, RunningPool, dice, drives_name
 from workers.storage.page_drives import FILE_NAME, KIND
 
 pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
@@ -18,17 +18,8 @@ SEALED_S = 300
 
 
 def test_sectors_whose_layers_lay_on_drives_become_active(tmp_path: Path) -> None:
-    drives = [tmp_path / "nvme1", tmp_path / "nvme2"]
-    for drive in drives:
-        drive.mkdir()
-        (drive / FILE_NAME).touch()
     pool, rng = RunningPool(), dice()
-    own = pool.var / "sealer"
-    own.mkdir(parents=True)
-    names = ", ".join(f'"{drive}"' for drive in drives)
-    (own / "config.toml").write_text(
-        f"[slots]\npc1 = 16\n[layers]\ndrives = [{names}]\nsectors = 16\nwait_minutes = 0\n"
-    )
+    drives, own = drives_name(pool, tmp_path), pool.var / "sealer"
     with pool:
         miner = pool.wait_miner()
         uuids = pool.pledge(miner, SECTORS)

@@ -21,7 +21,7 @@ from tests.acceptance.pipeline_walks import (
     piece_of,
     walk_through,
 )
-from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool, dice
+from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool, dice, drives_name
 from tests.acceptance.walk_kills import DYING, killed_through, pairs_of
 from tests.integration.pools import wait_until
 from tests.piece_store import piece_store
@@ -106,6 +106,16 @@ def walked_pool() -> Iterator[RunningPool]:
         yield pool
 
 
+@pytest.fixture(scope="module")
+def drives_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPool]:
+    """A pool whose sealing host keeps the layers of its sectors on drives."""
+    pool = RunningPool()
+    drives_name(pool, tmp_path_factory.mktemp("drives"))
+    with pool:
+        pool.wait_miner()
+        yield pool
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("walk", [*WALKS[:3], *LAST], ids=lambda walk: walk.name)
 def test_a_kill_in_any_state_of_a_pipeline_is_survived(walked_pool: RunningPool, walk: Walk) -> None:
@@ -133,6 +143,12 @@ def test_a_walk_of_each_table_meets_every_state_that_somebody_leaves() -> None:
 @pytest.mark.parametrize("walk", EVERY, ids=lambda walk: walk.name)
 def test_each_process_dies_in_each_state_of_a_pipeline(walked_pool: RunningPool, walk: Walk) -> None:
     died_in_each_state(walked_pool, walk, of=snapped_sector if walk is UNSEALED else fresh_ones)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("walk", [SEALED, REBUILD], ids=lambda walk: walk.name)
+def test_each_process_dies_in_each_state_with_layers_on_drives(drives_pool: RunningPool, walk: Walk) -> None:
+    died_in_each_state(drives_pool, walk, of=fresh_ones)
 
 
 @pytest.mark.slow

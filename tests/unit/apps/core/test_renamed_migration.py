@@ -21,8 +21,9 @@ def recorded(app: str) -> set[str]:
     [
         ("proving", "0004_plain_names", "0004_preconditions_and_attempt_states"),
         pytest.param(
-            "sectors", "0016_plain_names", "0016_reports_and_file_checks", marks=pytest.mark.slow
-        ),  # the same through three times as many migrations
+            *("sectors", "0016_plain_names", "0016_reports_and_file_checks"),
+            marks=[pytest.mark.slow, pytest.mark.django_db(transaction=True)],
+        ),  # the same through three times as many migrations, some of which allow no transaction
     ],
 )
 def test_tables_of_the_former_name_are_not_migrated_again(app: str, formerly: str, name: str) -> None:
