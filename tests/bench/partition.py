@@ -38,9 +38,8 @@ from workers.kernels.field import WORD_BITS, add_rows, limbs
 from workers.kernels.r1cs import scale_rows
 from workers.processors.post_sector import seal_parameters_of
 from workers.processors.post_tasks import Replica, WindowPostTask
-from workers.processors.sector_trees import upper_rows
 from workers.processors.snark import post_assignment, uniform_sector
-from workers.processors.trees import grow_octonary
+from workers.processors.trees import grow_octonary, node_bytes, upper_rows
 from workers.processors.window_post import window_post_prove
 from workers.snark.arrays import Words
 from workers.snark.circuits.post import post_circuit
@@ -191,7 +190,7 @@ class MadeReplica:
         tree[pieces] = roots
         grow_octonary(tree, count)
         self.files.tree_r_last(base_tree).write_bytes(tree.tobytes())
-        return tree[-1].tobytes()
+        return node_bytes(tree[-1])
 
 
 def opened(parameters: PoStParameters, folder: Path) -> list[int]:
