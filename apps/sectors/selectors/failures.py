@@ -143,8 +143,8 @@ def advice_of(kind: str, error: str) -> str:
     for part in parts:
         if (own := ADVICE_BY_CODE.get(code_of(part))) is not None:
             return str(own)
-    said = "\n".join(part for part in parts if not (code := code_of(part)) or is_whole(code))
-    fits = (text for pattern, text in ADVICE if re.search(pattern, said, re.IGNORECASE))
+    foreign = "\n".join(part for part in parts if not (code := code_of(part)) or is_whole(code))
+    fits = (text for pattern, text in ADVICE if re.search(pattern, foreign, re.IGNORECASE))
     return str(next(fits, _("retry; if it fails again, go back to an earlier stage")))
 
 

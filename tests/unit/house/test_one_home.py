@@ -10,7 +10,7 @@ import pytest
 from tests.timing import SITE
 
 HOMES: Final = {
-    "apps/core/formatting.py:DAY_S": r"\b86_?400\b|\b24 \* 3_?600\b",
+    "apps/core/clock.py:DAY_S": r"\b86_?400\b|\b24 \* 3_?600\b",
     "poolsite/filecoin/policy.py:EPOCHS_PER_DAY_MAINNET": r"(?<!\[)\b2_?880\b",
     "poolsite/filecoin/amounts.py:FIL": r"\b10 ?\*\* ?18\b",
 }

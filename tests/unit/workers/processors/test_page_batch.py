@@ -286,7 +286,7 @@ def test_a_machine_that_labels_wrongly_again_is_named(store, monkeypatch):
     batch.close()
 
 
-def test_memory_of_labels_is_released_before_the_trees_and_back_for_a_repair(store):
+def test_memory_of_labels_is_released_before_the_trees(store):
     batch = store.batch(17)
     with_labels = batch.memory_bytes()
     batch.run()
