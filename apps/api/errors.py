@@ -7,6 +7,7 @@ from typing import Final
 from apps.core.addresses import address_fault
 from apps.core.errors import BadValue, Conflict, DomainError, NotAllowed, NotFound, NotReachable
 from apps.core.marked_texts import gettext
+from apps.gateway.errors import AccountNotAgreed
 from apps.pieces.errors import PieceTooLarge
 from apps.users.errors import TokenRefused
 from apps.users.rules.principals import Principal
@@ -15,6 +16,7 @@ from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.cids import BadCid
 from poolsite.filecoin.kinds import BadField
 from poolsite.wire.codec import BadWire
+from poolsite.wire.jsonrpc.messages import CODE_NOT_AGREED
 
 PROTOCOL_ERRORS: Final = (BadAddress, BadCid, BadField, BadWire)
 """What the plain libraries raise for input that cannot be read."""
@@ -136,4 +138,6 @@ def domain_error(error: Exception) -> DomainError | None:
 
 def rpc_code(error: DomainError) -> int:
     """Return the JSON-RPC code of a refusal."""
+    if isinstance(error, AccountNotAgreed):
+        return CODE_NOT_AGREED
     return RPC_UNAUTHORIZED if isinstance(error, TokenRefused) else RPC_REFUSED

@@ -19,6 +19,12 @@ class ProviderUnable(ProviderRefused):
     code = "provider_unable"
 
 
+class AccountNotAgreed(ProviderRefused):
+    """The account has not agreed to be served by this signer."""
+
+    code = "account_not_agreed"
+
+
 class SignerRefused(ProviderRefused):
     """A signer said no."""
 

@@ -162,7 +162,8 @@ class Pool:
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
         answer = self.call("POST", "/rpc/v1", json=body)
         if answer.get("error"):
-            raise Refused(str(answer["error"].get("message") or answer["error"]))
+            error = answer["error"]
+            raise Refused(str(error.get("message") or error), code=error.get("code", 0))
         return answer.get("result")
 
     def call(self, method: str, path: str, *, headers: dict[str, str] | None = None, **sent: Any) -> Any:

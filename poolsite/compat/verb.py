@@ -13,6 +13,11 @@ from pathlib import Path
 class Refused(Exception):
     """One sentence of why nothing was done."""
 
+    def __init__(self, sentence: str, *, code: int = 0) -> None:
+        super().__init__(sentence)
+        self.code = code
+        """Of the JSON-RPC error that said so; 0 for none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verb:

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from poolsite.compat.pool import SITE, Pool, pool_of, url_read, var_folder
 from poolsite.compat.verb import Refused, Verb, elsewhere, secret_file_read
+from poolsite.wire.jsonrpc.messages import CODE_NOT_AGREED
 
-NOT_AGREED: Final = "has not agreed"
 OWN_TENANT: Final = "pool"
 """Tenant of the signer in the pool's own folder."""
 LISTEN: Final = "127.0.0.1:5678"
@@ -98,7 +98,7 @@ def account_support(options: argparse.Namespace) -> str:
     try:
         signer.rpc("Filecoin.AddSupportAccount", options.account)
     except Refused as refusal:
-        if NOT_AGREED not in str(refusal):
+        if refusal.code != CODE_NOT_AGREED:
             raise
         if options.repo:
             raise Refused(

@@ -119,7 +119,7 @@ class GatewaySocket(ClientSession):
         self.socket = socket
         self.url = url
         self.refused = refused
-        """Raised with the gateway's words when it answers a call with an error."""
+        """Raised with the RpcError when the gateway answers a call with one."""
         self.call_s = call_s
 
     async def call(
@@ -129,7 +129,7 @@ class GatewaySocket(ClientSession):
         try:
             return await super().call(method, *params, timeout_s=timeout_s or self.call_s, number=number)
         except RpcError as error:
-            raise self.refused(error.message) from None
+            raise self.refused(error) from None
 
     async def write(self, frame: str) -> None:
         """Write one frame.  Raises TimeoutError and ends the socket if the gateway reads nothing."""

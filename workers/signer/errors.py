@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from poolsite.wire.jsonrpc.messages import RpcError
+
 
 class SignerError(Exception):
     """A refusal; the text goes to the caller and holds no secret."""
+
+
+class GatewayRefused(SignerError):
+    """The gateway answered a call with an error."""
+
+    def __init__(self, error: RpcError) -> None:
+        super().__init__(error.message)
+        self.code = error.code
 
 
 class Unable(SignerError):

@@ -25,7 +25,7 @@ from poolsite.wire.origins import IDS_METHOD, ORIGIN_FIELD, SIGNED_FIELD, TRACE_
 from poolsite.wire.policy import POLICY_METHODS
 from poolsite.wire.unable import UNABLE_FIELD
 from workers.console.gateway import LISTEN_PAUSE_S, GatewaySocket, dial_forever, pack, unpack
-from workers.signer.errors import BadPolicy, SignerError, Unable
+from workers.signer.errors import BadPolicy, GatewayRefused, SignerError, Unable
 from workers.signer.fair_share import REFUSALS, FairShare, Limits
 from workers.signer.origins import SignedBefore
 from workers.signer.policy_service import PolicyService
@@ -45,10 +45,6 @@ SIGN_METHOD: Final = "WalletSign"
 TOO_MANY: Final = "too many of your requests are pending at this signer: wait for responses"
 
 Json = Any
-
-
-class GatewayRefused(SignerError):
-    """The gateway answered a call with an error."""
 
 
 def gateway_url(console: str) -> str:

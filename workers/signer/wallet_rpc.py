@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from poolsite.filecoin.jwt import BadToken, Claims, token_sign
 from poolsite.filecoin.keys import KEY_TYPES, BadKey, KeyInfo, key_from_json, key_generate, key_to_json
 from poolsite.filecoin.signature import signature_to_json
-from poolsite.wire.jsonrpc.messages import Json, RpcError, method_missing, perm_missing
+from poolsite.wire.jsonrpc.messages import CODE_APPLICATION, Json, RpcError, method_missing, perm_missing
 from poolsite.wire.jsonrpc.parameters import (
     ADDRESS,
     BYTES,
@@ -34,7 +34,7 @@ from poolsite.wire.jsonrpc.parameters import (
     params_decode,
 )
 from workers.signer.callers import Caller, opened
-from workers.signer.errors import Denied, SignerError
+from workers.signer.errors import Denied, GatewayRefused, SignerError
 from workers.signer.gateway_rpc import add_new_address, add_support_account
 from workers.signer.password_rpc import lock, lock_state, set_password, unlock, verify_password
 from workers.signer.records_rpc import list_signed_record
@@ -77,7 +77,8 @@ class WalletDispatcher:
                 return await row.handler(self.caller, *arguments), row.void
             return await asyncio.to_thread(row.handler, self.caller, *arguments), row.void
         except (SignerError, BadKey, TimeoutError, ConnectionClosed) as error:
-            raise RpcError(str(error) or type(error).__name__) from None
+            code = error.code if isinstance(error, GatewayRefused) else CODE_APPLICATION
+            raise RpcError(str(error) or type(error).__name__, code=code) from None
 
     def may(self, method: str, row: RpcMethod) -> bool:
         """Return what levels do not: nobody without a token reads records, no token of a set reaches keys."""

@@ -20,7 +20,7 @@ from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from apps.core.marked_texts import gettext
-from apps.gateway.errors import NoAnswer, ProviderRefused
+from apps.gateway.errors import AccountNotAgreed, NoAnswer, ProviderRefused
 from apps.gateway.hub.activity import Meter
 from apps.gateway.hub.client import hub_database
 from apps.gateway.hub.routes import PROVE, wallet_route
@@ -182,10 +182,10 @@ class WalletProvider(Provider):
         await hub_database(keys_remove, connection_id=self.id, addresses=sorted(removed))
 
     async def account_support(self, account: str) -> None:
-        """Serve one more account, if it agreed.  Raises ProviderRefused if it did not."""
+        """Serve one more account, if it agreed.  Raises AccountNotAgreed if it did not."""
         allowed = await hub_database(accounts_claim, principal=self.principal, names=[account])
         if not allowed:
-            raise ProviderRefused(
+            raise AccountNotAgreed(
                 gettext("account {account} has not agreed to be served by {tenant_name}").format(
                     account=account, tenant_name=self.principal.tenant_name
                 )

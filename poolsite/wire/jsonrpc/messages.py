@@ -26,6 +26,8 @@ CODE_NO_METHOD: Final = -32601
 CODE_PARAMS: Final = -32602
 CODE_BUSY: Final = -32000
 """Not now: the server's own code, above those of the protocol."""
+CODE_NOT_AGREED: Final = 11002
+"""The account has not agreed to be served by the signer: a code of the pool's own."""
 
 
 class RpcError(Exception):

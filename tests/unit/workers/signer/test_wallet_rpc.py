@@ -12,13 +12,14 @@ from poolsite.filecoin.jwt import BadToken, Claims, token_sign
 from poolsite.filecoin.keys import key_address, key_from_json
 from poolsite.filecoin.message import message_to_cbor
 from poolsite.filecoin.signature import signature_from_json, signature_verify
+from poolsite.wire.jsonrpc.messages import CODE_NOT_AGREED, RpcError
 from poolsite.wire.jsonrpc.server import body_handle
 from tests import people
 from tests.unit.workers.signer.conftest import PASSWORD
 from tests.unit.workers.signer.signing import SENDER, message
 from workers.signer.accounts import accounts_read
 from workers.signer.callers import Caller
-from workers.signer.gateway import GatewayRefused
+from workers.signer.errors import GatewayRefused
 from workers.signer.tokens import token_new, token_perms
 from workers.signer.wallet_rpc import METHODS, WalletDispatcher
 
@@ -142,7 +143,7 @@ class Gateway:
 
     async def support(self, account: str) -> None:
         if self.refuses:
-            raise GatewayRefused(self.refuses)
+            raise GatewayRefused(RpcError(self.refuses, code=CODE_NOT_AGREED))
         self.supported.append(account)
 
     async def announce(self, addresses: list[str]) -> None:
@@ -172,7 +173,7 @@ async def test_an_account_is_offered_to_every_gateway_and_kept(signer):
 async def test_an_account_that_a_gateway_refuses_is_not_kept(signer):
     answer = await told(signer, [Gateway(refuses="has not agreed")], "AddSupportAccount", "carol")
 
-    assert answer["error"]["message"] == "has not agreed"
+    assert answer["error"] == {"code": CODE_NOT_AGREED, "message": "has not agreed"}
     assert accounts_read(signer.folder) == []
 
 
