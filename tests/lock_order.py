@@ -26,14 +26,8 @@ from apps.core.prepared_statements import Prepared
 
 SITE: Final = Path(__file__).resolve().parents[1]
 TESTS: Final = f"{SITE}/tests/"
-HELD: Final = tuple(
-    f"tests/unit/apps/{app}/"
-    for app in (
-        *("automation", "blocks", "chain", "checks", "history", "messages", "miners", "moves"),
-        *("pieces", "proving", "sectors", "users", "wallets"),
-    )
-)
-"""Tests whose transactions are watched: those of apps that lock rows, by themselves."""
+HELD: Final = "tests/unit/apps/"
+"""Tests whose transactions are watched."""
 PRODUCT: Final = f"{SITE}/apps/"
 PLACES: Final = {table: at for at, tables in enumerate(LOCK_ORDER) for table in tables}
 FREE: Final = {

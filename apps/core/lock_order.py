@@ -54,7 +54,7 @@ LOCK_ORDER: Final[tuple[tuple[str | int, ...], ...]] = (
     (0x464E,),  # what addresses pay for pledges
     (
         "sectors_job",
-        0x4D56,  # room in shared stores, while a job is claimed
+        0x4D56,  # room in shared stores, for a claim or a damocles-worker
         "sectors_sector",
         "sectors_sectorchange",
         "sectors_pipelinerun",
@@ -62,13 +62,19 @@ LOCK_ORDER: Final[tuple[tuple[str | int, ...], ...]] = (
         "sectors_commitaggregate",
         "sectors_sectorcopy",
         "proving_proofattempt",
+        *("sectors_damoclessector", "sectors_damoclesjob", "sectors_sectorproof"),
     ),
     ("sectors_allocation", "sectors_allocationsread"),
     (0x4D59,),  # room and money that are promised to deals
     ("market_minermarket",),
+    ("market_settlement", "market_dealsettlement"),
+    ("market_settlementcheck",),
     ("market_deal", "market_dealchunk"),
+    ("market_dealincome",),
     ("market_dealcount",),
-    ("pieces_piece", "pieces_blockindex"),
+    ("market_dealfolder", "market_dealfile"),
+    ("market_adchain", "market_advertisement", "market_entrychunk"),
+    ("pieces_piece", "pieces_blockindex", "pieces_hashchunk"),
     ("pieces_blockvolume",),
     ("pieces_piecequota",),
     ("sectors_numberreservation",),
@@ -97,6 +103,8 @@ LOCK_ORDER: Final[tuple[tuple[str | int, ...], ...]] = (
     ("messages_gasspend",),
     ("messages_autobumprule",),
     ("wallets_wallet",),
+    ("gateway_signerconnection",),
+    ("gateway_proverconnection",),
     ("messages_tracker",),
     # What is watched, and said of it.
     ("pool_checks_componentstatus", "pool_checks_componentincident", "pool_checks_componentday"),

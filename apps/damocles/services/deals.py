@@ -37,7 +37,15 @@ def deals_note(job: Job, *, record: DamoclesSector, now: datetime) -> None:
     record.save(update_fields=["deals_at"])
     worker = job.sticky_worker
     if worker is not None and worker.refuses_data:
-        Worker.objects.filter(pk=worker.pk).update(refuses_data=False)
+        _refusal_note(worker, refuses=False)
+
+
+def _refusal_note(worker: Worker, *, refuses: bool) -> None:
+    """Note whether a worker refuses data; not while its row is locked: a ping locks that before jobs."""
+    row = Worker.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=worker.pk).first()
+    if row is not None:
+        row.refuses_data = refuses
+        row.save(update_fields=["refuses_data"])
 
 
 def is_sealing_zeros(sector: Sector, *, record: DamoclesSector, step: str) -> bool:
@@ -50,7 +58,7 @@ def deals_refuse(sector: Sector, *, job: Job, record: DamoclesSector, now: datet
     """Release a sector from a worker that takes no data, for another host; returns why."""
     worker = job.sticky_worker or job.worker
     if worker is not None:
-        Worker.objects.filter(pk=worker.pk).update(refuses_data=True)
+        _refusal_note(worker, refuses=True)
     record.delete()
     job.sticky_worker = None
     job.save(update_fields=["sticky_worker"])

@@ -120,6 +120,8 @@ def damocles_ping(principal: Principal, *, ping: Ping, now: datetime) -> None:
 
     Raises WorkerRetired.
     """
+    nameless = Worker.objects.filter(tenant_id=principal.own_id, uid=f"{NAMELESS}{principal.source}"[:100])
+    nameless.filter(jobs=None, sticky_jobs=None, damocles_jobs=None).delete()  # the host has its name now
     host = damocles_host_register(principal, name=ping.name, now=now)
     if host.retire_asked_at is not None:
         retirement_lock(host, is_draining=True, is_busy=False)  # the order is carried out below
@@ -134,8 +136,6 @@ def damocles_ping(principal: Principal, *, ping: Ping, now: datetime) -> None:
     _disk_note(worker, busy=busy, now=now)
     if host.retire_asked_at is not None:
         worker_retire_if_drained(worker, is_busy=is_busy or _is_proving(worker), now=now)
-    nameless = Worker.objects.filter(tenant_id=worker.tenant_id, uid=f"{NAMELESS}{worker.host}"[:100])
-    nameless.filter(jobs=None, sticky_jobs=None, damocles_jobs=None).delete()  # the host has its name now
     publish(Change("worker", worker.pk, worker.tenant_id))
 
 

@@ -70,7 +70,6 @@ class Reported:
     failure: str = ""
 
 
-@transaction.atomic
 def damocles_allocate(principal: Principal, *, spec: AllocateSpec, now: datetime) -> list[Sector]:
     """Lease sectors that nobody has begun to the worker that asks, with clients' data if it takes such.
 
@@ -97,12 +96,13 @@ def damocles_allocate(principal: Principal, *, spec: AllocateSpec, now: datetime
         new_sectors=count,
         max=count,
     )
-    jobs = jobs_claim(worker, claim=claim, now=now, among=among).jobs
-    claimed = Job.objects.filter(uuid__in=[job.id for job in jobs])
-    claimed.update(sticky_worker=None)
-    sectors = list(Sector.objects.filter(job__in=claimed).select_related("miner").order_by("number"))
-    for sector in sectors:
-        DamoclesSector.objects.get_or_create(sector=sector)
+    with transaction.atomic():  # after a new host is audited: that log's end is locked last
+        jobs = jobs_claim(worker, claim=claim, now=now, among=among).jobs
+        claimed = Job.objects.filter(uuid__in=[job.id for job in jobs])
+        claimed.update(sticky_worker=None)
+        sectors = list(Sector.objects.filter(job__in=claimed).select_related("miner").order_by("number"))
+        for sector in sectors:
+            DamoclesSector.objects.get_or_create(sector=sector)
     return sectors
 
 

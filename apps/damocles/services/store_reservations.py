@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db.models import F, Q, QuerySet, Sum
 
+from apps.core.locks import transaction_lock
 from apps.core.marked_texts import gettext
 from apps.damocles.errors import NotThatFar
 from apps.damocles.services.job_locks import damocles_job_lock, job_is_named
@@ -20,6 +21,7 @@ from apps.sectors.selectors.stores import (
     stores_room,
     stores_visible,
 )
+from apps.sectors.services.jobs.claims import ROOM_LOCK
 from apps.users.rules.principals import Principal
 from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import FINAL_STATES
@@ -72,7 +74,7 @@ def _reserve(
     prefers: str = "",
     now: datetime,
 ) -> Store | None:
-    Store.objects.select_for_update().filter(tenant_id=principal.own_id).order_by("pk").first()
+    transaction_lock(ROOM_LOCK, [str(principal.own_id)])
     fit = []
     stores = list(stores_visible(principal, now=now).filter(tenant_id=principal.own_id))
     for store in stores:

@@ -138,7 +138,7 @@ def settlements_read(client: ChainClient, *, height: int, key: str) -> None:
 @transaction.atomic
 def settlement_note(deal: Deal, *, settled_to: int | None, height: int) -> None:
     """Note up to which epoch a deal was paid; None: the market actor has it no more, and has paid all."""
-    locked = Deal.objects.select_for_update(of=("self",)).get(pk=deal.pk)
+    locked = Deal.objects.select_for_update(of=("self",), no_key=True).get(pk=deal.pk)
     before = earning_read(locked)
     if before.first is None or before.until is None:
         return
@@ -161,7 +161,7 @@ def earnings_record(*, height: int, now: datetime) -> None:
 @transaction.atomic
 def earning_record(deal: Deal) -> None:
     """Note between which epochs a deal earns, by its state and by where the pool has ended its sector."""
-    locked = Deal.objects.select_for_update(of=("self",)).get(pk=deal.pk)
+    locked = Deal.objects.select_for_update(of=("self",), no_key=True).get(pk=deal.pk)
     if locked.state not in (DealState.ACTIVE, DealState.ENDED):
         return
     before = earning_read(locked)

@@ -172,8 +172,8 @@ def _held_follow(deal: Deal, piece: Piece) -> None:
 @transaction.atomic
 def _published_store(deal: Deal, piece: Piece) -> None:
     """Free the data of a deal for a sector that is published already: they had to come again."""
-    piece_release(piece, deal=deal.chain_deal or 0, **deal.terms)
     deal_move(deal, event="VERIFY", piece=piece)
+    piece_release(piece, deal=deal.chain_deal or 0, **deal.terms)
 
 
 def _late_reason(deal: Deal, *, height: int, now: datetime) -> Reason | None:

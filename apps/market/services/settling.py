@@ -7,7 +7,7 @@ is killed leaves all of them or none.  A second settlement would pay nothing twi
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -254,8 +254,7 @@ def _write(batch: Batch, work: SettlingWork) -> Settlement | None:
 
 @transaction.atomic
 def _push(batch: Batch, work: SettlingWork) -> Settlement:
-    keys = sorted(deal.pk for deal in batch.deals)
-    list(Deal.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=keys).order_by("pk"))
+    _deals_lock(deal.pk for deal in batch.deals)
     if is_in_settlement(batch.deals):
         raise LostRace(batch.deals[0], "SETTLE")
     pushed = message_push(
@@ -285,6 +284,10 @@ def _push(batch: Batch, work: SettlingWork) -> Settlement:
             },
         )
     return row
+
+
+def _deals_lock(keys: Iterable[int]) -> None:
+    list(Deal.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=keys).order_by("pk"))
 
 
 def settlement_follow(settlement: Settlement, *, client: ChainClient, head: Head) -> None:
@@ -318,19 +321,21 @@ def _landed(settlement: Settlement, *, client: ChainClient, head: Head) -> None:
             height=message.height,
         ):
             return
-        for row, number, settled_to in zip(rows, numbers, reached, strict=True):
+        for row, number in zip(rows, numbers, strict=True):
             row.is_open, row.payment = False, settled[number].payment if number in settled else 0
+        DealSettlement.objects.bulk_update(rows, ["is_open", "payment"])
+        _deals_lock(row.deal_id for row in rows)  # all before the days of their income
+        for row, settled_to in zip(rows, reached, strict=True):
             if not isinstance(settled_to, NodeRefused):  # else it is read within a day
                 settlement_note(row.deal, settled_to=settled_to, height=head.height)
-        DealSettlement.objects.bulk_update(rows, ["is_open", "payment"])
     publish(Change("deal", str(settlement.miner.uuid), settlement.miner.tenant_id))
 
 
 @transaction.atomic
 def _close(settlement: Settlement, *, reason: Reason, height: int) -> None:
     """Note that a settlement has paid nothing: its deals are due again."""
-    DealSettlement.objects.filter(settlement=settlement).update(is_open=False)
     Settlement.objects.filter(pk=settlement.pk).update(is_open=False)
+    DealSettlement.objects.filter(settlement=settlement).update(is_open=False)
     SettlementCheck.objects.update_or_create(
         miner=settlement.miner, defaults={"height": height, "reason": reason}
     )

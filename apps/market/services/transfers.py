@@ -121,7 +121,7 @@ def deal_move(
     `height` is where its sector ended, of the event END.
     """
     if event in EARNING:  # its payment may have been read since the deal was
-        locked = Deal.objects.select_for_update(of=("self",))
+        locked = Deal.objects.select_for_update(of=("self",), no_key=True)
         deal.refresh_from_db(
             fields=["price", "earns_from", "earns_until", "settled_to"], from_queryset=locked
         )
@@ -197,7 +197,6 @@ def deal_import(deal: Deal, *, source: Source, by: Principal, file_name: str = "
     audit_record(principal=by, action="deal.import", target=str(deal.uuid), after={"bytes": deal.raw_size})
 
 
-@transaction.atomic
 def deal_fetch(deal: Deal, *, url: str, headers: Sequence[tuple[str, str]], by: Principal) -> None:
     """Download the data of an offline deal from where its miner's people say; it fails back to waiting.
 
@@ -211,10 +210,11 @@ def deal_fetch(deal: Deal, *, url: str, headers: Sequence[tuple[str, str]], by: 
     if deal.state != DealState.ACCEPTED or deal.piece is not None:
         raise DealDataComing
     piece, _ = piece_fetch_begin(deal.miner, spec=piece_spec_build(deal), url=url, headers=headers, by=by)
-    if piece.state in (PieceState.FETCHING, PieceState.RECEIVED):
-        deal_move(deal, event="TRANSFER", piece=piece)
-    after = {"url": url_shown(url), "headers": [name for name, _value in headers]}
-    audit_record(principal=by, action="deal.fetch", target=str(deal.uuid), after=after)
+    with transaction.atomic():
+        if piece.state in (PieceState.FETCHING, PieceState.RECEIVED):
+            deal_move(deal, event="TRANSFER", piece=piece)
+        after = {"url": url_shown(url), "headers": [name for name, _value in headers]}
+        audit_record(principal=by, action="deal.fetch", target=str(deal.uuid), after=after)
 
 
 def chunks_begin(deal: Deal, *, raw_size: int, chunk_size: int) -> None:

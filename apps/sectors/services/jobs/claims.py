@@ -52,7 +52,7 @@ from poolsite.wire.sealing_rules import EVERY
 from poolsite.wire.sums import stored_bytes
 
 ROOM_LOCK: Final = 0x4D56
-"""Lock class: of claims that count the same room one waits for the other."""
+"""Lock class: of claims, or reservations, that count the same room one waits for the other."""
 
 
 def store_room_reserve(worker: Worker, *, job_id: int) -> bool:
