@@ -53,6 +53,7 @@ class WindowPost(WithReasons, Named, Timestamped):
     error = ReasonTextField(blank=True)
     error_coded = CodedField()
     proved_at = models.DateTimeField(null=True)
+    """When its latest proof was in hand; a window missed with one is not its tenant's miss."""
 
     class Meta:
         ordering = ["-open_epoch", "part"]
