@@ -204,6 +204,7 @@ def token_restore(token: Token, *, by: Principal) -> None:
 
 
 def token_use_record(token: Token, *, now: datetime, source: str) -> None:
-    """Note a use, at most once in `USE_NOTED_EVERY`."""
+    """Note a use, at most once in `USE_NOTED_EVERY`; after the transaction, which may yet lock others."""
     if token.last_used_at is None or now - token.last_used_at >= USE_NOTED_EVERY:
-        Token.objects.filter(pk=token.pk).update(last_used_at=now, last_used_from=source[:64])
+        row = Token.objects.filter(pk=token.pk)
+        transaction.on_commit(lambda: row.update(last_used_at=now, last_used_from=source[:64]))

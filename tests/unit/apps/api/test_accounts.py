@@ -283,8 +283,9 @@ def test_a_changed_line_is_found():
     assert chain_check().broken == AuditEntry.objects.get(action="a1").pk
 
 
-def test_the_last_use_is_noted(client, admin):
-    send(client, "GET", "tenants", admin)
+def test_the_last_use_is_noted(client, admin, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        send(client, "GET", "tenants", admin)
 
     row = Token.objects.get()
     assert row.last_used_at is not None
