@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Final
 
 import pytest
@@ -46,8 +47,12 @@ def test_a_door_killed_while_it_answers_makes_one_deal(market: Market) -> None:
         wait_until(lambda: pool.rows_of(WAITING), within_s=60, what="a proposal that waits to be written")
         market.kill()
     assert market.state(before) == ""
-    with pool.frozen("redis"):  # a deal is written, and those who watch are told before the client is
-        late = market.begin(after)
+    with ExitStack() as frozen:  # a deal is written, and those who watch are told before the client is
+        with pool.database() as link, link.cursor() as cursor:
+            cursor.execute("lock table market_deal in share mode")
+            late = market.begin(after)
+            wait_until(lambda: pool.rows_of(WAITING), within_s=60, what="a proposal that waits to be written")
+            frozen.enter_context(pool.frozen("redis"))
         wait_until(lambda: market.state(after) == "ACCEPTED", within_s=60, what=pool.diagnosis)
         market.kill()
     for client in (cut, late):
