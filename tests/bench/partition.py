@@ -1,13 +1,14 @@
-"""A whole WindowPoSt partition of 32 GiB sectors on all cores: witness, polynomial h, the five sums.
+"""A whole partition of 32 GiB on all cores, of a WindowPoSt or a PoRep: witness, polynomial h, the five sums.
 
-The circuit is the real one (2,349 sectors, 125 million constraints), its witness holds, and every sum is as
-long as in a proof.  Parameters of that size take a day and 61 GB, so the points of each section are the same
-2^20 multiples of the generator over and over, and no proof comes out: instead each sum is checked against the
-sum of its scalars, each times its known multiple, and h against a · b - c at a point.
+The circuit is the real one (2,349 sectors or 18 challenges, 125 or 130 million constraints), its witness
+holds, and every sum is as long as in a proof.  Parameters of that size take a day and 61 GB, so the points of
+each section are the same 2^20 multiples of the generator over and over, and no proof comes out: instead each
+sum is checked by the sum of its scalars, each times its known multiple, and h against a · b - c at a point.
 With --replica the sectors are made-up ones, under as many numbers, of one replica of 32 GiB that is read from
 that folder by the stage itself: random where it is opened, 0 elsewhere, so that half a GiB is on the disk.
 Not part of `make bench`: the sums take 80 GiB of memory, the witness 15; --until ends before.
 Run: python -m tests.bench.partition [--sectors 2349] [--threads N] [--replica FOLDER] [--until vanilla]
+     python -m tests.bench.partition --porep [--challenges 18] [--threads N] [--until witness]
 """
 
 from __future__ import annotations
@@ -23,25 +24,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
 
-from poolsite.filecoin.merkle import BASE_ARITY
-from poolsite.filecoin.post.challenges import post_randomness, sector_challenges
+from poolsite.filecoin.post.challenges import post_randomness
 from poolsite.filecoin.post.parameters import PoStParameters, post_parameters
-from poolsite.filecoin.scalars import NODE_BYTES, SCALAR_MODULUS
+from poolsite.filecoin.scalars import SCALAR_MODULUS
+from poolsite.wire.batch_model import PARAMETERS
 from tests.bench.__main__ import machine
+from tests.bench.made_sectors import MadeReplica, porep_partition
 from tests.bench.snark_kernels import scalars
 from workers.kernels.field import WORD_BITS, add_rows, limbs
 from workers.kernels.r1cs import scale_rows
-from workers.processors.post_sector import seal_parameters_of
-from workers.processors.post_tasks import Replica, WindowPostTask
+from workers.processors.post_tasks import WindowPostTask
 from workers.processors.snark import post_assignment, uniform_sector
-from workers.processors.trees import grow_octonary, node_bytes, upper_rows
 from workers.processors.window_post import window_post_prove
 from workers.snark.arrays import Words
+from workers.snark.circuits.porep import porep_circuit
 from workers.snark.circuits.post import post_circuit
 from workers.snark.constraints import Circuit
 from workers.snark.densities import densities_of
@@ -53,9 +54,6 @@ from workers.snark.points import Group, point_compress, points_decode
 from workers.snark.prover import quotient_scalars
 from workers.snark.setup import G1_GENERATOR, G2_GENERATOR
 from workers.snark.witness import Witness, witness_solve
-from workers.storage.sector import SectorFiles
-
-Indices = np.ndarray[Any, np.dtype[np.int64]]
 
 DISTINCT_SECTORS: Final = 64
 DISTINCT_POINTS: Final = 1 << 20
@@ -143,56 +141,6 @@ def assigned(parameters: PoStParameters) -> list[int]:
     return [value for place in range(parameters.partition_sectors) for value in chosen[place % len(chosen)]]
 
 
-class MadeReplica:
-    """A sealed sector of random nodes where some sectors' challenges open it, and of zeros elsewhere."""
-
-    def __init__(self, parameters: PoStParameters, folder: Path, randomness: bytes) -> None:
-        """Write the sealed file, tree-r-last and p_aux."""
-        self.files = SectorFiles(seal_parameters_of(parameters), folder / "cache", folder / "sealed")
-        self.files.cache.mkdir(parents=True, exist_ok=True)
-        self.span = BASE_ARITY ** (self.files.discarded_rows + 1)
-        challenges = [
-            challenge
-            for number in range(parameters.partition_sectors)
-            for challenge in sector_challenges(parameters, randomness, sector_number=number, position=number)
-        ]
-        pieces = np.unique(np.array(challenges, np.int64) // self.span)
-        roots = self._pieces_write(pieces)
-        in_base = self.files.base_leaves // self.span
-        tops = []
-        for base_tree in range(self.files.base_trees):
-            here = pieces // in_base == base_tree
-            tops.append(self._tree_write(base_tree, pieces[here] % in_base, roots[here], in_base))
-        shape = self.files.parameters.shape
-        self.files.roots_write(bytes(NODE_BYTES), upper_rows(tops, sub=shape.sub, top=shape.top)[-1][0])
-        self.replica = Replica(0, self.files.comm_r or b"", str(self.files.cache), str(self.files.sealed))
-
-    def _pieces_write(self, pieces: Indices) -> Words:
-        """Write random nodes to the sealed file; return the roots of their pieces, each of one row stored."""
-        random, roots = np.random.default_rng(1), np.empty((len(pieces), 4), np.uint64)
-        small = np.empty(((self.span * BASE_ARITY - 1) // (BASE_ARITY - 1), 4), np.uint64)
-        with self.files.sealed.open("wb") as file:
-            file.truncate(self.files.parameters.sector_bytes)
-            for at, piece in enumerate(pieces):
-                small[: self.span] = random.integers(0, 1 << 62, (self.span, 4), np.uint64)
-                grow_octonary(small, self.span)
-                roots[at] = small[-1]
-                file.seek(int(piece) * self.span * NODE_BYTES)
-                file.write(small[: self.span].tobytes())
-        return roots
-
-    def _tree_write(self, base_tree: int, pieces: Indices, roots: Words, count: int) -> bytes:
-        """Write one base tree of which these pieces are not of zeros; return its root."""
-        tree = np.empty((self.files.tree_r_last_nodes, 4), np.uint64)
-        zeros = np.zeros(((self.span * BASE_ARITY - 1) // (BASE_ARITY - 1), 4), np.uint64)
-        grow_octonary(zeros, self.span)
-        tree[:count] = zeros[-1]
-        tree[pieces] = roots
-        grow_octonary(tree, count)
-        self.files.tree_r_last(base_tree).write_bytes(tree.tobytes())
-        return node_bytes(tree[-1])
-
-
 def opened(parameters: PoStParameters, folder: Path) -> list[int]:
     """Return what is given for a partition of one replica under many numbers, as the stage proves it.
 
@@ -239,23 +187,33 @@ def sums(circuit: Circuit, witness: Witness, *, quotient: Words, threads: int) -
 def main(arguments: list[str]) -> int:
     """Measure; 1 if a result is wrong."""
     reads = ArgumentParser(prog="python -m tests.bench.partition", description=__doc__)
+    reads.add_argument("--porep", action="store_true")
+    reads.add_argument("--challenges", type=int, default=18, help="of a PoRep; fewer, to try it")
     reads.add_argument("--sectors", type=int, default=0, help="fewer than a partition holds, to try it")
     reads.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     reads.add_argument("--replica", type=Path, metavar="FOLDER", help="of a made-up replica that is opened")
     reads.add_argument("--until", choices=("vanilla", "witness", "h"), default="", help="the last step")
     wanted = reads.parse_args(arguments)
-    parameters = post_parameters(WINDOW_32GIB)
-    if wanted.sectors:
-        parameters = replace(parameters, partition_sectors=wanted.sectors)
-    threads, circuit = wanted.threads, post_circuit(parameters)
+    threads = wanted.threads
+    if wanted.porep:
+        seal = replace(PARAMETERS, challenges=wanted.challenges)
+        whole = f"{seal.challenges} challenges"
+        circuit, small = porep_circuit(seal), porep_circuit(replace(seal, challenges=1))
+        values, few = porep_partition(seal), porep_partition(replace(seal, challenges=1))
+    else:
+        parameters = post_parameters(WINDOW_32GIB)
+        if wanted.sectors:
+            parameters = replace(parameters, partition_sectors=wanted.sectors)
+        whole, one = f"{parameters.partition_sectors:,} sectors", replace(parameters, partition_sectors=1)
+        circuit, small = post_circuit(parameters), post_circuit(one)
+        values = opened(parameters, wanted.replica) if wanted.replica else assigned(parameters)
+        few = assigned(one)
     sys.stdout.write(f"{machine()}; {threads} threads, {circuit.rows:,} constraints\n")
-    values = opened(parameters, wanted.replica) if wanted.replica else assigned(parameters)
     if wanted.until == "vanilla":
         return 0
-    small = replace(parameters, partition_sectors=1)
-    witness_solve(post_circuit(small), assigned(small))  # compiles
+    witness_solve(small, few)  # compiles
     try:
-        with clocked(f"witness of {parameters.partition_sectors:,} sectors"):
+        with clocked(f"witness of {whole}"):
             witness = witness_solve(circuit, values, threads=threads)
         if wanted.until == "witness":
             return 0
