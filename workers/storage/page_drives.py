@@ -18,15 +18,18 @@ import stat
 import time
 import weakref
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from poolsite.wire.page_shape import BLOCK_BYTES, FIRST_EXTENT
 from workers.storage.files import LIBC, NotEnoughSpace
 from workers.storage.sizes import size_text
+
+T = TypeVar("T")
 
 FILE_NAME: Final = "poolsite-pages"
 """The file in a folder that is named as a drive; an empty one says that the drive may be used."""
@@ -294,7 +297,7 @@ def _handle_open(path: Path, number: int) -> int:
     Raises DriveMissing if the folder has none.
     """
     if path.is_block_device():
-        return os.open(path, os.O_RDWR | os.O_DIRECT | os.O_EXCL)
+        return _freed(Drive(number, path, -1), partial(os.open, path, os.O_RDWR | os.O_DIRECT | os.O_EXCL))
     file = path / FILE_NAME
     try:
         return os.open(file, os.O_RDWR | os.O_DIRECT)
@@ -307,21 +310,27 @@ def _handle_open(path: Path, number: int) -> int:
 
 
 def _lock(drive: Drive) -> None:
-    """Lock a drive as long as it is open: a process that was given up may still write to it.
+    """Lock a drive as long as it is open: a process that was given up may still write to it."""
+    _freed(drive, partial(fcntl.flock, drive.handle, fcntl.LOCK_EX | fcntl.LOCK_NB))
 
-    Of one that was killed the system closes the drives a moment later, once nothing is in progress there.
+
+def _freed(drive: Drive, take: Callable[[], T]) -> T:
+    """Return what `take` does once no other process has the drive.  Raises DriveFailed.
+
+    Of one that was killed, or that closed its io_uring, the system closes the drives a moment later, once
+    nothing is in progress there.
     """
     until = time.monotonic() + LOCK_WAIT_S
     while True:
         try:
-            fcntl.flock(drive.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            return take()
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.EWOULDBLOCK):
+                raise
             if time.monotonic() >= until:
-                text = f"drive {drive.number + 1}: in use by another process"
+                text = f"drive {drive.number + 1}: in use by another process, or mounted"
                 raise DriveFailed(errno.EBUSY, text, str(drive.path)) from None
             time.sleep(LOCK_PAUSE_S)
-        else:
-            return
 
 
 def _header_read(drive: Drive) -> Header | None:

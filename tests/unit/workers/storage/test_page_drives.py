@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+from pathlib import Path
 
 import pytest
 
@@ -147,6 +148,27 @@ def test_two_processes_do_not_write_to_one_store(folders, monkeypatch):
         opened(folders)
 
     drives.close()
+
+
+def test_a_device_that_the_system_still_holds_is_waited_for(folders, monkeypatch):
+    """It closes those of a process that was killed, or closed its io_uring, a moment later."""
+    paths, busy, real = [folder / FILE_NAME for folder in folders], [1, 2], os.open
+    monkeypatch.setattr(Path, "is_block_device", lambda path: path in paths)
+
+    def opening(path, flags, *more):
+        if busy and path == paths[1]:
+            busy.pop()
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        return real(path, flags & ~os.O_EXCL, *more)
+
+    monkeypatch.setattr(os, "open", opening)
+
+    opened(paths, is_new=True).close()
+    assert not busy
+    monkeypatch.setattr(page_drives, "LOCK_WAIT_S", 0.1)
+    busy += [1] * 1000
+    with pytest.raises(DriveFailed, match="drive 2: in use by another process, or mounted"):
+        opened(paths)
 
 
 def test_a_full_drive_is_named_and_nothing_stays_reserved(folders, monkeypatch):
