@@ -117,8 +117,8 @@ class MachineReport:
         return size_read(Path(self.layers.folder))
 
     def _is_first(self) -> bool:
-        """Return whether nothing was measured yet: batches need it for their size and their tickets."""
-        if self.layers is None or self._drives_error or self._batch() is not None:
+        """Return whether the size of batches is to be chosen, and nothing was measured for that."""
+        if self.layers is None or self.layers.sectors or self._drives_error or self._batch() is not None:
             return False
         known = measured_read(self.folder)
         return known is None or known.drives != self.layers.drives

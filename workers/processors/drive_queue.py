@@ -275,10 +275,12 @@ class DriveQueue(LabelQueue):
         rates = rates_read(self.folder)
         takes_s, whole_s = (rates.batch_s(shape, sectors=len(members), done=already) for already in (done, 0))
         if takes_s is None or whole_s is None:  # no such batch has ended yet
-            whole_s = self._measured_s(shape, members[0].parameters)
-            if whole_s is None:
+            measured = self._measured_s(shape, members[0].parameters)
+            if measured is None:
                 return
-            takes_s = whole_s * (1 - done / (shape.layers * shape.nodes))
+            layers_s, trees_s = measured
+            whole_s = layers_s + trees_s
+            takes_s = whole_s - layers_s * done / (shape.layers * shape.nodes)
         for one in members:
             left_s = one.ticket.end_s - time.time()
             if one.ticket.end_s and left_s < takes_s:
@@ -288,8 +290,8 @@ class DriveQueue(LabelQueue):
                 one.done.set_exception((PermanentError if is_never else TicketTooOld)(text.format(*hours)))
         members[:] = [one for one in members if not one.done.done()]
 
-    def _measured_s(self, shape: PageShape, parameters: SealParameters) -> float | None:
-        """Return the seconds of a batch by what was measured of the drives and of the trees' columns."""
+    def _measured_s(self, shape: PageShape, parameters: SealParameters) -> tuple[float, float] | None:
+        """Return the seconds of layers and trees by what was measured; None: not of these drives."""
         measured = measured_read(self.folder.parent)
         if measured is None or measured.drives != tuple(self.settings.drives):
             return None
@@ -299,7 +301,7 @@ class DriveQueue(LabelQueue):
         machine = BatchMachine(cpus=thread_count(), columns_s=measured.columns_s)
         drives = len(self.settings.drives)
         found = batch_figures(shape.sectors, page, drives=drives, machine=machine, parameters=parameters)
-        return None if found.whole_hours is None else found.whole_hours * 3600
+        return None if found.hours is None else (3600 * found.hours, 3600 * (found.trees_hours or 0.0))
 
     def _batch_work(self, batch: PageBatch, members: list[Waiting], progress: Progress) -> None:
         meter = RateMeter(self.folder, batch, members=len(members))

@@ -362,10 +362,10 @@ class PageBatch:
             while (node := self._wrong_node(layer)) is not None:
                 if relabelled == layer:
                     raise PermanentError(WRONG_AGAIN.format(layer=layer, node=node))
-                relabelled, first = layer, node // self.shape.chunk
-                self._checkpoint(Position(layer, first))
-                self._ring_fill(layer, first)
-                self._chunks_label(layer, first, self.shape.steps, progress=progress)
+                relabelled = layer  # from its first node on: more before this one may be wrong
+                self._checkpoint(Position(layer, 0))
+                self._ring_fill(layer, 0)
+                self._chunks_label(layer, 0, self.shape.steps, progress=progress)
             self._checkpoint(Position(layer + 1, 0))
             first = 0
         self.memory_release()

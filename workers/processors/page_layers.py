@@ -142,6 +142,7 @@ def _rows_read(batch: PageBatch, first: int, count: int) -> list[Bytes]:
             own = pages.reshape(shape.chunk, shape.lanes, NODE_BYTES)[part.start - begin : part.stop - begin]
             rows[part.start - first : part.stop - first] = own
         layers.append(rows)
+    batch.memory_release()  # of a repair
     return layers
 
 

@@ -243,16 +243,18 @@ def test_what_cannot_be_made_again_is_named(store, fault):
 
 
 class FaultyMemory:
-    """Flips a bit of a page between its label and its checksum, as often as it says."""
+    """Flips a bit of pages between their labels and their checksums, so often in all."""
 
-    def __init__(self, batch, *, layer, node, times):
-        self.batch, self.at, self.times, self.write = batch, (layer, node), times, batch._write
+    def __init__(self, batch, *, layer, nodes, times):
+        self.batch, self.layer, self.nodes, self.times = batch, layer, nodes, times
+        self.write = batch._write
 
     def __call__(self, layer, chunk):
-        shape, (wrong, node) = self.batch.shape, self.at
-        if self.times and (layer, chunk) == (wrong, node // shape.chunk):
-            self.times -= 1
-            self.batch.memory.ring[node % shape.window * shape.page_bytes + 7] ^= 1
+        shape = self.batch.shape
+        for node in self.nodes:
+            if self.times and (layer, chunk) == (self.layer, node // shape.chunk):
+                self.times -= 1
+                self.batch.memory.ring[node % shape.window * shape.page_bytes + 7] ^= 1
         self.write(layer, chunk)
 
 
@@ -263,9 +265,11 @@ def audited_whole(monkeypatch):
 
 @pytest.mark.usefixtures("audited_whole")
 @pytest.mark.parametrize("layer", [1, 2])
-def test_a_wrong_label_with_a_right_checksum_is_found_and_labelled_again(store, layer, monkeypatch):
+def test_wrong_labels_with_right_checksums_are_found_and_labelled_again(store, layer, monkeypatch):
+    """Those before the one that is found, too."""
     batch = store.batch(17)
-    monkeypatch.setattr(batch, "_write", fault := FaultyMemory(batch, layer=layer, node=29, times=1))
+    fault = FaultyMemory(batch, layer=layer, nodes=[3, 29, 60], times=3)
+    monkeypatch.setattr(batch, "_write", fault)
 
     batch.run()
 
@@ -277,7 +281,7 @@ def test_a_wrong_label_with_a_right_checksum_is_found_and_labelled_again(store, 
 @pytest.mark.usefixtures("audited_whole")
 def test_a_machine_that_labels_wrongly_again_is_named(store, monkeypatch):
     batch = store.batch(17)
-    monkeypatch.setattr(batch, "_write", FaultyMemory(batch, layer=2, node=29, times=9))
+    monkeypatch.setattr(batch, "_write", FaultyMemory(batch, layer=2, nodes=[29], times=9))
 
     with pytest.raises(PermanentError, match=r"labels wrongly: node \d+ of layer 2"):
         batch.run()
