@@ -119,10 +119,10 @@ def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower 
     steps: tuple[Callable[[], object], ...] = (
         partial(messages_republish, now=now),
         partial(deadlines_learn, client=client, head=head),
-        partial(late_messages_cancel, client=client, head=head, now=now),
         partial(proofs_bump, client=client, head=head, now=now),
         partial(fee_caps_update, head=head, now=now),
         partial(gaps_fill, client=client, head=head),
+        partial(late_messages_cancel, client=client, head=head, now=now),  # last: it may wait for a signer
     )
     for_each_isolated(steps, lambda step: step(), event="in_flight_maintenance_failed")
     _selections_enqueue(head, besides=enqueued)

@@ -26,7 +26,7 @@ from apps.chain.node.client import ChainClient
 from apps.chain.node.tipsets import key_to_json
 from apps.core.errors import Conflict
 from apps.core.reasons import as_reason
-from apps.market.selectors.deals import miner_of_provider, reserved_read
+from apps.market.selectors.deals import locks_flying_read, miner_of_provider, reserved_read
 from apps.messages.models import Message
 from apps.messages.rules.push_items import PushItem
 from apps.messages.selectors.queue_costs import waiting_most
@@ -169,7 +169,9 @@ def _balance_read(kind: str, spec: MoneySpec, miner: Miner | None, at: _Moment) 
         if spec.is_escrow:
             found = at.client.call("StateMarketBalance", spec.target, key_to_json(at.head.key))
             owner = miner_of_provider(spec.target)
-            return int(found["Escrow"]) - int(found["Locked"]) - (reserved_read(owner) if owner else 0)
+            # Messages in flight may be in the locked part already, while their rows say so a moment later.
+            promised = reserved_read(owner) - locks_flying_read(owner) if owner else 0
+            return int(found["Escrow"]) - int(found["Locked"]) - promised
         return int(at.client.state_get_actor(spec.target, at.head.key).balance)
     except NodeRefused as error:
         if error.is_missing_actor:

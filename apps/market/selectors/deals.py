@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -75,12 +75,14 @@ from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline.changes import ChangeState
 from poolsite.wire.pipeline.snapping import SnapState
 
+NOTED_EPOCHS: Final = 3 * CONFIRM_EPOCHS
+"""So long after it landed a publication is noted: it is followed once it is `CONFIRM_EPOCHS` old."""
 UNLOCKED = (*WITHOUT_DATA, DealState.UNPUBLISHED, DealState.PUBLISHING)
 """Accepted, and its collateral is not locked on the chain for certain."""
 WAITING = (*UNLOCKED, DealState.VERIFIED)
 """Accepted, and in no sector yet."""
-LOCKING = Q(state__in=UNLOCKED, door__in=PUBLISHED)
-"""Deals whose money the market actor will lock."""
+LOCKING = Q(state__in=UNLOCKED, door__in=PUBLISHED, chain_deal=None)
+"""Deals whose money the market actor will lock, or has locked just now."""
 PROMISED = Q(state=DealState.ACCEPTED, piece=None) & ~Q(source=DealSource.OFFLINE)
 """Deals whose data have not begun to come, though they may at any time; disks may never come."""
 FREE = Q(allocation=None, is_verified=False, lockup=0)
@@ -527,10 +529,19 @@ def miner_ids_of_pool() -> frozenset[int]:
 
 def reserved_read(miner: Miner) -> int:
     """Return the collateral of a miner's deals that the market actor does not lock yet, attoFIL."""
-    landed = DealMessage.objects.filter(message__state=MessageState.LANDED, message__exit_code=0)
-    locked = Exists(landed.filter(deal=OuterRef("pk")))
-    rows = Deal.objects.filter(LOCKING, miner=miner).exclude(locked, state=DealState.PUBLISHING).order_by()
+    own = DealMessage.objects.filter(deal=OuterRef("pk"))
+    landed = own.filter(message__state=MessageState.LANDED, message__exit_code=0)
+    flying = own.filter(message__state__in=[MessageState.UNFILLED, MessageState.FILLED])
+    rows = Deal.objects.filter(LOCKING, miner=miner).order_by()
+    rows = rows.exclude(Exists(landed) & ~Exists(flying), state=DealState.PUBLISHING)
     return int(rows.aggregate(sum=Sum("collateral"))["sum"] or 0)
+
+
+def locks_flying_read(miner: Miner) -> int:
+    """Return the collateral of a miner's deals in messages with a nonce: locked, or soon, attoFIL."""
+    flying = DealMessage.objects.filter(message__state=MessageState.FILLED)
+    rows = Deal.objects.filter(LOCKING, state=DealState.PUBLISHING, miner=miner, pk__in=flying.values("deal"))
+    return int(rows.order_by().aggregate(sum=Sum("collateral"))["sum"] or 0)
 
 
 def locks_coming_read(miner: Miner, *, clients: Collection[str]) -> dict[str, int]:
@@ -599,9 +610,15 @@ def deals_publishing(*, settled: int) -> list[Deal]:
 
 
 def may_be_published(deal: Deal, *, height: int) -> bool:
-    """Return whether a message may still publish a deal: its nonce is open, or not used for certain."""
+    """Return whether a message may still publish a deal: its nonce is open, or not used for certain.
+
+    None after its start, for the actor refuses it then.  A nonce counts as open a while longer than a landing
+    takes to be noted.
+    """
+    if deal.start_epoch is not None and deal.start_epoch + NOTED_EPOCHS < height:
+        return False
     rows = Message.objects.filter(pk__in=deal.messages.values("message"))
-    used = Message.objects.filter(state=MessageState.LANDED, height__gt=height - CONFIRM_EPOCHS)
+    used = Message.objects.filter(state=MessageState.LANDED, height__gt=height - NOTED_EPOCHS)
     return any(
         message_may_land(row)
         or (row.nonce is not None and used.filter(from_addr=row.from_addr, nonce=row.nonce).exists())

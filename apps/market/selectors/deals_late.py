@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 
 from django.db.models import Count
 
@@ -14,6 +15,8 @@ from apps.sectors.models import Sector
 from apps.sectors.selectors.first_epochs import first_deal_epoch, sector_first_epoch
 from poolsite.filecoin.policy import Network
 from poolsite.wire.pipeline import FINAL_STATES
+
+GROUPED: Final = ("miner", "state", "sector_number", "start_epoch")
 
 
 @dataclass(slots=True)
@@ -37,13 +40,23 @@ def deals_late(
     by_key = {miner.pk: miner for miner in miners}
     rows = deals_unsealed().filter(miner__in=by_key, chain_deal__isnull=False)
     rows = rows.filter(start_epoch__gt=height, start_epoch__lte=until)
-    groups = rows.order_by("start_epoch").values_list("miner", "state", "sector_number", "start_epoch")
+    groups = rows.order_by("start_epoch").values(*GROUPED)
+    counted = list(groups.annotate(count=Count("pk")).values_list(*GROUPED, "count"))
+    sealing = {(key, number) for key, state, number, _, _ in counted if state == DealState.SEALING}
+    sectors = _sectors_read(sealing)
     found: dict[Miner, LateDeals] = {}
     expected: dict[tuple[Miner, int | None], int] = {}
-    for key, state, sealed_in, start, count in groups.annotate(Count("pk")):
+    for key, state, sealed_in, start, count in counted:
         miner, number = by_key[key], sealed_in if state == DealState.SEALING else None
         if (miner, number) not in expected:
-            expected[miner, number] = _expected(miner, number, height=height, network=network)
+            sector = sectors.get((key, number))
+            if number is None:
+                expected[miner, number] = first_deal_epoch(miner, height=height, network=network)
+            elif sector is None:
+                expected[miner, number] = height
+            else:
+                sector.miner = miner
+                expected[miner, number] = sector_first_epoch(sector, height=height, network=network)
         if expected[miner, number] <= start:
             continue
         late = found.setdefault(miner, LateDeals(0, start, expected[miner, number]))
@@ -51,9 +64,9 @@ def deals_late(
     return found
 
 
-def _expected(miner: Miner, number: int | None, *, height: int, network: Network) -> int:
-    """Return the first epoch at which a sector can be active, or data that are in none yet."""
-    if number is None:
-        return first_deal_epoch(miner, height=height, network=network)
-    sector = Sector.objects.filter(miner=miner, number=number).exclude(state__in=FINAL_STATES).first()
-    return height if sector is None else sector_first_epoch(sector, height=height, network=network)
+def _sectors_read(keys: Collection[tuple[int, int | None]]) -> dict[tuple[int, int | None], Sector]:
+    """Return the sectors that are not at their end yet, by miner and number."""
+    numbers = {number for _, number in keys if number is not None}
+    rows = Sector.objects.filter(miner__in={miner for miner, _ in keys}, number__in=numbers)
+    rows = rows.exclude(state__in=FINAL_STATES)
+    return {(row.miner_id, row.number): row for row in rows if (row.miner_id, row.number) in keys}

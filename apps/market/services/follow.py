@@ -209,16 +209,16 @@ def _fetch(deal: Deal) -> None:
 
 
 def _place_next(deal: Deal, *, reason: Reason | str) -> None:
-    """Try the client's next URL with the next head; without one the deal fails."""
+    """Try the client's next URL with the next head; without one a deal that is not published fails."""
     try:
         is_last = deal.place_at + 1 >= len(places_decode(deal))
     except DecryptionFailed as refusal:
         deal_fail(deal, reason=reason_of(refusal))
         return
-    if is_last:
+    if is_last and deal.chain_deal is None:
         deal_fail(deal, reason=reason)
-        return
-    deal_wait(deal, reason=reason, place_at=deal.place_at + 1)
+    else:
+        deal_wait(deal, reason=reason, place_at=0 if is_last else deal.place_at + 1)
 
 
 def _piece_gone(deal: Deal, *, height: int, now: datetime) -> None:

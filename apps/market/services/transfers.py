@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 from uuid import UUID
 
 import structlog
@@ -343,11 +343,13 @@ def deal_wait(
     """Return a deal to where it waits for its data: those that came were not all, or not the right ones.
 
     `place_at`: which of the client's URLs is next; None: the same.  `lost_at`: all were here and are gone
-    since; they have another week to come again.
+    since; they have another week to come again, from the first URL on.
     """
     chunks_discard(deal)
     next_at = deal.place_at if place_at is None else place_at
-    renewed = {} if lost_at is None else {"data_until": lost_at + UPLOAD_WAIT}
+    renewed: dict[str, Any] = {}
+    if lost_at is not None:
+        renewed, next_at = {"data_until": lost_at + UPLOAD_WAIT}, 0
     with transaction.atomic():
         rows = Deal.objects.filter(pk=deal.pk)
         rows.update(chunk_size=None, is_whole=False, place_at=next_at, **renewed)

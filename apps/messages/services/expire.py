@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 import structlog
 from django.db import transaction
@@ -20,6 +21,9 @@ from apps.messages.services.publish import messages_publish
 from apps.messages.states import CANCELLED_LATE, MessageState, Wait
 
 log = structlog.get_logger(__name__)
+
+AGAIN_EPOCHS: Final = 5
+"""Between two attempts to cancel: a signer that refuses notes each of them."""
 
 
 def messages_expire(*, head: Head, now: datetime) -> list[str]:
@@ -45,17 +49,21 @@ def messages_expire(*, head: Head, now: datetime) -> list[str]:
 def late_messages_cancel(*, client: ChainClient, head: Head, now: datetime) -> list[str]:
     """Cancel the messages in flight that should not land any more; returns the ids of the transfers.
 
-    What cannot be cancelled is tried again with the next head.
+    What cannot be cancelled is tried again after `AGAIN_EPOCHS`, its sender's others with it.
     """
     late = Message.objects.filter(
         state=MessageState.FILLED, kind__in=CANCELLED_LATE, expire_epoch__gt=0, expire_epoch__lt=head.height
     )
     transfers: list[str] = []
+    refused: set[str] = set()
 
     def cancel(row: Message) -> None:
+        if row.from_addr in refused or (head.height - (row.expire_epoch or 0)) % AGAIN_EPOCHS != 1:
+            return
         try:
             transfers.append(message_cancel(message=row, client=client, head=head, now=now).pk)
         except DomainError as error:
+            refused.add(row.from_addr)
             log.warning("late_message_not_cancelled", message=row.pk, reason=error.reason[:200])
 
     for_each_isolated(list(late.order_by("from_addr", "nonce")), cancel, event="late_message_not_cancelled")

@@ -186,7 +186,8 @@ def queue_seconds(miner: Miner, *, waiting_bytes: int) -> float:
 def _gap_seconds(miner: Miner) -> float:
     """Return the seconds between the ends of two sectors that hosts seal side by side; 0: not known.
 
-    It is the mean of the newest of the tenant's sectors of this size, kept for `SHARED_S`.
+    It is half of the newest of the tenant's sectors of this size that took as long, so that an outage does
+    not count; kept for `SHARED_S`.
     """
     name = f"sealing-gap-{miner.tenant_id}-{miner.sector_size}"
     with suppress(RedisError, OSError):
@@ -202,7 +203,7 @@ def _gap_seconds(miner: Miner) -> float:
         for (_, before), (started, ended) in pairwise(sorted(spans.values(), key=itemgetter(1)))
         if started < before
     ]
-    found = sum(gaps) / len(gaps) if gaps else 0.0
+    found = percentile(sorted(gaps), 0.5) or 0.0
     with suppress(RedisError, OSError):
         cache.set(name, found, SHARED_S)
     return found

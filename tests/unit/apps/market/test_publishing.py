@@ -19,7 +19,7 @@ from apps.core.reasons import code_of, shown_text
 from apps.market.errors import DealGoesOn
 from apps.market.models import Deal, DealMessage
 from apps.market.rules import CONFIRM_EPOCHS, PUBLISH_EPOCHS
-from apps.market.selectors.deals import Escrow, escrow_of
+from apps.market.selectors.deals import NOTED_EPOCHS, Escrow, escrow_of
 from apps.market.services.follow import deal_end, deals_advance
 from apps.market.services.markets import market_set
 from apps.market.services.publishing import KIND, MESSAGES_MAX, deals_publish
@@ -560,7 +560,7 @@ def test_deal_does_not_fail_while_a_message_may_publish_it(
         end()
         one.refresh_from_db()
         assert one.state != "FAILED", "a reorganisation may bring it back"
-    Message.objects.filter(pk=transfer.pk).update(height=current().height - CONFIRM_EPOCHS)
+    Message.objects.filter(pk=transfer.pk).update(height=current().height - NOTED_EPOCHS)
     end()
 
     one.refresh_from_db()
