@@ -22,7 +22,10 @@ from poolsite.filecoin.amounts import FIL, TOTAL_FILECOIN, BadAmount, fil_parse
 
 DIGITS_MAX: Final = 40
 INTEGER_MAX: Final = 1 << 31
-SEPARATORS: Final = re.compile("[\u202f ,]")
+SEPARATORS: Final = re.compile(r"(?<=\d)[\u202f ,](?=\d{3}(?!\d))")
+"""Of thousands: a comma before other digits is a decimal one, which no whole number has."""
+BLANKS: Final = re.compile(r" (?=\d{3}(?!\d)|[^\d ]|$)")
+"""Of thousands, and before a unit: others divide two numbers."""
 SIZE_MAX: Final = 1 << 62
 """As much as REST takes: a target that it set is saved here unchanged."""
 SIZE_NAMES: Final = {name.lower(): name for name in ("B", "KiB", "MiB", "GiB", "TiB", "PiB")}
@@ -50,7 +53,7 @@ class Amount(Text):
             return 0
         wrong = ValidationError(_("enter an amount in %(unit)s, such as 0.5"), params={"unit": self.unit})
         try:
-            amount = int(fil_parse(text.replace(" ", ""), default_unit=self.unit))
+            amount = int(fil_parse(BLANKS.sub("", text), default_unit=self.unit))
         except BadAmount:
             raise wrong from None
         if not 0 <= amount <= TOTAL_FILECOIN:

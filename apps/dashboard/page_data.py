@@ -222,7 +222,11 @@ class PageData(CheckData):
     @cached_property
     def names(self) -> AddressNames:
         """Names of addresses and miners."""
-        return AddressNames(wallets=self.wallet_names, miners=miner_names(self.viewer))
+        if "miners" in vars(self):  # read already
+            miners = {miner.address: miner.name or miner.address for miner in self.miners if miner.address}
+        else:
+            miners = miner_names(self.viewer)
+        return AddressNames(wallets=self.wallet_names, miners=miners)
 
 
 def data_in_scope(viewer: Principal, chosen: Mapping[str, str]) -> PageData:

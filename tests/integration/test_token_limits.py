@@ -330,9 +330,10 @@ def test_a_revoked_token_stands_as_such_and_a_strangers_is_not_there():
     assert "bob-read" not in page
 
 
-def test_the_page_says_when_and_from_where_a_token_was_used():
+def test_the_page_says_when_and_from_where_a_token_was_used(django_capture_on_commit_callbacks):
     token = people.token("read")
-    get(token, "/api/v1/miners")
+    with django_capture_on_commit_callbacks(execute=True):
+        get(token, "/api/v1/miners")
 
     page = signed_in("adam", "TENANT_ADMIN").get("/tokens/").content.decode()
 

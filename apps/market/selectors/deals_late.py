@@ -66,6 +66,8 @@ def deals_late(
 
 def _sectors_read(keys: Collection[tuple[int, int | None]]) -> dict[tuple[int, int | None], Sector]:
     """Return the sectors that are not at their end yet, by miner and number."""
+    if not keys:
+        return {}
     numbers = {number for _, number in keys if number is not None}
     rows = Sector.objects.filter(miner__in={miner for miner, _ in keys}, number__in=numbers)
     rows = rows.exclude(state__in=FINAL_STATES)

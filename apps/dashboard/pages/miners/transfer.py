@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 class Stop:
     """Why it cannot be, and where that is mended."""
 
-    field: str
-    """`tenant` where another choice would do."""
     text: str
     action: str = ""
     href: str = ""
@@ -49,9 +47,8 @@ class Stop:
 
 def stop_of(refusal: DomainError, miner: Miner, to_tenant: Tenant) -> Stop:
     """Write a refusal with the page that helps."""
-    field = "tenant" if refusal.field == "tenant" else "form"
     action, href = help_for(refusal.field or "", miner, to_tenant)
-    return Stop(field, refusal_text(refusal), action, href)
+    return Stop(refusal_text(refusal), action, href)
 
 
 def help_for(field: str, miner: Miner, to_tenant: Tenant) -> tuple[str, str]:
@@ -99,6 +96,9 @@ def transfer(request: HttpRequest, viewer: Principal, address: str) -> HttpRespo
             return redirect("miner", address)
         plan = transfer_plan(transfer_request, principal=viewer, now=clock.now())
     except DomainError as refusal:
+        if refusal.field == "tenant":  # another choice would do
+            form.add_error("tenant", refusal_text(refusal))
+            return form_page(request, viewer, miner, form)
         return form_page(request, viewer, miner, form, stop_of(refusal, miner, sent["tenant"]))
     return plan_page(request, viewer, transfer_request, plan)
 

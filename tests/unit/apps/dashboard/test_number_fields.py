@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from apps.api.v1.miner_targets import BYTES_MOST, TargetInput
 from apps.api.v1.serializers import AmountField
-from apps.dashboard.number_fields import SIZE_MAX, Amount, Size
+from apps.dashboard.number_fields import SIZE_MAX, Amount, Size, Whole
 from apps.dashboard.pages.miners.targets import TargetForm
 
 SIZES = {
@@ -76,3 +76,24 @@ def test_rest_takes_attofil_alone_without_a_unit(text: str) -> None:
         AmountField().run_validation(text)
     assert AmountField().run_validation("1500") == 1500
     assert AmountField(is_signed=True).run_validation("-1.5 FIL") == -15 * 10**17
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("12,345", 12345), ("1 234 567", 1234567), ("1\u202f234", 1234), (" 7 ", 7)]
+)
+def test_whole_numbers_are_read_with_their_separators(text: str, number: int) -> None:
+    assert Whole(least=0, most=10**9).clean(text) == number
+
+
+@pytest.mark.parametrize("text", ["1,5", "1 5", "-1 0", "1,2345", "1 2 3"])
+def test_what_may_be_two_numbers_or_a_fraction_is_no_whole_number(text: str) -> None:
+    with pytest.raises(ValidationError, match="enter a whole number"):
+        Whole(least=0, most=10**9).clean(text)
+
+
+def test_blanks_within_an_amount_are_those_of_thousands_and_of_its_unit() -> None:
+    amounts = {text: Amount().clean(text) for text in ("1 000", "1 000.5", "12 345 FIL", "0.5 FIL")}
+
+    assert list(amounts.values()) == [10**21, 1000 * 10**18 + 5 * 10**17, 12_345 * 10**18, 5 * 10**17]
+    with pytest.raises(ValidationError, match="enter an amount in FIL"):
+        Amount().clean("1 5")
