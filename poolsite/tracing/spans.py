@@ -33,10 +33,11 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from poolsite.tracing import HEADER
+
 if TYPE_CHECKING:
     from poolsite.tracing.subjects import Subject
 
-HEADER: Final = "traceparent"
 EXPORT_S: Final = "3"
 """Longest wait for a collector, unless the environment names another: a process that ends waits so long."""
 SUBJECTS_MAX: Final = 100

@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from celery.signals import before_task_publish, task_postrun, task_prerun
 
-from poolsite.tracing import is_traced, span, trace_header
-from poolsite.tracing.spans import HEADER
+from poolsite.tracing import HEADER, is_traced, span, trace_header
 
 _open: Final[dict[str, AbstractContextManager[None]]] = {}
 """Open spans by the id of their task."""
