@@ -19,7 +19,7 @@ CELL_SHARE: Final = 0.78
 """Part of its place on the axis that a cell of a strip fills."""
 MARKS: Final = {"warn": "!", "bad": "\u00d7"}
 HEIGHTS_PX: Final = {"none": 8.0, "idle": 2.0, "warn": STRIP_HEIGHT_PX, "bad": STRIP_HEIGHT_PX}
-"""Of cells by their tone; others tell by their height how much time was left."""
+"""Heights of cells by their tone; others tell by their height how much time was left."""
 PLACES_KEPT: Final = 16
 """Lengths of strips whose places are kept."""
 

@@ -23,9 +23,9 @@ from poolsite.filecoin.amounts import FIL, TOTAL_FILECOIN, BadAmount, fil_parse
 DIGITS_MAX: Final = 40
 INTEGER_MAX: Final = 1 << 31
 SEPARATORS: Final = re.compile(r"(?<=\d)[\u202f ,](?=\d{3}(?!\d))")
-"""Of thousands: a comma before other digits is a decimal one, which no whole number has."""
+"""Separators of thousands: a comma before other digits is a decimal one, which no whole number has."""
 BLANKS: Final = re.compile(r" (?=\d{3}(?!\d)|[^\d ]|$)")
-"""Of thousands, and before a unit: others divide two numbers."""
+"""Blanks between thousands and before a unit: others divide two numbers."""
 SIZE_MAX: Final = 1 << 62
 """As much as REST takes: a target that it set is saved here unchanged."""
 SIZE_NAMES: Final = {name.lower(): name for name in ("B", "KiB", "MiB", "GiB", "TiB", "PiB")}

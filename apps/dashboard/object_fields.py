@@ -19,7 +19,7 @@ class Address(AddressField, Text):
 
 
 class Found(Text):
-    """What a selector finds for the viewer by what was typed: a tenant, a miner, a host."""
+    """A tenant, a miner or a host that a selector finds for the viewer by what was typed."""
 
     viewer: Principal
     """Who sent the form, which sets it."""

@@ -132,7 +132,7 @@ class PageData(CheckData):
 
     @cached_property
     def period_starts(self) -> dict[int, int]:
-        """Where the running proving period of each of these miners begins, by its pk."""
+        """First epoch of the running proving period of each of these miners, by its pk."""
         return period_starts(self.miners)
 
     @cached_property

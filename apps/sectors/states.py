@@ -28,7 +28,7 @@ class JobState(models.TextChoices):
 
 
 DETACHED: Final = "DETACHED"
-"""Of a store that no host has attached, or no longer; and the event by which it was."""
+"""Word for a store that no host has attached, or no longer; and the event by which it was."""
 CLIENTS_PRIORITY: Final = 1
 """Of jobs of sectors with clients' data, which must be active by an epoch; those of zeros have 0."""
 JOB_TRANSITIONS: Final[dict[str, dict[str, str]]] = {

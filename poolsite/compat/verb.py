@@ -16,7 +16,7 @@ class Refused(Exception):
     def __init__(self, sentence: str, *, code: int = 0) -> None:
         super().__init__(sentence)
         self.code = code
-        """Of the JSON-RPC error that said so; 0 for none."""
+        """Code of the JSON-RPC error that said so; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)

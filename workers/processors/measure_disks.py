@@ -64,7 +64,7 @@ ROUND_READS: Final = 1 << 13
 SIZES: Final = (16, 32, 64, BATCH_MAX)
 """Sectors of a batch that pages are made for."""
 LABELS_S: Final = 1.0
-"""How long the labels of each size, and trees, are measured, at most."""
+"""Most seconds for which the labels of each size, and trees, are measured."""
 LABEL_NODES: Final = 512
 """Nodes that are labelled between two looks at the clock."""
 BOUND_BY: Final = {

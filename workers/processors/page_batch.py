@@ -83,7 +83,7 @@ class Slot:
 
 
 class LabelMemory:
-    """What labels need beside the drives: the ring, two rooms with their reader, the sums of two layers."""
+    """Memory of labels: the ring, two rooms for reads with their reader, the sums of two layers."""
 
     def __init__(self, shape: PageShape, drives: PageDrives) -> None:
         """Allocate all of it.  Raises NotEnoughRoom."""

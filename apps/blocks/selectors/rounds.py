@@ -75,7 +75,7 @@ def round_get(viewer: Principal, uuid: str) -> Round:
 
 
 class LatestRound(NamedTuple):
-    """Of a round, what a strip of some hundreds shows."""
+    """The part of a round that strips show, which have some hundreds."""
 
     epoch: int
     state: str

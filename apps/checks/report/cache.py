@@ -249,7 +249,7 @@ class Stored:
     """A result as it is stored."""
 
     number: str
-    """Of the changes that it knows."""
+    """Number of the changes that it knows."""
     took_s: float
     report: Report | None
     """None: a version wrote it that stores other fields."""

@@ -39,7 +39,7 @@ SHOWN: Final = (
 
 
 class GroupedRow(NamedTuple):
-    """Of a message, what groups are made of: a thousand whole messages take five times as long to read."""
+    """The fields of a message that groups are made of: whole messages take five times as long to read."""
 
     pk: str
     kind: str

@@ -14,7 +14,7 @@ from apps.miners.models import Miner, MinerDay, MinerTransfer, RemovedMinerDay
 
 
 class DayHeld(NamedTuple):
-    """Of a miner's recorded day, what the money of its spans is made of; amounts in attoFIL."""
+    """The amounts of a miner's recorded day that spans add up, attoFIL."""
 
     day: date
     began_at: datetime

@@ -34,7 +34,7 @@ HELD_FIELDS: Final = (
     *("uuid", "kind", "stage", "worker_id", "progress_done", "progress_total", "progress_unit"),
     *("miner__actor_id", "sector__number", "sector__progress_done", "sector__progress_total"),
 )
-"""Of jobs that hosts hold, what is told of them."""
+"""The fields of jobs that hosts hold."""
 SHOWN_IDS: Final = 5
 """Most rows of one name whose ids a refusal shows."""
 

@@ -82,7 +82,7 @@ STAGES: Final = [str(spec.stage) for spec in SEALING if spec.next]
 
 
 class StageTimes(NamedTuple):
-    """What finished sectors took for a stage, in seconds."""
+    """Seconds that finished sectors took for a stage."""
 
     half: float
     """Half of them took no longer."""

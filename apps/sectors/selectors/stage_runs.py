@@ -93,7 +93,7 @@ class StageRun(NamedTuple):
 
 
 class OpenRow(NamedTuple):
-    """Of a job that waits or runs, what is read: whole rows of jobs and sectors are wide."""
+    """The fields of a job that waits or runs: whole rows of jobs and sectors are wide."""
 
     stage: str
     state: str
@@ -126,7 +126,7 @@ IN_WORK_FIELDS: Final = (
     *("uuid", "number", "seal_proof", "state", "stage_since", "paused_at", "miner__actor_id"),
     *(f"{host}__{name}" for host in HOSTS_OF for name in ("name", "seen_at", "is_paused")),
 )
-"""Of sectors in progress, what is read: each host it may have in the same order."""
+"""The fields of sectors in progress: each host it may have in the same order."""
 
 
 @dataclass(frozen=True, slots=True)

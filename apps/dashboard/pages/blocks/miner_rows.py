@@ -117,7 +117,7 @@ class OtherMiners:
 
 @dataclass(frozen=True, slots=True)
 class RoundTexts:
-    """What is said of thousands of rounds alike, looked up once."""
+    """Words for thousands of rounds alike, looked up once."""
 
     say: str
     unrecorded: str
