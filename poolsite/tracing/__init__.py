@@ -28,7 +28,7 @@ ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_EN
 """OpenTelemetry's variables for the collector's address; either turns traces on."""
 DISABLED: Final = "OTEL_SDK_DISABLED"
 HEADER: Final = "traceparent"
-"""Names the span of a sender.  Source: W3C Trace Context."""
+"""Header with the span of whoever sends a request or a task.  Source: W3C Trace Context."""
 Facts = Mapping[str, str | int | float]
 NO_FACTS: Final[Facts] = {}
 NOTHING: Final[AbstractContextManager[None]] = nullcontext()

@@ -254,7 +254,7 @@ def dice() -> random.Random:
 
 
 def drives_name(pool: RunningPool, folder: Path) -> list[Path]:
-    """Let the sealing host of a pool that is not started keep layers on two drives; return them."""
+    """Name two new drives for layers in the host file of a pool that is not started; return them."""
     drives = [folder / "nvme1", folder / "nvme2"]
     for drive in drives:
         drive.mkdir()

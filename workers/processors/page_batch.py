@@ -99,7 +99,7 @@ class LabelMemory:
 
     @property
     def size_bytes(self) -> int:
-        """Return the bytes of it."""
+        """Return the bytes of ring, rooms, tables and sums."""
         return self.ring.nbytes + self.sums.nbytes + sum(slot.memory_bytes() for slot in self.slots)
 
 

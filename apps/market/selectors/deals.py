@@ -612,7 +612,7 @@ def deals_publishing(*, settled: int) -> list[Deal]:
 def may_be_published(deal: Deal, *, height: int) -> bool:
     """Return whether a message may still publish a deal: its nonce is open, or not used for certain.
 
-    None after its start, for the actor refuses it then.  A nonce counts as open a while longer than a landing
+    After the deal's start none can: the actor refuses it.  A nonce counts as open for longer than a landing
     takes to be noted.
     """
     if deal.start_epoch is not None and deal.start_epoch + NOTED_EPOCHS < height:

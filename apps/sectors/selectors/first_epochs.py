@@ -186,8 +186,8 @@ def queue_seconds(miner: Miner, *, waiting_bytes: int) -> float:
 def _gap_seconds(miner: Miner) -> float:
     """Return the seconds between the ends of two sectors that hosts seal side by side; 0: not known.
 
-    It is half of the newest of the tenant's sectors of this size that took as long, so that an outage does
-    not count; kept for `SHARED_S`.
+    It is the median over the tenant's newest sectors of this size, so that an outage does not count; kept for
+    `SHARED_S`.
     """
     name = f"sealing-gap-{miner.tenant_id}-{miner.sector_size}"
     with suppress(RedisError, OSError):

@@ -103,13 +103,13 @@ class OpenRow(NamedTuple):
     updated_at: datetime
     actor_id: int | None
     sector: UUID | None
-    """Of a sector that is sealed; None with one that changes, and without any."""
+    """UUID of the sector that is being sealed; None where a change of one runs, and without any."""
     number: int | None
     stage_since: datetime | None
     done: int | None
     total: int | None
     state_since: datetime | None
-    """Of a change."""
+    """Time since which a change has its state; None without one."""
     changed: UUID | None
     changed_number: int | None
 
